@@ -1,0 +1,5 @@
+"""Run ssd-edge from a clone without installing it: ``python cli.py run --camera 0``."""
+
+from ssd_edge.cli.app import main
+
+main()

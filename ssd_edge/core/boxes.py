@@ -1,0 +1,39 @@
+"""Plain geometry of boxes: (N, 4) arrays, x1 y1 x2 y2 unless a name says otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ssd_edge.core.frame import FloatArray
+
+
+def area(boxes: FloatArray) -> FloatArray:
+    """Return (N,) areas; a box whose corners are swapped has area 0."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return np.asarray(sides[:, 0] * sides[:, 1])
+
+
+def iou_matrix(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return the (N, M) intersection over union of every pair; 0 where the union is empty."""
+    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
+    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    sides = np.maximum(bottom_right - top_left, 0)
+    intersection = sides[..., 0] * sides[..., 1]
+    union = area(first)[:, None] + area(second)[None, :] - intersection
+    return np.asarray(np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0))
+
+
+def centre_form(boxes: FloatArray) -> FloatArray:
+    """Turn x1 y1 x2 y2 into cx cy w h."""
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def corner_form(boxes: FloatArray) -> FloatArray:
+    """Turn cx cy w h into x1 y1 x2 y2."""
+    return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+
+
+def clip(boxes: FloatArray, *, width: float, height: float) -> FloatArray:
+    """Return the boxes cut off at the edges of a ``width`` x ``height`` picture."""
+    limit = np.array([width, height, width, height], dtype=boxes.dtype)
+    return np.asarray(np.clip(boxes, 0, limit))

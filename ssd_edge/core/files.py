@@ -1,0 +1,79 @@
+"""Files that are either whole or absent, and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
+
+    The temporary name keeps the suffix of ``path`` (some writers choose a format by it). After an error or Ctrl-C
+    the temporary file is removed and ``path`` is as it was before.
+
+    Raises:
+        InputError: the folder cannot be made or written.
+    """
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    make_folder(path.parent)
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written",
+            got=error.strerror or str(error),
+            do="Free some space, or choose another place with --output.",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and its parents, and see that a file can be written there.
+
+    Raises:
+        InputError: it is a file, or it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written",
+            got=error.strerror or str(error),
+            wanted="a writable folder",
+            do="Choose another place with --output, or change its permissions.",
+        ) from error
+
+
+def file_digest(path: Path) -> str:
+    """Return ``sha256:<64 hex digits>`` of the file's bytes.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="a file") from error
+    return f"sha256:{digest.hexdigest()}"
+
+
+def text_digest(text: str) -> str:
+    """Return ``sha256:<64 hex digits>`` of the text in UTF-8."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,124 @@
+"""Picture files: read whole, upright, 8-bit BGR, or refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import written_beside
+from ssd_edge.core.frame import UInt8Array
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_PNG_START, _PNG_END = b"\x89PNG", b"IEND"
+
+
+def read_image(path: Path) -> UInt8Array:
+    """Return the picture as (H, W, 3) uint8 BGR.
+
+    Grey becomes three equal channels, alpha is dropped, 16 bits are scaled to 8 by 1/256 and the EXIF orientation is
+    applied, as OpenCV's IMREAD_COLOR defines them.
+
+    Raises:
+        InputError: the file is missing, empty, no picture, or cut short.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an image file") from error
+    if not data:
+        raise InputError(f"{path} is empty", wanted="an image file")
+    _refuse_truncated(path, data)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(
+            f"{path} is not an image that OpenCV can read",
+            got=f"{len(data)} bytes",
+            wanted=", ".join(sorted(IMAGE_SUFFIXES)),
+        )
+    return np.asarray(image, np.uint8)
+
+
+def write_image(path: Path, image: UInt8Array) -> None:
+    """Write an (H, W, 3) BGR picture, whole or not at all; the suffix of ``path`` chooses the format.
+
+    Raises:
+        InputError: the folder cannot be written, or OpenCV knows no such format.
+    """
+    with written_beside(path) as partial:
+        try:
+            written = cv2.imwrite(str(partial), image)
+        except cv2.error as error:
+            raise InputError(
+                f"{path} cannot be written", got=f"suffix {path.suffix!r}", wanted=", ".join(sorted(IMAGE_SUFFIXES))
+            ) from error
+        if not written:
+            raise InputError(f"{path} cannot be written", wanted="a writable folder with free space")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the pictures of a folder (not of its subfolders), sorted by name.
+
+    Raises:
+        InputError: it is not a folder, or holds no picture.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder", wanted="a folder of images")
+    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise InputError(
+            f"{folder} holds no images",
+            got=f"{sum(1 for _ in folder.iterdir())} other files",
+            wanted=", ".join(sorted(IMAGE_SUFFIXES)),
+        )
+    return images
+
+
+def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
+    """Return an array from any camera or reader as (H, W, 3) uint8 BGR, without a copy where it is that already.
+
+    Raises:
+        InputError: no pixels, or a shape or type that has no clear meaning as a picture; ``origin`` names it.
+    """
+    if image.size == 0:
+        raise InputError(f"{origin} has no pixels", got=f"shape {image.shape}", wanted="at least 1 x 1")
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)  # type: ignore[operator]
+    channels = 1 if image.ndim == 2 else image.shape[-1]
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise InputError(
+            f"{origin} is not a picture",
+            got=f"{image.dtype} {image.shape}",
+            wanted="uint8 or uint16, (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA",
+        )
+    if channels == 1:
+        return np.asarray(cv2.cvtColor(np.asarray(image, np.uint8), cv2.COLOR_GRAY2BGR), np.uint8)
+    return np.asarray(image[..., :3], np.uint8)
+
+
+def _refuse_truncated(path: Path, data: bytes) -> None:
+    """OpenCV fills the lost part of a cut-off JPEG with grey and says nothing; nobody wants boxes on that."""
+    cut_jpeg = data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < _start_of_scan(data)
+    cut_png = data.startswith(_PNG_START) and _PNG_END not in data[-64:]
+    if cut_jpeg or cut_png:
+        raise InputError(
+            f"{path} is cut short",
+            got=f"{len(data)} bytes without an end marker",
+            wanted="a complete image",
+            do="Copy the file again.",
+        )
+
+
+def _start_of_scan(data: bytes) -> int:
+    """Offset of the JPEG's first SOS segment (ISO 10918-1, B.1.1), past any thumbnail; the length if there is none."""
+    offset = 2
+    while offset + 4 <= len(data) and data[offset] == 0xFF:
+        marker = data[offset + 1]
+        if marker == 0xDA:
+            return offset
+        offset += 1 if marker == 0xFF else 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
+    return len(data)

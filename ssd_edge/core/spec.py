@@ -1,0 +1,225 @@
+"""ModelSpec: everything that must travel with the weights for anyone to run them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.files import text_digest
+
+SPEC_FORMAT = "ssd-edge/spec/1"
+
+ColorOrder = Literal["rgb", "bgr"]
+AnchorClip = Literal["none", "size", "centre"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How pixels enter the network: stretched to ``height`` x ``width``, then ``(x - mean) / std`` per channel.
+
+    Attributes:
+        mean, std: in 0..255 units, in the order of ``color_order``.
+        color_order: the order that the network was trained on; the graph's own input is always BGR.
+    """
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    color_order: ColorOrder = "rgb"
+
+
+@dataclass(frozen=True)
+class AnchorLevel:
+    """The default boxes of one feature map (SSD, section 2.2).
+
+    Attributes:
+        rows, cols: cells of the feature map.
+        step: (y, x) distance of cell centres as a fraction of the input's height and width; the centre of cell
+            (i, j) is ((j + 0.5) * step x, (i + 0.5) * step y).
+        sizes: (w, h) of each default box of a cell, as fractions of the input's width and height.
+    """
+
+    rows: int
+    cols: int
+    step: tuple[float, float]
+    sizes: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class AnchorSpec:
+    """All default boxes: level by level, cells row by row, the boxes of a cell innermost.
+
+    Attributes:
+        clip: ``none``; ``size`` clamps w and h to 0..1 (torchvision); ``centre`` clamps cx, cy, w and h to 0..1
+            (the original code and its descendants).
+    """
+
+    levels: tuple[AnchorLevel, ...]
+    clip: AnchorClip = "none"
+
+    @property
+    def count(self) -> int:
+        """Number of default boxes."""
+        return sum(level.rows * level.cols * len(level.sizes) for level in self.levels)
+
+
+@dataclass(frozen=True)
+class BoxCoding:
+    """How offsets become boxes (SSD, section 2.1): cx = dx * vx * w + cx_a, w = w_a * exp(dw * vw).
+
+    Attributes:
+        variances: (vx, vy, vw, vh).
+        max_log_scale: upper limit of dw * vw and dh * vh before the exponential; infinity for none.
+    """
+
+    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    max_log_scale: float = 4.135166556742356  # ln(1000 / 16), as torchvision's box coder
+
+
+@dataclass(frozen=True)
+class NmsSpec:
+    """From scored boxes to detections, with the meaning of TensorRT's BatchedNMS.
+
+    Attributes:
+        score_threshold: a candidate scores strictly more.
+        iou_threshold: a box is suppressed where it overlaps a better one of its class by strictly more.
+        top_k: candidates kept per class before suppression, at most 4096.
+        keep_top_k: detections kept per picture.
+        max_candidates: best (box, class) pairs of a picture that the portable graph looks at, over all classes; its
+            detections are the best of those that unlimited candidates would give. At most 3840 (TensorRT's TopK).
+        clip_boxes: cut boxes off at the picture's edges, before suppression (as torchvision does).
+    """
+
+    score_threshold: float = 0.01
+    iou_threshold: float = 0.45
+    top_k: int = 400
+    keep_top_k: int = 200
+    max_candidates: int = 400
+    clip_boxes: bool = True
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model without its weights. Travels in the checkpoint, the ONNX metadata and the engine's manifest.
+
+    Attributes:
+        name: what the user calls the model; the stem of its files.
+        architecture: key of the network in ``ssd_edge.model.zoo``.
+        class_names: real classes only; logit 0 is background and is never listed.
+    """
+
+    name: str
+    architecture: str
+    input: InputSpec
+    anchors: AnchorSpec
+    class_names: tuple[str, ...]
+    box_coding: BoxCoding = BoxCoding()
+    nms: NmsSpec = NmsSpec()
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def num_logits(self) -> int:
+        """Scores per default box: the real classes and background."""
+        return len(self.class_names) + 1
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of the canonical JSON text."""
+        return text_digest(self.to_json())
+
+    def to_json(self) -> str:
+        """Return canonical JSON: sorted keys, no spaces."""
+        fields = {"format": SPEC_FORMAT, **dataclasses.asdict(self)}
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str, *, origin: str) -> ModelSpec:
+        """Read what :meth:`to_json` wrote; ``origin`` names the file in errors.
+
+        Raises:
+            ArtefactError: the text is not a spec of this version, or its values contradict each other.
+        """
+        try:
+            fields = json.loads(text)
+            found = fields.get("format")
+            if found != SPEC_FORMAT:
+                raise ArtefactError(
+                    f"{origin} holds no model spec that this version reads",
+                    got=repr(found),
+                    wanted=SPEC_FORMAT,
+                    do="Export the model again with this version of ssd-edge.",
+                )
+            return _from_fields(fields)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArtefactError(
+                f"{origin} holds a damaged model spec",
+                got=f"{type(error).__name__}: {error}",
+                wanted=SPEC_FORMAT,
+                do="Export the model again.",
+            ) from error
+
+
+def _from_fields(fields: dict[str, Any]) -> ModelSpec:
+    levels = tuple(
+        AnchorLevel(
+            level["rows"],
+            level["cols"],
+            (level["step"][0], level["step"][1]),
+            tuple((size[0], size[1]) for size in level["sizes"]),
+        )
+        for level in fields["anchors"]["levels"]
+    )
+    entry, coding = fields["input"], fields["box_coding"]
+    return ModelSpec(
+        name=fields["name"],
+        architecture=fields["architecture"],
+        input=InputSpec(
+            entry["height"], entry["width"], tuple(entry["mean"]), tuple(entry["std"]), entry["color_order"]
+        ),
+        anchors=AnchorSpec(levels, fields["anchors"]["clip"]),
+        class_names=tuple(fields["class_names"]),
+        box_coding=BoxCoding(tuple(coding["variances"]), coding["max_log_scale"]),
+        nms=NmsSpec(**fields["nms"]),
+    )
+
+
+def _check(spec: ModelSpec) -> None:
+    nms = spec.nms
+    rules = [
+        (bool(spec.class_names), "class_names", spec.class_names, "at least one class"),
+        (
+            len(set(spec.class_names)) == len(spec.class_names) or "N/A" in spec.class_names,
+            "class_names",
+            spec.class_names,
+            "no name twice",
+        ),
+        (spec.input.height > 0 and spec.input.width > 0, "input", spec.input, "a positive height and width"),
+        (all(value != 0 for value in spec.input.std), "std", spec.input.std, "no zero"),
+        (spec.input.color_order in ("rgb", "bgr"), "color_order", spec.input.color_order, "rgb or bgr"),
+        (spec.anchors.clip in ("none", "size", "centre"), "anchors.clip", spec.anchors.clip, "none, size or centre"),
+        (spec.anchors.count > 0, "anchors", spec.anchors.count, "at least one default box"),
+        (0 <= nms.score_threshold < 1, "score_threshold", nms.score_threshold, "0 <= threshold < 1"),
+        (0 < nms.iou_threshold <= 1, "iou_threshold", nms.iou_threshold, "0 < threshold <= 1"),
+        (1 <= nms.max_candidates <= 3840, "max_candidates", nms.max_candidates, "1 to 3840 (TensorRT's TopK)"),
+        (
+            nms.max_candidates <= nms.top_k <= 4096,
+            "top_k",
+            nms.top_k,
+            f"max_candidates ({nms.max_candidates}) to 4096 (BatchedNMS)",
+        ),
+        (
+            1 <= nms.keep_top_k <= nms.max_candidates,
+            "keep_top_k",
+            nms.keep_top_k,
+            f"1 to max_candidates ({nms.max_candidates})",
+        ),
+    ]
+    for holds, field, got, wanted in rules:
+        if not holds:
+            raise ArtefactError(f"model spec {spec.name!r}: {field} is out of range", got=str(got), wanted=wanted)

@@ -1,0 +1,1 @@
+"""Labelled images: read, written, drawn, augmented. Never imports torch."""

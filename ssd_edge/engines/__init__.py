@@ -1,0 +1,1 @@
+"""ONNX to an engine with its manifest. Never imports torch."""

@@ -1,0 +1,1 @@
+"""mAP of anything that detects, and reports of it. Never imports torch."""

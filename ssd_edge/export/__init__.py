@@ -1,0 +1,1 @@
+"""Checkpoint to one self-describing ONNX with its NMS inside."""

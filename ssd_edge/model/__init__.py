@@ -1,0 +1,1 @@
+"""The detector: default boxes, box coding, networks, checkpoints. Imports torch."""

@@ -1,0 +1,1 @@
+"""Frames from anywhere, through a detector, to anywhere. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Targets, loss and the loop that turns samples into a checkpoint."""
