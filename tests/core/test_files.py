@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import file_digest, make_folder, text_digest, written_beside
+
+
+def test_file_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "model.onnx"
+    with written_beside(target) as partial:
+        partial.write_text("whole")
+        assert not target.exists()
+        assert partial.suffix == ".onnx"
+    assert target.read_text() == "whole"
+    assert [path.name for path in target.parent.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize("failure", [ValueError("broken"), KeyboardInterrupt()])
+def test_failure_leaves_the_old_file(tmp_path: Path, failure: BaseException) -> None:
+    target = tmp_path / "best.pt"
+    target.write_text("old")
+    with pytest.raises(type(failure)), written_beside(target) as partial:
+        partial.write_text("half")
+        raise failure
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
+
+
+def test_full_disk_is_named(tmp_path: Path) -> None:
+    target = tmp_path / "best.pt"
+    with (
+        pytest.raises(InputError, match=r"best.pt cannot be written: got No space left on device\. Free some space"),
+        written_beside(target),
+    ):
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "engines").write_text("a file")
+    with pytest.raises(InputError, match=r"engines cannot be written: got File exists; wanted a writable folder"):
+        make_folder(tmp_path / "engines")
+
+
+def test_digests_are_sha256_of_the_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    wanted = "sha256:" + hashlib.sha256(b"abc").hexdigest()
+    assert file_digest(path) == text_digest("abc") == wanted
+
+
+def test_digest_of_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing cannot be read: got No such file"):
+        file_digest(tmp_path / "nothing")

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.images import as_bgr, list_images, read_image, write_image
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return cv2.GaussianBlur(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8), (9, 9), 3)
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """Insert an EXIF block (CIPA DC-008) that holds the orientation tag only."""
+    tiff = b"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00"
+    tiff += orientation.to_bytes(4, "little") + b"\x00" * 4
+    block = b"Exif\x00\x00" + tiff
+    return jpeg[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + jpeg[2:]
+
+
+def test_png_returns_the_same_pixels(tmp_path: Path, photo: np.ndarray) -> None:
+    write_image(tmp_path / "a.png", photo)
+    assert np.array_equal(read_image(tmp_path / "a.png"), photo)
+
+
+def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
+    write_image(tmp_path / "dot.png", np.full((1, 1, 3), 7, np.uint8))
+    assert read_image(tmp_path / "dot.png").tolist() == [[[7, 7, 7]]]
+
+
+def test_grey_alpha_and_16_bits_become_bgr(tmp_path: Path, photo: np.ndarray) -> None:
+    grey = photo[..., 0]
+    cv2.imwrite(str(tmp_path / "grey.png"), grey)
+    cv2.imwrite(str(tmp_path / "rgba.png"), np.dstack([photo, grey]))
+    cv2.imwrite(str(tmp_path / "deep.png"), photo.astype(np.uint16) * 257)
+    assert np.array_equal(read_image(tmp_path / "grey.png"), np.dstack([grey] * 3))
+    assert np.array_equal(read_image(tmp_path / "rgba.png"), photo)
+    assert np.array_equal(read_image(tmp_path / "deep.png"), photo)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path, photo: np.ndarray) -> None:
+    jpeg = cv2.imencode(".jpg", photo)[1].tobytes()
+    (tmp_path / "turned.jpg").write_bytes(with_orientation(jpeg, 6))
+    (tmp_path / "plain.jpg").write_bytes(jpeg)
+    turned = cv2.rotate(read_image(tmp_path / "plain.jpg"), cv2.ROTATE_90_CLOCKWISE)
+    assert np.array_equal(read_image(tmp_path / "turned.jpg"), turned)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_truncated_file_is_refused(tmp_path: Path, photo: np.ndarray, suffix: str, share: float) -> None:
+    data = cv2.imencode(suffix, photo)[1].tobytes()
+    path = tmp_path / f"cut{suffix}"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(InputError, match="is cut short: got .* bytes without an end marker; wanted a complete image"):
+        read_image(path)
+
+
+def test_truncation_behind_a_thumbnail_is_seen(tmp_path: Path, photo: np.ndarray) -> None:
+    thumbnail = cv2.imencode(".jpg", photo[::4, ::4])[1].tobytes()
+    jpeg = cv2.imencode(".jpg", photo)[1].tobytes()
+    block = b"Exif\x00\x00" + thumbnail
+    whole = jpeg[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + jpeg[2:]
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(whole[:-200])
+    with pytest.raises(InputError, match="is cut short"):
+        read_image(path)
+    path.write_bytes(whole)
+    assert read_image(path).shape == photo.shape
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty: wanted an image file"), (b"hello", "is not an image that OpenCV can read: got 5 bytes")],
+)
+def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_image(path)
+
+
+def test_missing_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none.jpg cannot be read: got No such file or directory"):
+        read_image(tmp_path / "none.jpg")
+
+
+def test_unknown_format_is_not_written(tmp_path: Path, photo: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"a.xyz cannot be written: got suffix '.xyz'"):
+        write_image(tmp_path / "a.xyz", photo)
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_lists_pictures_by_name(tmp_path: Path, photo: np.ndarray) -> None:
+    for name in ("b.png", "a.JPG", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_images(tmp_path)] == ["a.JPG", "b.png"]
+
+
+def test_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no images: got 0 other files"):
+        list_images(tmp_path)
+    with pytest.raises(InputError, match="is not a folder"):
+        list_images(tmp_path / "nowhere")
+
+
+def test_arrays_of_cameras_become_bgr(photo: np.ndarray) -> None:
+    assert as_bgr(photo, origin="camera") is not None
+    assert np.shares_memory(as_bgr(photo, origin="camera"), photo)
+    assert np.array_equal(as_bgr(photo[..., :1], origin="c"), np.dstack([photo[..., 0]] * 3))
+    assert np.array_equal(as_bgr(photo.astype(np.uint16) << 8, origin="c"), photo)
+    assert np.array_equal(as_bgr(np.dstack([photo, photo[..., 0]]), origin="c"), photo)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        ((0, 5, 3), np.uint8, r"camera 0 has no pixels: got shape \(0, 5, 3\)"),
+        ((4, 4, 3), np.float32, "camera 0 is not a picture: got float32"),
+        ((4, 4, 2), np.uint8, r"camera 0 is not a picture: got uint8 \(4, 4, 2\)"),
+    ],
+)
+def test_arrays_that_are_no_picture_are_refused(shape: tuple[int, ...], dtype: type, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        as_bgr(np.zeros(shape, dtype), origin="camera 0")

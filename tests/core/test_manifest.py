@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.files import text_digest
+from ssd_edge.core.manifest import EngineManifest, manifest_path
+from tests.core.factories import manifest
+
+
+def test_file_returns_the_same_manifest(tmp_path: Path) -> None:
+    manifest().save(tmp_path / "tiny.json")
+    assert EngineManifest.load(tmp_path / "tiny.json") == manifest()
+
+
+def test_changed_engine_is_refused_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    engine = tmp_path / "tiny.fp32.onnxruntime.engine"
+    engine.write_text("engine")
+    manifest(engine_digest=text_digest("engine")).refuse_if_changed(engine)
+    engine.write_text("another")
+    with pytest.raises(ArtefactError, match=r"is not the file that its manifest .*ssd-edge build .*/tiny\.onnx"):
+        manifest(engine_digest=text_digest("engine")).refuse_if_changed(engine)
+
+
+def test_missing_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"a\.json cannot be read: got No such file.*Copy it beside the engine"):
+        EngineManifest.load(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": "ssd-edge/engine/1"}'])
+def test_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ArtefactError, match=r"a\.json is a damaged manifest: got .*Build the engine again"):
+        EngineManifest.load(tmp_path / "a.json")
+
+
+def test_other_format_is_refused(tmp_path: Path) -> None:
+    manifest().save(tmp_path / "a.json")
+    fields = json.loads((tmp_path / "a.json").read_text())
+    (tmp_path / "a.json").write_text(json.dumps({**fields, "format": "ssd-edge/engine/7"}))
+    with pytest.raises(ArtefactError, match="got 'ssd-edge/engine/7'; wanted ssd-edge/engine/1"):
+        EngineManifest.load(tmp_path / "a.json")
+
+
+def test_manifest_lies_beside_the_engine() -> None:
+    assert manifest_path(Path("engines/m/m.int8.onnxruntime.engine")) == Path("engines/m/m.int8.onnxruntime.json")
