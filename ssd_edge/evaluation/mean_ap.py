@@ -1,0 +1,146 @@
+"""Mean average precision as Pascal VOC defines it: area under the precision envelope, or the 11 points of VOC2007.
+
+The rules are the devkit's (VOCevaldet.m, VOCap.m): overlap of at least the threshold; each object found once;
+difficult objects neither wanted nor wrong; a class that has no object left has no AP and is not in the mean. One thing
+differs: boxes are continuous (a box from 0 to 10 is 10 wide), where the devkit adds a pixel to every side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from ssd_edge.core.detections import Detections
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.frame import FloatArray
+from ssd_edge.evaluation.matching import Assignment, Float64Array, Truth, Verdicts, assign, judge
+
+COCO_THRESHOLDS = tuple((50 + 5 * step) / 100 for step in range(10))
+
+
+class Metric(str, Enum):
+    """How a precision-recall curve becomes one number."""
+
+    VOC = "voc"
+    VOC07 = "voc07"
+
+
+@dataclass(frozen=True)
+class ClassAp:
+    """One class.
+
+    Attributes:
+        ap: average precision; None where the set has no object of the class that must be found.
+        objects: number of objects that must be found.
+        difficult: number of objects that need not.
+        scores, precision, recall: (D,) the curve, one point a detection, best first; recall is 0 without objects.
+    """
+
+    name: str
+    ap: float | None
+    objects: int
+    difficult: int
+    scores: FloatArray
+    precision: Float64Array
+    recall: Float64Array
+
+
+@dataclass(frozen=True)
+class MeanAp:
+    """The judgement of a whole set.
+
+    Attributes:
+        mean_ap: mean over the classes that have objects, at ``iou_threshold``.
+        mean_ap_50_95: mean over the thresholds .50, .55 … .95 too, with the same metric (COCO's own AP samples the
+            curve at 101 recalls and assigns objects differently, so it is near this number, not equal).
+        classes: in the order of the class names.
+    """
+
+    metric: Metric
+    iou_threshold: float
+    mean_ap: float
+    mean_ap_50_95: float
+    classes: tuple[ClassAp, ...]
+
+
+def mean_average_precision(
+    detections: Sequence[Detections],
+    truths: Sequence[Truth],
+    class_names: Sequence[str],
+    *,
+    metric: Metric = Metric.VOC,
+    iou_threshold: float = 0.5,
+) -> MeanAp:
+    """Judge the detections of each picture against its objects; class ids number ``class_names``.
+
+    Raises:
+        InputError: no picture has an object that must be found.
+    """
+    assignments = assign(detections, truths, len(class_names))
+    present = [assignment for assignment in assignments if assignment.wanted]
+    if not present:
+        raise InputError(
+            "the images hold no object to judge by",
+            got=f"{len(truths)} images",
+            wanted="at least one that is not marked difficult",
+        )
+    classes = tuple(
+        _class_ap(name, assignment, metric, iou_threshold)
+        for name, assignment in zip(class_names, assignments, strict=True)
+    )
+    strict = [_ap(assignment, metric, threshold) for assignment in present for threshold in COCO_THRESHOLDS]
+    return MeanAp(
+        metric=metric,
+        iou_threshold=iou_threshold,
+        mean_ap=float(np.mean([entry.ap for entry in classes if entry.ap is not None])),
+        mean_ap_50_95=float(np.mean(strict)),
+        classes=classes,
+    )
+
+
+def area_under_envelope(precision: Float64Array, recall: Float64Array) -> float:
+    """Return the area under the curve made monotonic: at each recall the best precision from there on (VOC2010)."""
+    steps = np.diff(np.concatenate([[0.0], recall]))
+    return float(np.sum(steps * _envelope(precision)))
+
+
+def eleven_points(precision: Float64Array, recall: Float64Array) -> float:
+    """Return the mean of the best precision at recall 0, 0.1 … 1 or more (VOC2007); 0 where none gets there."""
+    levels = np.arange(11) / 10
+    best = np.concatenate([_envelope(precision), [0.0]])
+    return float(np.mean(best[np.searchsorted(recall, levels, side="left")]))
+
+
+def _class_ap(name: str, assignment: Assignment, metric: Metric, iou_threshold: float) -> ClassAp:
+    verdicts = judge(assignment, iou_threshold)
+    precision, recall = _curve(verdicts, assignment.wanted)
+    return ClassAp(
+        name=name,
+        ap=_area(metric, precision, recall) if assignment.wanted else None,
+        objects=assignment.wanted,
+        difficult=assignment.spared,
+        scores=verdicts.scores,
+        precision=precision,
+        recall=recall,
+    )
+
+
+def _ap(assignment: Assignment, metric: Metric, iou_threshold: float) -> float:
+    return _area(metric, *_curve(judge(assignment, iou_threshold), assignment.wanted))
+
+
+def _area(metric: Metric, precision: Float64Array, recall: Float64Array) -> float:
+    return {Metric.VOC: area_under_envelope, Metric.VOC07: eleven_points}[metric](precision, recall)
+
+
+def _curve(verdicts: Verdicts, wanted: int) -> tuple[Float64Array, Float64Array]:
+    """Return (D,) precision and (D,) recall after each detection, best first."""
+    found = np.cumsum(verdicts.right)
+    return found / np.arange(1, len(found) + 1), found / max(wanted, 1)
+
+
+def _envelope(precision: Float64Array) -> Float64Array:
+    return np.asarray(np.maximum.accumulate(precision[::-1])[::-1])
