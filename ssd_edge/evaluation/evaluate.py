@@ -1,0 +1,117 @@
+"""Run any detector over labelled images, and judge and time it: a checkpoint, an ONNX and an engine alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssd_edge.core.detections import Detections
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.frame import IntArray, UInt8Array
+from ssd_edge.core.images import read_image
+from ssd_edge.core.progress import Progress, silent
+from ssd_edge.data.sample import LabelledSet
+from ssd_edge.evaluation.matching import Float64Array
+from ssd_edge.evaluation.mean_ap import MeanAp, Metric, mean_average_precision
+
+Detect = Callable[[UInt8Array], Detections]
+
+_NOT_JUDGED = -1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well and how fast one detector did on one set.
+
+    Attributes:
+        detections: one entry a picture of the set; class ids number the set's classes.
+        detect_ms: (N,) milliseconds of each call, from the picture in memory to its detections.
+        not_judged: classes that the model knows and the set does not; their detections are left out.
+    """
+
+    accuracy: MeanAp
+    detections: tuple[Detections, ...]
+    detect_ms: Float64Array
+    not_judged: tuple[str, ...]
+
+    @property
+    def median_ms(self) -> float:
+        """Median time of one picture."""
+        return float(np.median(self.detect_ms))
+
+    @property
+    def p95_ms(self) -> float:
+        """Time that 95 of 100 pictures need at most."""
+        return float(np.percentile(self.detect_ms, 95))
+
+    @property
+    def fps(self) -> float:
+        """Pictures in a second at the median time, one after the other."""
+        return 1000 / self.median_ms
+
+
+def evaluate(
+    detect: Detect,
+    class_names: Sequence[str],
+    labelled: LabelledSet,
+    *,
+    metric: Metric = Metric.VOC,
+    iou_threshold: float = 0.5,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Judge ``detect``, whose class ids number ``class_names``, on every picture of the set.
+
+    Classes are matched by name, so their order may differ. The first picture is detected once more beforehand, so that
+    no start-up cost is in the times.
+
+    Raises:
+        InputError: the set has no picture or no object, a picture cannot be read, or the detector lacks a class.
+    """
+    numbers = class_numbers(class_names, labelled)
+    if not labelled.samples:
+        raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
+    detect(read_image(labelled.samples[0].image))
+    found, detect_ms = [], []
+    for done, sample in enumerate(labelled.samples, start=1):
+        image = read_image(sample.image)
+        start = time.perf_counter()
+        detections = detect(image)
+        detect_ms.append((time.perf_counter() - start) * 1000)
+        found.append(renumbered(detections, numbers))
+        progress(done, len(labelled.samples))
+    return Evaluation(
+        accuracy=mean_average_precision(
+            found, labelled.samples, labelled.class_names, metric=metric, iou_threshold=iou_threshold
+        ),
+        detections=tuple(found),
+        detect_ms=np.array(detect_ms),
+        not_judged=tuple(name for name in class_names if name not in labelled.class_names),
+    )
+
+
+def class_numbers(class_names: Sequence[str], labelled: LabelledSet) -> IntArray:
+    """Return (C,) the set's number of each of the detector's classes; -1 for a class that the set does not have.
+
+    Raises:
+        InputError: the detector lacks a class of the set.
+    """
+    missing = [name for name in labelled.class_names if name not in class_names]
+    if missing:
+        raise InputError(
+            f"the model does not know {', '.join(missing)} of {labelled.origin}",
+            got=f"a model of {', '.join(class_names)}",
+            wanted=f"a model of {', '.join(labelled.class_names)}",
+            do="Evaluate it on images that are labelled with its own classes, or train on these.",
+        )
+    numbers = {name: number for number, name in enumerate(labelled.class_names)}
+    return np.array([numbers.get(name, _NOT_JUDGED) for name in class_names], np.int64)
+
+
+def renumbered(detections: Detections, numbers: IntArray) -> Detections:
+    """Return the detections with each class id replaced by ``numbers[id]``, without those that become -1."""
+    class_ids = numbers[detections.class_ids]
+    kept = class_ids != _NOT_JUDGED
+    return Detections(detections.boxes[kept], detections.scores[kept], class_ids[kept])
