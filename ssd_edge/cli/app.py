@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ssd_edge import __version__
 from ssd_edge.core.errors import SsdEdgeError
 
+
+class Commands(TyperGroup):
+    """The commands, with one handler for the errors of all: a sentence and exit code 1; Ctrl-C exits 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except SsdEdgeError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.secho(f"ssd-edge: {error}", fg="red", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as stop:
+            typer.secho("ssd-edge: stopped.", err=True)
+            raise typer.Exit(130) from stop
+
+
 app = typer.Typer(
     name="ssd-edge",
-    help="From labelled images to SSD boxes on a live camera.",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,19 +51,8 @@ def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """From labelled images to SSD boxes on a live camera."""
-    if debug:
-        os.environ["SSD_EDGE_DEBUG"] = "1"
 
 
 def main() -> None:
-    """Run the command line; a named error is printed without a traceback and exits 1, Ctrl-C exits 130."""
-    try:
-        app(standalone_mode=True)
-    except SsdEdgeError as error:
-        if os.environ.get("SSD_EDGE_DEBUG"):
-            raise
-        typer.secho(f"ssd-edge: {error}", fg="red", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.secho("ssd-edge: stopped.", err=True)
-        sys.exit(130)
+    """Run the command line."""
+    app()

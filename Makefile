@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine:  make demo   make test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RTX_VERSION := 1.7.1.116
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: demo test check bench setup clean
+
+## the whole chain on a data set that it draws itself; ends with demo/report.html
+demo: $(VENV)/.product
+	$(BIN)/ssd-edge demo
+
+## every test, after setting up everything they need
+test: $(VENV)/.tests
+	$(BIN)/pytest -n 2
+
+## what a commit must pass besides the tests
+check: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## speed and memory, as ratios within one run
+bench: $(VENV)/.tests
+	$(BIN)/python -m bench
+
+setup: $(VENV)/.tests
+
+clean:
+	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache
+
+$(BIN)/pip:
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "make: $(PYTHON) cannot make a virtual environment. On Debian, Ubuntu, JetPack: apt install python3-venv"; \
+	  rm -rf $(VENV); exit 1; }
+
+# The stamps are remade when pyproject.toml changes; an existing .venv is reused, and what it has is kept.
+$(VENV)/.product: pyproject.toml | $(BIN)/pip
+	$(PIP) --editable '.[train,export]'
+	touch $@
+
+$(VENV)/.tests: pyproject.toml | $(VENV)/.product
+	$(PIP) --editable '.[train,export,dev]'
+	$(PIP) --no-deps 'tensorrt-stubs==10.13.*'
+ifeq ($(shell uname -sm),Linux x86_64)
+	$(PIP) --no-deps tensorrt-rtx-cu13-libs==$(RTX_VERSION) tensorrt-rtx-cu13-bindings==$(RTX_VERSION)
+endif
+	touch $@

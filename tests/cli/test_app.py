@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+from typer.testing import CliRunner
+
+from ssd_edge import __version__
+from ssd_edge.cli.app import Commands, root
+from ssd_edge.core.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "cli.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_clone_runs_without_installing() -> None:
+    result = call("--version")
+    assert (result.returncode, result.stdout) == (0, f"ssd-edge {__version__}\n")
+
+
+def test_help_lists_the_commands_of_the_chain() -> None:
+    result = call("--help")
+    assert result.returncode == 0
+    assert all(f" {name} " in result.stdout for name in ("data", "train", "export", "build", "run", "eval", "demo"))
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from ssd_edge.cli.app import app; "
+        "print(sorted({'numpy', 'cv2', 'torch', 'onnx', 'onnxruntime', 'matplotlib'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def app_that_raises(error: BaseException) -> typer.Typer:
+    app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
+    app.callback()(root)
+
+    @app.command()
+    def work() -> None:
+        raise error
+
+    return app
+
+
+def test_named_error_is_one_sentence_and_exit_1() -> None:
+    result = CliRunner().invoke(app_that_raises(InputError("a.jpg is empty", wanted="an image")), ["work"])
+    assert (result.exit_code, result.stderr) == (1, "ssd-edge: a.jpg is empty: wanted an image\n")
+
+
+def test_debug_shows_the_traceback() -> None:
+    result = CliRunner().invoke(app_that_raises(InputError("a.jpg is empty")), ["--debug", "work"])
+    assert isinstance(result.exception, InputError)
+
+
+def test_ctrl_c_ends_with_130() -> None:
+    result = CliRunner().invoke(app_that_raises(KeyboardInterrupt()), ["work"])
+    assert (result.exit_code, result.stderr) == (130, "ssd-edge: stopped.\n")
+
+
+def test_wrong_option_is_a_usage_error() -> None:
+    result = call("--nonsense")
+    assert result.returncode == 2
+    assert "No such option" in result.stderr
+    assert "Traceback" not in result.stderr
