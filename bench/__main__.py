@@ -1,0 +1,23 @@
+"""Run every benchmark of this folder in turn, each in its own process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+NEEDS_INPUT = {"candidates"}  # judge a trained model: they take paths
+
+
+def main() -> int:
+    names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem not in NEEDS_INPUT)
+    failed = []
+    for name in names:
+        print(f"\n== bench.{name}", flush=True)
+        if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode:
+            failed.append(name)
+    print(f"\nfailed: {', '.join(failed)}" if failed else "")
+    return 1 if failed else 0
+
+
+sys.exit(main())

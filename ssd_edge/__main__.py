@@ -1,0 +1,5 @@
+"""``python -m ssd_edge`` is ``ssd-edge``."""
+
+from ssd_edge.cli.app import main
+
+main()
