@@ -1,0 +1,136 @@
+"""Checkpoints: weights, spec and metrics in one file that holds no code."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.files import written_beside
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.model.architectures import network
+from ssd_edge.model.ssd import SSD
+
+CHECKPOINT_FORMAT = "ssd-edge/checkpoint/1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained detector.
+
+    Attributes:
+        model: with its weights, on the CPU, in evaluation mode.
+        spec: the model's spec.
+        metrics: what was measured when it was saved, e.g. ``{"map50": 0.83}``.
+    """
+
+    model: SSD
+    spec: ModelSpec
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, model: SSD, metrics: Mapping[str, float] | None = None) -> None:
+    """Write weights, spec and metrics to ``path``, whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    content = {
+        "format": CHECKPOINT_FORMAT,
+        "spec": model.spec.to_json(),
+        "metrics": {name: float(value) for name, value in (metrics or {}).items()},
+        "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
+    }
+    with written_beside(path) as partial, partial.open("wb") as file:
+        torch.save(content, file)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what :func:`save_checkpoint` wrote. Nothing in the file is executed.
+
+    Raises:
+        InputError: the file cannot be read.
+        ArtefactError: it is not a checkpoint of this project, is damaged, or its weights do not fit its spec.
+    """
+    content = _read(path)
+    found = content.get("format") if isinstance(content, dict) else type(content).__name__
+    if found != CHECKPOINT_FORMAT:
+        raise ArtefactError(
+            f"{path} is not a checkpoint that this version reads",
+            got=repr(found),
+            wanted=CHECKPOINT_FORMAT,
+            do=f"If another project trained it, convert it: ssd-edge import {path}",
+        )
+    try:
+        spec = ModelSpec.from_json(content["spec"], origin=str(path))
+        metrics = {str(name): float(value) for name, value in content["metrics"].items()}
+        weights = dict(content["state_dict"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    return Checkpoint(with_weights(spec, weights, origin=str(path)), spec, metrics)
+
+
+def with_weights(spec: ModelSpec, weights: Mapping[str, Tensor], *, origin: str) -> SSD:
+    """Return the network of ``spec`` with these weights (not copied), in evaluation mode; ``origin`` names them.
+
+    Raises:
+        ArtefactError: a tensor is missing, superfluous, or of another shape or type than the network's.
+    """
+    model = network(spec)
+    expected = model.state_dict()
+    _check_names(expected, weights, origin)
+    for name, tensor in expected.items():
+        got = _describe(weights[name])
+        if got != _describe(tensor):
+            raise _misfit(origin, f"{name} of {got}", _describe(tensor))
+    model.load_state_dict(weights, assign=True)
+    return model.eval()
+
+
+def _check_names(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], origin: str) -> None:
+    missing = sorted(expected.keys() - weights.keys())
+    surplus = sorted(map(str, weights.keys() - expected.keys()))
+    if missing:
+        raise _misfit(origin, f"no {missing[0]} ({len(missing)} tensors missing)", "every weight of the network")
+    if surplus:
+        raise _misfit(origin, f"{surplus[0]} ({len(surplus)} unknown tensors)", "the network's weights only")
+
+
+def _describe(tensor: object) -> str:
+    if not isinstance(tensor, Tensor):
+        return type(tensor).__name__
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _misfit(origin: str, got: str, wanted: str) -> ArtefactError:
+    return ArtefactError(f"the weights of {origin} do not fit the network", got=got, wanted=wanted)
+
+
+def _damaged(path: Path, got: str) -> ArtefactError:
+    return ArtefactError(
+        f"{path} is a damaged checkpoint", got=got, wanted=CHECKPOINT_FORMAT, do="Copy it again, or train again."
+    )
+
+
+def _read(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ArtefactError(f"{path} is not a checkpoint", got=_size(path), wanted=CHECKPOINT_FORMAT)
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="a checkpoint") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+
+
+def _size(path: Path) -> str:
+    return f"a file of {path.stat().st_size} bytes that is no PyTorch archive"

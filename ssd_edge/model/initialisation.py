@@ -1,0 +1,35 @@
+"""Random weights for layers that no checkpoint fills. Every parameter and statistic of the module is set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+Initialiser = Callable[[nn.Module], None]
+
+
+def _initialise(module: nn.Module, fill: Callable[[Tensor], Tensor]) -> None:
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            fill(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+
+
+def xavier_(module: nn.Module) -> None:
+    """Fill convolutions by Glorot's uniform rule, as the paper does for the layers that it adds (SSD, section 3)."""
+    _initialise(module, nn.init.xavier_uniform_)
+
+
+def kaiming_(module: nn.Module) -> None:
+    """Fill convolutions by He's normal rule for ReLU networks, as torchvision does for VGG."""
+    _initialise(module, partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu"))
+
+
+def narrow_normal_(module: nn.Module) -> None:
+    """Fill convolutions from a normal distribution of deviation 0.03, as torchvision does for SSDLite."""
+    _initialise(module, partial(nn.init.normal_, std=0.03))

@@ -1,0 +1,123 @@
+"""From pixels to boxes with PyTorch: the module that is exported, and the detector that others are compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.ops import nms
+
+from ssd_edge.core.detections import Detections
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.images import as_bgr
+from ssd_edge.core.preprocess import preprocess
+from ssd_edge.core.spec import ModelSpec, NmsSpec
+from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.box_coder import decode
+from ssd_edge.model.ssd import SSD
+
+
+class DecodedSSD(nn.Module):
+    """The network between pixels and scored boxes; this is what is exported.
+
+    Casting, colour order, mean, std and layout happen here and nowhere else.
+
+    Attributes:
+        spec: the model's spec.
+    """
+
+    mean: Tensor
+    std: Tensor
+    anchors: Tensor
+
+    def __init__(self, model: SSD) -> None:
+        super().__init__()
+        self.model = model
+        self.spec = model.spec
+        entry = model.spec.input
+        device = next(model.parameters()).device
+        self.register_buffer("mean", torch.tensor(entry.mean, device=device).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(entry.std, device=device).view(1, 3, 1, 1))
+        self.register_buffer("anchors", torch.from_numpy(default_boxes(model.spec.anchors)).to(device))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Score every default box of every picture.
+
+        Args:
+            images: (B, H, W, 3) uint8 BGR, of the spec's input size.
+
+        Returns:
+            boxes (B, A, 4) float32, x1 y1 x2 y2 in 0..1 of the picture, and scores (B, A, C) float32 of the real
+            classes, in 0..1; background is left out of the scores but counted in their softmax.
+        """
+        logits, offsets = self.model(self.normalised(images))
+        boxes = decode(offsets, self.anchors, self.spec.box_coding)
+        if self.spec.nms.clip_boxes:
+            boxes = boxes.clamp(0, 1)
+        return boxes, logits.softmax(dim=-1)[..., 1:]
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Turn (B, H, W, 3) uint8 BGR pixels into the network's (B, 3, H, W) float32 input."""
+        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
+        if self.spec.input.color_order == "rgb":
+            pixels = pixels[:, [2, 1, 0]]
+        return (pixels - self.mean) / self.std
+
+
+class TorchDetector:
+    """Finds objects with PyTorch, with the meaning of torchvision's detectors: the reference for every runtime.
+
+    The model is switched to evaluation mode; a training loop switches it back before it goes on.
+    """
+
+    def __init__(self, model: SSD) -> None:
+        self._decoded = DecodedSSD(model).eval()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's spec."""
+        return self._decoded.spec
+
+    def detect(self, image: UInt8Array) -> Detections:
+        """Return the objects in an (H, W, 3) BGR picture of any size, in its pixels.
+
+        Raises:
+            InputError: the array is not a picture.
+        """
+        image = as_bgr(image, origin="the image")
+        pixels = np.ascontiguousarray(preprocess(image, self.spec.input))
+        batch = torch.from_numpy(pixels)[None].to(self._decoded.mean.device)
+        with torch.inference_mode():
+            boxes, scores = self._decoded(batch)
+            kept = suppress(boxes[0].float().cpu(), scores[0].float().cpu(), self.spec.nms)
+        height, width = image.shape[:2]
+        return Detections.from_unit_boxes(*(part.numpy() for part in kept), width=width, height=height)
+
+
+def suppress(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (boxes, scores, class ids) of the detections of one picture, best first.
+
+    Each class keeps its ``top_k`` best boxes that score more than the threshold and suppresses those that overlap a
+    better one by more than the IoU threshold; of what is left the picture keeps the ``keep_top_k`` best. Equal scores
+    keep the order of classes, then of default boxes.
+
+    Args:
+        boxes: (A, 4) x1 y1 x2 y2.
+        scores: (A, C) of the real classes.
+        spec: the limits; ``max_candidates`` plays no part here.
+    """
+    kept = [_suppress_class(boxes, column, spec) for column in scores.unbind(dim=1)]
+    anchors = torch.cat(kept)
+    class_ids = torch.cat([torch.full_like(indices, class_id) for class_id, indices in enumerate(kept)])
+    found = scores[anchors, class_ids]
+    best = found.argsort(descending=True, stable=True)[: spec.keep_top_k]
+    return boxes[anchors[best]], found[best], class_ids[best]
+
+
+def _suppress_class(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> Tensor:
+    """Return the indices of the default boxes that one class keeps, best first."""
+    candidates = torch.nonzero(scores > spec.score_threshold).squeeze(1)
+    order = scores[candidates].argsort(descending=True, stable=True)[: spec.top_k]
+    candidates = candidates[order]
+    survivors: Tensor = nms(boxes[candidates], scores[candidates], spec.iou_threshold)
+    return candidates[survivors]
