@@ -32,4 +32,5 @@ def main() -> None:
         print(f"{name:<22} median {statistics.median(values):.3f} s  max {max(values):.3f} s")
 
 
-main()
+if __name__ == "__main__":
+    main()
