@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ssd_edge import __version__
+from ssd_edge.cli.build import build
 from ssd_edge.core.errors import SsdEdgeError
 
 
@@ -51,6 +52,9 @@ def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """From labelled images to SSD boxes on a live camera."""
+
+
+app.command("build")(build)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ class EngineManifest:
         onnx_digest, engine_digest: ``sha256:…`` of the files.
         runtime, runtime_version: the package that built it.
         device: what it was built for, e.g. ``x86_64+avx2+avx512_vnni`` or ``Orin sm_87``.
-        batch: (min, opt, max).
+        batch: (min, opt, max) pictures at a time; a max of 0 is no limit.
         built_at: ISO 8601, UTC.
     """
 
