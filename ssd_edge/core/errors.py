@@ -42,3 +42,7 @@ class MissingPackageError(SsdEdgeError):
 
 class ParityError(SsdEdgeError):
     """Two forms of the same model do not give the same detections."""
+
+
+class TrainingError(SsdEdgeError):
+    """A training run that cannot go on: its loss is no number, or a data worker is gone."""

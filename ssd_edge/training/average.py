@@ -1,0 +1,45 @@
+"""A moving average of the weights: what is validated, saved and deployed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class WeightAverage(Generic[Model]):
+    """Keeps ``average = decay * average + (1 - decay) * weights`` of all weights and batch norm statistics.
+
+    The decay grows with the number of updates n as min(decay, (1 + n) / (10 + n)), so that the first, random weights
+    are soon forgotten.
+
+    Args:
+        model: copied; :meth:`update` reads it.
+        decay: limit of the decay, 0 <= decay < 1; 0 follows the model.
+
+    Attributes:
+        model: the averaged copy, in evaluation mode.
+    """
+
+    def __init__(self, model: Model, *, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._decay = decay
+        self._updates = 0
+        self._pairs: list[tuple[Tensor, Tensor]] = list(
+            zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
+        )
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the model's weights as they are now; whole numbers (counters) are copied."""
+        self._updates += 1
+        decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
+        for average, current in self._pairs:
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:
+                average.copy_(current)

@@ -1,0 +1,101 @@
+"""How long a run lasts: a number of epochs, or minutes on the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+_VALIDATION_SHARE = 0.1
+
+
+class Budget(Protocol):
+    """Says how much of a run is done, which the learning rate follows, and when there is time to validate."""
+
+    def start(self) -> None:
+        """Begin to count."""
+
+    def count_step(self) -> None:
+        """Take note of a step of the optimiser."""
+
+    def done(self) -> tuple[float, float]:
+        """Return (spent, whole); the run is over when they are equal."""
+
+    def allows_validation(self) -> bool:
+        """Whether an epoch that ends now should be validated, though it is not the last."""
+
+    def validated(self, seconds: float) -> None:
+        """Take note of how long a validation took."""
+
+
+class EpochBudget:
+    """A fixed number of steps; every epoch is validated.
+
+    Args:
+        epochs: passes over the pictures.
+        steps_per_epoch: batches of one pass.
+    """
+
+    def __init__(self, epochs: int, *, steps_per_epoch: int) -> None:
+        self._whole = epochs * steps_per_epoch
+        self._steps = 0
+
+    def start(self) -> None:
+        """Set the count to zero."""
+        self._steps = 0
+
+    def count_step(self) -> None:
+        """Count."""
+        self._steps += 1
+
+    def done(self) -> tuple[float, float]:
+        """Return (steps, all steps)."""
+        return self._steps, self._whole
+
+    def allows_validation(self) -> bool:
+        """Return True."""
+        return True
+
+    def validated(self, seconds: float) -> None:
+        """Do nothing: time is no matter here."""
+
+
+class TimeBudget:
+    """Minutes on the clock, validation included; the learning rate follows the clock, so it is annealed in time.
+
+    Time for the last validation is set aside as soon as the first one has shown how long it takes, and a twentieth of
+    the budget before that. Validations before the last take at most a tenth of the time.
+
+    Args:
+        minutes: from the first batch to the end of the last validation.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, minutes: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._whole_s = minutes * 60
+        self._clock = clock
+        self._started = clock()
+        self._reserve_s = self._whole_s / 20
+        self._validation_s = 0.0
+
+    def start(self) -> None:
+        """Set the clock to zero."""
+        self._started = self._clock()
+
+    def count_step(self) -> None:
+        """Do nothing: steps are no matter here."""
+
+    def done(self) -> tuple[float, float]:
+        """Return (seconds, seconds that there are for training)."""
+        whole = self._whole_s - self._reserve_s
+        return min(self._clock() - self._started, whole), whole
+
+    def allows_validation(self) -> bool:
+        """Whether the validations so far and one more take at most a tenth of the time so far."""
+        likely_s = self._validation_s + (self._reserve_s if self._validation_s else 0.0)
+        return likely_s <= _VALIDATION_SHARE * (self._clock() - self._started)
+
+    def validated(self, seconds: float) -> None:
+        """Set aside what the last validation will take, with a tenth to spare."""
+        self._validation_s += seconds
+        self._reserve_s = min(1.1 * seconds, self._whole_s / 2)

@@ -1,0 +1,120 @@
+"""Labelled pictures as training examples: augmented, matched and counted in the data workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.images import read_image
+from ssd_edge.core.progress import Progress, silent
+from ssd_edge.data.augment import Augment
+from ssd_edge.data.sample import LabelledSet, Sample
+from ssd_edge.training.targets import TargetEncoder, Targets
+
+
+class Draw(NamedTuple):
+    """Which picture, and in which epoch: together with the seed they settle every random choice."""
+
+    epoch: int
+    sample: int
+
+
+class Example(NamedTuple):
+    """What the network sees and what it should say.
+
+    Attributes:
+        image: (H, W, 3) uint8, BGR, of the input's size.
+        targets: (A,) labels and (A, 4) offsets.
+        path: file of the picture, for errors.
+    """
+
+    image: Tensor
+    targets: Targets
+    path: str
+
+
+class TrainingSet(Dataset["Example | SsdEdgeError"]):
+    """Examples of a labelled set, the same for a (seed, epoch, sample) whatever the number of workers.
+
+    A picture or label that cannot be used comes back as its error: an exception that leaves a worker would reach the
+    user as a traceback in a string.
+
+    Args:
+        labelled: the pictures; ``difficult`` objects are not learnt.
+        augment: gives the view and its boxes, in pixels of the input.
+        encode_targets: matches the boxes to the default boxes.
+        seed: of all random choices.
+        decoded: pictures that are in memory already; the others are read from disk each time.
+    """
+
+    def __init__(
+        self,
+        labelled: LabelledSet,
+        augment: Augment,
+        encode_targets: TargetEncoder,
+        *,
+        seed: int,
+        decoded: Mapping[Path, UInt8Array] | None = None,
+    ) -> None:
+        self._samples = labelled.samples
+        self._augment = augment
+        self._encode_targets = encode_targets
+        self._seed = seed
+        self._decoded = decoded or {}
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, draw: Draw) -> Example | SsdEdgeError:
+        """Return the example of a draw, or the named error that it met."""
+        sample = self._samples[draw.sample]
+        try:
+            return self._example(sample, np.random.default_rng((self._seed, draw.epoch, draw.sample)))
+        except SsdEdgeError as error:
+            return _about(sample, error)
+
+    def _example(self, sample: Sample, rng: np.random.Generator) -> Example:
+        image = self._decoded.get(sample.image)
+        if image is None:
+            image = read_image(sample.image)
+        learnt = ~sample.difficult
+        view, boxes, class_ids = self._augment(image, sample.boxes[learnt], sample.class_ids[learnt], rng)
+        height, width = view.shape[:2]
+        unit_boxes = (boxes / np.array([width, height, width, height], np.float32)).astype(np.float32)
+        return Example(torch.from_numpy(view), self._encode_targets(unit_boxes, class_ids), str(sample.image))
+
+
+def decode_images(
+    samples: Iterable[Sample], *, limit_bytes: int, progress: Progress = silent
+) -> dict[Path, UInt8Array]:
+    """Read pictures into memory, in order, until ``limit_bytes`` are held; the workers share them.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    decoded: dict[Path, UInt8Array] = {}
+    held = 0
+    paths = list(dict.fromkeys(sample.image for sample in samples))
+    for number, path in enumerate(paths, start=1):
+        image = read_image(path)
+        held += image.nbytes
+        if held > limit_bytes:
+            break
+        decoded[path] = image
+        progress(number, len(paths))
+    return decoded
+
+
+def _about(sample: Sample, error: SsdEdgeError) -> SsdEdgeError:
+    """Return the error with the picture's name in it, where it has none."""
+    if str(sample.image) not in error.what:
+        error.what = f"{sample.image}: {error.what}"
+    return error

@@ -1,0 +1,134 @@
+"""Batches of training examples from worker processes, in an order that the seed settles."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, default_collate
+
+from ssd_edge.core.errors import InputError, SsdEdgeError, TrainingError
+from ssd_edge.training.dataset import Draw, Example, TrainingSet
+from ssd_edge.training.targets import Targets
+
+
+class Batch(NamedTuple):
+    """Examples that are learnt together; the fields of :class:`Example`, stacked.
+
+    Attributes:
+        images: (B, H, W, 3) uint8, BGR.
+        targets: (B, A) labels and (B, A, 4) offsets.
+        paths: B files.
+    """
+
+    images: Tensor
+    targets: Targets
+    paths: list[str]
+
+
+class ShuffledDraws(Sampler[Draw]):
+    """Every picture once an epoch, in an order that depends on (seed, epoch) alone."""
+
+    def __init__(self, count: int, *, seed: int) -> None:
+        self._count, self._seed, self._epoch = count, seed, 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Draw]:
+        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
+        return (Draw(self._epoch, int(index)) for index in order)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order that the next iteration gives."""
+        self._epoch = epoch
+
+
+class BatchLoader:
+    """Gives the batches of one epoch after the other; its workers live as long as it does.
+
+    A rest that does not fill a batch is left out: every picture has the same weight in the loss, and batch norm has
+    something to average over. In the next epoch another rest is left out.
+
+    Args:
+        examples: what to draw from.
+        batch_size: pictures a batch.
+        workers: processes that prepare batches; 0 prepares them in this process.
+        seed: of the order.
+
+    Raises:
+        InputError: fewer pictures than fill one batch.
+    """
+
+    def __init__(self, examples: TrainingSet, *, batch_size: int, workers: int, seed: int) -> None:
+        if len(examples) < batch_size:
+            raise InputError(
+                "the training pictures do not fill one batch",
+                got=f"{len(examples)} pictures",
+                wanted=f"at least {batch_size}",
+                do=f"Add pictures, or choose a smaller batch: --batch-size {max(len(examples), 1)}",
+            )
+        self.batch_size = batch_size
+        self._draws = ShuffledDraws(len(examples), seed=seed)
+        self._loader: DataLoader[Example | SsdEdgeError] = DataLoader(
+            examples,
+            batch_size=batch_size,
+            sampler=self._draws,
+            num_workers=workers,
+            collate_fn=_collate,
+            worker_init_fn=_start_worker,
+            persistent_workers=workers > 0,
+            drop_last=True,
+        )
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self._loader)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch.
+
+        Raises:
+            SsdEdgeError: a picture or label cannot be used; the error names it.
+            TrainingError: a worker process died.
+        """
+        self._draws.set_epoch(number)
+        batches = iter(self._loader)
+        while True:
+            try:
+                batch: Batch | SsdEdgeError | None = next(batches, None)
+            except RuntimeError as error:
+                raise _worker_died(error) from error
+            if batch is None:
+                return
+            if isinstance(batch, SsdEdgeError):
+                raise batch
+            yield batch
+
+
+def _collate(examples: list[Example | SsdEdgeError]) -> Batch | SsdEdgeError:
+    for example in examples:
+        if isinstance(example, SsdEdgeError):
+            return example
+    return Batch(*default_collate(examples))
+
+
+def _start_worker(_number: int) -> None:
+    """Leave Ctrl-C to the process that can save, and the cores to one thread a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _worker_died(error: RuntimeError) -> Exception:
+    """Return a named error where a worker is gone, the error itself where it is a fault of the program."""
+    if "exited unexpectedly" not in str(error):
+        return error
+    return TrainingError(
+        "a data worker was ended from outside",
+        got=str(error).splitlines()[0],
+        do="Memory is the usual cause: take fewer workers or a smaller batch, for example --workers 0.",
+    )

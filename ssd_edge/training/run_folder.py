@@ -1,0 +1,60 @@
+"""The files of a run: best.pt, last.pt and metrics.csv, each whole at any moment."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+from ssd_edge.core.files import make_folder, written_beside
+from ssd_edge.model.checkpoint import save_checkpoint
+from ssd_edge.model.ssd import SSD
+from ssd_edge.training.journal import EpochRecord
+
+
+class RunFolder:
+    """Keeps the last model, the best one by mean AP, and a line for each epoch.
+
+    Args:
+        folder: made where it is missing.
+
+    Attributes:
+        best, last: the checkpoints.
+        metrics: the CSV file.
+        records: of the epochs so far.
+        best_mean_ap: of ``best``; None before the first validation.
+
+    Raises:
+        InputError: ``folder`` cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        make_folder(folder)
+        self.best, self.last, self.metrics = folder / "best.pt", folder / "last.pt", folder / "metrics.csv"
+        self.records: list[EpochRecord] = []
+        self.best_mean_ap: float | None = None
+
+    def keep(self, model: SSD, record: EpochRecord) -> None:
+        """Write the files after an epoch; best.pt where this epoch's mean AP is the highest so far.
+
+        Raises:
+            InputError: a file cannot be written; those of the epoch before stay.
+        """
+        self.records.append(record)
+        self._write_metrics()
+        save_checkpoint(self.last, model, record.metrics)
+        if record.mean_ap is not None and (self.best_mean_ap is None or record.mean_ap > self.best_mean_ap):
+            save_checkpoint(self.best, model, record.metrics)
+            self.best_mean_ap = record.mean_ap
+
+    def _write_metrics(self) -> None:
+        with written_beside(self.metrics) as partial, partial.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([field.name for field in dataclasses.fields(EpochRecord)])
+            writer.writerows(_cells(record) for record in self.records)
+
+
+def _cells(record: EpochRecord) -> list[str]:
+    """Return the values with six digits; a value that is not there is an empty cell."""
+    values = dataclasses.astuple(record)
+    return ["" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in values]

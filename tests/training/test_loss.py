@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.models.detection.ssd import SSD as TorchvisionSSD  # noqa: N811
+
+from ssd_edge.core.spec import BoxCoding
+from ssd_edge.model.heads import HeadOutputs
+from ssd_edge.training.loss import hard_negatives, multibox_loss
+from ssd_edge.training.targets import TargetEncoder, Targets, match
+from tests.training.factories import random_boxes, tiny_anchors
+
+
+class ReferenceLoss:
+    """torchvision's ``SSD.compute_loss``, without the network around it."""
+
+    neg_to_pos_ratio = 3.0
+    box_coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
+    compute_loss = TorchvisionSSD.compute_loss
+
+
+def corner_anchors(anchors):
+    return np.concatenate([anchors[:, :2] - anchors[:, 2:] / 2, anchors[:, :2] + anchors[:, 2:] / 2], axis=1)
+
+
+def random_batch(rng: np.random.Generator, *, pictures: int, classes: int):
+    """Return (targets, what torchvision wants to know) of random objects, some pictures without any."""
+    anchors = tiny_anchors()
+    corners = corner_anchors(anchors)
+    encode = TargetEncoder(anchors, BoxCoding())
+    encoded, truths, matches = [], [], []
+    for _ in range(pictures):
+        boxes = random_boxes(rng, int(rng.integers(0, 4)))
+        class_ids = rng.integers(0, classes, len(boxes))
+        encoded.append(encode(boxes, class_ids))
+        truths.append({"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(class_ids + 1)})
+        matches.append(torch.from_numpy(match(boxes, corners)))
+    targets = Targets(*(torch.stack(part) for part in zip(*encoded, strict=True)))
+    return targets, (truths, [torch.from_numpy(corners)] * pictures, matches)
+
+
+def random_outputs(rng: np.random.Generator, targets: Targets, classes: int) -> HeadOutputs:
+    pictures, anchors = targets.labels.shape
+    logits = torch.from_numpy(rng.normal(0, 3, (pictures, anchors, classes + 1)).astype(np.float32))
+    offsets = torch.from_numpy(rng.normal(0, 1, (pictures, anchors, 4)).astype(np.float32))
+    return HeadOutputs(logits.requires_grad_(), offsets.requires_grad_())
+
+
+def gradients(loss: Tensor, outputs: HeadOutputs) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(loss, [outputs.class_logits, outputs.box_offsets])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_loss_and_gradient_equal_torchvisions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(1, 21))
+    targets, (truths, anchors, matches) = random_batch(rng, pictures=int(rng.integers(1, 6)), classes=classes)
+    outputs = random_outputs(rng, targets, classes)
+    wanted = ReferenceLoss().compute_loss(
+        truths,
+        {"bbox_regression": outputs.box_offsets, "cls_logits": outputs.class_logits},
+        anchors,
+        matches,
+    )
+    loss = multibox_loss(outputs, targets)
+    torch.testing.assert_close(loss.localisation, wanted["bbox_regression"], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(loss.confidence, wanted["classification"], rtol=1e-5, atol=1e-5)
+    for got, expected in zip(gradients(loss.total, outputs), gradients(sum(wanted.values()), outputs), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_of_one_positive_is_the_formula_of_the_paper() -> None:
+    logits = torch.tensor([[[0.0, 2.0], [1.0, 0.0], [0.0, 1.0], [0.0, 3.0], [5.0, 0.0]]])
+    offsets = torch.zeros(1, 5, 4)
+    targets = Targets(torch.tensor([[1, 0, 0, 0, 0]]), torch.zeros(1, 5, 4))
+    targets.offsets[0, 0] = torch.tensor([0.5, -2.0, 0.0, 0.0])
+    loss = multibox_loss(HeadOutputs(logits, offsets), targets)
+    assert float(loss.localisation) == pytest.approx(0.5 * 0.5**2 + (2 - 0.5))
+    as_wanted = [1 / (1 + np.exp(-2)), np.e / (1 + np.e), 1 / (1 + np.e), 1 / (1 + np.exp(3))]  # not the easy last
+    assert float(loss.confidence) == pytest.approx(-np.log(as_wanted).sum(), rel=1e-5)
+    assert float(loss.total) == pytest.approx(float(loss.localisation) + float(loss.confidence))
+
+
+def test_a_batch_without_objects_costs_nothing_and_has_a_gradient() -> None:
+    logits, offsets = torch.randn(2, 6, 4, requires_grad=True), torch.randn(2, 6, 4, requires_grad=True)
+    targets = Targets(torch.zeros(2, 6, dtype=torch.int64), torch.zeros(2, 6, 4))
+    loss = multibox_loss(HeadOutputs(logits, offsets), targets)
+    loss.total.backward()
+    assert loss.total.item() == 0
+    assert not logits.grad.any()
+    assert not offsets.grad.any()
+
+
+def test_each_picture_gets_the_negatives_that_it_gets_most_wrong() -> None:
+    logits = torch.zeros(2, 8, 3)
+    logits[..., 0] = torch.arange(8.0)
+    positive = torch.zeros(2, 8, dtype=torch.bool)
+    positive[0, 1] = True
+    chosen = hard_negatives(logits, positive, negatives_per_positive=3)
+    assert chosen[0].nonzero().flatten().tolist() == [0, 2, 3]
+    assert not chosen[1].any()
+
+
+def test_a_picture_with_few_negatives_gives_all_of_them_and_no_positive() -> None:
+    positive = torch.tensor([[True, True, True, False, False]])
+    chosen = hard_negatives(torch.randn(1, 5, 3), positive, negatives_per_positive=3)
+    assert torch.equal(chosen, ~positive)
+
+
+def test_bfloat16_outputs_give_a_float32_loss() -> None:
+    targets = Targets(torch.tensor([[1, 0, 0, 0, 0]]), torch.zeros(1, 5, 4))
+    outputs = HeadOutputs(torch.randn(1, 5, 3).bfloat16(), torch.randn(1, 5, 4).bfloat16())
+    assert multibox_loss(outputs, targets).total.dtype == torch.float32
