@@ -45,10 +45,10 @@ def build_engine(onnx: Path, output: Path | None = None, *, force: bool = False)
     manifest = _manifest(builder, onnx, engine)
     if not force and _is_current(engine, manifest):
         return BuildReport(engine, EngineManifest.load(manifest_path(engine)), reused=True)
-    manifest_path(engine).unlink(missing_ok=True)
     with written_beside(engine) as partial:
         builder.build(partial)
         digest = file_digest(partial)
+        manifest_path(engine).unlink(missing_ok=True)  # from here to the new manifest the engine is refused
     built = _manifest(builder, onnx, engine, digest)
     built.save(manifest_path(engine))
     return BuildReport(engine, built, reused=False)

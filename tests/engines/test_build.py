@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssd_edge.backends.cpu import cpu_device
+from ssd_edge.backends.detector import open_detector
+from ssd_edge.backends.ort_session import ort_version
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.engines.build import build_engine
+from tests.backends.tiny_onnx import tiny_spec, write_tiny_onnx
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> Path:
+    return write_tiny_onnx(tmp_path / "engines/bright/bright.onnx")
+
+
+def bright_picture() -> np.ndarray:
+    picture = np.zeros((100, 200, 3), np.uint8)
+    cv2.rectangle(picture, (50, 25), (149, 74), (255, 255, 255), -1)
+    return picture
+
+
+def test_engine_sees_what_the_onnx_sees(onnx: Path) -> None:
+    engine = build_engine(onnx).engine
+    assert engine == onnx.with_name("bright.fp32.onnxruntime.engine")
+    with open_detector(onnx) as first, open_detector(engine) as second:
+        assert first.spec == second.spec == tiny_spec("bright")
+        wanted, found = first.detect(bright_picture()), second.detect(bright_picture())
+    assert len(found) == 1
+    assert found.boxes.tolist() == wanted.boxes.tolist()
+    assert found.scores.tolist() == wanted.scores.tolist()
+
+
+def test_manifest_says_where_it_came_from_and_where_it_runs(onnx: Path) -> None:
+    report = build_engine(onnx)
+    found = EngineManifest.load(manifest_path(report.engine))
+    assert found == report.manifest
+    assert (found.target, found.precision, found.runtime) == ("onnxruntime", "fp32", "onnxruntime")
+    assert (found.runtime_version, found.device) == (ort_version(), cpu_device())
+    assert (found.onnx, found.onnx_digest) == ("bright.onnx", file_digest(onnx))
+    assert found.engine_digest == file_digest(report.engine)
+
+
+def test_same_inputs_are_not_built_again(onnx: Path) -> None:
+    first = build_engine(onnx)
+    stamp = first.engine.stat().st_mtime_ns
+    second = build_engine(onnx)
+    assert (first.reused, second.reused) == (False, True)
+    assert second.engine.stat().st_mtime_ns == stamp
+    assert not build_engine(onnx, force=True).reused
+
+
+@pytest.mark.parametrize("change", ["onnx", "engine", "manifest", "device"])
+def test_any_change_is_built_again(onnx: Path, change: str) -> None:
+    report = build_engine(onnx)
+    if change == "onnx":
+        write_tiny_onnx(onnx, shift=0.1)
+    elif change == "engine":
+        report.engine.write_bytes(report.engine.read_bytes() + b"x")
+    elif change == "manifest":
+        manifest_path(report.engine).write_text("{")
+    else:
+        fields = json.loads(manifest_path(report.engine).read_text())
+        manifest_path(report.engine).write_text(json.dumps({**fields, "device": "another"}))
+    again = build_engine(onnx)
+    assert not again.reused
+    assert again.manifest.onnx_digest == file_digest(onnx)
+    with open_detector(again.engine) as detector:
+        assert len(detector.detect(bright_picture())) == 1
+
+
+def test_onnx_outside_the_engines_folder_is_found_again(onnx: Path, tmp_path: Path) -> None:
+    report = build_engine(onnx, tmp_path / "elsewhere" / "b.engine")
+    assert report.manifest.onnx_path(report.engine).resolve() == onnx.resolve()
+
+
+def test_foreign_onnx_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    foreign = write_tiny_onnx(tmp_path / "foreign.onnx", with_spec=False)
+    with pytest.raises(ArtefactError, match="foreign.onnx was not exported by ssd-edge"):
+        build_engine(foreign)
+    assert [path.name for path in tmp_path.iterdir()] == ["foreign.onnx"]
+
+
+def test_engine_needs_its_suffix(onnx: Path) -> None:
+    with pytest.raises(InputError, match=r"b\.onnx is no name for an engine: wanted a name that ends with \.engine"):
+        build_engine(onnx, onnx.with_name("b.onnx"))
+
+
+def test_unwritable_place_is_named_and_the_old_engine_stays(onnx: Path, tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file")
+    with pytest.raises(InputError, match="blocked cannot be written: got"):
+        build_engine(onnx, tmp_path / "blocked" / "b.engine")
+    assert (tmp_path / "blocked").read_text() == "a file"
