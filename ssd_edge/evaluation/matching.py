@@ -60,8 +60,14 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Right or wrong for each detection that counts, best first; those on difficult objects are left out."""
+    """Right or wrong for each detection that counts, best first.
 
+    Attributes:
+        counted: (D,) of every detection of the assignment: false on a difficult object.
+        scores, right: (the counted ones,).
+    """
+
+    counted: BoolArray
     scores: FloatArray
     right: BoolArray
 
@@ -96,9 +102,9 @@ def judge(assignment: Assignment, iou_threshold: float) -> Verdicts:
     _, firsts = np.unique(assignment.objects[rows], return_index=True)
     right = np.zeros(len(near), bool)
     right[rows[firsts]] = True
-    ignored = np.zeros(len(near), bool)
-    ignored[rows] = assignment.difficult[assignment.objects[rows]]
-    return Verdicts(assignment.scores[~ignored], right[~ignored])
+    counted = np.ones(len(near), bool)
+    counted[rows] = ~assignment.difficult[assignment.objects[rows]]
+    return Verdicts(counted, assignment.scores[counted], right[counted])
 
 
 def _pair_up(detections: Sequence[Detections], truths: Sequence[Truth]) -> tuple[Float64Array, IntArray]:

@@ -1,0 +1,86 @@
+"""What a report shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.mean_ap import MeanAp
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One artefact: what the reader calls it, where it lies, how it did."""
+
+    label: str
+    path: Path
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture with marks drawn in (see ``stills.draw``), and what they say."""
+
+    image: UInt8Array
+    name: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class StageLatency:
+    """Milliseconds of one stage of the pipeline: half, 95 and 99 of 100 frames need at most this."""
+
+    stage: str
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Film:
+    """A run over a film.
+
+    Attributes:
+        annotated: the film with boxes, in a format that browsers play.
+        lines: the JSON lines.
+        accuracy: against the film's labels; None where it has none.
+        score_threshold: detections under it were not written, which shortens the curves and lowers the AP.
+        fps: frames in a second from end to end.
+    """
+
+    annotated: Path
+    lines: Path
+    frames: int
+    fps: float
+    stages: tuple[StageLatency, ...]
+    accuracy: MeanAp | None
+    score_threshold: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that led here, e.g. ``train``, what it did, and how long it took."""
+
+    name: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything on the page; an empty tuple, or None, leaves its section out.
+
+    Attributes:
+        judged: at least one; the last is the one that is deployed, and gives the big figures.
+        footer: what it was measured on.
+    """
+
+    title: str
+    subtitle: str
+    judged: tuple[Judged, ...]
+    footer: str
+    film: Film | None = None
+    stills: tuple[Still, ...] = ()
+    steps: tuple[Step, ...] = ()

@@ -1,0 +1,109 @@
+"""What was found, wrong and missed, drawn into pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ssd_edge.core.detections import Detections
+from ssd_edge.core.frame import FloatArray, UInt8Array
+from ssd_edge.evaluation.matching import BoolArray, Truth, assign, judge
+
+Color = tuple[int, int, int]
+
+RIGHT: Color = (94, 197, 34)  # BGR; report.html has the same three
+WRONG: Color = (22, 115, 249)
+MISSED: Color = (248, 189, 56)
+_INK: Color = (20, 20, 20)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How one picture went, at one score threshold.
+
+    Attributes:
+        shown: the detections over the threshold.
+        right: (N,) whether each of them found an object.
+        missed: (G,) whether each object that must be found was not.
+    """
+
+    shown: Detections
+    right: BoolArray
+    missed: BoolArray
+
+    @property
+    def mistakes(self) -> int:
+        """Wrong detections and missed objects together."""
+        return int(np.count_nonzero(~self.right) + np.count_nonzero(self.missed))
+
+
+def mark(found: Detections, truth: Truth, *, score_threshold: float, iou_threshold: float = 0.5) -> Marks:
+    """Compare one picture's detections over ``score_threshold`` with its objects, by the metric's own rules.
+
+    A detection on a difficult object is not shown: it is neither right nor wrong.
+    """
+    shown = found.above(score_threshold)
+    right, kept = np.zeros(len(shown), bool), np.ones(len(shown), bool)
+    missed = ~truth.difficult
+    for class_id in np.unique(shown.class_ids):
+        rows = np.flatnonzero(shown.class_ids == class_id)
+        assignment = assign([shown], [truth], int(class_id) + 1)[int(class_id)]
+        verdicts = judge(assignment, iou_threshold)
+        kept[rows] = verdicts.counted
+        right[rows[verdicts.counted]] = verdicts.right
+        missed[assignment.objects[verdicts.counted][verdicts.right]] = False
+    boxes, scores, class_ids = shown.boxes[kept], shown.scores[kept], shown.class_ids[kept]
+    return Marks(Detections(boxes, scores, class_ids), right[kept], missed)
+
+
+def spread(marks: Sequence[Marks], count: int) -> list[int]:
+    """Return the numbers of up to ``count`` pictures, from the worst to the best in equal steps: no cherry-picking."""
+    order = sorted(range(len(marks)), key=lambda number: -marks[number].mistakes)
+    steps = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return [order[step] for step in steps]
+
+
+def draw(
+    image: UInt8Array, marks: Marks, truth: Truth, class_names: Sequence[str], *, longest_side: int = 960
+) -> UInt8Array:
+    """Return a copy, at most ``longest_side`` pixels long: found green, wrong orange, missed blue and dashed."""
+    scale = min(1.0, longest_side / max(image.shape[:2]))
+    canvas = np.array(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    for box, class_id in zip(truth.boxes[marks.missed] * scale, truth.class_ids[marks.missed], strict=True):
+        _dashed(canvas, box, MISSED)
+        _caption(canvas, box, f"missed {class_names[class_id]}", MISSED)
+    for box, score, class_id, right in zip(
+        marks.shown.boxes * scale, marks.shown.scores, marks.shown.class_ids, marks.right, strict=True
+    ):
+        color = RIGHT if right else WRONG
+        cv2.rectangle(canvas, _point(box[:2]), _point(box[2:]), color, 2, cv2.LINE_AA)
+        _caption(canvas, box, f"{class_names[class_id]} {score:.2f}", color)
+    return canvas
+
+
+def _point(corner: FloatArray) -> tuple[int, int]:
+    return round(float(corner[0])), round(float(corner[1]))
+
+
+def _dashed(canvas: UInt8Array, box: FloatArray, color: Color, dash: int = 8) -> None:
+    (left, top), (right, bottom) = _point(box[:2]), _point(box[2:])
+    for x in range(left, right, 2 * dash):
+        for y in (top, bottom):
+            cv2.line(canvas, (x, y), (min(x + dash, right), y), color, 2)
+    for y in range(top, bottom, 2 * dash):
+        for x in (left, right):
+            cv2.line(canvas, (x, y), (x, min(y + dash, bottom)), color, 2)
+
+
+def _caption(canvas: UInt8Array, box: FloatArray, text: str, color: Color) -> None:
+    """Write the text over the box on a plate of its colour, moved inwards where the picture ends."""
+    (width, height), baseline = cv2.getTextSize(text, _FONT, 0.45, 1)
+    left, top = _point(box[:2])
+    left = max(0, min(left - 1, canvas.shape[1] - width - 6))
+    top = max(height + baseline + 4, top)
+    cv2.rectangle(canvas, (left, top - height - baseline - 4), (left + width + 6, top), color, cv2.FILLED)
+    cv2.putText(canvas, text, (left + 3, top - baseline - 1), _FONT, 0.45, _INK, 1, cv2.LINE_AA)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssd_edge.core.detections import Detections
+from ssd_edge.core.errors import InputError
+from ssd_edge.data.sample import Sample
+from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
+from ssd_edge.evaluation.page import embedded_image
+from ssd_edge.evaluation.report import write_report
+from ssd_edge.evaluation.report_content import Film, Judged, Report, StageLatency, Step, Still
+from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
+
+NAMES = ("stop", "give <way>", "never")
+VOID = {"meta", "img", "br", "path", "polyline"}
+
+
+class Page(HTMLParser):
+    """Collects tags and text, and fails on tags that are not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[list[str]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.cells.append([])
+        if tag in ("td", "th"):
+            self.cells[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells[-1][-1] += data
+        if "style" not in self.open:
+            self.text += data
+
+
+def accuracy(share: float) -> MeanAp:
+    """Judge ten pictures of two objects each, of which the first is found in ``share`` of them."""
+    sample = Sample(
+        Path("a.png"), np.array([[0, 0, 9, 9], [20, 0, 30, 9]], np.float32), np.array([0, 1]), np.zeros(2, bool)
+    )
+    hit = Detections(sample.boxes[:1], np.array([0.9], np.float32), np.array([0]))
+    found = [hit if number < share * 10 else Detections.empty() for number in range(10)]
+    return mean_average_precision(found, [sample] * 10, NAMES)
+
+
+def judged(folder: Path, label: str, share: float) -> Judged:
+    path = folder / f"{label}.bin"
+    path.write_bytes(bytes(1_500_000))
+    found = tuple(Detections.empty() for _ in range(10))
+    return Judged(label, path, Evaluation(accuracy(share), found, np.linspace(4, 6, 10), ()))
+
+
+@pytest.fixture
+def report(tmp_path) -> Report:
+    film = tmp_path / "films" / "signs & more.webm"
+    film.parent.mkdir()
+    film.write_bytes(b"film")
+    return Report(
+        title="Signs <found>",
+        subtitle="a & b",
+        judged=(judged(tmp_path, "checkpoint", 1.0), judged(tmp_path, "engine", 0.8)),
+        footer="a CPU",
+        film=Film(film, tmp_path / "d.jsonl", 100, 57.4, (StageLatency("infer", 4, 5.25, 6),), accuracy(0.5), 0.3),
+        stills=(Still(np.full((20, 30, 3), (10, 200, 30), np.uint8), "still-7", "1 missed"),),
+        steps=(Step("train", "mAP 0.8", 12.34),),
+    )
+
+
+def written(tmp_path: Path, report: Report) -> Page:
+    path = tmp_path / "report.html"
+    write_report(path, report)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_page_is_whole_and_needs_nothing_from_outside(tmp_path, report):
+    page = written(tmp_path, report)
+    assert page.open == []
+    sources = [attrs.get(key) for _, attrs in page.tags for key in ("src", "href") if attrs.get(key)]
+    assert all(source.startswith("data:image/jpeg;") or (tmp_path / source).suffix for source in sources)
+    assert not any(source.startswith("http") for source in sources)
+    assert not any(tag == "script" for tag, _ in page.tags)
+    assert "$" not in page.text
+
+
+def test_text_from_outside_is_escaped(tmp_path, report):
+    page = written(tmp_path, report)
+    assert "Signs <found>" in page.text
+    assert "give <way>" in page.text
+    assert not any(tag in ("found", "way") for tag, _ in page.tags)
+
+
+def test_artefacts_stand_side_by_side(tmp_path, report):
+    cells = written(tmp_path, report).cells
+    assert ["checkpoint", "0.5000", "+0.0000", "0.5000", "5.00", "5.90", "200", "1.5 MB"] in cells
+    assert ["engine", "0.4000", "-0.1000", "0.4000", "5.00", "5.90", "200", "1.5 MB"] in cells
+
+
+def test_classes_show_each_artefact_and_the_film(tmp_path, report):
+    cells = written(tmp_path, report).cells
+    assert ["class", "objects", "checkpoint", "engine", "film"] in cells
+    assert ["stop", "10", "1.000", "0.800", "0.500"] in cells
+    assert ["never", "0", "–", "–", "–"] in cells
+    assert ["mean", "", "0.500", "0.400", "0.250"] in cells
+
+
+def test_film_is_played_from_where_it_lies(tmp_path, report):
+    page = written(tmp_path, report)
+    videos = [attrs for tag, attrs in page.tags if tag == "video"]
+    assert [attrs["src"] for attrs in videos] == ["films/signs%20%26%20more.webm"]
+    assert "57 FPS" in page.text
+    assert ["infer", "4.00", "5.25", "6.00"] in page.cells
+
+
+def test_stills_are_inside_the_page(tmp_path, report):
+    sources = [attrs["src"] for tag, attrs in written(tmp_path, report).tags if tag == "img"]
+    data = base64.b64decode(sources[0].removeprefix("data:image/jpeg;base64,"))
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (20, 30, 3)
+    assert np.abs(image.astype(int) - (10, 200, 30)).max() < 8
+
+
+def test_sections_without_content_are_left_out(tmp_path, report):
+    bare = Report("t", "s", report.judged, "f")
+    text = written(tmp_path, bare).text
+    for heading in ("The film", "Detections against truth", "Latency of each stage", "How it was made"):
+        assert heading not in text
+    assert "One model, every form" in text
+
+
+def test_one_artefact_is_not_compared_with_itself(tmp_path, report):
+    cells = written(tmp_path, Report("t", "s", report.judged[:1], "f")).cells
+    assert ["checkpoint", "0.5000", "0.5000", "5.00", "5.90", "200", "1.5 MB"] in cells
+
+
+def test_colours_of_the_key_are_those_of_the_stills(tmp_path, report):
+    write_report(tmp_path / "report.html", report)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    keys = dict(re.findall(r"\.(found|wrong|missed) i { color: (#\w+);", text))
+    colors = {"found": RIGHT, "wrong": WRONG, "missed": MISSED}
+    assert keys == {name: "#{2:02x}{1:02x}{0:02x}".format(*bgr) for name, bgr in colors.items()}
+
+
+def test_picture_that_is_no_picture_is_named():
+    with pytest.raises(InputError, match=r"still-3 cannot be written as JPEG: got shape \(0, 0, 3\)"):
+        embedded_image(np.zeros((0, 0, 3), np.uint8), "still-3")

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssd_edge.core.detections import Detections
+from ssd_edge.data.sample import Sample
+from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG, Marks, draw, mark, spread
+
+NAMES = ("stop", "yield")
+
+
+def truth(boxes, class_ids, difficult=None) -> Sample:
+    hard = np.zeros(len(boxes), bool) if difficult is None else np.array(difficult)
+    return Sample(Path("x.png"), np.array(boxes, np.float32).reshape(-1, 4), np.array(class_ids, np.int64), hard)
+
+
+def found(boxes, scores, class_ids) -> Detections:
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(class_ids, np.int64)
+    )
+
+
+def test_right_wrong_and_missed_are_told_apart():
+    objects = truth([[0, 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 60]], [0, 1, 1])
+    detections = found(
+        [[0, 0, 10, 9], [0, 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 60]], [0.9, 0.8, 0.7, 0.2], [0, 0, 0, 1]
+    )
+    marks = mark(detections, objects, score_threshold=0.5)
+    assert marks.right.tolist() == [True, False, False]  # the second is a duplicate, the third of another class
+    assert marks.missed.tolist() == [False, True, True]  # the last object's detection is under the threshold
+    assert marks.mistakes == 4
+
+
+def test_difficult_objects_are_neither_missed_nor_wrong():
+    objects = truth([[0, 0, 10, 10], [20, 20, 40, 40]], [1, 1], [True, True])
+    marks = mark(found([[0, 0, 10, 10]], [0.9], [1]), objects, score_threshold=0.5)
+    assert (len(marks.shown), marks.mistakes) == (0, 0)
+
+
+def test_no_detection_misses_all():
+    marks = mark(Detections.empty(), truth([[0, 0, 10, 10]], [1]), score_threshold=0.5)
+    assert marks.missed.tolist() == [True]
+
+
+def with_mistakes(count: int) -> Marks:
+    return Marks(Detections.empty(), np.zeros(0, bool), np.ones(count, bool))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(3, [3, 2, 4]), (2, [3, 4]), (9, [3, 0, 2, 1, 4])])
+def test_spread_goes_from_worst_to_best(count, expected):
+    marks = [with_mistakes(mistakes) for mistakes in (4, 1, 2, 9, 0)]
+    assert spread(marks, count) == expected
+
+
+def test_spread_of_nothing_is_nothing():
+    assert spread([], 3) == []
+
+
+def test_drawing_marks_each_kind_in_its_colour_and_leaves_the_picture_alone():
+    image = np.full((200, 400, 3), 127, np.uint8)
+    objects = truth([[20, 60, 80, 120], [300, 60, 360, 120]], [0, 1])
+    marks = mark(found([[20, 60, 80, 120], [150, 60, 210, 120]], [0.9, 0.8], [0, 1]), objects, score_threshold=0.5)
+    drawn = draw(image, marks, objects, NAMES)
+    assert (image == 127).all()
+    assert drawn.shape == image.shape
+    assert tuple(drawn[119, 50]) == RIGHT or tuple(drawn[120, 50]) == RIGHT
+    assert tuple(drawn[120, 180]) == WRONG
+    assert tuple(drawn[120, 304]) == MISSED  # a dash
+    assert tuple(drawn[120, 313]) == (127, 127, 127)  # the gap after it
+
+
+def test_large_pictures_are_made_small_with_their_boxes():
+    image = np.full((1000, 2000, 3), 127, np.uint8)
+    objects = truth([[200, 400, 400, 600]], [0])
+    drawn = draw(image, mark(Detections.empty(), objects, score_threshold=0.5), objects, NAMES, longest_side=500)
+    assert drawn.shape == (250, 500, 3)
+    assert tuple(drawn[104, 50]) == MISSED
+
+
+def test_caption_stays_inside_the_picture():
+    image = np.zeros((60, 200, 3), np.uint8)
+    objects = truth([[150, 0, 200, 60]], [0])
+    drawn = draw(image, mark(Detections.empty(), objects, score_threshold=0.5), objects, NAMES)
+    plate = (drawn == MISSED).all(axis=2)
+    assert plate[:12, 100:].mean() > 0.3
