@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.model.architectures import network
 from ssd_edge.model.ssd import SSD
+from ssd_edge.model.weights import with_weights
 
 CHECKPOINT_FORMAT = "ssd-edge/checkpoint/1"
 
@@ -75,42 +74,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     return Checkpoint(with_weights(spec, weights, origin=str(path)), spec, metrics)
-
-
-def with_weights(spec: ModelSpec, weights: Mapping[str, Tensor], *, origin: str) -> SSD:
-    """Return the network of ``spec`` with these weights (not copied), in evaluation mode; ``origin`` names them.
-
-    Raises:
-        ArtefactError: a tensor is missing, superfluous, or of another shape or type than the network's.
-    """
-    model = network(spec)
-    expected = model.state_dict()
-    _check_names(expected, weights, origin)
-    for name, tensor in expected.items():
-        got = _describe(weights[name])
-        if got != _describe(tensor):
-            raise _misfit(origin, f"{name} of {got}", _describe(tensor))
-    model.load_state_dict(weights, assign=True)
-    return model.eval()
-
-
-def _check_names(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], origin: str) -> None:
-    missing = sorted(expected.keys() - weights.keys())
-    surplus = sorted(map(str, weights.keys() - expected.keys()))
-    if missing:
-        raise _misfit(origin, f"no {missing[0]} ({len(missing)} tensors missing)", "every weight of the network")
-    if surplus:
-        raise _misfit(origin, f"{surplus[0]} ({len(surplus)} unknown tensors)", "the network's weights only")
-
-
-def _describe(tensor: object) -> str:
-    if not isinstance(tensor, Tensor):
-        return type(tensor).__name__
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-def _misfit(origin: str, got: str, wanted: str) -> ArtefactError:
-    return ArtefactError(f"the weights of {origin} do not fit the network", got=got, wanted=wanted)
 
 
 def _damaged(path: Path, got: str) -> ArtefactError:

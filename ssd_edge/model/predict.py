@@ -29,6 +29,7 @@ class DecodedSSD(nn.Module):
     mean: Tensor
     std: Tensor
     anchors: Tensor
+    bgr_to_rgb: Tensor
 
     def __init__(self, model: SSD) -> None:
         super().__init__()
@@ -38,6 +39,8 @@ class DecodedSSD(nn.Module):
         device = next(model.parameters()).device
         self.register_buffer("mean", torch.tensor(entry.mean, device=device).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(entry.std, device=device).view(1, 3, 1, 1))
+        # One Gather in the exported graph; indexing by a list becomes GatherND in PyTorch's newer exporter.
+        self.register_buffer("bgr_to_rgb", torch.tensor([2, 1, 0], device=device))
         self.register_buffer("anchors", torch.from_numpy(default_boxes(model.spec.anchors)).to(device))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +63,7 @@ class DecodedSSD(nn.Module):
         """Turn (B, H, W, 3) uint8 BGR pixels into the network's (B, 3, H, W) float32 input."""
         pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
         if self.spec.input.color_order == "rgb":
-            pixels = pixels[:, [2, 1, 0]]
+            pixels = pixels.index_select(1, self.bgr_to_rgb)
         return (pixels - self.mean) / self.std
 
 
