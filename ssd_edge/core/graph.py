@@ -1,0 +1,13 @@
+"""Names that every reader and writer of our ONNX agrees on: tensors, the NMS node and the metadata keys."""
+
+from __future__ import annotations
+
+INPUT_NAME = "images"
+OUTPUT_NAMES = ("num_detections", "nmsed_boxes", "nmsed_scores", "nmsed_classes")
+
+NMS_DOMAIN = "trt.plugins"
+NMS_OP = "BatchedNMSDynamic_TRT"
+
+SPEC_KEY = "ssd_edge.spec"
+DIGEST_KEY = "ssd_edge.checkpoint_digest"
+VERSION_KEY = "ssd_edge.version"

@@ -1,0 +1,90 @@
+"""A model that is nothing but the BatchedNMS node, and a session that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from ssd_edge.core.graph import NMS_DOMAIN, OUTPUT_NAMES
+from ssd_edge.core.spec import NmsSpec
+from ssd_edge.export.nms import nms_node, nms_outputs
+from ssd_edge.export.nms_function import OPSET, batched_nms_function
+from tests.export.greedy_nms import as_outputs, greedy_nms
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes and thresholds of one graph: N boxes, C classes, M candidates, K rows."""
+
+    boxes: int
+    classes: int
+    candidates: int = 400
+    rows: int = 200
+    score_threshold: float = 0.01
+    iou_threshold: float = 0.45
+
+    @property
+    def spec(self) -> NmsSpec:
+        return NmsSpec(
+            score_threshold=self.score_threshold,
+            iou_threshold=self.iou_threshold,
+            top_k=self.candidates,
+            keep_top_k=self.rows,
+            max_candidates=self.candidates,
+        )
+
+
+@cache
+def nms_model(shape: Shape) -> onnx.ModelProto:
+    function = batched_nms_function(shape.boxes, shape.classes, max_candidates=shape.candidates, keep_top_k=shape.rows)
+    inputs = [
+        helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["batch", shape.boxes, 1, 4]),
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", shape.boxes, shape.classes]),
+    ]
+    node = nms_node("boxes", "scores", shape.classes, shape.spec)
+    graph = helper.make_graph([node], "nms", inputs, nms_outputs("batch", shape.rows))
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(NMS_DOMAIN, 1)]
+    return helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
+
+
+@cache
+def session(shape: Shape) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(nms_model(shape).SerializeToString(), options)
+
+
+def run(shape: Shape, boxes, scores):
+    """Run a batch: boxes (B, N, 4), scores (B, N, C)."""
+    return session(shape).run(list(OUTPUT_NAMES), {"boxes": boxes[:, :, None], "scores": scores})
+
+
+def reference(shape: Shape, boxes, scores):
+    """What :func:`run` must give, from the plain reference."""
+    pictures = [
+        as_outputs(
+            greedy_nms(
+                picture,
+                marks,
+                score_threshold=shape.score_threshold,
+                iou_threshold=shape.iou_threshold,
+                max_candidates=shape.candidates,
+            ),
+            picture,
+            shape.rows,
+        )
+        for picture, marks in zip(boxes, scores, strict=True)
+    ]
+    return [np.stack(parts) for parts in zip(*pictures, strict=True)]
+
+
+def assert_equal_to_reference(shape: Shape, boxes, scores) -> None:
+    """Hold every output, bit by bit."""
+    for name, got, wanted in zip(OUTPUT_NAMES, run(shape, boxes, scores), reference(shape, boxes, scores), strict=True):
+        assert got.dtype == wanted.dtype, name
+        np.testing.assert_array_equal(got, wanted, err_msg=name)
