@@ -46,3 +46,7 @@ class ParityError(SsdEdgeError):
 
 class TrainingError(SsdEdgeError):
     """A training run that cannot go on: its loss is no number, or a data worker is gone."""
+
+
+class AccuracyError(SsdEdgeError):
+    """A model that judges worse than the user demands."""

@@ -15,7 +15,8 @@ from ssd_edge.core.images import read_image
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.data.sample import LabelledSet
 from ssd_edge.evaluation.matching import Float64Array
-from ssd_edge.evaluation.mean_ap import MeanAp, Metric, mean_average_precision
+from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
+from ssd_edge.evaluation.metric import Metric
 
 Detect = Callable[[UInt8Array], Detections]
 

@@ -12,7 +12,8 @@ import numpy as np
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.data.sample import LabelledSet
-from ssd_edge.evaluation.mean_ap import MeanAp, Metric, mean_average_precision
+from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
+from ssd_edge.evaluation.metric import Metric
 
 _WANTED = '{"frame": 0, "detections": [{"box": [x1, y1, x2, y2], "score": 0.9, "label": "…"}, …], …} in every line'
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
@@ -17,15 +16,9 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.evaluation.matching import Assignment, Float64Array, Truth, Verdicts, assign, judge
+from ssd_edge.evaluation.metric import Metric
 
 COCO_THRESHOLDS = tuple((50 + 5 * step) / 100 for step in range(10))
-
-
-class Metric(str, Enum):
-    """How a precision-recall curve becomes one number."""
-
-    VOC = "voc"
-    VOC07 = "voc07"
 
 
 @dataclass(frozen=True)
@@ -46,6 +39,11 @@ class ClassAp:
     scores: FloatArray
     precision: Float64Array
     recall: Float64Array
+
+    @property
+    def ap_text(self) -> str:
+        """The AP with three decimals; a dash for none."""
+        return "–" if self.ap is None else f"{self.ap:.3f}"
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,8 @@ from html import escape
 from pathlib import Path
 
 from ssd_edge.evaluation.curves import class_chart
-from ssd_edge.evaluation.mean_ap import Metric
 from ssd_edge.evaluation.page import card, embedded_image, figure, link, section, table, video
 from ssd_edge.evaluation.report_content import Film, Judged, Report, Step, Still
-
-METRIC_NAMES = {Metric.VOC: "VOC, area under the curve", Metric.VOC07: "VOC2007, 11 points"}
 
 
 def cards(report: Report) -> list[str]:
@@ -61,7 +58,7 @@ def _artefacts(judged: Sequence[Judged]) -> str:
         for row, entry in zip(rows, judged, strict=True):
             row.insert(2, f"{entry.evaluation.accuracy.mean_ap - first.mean_ap:+.4f}")
     text = (
-        f"The same images, the same judge ({METRIC_NAMES[first.metric]}), one picture at a time: from the decoded "
+        f"The same images, the same judge ({first.metric.description}), one picture at a time: from the decoded "
         "picture to boxes in its pixels."
     )
     return section("One model, every form", text, table(columns, rows))
@@ -80,7 +77,7 @@ def _classes(report: Report) -> str:
         accuracies.append(("film", report.film.accuracy))
     rows = []
     for number, entry in enumerate(accuracies[0][1].classes):
-        rows.append((entry.name, str(entry.objects), *(ap_text(a.classes[number].ap) for _, a in accuracies)))
+        rows.append((entry.name, str(entry.objects), *(a.classes[number].ap_text for _, a in accuracies)))
     rows.append(("mean", "", *(f"{accuracy.mean_ap:.3f}" for _, accuracy in accuracies)))
     columns = ("class", "objects", *(label for label, _ in accuracies))
     return section("AP of each class", "A dash: no object of the class in these images.", table(columns, rows))
@@ -92,7 +89,7 @@ def _curves(judged: Sequence[Judged]) -> str:
     charts = []
     for number, known in enumerate(judged[0].evaluation.accuracy.classes):
         curves = [entry.evaluation.accuracy.classes[number] for entry in judged]
-        charts.append(figure(class_chart(curves), known.name, f"AP {ap_text(curves[-1].ap)}"))
+        charts.append(figure(class_chart(curves), known.name, f"AP {curves[-1].ap_text}"))
     text = "Precision (up) over recall (right) as the score threshold falls; lines that agree lie on one another."
     body = f'<div class="key">{keys}</div><div class="grid-of-curves">{"".join(charts)}</div>'
     return section("Precision and recall", text, body)
@@ -117,11 +114,6 @@ def _latency(film: Film) -> str:
 def _steps(steps: Sequence[Step]) -> str:
     rows = [(step.name, step.detail, f"{step.seconds:.1f} s") for step in steps]
     return section("How it was made", "", table(("step", "result", "time"), rows))
-
-
-def ap_text(ap: float | None) -> str:
-    """Return an AP with three decimals, a dash for none."""
-    return "–" if ap is None else f"{ap:.3f}"
 
 
 def _megabytes(path: Path) -> str:

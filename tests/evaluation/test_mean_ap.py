@@ -10,7 +10,8 @@ import pytest
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
-from ssd_edge.evaluation.mean_ap import COCO_THRESHOLDS, Metric, mean_average_precision
+from ssd_edge.evaluation.mean_ap import COCO_THRESHOLDS, mean_average_precision
+from ssd_edge.evaluation.metric import Metric
 
 CLASSES = ("stop", "yield", "never")
 
