@@ -48,7 +48,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-probe.{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another thread may have probed at the same time
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written",

@@ -35,9 +35,9 @@ def render(
 ) -> UInt8Array:
     """Return the window of the picture, stretched to ``height`` x ``width``; outside the picture lies ``fill``.
 
-    ``recolour`` changes the picture's own pixels, never the fill. Inside the picture the stretching is what ``core.preprocess`` does, to the bit. A
-    window over the edge shows objects smaller
-    than the camera will; it is averaged down by a whole factor first, for bilinear sampling alone would skip pixels.
+    ``recolour`` changes the picture's own pixels, never the fill. Inside the picture the stretching is that of
+    ``core.preprocess``, to the bit. A window over the edge shows objects smaller than the camera will; it is averaged
+    down by a whole factor first, for bilinear sampling alone would skip pixels.
     """
     part, origin = _visible_part(image, window)
     if part.size == 0:
@@ -49,7 +49,7 @@ def render(
 
 
 def boxes_in_window(boxes: FloatArray, window: IntArray, *, width: int, height: int) -> FloatArray:
-    """Return (N, 4) float32 boxes as they lie in the window stretched to ``width`` x ``height``, cut off at its edges."""
+    """Return (N, 4) boxes as they lie in the window stretched to ``width`` x ``height``, cut off at its edges."""
     scale = np.array([width, height], np.float64) / (window[2:] - window[:2])
     placed = (boxes - np.tile(window[:2], 2)) * np.tile(scale, 2)
     return np.asarray(np.clip(placed, 0, np.array([width, height, width, height])), np.float32)

@@ -1,0 +1,126 @@
+"""What all readers of label files share: bounded text, safe names, lists of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Protocol
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.images import IMAGE_SUFFIXES
+from ssd_edge.data.sample import LabelledObject
+
+CLASS_FILE = "labels.txt"
+_MAX_LABEL_BYTES = 32 << 20  # of one picture's labels: far above any real one, far below what exhausts memory
+
+
+class SetWriter(Protocol):
+    """Writes a labelled set picture by picture; the pictures themselves are written by the caller."""
+
+    def image_path(self, split: str, stem: str) -> Path:
+        """Return where the picture named ``stem`` of this split must be written."""
+
+    def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
+        """Record the labels of a picture of (width, height) pixels."""
+
+    def close(self) -> None:
+        """Write the lists that name what was added."""
+
+
+def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES) -> str:
+    """Return the text of a label file.
+
+    Raises:
+        InputError: it is missing, larger than ``limit`` bytes or not UTF-8.
+    """
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise InputError(f"{path} is too large for a label file", got=f"{size} bytes", wanted=f"at most {limit}")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="a label file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8", got=str(error), do="Save the file as UTF-8.") from error
+
+
+def inner_path(folder: Path, name: str, *, origin: Path) -> Path:
+    """Return ``folder / name`` for a name that a label file states.
+
+    Raises:
+        InputError: the name is empty, absolute or leads out of the folder by ``..``.
+    """
+    parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+    if not name or "\0" in name or absolute or ".." in parts:
+        raise InputError(
+            f"{origin} names a file outside its folder", got=repr(name), wanted=f"a name inside {folder}, without .."
+        )
+    return folder / name
+
+
+def existing_image(image: Path, *, origin: Path) -> Path:
+    """Return ``image``, which the label file ``origin`` belongs to.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not image.is_file():
+        raise InputError(
+            f"{origin} has no image",
+            got=f"nothing at {image}",
+            wanted="an image for every label file",
+            do="Copy the image there, or take it out of the list.",
+        )
+    return image
+
+
+def image_with_stem(folder: Path, stem: str, *, origin: Path) -> Path:
+    """Return the picture ``folder/stem`` with whatever suffix pictures have.
+
+    Raises:
+        InputError: there is none.
+    """
+    plain = inner_path(folder, stem, origin=origin)
+    for suffix in (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"})):
+        for spelled in (suffix, suffix.upper()):
+            image = plain.with_name(plain.name + spelled)
+            if image.is_file():
+                return image
+    raise InputError(
+        f"{origin} names an image that is missing",
+        got=f"nothing at {plain}.*",
+        wanted=", ".join(sorted(IMAGE_SUFFIXES)),
+        do="Copy the image there, or take it out of the list.",
+    )
+
+
+def read_class_file(path: Path) -> tuple[str, ...]:
+    """Return the classes of a ``labels.txt``: one a line, in the order of their numbers.
+
+    Raises:
+        InputError: it is unreadable or empty, or lists a class twice, or lists background.
+    """
+    names = tuple(line.strip() for line in read_label_text(path).splitlines() if line.strip())
+    return checked_class_names(names, origin=path)
+
+
+def checked_class_names(names: Sequence[str], *, origin: Path) -> tuple[str, ...]:
+    """Return the classes as they are.
+
+    Raises:
+        InputError: there is none, one is listed twice, or background is listed.
+    """
+    if not names:
+        raise InputError(f"{origin} lists no class", wanted="one class or more")
+    doubles = sorted({name for name in names if list(names).count(name) > 1})
+    if doubles:
+        raise InputError(f"{origin} lists a class twice", got=", ".join(doubles), wanted="each class once")
+    background = [name for name in names if name.lower() in ("background", "__background__")]
+    if background:
+        raise InputError(
+            f"{origin} lists {background[0]!r} as a class",
+            wanted="real classes only; background is added by the model",
+            do="Delete it from the list.",
+        )
+    return tuple(names)

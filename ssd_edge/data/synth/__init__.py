@@ -1,0 +1,6 @@
+"""Drawn scenes with road signs: labelled data of any size, without a download."""
+
+from ssd_edge.data.synth.dataset import synthesize
+from ssd_edge.data.synth.signs import SIGN_KINDS
+
+__all__ = ["SIGN_KINDS", "synthesize"]

@@ -1,0 +1,99 @@
+"""A flat face put into a picture: projected, shaded, pasted, and accounted for pixel by pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ssd_edge.core.frame import FloatArray, UInt8Array
+from ssd_edge.data.sample import BoolArray, Corners
+from ssd_edge.data.synth.face_canvas import FACE_PX
+from ssd_edge.data.synth.signs import sign_face
+
+_OPAQUE = 128  # alpha from which a pixel belongs to the sign
+_CAMERA_DISTANCE = 3.2  # from the centre of a face, in halves of its height: how strong the perspective is
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A warped face.
+
+    Attributes:
+        pixels: (h, w, 4) BGRA, colours multiplied by alpha.
+        left, top: where its corner lies in the picture; it may reach over the picture's edges.
+    """
+
+    pixels: UInt8Array
+    left: int
+    top: int
+
+    @property
+    def mask(self) -> BoolArray:
+        """(h, w) bool: the pixels that the face covers at least half."""
+        return np.asarray(self.pixels[..., 3] >= _OPAQUE)
+
+    def box(self) -> Corners:
+        """Return x1 y1 x2 y2 of the covered pixels: tight, and not yet cut off at the picture's edges."""
+        x, y, width, height = cv2.boundingRect(self.mask.astype(np.uint8))
+        return (self.left + x, self.top + y, self.left + x + width, self.top + y + height)
+
+
+def posed_quad(
+    centre: tuple[float, float], height: float, *, yaw: float, pitch: float, roll: float
+) -> npt.NDArray[np.float64]:
+    """Return the (4, 2) corners of a square face that is turned in space and seen from nearby.
+
+    Args:
+        centre: x and y in the picture.
+        height: of the unturned face, in pixels.
+        yaw: turn to the side, in degrees.
+        pitch: turn forwards.
+        roll: turn within the picture.
+    """
+    a, b, c = np.radians([yaw, pitch, roll])
+    turn_side = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    turn_down = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    turn_in_plane = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    corners = np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)], np.float64)
+    turned = corners @ (turn_side @ turn_down @ turn_in_plane).T
+    projected = turned[:, :2] * (_CAMERA_DISTANCE / (_CAMERA_DISTANCE + turned[:, 2:]))
+    return np.asarray(projected * height / 2 + np.array(centre))
+
+
+def warp_face(kind: str, variant: int, quad: npt.NDArray[np.float64], gain: FloatArray) -> Patch:
+    """Return the face of a sign as it appears with its corners at ``quad``.
+
+    Args:
+        kind: as for ``sign_face``.
+        variant: as for ``sign_face``.
+        quad: (4, 2) corners in the picture, clockwise from the top left.
+        gain: (3,) factors of blue, green and red: fading, dirt, tint.
+    """
+    left, top = np.floor(quad.min(axis=0)).astype(int) - 1
+    right, bottom = np.ceil(quad.max(axis=0)).astype(int) + 1
+    level = _shrunk_face(kind, variant, _level(max(right - left, bottom - top)))
+    side = level.shape[0]
+    # Pixel centres lie at halves: corner 0 of the face is -0.5 in OpenCV's coordinates.
+    source = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float32) - 0.5
+    target = (quad - (left, top) - 0.5).astype(np.float32)
+    matrix = cv2.getPerspectiveTransform(source, target)
+    warped = cv2.warpPerspective(level, matrix, (int(right - left), int(bottom - top)), flags=cv2.INTER_LINEAR)
+    factors = np.append(gain, 1.0)
+    shaded = np.minimum(warped * factors.astype(np.float32), warped[..., 3:]).astype(np.uint8)
+    return Patch(shaded, int(left), int(top))
+
+
+def _level(side: int) -> int:
+    """How often to halve the face so that it is at most twice as large as it will appear."""
+    return max(int(np.log2(FACE_PX / max(side, 8))), 0)
+
+
+@lru_cache(maxsize=512)
+def _shrunk_face(kind: str, variant: int, level: int) -> UInt8Array:
+    side = FACE_PX >> level
+    face = sign_face(kind, variant)
+    return face if level == 0 else np.asarray(cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
