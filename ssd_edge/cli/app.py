@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from ssd_edge import __version__
 from ssd_edge.cli.build import build
+from ssd_edge.cli.eval import evaluate
 from ssd_edge.core.errors import SsdEdgeError
 
 
@@ -55,6 +56,7 @@ def root(
 
 
 app.command("build")(build)
+app.command("eval")(evaluate)
 
 
 def main() -> None:

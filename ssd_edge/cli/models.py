@@ -50,6 +50,8 @@ def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
 
     if path.suffix not in MODEL_SUFFIXES:
         raise InputError(f"{path} is not a model", got=f"suffix {path.suffix!r}", wanted=", ".join(MODEL_SUFFIXES))
+    if not path.is_file():
+        raise InputError(f"{path} cannot be read", got="no such file", wanted="a model file")
     if path.suffix == ".pt":
         yield _open_checkpoint(path, cores or physical_cores())
     else:

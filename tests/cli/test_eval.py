@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ssd_edge.cli.app import app
+from ssd_edge.cli.models import open_model
+from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.data.sample import LabelledObject
+from ssd_edge.data.voc import VocWriter
+from ssd_edge.engines.build import build_engine
+from tests.backends.tiny_onnx import CLASS_NAMES, SIZE, write_tiny_onnx
+
+# Class (the model always says dog) and bright rectangle of each picture: two of the three dogs are found where they
+# are, and the cat, found as a dog in the second picture, is a wrong detection of the same score.
+PICTURES = [("dog", (8, 8, 40, 40)), ("cat", (16, 8, 48, 40)), ("dog", (8, 24, 56, 56))]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "pets", CLASS_NAMES)
+
+
+def write_dataset(folder: Path, class_names: tuple[str, ...]) -> Path:
+    writer = VocWriter(folder, class_names)
+    for number, (label, (x1, y1, x2, y2)) in enumerate(PICTURES):
+        image = np.zeros((SIZE, SIZE, 3), np.uint8)
+        image[y1:y2, x1:x2] = 255
+        path = writer.image_path("test", f"{number:03d}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
+        writer.add("test", path, (SIZE, SIZE), [LabelledObject(label, (x1, y1, x2, y2))])
+    writer.close()
+    return folder
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["eval", *map(str, arguments)])
+
+
+# Dogs: right, wrong, right in order of the pictures (equal scores): precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1.
+DOG_AP = 0.5 * 1 + 0.5 * 2 / 3
+
+
+def test_map_is_the_one_worked_out_by_hand(tmp_path: Path, dataset: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    result = run(model, dataset, "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    assert "3 images, 3 objects" in result.stderr
+    fields = json.loads(result.stdout)
+    (found,) = fields["models"]
+    assert fields["format"] == "ssd-edge/eval/1"
+    assert (fields["images"], fields["metric"], fields["iou_threshold"]) == (3, "voc", 0.5)
+    assert found["classes"]["dog"] == {"ap": pytest.approx(DOG_AP), "objects": 2, "difficult": 0}
+    assert found["classes"]["cat"]["ap"] == 0.0
+    assert found["classes"]["Fußgänger"]["ap"] is None
+    assert found["map"] == pytest.approx(DOG_AP / 2)
+    assert found["fps"] == pytest.approx(1000 / found["detect_ms"]["median"])
+
+
+def test_eleven_points(tmp_path: Path, dataset: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    found = json.loads(run(model, dataset, "--metric", "voc07", "--json", "-").stdout)["models"][0]
+    assert found["classes"]["dog"]["ap"] == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)
+
+
+def test_onnx_and_engine_stand_side_by_side(tmp_path: Path, dataset: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    poor = write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)
+    engine = build_engine(model).engine
+    target = tmp_path / "out" / "figures.json"
+    result = run(model, engine, poor, dataset, "--json", target)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(target.read_text(encoding="utf-8"))["models"]
+    assert [Path(entry["path"]).name for entry in found] == ["bright.onnx", engine.name, "poor.onnx"]
+    assert [entry["map"] for entry in found] == [pytest.approx(DOG_AP / 2), pytest.approx(DOG_AP / 2), 0.0]
+    assert "0.4167" in result.stdout
+    assert "Fußgänger" in result.stdout
+
+
+def test_checkpoint_is_judged_by_the_same_code(tmp_path: Path, dataset: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from ssd_edge.data.voc import read_voc
+    from ssd_edge.evaluation.evaluate import evaluate
+    from ssd_edge.model.checkpoint import save_checkpoint
+    from ssd_edge.model.predict import TorchDetector
+    from ssd_edge.model.zoo import build_model, make_spec
+
+    torch.manual_seed(5)
+    model = build_model(make_spec("ssd192-tiny", CLASS_NAMES, input_size=64)).eval()
+    save_checkpoint(tmp_path / "random.pt", model)
+    result = run(tmp_path / "random.pt", dataset, "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    wanted = evaluate(TorchDetector(model).detect, CLASS_NAMES, read_voc(dataset, "test")).accuracy
+    assert json.loads(result.stdout)["models"][0]["map"] == pytest.approx(wanted.mean_ap, abs=1e-9)
+
+
+def test_model_below_the_minimum_exits_with_one_and_still_writes_its_figures(tmp_path: Path, dataset: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    result = run(model, dataset, "--min-map", "0.5", "--json", tmp_path / "f.json")
+    assert result.exit_code == 1
+    assert "bright.onnx is not accurate enough: got mAP 0.4167; wanted at least 0.5 (--min-map)" in result.stderr
+    assert (tmp_path / "f.json").is_file()
+    assert run(model, dataset, "--min-map", "0.4").exit_code == 0
+
+
+def test_every_model_below_the_minimum_is_named(tmp_path: Path, dataset: Path) -> None:
+    models = [write_tiny_onnx(tmp_path / f"{name}.onnx", shift=0.4) for name in "ab"]
+    result = run(*models, dataset, "--min-map", "0.5")
+    assert "a.onnx, " in result.stderr
+    assert "b.onnx are not accurate enough: got mAP 0.0000, mAP 0.0000" in result.stderr
+
+
+def test_class_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "zoo", ("cat", "dog", "emu"))
+    result = run(write_tiny_onnx(tmp_path / "bright.onnx"), dataset)
+    assert result.exit_code == 1
+    assert "the model does not know emu of VOC" in result.stderr
+    assert "got a model of cat, dog, Fußgänger; wanted a model of cat, dog, emu" in result.stderr
+
+
+def test_class_that_the_data_lack_is_said(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "two", ("dog", "cat"))
+    result = run(write_tiny_onnx(tmp_path / "bright.onnx"), dataset, "--json", "-")
+    assert "not judged, as no image has them: Fußgänger" in result.stderr
+    found = json.loads(result.stdout)["models"][0]
+    assert found["classes_not_judged"] == ["Fußgänger"]
+    assert found["classes"]["dog"]["ap"] == pytest.approx(DOG_AP)  # numbered 0 here, 1 in the model
+
+
+def test_file_that_is_no_model_is_named(tmp_path: Path, dataset: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    result = run(tmp_path / "notes.txt", dataset)
+    assert result.exit_code == 1
+    assert "notes.txt is not a model: got suffix '.txt'; wanted .pt, .onnx, .engine" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.onnx", "m.engine"])
+def test_missing_model_is_named(tmp_path: Path, dataset: Path, name: str) -> None:
+    result = run(tmp_path / name, dataset)
+    assert result.exit_code == 1
+    assert f"{name} cannot be read: got no such file; wanted a model file" in result.stderr
+
+
+def test_checkpoint_without_pytorch_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.pt").write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with (
+        pytest.raises(MissingPackageError, match=r"m\.pt is a checkpoint, which needs PyTorch.*pip install 'ssd-edge"),
+        open_model(tmp_path / "m.pt"),
+    ):
+        pass
+
+
+def test_unwritable_figures_are_named(tmp_path: Path, dataset: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    result = run(write_tiny_onnx(tmp_path / "bright.onnx"), dataset, "--json", tmp_path / "file" / "f.json")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr
+
+
+def test_pytorch_is_not_imported_for_an_onnx(tmp_path: Path, dataset: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    code = (
+        "import sys; from typer.testing import CliRunner; from ssd_edge.cli.app import app;"
+        f"result = CliRunner().invoke(app, ['eval', {str(model)!r}, {str(dataset)!r}]);"
+        "sys.exit(result.exit_code or (3 if 'torch' in sys.modules else 0))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_open_model_refuses_by_suffix(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"m\.pth is not a model"), open_model(tmp_path / "m.pth"):
+        pass
