@@ -1,0 +1,96 @@
+"""Opens whatever a user may call a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.images import IMAGE_SUFFIXES
+from ssd_edge.stream.camera import CameraMode, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.stream.image_source import ImageSource
+from ssd_edge.stream.live_source import Reconnect
+from ssd_edge.stream.paced_source import PacedSource
+from ssd_edge.stream.source import Report, Source
+from ssd_edge.stream.uri import Uri, parse_uri
+from ssd_edge.stream.video_source import VideoSource
+
+_DRIVERS_MODE = CameraMode()
+_RECONNECT = Reconnect()
+
+
+def _no_report(text: str) -> None:
+    """Take the report and show nothing."""
+
+
+def open_source(
+    uri: str,
+    *,
+    mode: CameraMode = _DRIVERS_MODE,
+    loop: bool = False,
+    pace: float | None = None,
+    rtsp_latency_ms: int = 200,
+    reconnect: Reconnect = _RECONNECT,
+    report: Report = _no_report,
+) -> Source:
+    """Return an open source.
+
+    Args:
+        uri: image, folder of images or video; camera number or ``/dev/video0``; ``csi://0``; RTSP or HTTP URL;
+            GStreamer pipeline that ends in an appsink.
+        mode: what to ask of a camera.
+        loop: play a file or folder for ever.
+        pace: play a file or folder at this many frames a second, as a camera would.
+        rtsp_latency_ms: how long a stream may hold frames back to put them in order.
+        reconnect: what to do when a camera or stream stops.
+        report: told of stops, returns, and modes that a camera does not have.
+
+    Raises:
+        InputError: the file or folder cannot be read, or an option does not fit the source.
+        DeviceError: the camera or stream cannot be opened.
+    """
+    parsed = parse_uri(uri)
+    live = _open_live(parsed, mode, rtsp_latency_ms, reconnect, report, loop=loop)
+    if live is not None and live.info.live:
+        _refuse_file_options(live, loop=loop, pace=pace)
+        return live
+    source = live or _open_file(Path(parsed.target), loop=loop)
+    return PacedSource(source, pace) if pace is not None else source
+
+
+def _open_live(
+    uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect, report: Report, *, loop: bool
+) -> Source | None:
+    match uri.kind:
+        case "camera":
+            return open_camera(int(uri.target), uri.shown, mode, reconnect, report)
+        case "csi":
+            return open_csi(uri, mode, reconnect, report)
+        case "pipeline":
+            return open_pipeline(uri, reconnect, report)
+        case "url":
+            return open_url(uri, rtsp_latency_ms, reconnect, report, loop=loop)
+        case "file":
+            return None
+
+
+def _refuse_file_options(source: Source, *, loop: bool, pace: float | None) -> None:
+    if loop or pace is not None:
+        source.close()
+        raise InputError(
+            f"{source.info.name} has a pace and an end of its own",
+            got="--loop" if loop else "--pace",
+            wanted="a file or folder",
+            do="Leave the option out.",
+        )
+
+
+def _open_file(path: Path, *, loop: bool) -> Source:
+    if not path.exists():
+        raise InputError(
+            f"{path} cannot be read", got="no such file or folder", wanted="an image, a folder of images, or a video"
+        )
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSource(path, loop=loop)
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty", wanted="a video")
+    return VideoSource(str(path), str(path), loop=loop)
