@@ -61,7 +61,8 @@ class DecodedSSD(nn.Module):
 
     def normalised(self, images: Tensor) -> Tensor:
         """Turn (B, H, W, 3) uint8 BGR pixels into the network's (B, 3, H, W) float32 input."""
-        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
+        # The cast comes first: it is the only thing that TensorRT does with uint8.
+        pixels = images.to(self.mean.dtype).permute(0, 3, 1, 2)
         if self.spec.input.color_order == "rgb":
             pixels = pixels.index_select(1, self.bgr_to_rgb)
         return (pixels - self.mean) / self.std

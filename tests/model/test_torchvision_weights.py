@@ -86,9 +86,7 @@ def test_its_weights_give_its_detections_on_photos(reference: nn.Module) -> None
         _assert_same(detector.detect(picture), detections_of(reference, picture))
 
 
-@pytest.mark.parametrize(
-    ("preset", "build"), [("ssd300-vgg16", _ssd300), ("ssdlite320-mobilenet-v3-large", _ssdlite)]
-)
+@pytest.mark.parametrize(("preset", "build"), [("ssd300-vgg16", _ssd300), ("ssdlite320-mobilenet-v3-large", _ssdlite)])
 def test_state_dict_loads_strictly_into_the_preset(preset: str, build: Callable[[], nn.Module]) -> None:
     torch.manual_seed(3)
     model = build_model(make_spec(preset, CLASSES))
