@@ -15,14 +15,13 @@ def read_manifest(engine: Path, *, target: str, runtime_version: str, device: st
         ArtefactError: no readable manifest, or another target, version or device; it names the command to rebuild.
     """
     manifest = EngineManifest.load(manifest_path(engine))
-    rebuild = f"Rebuild it here: ssd-edge build {manifest.onnx_path(engine)} --target {target}"
     found = (manifest.target, manifest.runtime_version, manifest.device)
     if found != (target, runtime_version, device):
         raise ArtefactError(
             f"{engine} was not built for this machine",
             got=_place(*found),
             wanted=_place(target, runtime_version, device),
-            do=rebuild,
+            do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(engine)}",
         )
     return manifest
 

@@ -10,6 +10,8 @@ from typer.core import TyperGroup
 from ssd_edge import __version__
 from ssd_edge.cli.build import build
 from ssd_edge.cli.eval import evaluate
+from ssd_edge.cli.export import export
+from ssd_edge.cli.run import run
 from ssd_edge.core.errors import SsdEdgeError
 
 
@@ -57,6 +59,8 @@ def root(
 
 app.command("build")(build)
 app.command("eval")(evaluate)
+app.command("export")(export)
+app.command("run")(run)
 
 
 def main() -> None:

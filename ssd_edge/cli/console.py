@@ -18,8 +18,8 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on stdout; the first column is left-aligned, the others right."""
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:
+    """Print a table on stdout, or on stderr where stdout carries data; the first column is left-aligned."""
     from rich.console import Console
     from rich.table import Table
 
@@ -28,7 +28,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(stderr=stderr).print(table)
 
 
 @contextmanager

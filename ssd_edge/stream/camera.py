@@ -82,7 +82,7 @@ def open_pipeline(uri: Uri, reconnect: Reconnect, report: Report) -> Source:
     return LiveSource(uri.shown, _opened(opener, absent), opener, reconnect=reconnect, report=report)
 
 
-def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect, report: Report, *, loop: bool) -> Source:
+def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect, report: Report) -> Source:
     """Return a network stream; a URL of a whole film is read like a file, without loss.
 
     Raises:
@@ -105,7 +105,7 @@ def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect, report: Repor
     capture = _opened(opener, absent)
     if frame_count(capture) is not None:
         capture.release()
-        return VideoSource(uri.target, uri.shown, loop=loop)
+        return VideoSource(uri.target, uri.shown)
     return LiveSource(uri.shown, capture, opener, reconnect=reconnect, report=report)
 
 

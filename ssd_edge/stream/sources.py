@@ -49,38 +49,41 @@ def open_source(
         DeviceError: the camera or stream cannot be opened.
     """
     parsed = parse_uri(uri)
-    live = _open_live(parsed, mode, rtsp_latency_ms, reconnect, report, loop=loop)
-    if live is not None and live.info.live:
-        _refuse_file_options(live, loop=loop, pace=pace)
-        return live
-    source = live or _open_file(Path(parsed.target), loop=loop)
+    if parsed.kind != "file":
+        _refuse_file_options(parsed, loop=loop, pace=pace)
+        return _open_live(parsed, mode, rtsp_latency_ms, reconnect, report)
+    _refuse_camera_options(parsed, mode)
+    source = _open_file(Path(parsed.target), loop=loop)
     return PacedSource(source, pace) if pace is not None else source
 
 
-def _open_live(
-    uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect, report: Report, *, loop: bool
-) -> Source | None:
-    match uri.kind:
-        case "camera":
-            return open_camera(int(uri.target), uri.shown, mode, reconnect, report)
-        case "csi":
-            return open_csi(uri, mode, reconnect, report)
-        case "pipeline":
-            return open_pipeline(uri, reconnect, report)
-        case "url":
-            return open_url(uri, rtsp_latency_ms, reconnect, report, loop=loop)
-        case "file":
-            return None
+def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect, report: Report) -> Source:
+    if uri.kind == "camera":
+        return open_camera(int(uri.target), uri.shown, mode, reconnect, report)
+    if uri.kind == "csi":
+        return open_csi(uri, mode, reconnect, report)
+    if uri.kind == "pipeline":
+        return open_pipeline(uri, reconnect, report)
+    return open_url(uri, rtsp_latency_ms, reconnect, report)
 
 
-def _refuse_file_options(source: Source, *, loop: bool, pace: float | None) -> None:
+def _refuse_file_options(uri: Uri, *, loop: bool, pace: float | None) -> None:
     if loop or pace is not None:
-        source.close()
         raise InputError(
-            f"{source.info.name} has a pace and an end of its own",
+            f"{uri.shown} has a pace and an end of its own",
             got="--loop" if loop else "--pace",
             wanted="a file or folder",
             do="Leave the option out.",
+        )
+
+
+def _refuse_camera_options(uri: Uri, mode: CameraMode) -> None:
+    if mode != _DRIVERS_MODE:
+        raise InputError(
+            f"{uri.shown} has a size and rate of its own",
+            got="--width, --height or --fps",
+            wanted="a camera",
+            do="Leave the option out; --pace plays a file at a rate.",
         )
 
 

@@ -188,7 +188,7 @@ def test_an_engine_of_another_machine_is_refused_with_the_command(
     with pytest.raises(ArtefactError, match="was not built for this machine") as caught:
         OrtBackend(tiny_engine)
     assert found in str(caught.value)
-    assert str(caught.value).endswith(f"Rebuild it here: ssd-edge build {tiny_onnx} --target onnxruntime")
+    assert str(caught.value).endswith(f"Rebuild it here: ssd-edge build {tiny_onnx}")
 
 
 def test_a_changed_engine_is_refused(tiny_engine: Path) -> None:

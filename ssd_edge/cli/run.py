@@ -1,0 +1,191 @@
+"""``ssd-edge run``: boxes on a camera, a stream, a film or pictures."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssd_edge.cli.console import bar, say, show_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssd_edge.stream.sink import PictureSink, Sink
+    from ssd_edge.stream.source import Source, SourceInfo
+    from ssd_edge.stream.stop import StopRequest
+    from ssd_edge.stream.summary import RunSummary
+
+
+class Goal(str, Enum):
+    """What the cores are spread for."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
+def run(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Image, folder, video, camera number, csi://0, RTSP or HTTP URL, or GStreamer pipeline."),
+    ] = None,
+    camera: Annotated[
+        int | None, typer.Option("--camera", min=0, help="Camera number; 0 where SOURCE is left out.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="An .engine or .onnx; by default the newest in engines/.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Film (.mp4, .avi, .webm, .mkv), image, or folder of images.")
+    ] = None,
+    json_path: Annotated[
+        str | None, typer.Option("--json", metavar="PATH", help="JSON lines, one a frame; - for stdout.")
+    ] = None,
+    threshold: Annotated[float, typer.Option("--threshold", "-t", help="Show what scores more, from 0 to 1.")] = 0.5,
+    window: Annotated[
+        bool | None,
+        typer.Option("--window/--no-window", help="By default where there is a display and no other output."),
+    ] = None,
+    width: Annotated[int | None, typer.Option("--width", min=1, help="Ask the camera for this width.")] = None,
+    height: Annotated[int | None, typer.Option("--height", min=1, help="Ask the camera for this height.")] = None,
+    fps: Annotated[float | None, typer.Option("--fps", min=0.1, help="Ask the camera for this rate.")] = None,
+    pace: Annotated[
+        float | None, typer.Option("--pace", help="Play a file at this many frames a second, as a camera would.")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Play a file or folder for ever.")] = False,
+    max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="End after this many.")] = None,
+    threads: Annotated[
+        Goal, typer.Option("--threads", help="All cores on one frame, or one core on each of several frames.")
+    ] = Goal.LATENCY,
+    rtsp_latency: Annotated[
+        int, typer.Option("--rtsp-latency", min=0, help="Milliseconds that a stream may hold frames back.")
+    ] = 200,
+    reconnect: Annotated[
+        int, typer.Option("--reconnect", min=0, help="Tries to open a camera or stream again that stopped.")
+    ] = 5,
+) -> None:
+    """Detect on every frame. Ctrl-C, or q in the window, ends the run with whole files, the summary, and exit code 0."""
+    from ssd_edge.backends.detector import open_detector
+    from ssd_edge.backends.threads import Threads
+    from ssd_edge.stream.camera import CameraMode
+    from ssd_edge.stream.live_source import Reconnect
+    from ssd_edge.stream.pipeline import Pipeline
+    from ssd_edge.stream.sources import open_source
+    from ssd_edge.stream.stop import StopRequest, stopped_by_signals
+
+    uri, stop = _source_uri(source, camera), StopRequest()
+    with ExitStack() as stack:
+        frames = stack.enter_context(
+            open_source(
+                uri,
+                mode=CameraMode(width, height, fps),
+                loop=loop,
+                pace=pace,
+                rtsp_latency_ms=rtsp_latency,
+                reconnect=Reconnect(reconnect),
+                report=say,
+            )
+        )
+        spread = Threads.for_latency() if threads is Goal.LATENCY else Threads.for_throughput()
+        detector = stack.enter_context(open_detector(model or _newest_model(), spread, threshold))
+        if threshold < detector.spec.nms.score_threshold:
+            say(f"the model itself shows only what scores more than {detector.spec.nms.score_threshold:g}")
+        stack.enter_context(stopped_by_signals(stop))
+        sinks = _open_sinks(stack, frames, uri, detector.spec.class_names, output, json_path, window, stop)
+        progress = stack.enter_context(bar(frames.info.name))
+        summary = Pipeline(frames, detector, sinks, max_frames=max_frames, stop=stop, progress=progress).run()
+    _show(summary, frames.info, json_path, output)
+
+
+def _source_uri(source: str | None, camera: int | None) -> str:
+    from ssd_edge.core.errors import InputError
+
+    if source is not None and camera is not None:
+        raise InputError(
+            "a source and a camera are too many", got=f"{source} and --camera {camera}", wanted="one of them"
+        )
+    if source is None and camera is None:
+        say("using camera 0")
+    return source if source is not None else str(camera or 0)
+
+
+def _newest_model() -> Path:
+    """The newest engine for this machine, or else the newest ONNX."""
+    from ssd_edge.backends.detector import usable_here
+    from ssd_edge.core.errors import InputError
+    from ssd_edge.core.workspace import newest_engine, newest_onnx
+
+    try:
+        choice = newest_engine(Path(), usable_here)
+    except InputError:
+        choice = newest_onnx(Path())
+        say(f"no engine for this machine in engines/; to build one: ssd-edge build {choice.path}")
+    say(choice.note)
+    return choice.path
+
+
+def _open_sinks(
+    stack: ExitStack,
+    source: Source,
+    uri: str,
+    class_names: Sequence[str],
+    output: Path | None,
+    json_path: str | None,
+    window: bool | None,
+    stop: StopRequest,
+) -> list[Sink]:
+    """Open what was asked for, and a window where nothing was and there is a display."""
+    from ssd_edge.stream.json_sink import JsonLinesSink
+    from ssd_edge.stream.outputs import open_pictures, refuse_input
+    from ssd_edge.stream.sink import AnnotatedSink
+
+    info = source.info
+    files = [path for path in (output, Path(json_path) if json_path not in (None, "-") else None) if path is not None]
+    for path in files:
+        refuse_input(path, Path(uri))
+        if path.is_file():
+            say(f"{path} exists and is replaced")
+    sinks: list[Sink] = []
+    if json_path is not None:
+        film_fps = None if info.live or info.stills else info.fps
+        lines = JsonLinesSink(None if json_path == "-" else Path(json_path), class_names, film_fps)
+        sinks.append(stack.enter_context(lines))
+    pictures: list[PictureSink] = [] if output is None else [stack.enter_context(open_pictures(output, info))]
+    pictures += _open_window(stack, info, stop, window, wanted_by_default=not files and json_path is None)
+    if pictures:
+        sinks.append(AnnotatedSink(class_names, pictures))
+    return sinks
+
+
+def _open_window(
+    stack: ExitStack, info: SourceInfo, stop: StopRequest, window: bool | None, *, wanted_by_default: bool
+) -> list[PictureSink]:
+    from ssd_edge.stream.display import why_no_window
+    from ssd_edge.stream.window_sink import WindowSink
+
+    if window is None and wanted_by_default and (reason := why_no_window()) is not None:
+        say(f"no window: {reason}; --output or --json keeps the detections, here only the figures are shown")
+        return []
+    if window or (window is None and wanted_by_default):
+        return [stack.enter_context(WindowSink(f"ssd-edge: {info.name}", stop))]
+    return []
+
+
+def _show(summary: RunSummary, info: SourceInfo, json_path: str | None, output: Path | None) -> None:
+    for path in (output, json_path):
+        if path not in (None, "-"):
+            say(f"wrote {path}")
+    ending = " (stopped)" if summary.stopped else ""
+    dropped = f", {summary.dropped} dropped" if info.live else ""
+    title = f"{info.name}: {summary.frames} frames in {summary.seconds:.2f} s, {summary.fps:.1f} FPS{dropped}{ending}"
+    rows = [
+        (
+            times.stage.replace("_", " "),
+            *(f"{value:.2f}" for value in (times.mean_ms, times.p50_ms, times.p95_ms, times.p99_ms, times.max_ms)),
+        )
+        for times in summary.stages
+    ]
+    show_table(title, ("stage, ms", "mean", "p50", "p95", "p99", "max"), rows, stderr=json_path == "-")
