@@ -7,13 +7,16 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ssd_edge.core.anchor_spec import AnchorClip as AnchorClip
+from ssd_edge.core.anchor_spec import AnchorLevel as AnchorLevel
+from ssd_edge.core.anchor_spec import AnchorSpec as AnchorSpec
+from ssd_edge.core.anchor_spec import AnchorTable as AnchorTable
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import text_digest
 
 SPEC_FORMAT = "ssd-edge/spec/1"
 
 ColorOrder = Literal["rgb", "bgr"]
-AnchorClip = Literal["none", "size", "centre"]
 
 
 @dataclass(frozen=True)
@@ -30,41 +33,6 @@ class InputSpec:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     color_order: ColorOrder = "rgb"
-
-
-@dataclass(frozen=True)
-class AnchorLevel:
-    """The default boxes of one feature map (SSD, section 2.2).
-
-    Attributes:
-        rows, cols: cells of the feature map.
-        step: (y, x) distance of cell centres as a fraction of the input's height and width; the centre of cell
-            (i, j) is ((j + 0.5) * step x, (i + 0.5) * step y).
-        sizes: (w, h) of each default box of a cell, as fractions of the input's width and height.
-    """
-
-    rows: int
-    cols: int
-    step: tuple[float, float]
-    sizes: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True)
-class AnchorSpec:
-    """All default boxes: level by level, cells row by row, the boxes of a cell innermost.
-
-    Attributes:
-        clip: ``none``; ``size`` clamps w and h to 0..1 (torchvision); ``centre`` clamps cx, cy, w and h to 0..1
-            (the original code and its descendants).
-    """
-
-    levels: tuple[AnchorLevel, ...]
-    clip: AnchorClip = "none"
-
-    @property
-    def count(self) -> int:
-        """Number of default boxes."""
-        return sum(level.rows * level.cols * len(level.sizes) for level in self.levels)
 
 
 @dataclass(frozen=True)
@@ -108,7 +76,7 @@ class ModelSpec:
 
     Attributes:
         name: what the user calls the model; the stem of its files.
-        architecture: key of the network in ``ssd_edge.model.zoo``.
+        architecture: key of the network in ``ssd_edge.model.zoo``, or ``foreign-onnx`` for an imported graph.
         class_names: real classes only; logit 0 is background and is never listed.
     """
 
@@ -136,6 +104,8 @@ class ModelSpec:
     def to_json(self) -> str:
         """Return canonical JSON: sorted keys, no spaces."""
         fields = {"format": SPEC_FORMAT, **dataclasses.asdict(self)}
+        if self.anchors.table is None:
+            del fields["anchors"]["table"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -156,7 +126,7 @@ class ModelSpec:
                     do="Export the model again with this version of ssd-edge.",
                 )
             return _from_fields(fields)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ArtefactError(
                 f"{origin} holds a damaged model spec",
                 got=f"{type(error).__name__}: {error}",
@@ -166,15 +136,6 @@ class ModelSpec:
 
 
 def _from_fields(fields: dict[str, Any]) -> ModelSpec:
-    levels = tuple(
-        AnchorLevel(
-            level["rows"],
-            level["cols"],
-            (level["step"][0], level["step"][1]),
-            tuple((size[0], size[1]) for size in level["sizes"]),
-        )
-        for level in fields["anchors"]["levels"]
-    )
     entry, coding = fields["input"], fields["box_coding"]
     return ModelSpec(
         name=fields["name"],
@@ -182,7 +143,7 @@ def _from_fields(fields: dict[str, Any]) -> ModelSpec:
         input=InputSpec(
             entry["height"], entry["width"], tuple(entry["mean"]), tuple(entry["std"]), entry["color_order"]
         ),
-        anchors=AnchorSpec(levels, fields["anchors"]["clip"]),
+        anchors=AnchorSpec.from_fields(fields["anchors"]),
         class_names=tuple(fields["class_names"]),
         box_coding=BoxCoding(tuple(coding["variances"]), coding["max_log_scale"]),
         nms=NmsSpec(**fields["nms"]),
@@ -203,6 +164,12 @@ def _check(spec: ModelSpec) -> None:
         (all(value != 0 for value in spec.input.std), "std", spec.input.std, "no zero"),
         (spec.input.color_order in ("rgb", "bgr"), "color_order", spec.input.color_order, "rgb or bgr"),
         (spec.anchors.clip in ("none", "size", "centre"), "anchors.clip", spec.anchors.clip, "none, size or centre"),
+        (
+            spec.anchors.table is None or not spec.anchors.levels,
+            "anchors",
+            "levels and a table",
+            "either levels or a table",
+        ),
         (spec.anchors.count > 0, "anchors", spec.anchors.count, "at least one default box"),
         (0 <= nms.score_threshold < 1, "score_threshold", nms.score_threshold, "0 <= threshold < 1"),
         (0 < nms.iou_threshold <= 1, "iou_threshold", nms.iou_threshold, "0 < threshold <= 1"),

@@ -25,7 +25,13 @@ class MapSize(NamedTuple):
 
 
 def default_boxes(spec: AnchorSpec) -> FloatArray:
-    """Return (A, 4) float32 cx cy w h in 0..1: level by level, row by row, the boxes of a cell innermost."""
+    """Return (A, 4) float32 cx cy w h in 0..1: level by level, row by row, the boxes of a cell innermost.
+
+    Raises:
+        InputError: the spec is of an imported graph, which holds its default boxes itself.
+    """
+    if spec.table is not None:
+        raise InputError("the default boxes follow no rule", got=f"a table of {spec.count} in an imported graph")
     boxes = np.concatenate([_level_boxes(level) for level in spec.levels])
     if spec.clip == "size":
         boxes[:, 2:] = boxes[:, 2:].clip(0, 1)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.core.spec import InputSpec, ModelSpec, NmsSpec
+from ssd_edge.core.spec import AnchorSpec, AnchorTable, InputSpec, ModelSpec, NmsSpec
 from tests.core.factories import tiny_spec
 
 
@@ -36,6 +36,11 @@ def test_background_is_counted_once() -> None:
     [
         ({"class_names": ()}, "class_names is out of range: got .*; wanted at least one class"),
         ({"class_names": ("a", "a")}, "class_names is out of range: .* no name twice"),
+        ({"anchors": AnchorSpec(())}, "anchors is out of range: got 0; wanted at least one default box"),
+        (
+            {"anchors": AnchorSpec(tiny_spec().anchors.levels, table=AnchorTable(80))},
+            "anchors is out of range: got levels and a table; wanted either levels or a table",
+        ),
         ({"input": InputSpec(0, 64, (0, 0, 0), (1, 1, 1))}, "input is out of range"),
         ({"input": InputSpec(64, 64, (0, 0, 0), (1, 0, 1))}, "std is out of range: .* no zero"),
         ({"nms": NmsSpec(max_candidates=3841, top_k=4000)}, r"max_candidates is out of range: .* 1 to 3840"),
@@ -65,3 +70,20 @@ def test_another_format_is_refused() -> None:
 def test_spec_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         tiny_spec().name = "other"  # type: ignore[misc]
+
+
+def test_a_table_of_default_boxes_survives_json_and_counts() -> None:
+    spec = tiny_spec(anchors=AnchorSpec((), table=AnchorTable(80, "sha256:1")))
+    assert ModelSpec.from_json(spec.to_json(), origin="x") == spec
+    assert spec.anchors.count == 80
+    assert spec.digest != tiny_spec(anchors=AnchorSpec((), table=AnchorTable(80))).digest
+
+
+def test_a_spec_without_a_table_is_written_as_before_there_were_tables() -> None:
+    assert set(json.loads(tiny_spec().to_json())["anchors"]) == {"levels", "clip"}
+
+
+def test_default_boxes_written_by_hand_need_no_clip() -> None:
+    level = {"rows": 2, "cols": 3, "step": [0.5, 0.25], "sizes": [[0.1, 0.2]]}
+    spec = AnchorSpec.from_fields({"levels": [level]})
+    assert (spec.count, spec.clip, spec.levels[0].sizes) == (6, "none", ((0.1, 0.2),))

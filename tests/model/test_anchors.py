@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.spec import AnchorClip, AnchorSpec
+from ssd_edge.core.spec import AnchorClip, AnchorSpec, AnchorTable
 from ssd_edge.model.anchors import MapSize, anchors_from_scales, anchors_from_sizes, default_boxes, linear_scales
 
 SSD300_MAPS = [MapSize(side, side) for side in (38, 19, 10, 5, 3, 1)]
@@ -139,3 +139,8 @@ def test_scale_tables_of_other_lengths_are_refused(tables: dict[str, tuple[float
 def test_pixel_tables_of_other_lengths_are_refused() -> None:
     with pytest.raises(InputError, match="table max_sizes does not fit .* 1 feature maps: got 2 entries; wanted 1"):
         anchors_from_sizes([MapSize(1, 1)], MapSize(9, 9), min_sizes=[1], max_sizes=[2, 3], ratios=[[]])
+
+
+def test_the_table_of_an_imported_graph_is_refused() -> None:
+    with pytest.raises(InputError, match="the default boxes follow no rule: got a table of 80 in an imported graph"):
+        default_boxes(AnchorSpec((), table=AnchorTable(80)))
