@@ -6,7 +6,7 @@ import numpy as np
 
 from ssd_edge.data.synth.face_canvas import Color, FaceCanvas, regular_polygon
 
-PLAIN_VARIANTS = 96
+PLAIN_VARIANTS = 64
 
 _COLORS: tuple[Color, ...] = (
     (34, 26, 196),

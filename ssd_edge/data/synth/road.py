@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from ssd_edge.core.frame import FloatArray, UInt8Array
+from ssd_edge.data.sample import BoolArray
 from ssd_edge.data.synth.textures import ColorArray, blend, cloud_noise, dull_color, grain
 
 FOCAL = 0.9  # of the camera, in widths of the picture
 CAMERA_HEIGHT_M = 1.7
 
-_TEXTURE_M, _TEXTURE_PX = 32, 512
-_PX_PER_M = _TEXTURE_PX / _TEXTURE_M
+_TEXTURE_M = 32  # the ground repeats after that
 _HALF_ROAD_M, _DASH_M, _DASH_PERIOD_M = 4.2, 3, 8
 _HAZE_M = 70.0
 _SKIES = (  # zenith, horizon
@@ -33,7 +33,7 @@ class RoadWorld:
 
     Attributes:
         backdrop: (S, P, 3) sky and skyline; its lowest row is the horizon. Wider than a view, so that it can turn.
-        ground: (512, 512, 3) texture of 32 x 32 metres, across and along; it repeats along the road.
+        ground: (T, T, 3) texture of 32 x 32 metres, across and along; it repeats along the road.
         haze: (3,) BGR of what is far away.
     """
 
@@ -54,7 +54,7 @@ def random_road(height: int, width: int, rng: np.random.Generator) -> RoadWorld:
     sky += (245 - sky) * clouds[..., None]
     backdrop = np.clip(sky, 0, 255).astype(np.uint8)
     _draw_skyline(backdrop, haze, rng)
-    return RoadWorld(backdrop, _ground_texture(rng), haze)
+    return RoadWorld(backdrop, _ground_texture(256 if height < 480 else 512, rng), haze)
 
 
 def road_view(
@@ -76,16 +76,7 @@ def road_view(
     rows = np.arange(edge, height, dtype=np.float32)[:, None]
     depth = CAMERA_HEIGHT_M * FOCAL * width / np.maximum(rows - horizon + 0.5, 0.5)
     across = (np.arange(width, dtype=np.float32)[None] - centre) * depth / (FOCAL * width)
-    along = np.mod(depth + distance, _TEXTURE_M) * _PX_PER_M
-    map_x = (across + _TEXTURE_M / 2) * _PX_PER_M
-    map_y = np.broadcast_to(along, map_x.shape)
-    ground = cv2.remap(
-        world.ground,
-        np.clip(map_x, -_TEXTURE_PX, 2 * _TEXTURE_PX).astype(np.float32),
-        map_y.astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_WRAP,
-    )
+    ground = _ground_view(world.ground, across, np.mod(depth + distance, _TEXTURE_M))
     clear = np.exp(-depth / _HAZE_M)[..., None]
     view[edge:] = world.haze + (ground - world.haze) * clear
     return view
@@ -131,21 +122,29 @@ def _draw_houses(backdrop: UInt8Array, haze: ColorArray, nearness: float, rng: n
         left += house_width + int(height * rng.uniform(0.0, 0.2))
 
 
-def _ground_texture(rng: np.random.Generator) -> UInt8Array:
-    size = _TEXTURE_PX
-    side = np.array(_GROUNDS[rng.integers(len(_GROUNDS))], np.float32) + rng.normal(0, 10, 3)
+def _ground_view(texture: UInt8Array, across: FloatArray, along: FloatArray) -> UInt8Array:
+    """Look up the ground at places in metres: (R, W) from the middle of the road, (R, 1) along it."""
+    pixels_per_m = len(texture) / _TEXTURE_M
+    map_x = np.clip(across + _TEXTURE_M / 2, -_TEXTURE_M, 2 * _TEXTURE_M) * pixels_per_m
+    map_y = np.broadcast_to(along * pixels_per_m, map_x.shape)
+    maps = (map_x.astype(np.float32), map_y.astype(np.float32))
+    return np.asarray(cv2.remap(texture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.uint8)
+
+
+def _ground_texture(size: int, rng: np.random.Generator) -> UInt8Array:
+    side = np.array(_GROUNDS[rng.integers(len(_GROUNDS))], np.float32) + rng.normal(0, 10, 3).astype(np.float32)
     texture = side * (0.7 + 0.6 * cloud_noise(size, size, 12, rng)[..., None])
-    metres = (np.arange(size, dtype=np.float32) / _PX_PER_M - _TEXTURE_M / 2)[None]
-    asphalt = rng.uniform(70, 130) + 6 * grain(size, size, rng) + 16 * cloud_noise(size, size, 10, rng)
+    metres = (np.arange(size, dtype=np.float32) * (_TEXTURE_M / size) - _TEXTURE_M / 2)[None]
+    asphalt = np.float32(rng.uniform(70, 130)) + 16 * cloud_noise(size, size, 10, rng)
     on_road = np.broadcast_to(np.abs(metres) < _HALF_ROAD_M, (size, size))
     texture[on_road] = asphalt[on_road][:, None]
     texture[_lane_marks(metres)] = rng.uniform(195, 240)
-    shade = 4 * grain(size, size, rng)
-    return np.asarray(np.clip(texture + shade[..., None], 0, 255), np.uint8)
+    texture += 6 * grain(size, size, rng)[..., None]
+    return np.asarray(np.clip(texture, 0, 255).astype(np.uint8))
 
 
-def _lane_marks(metres: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    along = (np.arange(_TEXTURE_PX) / _PX_PER_M)[:, None]
+def _lane_marks(metres: FloatArray) -> BoolArray:
+    along = metres.T + _TEXTURE_M / 2
     dashes = (np.abs(metres) < 0.1) & (np.mod(along, _DASH_PERIOD_M) < _DASH_M)
     borders = np.abs(np.abs(metres) - (_HALF_ROAD_M - 0.35)) < 0.1
     return np.asarray(dashes | np.broadcast_to(borders, dashes.shape))

@@ -14,7 +14,7 @@ from ssd_edge.data.synth.clutter import draw_distractor, draw_occluder, draw_pol
 from ssd_edge.data.synth.light import expose, random_exposure
 from ssd_edge.data.synth.patch import Patch, posed_quad, warp_face
 from ssd_edge.data.synth.scene_canvas import SceneCanvas
-from ssd_edge.data.synth.signs import SIGN_KINDS, SPEEDS
+from ssd_edge.data.synth.signs import SIGN_KINDS, SPEED_LIMIT, SPEEDS
 
 MIN_VISIBLE = 0.3  # of a sign's area: what shows less is marked difficult
 
@@ -105,7 +105,8 @@ def _draw_sign(canvas: SceneCanvas, pose: _Pose, rng: np.random.Generator) -> tu
     angles = {"yaw": rng.uniform(-50, 50), "pitch": rng.uniform(-22, 22), "roll": rng.normal(0, 7)}
     quad = posed_quad(pose.centre, pose.height, **angles)
     gain = rng.uniform(0.62, 1.06) * rng.uniform(0.93, 1.07, 3)
-    patch = warp_face(kind, int(rng.integers(len(SPEEDS))), quad, gain.astype(np.float32))
+    variant = int(rng.integers(len(SPEEDS))) if kind == SPEED_LIMIT else 0
+    patch = warp_face(kind, variant, quad, gain.astype(np.float32))
     if rng.random() < 0.6:
         draw_pole(canvas, pose.centre, canvas.height, max(0.07 * pose.height, 1.5), rng)
     return kind, canvas.paste(patch), patch

@@ -12,6 +12,7 @@ from ssd_edge.data.synth.distractors import draw_plain
 from ssd_edge.data.synth.face_canvas import Color, FaceCanvas, regular_polygon
 from ssd_edge.data.synth.glyphs import text_strokes
 
+SPEED_LIMIT = "speed_limit"
 SPEEDS = ("20", "30", "50", "60", "70", "80", "90", "100", "120")
 
 _RED: Color = (34, 26, 196)
@@ -88,7 +89,7 @@ _DRAWN: dict[str, Callable[[FaceCanvas, int], None]] = {
     "stop": _stop,
     "yield": _yield,
     "no_entry": _no_entry,
-    "speed_limit": _speed_limit,
+    SPEED_LIMIT: _speed_limit,
     "crossing": _crossing,
     "turn_left": _turn_left,
     "turn_right": _turn_right,
