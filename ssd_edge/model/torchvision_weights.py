@@ -55,7 +55,7 @@ def load_torchvision(
         InputError: the number of class names is not that of the weights.
     """
     network = _recognise(state_dict, origin)
-    classes = _class_count(state_dict, network, origin)
+    classes = class_count(state_dict, origin=origin)
     if len(class_names) != classes:
         raise InputError(
             f"the class names do not fit {origin}",
@@ -66,6 +66,23 @@ def load_torchvision(
     spec = dataclasses.replace(spec, architecture=network.architecture)
     copies = {key: value.detach().cpu().clone() for key, value in state_dict.items() if isinstance(value, Tensor)}
     return with_weights(spec, {**state_dict, **copies}, origin=origin)
+
+
+def class_count(state_dict: Mapping[str, Tensor], *, origin: str) -> int:
+    """Count the real classes: the first level has A·(C + 1) logits and A·4 offsets per cell.
+
+    Raises:
+        ArtefactError: the weights are of no SSD of torchvision, or have no such heads.
+    """
+    network = _recognise(state_dict, origin)
+    try:
+        logits = len(state_dict[_LOGITS + network.predictor])
+        anchors = len(state_dict[_OFFSETS + network.predictor]) // 4
+        return logits // anchors - 1
+    except (KeyError, TypeError, ZeroDivisionError) as error:
+        raise ArtefactError(
+            f"{origin} has no head to count the classes by", got=f"{type(error).__name__}: {error}", wanted=_WANTED
+        ) from error
 
 
 def _recognise(state_dict: Mapping[str, Tensor], origin: str) -> _Network:
@@ -80,15 +97,3 @@ def _recognise(state_dict: Mapping[str, Tensor], origin: str) -> _Network:
         )
     first = next(iter(state_dict), "no tensors")
     raise ArtefactError(f"{origin} holds no SSD of torchvision", got=f"{first}, …", wanted=_WANTED)
-
-
-def _class_count(state_dict: Mapping[str, Tensor], network: _Network, origin: str) -> int:
-    """Count the real classes: the first level has A·(C + 1) logits and A·4 offsets per cell."""
-    try:
-        logits = len(state_dict[_LOGITS + network.predictor])
-        anchors = len(state_dict[_OFFSETS + network.predictor]) // 4
-        return logits // anchors - 1
-    except (KeyError, TypeError, ZeroDivisionError) as error:
-        raise ArtefactError(
-            f"{origin} has no head to count the classes by", got=f"{type(error).__name__}: {error}", wanted=_WANTED
-        ) from error

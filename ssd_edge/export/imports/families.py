@@ -1,0 +1,9 @@
+"""The projects whose weights can be imported, by network."""
+
+from __future__ import annotations
+
+from ssd_edge.export.imports import torchvision
+from ssd_edge.export.imports.family import Family
+
+FAMILIES: tuple[Family, ...] = (torchvision.SSD300, torchvision.SSDLITE320)
+"""At most one of them matches any file, so their order does not matter."""
