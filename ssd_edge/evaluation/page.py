@@ -43,28 +43,34 @@ def figure(content: str, caption: str, detail: str = "") -> str:
 
 
 def embedded_image(image: UInt8Array, description: str) -> str:
-    """Return an ``img`` that carries the (H, W, 3) BGR picture in itself, as JPEG."""
-    try:
-        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    except cv2.error as error:
-        raise InputError(f"{description} cannot be written as JPEG", got=f"shape {image.shape}") from error
-    text = base64.b64encode(data.tobytes()).decode("ascii")
+    """Return an ``img`` that carries the (H, W, 3) BGR picture in itself."""
     height, width = image.shape[:2]
-    return (
-        f'<img src="data:image/jpeg;base64,{text}" width="{width}" height="{height}" '
-        f'loading="lazy" alt="{escape(description)}">'
-    )
+    source = _data_uri(image, description)
+    return f'<img src="{source}" width="{width}" height="{height}" loading="lazy" alt="{escape(description)}">'
 
 
-def video(path: Path, page: Path) -> str:
+def video(path: Path, page: Path, poster: UInt8Array) -> str:
     """Return a player for a film that lies beside or below the page, with a link for browsers that cannot play it."""
-    address = escape(_relative(path, page))
-    return f'<video src="{address}" controls muted loop playsinline preload="auto">{link(path, page)}</video>'
+    address, still = escape(_relative(path, page)), _data_uri(poster, f"the poster of {path.name}")
+    return f'<video src="{address}" poster="{still}" controls muted loop playsinline>{link(path, page)}</video>'
 
 
 def link(path: Path, page: Path) -> str:
     """Return a link to a file that lies beside or below the page."""
     return f'<a href="{escape(_relative(path, page))}"><code>{escape(path.name)}</code></a>'
+
+
+def _data_uri(image: UInt8Array, description: str) -> str:
+    """Return the picture as a JPEG in an address.
+
+    Raises:
+        InputError: it has no pixels.
+    """
+    try:
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    except cv2.error as error:
+        raise InputError(f"{description} cannot be written as JPEG", got=f"shape {image.shape}") from error
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
 
 
 def _relative(path: Path, page: Path) -> str:

@@ -44,6 +44,7 @@ class Film:
 
     Attributes:
         annotated: the film with boxes, in a format that browsers play.
+        poster: a frame of it that is shown until it plays.
         lines: the JSON lines.
         accuracy: against the film's labels; None where it has none.
         score_threshold: detections under it were not written, which shortens the curves and lowers the AP.
@@ -51,6 +52,7 @@ class Film:
     """
 
     annotated: Path
+    poster: UInt8Array
     lines: Path
     frames: int
     fps: float

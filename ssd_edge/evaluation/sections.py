@@ -43,8 +43,11 @@ def _film(film: Film, page: Path) -> str:
     judged = (
         f"mAP@{film.accuracy.iou_threshold:g} {film.accuracy.mean_ap:.3f} against its labels, " if film.accuracy else ""
     )
-    text = f"{film.frames} frames at {film.fps:.0f} FPS, {judged}detections over score {film.score_threshold:g}."
-    player = figure(video(film.annotated, page), film.annotated.name)
+    text = (
+        f"{film.frames} frames at {film.fps:.0f} FPS from end to end (read, detected, drawn and encoded), {judged}"
+        f"detections over score {film.score_threshold:g}."
+    )
+    player = figure(video(film.annotated, page, film.poster), film.annotated.name)
     note = f'<p class="note">Every box of every frame: {link(film.lines, page)}</p>'
     return section("The film", text, player + note)
 

@@ -40,6 +40,12 @@ class Marks:
         """Wrong detections and missed objects together."""
         return int(np.count_nonzero(~self.right) + np.count_nonzero(self.missed))
 
+    @property
+    def verdict(self) -> str:
+        """The counts in words."""
+        wrong, missed = np.count_nonzero(~self.right), np.count_nonzero(self.missed)
+        return f"{np.count_nonzero(self.right)} found, {wrong} wrong, {missed} missed"
+
 
 def mark(found: Detections, truth: Truth, *, score_threshold: float, iou_threshold: float = 0.5) -> Marks:
     """Compare one picture's detections over ``score_threshold`` with its objects, by the metric's own rules.

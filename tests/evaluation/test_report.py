@@ -83,7 +83,16 @@ def report(tmp_path) -> Report:
         subtitle="a & b",
         judged=(judged(tmp_path, "checkpoint", 1.0), judged(tmp_path, "engine", 0.8)),
         footer="a CPU",
-        film=Film(film, tmp_path / "d.jsonl", 100, 57.4, (StageLatency("infer", 4, 5.25, 6),), accuracy(0.5), 0.3),
+        film=Film(
+            film,
+            np.zeros((9, 16, 3), np.uint8),
+            tmp_path / "d.jsonl",
+            100,
+            57.4,
+            (StageLatency("infer", 4, 5.25, 6),),
+            accuracy(0.5),
+            0.3,
+        ),
         stills=(Still(np.full((20, 30, 3), (10, 200, 30), np.uint8), "still-7", "1 missed"),),
         steps=(Step("train", "mAP 0.8", 12.34),),
     )
@@ -130,6 +139,7 @@ def test_film_is_played_from_where_it_lies(tmp_path, report):
     page = written(tmp_path, report)
     videos = [attrs for tag, attrs in page.tags if tag == "video"]
     assert [attrs["src"] for attrs in videos] == ["films/signs%20%26%20more.webm"]
+    assert videos[0]["poster"].startswith("data:image/jpeg;base64,")
     assert "57 FPS" in page.text
     assert ["infer", "4.00", "5.25", "6.00"] in page.cells
 

@@ -32,6 +32,7 @@ def test_right_wrong_and_missed_are_told_apart():
     assert marks.right.tolist() == [True, False, False]  # the second is a duplicate, the third of another class
     assert marks.missed.tolist() == [False, True, True]  # the last object's detection is under the threshold
     assert marks.mistakes == 4
+    assert marks.verdict == "1 found, 2 wrong, 2 missed"
 
 
 def test_difficult_objects_are_neither_missed_nor_wrong():
