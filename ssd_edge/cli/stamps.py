@@ -33,55 +33,68 @@ class Done:
     skipped: bool
 
 
-class Steps:
-    """Runs steps, and leaves a stamp for each that ended well.
+@dataclass(frozen=True)
+class Step:
+    """Work that need not be done twice.
 
-    Args:
-        folder: where the stamps lie.
-        fresh: run every step, whatever its stamp says.
-        announce: told of each step that is skipped or begins.
+    Attributes:
+        name: the stamp's name.
+        work: takes what the steps before it left, and returns its facts.
+        settings: plain JSON values that the result depends on.
+        inputs: files and folders that it reads; a folder stands for all files below it.
+        outputs: files and folders that it writes.
+        rooms: rooms of the package whose code the result depends on; core is always one.
     """
 
-    def __init__(self, folder: Path, *, fresh: bool, announce: Callable[[str], None]) -> None:
-        self._folder, self._fresh, self._announce = folder, fresh, announce
+    name: str
+    work: Callable[[Sequence[Done]], Facts]
+    settings: Mapping[str, object]
+    inputs: Sequence[Path]
+    outputs: Sequence[Path]
+    rooms: Sequence[str]
 
-    def run(
-        self,
-        name: str,
-        work: Callable[[], Facts],
-        *,
-        settings: Mapping[str, object],
-        inputs: Sequence[Path],
-        outputs: Sequence[Path],
-        rooms: Sequence[str],
-    ) -> Done:
-        """Do ``work`` unless it was done with the same settings, inputs and code, and its outputs are as it left them.
 
-        The stamp is removed before the work begins: a step that fails or is stopped runs again next time.
+def run_steps(steps: Sequence[Step], folder: Path, *, fresh: bool, announce: Callable[[str], None]) -> tuple[Done, ...]:
+    """Do each step in order, unless it was done with the same settings, inputs and code and its outputs are untouched.
 
-        Args:
-            name: the stamp's name.
-            work: returns its facts.
-            settings: plain JSON values that the result depends on.
-            inputs: files and folders that it reads; a folder stands for all files below it.
-            outputs: files and folders that it writes.
-            rooms: rooms of the package whose code the result depends on; core is always one.
-        """
-        digest = _inputs_digest(settings, inputs, rooms)
-        stamp = self._folder / f"{name}.json"
-        known = None if self._fresh else _read(stamp, digest, outputs)
-        if known is not None:
-            self._announce(f"{name}: nothing changed, kept ({known['seconds']:.1f} s when it ran)")
-            return Done(name, known["facts"], known["seconds"], skipped=True)
-        stamp.unlink(missing_ok=True)
-        self._announce(f"{name} …")
-        started = time.monotonic()
-        facts = work()
-        seconds = time.monotonic() - started
-        fields = {"format": STAMP_FORMAT, "inputs": digest, "outputs": tree_digest(outputs)}
-        with written_beside(stamp) as partial:
-            partial.write_text(json.dumps({**fields, "seconds": seconds, "facts": facts}, indent=1), encoding="utf-8")
-        return Done(name, facts, seconds, skipped=False)
+    A stamp in ``folder`` is removed before its step's work begins and written after it ended well: a step that fails or
+    is stopped runs again next time, and those before it do not.
+
+    Args:
+        steps: in order.
+        folder: where the stamps lie.
+        fresh: do every step, whatever its stamp says.
+        announce: told of each step that begins or is skipped.
+    """
+    done: list[Done] = []
+    for step in steps:
+        stamp = folder / f"{step.name}.json"
+        digest = _inputs_digest(step)
+        known = None if fresh else _read(stamp, digest, step)
+        if known is None:
+            announce(f"{step.name} …")
+            stamp.unlink(missing_ok=True)
+            done.append(_do(step, stamp, digest, done))
+        else:
+            announce(f"{step.name}: nothing changed, kept (took {known.seconds:.1f} s)")
+            done.append(known)
+    return tuple(done)
+
+
+def _do(step: Step, stamp: Path, digest: str, before: Sequence[Done]) -> Done:
+    started = time.monotonic()
+    facts = step.work(before)
+    seconds = time.monotonic() - started
+    fields = {
+        "format": STAMP_FORMAT,
+        "inputs": digest,
+        "outputs": tree_digest(step.outputs),
+        "seconds": seconds,
+        "facts": facts,
+    }
+    with written_beside(stamp) as partial:
+        partial.write_text(json.dumps(fields, indent=1), encoding="utf-8")
+    return Done(step.name, facts, seconds, skipped=False)
 
 
 def tree_digest(paths: Iterable[Path]) -> str:
@@ -93,18 +106,20 @@ def tree_digest(paths: Iterable[Path]) -> str:
     return text_digest("\n".join(lines))
 
 
-def _inputs_digest(settings: Mapping[str, object], inputs: Sequence[Path], rooms: Sequence[str]) -> str:
-    code = [path for room in ("core", *rooms) for path in sorted((_PACKAGE / room).rglob("*.py"))]
-    parts = [json.dumps(settings, sort_keys=True), tree_digest(inputs), tree_digest(code)]
-    return text_digest("\n".join(parts))
+def _inputs_digest(step: Step) -> str:
+    code = [path for room in ("core", *step.rooms) for path in sorted((_PACKAGE / room).rglob("*.py"))]
+    settings = json.dumps(step.settings, sort_keys=True)
+    return text_digest("\n".join([settings, tree_digest(step.inputs), tree_digest(code)]))
 
 
-def _read(stamp: Path, digest: str, outputs: Sequence[Path]) -> dict[str, Any] | None:
-    """Return the stamp's fields where they still hold; an unreadable stamp is no stamp: the step runs again."""
+def _read(stamp: Path, digest: str, step: Step) -> Done | None:
+    """Return what the stamp says where it still holds; an unreadable stamp is no stamp: the step is done again."""
     try:
-        fields: dict[str, Any] = json.loads(stamp.read_text(encoding="utf-8"))
+        fields = json.loads(stamp.read_text(encoding="utf-8"))
         holds = fields["format"] == STAMP_FORMAT and fields["inputs"] == digest
-        there = all(path.exists() for path in outputs)
-        return fields if holds and there and fields["outputs"] == tree_digest(outputs) else None
+        there = holds and all(path.exists() for path in step.outputs)
+        if not there or fields["outputs"] != tree_digest(step.outputs):
+            return None
+        return Done(step.name, fields["facts"], fields["seconds"], skipped=True)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -62,7 +62,7 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepTime:
     """A step that led here, e.g. ``train``, what it did, and how long it took."""
 
     name: str
@@ -85,4 +85,4 @@ class Report:
     footer: str
     film: Film | None = None
     stills: tuple[Still, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[StepTime, ...] = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssd_edge.evaluation.curves import class_chart
 from ssd_edge.evaluation.page import card, embedded_image, figure, link, section, table, video
-from ssd_edge.evaluation.report_content import Film, Judged, Report, Step, Still
+from ssd_edge.evaluation.report_content import Film, Judged, Report, StepTime, Still
 
 
 def cards(report: Report) -> list[str]:
@@ -114,7 +114,7 @@ def _latency(film: Film) -> str:
     return section("Latency of each stage", text, table(("stage", "p50", "p95", "p99"), rows))
 
 
-def _steps(steps: Sequence[Step]) -> str:
+def _steps(steps: Sequence[StepTime]) -> str:
     rows = [(step.name, step.detail, f"{step.seconds:.1f} s") for step in steps]
     return section("How it was made", "", table(("step", "result", "time"), rows))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.cli import stamps
-from ssd_edge.cli.stamps import Steps, tree_digest
+from ssd_edge.cli.stamps import Done, Step, run_steps, tree_digest
 from ssd_edge.core.errors import InputError
 
 
@@ -18,13 +18,13 @@ class Bench:
         self.source.parent.mkdir()
         self.source.write_text("one")
 
-    def copy(self):
+    def copy(self, before):
         self.runs += 1
         self.target.write_text(self.source.read_text())
         return {"size": self.target.stat().st_size}
 
     def step(self, *, fresh=False, settings=None, work=None):
-        return Steps(self.folder / "stamps", fresh=fresh, announce=self.said.append).run(
+        step = Step(
             "copy",
             work or self.copy,
             settings=settings or {"n": 1},
@@ -32,6 +32,8 @@ class Bench:
             outputs=[self.target],
             rooms=["evaluation"],
         )
+        (done,) = run_steps([step], self.folder / "stamps", fresh=fresh, announce=self.said.append)
+        return done
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_second_time_nothing_is_done_and_the_facts_are_kept(bench):
     assert second.facts == first.facts == {"size": 3}
     assert second.seconds == first.seconds
     assert bench.said[0] == "copy …"
-    assert bench.said[1].startswith("copy: nothing changed, kept (")
+    assert bench.said[1].startswith("copy: nothing changed, kept (took ")
 
 
 def change_setting(bench):
@@ -117,7 +119,7 @@ def test_changed_code_runs_the_step_again(bench, tmp_path, monkeypatch):
 def test_a_step_that_fails_leaves_no_stamp(bench):
     bench.step()
 
-    def fail():
+    def fail(before):
         bench.target.write_text("half")
         raise InputError("no more disk")
 
@@ -134,3 +136,39 @@ def test_digest_is_of_names_and_bytes(tmp_path):
     assert tree_digest([tmp_path / "a"]) == first
     (tmp_path / "a" / "x").rename(tmp_path / "a" / "y")
     assert tree_digest([tmp_path / "a"]) != first
+
+
+def test_steps_see_what_those_before_them_left(tmp_path):
+    seen = []
+
+    def step(name):
+        def work(before):
+            seen.append([(done.name, done.facts) for done in before])
+            return {"by": name}
+
+        return Step(name, work, settings={}, inputs=[], outputs=[], rooms=[])
+
+    first, second = run_steps([step("a"), step("b")], tmp_path, fresh=False, announce=lambda text: None)
+    assert seen == [[], [("a", {"by": "a"})]]
+    assert (first, second) == (
+        Done("a", {"by": "a"}, first.seconds, skipped=False),
+        Done("b", {"by": "b"}, second.seconds, skipped=False),
+    )
+
+
+def test_a_step_that_fails_leaves_those_before_it_done(tmp_path):
+    ran = []
+
+    def step(name, broken=False):
+        def work(before):
+            ran.append(name)
+            if broken:
+                raise InputError("no")
+            return {}
+
+        return Step(name, work, settings={}, inputs=[], outputs=[], rooms=[])
+
+    with pytest.raises(InputError):
+        run_steps([step("a"), step("b", broken=True)], tmp_path, fresh=False, announce=lambda text: None)
+    run_steps([step("a"), step("b")], tmp_path, fresh=False, announce=lambda text: None)
+    assert ran == ["a", "b", "b"]

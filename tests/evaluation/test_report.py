@@ -16,7 +16,7 @@ from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
 from ssd_edge.evaluation.page import embedded_image
 from ssd_edge.evaluation.report import write_report
-from ssd_edge.evaluation.report_content import Film, Judged, Report, StageLatency, Step, Still
+from ssd_edge.evaluation.report_content import Film, Judged, Report, StageLatency, StepTime, Still
 from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
 
 NAMES = ("stop", "give <way>", "never")
@@ -94,7 +94,7 @@ def report(tmp_path) -> Report:
             0.3,
         ),
         stills=(Still(np.full((20, 30, 3), (10, 200, 30), np.uint8), "still-7", "1 missed"),),
-        steps=(Step("train", "mAP 0.8", 12.34),),
+        steps=(StepTime("train", "mAP 0.8", 12.34),),
     )
 
 
