@@ -1,0 +1,104 @@
+"""``ssd-edge export``: a checkpoint to one ONNX with its NMS inside, checked against PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssd_edge.cli.console import bar, say, show_table
+
+if TYPE_CHECKING:
+    from ssd_edge.core.frame import UInt8Array
+    from ssd_edge.export.onnx import ExportReport
+    from ssd_edge.export.parity import ParityReport
+
+_DRAWN_SIZE, _DRAWN_SEED, _DRAWN_COUNT = (480, 640), 2016, 8
+_MOST_IMAGES = 32
+
+
+def export(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="The trained model; by default the newest runs/*/best.pt.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The ONNX; by default engines/<model>/<model>.onnx.")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", help="Folder of images on which it is compared with PyTorch; by default drawn scenes."),
+    ] = None,
+    score_threshold: Annotated[
+        float | None, typer.Option(help="Detections score more; by default as in the checkpoint, like all below.")
+    ] = None,
+    iou_threshold: Annotated[
+        float | None, typer.Option(help="Boxes that overlap a better one of their class by more are dropped.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Boxes kept per class before that.")] = None,
+    keep_top_k: Annotated[int | None, typer.Option(help="Detections per picture.")] = None,
+    max_candidates: Annotated[
+        int | None, typer.Option(help="Best (box, class) pairs that are looked at where there is no plugin.")
+    ] = None,
+) -> None:
+    """Turn a checkpoint into one ONNX with its NMS inside, and check that it gives the same detections."""
+    from ssd_edge.core.workspace import newest_checkpoint
+
+    export_onnx = _exporter()
+    if checkpoint is None:
+        choice = newest_checkpoint(Path())
+        say(choice.note)
+        checkpoint = choice.path
+    changes = {
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "top_k": top_k,
+        "keep_top_k": keep_top_k,
+        "max_candidates": max_candidates,
+    }
+    asked = {name: value for name, value in changes.items() if value is not None}
+    images = _images(check)
+    with bar("comparing") as progress:
+        report = export_onnx(checkpoint, output, images, nms_changes=asked, progress=progress)
+    _show(report.parity)
+    say(f"exported {report.onnx}")
+    say(f"next: ssd-edge build {report.onnx}")
+
+
+def _exporter() -> Callable[..., ExportReport]:
+    """Return ``export_onnx``, or raise MissingPackageError where what only exporting needs is not installed."""
+    from ssd_edge.core.errors import MissingPackageError
+
+    try:
+        from ssd_edge.export.onnx import export_onnx
+    except ImportError as error:
+        raise MissingPackageError(
+            "exporting needs PyTorch and onnxsim", got=str(error), do="Install them: pip install 'ssd-edge[export]'"
+        ) from error
+    return export_onnx
+
+
+def _images(folder: Path | None) -> list[UInt8Array]:
+    """Read the first pictures of the folder, or draw some, and say which."""
+    from ssd_edge.core.images import list_images, read_image
+    from ssd_edge.data.synth.scene import draw_scene
+
+    if folder is None:
+        say(f"comparing on {_DRAWN_COUNT} drawn scenes; name a folder of your own images with --check")
+        return [draw_scene(*_DRAWN_SIZE, _DRAWN_SEED, index).image for index in range(_DRAWN_COUNT)]
+    paths = list_images(folder)
+    chosen = paths[:_MOST_IMAGES]
+    say(f"comparing on {len(chosen)} of the {len(paths)} images of {folder}")
+    return [read_image(path) for path in chosen]
+
+
+def _show(parity: ParityReport) -> None:
+    limit = f"{parity.tolerance:g}"
+    rows = [
+        ("detections compared", str(parity.detections), "> 0"),
+        ("without a partner", str(parity.unmatched), "0"),
+        ("largest box difference (of the image)", f"{parity.box_difference:.1e}", limit),
+        ("largest score difference", f"{parity.score_difference:.1e}", limit),
+    ]
+    show_table(f"PyTorch against ONNX Runtime, {parity.images} images", ("", "found", "allowed"), rows)
