@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from ssd_edge import __version__
 from ssd_edge.cli.build import build
+from ssd_edge.cli.data import data
 from ssd_edge.cli.eval import evaluate
 from ssd_edge.cli.export import export
 from ssd_edge.cli.run import run
@@ -58,6 +59,7 @@ def root(
 
 
 app.command("build")(build)
+app.add_typer(data)
 app.command("eval")(evaluate)
 app.command("export")(export)
 app.command("run")(run)

@@ -17,6 +17,7 @@ SPLIT_KEYS = ("train", "val", "test")
 _KEY = re.compile(r"^(?P<key>[A-Za-z_]\w*)\s*:(?:\s+(?P<value>.*))?$")
 _ITEM = re.compile(r"^-\s+(?P<value>.+)$")
 _PAIR = re.compile(r"^(?P<number>\d+)\s*:\s+(?P<value>.+)$")
+_FLOW_PART = re.compile(r"""\s*(?P<part>(?:\d+\s*:\s+)?(?:"[^"]*"|'[^']*'|[^,"'\s][^,]*))\s*(?:,|$)""")
 _SCALAR = re.compile(
     r"""(?P<quote>["'])(?P<quoted>(?:(?!(?P=quote)).)*)(?P=quote)|(?P<plain>[^,\[\]{}#"'][^,\[\]{}#]*)"""
 )
@@ -74,9 +75,9 @@ def _values(path: Path, key: str, lines: list[str]) -> tuple[str, ...]:
     """The value of a key as strings: one scalar, ``[a, b]``, ``{0: a, 1: b}``, ``- a`` lines or ``0: a`` lines."""
     flow = " ".join(lines).strip()
     if flow.startswith("[") and flow.endswith("]"):
-        return tuple(_scalar(path, key, part) for part in _split_flow(flow[1:-1]))
+        return tuple(_scalar(path, key, part) for part in _split_flow(path, key, flow[1:-1]))
     if flow.startswith("{") and flow.endswith("}"):
-        return _numbered(path, key, _split_flow(flow[1:-1]))
+        return _numbered(path, key, _split_flow(path, key, flow[1:-1]))
     below = [line for line in lines[1:] if line]
     if lines[0] and not below:
         return (_scalar(path, key, lines[0]),)
@@ -96,9 +97,15 @@ def _numbered(path: Path, key: str, lines: list[str]) -> tuple[str, ...]:
     return tuple(values[number] for number in range(len(values)))
 
 
-def _split_flow(text: str) -> list[str]:
-    parts = re.findall(r"""(?:"[^"]*"|'[^']*'|[^,"'])+""", text)
-    return [part.strip() for part in parts if part.strip()]
+def _split_flow(path: Path, key: str, text: str) -> list[str]:
+    parts, position = [], 0
+    while text[position:].strip():
+        match = _FLOW_PART.match(text, position)
+        if not match:
+            raise _not_understood(path, key, text)
+        parts.append(match["part"].strip())
+        position = match.end()
+    return parts
 
 
 def _scalar(path: Path, key: str, text: str) -> str:

@@ -2,5 +2,6 @@
 
 from ssd_edge.data.synth.dataset import synthesize
 from ssd_edge.data.synth.signs import SIGN_KINDS
+from ssd_edge.data.synth.video import synth_video
 
-__all__ = ["SIGN_KINDS", "synthesize"]
+__all__ = ["SIGN_KINDS", "synth_video", "synthesize"]

@@ -11,6 +11,7 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.data.synth.distractors import draw_plain
 from ssd_edge.data.synth.face_canvas import Color, FaceCanvas, regular_polygon
 from ssd_edge.data.synth.glyphs import text_strokes
+from ssd_edge.data.synth.trees import draw_tree
 
 SPEED_LIMIT = "speed_limit"
 SPEEDS = ("20", "30", "50", "60", "70", "80", "90", "100", "120")
@@ -97,7 +98,8 @@ _DRAWN: dict[str, Callable[[FaceCanvas, int], None]] = {
 }
 SIGN_KINDS = tuple(_DRAWN)
 PLAIN = "plain"
-_FACES = {**_DRAWN, PLAIN: draw_plain}
+TREE = "tree"
+_FACES = {**_DRAWN, PLAIN: draw_plain, TREE: draw_tree}
 
 
 @lru_cache(maxsize=128)
@@ -105,8 +107,8 @@ def sign_face(kind: str, variant: int = 0) -> UInt8Array:
     """Return the sign's (256, 256, 4) BGRA face, colours multiplied by alpha; not to be written to.
 
     Args:
-        kind: one of ``SIGN_KINDS``, or ``PLAIN`` for a plate that is no sign.
-        variant: chooses the speed of a speed limit, or the plain plate; other signs have one form.
+        kind: one of ``SIGN_KINDS``, or ``PLAIN`` or ``TREE``, which are no signs.
+        variant: chooses the speed of a speed limit, the plain plate or the tree; other signs have one form.
     """
     canvas = FaceCanvas()
     _FACES[kind](canvas, variant)
