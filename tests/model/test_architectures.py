@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -8,22 +9,38 @@ import torch
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.architectures import build_model, empty_backbone, network
-from ssd_edge.model.zoo import make_spec
-from tests.model.factories import CLASSES, tiny_spec
+from ssd_edge.model.zoo import make_spec, preset_names
+from tests.model.factories import CLASSES, tiny_model, tiny_spec
 
 
-@pytest.mark.parametrize("preset", ["ssd192-tiny", "ssdlite320-mobilenet-v3-large", "ssd300-vgg16"])
-def test_every_weight_is_initialised_from_the_seed(preset: str) -> None:
-    spec = make_spec(preset, CLASSES)
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Fresh memory is filled with NaN, so that a weight which nobody sets shows."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_weight_is_initialised(preset: str) -> None:
     torch.manual_seed(1)
-    first = build_model(spec).state_dict()
-    torch.manual_seed(1)
-    second = build_model(spec).state_dict()
-    for name, tensor in first.items():
+    for name, tensor in build_model(make_spec(preset, CLASSES)).state_dict().items():
         assert tensor.isfinite().all(), name
-        assert torch.equal(tensor, second[name]), name
         if tensor.ndim == 4:
             assert 0.001 < tensor.std() < 1, name
+        if name.endswith("num_batches_tracked"):
+            assert tensor == 0, name
+
+
+def test_fresh_memory_is_poisoned_in_that_test(poisoned_memory: None) -> None:
+    assert network(tiny_spec()).to_empty(device="cpu").state_dict()["backbone.stem.0.0.weight"].isnan().all()
+
+
+def test_the_seed_decides_the_weights() -> None:
+    first, second, third = (tiny_model(seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    assert not torch.equal(first["backbone.stem.0.0.weight"], third["backbone.stem.0.0.weight"])
 
 
 def test_vgg_scale_starts_at_20() -> None:

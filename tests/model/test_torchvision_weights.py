@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from torchvision.models.mobilenetv3 import mobilenet_v3_large
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.predict import TorchDetector
 from ssd_edge.model.torchvision_weights import load_torchvision
 from ssd_edge.model.zoo import build_model, make_spec
@@ -39,6 +40,14 @@ def _ssdlite_full_tail() -> nn.Module:
             lambda norm_layer, **_: full(norm_layer=norm_layer, reduced_tail=False),
         )
         return _ssdlite()
+
+
+@cache
+def _zeros(build: Callable[[], nn.Module]) -> dict[str, torch.Tensor]:
+    """A state dict of torchvision's names and shapes."""
+    with torch.device("meta"):
+        state_dict = build().state_dict()
+    return {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in state_dict.items()}
 
 
 @pytest.fixture(scope="module", params=[_ssd300, _ssdlite, _ssdlite_full_tail])
@@ -77,6 +86,7 @@ def test_its_weights_give_its_detections_on_a_drawing(reference: nn.Module) -> N
     _assert_same(detector.detect(picture), wanted)
 
 
+@pytest.mark.parametrize("reference", [_ssd300, _ssdlite], indirect=True)
 def test_its_weights_give_its_detections_on_photos(reference: nn.Module) -> None:
     pictures = [cv2.resize(photo, (_side(reference),) * 2) for photo in photos(3)]
     if not pictures:
@@ -88,27 +98,21 @@ def test_its_weights_give_its_detections_on_photos(reference: nn.Module) -> None
 
 @pytest.mark.parametrize(("preset", "build"), [("ssd300-vgg16", _ssd300), ("ssdlite320-mobilenet-v3-large", _ssdlite)])
 def test_state_dict_loads_strictly_into_the_preset(preset: str, build: Callable[[], nn.Module]) -> None:
-    torch.manual_seed(3)
     model = build_model(make_spec(preset, CLASSES))
-    with torch.device("meta"):
-        names = build().state_dict()
-    filled = {name: torch.full(tensor.shape, 0.25, dtype=tensor.dtype) for name, tensor in names.items()}
+    filled = {name: tensor + 0.25 for name, tensor in _zeros(build).items() if tensor.is_floating_point()}
+    filled |= {name: tensor + 4 for name, tensor in _zeros(build).items() if not tensor.is_floating_point()}
     model.load_state_dict(filled, strict=True)
     assert all(torch.equal(tensor, filled[name]) for name, tensor in model.state_dict().items())
 
 
 def test_the_full_tail_has_its_own_architecture() -> None:
-    with torch.device("meta"):
-        names = _ssdlite_full_tail().state_dict()
-    model = load_torchvision({key: torch.zeros(t.shape, dtype=t.dtype) for key, t in names.items()}, CLASSES, name="m")
+    model = load_torchvision(_zeros(_ssdlite_full_tail), CLASSES, name="m")
     assert (model.spec.architecture, model.spec.name) == ("mobilenet-v3-large-lite", "m")
     assert model.backbone.features[1][3][0].out_channels == 960
 
 
 def test_the_weights_are_copied() -> None:
-    with torch.device("meta"):
-        names = _ssdlite().state_dict()
-    weights = {key: torch.zeros(tensor.shape, dtype=tensor.dtype) for key, tensor in names.items()}
+    weights = _zeros(_ssdlite)
     model = load_torchvision(weights, CLASSES)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -117,18 +121,14 @@ def test_the_weights_are_copied() -> None:
 
 
 def test_coco_names_with_gaps_are_taken() -> None:
-    with torch.device("meta"):
-        names = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None).state_dict()
-    weights = {key: torch.zeros(tensor.shape, dtype=tensor.dtype) for key, tensor in names.items()}
-    spec = load_torchvision(weights, [f"c{i}" for i in range(80)] + ["N/A"] * 10).spec
+    coco = partial(ssdlite320_mobilenet_v3_large, weights=None, weights_backbone=None)
+    spec = load_torchvision(_zeros(coco), [f"c{i}" for i in range(80)] + ["N/A"] * 10).spec
     assert len(spec.class_names) == 90
 
 
 def test_wrong_number_of_names_is_refused() -> None:
-    with torch.device("meta"):
-        names = _ssdlite().state_dict()
     with pytest.raises(InputError, match=r"do not fit w\.pth: got 6 names; wanted 5, without background"):
-        load_torchvision(names, ["background", *CLASSES], origin="w.pth")
+        load_torchvision(_zeros(_ssdlite), ["background", *CLASSES], origin="w.pth")
 
 
 def test_foreign_weights_are_refused() -> None:
@@ -151,10 +151,7 @@ def test_weights_without_a_head_are_refused() -> None:
 
 
 def test_a_changed_network_is_refused_by_its_first_tensor() -> None:
-    with torch.device("meta"):
-        weights = dict(_ssdlite().state_dict())
-    weights = {key: torch.zeros(tensor.shape, dtype=tensor.dtype) for key, tensor in weights.items()}
-    weights["backbone.features.0.0.0.weight"] = torch.zeros(16, 3, 5, 5)
+    weights = _zeros(_ssdlite) | {"backbone.features.0.0.0.weight": torch.zeros(16, 3, 5, 5)}
     with pytest.raises(ArtefactError, match=r"features\.0\.0\.0\.weight of float32 \(16, 3, 5, 5\); wanted float32"):
         load_torchvision(weights, CLASSES)
 
@@ -183,8 +180,6 @@ def test_a_changed_network_is_refused_by_its_first_tensor() -> None:
 def test_default_boxes_are_torchvisions(
     preset: str, count: int, generator: DefaultBoxGenerator, maps: tuple[int, ...]
 ) -> None:
-    from ssd_edge.model.anchors import default_boxes
-
     spec = make_spec(preset, CLASSES)
     boxes = default_boxes(spec.anchors)
     wanted = generator._grid_default_boxes([[side, side] for side in maps], [spec.input.height] * 2)

@@ -61,8 +61,9 @@ def scaled_random(build: Callable[[], nn.Module], example: np.ndarray, seed: int
 
 
 def _calibrate(model: nn.Module, picture: torch.Tensor) -> None:
-    # Two different pictures: a batch norm on a 1 x 1 map has no variance otherwise.
-    batch, _ = model.transform([picture, picture.flip(-1) ** 2])
+    # A batch norm on a 1 x 1 map has no variance over one picture; a network without any needs no second one.
+    has_batch_norm = any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
+    batch, _ = model.transform([picture, picture.flip(-1) ** 2] if has_batch_norm else [picture])
     features = list(model.train().backbone(batch.tensors).values())
     for head, spread in (
         (model.head.classification_head, _LOGIT_SPREAD),
