@@ -67,7 +67,7 @@ def run(
         int, typer.Option("--reconnect", min=0, help="Tries to open a camera or stream again that stopped.")
     ] = 5,
 ) -> None:
-    """Detect on every frame. Ctrl-C, or q in the window, ends the run with whole files, the summary, and exit code 0."""
+    """Detect on every frame. Ctrl-C, or q in the window, ends the run with whole files, the summary and exit code 0."""
     from ssd_edge.backends.detector import open_detector
     from ssd_edge.backends.threads import Threads
     from ssd_edge.stream.camera import CameraMode

@@ -24,7 +24,7 @@ def draw(picture: UInt8Array, detections: Detections, class_names: Sequence[str]
     for place in reversed(range(len(detections))):
         class_id = int(detections.class_ids[place])
         x1, y1, x2, y2 = (round(float(edge)) for edge in detections.boxes[place])
-        cv2.rectangle(picture, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), class_colour(class_id), line, cv2.LINE_AA)
+        cv2.rectangle(picture, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), class_colour(class_id), line)
         _draw_label(picture, (x1, y1), f"{class_names[class_id]} {detections.scores[place]:.0%}", class_id, line)
 
 

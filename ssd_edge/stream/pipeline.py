@@ -20,7 +20,7 @@ from ssd_edge.stream.stages import Captured, Inference, Result, capture
 from ssd_edge.stream.stop import StopRequest
 from ssd_edge.stream.summary import RunClock, RunSummary
 
-_FILE_FRAMES_AHEAD = 4
+_FILE_FRAMES_AHEAD = 2
 _POLL_S = 0.1  # how soon a request to stop is seen while no result comes
 
 

@@ -14,7 +14,7 @@ _CAMERA = re.compile(r"^(?:v4l2://)?(?:/dev/video)?(\d+)$")
 _CSI = re.compile(r"^csi://(\d+)$")
 _URL = re.compile(r"^(rtsp|rtsps|rtmp|http|https|udp|tcp|rtp)://", re.IGNORECASE)
 _OTHER_SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_PASSWORD = re.compile(r"//([^/@:\s]*):[^/@\s]*@")
+_PASSWORD = re.compile(r"//([^/@:\s]*):[^/\s]*@")
 
 
 @dataclass(frozen=True)

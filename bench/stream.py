@@ -1,0 +1,105 @@
+"""How much of the bare engine's speed is left from end to end: capture, resize, inference and JSON lines.
+
+    python bench/stream.py MODEL [--video FILE] [--frames N] [--rounds N] [--threads latency|throughput]
+
+Bare and end-to-end runs take turns in one process, so that the machine's moods hit both alike; medians of the rounds
+are compared. Bare is the backend alone on frames that lie ready in memory at the model's size, with as many threads as
+the pipeline uses. End to end is the same model in ``ssd_edge.stream.Pipeline``, from an encoded 1280 x 720 film to
+JSON lines on disk. Without --video such a film is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ssd_edge.backends.detector import Detector
+from ssd_edge.backends.ort import OrtBackend
+from ssd_edge.backends.threads import Threads
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.stream.json_sink import JsonLinesSink
+from ssd_edge.stream.pipeline import Pipeline
+from ssd_edge.stream.sources import open_source
+from ssd_edge.stream.summary import RunSummary
+
+
+def draw_film(path: Path, frames: int) -> None:
+    """Write a 1280 x 720 film of discs that move over a textured ground."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 255, (72, 128, 3), dtype=np.uint8)
+    ground = cv2.resize(coarse, (1280, 720), interpolation=cv2.INTER_CUBIC)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (1280, 720))
+    for number in range(frames):
+        picture = np.roll(ground, 3 * number, axis=1)
+        cv2.circle(picture, (100 + 5 * number % 1100, 360), 80, (0, 0, 255), -1)
+        writer.write(picture)
+    writer.release()
+
+
+def read_frames(film: Path, detector: Detector, limit: int) -> list[UInt8Array]:
+    with open_source(str(film)) as source:
+        return [detector.prepare(frame.image)[None] for frame, _ in zip(source, range(limit), strict=False)]
+
+
+def bare_fps(backend: OrtBackend, batches: list[UInt8Array], frames: int) -> float:
+    """Frames a second of the backend alone, its workers kept busy."""
+    share = frames // backend.workers
+
+    def work(first: int) -> None:
+        for number in range(share):
+            backend.infer(batches[(first + number) % len(batches)])
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(backend.workers) as threads:
+        list(threads.map(work, range(backend.workers)))
+    return share * backend.workers / (time.monotonic() - began)
+
+
+def end_to_end(detector: Detector, film: Path, lines: Path, frames: int) -> RunSummary:
+    with open_source(str(film), loop=True) as source, JsonLinesSink(lines, detector.spec.class_names, 30.0) as sink:
+        return Pipeline(source, detector, [sink], max_frames=frames).run()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--video", type=Path)
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument("--threads", choices=("latency", "throughput"), default="latency")
+    options = parser.parse_args()
+    threads = Threads.for_latency() if options.threads == "latency" else Threads.for_throughput()
+    with tempfile.TemporaryDirectory() as folder, OrtBackend(options.model, threads) as backend:
+        film = options.video or Path(folder) / "film.mp4"
+        if options.video is None:
+            draw_film(film, 150)
+        detector = Detector(backend, options.threshold)
+        batches = read_frames(film, detector, 16)
+        detector.warm_up()
+        pairs = []
+        for _ in repeat(None, options.rounds):
+            bare = bare_fps(backend, batches, options.frames)
+            summary = end_to_end(detector, film, Path(folder) / "boxes.jsonl", options.frames)
+            pairs.append((bare, summary.fps))
+            print(f"bare {bare:7.2f} FPS   end to end {summary.fps:7.2f} FPS   ratio {summary.fps / bare:.3f}")
+    bare, full = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(full / bare for bare, full in pairs)
+    print(f"{options.model.name}, {threads.workers} x {threads.per_worker} threads, {options.frames} frames a round")
+    print(f"median: bare {bare:.2f} FPS, end to end {full:.2f} FPS, ratio of a round {ratio:.3f}")
+    for times in summary.stages:
+        print(
+            f"  {times.stage:<11} p50 {times.p50_ms:8.2f} ms   p95 {times.p95_ms:8.2f} ms   p99 {times.p99_ms:8.2f} ms"
+        )
+
+
+if __name__ == "__main__":
+    main()

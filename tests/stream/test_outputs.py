@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.stream.image_sink import ImageFileSink, ImageFolderSink
+from ssd_edge.stream.outputs import film_rate, open_pictures, refuse_input
+from ssd_edge.stream.source import SourceInfo
+from ssd_edge.stream.video_sink import VideoSink
+
+FILM = SourceInfo("film.mp4", live=False, fps=50.0, frames=9)
+PHOTO = SourceInfo("a.jpg", live=False, frames=1, stills=True)
+CAMERA = SourceInfo("camera 0", live=True, fps=60.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "info", "kind"),
+    [
+        ("out.mp4", FILM, VideoSink),
+        ("out.AVI", CAMERA, VideoSink),
+        ("out", FILM, ImageFolderSink),
+        ("out.jpg", PHOTO, ImageFileSink),
+        ("out", PHOTO, ImageFolderSink),
+    ],
+)
+def test_the_suffix_chooses_the_output(tmp_path: Path, name: str, info: SourceInfo, kind: type) -> None:
+    with open_pictures(tmp_path / name, info) as sink:
+        assert type(sink) is kind
+
+
+def test_many_frames_do_not_fit_into_one_image(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"out\.jpg is one image: got many frames from film\.mp4"):
+        open_pictures(tmp_path / "out.jpg", FILM)
+
+
+def test_another_suffix_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"out\.mov is no known kind of output: got suffix '\.mov'; wanted \.mp4"):
+        open_pictures(tmp_path / "out.mov", FILM)
+
+
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "run.1").mkdir()
+    with open_pictures(tmp_path / "run.1", FILM) as sink:
+        assert type(sink) is ImageFolderSink
+
+
+@pytest.mark.parametrize(
+    ("info", "rate"),
+    [
+        (FILM, 50.0),
+        (CAMERA, 30.0),
+        (SourceInfo("c", live=True, fps=15.0), 15.0),
+        (SourceInfo("c", live=True), 30.0),
+        (PHOTO, 10.0),
+    ],
+)
+def test_a_film_has_the_rate_of_its_source(info: SourceInfo, rate: float) -> None:
+    assert film_rate(info) == rate
+
+
+def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
+    film, link = tmp_path / "film.mp4", tmp_path / "link.mp4"
+    film.write_bytes(b"x")
+    link.symlink_to(film)
+    for output in (film, link, tmp_path / "." / "film.mp4"):
+        with pytest.raises(InputError, match="is the input itself"):
+            refuse_input(output, film)
+    refuse_input(tmp_path / "other.mp4", film)
+    with pytest.raises(InputError, match="is the input itself"):
+        refuse_input(tmp_path, tmp_path)

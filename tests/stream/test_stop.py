@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ssd_edge.stream.stop import StopRequest, stopped_by_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_acts_as_before(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    arrived: list[int] = []
+    signal.signal(number, lambda seen, _: arrived.append(seen))
+    try:
+        stop = StopRequest()
+        with stopped_by_signals(stop):
+            assert not stop.requested
+            os.kill(os.getpid(), number)
+            assert stop.requested
+            assert arrived == []
+            os.kill(os.getpid(), number)
+            assert arrived == [number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_the_handlers_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stopped_by_signals(StopRequest()):
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
