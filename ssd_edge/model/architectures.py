@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -13,10 +14,16 @@ from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.compact import CompactBackbone
 from ssd_edge.model.heads import Predictor, plain_predictor
-from ssd_edge.model.initialisation import Initialiser, kaiming_, narrow_normal_, xavier_
-from ssd_edge.model.mobilenet import MobileNetBackbone, lite_predictor
+from ssd_edge.model.initialisation import Initialiser, kaiming_, kaiming_fan_in_, narrow_normal_, xavier_
+from ssd_edge.model.mobilenet_v1 import mobilenet_v1_backbone
+from ssd_edge.model.mobilenet_v2 import mobilenet_v2_backbone
+from ssd_edge.model.mobilenet_v3 import lite_predictor, mobilenet_v3_large_backbone
+from ssd_edge.model.predictors import bare_separable_predictor, pointwise_predictor, separable_predictor
+from ssd_edge.model.resnet import resnet50_backbone
+from ssd_edge.model.squeezenet import squeezenet_backbone
 from ssd_edge.model.ssd import SSD
-from ssd_edge.model.vgg import VggBackbone, initialise_vgg_
+from ssd_edge.model.staged import initialise_staged_
+from ssd_edge.model.vgg import SSD300_EXTRAS, SSD512_EXTRAS, Extra, VggBackbone, initialise_vgg_
 
 
 @dataclass(frozen=True)
@@ -27,27 +34,42 @@ class Architecture:
         backbone: builds the backbone for an input size.
         predictor: builds one layer of the heads.
         initialise_backbone, initialise_head: fill them with random weights.
+        last_predictor: builds the layer for the coarsest map, where that is another one.
     """
 
     backbone: Callable[[MapSize], nn.Module]
     predictor: Predictor
     initialise_backbone: Initialiser
     initialise_head: Initialiser
+    last_predictor: Predictor | None = None
 
 
-def _mobilenet(reduced_tail: bool) -> Architecture:
-    return Architecture(
-        backbone=lambda _: MobileNetBackbone(reduced_tail=reduced_tail),
-        predictor=lite_predictor,
-        initialise_backbone=narrow_normal_,
-        initialise_head=narrow_normal_,
-    )
+def _vgg(extras: tuple[Extra, ...], *, batch_norm: bool = False) -> Architecture:
+    return Architecture(lambda _: VggBackbone(extras, batch_norm=batch_norm), plain_predictor, initialise_vgg_, xavier_)
+
+
+def _mobilenet_v3(*, reduced_tail: bool) -> Architecture:
+    backbone = partial(mobilenet_v3_large_backbone, reduced_tail=reduced_tail)
+    return Architecture(lambda _: backbone(), lite_predictor, narrow_normal_, narrow_normal_)
+
+
+def _lite(backbone: Callable[[], nn.Module], predictor: Predictor) -> Architecture:
+    return Architecture(lambda _: backbone(), predictor, initialise_staged_, kaiming_fan_in_, pointwise_predictor)
 
 
 _ARCHITECTURES = {
-    "vgg16": Architecture(lambda _: VggBackbone(), plain_predictor, initialise_vgg_, xavier_),
-    "mobilenet-v3-large-lite": _mobilenet(reduced_tail=False),
-    "mobilenet-v3-large-lite-reduced": _mobilenet(reduced_tail=True),
+    "vgg16": _vgg(SSD300_EXTRAS),
+    "vgg16-512": _vgg(SSD512_EXTRAS),
+    "vgg16-batch-norm": _vgg(SSD300_EXTRAS, batch_norm=True),
+    "resnet50": Architecture(lambda _: resnet50_backbone(), plain_predictor, initialise_staged_, xavier_),
+    "mobilenet-v1": Architecture(
+        lambda _: mobilenet_v1_backbone(lite=False), plain_predictor, initialise_staged_, xavier_
+    ),
+    "mobilenet-v1-lite": _lite(partial(mobilenet_v1_backbone, lite=True), bare_separable_predictor),
+    "mobilenet-v2-lite": _lite(mobilenet_v2_backbone, separable_predictor),
+    "mobilenet-v3-large-lite": _mobilenet_v3(reduced_tail=False),
+    "mobilenet-v3-large-lite-reduced": _mobilenet_v3(reduced_tail=True),
+    "squeezenet-lite": _lite(squeezenet_backbone, bare_separable_predictor),
     "compact": Architecture(CompactBackbone, plain_predictor, kaiming_, xavier_),
 }
 
@@ -61,7 +83,7 @@ def network(spec: ModelSpec) -> SSD:
     architecture = _find(spec.architecture)
     with torch.device("meta"):
         backbone = architecture.backbone(MapSize(spec.input.height, spec.input.width))
-        return SSD(spec, backbone, architecture.predictor)
+        return SSD(spec, backbone, architecture.predictor, architecture.last_predictor)
 
 
 def build_model(spec: ModelSpec) -> SSD:

@@ -52,7 +52,7 @@ class MultiBoxHead(nn.Module):
     """The class scores and the box offsets, each with its own predictors.
 
     Args:
-        predictor: builds one layer.
+        predictors: build the layers of each feature map, finest first.
         channels: of each feature map, finest first.
         anchors: default boxes per cell of each feature map.
         boxes: default boxes of all levels together.
@@ -60,12 +60,18 @@ class MultiBoxHead(nn.Module):
     """
 
     def __init__(
-        self, predictor: Predictor, channels: Sequence[int], anchors: Sequence[int], boxes: int, num_logits: int
+        self,
+        predictors: Sequence[Predictor],
+        channels: Sequence[int],
+        anchors: Sequence[int],
+        boxes: int,
+        num_logits: int,
     ) -> None:
         super().__init__()
-        levels = list(zip(channels, anchors, strict=True))
-        self.classification_head = ScoringHead([predictor(c, a * num_logits) for c, a in levels], boxes, num_logits)
-        self.regression_head = ScoringHead([predictor(c, a * 4) for c, a in levels], boxes, 4)
+        levels = list(zip(predictors, channels, anchors, strict=True))
+        logits = [predictor(c, a * num_logits) for predictor, c, a in levels]
+        self.classification_head = ScoringHead(logits, boxes, num_logits)
+        self.regression_head = ScoringHead([predictor(c, a * 4) for predictor, c, a in levels], boxes, 4)
 
     def forward(self, maps: Sequence[Tensor]) -> HeadOutputs:
         """Predict from the feature maps, finest first."""

@@ -30,6 +30,11 @@ def kaiming_(module: nn.Module) -> None:
     _initialise(module, partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu"))
 
 
+def kaiming_fan_in_(module: nn.Module) -> None:
+    """Fill convolutions by He's rule for their inputs: depthwise layers without batch norm keep the signal's size."""
+    _initialise(module, partial(nn.init.kaiming_normal_, mode="fan_in", nonlinearity="relu"))
+
+
 def narrow_normal_(module: nn.Module) -> None:
     """Fill convolutions from a normal distribution of deviation 0.03, as torchvision does for SSDLite."""
     _initialise(module, partial(nn.init.normal_, std=0.03))

@@ -33,19 +33,22 @@ class SSD(nn.Module):
         spec: as above.
         backbone: turns (B, 3, H, W) images into a list of feature maps, finest first.
         predictor: builds one layer of the head.
+        last_predictor: builds the layer for the coarsest map, where that is another one.
 
     Raises:
         ArtefactError: the spec's anchors do not lie on the backbone's feature maps.
     """
 
-    def __init__(self, spec: ModelSpec, backbone: nn.Module, predictor: Predictor) -> None:
+    def __init__(
+        self, spec: ModelSpec, backbone: nn.Module, predictor: Predictor, last_predictor: Predictor | None = None
+    ) -> None:
         super().__init__()
         self.spec = spec
         maps = feature_maps(backbone, MapSize(spec.input.height, spec.input.width))
         _check_anchors(spec, maps)
         self.backbone = backbone
         self.head = MultiBoxHead(
-            predictor,
+            [*[predictor] * (len(maps) - 1), last_predictor or predictor],
             channels=[level.channels for level in maps],
             anchors=[len(level.sizes) for level in spec.anchors.levels],
             boxes=spec.anchors.count,

@@ -1,95 +1,22 @@
-"""Presets: complete detectors by name. A preset is data; adding one is adding an entry to the table."""
+"""Detectors by name: from a preset to a complete spec."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.spec import AnchorSpec, InputSpec, ModelSpec, NmsSpec
-from ssd_edge.model.anchors import MapSize, anchors_from_scales, linear_scales
+from ssd_edge.core.spec import InputSpec, ModelSpec
+from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.architectures import build_model, empty_backbone
+from ssd_edge.model.presets import PRESETS, Preset
 from ssd_edge.model.ssd import feature_maps
 
 __all__ = ["build_model", "make_spec", "preset_names"]
 
-_Triple = tuple[float, float, float]
-_HALF_RANGE: _Triple = (127.5, 127.5, 127.5)  # 0..255 to -1..1
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A detector without its classes.
-
-    Attributes:
-        architecture: key of :mod:`ssd_edge.model.architectures`.
-        input_size: default side of the square input, in pixels.
-        anchors: lays default boxes on (feature maps, input size).
-        nms: from scored boxes to detections.
-        mean, std: of the input, RGB, in 0..255 units.
-        sizes: the input sizes that the anchors are made for; by default only ``input_size``.
-    """
-
-    architecture: str
-    input_size: int
-    anchors: Callable[[Sequence[MapSize], MapSize], AnchorSpec]
-    nms: NmsSpec
-    mean: _Triple = _HALF_RANGE
-    std: _Triple = _HALF_RANGE
-    sizes: range | None = None
-
-
-def _linear_anchors(
-    maps: Sequence[MapSize], input_size: MapSize, *, smallest: float, largest: float, ratios: Sequence[float]
-) -> AnchorSpec:
-    """Lay the paper's linear scales on however many maps there are."""
-    scales = linear_scales(len(maps), smallest, largest)
-    return anchors_from_scales(maps, input_size, scales=scales, ratios=[ratios] * len(maps))
-
-
-_PRESETS = {
-    # torchvision's ssd300_vgg16: its weights, its default boxes, its thresholds.
-    "ssd300-vgg16": Preset(
-        architecture="vgg16",
-        input_size=300,
-        anchors=partial(
-            anchors_from_scales,
-            scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05),
-            ratios=((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),
-            steps=(8, 16, 32, 64, 100, 300),
-            clip="size",
-        ),
-        nms=NmsSpec(score_threshold=0.01, iou_threshold=0.45, top_k=400, keep_top_k=200),
-        mean=(0.48235 * 255, 0.45882 * 255, 0.40784 * 255),
-        std=(1.0, 1.0, 1.0),
-    ),
-    # torchvision's ssdlite320_mobilenet_v3_large with the reduced tail of its COCO weights.
-    "ssdlite320-mobilenet-v3-large": Preset(
-        architecture="mobilenet-v3-large-lite-reduced",
-        input_size=320,
-        anchors=partial(
-            anchors_from_scales,
-            scales=(0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0),
-            ratios=((2, 3),) * 6,
-            clip="size",
-        ),
-        nms=NmsSpec(score_threshold=0.001, iou_threshold=0.55, top_k=300, keep_top_k=300, max_candidates=300),
-    ),
-    # Trains from nothing on a CPU in minutes; objects of 8 to 60 % of the picture's side.
-    "ssd192-tiny": Preset(
-        architecture="compact",
-        input_size=192,
-        anchors=partial(_linear_anchors, smallest=0.1, largest=0.55, ratios=(2,)),
-        nms=NmsSpec(score_threshold=0.01, iou_threshold=0.45, top_k=400, keep_top_k=100),
-        sizes=range(64, 1025, 32),
-    ),
-}
-
 
 def preset_names() -> tuple[str, ...]:
     """Return the names that :func:`make_spec` takes."""
-    return tuple(_PRESETS)
+    return tuple(PRESETS)
 
 
 def make_spec(
@@ -107,9 +34,9 @@ def make_spec(
         InputError: no such preset, or it has no default boxes for that input size.
         ArtefactError: the class names are empty or not distinct.
     """
-    if preset not in _PRESETS:
+    if preset not in PRESETS:
         raise InputError("no such model preset", got=repr(preset), wanted=", ".join(preset_names()))
-    chosen = _PRESETS[preset]
+    chosen = PRESETS[preset]
     side = chosen.input_size if input_size is None else input_size
     _check_size(preset, chosen, side)
     size = MapSize(side, side)

@@ -21,7 +21,7 @@ def test_scores_lie_level_by_level_row_by_row_anchor_by_anchor() -> None:
 
 
 def test_head_predicts_logits_and_offsets_for_every_box() -> None:
-    head = MultiBoxHead(plain_predictor, channels=[2, 4], anchors=[3, 2], boxes=40, num_logits=7)
+    head = MultiBoxHead([plain_predictor] * 2, channels=[2, 4], anchors=[3, 2], boxes=40, num_logits=7)
     logits, offsets = head([torch.randn(2, 2, 3, 4), torch.randn(2, 4, 1, 2)])
     assert logits.shape == (2, 40, 7)
     assert offsets.shape == (2, 40, 4)

@@ -9,41 +9,31 @@ from __future__ import annotations
 from functools import partial
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import mobilenet_v3_large
 from torchvision.ops.misc import Conv2dNormActivation
+
+from ssd_edge.model.staged import StagedBackbone
 
 _BATCH_NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
 _C4 = 13  # block of torchvision's mobilenet_v3_large().features whose expansion is the first tap (stride 16)
 _EXTRA_CHANNELS = (512, 256, 256, 128)
 
 
-class MobileNetBackbone(nn.Module):
-    """The expansion of the C4 block, the last convolution, and four extra maps; 320 x 320 gives 20 … 1 cells.
+def mobilenet_v3_large_backbone(*, reduced_tail: bool) -> StagedBackbone:
+    """Return the expansion of the C4 block, the last convolution, and four additional stages; 320 gives 20 … 1 cells.
 
     Args:
         reduced_tail: halve the channels after C4 (MobileNetV3, section 6.3), as torchvision does where the backbone
             does not start from ImageNet weights: 480 instead of 960 channels in the second map.
     """
-
-    def __init__(self, *, reduced_tail: bool) -> None:
-        super().__init__()
-        blocks = list(mobilenet_v3_large(weights=None, norm_layer=_BATCH_NORM, reduced_tail=reduced_tail).features)
-        c4 = blocks[_C4].block
-        self.features = nn.Sequential(
-            nn.Sequential(*blocks[:_C4], c4[0]),
-            nn.Sequential(c4[1:], *blocks[_C4 + 1 :]),
-        )
-        channels = (blocks[-1].out_channels, *_EXTRA_CHANNELS)
-        self.extra = nn.ModuleList(_extra(before, after) for before, after in pairwise(channels))
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the feature maps of (B, 3, H, W) images, finest first."""
-        features, maps = images, []
-        for block in (*self.features, *self.extra):
-            features = block(features)
-            maps.append(features)
-        return maps
+    blocks = list(mobilenet_v3_large(weights=None, norm_layer=_BATCH_NORM, reduced_tail=reduced_tail).features)
+    c4 = blocks[_C4].block
+    channels = (blocks[-1].out_channels, *_EXTRA_CHANNELS)
+    return StagedBackbone(
+        [nn.Sequential(*blocks[:_C4], c4[0]), nn.Sequential(c4[1:], *blocks[_C4 + 1 :])],
+        [_extra(before, after) for before, after in pairwise(channels)],
+    )
 
 
 def lite_predictor(channels: int, outputs: int) -> nn.Module:
