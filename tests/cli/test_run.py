@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ssd_edge.cli.app import app
+from tests.backends.tiny_onnx import FOUND_CLASS, SCORE, write_tiny_onnx
+from tests.stream.films import read_film, write_bright_film
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with one model, a film in which it finds one box, and no display."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    write_tiny_onnx(tmp_path / "engines" / "bright" / "bright.onnx")
+    write_bright_film(tmp_path / "film.mp4", 10)
+    return tmp_path
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["run", *arguments])
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write(path: Path, image: np.ndarray) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def test_a_film_becomes_a_film_and_json_lines(workspace: Path) -> None:
+    result = run("film.mp4", "--output", "out/boxes.mp4", "--json", "out/boxes.jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert "using engines/bright/bright.onnx" in result.stderr
+    assert (
+        "no engine for this machine in engines/; to build one: ssd-edge build engines/bright/bright.onnx"
+        in result.stderr
+    )
+    assert "film.mp4: 10 frames in" in result.stdout
+    assert all(
+        stage in result.stdout for stage in ("capture", "preprocess", "infer", "output", "end to end", "p95", "p99")
+    )
+    written = lines(workspace / "out" / "boxes.jsonl")
+    assert [line["frame"] for line in written] == list(range(10))
+    assert [line["t"] for line in written] == [round(number / 25, 4) for number in range(10)]
+    for line in written:
+        (found,) = line["detections"]
+        np.testing.assert_allclose(found["box"], [0, 0, 32, 32], atol=2)
+        assert (found["score"], found["class_id"], found["label"]) == (SCORE, FOUND_CLASS, "dog")
+    pictures = read_film(workspace / "out" / "boxes.mp4")
+    assert len(pictures) == 10
+    plain = read_film(workspace / "film.mp4")
+    assert all(np.abs(drawn.astype(int) - bare).max() > 100 for drawn, bare in zip(pictures, plain, strict=True))
+
+
+def test_a_folder_of_every_kind_of_picture(workspace: Path) -> None:
+    bright = np.full((40, 60, 3), 255, np.uint8)
+    write(workspace / "photos" / "colour.jpg", bright)
+    write(workspace / "photos" / "grey.png", bright[..., 0])
+    write(workspace / "photos" / "alpha.png", np.dstack([bright, bright[..., 0]]))
+    write(workspace / "photos" / "deep.png", bright.astype(np.uint16) * 257)
+    write(workspace / "photos" / "single.png", bright[:1, :1])
+    result = run("photos", "--output", "out", "--json", "boxes.jsonl")
+    assert result.exit_code == 0, result.stderr
+    names = ["alpha.png", "colour.jpg", "deep.png", "grey.png", "single.png"]
+    written = lines(workspace / "boxes.jsonl")
+    assert [Path(line["source"]).name for line in written] == names
+    assert [line["detections"][0]["box"] for line in written] == [[0, 0, 60, 40]] * 4 + [[0, 0, 1, 1]]
+    assert sorted(path.name for path in (workspace / "out").iterdir()) == names
+
+
+def test_one_image_to_one_image(workspace: Path) -> None:
+    write(workspace / "a.jpg", np.zeros((40, 60, 3), np.uint8))
+    assert run("a.jpg", "--output", "b.jpg").exit_code == 0
+    assert cv2.imread(str(workspace / "b.jpg")).shape == (40, 60, 3)
+
+
+def test_a_paced_film_is_a_live_source(workspace: Path) -> None:
+    result = run("film.mp4", "--pace", "100", "--loop", "--max-frames", "15", "--json", "boxes.jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert "dropped" in result.stdout
+    written = lines(workspace / "boxes.jsonl")
+    assert len(written) == 15
+    assert written[-1]["frame"] >= 14
+    assert written[0]["t"] == 0
+
+
+def test_json_on_stdout_is_alone_there(workspace: Path) -> None:
+    result = run("film.mp4", "--json", "-", "--threads", "throughput")
+    assert [json.loads(line)["frame"] for line in result.stdout.splitlines()] == list(range(10))
+    assert "film.mp4: 10 frames in" in result.stderr
+
+
+@pytest.mark.parametrize(("threshold", "count"), [("0.7", 1), ("0.8", 0)])
+def test_the_threshold_is_the_users(workspace: Path, threshold: str, count: int) -> None:
+    assert run("film.mp4", "--threshold", threshold, "--json", "boxes.jsonl").exit_code == 0
+    assert {len(line["detections"]) for line in lines(workspace / "boxes.jsonl")} == {count}
+
+
+def test_a_threshold_below_the_models_is_pointed_out(workspace: Path) -> None:
+    assert "the model itself shows only what scores more than 0.01" in run("film.mp4", "-t", "0.001").stderr
+
+
+def test_the_newest_engine_of_this_machine_is_used(workspace: Path) -> None:
+    onnx = workspace / "engines" / "bright" / "bright.onnx"
+    built = CliRunner().invoke(app, ["build", str(onnx)])
+    assert built.exit_code == 0, built.stderr
+    foreign = workspace / "engines" / "bright" / "foreign.engine"
+    foreign.write_bytes(b"built elsewhere")
+    os.utime(foreign, (time.time() + 60, time.time() + 60))
+    result = run("film.mp4", "--json", "boxes.jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert "using engines/bright/bright.fp32.onnxruntime.engine\n" in result.stderr
+    assert lines(workspace / "boxes.jsonl")[0]["detections"][0]["label"] == "dog"
+
+
+def test_without_display_and_output_the_figures_are_shown_and_the_user_is_told(workspace: Path) -> None:
+    result = run("film.mp4")
+    assert result.exit_code == 0
+    assert "no window: no display" in result.stderr
+    assert "10 frames" in result.stdout
+
+
+def test_an_output_that_exists_is_replaced_and_said(workspace: Path) -> None:
+    (workspace / "boxes.jsonl").write_text("old\n")
+    result = run("film.mp4", "--json", "boxes.jsonl")
+    assert "boxes.jsonl exists and is replaced" in result.stderr
+    assert len(lines(workspace / "boxes.jsonl")) == 10
+
+
+@pytest.fixture
+def broken(workspace: Path) -> Path:
+    """Everything that a user may give by mistake."""
+    (workspace / "empty.jpg").touch()
+    (workspace / "empty-folder").mkdir()
+    (workspace / "notes.mp4").write_text("notes")
+    (workspace / "file").touch()
+    cut = write(workspace / "cut" / "b.jpg", np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    cut.write_bytes(cut.read_bytes()[:-100])
+    write_tiny_onnx(workspace / "foreign.onnx", with_spec=False)
+    (workspace / "text.onnx").write_text("no model")
+    return workspace
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["empty.jpg"], "empty.jpg is empty"),
+        (["absent.mp4"], "absent.mp4 cannot be read: got no such file or folder"),
+        (["cut/b.jpg"], "cut/b.jpg is cut short"),
+        (["cut"], "cut/b.jpg is cut short"),
+        (["empty-folder"], "empty-folder holds no images"),
+        (["notes.mp4"], "notes.mp4 is not a video that OpenCV can read"),
+        (["--camera", "63"], "camera 63 cannot be opened"),
+        (["rtsp://127.0.0.1:9/x"], "rtsp://127.0.0.1:9/x cannot be opened"),
+        (["film.mp4", "--camera", "0"], "a source and a camera are too many"),
+        (["film.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
+        (["film.mp4", "--model", "text.onnx"], "cannot run text.onnx"),
+        (["film.mp4", "--model", "absent.onnx"], "absent.onnx cannot be read"),
+        (["film.mp4", "--model", "best.pt"], "ssd-edge export best.pt"),
+        (["film.mp4", "--output", "film.mp4"], "film.mp4 is the input itself"),
+        (["cut", "--output", "cut"], "cut is the input itself"),
+        (["film.mp4", "--json", "film.mp4"], "film.mp4 is the input itself"),
+        (["film.mp4", "--output", "file/out.mp4"], "file cannot be written"),
+        (["film.mp4", "--output", "file/out"], "cannot be written"),
+        (["film.mp4", "--output", "/proc/out.mp4"], "/proc cannot be written"),
+        (["film.mp4", "--json", "file/boxes.jsonl"], "file cannot be written"),
+        (["film.mp4", "--output", "out.jpg"], "out.jpg is one image"),
+        (["film.mp4", "--output", "out.mov"], "out.mov is no known kind of output"),
+        (["film.mp4", "--window"], "no window can be shown"),
+        (["film.mp4", "--threshold", "1.5"], "the score threshold is out of range"),
+        (["film.mp4", "--pace", "0"], "the pace is out of range"),
+        (["film.mp4", "--width", "640"], "film.mp4 has a size and rate of its own"),
+        (["0", "--loop"], "camera 0 has a pace and an end of its own"),
+    ],
+)
+def test_every_mistake_has_a_sentence_and_leaves_nothing(broken: Path, arguments: list[str], message: str) -> None:
+    before = {path: path.stat().st_size for path in broken.rglob("*")}
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith("ssd-edge: ")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert {path: path.stat().st_size for path in broken.rglob("*")} == before
+
+
+def test_no_model_at_all_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_bright_film(tmp_path / "film.mp4", 2)
+    result = run("film.mp4")
+    assert result.exit_code == 1
+    assert "Export one: ssd-edge export" in result.stderr
+
+
+def test_a_bad_picture_in_the_middle_keeps_the_results_before_it(broken: Path) -> None:
+    write(broken / "cut" / "a.jpg", np.full((40, 60, 3), 255, np.uint8))
+    result = run("cut", "--output", "out", "--json", "boxes.jsonl")
+    assert result.exit_code == 1
+    assert "cut/b.jpg is cut short" in result.stderr
+    assert [line["source"] for line in lines(broken / "boxes.jsonl")] == ["cut/a.jpg"]
+    assert [path.name for path in (broken / "out").iterdir()] == ["a.jpg"]
+
+
+def test_camera_0_is_the_default_source(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def absent(number: int, *_: object) -> None:
+        asked.append(number)
+        raise_absent()
+
+    def raise_absent() -> None:
+        from ssd_edge.core.errors import DeviceError
+
+        raise DeviceError("camera 0 cannot be opened")
+
+    monkeypatch.setattr("ssd_edge.stream.sources.open_camera", absent)
+    result = run()
+    assert (result.exit_code, asked) == (1, [0])
+    assert "using camera 0" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_film_that_plays_and_whole_lines(workspace: Path, number: signal.Signals) -> None:
+    boxes, film = workspace / "boxes.jsonl", workspace / "out.mp4"
+    command = [
+        sys.executable,
+        str(ROOT / "cli.py"),
+        "run",
+        "film.mp4",
+        "--loop",
+        "--output",
+        str(film),
+        "--json",
+        str(boxes),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (boxes.exists() and boxes.read_text().count("\n") >= 5):
+        assert time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(number)
+    said, complained = process.communicate(timeout=60)
+    assert process.returncode == 0, complained
+    assert "(stopped)" in said
+    assert boxes.read_text().endswith("\n")
+    written = lines(boxes)
+    assert [line["frame"] for line in written] == list(range(len(written)))
+    assert len(read_film(film)) == len(written) >= 5
+    assert not list(workspace.glob("*.partial*")) + list(workspace.glob(".*partial*"))
+
+
+def test_a_run_never_imports_torch(workspace: Path) -> None:
+    program = (
+        "import sys\n"
+        "from ssd_edge.cli.app import app\n"
+        "app(['run', 'film.mp4', '--output', 'out.mp4', '--json', 'boxes.jsonl'], standalone_mode=False)\n"
+        "sys.exit(3 if 'torch' in sys.modules else 0)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert len(lines(workspace / "boxes.jsonl")) == 10
