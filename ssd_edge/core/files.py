@@ -76,4 +76,9 @@ def file_digest(path: Path) -> str:
 
 def text_digest(text: str) -> str:
     """Return ``sha256:<64 hex digits>`` of the text in UTF-8."""
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return bytes_digest(text.encode())
+
+
+def bytes_digest(data: bytes) -> str:
+    """Return ``sha256:<64 hex digits>`` of the bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -1,0 +1,82 @@
+"""The default boxes of a foreign network, from a .npy table or a JSON spec."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import bytes_digest
+from ssd_edge.core.frame import FloatArray
+from ssd_edge.model.anchors import default_boxes
+
+_DO = "Save the network's own priors: numpy.save('priors.npy', priors)"
+_FAR = 2.0  # no published table has a coordinate beyond 1.1; in pixels every one has
+
+
+@dataclass(frozen=True)
+class BoxTable:
+    """Default boxes, and how the spec of the model tells of them.
+
+    Attributes:
+        boxes: (N, 4) float32 cx cy w h in 0..1 of the picture.
+    """
+
+    boxes: FloatArray
+    spec: AnchorSpec
+
+
+def read_box_table(path: Path) -> BoxTable:
+    """Read (N, 4) cx cy w h in 0..1 from a ``.npy``, or lay them out by the levels in a ``.json``.
+
+    The JSON holds the fields of :class:`AnchorSpec`, at its top or under ``anchors`` as in a model's spec.
+
+    Raises:
+        InputError: the file cannot be read, or holds no such table.
+    """
+    if path.suffix not in (".npy", ".json"):
+        raise InputError(f"{path} is no table of default boxes", wanted="a .npy or .json file", do=_DO)
+    try:
+        table = _from_json(path) if path.suffix == ".json" else _from_npy(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), do=_DO) from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError) as error:
+        raise InputError(
+            f"{path} holds no table of default boxes",
+            got=f"{type(error).__name__}: {error}",
+            wanted="(N, 4) numbers, or levels with rows, cols, step and sizes",
+            do=_DO,
+        ) from error
+    _check(table.boxes, path)
+    return table
+
+
+def _from_npy(path: Path) -> BoxTable:
+    boxes = np.asarray(np.load(path, allow_pickle=False))
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind != "f" or not len(boxes):
+        raise ValueError(f"{boxes.dtype} {boxes.shape}")
+    table = np.ascontiguousarray(boxes, np.float32)
+    return BoxTable(table, AnchorSpec((), table=AnchorTable(len(table), bytes_digest(table.tobytes()))))
+
+
+def _from_json(path: Path) -> BoxTable:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    spec = AnchorSpec.from_fields(fields.get("anchors", fields))
+    return BoxTable(default_boxes(spec), spec)
+
+
+def _check(boxes: FloatArray, path: Path) -> None:
+    if not np.isfinite(boxes).all() or np.abs(boxes).max() > _FAR:
+        what = f"numbers from {boxes.min():g} to {boxes.max():g}"
+        raise InputError(f"{path} is not in 0..1 of the picture", got=what, do="Divide pixels by the input size.")
+    if (boxes[:, 2:] <= 0).any():
+        bad = int(np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1))[0])
+        raise InputError(
+            f"{path} is not in centre form",
+            got=f"row {bad} has width {boxes[bad, 2]:g} and height {boxes[bad, 3]:g}",
+            wanted="cx cy w h",
+        )

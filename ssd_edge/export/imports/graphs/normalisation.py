@@ -1,0 +1,54 @@
+"""How pixels enter a foreign graph. No ONNX says it; for jetson-inference's it follows from the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.spec import ColorOrder
+
+Triple = tuple[float, float, float]
+
+JETSON_INPUT = "input_0"
+JETSON_OUTPUTS = ("scores", "boxes")
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """``(x - mean) / std`` of pixels 0..255, per channel in ``color_order``.
+
+    Attributes:
+        note: where the numbers come from, for the user; empty where they were given.
+    """
+
+    mean: Triple
+    std: Triple
+    color_order: ColorOrder = "rgb"
+    note: str = ""
+
+
+_MOBILENETS = Normalisation((127.0,) * 3, (128.0,) * 3, note="as pytorch-ssd trains its MobileNets and SqueezeNets")
+_VGG = Normalisation((123.0, 117.0, 104.0), (1.0,) * 3, note="as pytorch-ssd trains its VGG")
+
+
+def known_normalisation(model: onnx.ModelProto, path: Path) -> Normalisation:
+    """Return that of a graph from jetson-inference's onnx_export.py, known by the names of input and outputs.
+
+    Its networks differ in the first convolution: only VGG's goes pixel by pixel (pytorch-ssd, vision/ssd/config).
+
+    Raises:
+        InputError: the graph is from elsewhere; the message names the options.
+    """
+    names = [entry.name for entry in model.graph.input], sorted(entry.name for entry in model.graph.output)
+    first = next((node for node in model.graph.node if node.op_type == "Conv"), None)
+    if names != ([JETSON_INPUT], sorted(JETSON_OUTPUTS)) or first is None:
+        raise InputError(
+            f"{path} does not say how its pixels are normalised",
+            wanted="mean and std of the pixels 0..255 that it was trained on",
+            do="Name them, e.g. --mean 127.5 127.5 127.5 --std 127.5 127.5 127.5 --color rgb",
+        )
+    strides = next((list(entry.ints) for entry in first.attribute if entry.name == "strides"), [1, 1])
+    return _VGG if strides == [1, 1] else _MOBILENETS
