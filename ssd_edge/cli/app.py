@@ -12,6 +12,7 @@ from ssd_edge.cli.build import build
 from ssd_edge.cli.data import data
 from ssd_edge.cli.eval import evaluate
 from ssd_edge.cli.export import export
+from ssd_edge.cli.import_model import import_model
 from ssd_edge.cli.run import run
 from ssd_edge.core.errors import SsdEdgeError
 
@@ -62,6 +63,7 @@ app.command("build")(build)
 app.add_typer(data)
 app.command("eval")(evaluate)
 app.command("export")(export)
+app.command("import")(import_model)
 app.command("run")(run)
 
 
