@@ -19,7 +19,7 @@ _ITEM = re.compile(r"^-\s+(?P<value>.+)$")
 _PAIR = re.compile(r"^(?P<number>\d+)\s*:\s+(?P<value>.+)$")
 _FLOW_PART = re.compile(r"""\s*(?P<part>(?:\d+\s*:\s+)?(?:"[^"]*"|'[^']*'|[^,"'\s][^,]*))\s*(?:,|$)""")
 _SCALAR = re.compile(
-    r"""(?P<quote>["'])(?P<quoted>(?:(?!(?P=quote)).)*)(?P=quote)|(?P<plain>[^,\[\]{}#"'][^,\[\]{}#]*)"""
+    r"""(?P<quote>["'])(?P<quoted>(?:(?!(?P=quote)).)*)(?P=quote)|(?P<plain>[^,\[\]{}#"'&*!|>%@`?][^,\[\]{}#]*)"""
 )
 
 
@@ -47,6 +47,8 @@ def read_yolo_yaml(path: Path) -> YoloConfig:
     blocks = _blocks(read_label_text(path))
     if "names" not in blocks:
         raise InputError(f"{path} has no key 'names'", got=", ".join(blocks) or "no key", wanted="names: [class, …]")
+    if blocks["names"][0][:1] not in ("", "[", "{"):
+        raise _not_understood(path, "names", blocks["names"][0])
     names = checked_class_names(_values(path, "names", blocks["names"]), origin=path)
     count = _values(path, "nc", blocks["nc"])[0] if "nc" in blocks else str(len(names))
     if count != str(len(names)):

@@ -83,12 +83,13 @@ class Drive:
             return []
         depth = stand.ahead - distance
         opacity = float(np.clip((_APPEARS_M - depth) / (_APPEARS_M - _CLEAR_M), 0, 1))
-        patch = _hazy(warp_face(stand.kind, stand.variant, quad, stand.gain), opacity, depth, self._road.haze)
+        face = warp_face(stand.kind, stand.variant, quad, stand.gain)
+        patch = _hazy(face, opacity, depth, self._road.haze)
         if stand.kind == TREE:
             canvas.paste_over(patch)
             return []
         self._draw_post(canvas, stand, distance, vanishing, opacity)
-        return [(stand, canvas.paste(patch), patch, opacity)]
+        return [(stand, canvas.paste(patch), face, opacity)]
 
     def _draw_post(
         self, canvas: SceneCanvas, stand: _Standing, distance: float, vanishing: tuple[float, float], opacity: float
@@ -166,9 +167,10 @@ def _hazy(patch: Patch, opacity: float, depth: float, haze: FloatArray) -> Patch
 def _labelled(canvas: SceneCanvas, signs: list[tuple[_Standing, int, Patch, float]]) -> tuple[LabelledObject, ...]:
     share = canvas.visible_fraction()
     objects = []
-    for stand, number, patch, opacity in signs:
-        x1, y1, x2, y2 = box = cut_box(patch.box(), width=canvas.width, height=canvas.height)
-        if stand.kind != PLAIN and share[number] > 0 and x1 < x2 and y1 < y2:
-            difficult = bool(share[number] < MIN_VISIBLE or opacity < _LABEL_FROM)
+    for stand, number, face, opacity in signs:
+        x1, y1, x2, y2 = box = cut_box(face.box(), width=canvas.width, height=canvas.height)
+        faint = opacity < _LABEL_FROM
+        if stand.kind != PLAIN and (share[number] > 0 or faint) and x1 < x2 and y1 < y2:
+            difficult = faint or bool(share[number] < MIN_VISIBLE)
             objects.append(LabelledObject(stand.kind, box, difficult))
     return tuple(objects)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.data.sample import LabelledObject
+from ssd_edge.data.yolo import YoloWriter, label_path, read_yolo
+from tests.data.folders import draw, write_yolo
+
+
+def test_fractions_become_pixels(tmp_path: Path) -> None:
+    config = write_yolo(tmp_path, "1 0.5 0.5 0.2 0.5\n\n0 0.1 0.1 0.2 0.2\n")  # of 100 x 80
+    labelled = read_yolo(config, "train")
+    (sample,) = labelled.samples
+    assert labelled.class_names == ("cat", "dog")
+    np.testing.assert_allclose(sample.boxes, [[40, 20, 60, 60], [0, 0, 20, 16]], atol=1e-4)
+    assert sample.class_ids.tolist() == [1, 0]
+    assert read_yolo(config, "train", ["dog", "cat"]).samples[0].class_ids.tolist() == [0, 1]
+
+
+def test_a_picture_without_a_label_file_has_no_objects(tmp_path: Path) -> None:
+    config = write_yolo(tmp_path, "")
+    (tmp_path / "labels" / "train" / "a.txt").unlink()
+    assert len(read_yolo(config, "train").samples[0]) == 0
+
+
+def test_splits_may_be_lists_of_files(tmp_path: Path) -> None:
+    config = write_yolo(tmp_path, "0 .5 .5 .1 .1", config="train: [train.txt]\nnames: [cat]\n")
+    (tmp_path / "train.txt").write_text("./images/train/a.jpg\n")
+    assert len(read_yolo(config, "train").samples[0]) == 1
+    (tmp_path / "train.txt").write_text("images/train/none.jpg\n")
+    with pytest.raises(InputError, match=r"train\.txt has no image"):
+        read_yolo(config, "train")
+
+
+def test_the_last_folder_of_images_becomes_labels() -> None:
+    assert label_path(Path("images/x/images/train/a.b.jpg")) == Path("images/x/labels/train/a.b.txt")
+    assert label_path(Path("train/a.jpg")) == Path("train/a.txt")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("2 .5 .5 .1 .1", "line 1 is of an unknown class: got 2; wanted 0 to 1"),
+        ("-1 .5 .5 .1 .1", "line 1 is of an unknown class: got -1"),
+        ("0 .5 .5 .1", "line 1 is not an object"),
+        ("0 .5 .5 .1 .1 .9", "line 1 is not an object"),
+        ("cat .5 .5 .1 .1", "line 1 is not an object"),
+        ("0 50 40 20 20", "line 1 has a box outside the picture"),
+        ("0 nan .5 .1 .1", "line 1 has a box outside the picture"),
+        ("0 .5 .5 0 .1", r"object 1 \(cat\) has no usable box"),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(InputError, match=rf"a\.txt: {message}"):
+        read_yolo(write_yolo(tmp_path, row), "train")
+
+
+def test_missing_splits_and_escaping_folders_are_refused(tmp_path: Path) -> None:
+    config = write_yolo(tmp_path, "")
+    with pytest.raises(InputError, match=r"data\.yaml has no split 'val': got train"):
+        read_yolo(config, "val")
+    config.write_text("train: ../elsewhere/images\nnames: [cat]\n")
+    with pytest.raises(InputError, match=r"data\.yaml names a file outside its folder"):
+        read_yolo(config, "train")
+
+
+def test_what_is_written_reads_back_to_a_ten_thousandth_of_a_pixel(tmp_path: Path) -> None:
+    objects = [
+        LabelledObject("it's, b", (0, 0, 100, 80)),
+        LabelledObject("a", (1.5, 2.25, 33, 79)),
+        LabelledObject("a", (1, 1, 9, 9), difficult=True),
+    ]
+    writer = YoloWriter(tmp_path, ("it's, b", "a"))
+    writer.add("train", draw(writer.image_path("train", "x")), (100, 80), objects)
+    writer.close()
+    labelled = read_yolo(tmp_path / "data.yaml", "train")
+    assert labelled.class_names == ("it's, b", "a")
+    np.testing.assert_allclose(labelled.samples[0].boxes, [found.box for found in objects[:2]], atol=1e-4)
