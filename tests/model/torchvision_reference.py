@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -34,12 +34,12 @@ def as_torchvision(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture[..., ::-1])).permute(2, 0, 1).float() / 255
 
 
-def scaled_random(build: Callable[[], nn.Module], example: np.ndarray, seed: int = 0) -> nn.Module:
-    """Return torchvision's detector with weights for which the scores of ``example`` are spread out.
+def scaled_random(build: Callable[[], nn.Module], examples: Sequence[np.ndarray], seed: int = 0) -> nn.Module:
+    """Return torchvision's detector with weights for which the scores of ``examples`` are spread out.
 
-    Its batch norms are calibrated and its predictors scaled on the example; with plain random weights the activations
-    of a deep network vanish and nothing scores above the threshold. Built on the meta device, so that nothing is
-    initialised twice.
+    Its batch norms are calibrated and its predictors scaled on the examples (two at least where a batch norm sees a
+    1 x 1 map); with plain random weights the activations of a deep network vanish and nothing scores above the
+    threshold. Built on the meta device, so that nothing is initialised twice.
     """
     torch.manual_seed(seed)
     with torch.device("meta"):
@@ -52,18 +52,20 @@ def scaled_random(build: Callable[[], nn.Module], example: np.ndarray, seed: int
                 nn.init.normal_(layer.bias, std=0.1)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
-            layer.momentum = None  # the statistics of exactly this picture
+            layer.momentum = None  # the statistics of exactly these pictures
+            # Mostly on the straight part of the activations. Around 0, each of sixty layers amplifies what differs
+            # between two pictures, until the random network answers to the last bit of its input.
+            nn.init.constant_(layer.weight, 0.5)
+            nn.init.constant_(layer.bias, 1.0)
     if hasattr(model.backbone, "scale_weight"):
         nn.init.uniform_(model.backbone.scale_weight, 15, 25)
     with torch.no_grad():
-        _calibrate(model, as_torchvision(example))
+        _calibrate(model, [as_torchvision(example) for example in examples])
     return model.eval()
 
 
-def _calibrate(model: nn.Module, picture: torch.Tensor) -> None:
-    # A batch norm on a 1 x 1 map has no variance over one picture; a network without any needs no second one.
-    has_batch_norm = any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
-    batch, _ = model.transform([picture, picture.flip(-1) ** 2] if has_batch_norm else [picture])
+def _calibrate(model: nn.Module, pictures: list[torch.Tensor]) -> None:
+    batch, _ = model.transform(pictures)
     features = list(model.train().backbone(batch.tensors).values())
     for head, spread in (
         (model.head.classification_head, _LOGIT_SPREAD),
