@@ -49,7 +49,7 @@ class FaceCanvas:
 
     def face(self) -> UInt8Array:
         """Return the (256, 256, 4) BGRA picture, colours multiplied by alpha."""
-        layers = np.dstack([self._color, self._alpha])
+        layers = cv2.merge([*cv2.split(self._color), self._alpha])
         return np.asarray(cv2.resize(layers, (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA), np.uint8)
 
     def _pixels(self, points: Points) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
