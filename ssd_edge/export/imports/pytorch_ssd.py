@@ -53,7 +53,7 @@ _SQUEEZENET = (
 
 
 def _inverted_residual(old: str, new: str) -> Rules:
-    """Return the rules of a block: torchvision joins a convolution, its batch norm and ReLU6; the last pair stays apart."""
+    """Return the rules of a block; torchvision joins a convolution, its batch norm and ReLU6 into one module."""
     parts = {0: "0.0", 1: "0.1", 3: "1.0", 4: "1.1", 6: "2", 7: "3"}
     return [(rf"^{old}\.conv\.{index}\.", f"{new}.{part}.") for index, part in parts.items()]
 
