@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ssd_edge.cli.app import app
+from ssd_edge.core.images import write_image
+from ssd_edge.model.checkpoint import save_checkpoint
+from tests.export.models import lively_model, pictures
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    save_checkpoint(tmp_path / "runs/first/best.pt", lively_model("ssd192-tiny", input_size=64))
+    for number, image in enumerate(pictures(2)):
+        write_image(tmp_path / f"photos/{number}.png", image)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def test_exports_the_newest_checkpoint_and_says_all(workspace: Path) -> None:
+    result = CliRunner().invoke(app, ["export", "--check", "photos"])
+    assert result.exit_code == 0, result.stderr
+    assert "using runs/first/best.pt" in result.stderr
+    assert "comparing on 2 of the 2 images of photos" in result.stderr
+    assert "exported engines/lively/lively.onnx\nnext: ssd-edge build engines/lively/lively.onnx" in result.stderr
+    assert "PyTorch against ONNX Runtime, 2 images" in plain(result.stdout)
+    assert re.search(r"largest box difference \(of the image\) │ \d\.\de-\d\d │ 0\.001", plain(result.stdout))
+    assert (workspace / "engines/lively/lively.onnx").is_file()
+
+
+def test_draws_scenes_where_no_images_are_named(workspace: Path) -> None:
+    result = CliRunner().invoke(app, ["export", "runs/first/best.pt", "-o", "m.onnx", "--keep-top-k", "9"])
+    assert result.exit_code == 0, result.stderr
+    assert "comparing on 8 drawn scenes; name a folder of your own images with --check" in result.stderr
+    assert (workspace / "m.onnx").is_file()
+
+
+def test_failed_parity_exits_1_and_leaves_no_file(workspace: Path) -> None:
+    result = CliRunner().invoke(app, ["export", "--check", "photos", "--score-threshold", "0.9999"])
+    assert result.exit_code == 1
+    assert "nothing could be compared" in result.stderr
+    assert not list((workspace / "engines").rglob("*.onnx"))
+
+
+def test_empty_workspace_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["export"])
+    assert result.exit_code == 1
+    assert "runs/*/best.pt matches nothing: wanted a trained checkpoint. Train one: ssd-edge train" in result.stderr
+
+
+def test_empty_folder_of_images(workspace: Path) -> None:
+    (workspace / "empty").mkdir()
+    result = CliRunner().invoke(app, ["export", "--check", "empty"])
+    assert result.exit_code == 1
+    assert "empty holds no images" in result.stderr
+
+
+def test_missing_package_says_what_to_install(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("ssd_edge.export")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnxsim", None)
+    result = CliRunner().invoke(app, ["export"])
+    assert result.exit_code == 1
+    assert "exporting needs PyTorch and onnxsim" in result.stderr
+    assert "pip install 'ssd-edge[export]'" in result.stderr
