@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import cv2
@@ -97,12 +98,11 @@ class BatchLoader:
             TrainingError: a worker process died.
         """
         self._draws.set_epoch(number)
-        batches = iter(self._loader)
+        with _no_opencv_threads():
+            batches = iter(self._loader)
         while True:
-            try:
+            with named_worker_death():
                 batch: Batch | SsdEdgeError | None = next(batches, None)
-            except RuntimeError as error:
-                raise _worker_died(error) from error
             if batch is None:
                 return
             if isinstance(batch, SsdEdgeError):
@@ -117,18 +117,45 @@ def _collate(examples: list[Example | SsdEdgeError]) -> Batch | SsdEdgeError:
     return Batch(*default_collate(examples))
 
 
-def _start_worker(_number: int) -> None:
-    """Leave Ctrl-C to the process that can save, and the cores to one thread a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _no_opencv_threads() -> Iterator[None]:
+    """Stop OpenCV's threads while workers are forked: a fork inherits the pool without its threads and waits for ever.
+
+    The workers keep to one thread, which leaves the cores to the network.
+    """
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
-def _worker_died(error: RuntimeError) -> Exception:
-    """Return a named error where a worker is gone, the error itself where it is a fault of the program."""
-    if "exited unexpectedly" not in str(error):
-        return error
+def _start_worker(_number: int) -> None:
+    """Leave Ctrl-C to the process that can save."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def named_worker_death() -> Iterator[None]:
+    """Turn what torch raises when a worker process is killed, in whatever line that happens to be, into a TrainingError.
+
+    Raises:
+        TrainingError: a worker was killed, most often for want of memory.
+    """
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:  # it died while it handed a batch over
+        raise _worker_died(str(error)) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise _worker_died(str(error)) from error
+
+
+def _worker_died(reason: str) -> TrainingError:
     return TrainingError(
         "a data worker was ended from outside",
-        got=str(error).splitlines()[0],
+        got=reason.partition("\n")[0] or "a closed connection",
         do="Memory is the usual cause: take fewer workers or a smaller batch, for example --workers 0.",
     )

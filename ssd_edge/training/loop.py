@@ -14,7 +14,7 @@ from ssd_edge.model.ssd import SSD
 from ssd_edge.training.average import WeightAverage
 from ssd_edge.training.budget import Budget
 from ssd_edge.training.journal import EpochMeter, EpochRecord
-from ssd_edge.training.loader import BatchLoader
+from ssd_edge.training.loader import BatchLoader, named_worker_death
 from ssd_edge.training.optimiser import make_sgd, set_learning_rate
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
@@ -29,6 +29,7 @@ def ignore_epoch(record: EpochRecord) -> None:
     """Take an epoch's record and do nothing."""
 
 
+@named_worker_death()
 def train(
     model: SSD,
     loader: BatchLoader,

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from ssd_edge.training.budget import EpochBudget, TimeBudget
+
+
+class Clock:
+    """Seconds that the test turns on."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_epochs_are_counted_in_steps_and_all_validated() -> None:
+    budget = EpochBudget(3, steps_per_epoch=2)
+    budget.start()
+    for _ in range(5):
+        budget.count_step()
+    assert budget.done() == (5, 6)
+    assert budget.allows_validation()
+    budget.validated(1e9)
+    budget.count_step()
+    assert budget.done() == (6, 6)
+
+
+def test_time_is_counted_from_the_start_and_ends_with_room_for_the_last_validation() -> None:
+    clock = Clock()
+    budget = TimeBudget(10, clock=clock)
+    clock.seconds += 50
+    budget.start()
+    assert budget.done() == (0, pytest.approx(570))
+    clock.seconds += 100
+    budget.validated(20)
+    spent, whole = budget.done()
+    assert (spent, whole) == (pytest.approx(100), pytest.approx(600 - 22))
+    clock.seconds += 10_000
+    assert budget.done() == (whole, whole)
+
+
+def test_a_long_validation_leaves_half_of_the_time_to_training() -> None:
+    budget = TimeBudget(1, clock=Clock())
+    budget.validated(100)
+    assert budget.done()[1] == pytest.approx(30)
+
+
+def test_validations_take_a_tenth_of_the_time() -> None:
+    clock = Clock()
+    budget = TimeBudget(10, clock=clock)
+    budget.start()
+    clock.seconds += 5
+    assert budget.allows_validation(), "the first one shows how long it takes"
+    budget.validated(4)
+    clock.seconds += 70
+    assert not budget.allows_validation(), "8.4 s of 75 s"
+    clock.seconds += 20
+    assert budget.allows_validation(), "8.4 s of 95 s"

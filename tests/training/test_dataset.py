@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.images import read_image
+from ssd_edge.core.spec import BoxCoding
+from ssd_edge.data.augment import Augment
+from ssd_edge.data.sample import LabelledSet
+from ssd_edge.training.dataset import Draw, Example, TrainingSet, decode_images
+from ssd_edge.training.targets import TargetEncoder
+from tests.training.factories import CLASS_NAMES, SIDE, squares, tiny_anchors
+
+
+def training_set(labelled: LabelledSet, *, recipe: str = "ssd", seed: int = 0, decoded=None) -> TrainingSet:
+    augment = Augment(recipe, height=SIDE, width=SIDE)
+    return TrainingSet(labelled, augment, TargetEncoder(tiny_anchors(), BoxCoding()), seed=seed, decoded=decoded)
+
+
+def get(examples: TrainingSet, epoch: int, sample: int) -> Example:
+    example = examples[Draw(epoch, sample)]
+    assert isinstance(example, Example)
+    return example
+
+
+def same(first: Example, second: Example) -> bool:
+    return torch.equal(first.image, second.image) and torch.equal(first.targets.offsets, second.targets.offsets)
+
+
+def test_an_example_is_the_picture_at_input_size_with_its_targets(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 1)
+    example = get(training_set(labelled, recipe="none"), 1, 0)
+    sample = labelled.samples[0]
+    unit = sample.boxes / np.array([80, 60, 80, 60], np.float32)
+    wanted = TargetEncoder(tiny_anchors(), BoxCoding())(unit, sample.class_ids)
+    assert example.image.shape == (SIDE, SIDE, 3)
+    assert example.image.dtype == torch.uint8
+    assert example.path == str(sample.image)
+    assert torch.equal(example.targets.labels, wanted.labels)
+    torch.testing.assert_close(example.targets.offsets, wanted.offsets)
+
+
+def test_the_same_seed_epoch_and_sample_give_the_same_view_and_others_do_not(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 2)
+    example = get(training_set(labelled, seed=3), 5, 1)
+    assert same(example, get(training_set(labelled, seed=3), 5, 1))
+    assert not same(example, get(training_set(labelled, seed=4), 5, 1))
+    assert not same(example, get(training_set(labelled, seed=3), 6, 1))
+
+
+def test_pictures_in_memory_give_the_same_examples_as_those_on_disk(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 2)
+    decoded = decode_images(labelled.samples, limit_bytes=10**9)
+    kept = training_set(labelled, decoded=decoded)
+    assert same(get(kept, 1, 1), get(training_set(labelled), 1, 1))
+    labelled.samples[1].image.unlink()
+    assert isinstance(kept[Draw(1, 1)], Example)
+
+
+def test_difficult_objects_are_not_learnt(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 1)
+    hard = dataclasses.replace(labelled.samples[0], difficult=np.ones(1, np.bool_))
+    example = get(training_set(LabelledSet(CLASS_NAMES, (hard,), "test"), recipe="none"), 1, 0)
+    assert not example.targets.labels.any()
+
+
+def test_a_picture_that_cannot_be_read_comes_back_as_its_error(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 1)
+    path = labelled.samples[0].image
+    path.write_bytes(b"no picture")
+    error = training_set(labelled)[Draw(1, 0)]
+    assert isinstance(error, InputError)
+    assert str(error).startswith(f"{path} is not an image")
+
+
+def test_a_label_that_cannot_be_learnt_comes_back_with_the_pictures_name(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 1)
+    flat = dataclasses.replace(labelled.samples[0], boxes=np.full((1, 4), np.nan, np.float32))
+    examples = training_set(LabelledSet(CLASS_NAMES, (flat,), "test"), recipe="none")
+    examples._augment = lambda image, boxes, class_ids, rng: (image, boxes, class_ids)
+    error = examples[Draw(1, 0)]
+    assert isinstance(error, InputError)
+    assert str(error).startswith(f"{flat.image}: object 1 of 1 cannot be learnt")
+
+
+def test_pictures_are_held_in_memory_up_to_the_limit(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 4)
+    one = read_image(labelled.samples[0].image).nbytes
+    reports = []
+    decoded = decode_images(
+        labelled.samples, limit_bytes=2 * one, progress=lambda done, total, note="": reports.append((done, total))
+    )
+    assert list(decoded) == [sample.image for sample in labelled.samples[:2]]
+    assert reports == [(1, 4), (2, 4)]
+
+
+def test_an_unreadable_picture_is_named_before_the_first_epoch(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 2)
+    labelled.samples[1].image.unlink()
+    with pytest.raises(InputError, match=r"0001\.png cannot be read"):
+        decode_images(labelled.samples, limit_bytes=10**9)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssd_edge.core.errors import InputError, TrainingError
+from ssd_edge.training.loader import Batch, BatchLoader, ShuffledDraws, named_worker_death
+from tests.training.factories import SIDE, squares, tiny_anchors
+from tests.training.test_dataset import training_set
+
+
+def batches(loader: BatchLoader, epoch: int) -> list[Batch]:
+    return list(loader.epoch(epoch))
+
+
+def test_batches_are_stacked_examples(tmp_path: Path) -> None:
+    loader = BatchLoader(training_set(squares(tmp_path, 7)), batch_size=3, workers=0, seed=0)
+    found = batches(loader, 1)
+    anchors = len(tiny_anchors())
+    assert len(loader) == len(found) == 2
+    assert found[0].images.shape == (3, SIDE, SIDE, 3)
+    assert found[0].images.dtype == torch.uint8
+    assert found[0].targets.labels.shape == (3, anchors)
+    assert found[0].targets.offsets.shape == (3, anchors, 4)
+    assert len({path for batch in found for path in batch.paths}) == 6
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+    examples = training_set(squares(tmp_path, 8), seed=1)
+    alone = BatchLoader(examples, batch_size=4, workers=0, seed=1)
+    shared = BatchLoader(examples, batch_size=4, workers=2, seed=1)
+    for epoch in (1, 2):
+        for first, second in zip(batches(alone, epoch), batches(shared, epoch), strict=True):
+            assert first.paths == second.paths
+            assert torch.equal(first.images, second.images)
+            assert torch.equal(first.targets.labels, second.targets.labels)
+            assert torch.equal(first.targets.offsets, second.targets.offsets)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        draws = ShuffledDraws(50, seed=seed)
+        draws.set_epoch(epoch)
+        found = list(draws)
+        assert all(draw.epoch == epoch for draw in found)
+        return [draw.sample for draw in found]
+
+    assert sorted(order(0, 1)) == list(range(50))
+    assert order(0, 1) == order(0, 1)
+    assert order(0, 1) != order(0, 2)
+    assert order(0, 1) != order(1, 1)
+
+
+def test_too_few_pictures_for_a_batch_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"got 3 pictures; wanted at least 8\. .*--batch-size 3"):
+        BatchLoader(training_set(squares(tmp_path, 3)), batch_size=8, workers=0, seed=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_faulty_picture_is_named_without_a_traceback(tmp_path: Path, workers: int) -> None:
+    labelled = squares(tmp_path, 4)
+    labelled.samples[2].image.write_bytes(b"")
+    loader = BatchLoader(training_set(labelled), batch_size=2, workers=workers, seed=0)
+    with pytest.raises(InputError, match=r"0002\.png is empty: wanted an image file$"):
+        batches(loader, 1)
+
+
+def test_workers_leave_ctrl_c_to_the_process_that_saves(tmp_path: Path) -> None:
+    loader = BatchLoader(training_set(squares(tmp_path, 8)), batch_size=2, workers=1, seed=0)
+    found = loader.epoch(1)
+    next(found)
+    for worker in loader._loader._iterator._workers:
+        os.kill(worker.pid, signal.SIGINT)
+    rest = [batch.paths for batch in found]
+    assert len(rest) == 3
+
+
+def test_a_worker_that_is_killed_ends_the_run_with_a_named_error(tmp_path: Path) -> None:
+    loader = BatchLoader(training_set(squares(tmp_path, 64)), batch_size=2, workers=1, seed=0)
+    with pytest.raises(TrainingError, match=r"a data worker was ended from outside: .*--workers 0"), named_worker_death():
+        for batch in loader.epoch(1):
+            assert len(batch.paths) == 2
+            for worker in loader._loader._iterator._workers:
+                os.kill(worker.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("error", [EOFError(), ConnectionResetError("reset")])
+def test_a_worker_that_dies_while_it_hands_a_batch_over_is_named_too(error: Exception) -> None:
+    with pytest.raises(TrainingError, match="ended from outside: got (a closed connection|reset)"), named_worker_death():
+        raise error
+
+
+def test_other_faults_of_the_program_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shape mismatch"), named_worker_death():
+        raise RuntimeError("shape mismatch")
