@@ -22,7 +22,7 @@ class Done:
     """A step that is done.
 
     Attributes:
-        facts: what the step found out, as it returned it; plain JSON values.
+        facts: what the step found out, as it returned it; plain JSON values, ``detail`` being a sentence for the user.
         seconds: how long it took when it ran.
         skipped: it was done before and nothing has changed since.
     """
@@ -64,7 +64,7 @@ def run_steps(steps: Sequence[Step], folder: Path, *, fresh: bool, announce: Cal
         steps: in order.
         folder: where the stamps lie.
         fresh: do every step, whatever its stamp says.
-        announce: told of each step that begins or is skipped.
+        announce: told of each step that begins, ends or is skipped.
     """
     done: list[Done] = []
     for step in steps:
@@ -74,10 +74,11 @@ def run_steps(steps: Sequence[Step], folder: Path, *, fresh: bool, announce: Cal
         if known is None:
             announce(f"{step.name} …")
             stamp.unlink(missing_ok=True)
-            done.append(_do(step, stamp, digest, done))
+            known = _do(step, stamp, digest, done)
+            announce(f"{step.name}: {known.facts['detail']} ({known.seconds:.1f} s)")
         else:
-            announce(f"{step.name}: nothing changed, kept (took {known.seconds:.1f} s)")
-            done.append(known)
+            announce(f"{step.name}: nothing changed, kept: {known.facts['detail']} (took {known.seconds:.1f} s)")
+        done.append(known)
     return tuple(done)
 
 

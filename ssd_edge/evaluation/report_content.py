@@ -43,7 +43,8 @@ class Film:
     """A run over a film.
 
     Attributes:
-        annotated: the film with boxes, in a format that browsers play.
+        annotated: the film with boxes, in full.
+        preview: the film with boxes in a format that browsers play; it may be the same file.
         poster: a frame of it that is shown until it plays.
         lines: the JSON lines.
         accuracy: against the film's labels; None where it has none.
@@ -52,6 +53,7 @@ class Film:
     """
 
     annotated: Path
+    preview: Path
     poster: UInt8Array
     lines: Path
     frames: int

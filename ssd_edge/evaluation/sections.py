@@ -47,8 +47,8 @@ def _film(film: Film, page: Path) -> str:
         f"{film.frames} frames at {film.fps:.0f} FPS from end to end (read, detected, drawn and encoded), {judged}"
         f"detections over score {film.score_threshold:g}."
     )
-    player = figure(video(film.annotated, page, film.poster), film.annotated.name)
-    note = f'<p class="note">Every box of every frame: {link(film.lines, page)}</p>'
+    player = figure(video(film.preview, page, film.poster), film.preview.name)
+    note = f'<p class="note">In full: {link(film.annotated, page)}. Every box: {link(film.lines, page)}.</p>'
     return section("The film", text, player + note)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ class Bench:
     def copy(self, before):
         self.runs += 1
         self.target.write_text(self.source.read_text())
-        return {"size": self.target.stat().st_size}
+        return {"detail": "copied", "size": self.target.stat().st_size}
 
     def step(self, *, fresh=False, settings=None, work=None):
         step = Step(
@@ -45,10 +46,12 @@ def test_second_time_nothing_is_done_and_the_facts_are_kept(bench):
     first, second = bench.step(), bench.step()
     assert bench.runs == 1
     assert (first.skipped, second.skipped) == (False, True)
-    assert second.facts == first.facts == {"size": 3}
+    assert second.facts == first.facts == {"detail": "copied", "size": 3}
     assert second.seconds == first.seconds
-    assert bench.said[0] == "copy …"
-    assert bench.said[1].startswith("copy: nothing changed, kept (took ")
+    began, ended, kept = bench.said
+    assert began == "copy …"
+    assert re.fullmatch(r"copy: copied \(\d+\.\d s\)", ended)
+    assert re.fullmatch(r"copy: nothing changed, kept: copied \(took \d+\.\d s\)", kept)
 
 
 def change_setting(bench):
@@ -144,15 +147,15 @@ def test_steps_see_what_those_before_them_left(tmp_path):
     def step(name):
         def work(before):
             seen.append([(done.name, done.facts) for done in before])
-            return {"by": name}
+            return {"detail": name}
 
         return Step(name, work, settings={}, inputs=[], outputs=[], rooms=[])
 
     first, second = run_steps([step("a"), step("b")], tmp_path, fresh=False, announce=lambda text: None)
-    assert seen == [[], [("a", {"by": "a"})]]
+    assert seen == [[], [("a", {"detail": "a"})]]
     assert (first, second) == (
-        Done("a", {"by": "a"}, first.seconds, skipped=False),
-        Done("b", {"by": "b"}, second.seconds, skipped=False),
+        Done("a", {"detail": "a"}, first.seconds, skipped=False),
+        Done("b", {"detail": "b"}, second.seconds, skipped=False),
     )
 
 
@@ -164,7 +167,7 @@ def test_a_step_that_fails_leaves_those_before_it_done(tmp_path):
             ran.append(name)
             if broken:
                 raise InputError("no")
-            return {}
+            return {"detail": name}
 
         return Step(name, work, settings={}, inputs=[], outputs=[], rooms=[])
 

@@ -84,14 +84,15 @@ def report(tmp_path) -> Report:
         judged=(judged(tmp_path, "checkpoint", 1.0), judged(tmp_path, "engine", 0.8)),
         footer="a CPU",
         film=Film(
-            film,
-            np.zeros((9, 16, 3), np.uint8),
-            tmp_path / "d.jsonl",
-            100,
-            57.4,
-            (StageLatency("infer", 4, 5.25, 6),),
-            accuracy(0.5),
-            0.3,
+            annotated=film.with_suffix(".mp4"),
+            preview=film,
+            poster=np.zeros((9, 16, 3), np.uint8),
+            lines=tmp_path / "d.jsonl",
+            frames=100,
+            fps=57.4,
+            stages=(StageLatency("infer", 4, 5.25, 6),),
+            accuracy=accuracy(0.5),
+            score_threshold=0.3,
         ),
         stills=(Still(np.full((20, 30, 3), (10, 200, 30), np.uint8), "still-7", "1 missed"),),
         steps=(StepTime("train", "mAP 0.8", 12.34),),
@@ -139,6 +140,7 @@ def test_film_is_played_from_where_it_lies(tmp_path, report):
     page = written(tmp_path, report)
     videos = [attrs for tag, attrs in page.tags if tag == "video"]
     assert [attrs["src"] for attrs in videos] == ["films/signs%20%26%20more.webm"]
+    assert "films/signs%20%26%20more.mp4" in [attrs["href"] for tag, attrs in page.tags if tag == "a"]
     assert videos[0]["poster"].startswith("data:image/jpeg;base64,")
     assert "57 FPS" in page.text
     assert ["infer", "4.00", "5.25", "6.00"] in page.cells

@@ -1,0 +1,59 @@
+"""``ssd-edge demo``: the whole chain, from nothing to boxes on a film and a page of figures."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssd_edge.cli.console import say, show_table
+from ssd_edge.cli.demo_plan import FULL, QUICK, DemoFiles, DemoPlan
+from ssd_edge.cli.stamps import Done, run_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_FOLDER = Path("demo")
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", help="Where everything goes: a workspace.")] = DEFAULT_FOLDER,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0.01, help=f"Of training; by default {FULL.minutes:g}.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Seconds instead of minutes: all steps are real, the detector finds little.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do every step again, changed or not.")] = False,
+) -> None:
+    """Draw a data set, train, export, build, run over a film and judge: from nothing to boxes on a video."""
+    plan = QUICK if quick else FULL
+    if minutes is not None:
+        plan = dataclasses.replace(plan, minutes=minutes)
+    files = DemoFiles(folder)
+    show_demo(run_demo(plan, files, fresh=fresh), files)
+
+
+def run_demo(plan: DemoPlan, files: DemoFiles, *, fresh: bool = False) -> tuple[Done, ...]:
+    """Do what is not done yet, step by step; a step that fails leaves those before it as they are.
+
+    Raises:
+        SsdEdgeError: from any step.
+    """
+    from ssd_edge.cli.demo_steps import demo_steps
+    from ssd_edge.core.files import make_folder
+
+    make_folder(files.folder)
+    return run_steps(demo_steps(plan, files), files.stamps, fresh=fresh, announce=say)
+
+
+def show_demo(done: Sequence[Done], files: DemoFiles) -> None:
+    """Print what came out and what it took."""
+    times = [(step.name, f"{step.seconds:.1f}", "kept" if step.skipped else "done") for step in done]
+    total = sum(step.seconds for step in done if not step.skipped)
+    show_table("Steps", ("step", "seconds", ""), [*times, ("this time", f"{total:.1f}", "")])
+    show_table("Accuracy and speed", ("", "mAP@0.5", "median ms", "FPS"), done[-1].facts["table"])
+    say(f"open {files.report} in a browser; the film is {files.annotated}, its boxes {files.lines}")
+    say(f"next: cd {files.folder} && ssd-edge run --camera 0")
