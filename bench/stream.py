@@ -1,6 +1,6 @@
 """How much of the bare engine's speed is left from end to end: capture, resize, inference and JSON lines.
 
-    python bench/stream.py MODEL [--video FILE] [--frames N] [--rounds N] [--threads latency|throughput]
+    python bench/stream.py MODEL [--video FILE] [--frames N] [--rounds N] [--threads latency|throughput] [--no-spin]
 
 Bare and end-to-end runs take turns in one process, so that the machine's moods hit both alike; medians of the rounds
 are compared. Bare is the backend alone on frames that lie ready in memory at the model's size, with as many threads as
@@ -11,6 +11,7 @@ JSON lines on disk. Without --video such a film is drawn.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import tempfile
 import time
@@ -76,8 +77,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threshold", type=float, default=0.5)
     parser.add_argument("--threads", choices=("latency", "throughput"), default="latency")
+    parser.add_argument("--no-spin", action="store_true")
     options = parser.parse_args()
     threads = Threads.for_latency() if options.threads == "latency" else Threads.for_throughput()
+    threads = dataclasses.replace(threads, spin=not options.no_spin)
     with tempfile.TemporaryDirectory() as folder, OrtBackend(options.model, threads) as backend:
         film = options.video or Path(folder) / "film.mp4"
         if options.video is None:

@@ -47,7 +47,7 @@ class OrtBackend:
         self._path = path
         # The builder optimised an engine's graph for this very processor; doing it again costs start-up time only.
         self._session: onnxruntime.InferenceSession | None = open_session(
-            path, threads=self._threads.per_worker, optimise=not is_engine
+            path, threads=self._threads.per_worker, spin=self._threads.spin, optimise=not is_engine
         )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._spec = read_spec(

@@ -36,14 +36,12 @@ def ort_version() -> str:
 
 
 def open_session(
-    path: Path, *, threads: int, optimise: bool, save_to: Path | None = None
+    path: Path, *, threads: int, optimise: bool, spin: bool = True, save_to: Path | None = None
 ) -> onnxruntime.InferenceSession:
     """Load a graph on the CPU with ``threads`` threads inside each operator and none between operators.
 
-    The graph as it was optimised is written to ``save_to``, where that is given.
-
-    Spinning stays on: idle threads that sleep cost small models a third of their speed, and the short bursts of
-    capture and encoding beside them were not seen to suffer.
+    The graph as it was optimised is written to ``save_to``, where that is given. For ``spin`` see
+    :class:`~ssd_edge.backends.threads.Threads`.
 
     Raises:
         InputError: the file cannot be read.
@@ -55,6 +53,8 @@ def open_session(
         raise InputError(f"{path} cannot be read", got="no such file", wanted="an .onnx or .engine file")
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # between runs
     options.log_severity_level = _QUIET
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)

@@ -19,10 +19,14 @@ class Threads:
     Attributes:
         workers: pictures in flight at once.
         per_worker: threads that compute one picture together.
+        spin: threads wait for each other inside a picture by spinning, which is quicker where the cores are free
+            (a small model gains a third) and much slower where other programs want them too. Between pictures they
+            sleep in any case: those moments belong to capture and encoding.
     """
 
     workers: int
     per_worker: int
+    spin: bool = True
 
     @classmethod
     def for_latency(cls, cores: int | None = None) -> Threads:
