@@ -18,6 +18,7 @@ from ssd_edge.model.initialisation import Initialiser, kaiming_, kaiming_fan_in_
 from ssd_edge.model.mobilenet_v1 import mobilenet_v1_backbone
 from ssd_edge.model.mobilenet_v2 import mobilenet_v2_backbone
 from ssd_edge.model.mobilenet_v3 import lite_predictor, mobilenet_v3_large_backbone
+from ssd_edge.model.mobilenet_v3_squeeze_first import mobilenet_v3_squeeze_first_backbone
 from ssd_edge.model.predictors import bare_separable_predictor, pointwise_predictor, separable_predictor
 from ssd_edge.model.resnet import resnet50_backbone
 from ssd_edge.model.squeezenet import squeezenet_backbone
@@ -66,9 +67,11 @@ _ARCHITECTURES = {
         lambda _: mobilenet_v1_backbone(lite=False), plain_predictor, initialise_staged_, xavier_
     ),
     "mobilenet-v1-lite": _lite(partial(mobilenet_v1_backbone, lite=True), bare_separable_predictor),
-    "mobilenet-v2-lite": _lite(mobilenet_v2_backbone, separable_predictor),
+    "mobilenet-v2-lite": _lite(partial(mobilenet_v2_backbone, tap_expansion=True), separable_predictor),
+    "mobilenet-v2-lite-narrow": _lite(partial(mobilenet_v2_backbone, tap_expansion=False), separable_predictor),
     "mobilenet-v3-large-lite": _mobilenet_v3(reduced_tail=False),
     "mobilenet-v3-large-lite-reduced": _mobilenet_v3(reduced_tail=True),
+    "mobilenet-v3-large-lite-squeeze-first": _lite(mobilenet_v3_squeeze_first_backbone, separable_predictor),
     "squeezenet-lite": _lite(squeezenet_backbone, bare_separable_predictor),
     "compact": Architecture(CompactBackbone, plain_predictor, kaiming_, xavier_),
 }

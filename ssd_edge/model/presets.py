@@ -83,10 +83,13 @@ _SSD300_VOC = _SSD300((30, 60, 111, 162, 213, 264, 315))
 _SSD300_COCO = _SSD300((21, 45, 99, 153, 207, 261, 315))
 _SSD512_VOC = _SSD512((35.84, 76.8, 153.6, 230.4, 307.2, 384, 460.8, 537.65))
 _SSD512_COCO = _SSD512((20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72))
-_MOBILE300 = _sized((60, 105, 150, 195, 240, 285, 330), ((2, 3),) * 6, steps=(16, 32, 64, 100, 150, 300))
+_MOBILE = partial(_sized, (60, 105, 150, 195, 240, 285, 330), ((2, 3),) * 6)
+_MOBILE300 = _MOBILE((16, 32, 64, 100, 150, 300))
+_MOBILE320 = _MOBILE((16, 32, 64, 107, 160, 320))
 
 _VGG = partial(Preset, mean=_CAFFE_MEAN, std=_ONE)
-_MOBILE = partial(Preset, input_size=300, anchors=_MOBILE300, mean=(127.0,) * 3, std=(128.0,) * 3)
+_PYTORCH_SSD = partial(Preset, input_size=300, anchors=_MOBILE300, mean=(127.0,) * 3, std=(128.0,) * 3)
+_LUFFICC = partial(Preset, input_size=320, anchors=_MOBILE320, mean=_CAFFE_MEAN, std=_ONE)
 
 PRESETS = {
     # torchvision's ssd300_vgg16: its weights, its default boxes (the COCO table), its thresholds.
@@ -109,6 +112,9 @@ PRESETS = {
     "ssd300-vgg16-voc": _VGG(
         "vgg16", 300, _SSD300_VOC, published=Published(77.2, "VOC07 test", "weiliu89/caffe, branch ssd")
     ),
+    "ssd300-vgg16-coco": _VGG(
+        "vgg16", 300, _SSD300_COCO, published=Published(25.2, "COCO 2014 minival", "lufficc/SSD")
+    ),
     "ssd512-vgg16": _VGG("vgg16-512", 512, _SSD512_COCO, published=Published(29.0, "COCO 2014 minival", "lufficc/SSD")),
     "ssd512-vgg16-voc": _VGG(
         "vgg16-512", 512, _SSD512_VOC, published=Published(79.8, "VOC07 test", "weiliu89/caffe, branch ssd")
@@ -124,12 +130,21 @@ PRESETS = {
     "ssd300-vgg16-batch-norm": _VGG(
         "vgg16-batch-norm", 300, _SSD300_VOC, published=Published(77.3, "VOC07 test", "qfgaohao/pytorch-ssd")
     ),
-    "ssd300-mobilenet-v1": _MOBILE("mobilenet-v1", published=Published(67.6, "VOC07 test", "qfgaohao/pytorch-ssd")),
-    "ssdlite300-mobilenet-v1": _MOBILE("mobilenet-v1-lite"),
-    "ssdlite300-mobilenet-v2": _MOBILE(
+    "ssd300-mobilenet-v1": _PYTORCH_SSD(
+        "mobilenet-v1", published=Published(67.6, "VOC07 test", "qfgaohao/pytorch-ssd")
+    ),
+    "ssdlite300-mobilenet-v1": _PYTORCH_SSD("mobilenet-v1-lite"),
+    "ssdlite300-mobilenet-v2": _PYTORCH_SSD(
         "mobilenet-v2-lite", published=Published(68.6, "VOC07 test", "qfgaohao/pytorch-ssd")
     ),
-    "ssdlite300-squeezenet": _MOBILE("squeezenet-lite"),
+    "ssdlite300-squeezenet": _PYTORCH_SSD("squeezenet-lite"),
+    # lufficc/SSD's.
+    "ssdlite320-mobilenet-v2": _LUFFICC(
+        "mobilenet-v2-lite-narrow", published=Published(68.9, "VOC07 test", "lufficc/SSD")
+    ),
+    "ssdlite320-mobilenet-v3-squeeze-first": _LUFFICC(
+        "mobilenet-v3-large-lite-squeeze-first", published=Published(69.5, "VOC07 test", "lufficc/SSD")
+    ),
     # torchvision's ssdlite320_mobilenet_v3_large with the reduced tail of its COCO weights.
     "ssdlite320-mobilenet-v3-large": Preset(
         architecture="mobilenet-v3-large-lite-reduced",

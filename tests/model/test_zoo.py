@@ -12,7 +12,7 @@ def test_presets_are_listed() -> None:
     names = preset_names()
     assert names[0] == "ssd300-vgg16"
     assert {"ssdlite320-mobilenet-v3-large", "ssd512-vgg16-voc", "ssd192-tiny"} <= set(names)
-    assert len(set(names)) == len(names) == 12
+    assert len(set(names)) == len(names) == 15
 
 
 @pytest.mark.parametrize("preset", preset_names())
