@@ -15,7 +15,7 @@ Activation = Literal["auto", "softmax", "logits"]
 _SUM_TOLERANCE = 1e-3
 _MOSTLY = 0.99
 _LARGEST_FRACTION = 4.0  # half of all coordinates of boxes in pixels lie beyond it, none in 0..1 do
-_SAME_PLACES = 0.9
+_SAME_PLACES = 0.8
 
 
 def is_softmaxed(scores: FloatArray, stated: Activation, path: Path) -> bool:

@@ -68,7 +68,7 @@ def scored_boxes(model: onnx.ModelProto, spec: ModelSpec, reading: Reading) -> o
     batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or BATCH
     inner = add_prefix(model, _PREFIX).graph
     steps = _Steps()
-    steps.add("Identity", [_normalised(steps, spec)], inner.input[0].name)
+    _normalise(steps, spec, inner.input[0].name)
     steps.nodes += inner.node
     _class_scores(steps, _PREFIX + reading.outputs.scores, spec, reading)
     _unit_boxes(steps, _PREFIX + reading.outputs.boxes, spec, reading)
@@ -114,8 +114,8 @@ def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str) -> on
     return model
 
 
-def _normalised(steps: _Steps, spec: ModelSpec) -> str:
-    """Pixels as the network wants them. The cast comes first: no runtime needs to do more with bytes."""
+def _normalise(steps: _Steps, spec: ModelSpec, output: str) -> None:
+    """Pixels as the network wants them, in ``output``. The cast comes first: no runtime needs to do more with bytes."""
     entry = spec.input
     planes = steps.add("Cast", [INPUT_NAME], "pixels", to=TensorProto.FLOAT)
     planes = steps.add("Transpose", [planes], "planes", perm=[0, 3, 1, 2])
@@ -124,7 +124,7 @@ def _normalised(steps: _Steps, spec: ModelSpec) -> str:
         planes = steps.add("Gather", [planes, order], "rgb_planes", axis=1)
     mean = steps.constant("mean", np.reshape(entry.mean, (1, 3, 1, 1)))
     std = steps.constant("std", np.reshape(entry.std, (1, 3, 1, 1)))
-    return steps.add("Div", [steps.add("Sub", [planes, mean], "centred"), std], "normalised")
+    steps.add("Div", [steps.add("Sub", [planes, mean], "centred"), std], output)
 
 
 def _class_scores(steps: _Steps, scores: str, spec: ModelSpec, reading: Reading) -> None:

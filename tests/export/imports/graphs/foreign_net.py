@@ -115,7 +115,7 @@ class ForeignNet:
         rng = np.random.default_rng(3)
         anchors = anchor_table()
         arrays = {"trunk": rng.normal(0, 0.15, (8, 3, 8, 8))}
-        for name, width, spread in (("score", self.logits, 1.5), ("centre", 2, 0.3), ("side", 2, 0.4)):
+        for name, width, spread in (("score", self.logits, 0.6), ("centre", 2, 0.3), ("side", 2, 0.4)):
             for source in ("features", "coarse"):
                 arrays[f"{name}_{source}_weight"] = rng.normal(0, spread, (width, 8, 1, 1))
         if self.decoded:
