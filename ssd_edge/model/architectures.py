@@ -24,7 +24,10 @@ from ssd_edge.model.resnet import resnet50_backbone
 from ssd_edge.model.squeezenet import squeezenet_backbone
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.staged import initialise_staged_
+from ssd_edge.model.timm_backbone import TimmBackbone, initialise_timm_
 from ssd_edge.model.vgg import SSD300_EXTRAS, SSD512_EXTRAS, Extra, VggBackbone, initialise_vgg_
+
+_TIMM, _LITE = "timm/", "/lite"
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,25 @@ def empty_backbone(architecture: str, input_size: MapSize) -> nn.Module:
         return _find(architecture).backbone(input_size)
 
 
+def timm_architecture(backbone: str, *, lite: bool) -> str:
+    """Return the name of the architecture with this backbone of timm."""
+    return f"{_TIMM}{backbone}{_LITE if lite else ''}"
+
+
+def _timm(name: str) -> Architecture:
+    backbone, lite = name.removesuffix(_LITE), name.endswith(_LITE)
+    return Architecture(
+        partial(TimmBackbone, backbone, first_stride=16 if lite else 8, lite=lite),
+        separable_predictor if lite else plain_predictor,
+        lambda module: initialise_timm_(module, backbone),
+        kaiming_fan_in_ if lite else xavier_,
+        pointwise_predictor if lite else None,
+    )
+
+
 def _find(name: str) -> Architecture:
+    if name.startswith(_TIMM):
+        return _timm(name.removeprefix(_TIMM))
     if name not in _ARCHITECTURES:
         raise ArtefactError(
             "the model's architecture is unknown to this version",

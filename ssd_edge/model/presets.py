@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ssd_edge.core.spec import AnchorSpec, NmsSpec
+from ssd_edge.core.spec import AnchorClip, AnchorSpec, NmsSpec
 from ssd_edge.model.anchors import MapSize, anchors_from_scales, anchors_from_sizes, linear_scales
 
 Triple = tuple[float, float, float]
@@ -61,11 +61,24 @@ class Preset:
 
 
 def linear_anchors(
-    maps: Sequence[MapSize], input_size: MapSize, *, smallest: float, largest: float, ratios: Sequence[float]
+    maps: Sequence[MapSize],
+    input_size: MapSize,
+    *,
+    smallest: float,
+    largest: float,
+    ratios: Sequence[float],
+    clip: AnchorClip = "none",
 ) -> AnchorSpec:
     """Lay the paper's linear scales (section 2.2) on however many maps there are."""
     scales = linear_scales(len(maps), smallest, largest)
-    return anchors_from_scales(maps, input_size, scales=scales, ratios=[ratios] * len(maps))
+    return anchors_from_scales(maps, input_size, scales=scales, ratios=[ratios] * len(maps), clip=clip)
+
+
+def ssd_anchors(maps: Sequence[MapSize], input_size: MapSize) -> AnchorSpec:
+    """Lay the paper's default boxes: 0.1 on the finest map (section 3.1), from 0.2 to 0.9 on the others (2.2)."""
+    others = linear_scales(len(maps) - 1, 0.2, 0.9)
+    ratios = [(2.0,) if k in (0, len(maps) - 2, len(maps) - 1) else (2.0, 3.0) for k in range(len(maps))]
+    return anchors_from_scales(maps, input_size, scales=(0.1, *others), ratios=ratios, clip="size")
 
 
 def _sized(sizes: Sequence[float], ratios: Sequence[Sequence[float]], steps: Sequence[float]) -> partial[AnchorSpec]:
@@ -171,3 +184,6 @@ PRESETS = {
         sizes=range(64, 1025, 32),
     ),
 }
+
+SSDLITE_ANCHORS = partial(linear_anchors, smallest=0.2, largest=0.95, ratios=(2, 3), clip="size")
+"""torchvision's for SSDLite, on however many maps there are."""

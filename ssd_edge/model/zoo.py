@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.spec import InputSpec, ModelSpec
 from ssd_edge.model.anchors import MapSize
-from ssd_edge.model.architectures import build_model, empty_backbone
-from ssd_edge.model.presets import PRESETS, Preset
+from ssd_edge.model.architectures import build_model, empty_backbone, timm_architecture
+from ssd_edge.model.presets import PRESETS, SSDLITE_ANCHORS, Preset, ssd_anchors
 from ssd_edge.model.ssd import feature_maps
+from ssd_edge.model.timm_backbone import normalisation
 
-__all__ = ["build_model", "make_spec", "preset_names"]
+__all__ = ["build_model", "find_preset", "make_spec", "preset_names"]
+
+_TIMM_NAME = re.compile(r"ssd(?P<lite>lite)?(?P<side>[0-9]{1,5})-(?P<backbone>.+)")
+_TIMM_SIDES = range(96, 1281)  # below 96 the maps come down to one cell too soon
 
 
 def preset_names() -> tuple[str, ...]:
@@ -25,7 +30,8 @@ def make_spec(
     """Return the complete spec of a preset for these classes.
 
     Args:
-        preset: one of :func:`preset_names`.
+        preset: one of :func:`preset_names`, or ``ssd<side>-<backbone>`` or ``ssdlite<side>-<backbone>`` with any
+            convolutional classifier of timm, e.g. ``ssdlite320-mobilenetv4_conv_small``.
         class_names: real classes only; background is added by the network.
         input_size: side of the square input in pixels; by default the preset's own.
         name: what the user calls the model; by default the preset's name.
@@ -33,10 +39,9 @@ def make_spec(
     Raises:
         InputError: no such preset, or it has no default boxes for that input size.
         ArtefactError: the class names are empty or not distinct.
+        MissingPackageError: the backbone comes from timm, which is not installed.
     """
-    if preset not in PRESETS:
-        raise InputError("no such model preset", got=repr(preset), wanted=", ".join(preset_names()))
-    chosen = PRESETS[preset]
+    chosen = find_preset(preset)
     side = chosen.input_size if input_size is None else input_size
     _check_size(preset, chosen, side)
     size = MapSize(side, side)
@@ -48,6 +53,33 @@ def make_spec(
         anchors=chosen.anchors(maps, size),
         class_names=tuple(class_names),
         nms=chosen.nms,
+    )
+
+
+def find_preset(name: str) -> Preset:
+    """Return the preset of this name, from the table or made for a backbone of timm.
+
+    Raises:
+        InputError: no such preset, or timm has no such backbone.
+        MissingPackageError: the backbone comes from timm, which is not installed.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    parts = _TIMM_NAME.fullmatch(name)
+    if parts is None:
+        wanted = f"{', '.join(preset_names())}, or ssd<side>-<backbone of timm>, ssdlite<side>-<backbone of timm>"
+        raise InputError("no such model preset", got=repr(name), wanted=wanted)
+    lite, side, backbone = bool(parts["lite"]), int(parts["side"]), parts["backbone"]
+    if side not in _TIMM_SIDES:
+        wanted = f"{_TIMM_SIDES[0]} to {_TIMM_SIDES[-1]}"
+        raise InputError(f"preset {name} has an input size that is out of range", got=str(side), wanted=wanted)
+    mean, std = normalisation(backbone)
+    return Preset(
+        timm_architecture(backbone, lite=lite),
+        input_size=side,
+        anchors=SSDLITE_ANCHORS if lite else ssd_anchors,
+        mean=(mean[0], mean[1], mean[2]),
+        std=(std[0], std[1], std[2]),
     )
 
 
