@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssd_edge.cli.check_images import check_images
 from ssd_edge.cli.console import bar, say, show_table
 
 if TYPE_CHECKING:
-    from ssd_edge.core.frame import UInt8Array
     from ssd_edge.export.onnx import ExportReport
     from ssd_edge.export.parity import ParityReport
 
-_DRAWN_SIZE, _DRAWN_SEED, _DRAWN_COUNT = (480, 640), 2016, 8
-_MOST_IMAGES = 32
+_DRAWN, _MOST_READ = 8, 32
 
 
 def export(
@@ -58,7 +57,7 @@ def export(
         "max_candidates": max_candidates,
     }
     asked = {name: value for name, value in changes.items() if value is not None}
-    images = _images(check)
+    images = check_images(check, most=_DRAWN if check is None else _MOST_READ)
     with bar("comparing") as progress:
         report = export_onnx(checkpoint, output, images, nms_changes=asked, progress=progress)
     _show(report.parity)
@@ -77,20 +76,6 @@ def _exporter() -> Callable[..., ExportReport]:
             "exporting needs PyTorch and onnxsim", got=str(error), do="Install them: pip install 'ssd-edge[export]'"
         ) from error
     return export_onnx
-
-
-def _images(folder: Path | None) -> list[UInt8Array]:
-    """Read the first pictures of the folder, or draw some, and say which."""
-    from ssd_edge.core.images import list_images, read_image
-    from ssd_edge.data.synth.scene import draw_scene
-
-    if folder is None:
-        say(f"comparing on {_DRAWN_COUNT} drawn scenes; name a folder of your own images with --check")
-        return [draw_scene(*_DRAWN_SIZE, _DRAWN_SEED, index).image for index in range(_DRAWN_COUNT)]
-    paths = list_images(folder)
-    chosen = paths[:_MOST_IMAGES]
-    say(f"comparing on {len(chosen)} of the {len(paths)} images of {folder}")
-    return [read_image(path) for path in chosen]
 
 
 def _show(parity: ParityReport) -> None:
