@@ -40,7 +40,7 @@ def read_spec(
             f"{path} was not exported by ssd-edge",
             got=_signature(inputs, outputs),
             wanted=f"an ONNX with {SPEC_KEY!r} in its metadata",
-            do="Export one from a checkpoint: ssd-edge export",
+            do=f"If it is an SSD, import it: ssd-edge import {path}",
         )
     spec = ModelSpec.from_json(metadata[SPEC_KEY], origin=str(path))
     _check_input(path, spec, inputs, outputs)

@@ -109,8 +109,11 @@ def test_a_closed_backend_says_so(tiny_onnx: Path) -> None:
 
 def test_a_foreign_onnx_is_refused_by_what_it_looks_like(tmp_path: Path) -> None:
     path = write_tiny_onnx(tmp_path / "foreign.onnx", with_spec=False)
-    with pytest.raises(ArtefactError, match=r"not exported by ssd-edge: got images uint8 \(batch, 64, 64, 3\) -> num_"):
+    with pytest.raises(
+        ArtefactError, match=r"not exported by ssd-edge: got images uint8 \(batch, 64, 64, 3\) -> num_"
+    ) as it:
         OrtBackend(path)
+    assert str(it.value).endswith(f"ssd-edge import {path}")
 
 
 @pytest.mark.parametrize(("old", "new"), [("images", "input_0"), ("nmsed_scores", "scores")])
