@@ -18,8 +18,8 @@ _ROUNDS_PER_ITERATION = 4
 def constants(candidates: int) -> str:
     """Name what several steps read."""
     return f"""
-    axis_1 = Constant <value_ints = [1]> ()
-    axis_2 = Constant <value_ints = [2]> ()
+    axis_1 = Constant <value = int64[1] {{1}}> ()
+    axis_2 = Constant <value = int64[1] {{2}}> ()
     zero = Constant <value_float = 0.0> ()
     one = Constant <value_float = 1.0> ()
     count = Constant <value_float = {float(candidates)}> ()
@@ -41,7 +41,7 @@ def best_boxes(near: int) -> str:
     """
     return f"""
     best_score = ReduceMax <axes = [2], keepdims = 0> (scores)
-    near_count = Constant <value_ints = [{near}]> ()
+    near_count = Constant <value = int64[1] {{{near}}}> ()
     near_best, near_id = TopK <axis = 1> (best_score, near_count)
     near_number = Cast <to = {TensorProto.FLOAT}> (near_id)
     near_sorted, near_order = TopK <axis = 1, largest = 0> (near_number, near_count)
@@ -56,9 +56,9 @@ def best_boxes(near: int) -> str:
 def rank_pairs(candidates: int, near: int, num_classes: int) -> str:
     """Rank the M best (box, class) pairs: scores and classes (B, M), boxes (B, M, 4)."""
     return f"""
-    pair_shape = Constant <value_ints = [-1, {near * num_classes}]> ()
+    pair_shape = Constant <value = int64[2] {{-1, {near * num_classes}}}> ()
     pair_scores = Reshape (near_scores, pair_shape)
-    pair_count = Constant <value_ints = [{candidates}]> ()
+    pair_count = Constant <value = int64[1] {{{candidates}}}> ()
     ranked_scores, pair = TopK <axis = 1> (pair_scores, pair_count)
     num_classes = Constant <value_int = {num_classes}> ()
     box_id = Div (pair, num_classes)
@@ -76,7 +76,7 @@ def overlaps(candidates: int) -> str:
     Areas are raised to the smallest normal float, which keeps 0 / 0 away and changes no area above 1e-30.
     """
     return f"""
-    as_row = Constant <value_ints = [-1, 1, {candidates}]> ()
+    as_row = Constant <value = int64[3] {{-1, 1, {candidates}}}> ()
     x1, y1, x2, y2 = Split <axis = 2> (ranked_boxes)
     x1_row = Reshape (x1, as_row)
     y1_row = Reshape (y1, as_row)
@@ -164,7 +164,7 @@ def best_kept(rows: int, keep_top_k: int) -> str:
     bonus = Mul (kept, count)
     countdown = Sub (count, rank)
     key = Add (bonus, countdown)
-    row_count = Constant <value_ints = [{rows}]> ()
+    row_count = Constant <value = int64[1] {{{rows}}}> ()
     best_key, best = TopK <axis = 1> (key, row_count)
     found = Greater (best_key, count)
     best_index = Unsqueeze (best, axis_2)
@@ -184,8 +184,8 @@ def best_kept(rows: int, keep_top_k: int) -> str:
 
 def _padding(missing: int) -> str:
     return f"""
-    box_padding = Constant <value_ints = [0, 0, 0, 0, {missing}, 0]> ()
-    row_padding = Constant <value_ints = [0, 0, 0, {missing}]> ()
+    box_padding = Constant <value = int64[6] {{0, 0, 0, 0, {missing}, 0}}> ()
+    row_padding = Constant <value = int64[4] {{0, 0, 0, {missing}}}> ()
     nmsed_boxes = Pad (nmsed_boxes_rows, box_padding, zero)
     nmsed_scores = Pad (nmsed_scores_rows, row_padding, zero)
     nmsed_classes = Pad (nmsed_classes_rows, row_padding, no_class)
