@@ -7,53 +7,7 @@ import pytest
 from ssd_edge.engines.nms_lowering import inline_function
 from tests.export.greedy_nms import as_outputs, greedy_nms
 from tests.export.nms_graph import Shape, assert_equal_to_reference, nms_model, run
-
-# (graph, pictures): together more than a thousand pictures of 0 to 3,000 candidates, 1 to 90 classes.
-RANDOM = [
-    (Shape(boxes=3000, classes=1, candidates=100, rows=100), 120),
-    (Shape(boxes=1512, classes=2, candidates=60, rows=20), 160),
-    (Shape(boxes=600, classes=8, candidates=150, rows=100, iou_threshold=0.3), 160),
-    (Shape(boxes=400, classes=20, candidates=100, rows=50, score_threshold=0.2), 160),
-    (Shape(boxes=90, classes=90, candidates=120, rows=30, iou_threshold=0.6), 160),
-    (Shape(boxes=40, classes=3, candidates=400, rows=200), 160),
-    (Shape(boxes=7, classes=1, candidates=1, rows=1), 60),
-    (Shape(boxes=800, classes=5, candidates=400, rows=200, iou_threshold=0.55), 40),
-    (Shape(boxes=1000, classes=4, candidates=3000, rows=300), 4),
-]
-
-
-def draw_boxes(rng, pictures, count):
-    """Clusters of like boxes, on a grid in every second batch, so that equal overlaps and scores occur."""
-    centres = rng.random((pictures, 6, 2))[np.arange(pictures)[:, None], rng.integers(0, 6, (pictures, count))]
-    centres = centres + rng.normal(0, 0.03, centres.shape)
-    sides = 0.1 + 0.1 * rng.random((pictures, count, 2))
-    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=-1).clip(0, 1)
-    return (np.round(boxes * 32) / 32 if rng.random() < 0.5 else boxes).astype(np.float32)
-
-
-def draw_scores(rng, pictures, shape):
-    """Scores of which a random number, up to 3,000, lies above the threshold."""
-    flat = shape.score_threshold * rng.random((pictures, shape.boxes * shape.classes))
-    for picture in flat:
-        above = rng.integers(0, min(3000, picture.size) + 1)
-        chosen = rng.choice(picture.size, above, replace=False)
-        picture[chosen] = shape.score_threshold + (1 - shape.score_threshold) * rng.random(above)
-    scores = flat.reshape(pictures, shape.boxes, shape.classes)
-    return (np.round(scores * 50) / 50 if rng.random() < 0.5 else scores).astype(np.float32)
-
-
-@pytest.mark.parametrize(("shape", "pictures"), RANDOM)
-def test_random_pictures(shape, pictures):
-    rng = np.random.default_rng(shape.boxes)
-    done = 0
-    while done < pictures:
-        batch = int(rng.integers(1, 5))
-        assert_equal_to_reference(shape, draw_boxes(rng, batch, shape.boxes), draw_scores(rng, batch, shape))
-        done += batch
-
-
-def test_more_than_a_thousand_pictures_are_drawn():
-    assert sum(pictures for _, pictures in RANDOM) > 1000
+from tests.export.scored_boxes import draw_boxes
 
 
 def chain(count):
