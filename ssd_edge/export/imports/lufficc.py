@@ -1,0 +1,115 @@
+"""lufficc/SSD: VGG16 at 300 and 512, MobileNetV2 and V3 at 320.
+
+Its files hold the weights under ``model``, without any settings; those are in the project's ``configs``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+from ssd_edge.core.spec import NmsSpec
+from ssd_edge.export.imports.family import Family, StateDict
+from ssd_edge.export.imports.labels import COCO, class_names
+from ssd_edge.export.imports.lufficc_mobilenets import (
+    MOBILENET_V2,
+    MOBILENET_V3,
+    with_pointwise_squeezing,
+    without_depthwise_biases,
+)
+from ssd_edge.export.imports.mapping import Rules, class_count, renamed, with_counters
+from ssd_edge.export.imports.vgg_names import flat_extra_rules, vgg_rules
+from ssd_edge.model.ssd import SSD
+from ssd_edge.model.weights import with_weights
+from ssd_edge.model.zoo import make_spec
+
+_SOURCE = "lufficc/SSD"
+_LOGITS, _OFFSETS = "box_head.predictor.cls_headers.0.", "box_head.predictor.reg_headers.0."
+_VGG, _COARSEST_OF_512 = "backbone.vgg.0.weight", "backbone.extras.9.weight"
+# ssd/config/defaults.py. Its NMS looks at every candidate of a class; of the best 400, few reach the best 100.
+_NMS = NmsSpec(
+    score_threshold=0.01, iou_threshold=0.45, top_k=400, keep_top_k=100, max_candidates=400, clip_boxes=False
+)
+
+
+def _vgg_rules(stages: int) -> Rules:
+    return (
+        *vgg_rules("backbone.vgg"),
+        (r"^backbone\.l2_norm\.weight$", "backbone.scale_weight"),
+        *flat_extra_rules("backbone.extras", stages),
+        (r"^box_head\.predictor\.cls_headers\.", "head.classification_head.module_list."),
+        (r"^box_head\.predictor\.reg_headers\.", "head.regression_head.module_list."),
+    )
+
+
+def _same(tensors: StateDict) -> StateDict:
+    return tensors
+
+
+def _convert(
+    tensors: StateDict,
+    given: tuple[str, ...] | None,
+    *,
+    family: str,
+    presets: tuple[str, str],
+    rules: Rules,
+    last: str = "",
+    reshape: Callable[[StateDict], StateDict] = _same,
+) -> SSD:
+    """Return our detector.
+
+    Args:
+        tensors: of the project.
+        given: class names.
+        family: its name, for errors.
+        presets: for the default boxes of ``configs/*_coco_*.yaml``, which 80 classes mean, and for those of any other
+            configuration.
+        rules: from its names to ours.
+        last: the place of the last layer in a head.
+        reshape: makes the renamed tensors those of our network.
+    """
+    count = class_count(tensors, logits=f"{_LOGITS}{last}weight", offsets=f"{_OFFSETS}{last}weight", family=family)
+    preset = presets[0] if count == len(COCO) else presets[1]
+    spec = dataclasses.replace(make_spec(preset, class_names(count, given)), nms=_NMS)
+    return with_weights(spec, reshape(renamed(with_counters(tensors), rules)), origin=family)
+
+
+def _is_vgg(tensors: StateDict, *, side: int) -> bool:
+    return {_VGG, f"{_LOGITS}weight"} <= tensors.keys() and (_COARSEST_OF_512 in tensors) == (side == 512)
+
+
+def _is_mobilenet(tensors: StateDict, *, sign: str) -> bool:
+    return tensors.keys() >= {sign, f"{_LOGITS}conv.3.weight"}
+
+
+def _vgg(side: int, stages: int) -> Family:
+    name = f"vgg_ssd{side}"
+    presets = (f"ssd{side}-vgg16-coco", "ssd300-vgg16-voc") if side == 300 else ("ssd512-vgg16", "ssd512-vgg16-voc")
+    convert = partial(_convert, family=name, presets=presets, rules=_vgg_rules(stages))
+    return Family(name, _SOURCE, partial(_is_vgg, side=side), convert)
+
+
+def _mobilenet(name: str, sign: str, *, preset: str, rules: Rules, reshape: Callable[[StateDict], StateDict]) -> Family:
+    convert = partial(_convert, family=name, presets=(preset, preset), rules=rules, last="conv.3.", reshape=reshape)
+    return Family(name, _SOURCE, partial(_is_mobilenet, sign=sign), convert)
+
+
+LUFFICC = (
+    _vgg(300, stages=4),
+    _vgg(512, stages=5),
+    _mobilenet(
+        "mobilenet_v2_ssd320",
+        "backbone.features.1.conv.0.0.weight",
+        preset="ssdlite320-mobilenet-v2",
+        rules=MOBILENET_V2,
+        reshape=without_depthwise_biases,
+    ),
+    _mobilenet(
+        "mobilenet_v3_ssd320",
+        "backbone.features.4.conv.5.fc.0.weight",
+        preset="ssdlite320-mobilenet-v3-squeeze-first",
+        rules=MOBILENET_V3,
+        reshape=lambda tensors: with_pointwise_squeezing(without_depthwise_biases(tensors)),
+    ),
+)
