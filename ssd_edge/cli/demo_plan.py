@@ -19,8 +19,8 @@ class DemoPlan:
         size: (width, height) of the pictures.
         input_size: side of the network's square input.
         minutes: of training, validation included.
-        batch_size: pictures a training step.
-        workers: processes that prepare them.
+        batch_size: pictures a training step; by default the preset's.
+        workers: processes that prepare them; by default as ``ssd-edge train`` has it.
         film_size, film_frames: the film's.
         seeds: of the pictures to learn from, the held-out ones, and the film.
         score_threshold: what the film shows, and what its JSON lines hold.
@@ -33,8 +33,8 @@ class DemoPlan:
     size: tuple[int, int] = (320, 240)
     input_size: int = 192
     minutes: float = 4.0
-    batch_size: int = 32
-    workers: int = 1
+    batch_size: int | None = None
+    workers: int | None = None
     film_size: tuple[int, int] = (1280, 720)
     film_frames: int = 300
     seeds: tuple[int, int, int] = (1, 2, 3)

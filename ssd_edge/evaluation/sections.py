@@ -109,7 +109,7 @@ def _stills(stills: Sequence[Still]) -> str:
 
 
 def _latency(film: Film) -> str:
-    rows = [(s.stage, f"{s.p50_ms:.2f}", f"{s.p95_ms:.2f}", f"{s.p99_ms:.2f}") for s in film.stages]
+    rows = [(s.stage.replace("_", " "), f"{s.p50_ms:.2f}", f"{s.p95_ms:.2f}", f"{s.p99_ms:.2f}") for s in film.stages]
     text = "Milliseconds a frame on the film. Stages run at the same time, so the slowest one sets the pace."
     return section("Latency of each stage", text, table(("stage", "p50", "p95", "p99"), rows))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -28,6 +28,14 @@ def run_demo(folder: Path, *options: str):
 
 def done_again(stderr: str) -> list[str]:
     return [name for name in STEPS if f"{name} …" in stderr.splitlines()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_core() -> Iterator[None]:
+    """Tests run side by side; PyTorch's threads would wait for one another's turn on the same cores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="module")

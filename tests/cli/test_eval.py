@@ -96,7 +96,7 @@ def test_checkpoint_is_judged_by_the_same_code(tmp_path: Path, dataset: Path) ->
     torch.manual_seed(5)
     model = build_model(make_spec("ssd192-tiny", CLASS_NAMES, input_size=64)).eval()
     save_checkpoint(tmp_path / "random.pt", model)
-    result = run(tmp_path / "random.pt", dataset, "--json", "-")
+    result = run(tmp_path / "random.pt", dataset, "--cores", "1", "--json", "-")
     assert result.exit_code == 0, result.stderr
     wanted = evaluate(TorchDetector(model).detect, CLASS_NAMES, read_voc(dataset, "test")).accuracy
     assert json.loads(result.stdout)["models"][0]["map"] == pytest.approx(wanted.mean_ap, abs=1e-9)
