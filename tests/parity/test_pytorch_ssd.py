@@ -1,0 +1,23 @@
+"""pytorch-ssd's networks, as its own code ran them when the recordings were made (tests/parity/pytorch_ssd.py)."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssd_edge.export.imports.weights import recognise
+from ssd_edge.model.predict import TorchDetector
+from tests.parity.comparison import difference
+from tests.parity.recording import load_recording
+
+FAMILIES = ("mb1-ssd", "mb1-ssd-lite", "mb2-ssd-lite", "vgg16-ssd", "sq-ssd-lite")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_its_weights_give_its_detections(name: str) -> None:
+    recording = load_recording(name)
+    weights = recording.weights()
+    family = recognise(weights, origin=name)
+    assert family.name == name
+    found = difference(TorchDetector(family.convert(weights, None)).detect(recording.picture()), recording.detections)
+    assert found.count > 20
+    assert found.classes > 2
