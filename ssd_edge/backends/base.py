@@ -12,9 +12,6 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.spec import ModelSpec
 
-INPUT_NAME = "images"
-OUTPUT_NAMES = ("num_detections", "nmsed_boxes", "nmsed_scores", "nmsed_classes")
-
 
 class RawOutputs(NamedTuple):
     """The graph's outputs in the order of the contract; K is the spec's ``nms.keep_top_k``.

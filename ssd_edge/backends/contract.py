@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssd_edge.backends.base import INPUT_NAME, OUTPUT_NAMES
 from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.graph import INPUT_NAME, OUTPUT_NAMES, SPEC_KEY
 from ssd_edge.core.spec import ModelSpec
 
-SPEC_KEY = "ssd_edge.spec"
 _OUTPUT_TYPES = ("tensor(int32)", "tensor(float)", "tensor(float)", "tensor(float)")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ssd_edge.backends.base import INPUT_NAME, OUTPUT_NAMES, RawOutputs, check_batch
+from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.contract import Tensor, read_spec
 from ssd_edge.backends.cpu import cpu_device as cpu_device
 from ssd_edge.backends.engine_file import read_manifest
@@ -14,6 +14,7 @@ from ssd_edge.backends.ort_session import open_session, ort_errors, ort_version
 from ssd_edge.backends.threads import Threads
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.graph import INPUT_NAME, OUTPUT_NAMES
 from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.spec import ModelSpec
 
