@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    models: Annotated[list[Path], typer.Argument(help="One or more .pt, .onnx or .engine files.", metavar="MODEL...")],
+    models: Annotated[list[Path], typer.Argument(help="One or more .pt, .onnx or .engine files.", metavar="MODEL")],
     dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
     split: Annotated[str, typer.Option("--split", help="Part of the data set to judge on.")] = "test",
     metric: Annotated[

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssd_edge.core.spec import ModelSpec
     from ssd_edge.data.sample import LabelledSet
     from ssd_edge.evaluation.evaluate import Evaluation
-    from ssd_edge.evaluation.mean_ap import Metric
+    from ssd_edge.evaluation.metric import Metric
 
 MODEL_SUFFIXES = (".pt", ".onnx", ".engine")
 
