@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-
 from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import file_digest
@@ -16,9 +14,9 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
 from ssd_edge.export.imports.graphs.box_table import BoxTable, read_box_table
 from ssd_edge.export.imports.graphs.meaning import Activation, is_softmaxed, refuse_decoded, refuse_not_decoded
-from ssd_edge.export.imports.graphs.normalisation import Normalisation, known_normalisation
+from ssd_edge.export.imports.graphs.normalisation import Normalisation, known_normalisation, unknown_normalisation
 from ssd_edge.export.imports.graphs.opset import in_our_opset
-from ssd_edge.export.imports.graphs.outputs import choose_outputs, refuse_changing_sizes
+from ssd_edge.export.imports.graphs.outputs import Outputs, choose_outputs, refuse_changing_sizes
 from ssd_edge.export.imports.graphs.probe import Probe, run_probe
 from ssd_edge.export.imports.graphs.source_file import read_foreign
 from ssd_edge.export.imports.graphs.source_input import source_input
@@ -30,6 +28,7 @@ from ssd_edge.export.imports.labels import class_names, read_labels
 ARCHITECTURE = "foreign-onnx"
 PLAIN_CODING = BoxCoding(max_log_scale=math.inf)
 FOREIGN_NMS = NmsSpec(clip_boxes=False)
+_ANY_PIXELS = Normalisation((127.5,) * 3, (127.5,) * 3)
 _UNKNOWN_CODING = BoxCoding((1.0, 1.0, 1.0, 1.0), math.inf)
 
 
@@ -104,10 +103,15 @@ def import_onnx(
     given = read_labels(hints.labels) if hints.labels is not None else None
     model = read_foreign(path)
     source = source_input(model, path, hints.size)
-    normalisation = hints.normalisation or known_normalisation(model, path)
-    entry = InputSpec(source.height, source.width, normalisation.mean, normalisation.std, normalisation.color_order)
+    normalisation = hints.normalisation or known_normalisation(model)
+    pixels = normalisation or _ANY_PIXELS
+    entry = InputSpec(source.height, source.width, pixels.mean, pixels.std, pixels.color_order)
     probe = run_probe(path, source.name, entry, images)
-    reading = _read_outputs(model, path, probe, hints, table)
+    refuse_changing_sizes(probe.sizes_change, probe.shapes, path)
+    outputs = choose_outputs(probe.shapes, model, path, scores=hints.scores, boxes=hints.boxes)
+    if normalisation is None:  # asked for last: whoever has no SSD shall hear of that
+        raise unknown_normalisation(path)
+    reading = _read_outputs(outputs, path, probe, hints, table)
     spec = _spec(path, entry, probe, reading, hints, given, table)
     target = output or Path("engines") / spec.name / f"{spec.name}.onnx"
     plan = GraphPlan(spec, reading, probe, file_digest(path))
@@ -115,10 +119,8 @@ def import_onnx(
     return GraphImport(target, spec, normalisation, reading.softmaxed, free, agreement)
 
 
-def _read_outputs(model: onnx.ModelProto, path: Path, probe: Probe, hints: Hints, table: BoxTable | None) -> Reading:
-    """Find out which outputs matter and what their numbers mean."""
-    refuse_changing_sizes(probe.sizes_change, probe.shapes, path)
-    outputs = choose_outputs(probe.shapes, model, path, scores=hints.scores, boxes=hints.boxes)
+def _read_outputs(outputs: Outputs, path: Path, probe: Probe, hints: Hints, table: BoxTable | None) -> Reading:
+    """Find out what the numbers of the outputs mean."""
     softmaxed = is_softmaxed(probe.stacked(outputs.scores), hints.activation, path)
     boxes = probe.stacked(outputs.boxes)
     if table is None:

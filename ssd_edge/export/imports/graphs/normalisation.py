@@ -34,21 +34,23 @@ _MOBILENETS = Normalisation((127.0,) * 3, (128.0,) * 3, note="as pytorch-ssd tra
 _VGG = Normalisation((123.0, 117.0, 104.0), (1.0,) * 3, note="as pytorch-ssd trains its VGG")
 
 
-def known_normalisation(model: onnx.ModelProto, path: Path) -> Normalisation:
+def known_normalisation(model: onnx.ModelProto) -> Normalisation | None:
     """Return that of a graph from jetson-inference's onnx_export.py, known by the names of input and outputs.
 
     Its networks differ in the first convolution: only VGG's goes pixel by pixel (pytorch-ssd, vision/ssd/config).
-
-    Raises:
-        InputError: the graph is from elsewhere; the message names the options.
     """
     names = [entry.name for entry in model.graph.input], sorted(entry.name for entry in model.graph.output)
     first = next((node for node in model.graph.node if node.op_type == "Conv"), None)
     if names != ([JETSON_INPUT], sorted(JETSON_OUTPUTS)) or first is None:
-        raise InputError(
-            f"{path} does not say how its pixels are normalised",
-            wanted="mean and std of the pixels 0..255 that it was trained on",
-            do="Name them, e.g. --mean 127.5 127.5 127.5 --std 127.5 127.5 127.5 --color rgb",
-        )
+        return None
     strides = next((list(entry.ints) for entry in first.attribute if entry.name == "strides"), [1, 1])
     return _VGG if strides == [1, 1] else _MOBILENETS
+
+
+def unknown_normalisation(path: Path) -> InputError:
+    """Return the error that asks for it; the message names the options."""
+    return InputError(
+        f"{path} does not say how its pixels are normalised",
+        wanted="mean and std of the pixels 0..255 that it was trained on",
+        do="Name them, e.g. --mean 127.5 127.5 127.5 --std 127.5 127.5 127.5 --color rgb",
+    )

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.anchor_spec import AnchorLevel, AnchorSpec, AnchorTable
@@ -173,6 +174,21 @@ def test_ambiguous_outputs_can_be_named(folder):
     report = imported(net, folder, dataclasses.replace(hints, scores="first"))
     with open_detector(report.onnx) as detector:
         assert_same(detector.detect(pictures()[0]), detections(net, pictures()[0], Recipe()))
+
+
+def test_normalisation_is_asked_for_where_it_is_not_known(folder):
+    with pytest.raises(InputError, match="does not say how its pixels are normalised: .* Name them, e.g. --mean 127.5"):
+        imported(ForeignNet(names=("x", "cls", "loc"), logits=6), folder)
+
+
+def test_another_network_is_named_before_anything_is_asked_for(folder):
+    net = ForeignNet(names=("x", "cls", "loc"))
+    net.model.graph.output.pop()
+    net.model.graph.output[0].type.tensor_type.shape.dim.pop()
+    net.model.graph.output[0].name = "logits"
+    net.model.graph.node.append(helper.make_node("ReduceMax", ["cls"], ["logits"], axes=[1], keepdims=0))
+    with pytest.raises(ArtefactError, match=r"is not an SSD before its NMS: got an image classifier: logits \(1, 4\)"):
+        imported(net, folder)
 
 
 def test_offsets_without_default_boxes_are_refused(folder):
