@@ -106,7 +106,10 @@ class BatchLoader:
             if batch is None:
                 return
             if isinstance(batch, SsdEdgeError):
-                raise batch
+                try:
+                    raise batch
+                finally:
+                    del batch  # it would refer to itself through this frame, and keep the workers waiting
             yield batch
 
 
@@ -138,7 +141,7 @@ def _start_worker(_number: int) -> None:
 
 @contextmanager
 def named_worker_death() -> Iterator[None]:
-    """Turn what torch raises when a worker process is killed, in whatever line that happens to be, into a TrainingError.
+    """Turn what torch raises when a worker process is killed, in whatever line that is, into a TrainingError.
 
     Raises:
         TrainingError: a worker was killed, most often for want of memory.

@@ -1,0 +1,162 @@
+"""A training run: joins pictures, network, loop and judge. ``train`` and ``demo`` are two ways to ask for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from ssd_edge.core.spec import ModelSpec
+    from ssd_edge.data.sample import LabelledSet
+    from ssd_edge.model.ssd import SSD
+    from ssd_edge.training.budget import Budget
+    from ssd_edge.training.journal import EpochRecord
+    from ssd_edge.training.loader import BatchLoader
+    from ssd_edge.training.precision import PrecisionTimes
+    from ssd_edge.training.recipe import Recipe
+    from ssd_edge.training.run_folder import RunFolder
+
+_DECODED_BYTES = 1 << 30
+_TRIAL_BATCH = 4
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What to train, on what, and for how long.
+
+    Attributes:
+        spec: of the network; its classes are those of the pictures.
+        learnt: pictures to learn from.
+        judged: pictures by which the best epoch is chosen.
+        recipe: batch size, augmentation, learning rate and the like.
+        folder: where checkpoints and metrics go.
+        minutes: of training with validation; None for the recipe's epochs.
+        horizontal_flip: mirror half of the views, where the augmentation mirrors at all.
+        seed: of weights, order and views.
+        workers: processes that prepare batches.
+    """
+
+    spec: ModelSpec
+    learnt: LabelledSet
+    judged: LabelledSet
+    recipe: Recipe
+    folder: Path
+    minutes: float | None = None
+    horizontal_flip: bool = True
+    seed: int = 0
+    workers: int = 1
+
+
+def require_torch() -> None:
+    """See that PyTorch is there.
+
+    Raises:
+        MissingPackageError: it is not.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(
+            "training needs PyTorch", got=str(error), do="Install it: pip install 'ssd-edge[train,export]'"
+        ) from error
+
+
+def default_workers() -> int:
+    """Return half of the cores: one core prepares what two learn from."""
+    from ssd_edge.backends.threads import physical_cores
+
+    return max(1, physical_cores() // 2)
+
+
+def measure_precision(spec: ModelSpec) -> PrecisionTimes:
+    """Time the network in float32 and in bfloat16 on this processor."""
+    from ssd_edge.model.zoo import build_model
+    from ssd_edge.training.precision import measure_precisions
+
+    return measure_precisions(build_model(spec), batch_size=_TRIAL_BATCH)
+
+
+def run_training(
+    plan: TrainingPlan, *, on_epoch: Callable[[EpochRecord], None], progress: Progress = silent
+) -> RunFolder:
+    """Train a network from random weights and return the files of the run.
+
+    Raises:
+        SsdEdgeError: a picture, label or folder cannot be used, or training cannot go on.
+    """
+    import torch
+
+    from ssd_edge.backends.threads import physical_cores
+    from ssd_edge.model.zoo import build_model
+    from ssd_edge.training.loop import train
+    from ssd_edge.training.run_folder import RunFolder
+
+    _refuse_nothing_to_judge(plan.judged)
+    torch.set_num_threads(physical_cores())
+    torch.manual_seed(plan.seed)
+    loader = _loader(plan)
+    files = RunFolder(plan.folder)
+    train(
+        build_model(plan.spec),
+        loader,
+        validation(plan.judged),
+        optimisation=plan.recipe.optimisation,
+        budget=_budget(plan, loader),
+        files=files,
+        on_epoch=on_epoch,
+        progress=progress,
+    )
+    return files
+
+
+def validation(judged: LabelledSet) -> Callable[[SSD], float]:
+    """Return a function that judges a model by its mean AP on ``judged``, as ``eval`` does."""
+    from ssd_edge.evaluation.evaluate import evaluate
+    from ssd_edge.model.predict import TorchDetector
+
+    def validate(model: SSD) -> float:
+        return evaluate(TorchDetector(model).detect, model.spec.class_names, judged).accuracy.mean_ap
+
+    return validate
+
+
+def _loader(plan: TrainingPlan) -> BatchLoader:
+    from ssd_edge.data.augment import Augment
+    from ssd_edge.model.anchors import default_boxes
+    from ssd_edge.training.dataset import TrainingSet, decode_images
+    from ssd_edge.training.loader import BatchLoader
+    from ssd_edge.training.targets import TargetEncoder
+
+    spec, recipe = plan.spec, plan.recipe
+    examples = TrainingSet(
+        plan.learnt,
+        Augment.for_input(recipe.augmentation, spec.input, horizontal_flip=plan.horizontal_flip),
+        TargetEncoder(default_boxes(spec.anchors), spec.box_coding),
+        seed=plan.seed,
+        decoded=decode_images(plan.learnt.samples, limit_bytes=_DECODED_BYTES),
+    )
+    return BatchLoader(examples, batch_size=recipe.batch_size, workers=plan.workers, seed=plan.seed)
+
+
+def _budget(plan: TrainingPlan, loader: BatchLoader) -> Budget:
+    from ssd_edge.training.budget import EpochBudget, TimeBudget
+
+    if plan.minutes is not None:
+        return TimeBudget(plan.minutes)
+    return EpochBudget(plan.recipe.epochs, steps_per_epoch=len(loader))
+
+
+def _refuse_nothing_to_judge(judged: LabelledSet) -> None:
+    """Refuse before the first epoch what the judge would refuse after it."""
+    if all(sample.difficult.all() for sample in judged.samples):
+        raise InputError(
+            f"{judged.origin} holds no object to choose the best epoch by",
+            got=f"{len(judged)} images",
+            wanted="at least one object that is not marked difficult",
+            do="Label some, or name another split: --val-split",
+        )

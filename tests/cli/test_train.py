@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import ssd_edge.cli.training_run as training_run
+from ssd_edge.cli.app import app
+from ssd_edge.core.detections import Detections
+from ssd_edge.data.formats import open_writer
+from ssd_edge.data.sample import LabelledObject
+from ssd_edge.model.checkpoint import load_checkpoint
+from ssd_edge.training.precision import PrecisionTimes
+from tests.training.factories import CLASS_NAMES, squares
+
+FAST = ["--input-size", "64", "--batch-size", "8", "--workers", "0", "--precision", "float32"]
+
+
+def write_data(folder: Path, *, splits: dict[str, int]) -> None:
+    """Write a VOC data set of coloured squares."""
+    writer = open_writer("voc", folder, CLASS_NAMES)
+    for seed, (split, count) in enumerate(splits.items()):
+        for number, sample in enumerate(squares(folder / "raw" / split, count, seed=seed).samples):
+            path = writer.image_path(split, f"{split}_{number}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sample.image.rename(path)
+            x1, y1, x2, y2 = map(float, sample.boxes[0])
+            found = LabelledObject(CLASS_NAMES[sample.class_ids[0]], (x1, y1, x2, y2))
+            writer.add(split, path, (80, 60), (found,))
+    writer.close()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_data(tmp_path / "data", splits={"train": 16, "val": 4})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)  # as tests run side by side
+    return tmp_path
+
+
+def train(*options: str):
+    return CliRunner().invoke(app, ["train", "data", *FAST, *options])
+
+
+def test_trains_and_leaves_checkpoints_and_metrics(workspace: Path) -> None:
+    result = train("--epochs", "2", "--name", "squares", "--no-flip", "--seed", "4", "--lr", "0.01")
+    assert result.exit_code == 0, result.stderr
+    assert "learning from VOC" in result.stderr
+    assert "16 images, 16 objects" in result.stderr
+    assert "classes: blue, green, red" in result.stderr or "classes: red, green, blue" in result.stderr
+    assert (
+        "ssd192-tiny at 64 x 64 from random weights, 2 epochs, 8 images a step, peak learning rate 0.01 (cosine)"
+        in result.stderr
+    )
+    assert "not mirrored, seed 4, 0 workers" in result.stderr
+    assert "epoch 2: loss" in result.stderr
+    assert result.stderr.endswith("next: ssd-edge export runs/squares/best.pt\n")
+    best, last = (load_checkpoint(workspace / f"runs/squares/{name}.pt") for name in ("best", "last"))
+    assert best.spec.name == "squares"
+    assert sorted(best.spec.class_names) == sorted(CLASS_NAMES)
+    assert last.metrics["epoch"] == 2
+    with (workspace / "runs/squares/metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["mean_ap"]) == pytest.approx(last.metrics["mean_ap"], abs=1e-5)
+
+
+def test_minutes_end_a_run_and_runs_are_numbered(workspace: Path) -> None:
+    for number in (1, 2):
+        result = train("--minutes", "0.01")
+        assert result.exit_code == 0, result.stderr
+        assert "from random weights, 0.01 minutes" in result.stderr
+        assert f"writing runs/ssd192-tiny-{number}" in result.stderr
+        assert (workspace / f"runs/ssd192-tiny-{number}/best.pt").is_file()
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_the_workers(workspace: Path) -> None:
+    for name, workers in (("first", "0"), ("second", "1")):
+        result = train("--epochs", "1", "--name", name, "--seed", "7", "--workers", workers)
+        assert result.exit_code == 0, result.stderr
+    first, second = (load_checkpoint(Path(f"runs/{name}/last.pt")).model.state_dict() for name in ("first", "second"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize(("bfloat16_s", "chosen"), [(0.4, "bfloat16"), (0.95, "float32")])
+def test_bfloat16_is_used_where_it_is_measured_to_pay(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, bfloat16_s: float, chosen: str
+) -> None:
+    used = []
+
+    def record(plan, **_):
+        used.append(plan.recipe.optimisation.bfloat16)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssd_edge.cli.train_options.measure_precision", lambda spec: PrecisionTimes(1.0, bfloat16_s))
+    monkeypatch.setattr("ssd_edge.cli.train.run_training", record)
+    result = train("--precision", "auto")
+    assert f"using {chosen}: here bfloat16 takes {bfloat16_s:.2f} of float32's time" in result.stderr
+    assert used == [chosen == "bfloat16"]
+
+
+def test_classes_come_from_a_list_or_a_file(workspace: Path) -> None:
+    Path("names.txt").write_text("green\n\nblue\nred\n")
+    for name, classes in (("list", "green, blue,red"), ("file", "names.txt")):
+        result = train("--epochs", "1", "--name", name, "--classes", classes)
+        assert result.exit_code == 0, result.stderr
+        assert load_checkpoint(Path(f"runs/{name}/best.pt")).spec.class_names == ("green", "blue", "red")
+
+
+def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = 0
+
+    def detect(self, image):
+        nonlocal pictures
+        pictures += 1
+        if pictures > 8:  # in the validation of the second epoch
+            raise KeyboardInterrupt
+        return Detections.empty()
+
+    monkeypatch.setattr("ssd_edge.model.predict.TorchDetector.detect", detect)
+    result = train("--epochs", "3", "--name", "kept")
+    assert result.exit_code == 130
+    assert "runs/kept/last.pt holds the last whole epoch" in result.stderr
+    assert load_checkpoint(Path("runs/kept/last.pt")).metrics["epoch"] == 1
+    pictures = 8
+    result = train("--epochs", "3", "--name", "lost")
+    assert result.exit_code == 130
+    assert "stopped in the first epoch: nothing is kept" in result.stderr
+    assert list(Path("runs/lost").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--epochs", "1", "--minutes", "1"], "--epochs and --minutes are both given: wanted one of them"),
+        (["--preset", "ssd9000"], "no such model preset: got 'ssd9000'"),
+        (["--classes", " , "], "--classes names no class"),
+        (["--classes", "odd.bin"], "odd.bin cannot be read"),
+        (["--classes", "red,green"], "blue"),
+        (["--name", "../elsewhere"], "--name is not a name: got '../elsewhere'"),
+        (["--name", "taken"], "runs/taken holds another run. Choose another --name"),
+        (["--val-split", "dev"], "data holds no split 'dev'"),
+        (["--batch-size", "32"], "the training pictures do not fill one batch: got 16 pictures"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_name(workspace: Path, options: list[str], message: str) -> None:
+    Path("odd.bin").write_bytes(b"\xff\xfe\x00\xff")
+    Path("runs/taken").mkdir(parents=True)
+    Path("runs/taken/best.pt").write_bytes(b"")
+    result = train(*options)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_split_without_objects_cannot_choose_the_best_epoch(workspace: Path) -> None:
+    for label in Path("data/Annotations").glob("val_*.xml"):
+        label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
+    result = train("--epochs", "1")
+    assert result.exit_code == 1
+    assert "holds no object to choose the best epoch by: got 4 images" in result.stderr
+
+
+def test_a_picture_that_cannot_be_read_is_named(workspace: Path) -> None:
+    path = sorted(Path("data/JPEGImages").glob("train_*"))[3]
+    path.write_bytes(b"no picture")
+    result = train("--epochs", "1")
+    assert result.exit_code == 1
+    assert f"{path.name} is not an image" in result.stderr
+
+
+def test_without_pytorch_it_says_what_to_install(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = train()
+    assert result.exit_code == 1
+    assert "training needs PyTorch" in result.stderr
+    assert "pip install 'ssd-edge[train,export]'" in result.stderr
+
+
+def test_half_of_the_cores_prepare_batches() -> None:
+    assert training_run.default_workers() >= 1
