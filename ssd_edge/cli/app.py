@@ -14,6 +14,7 @@ from ssd_edge.cli.demo import demo
 from ssd_edge.cli.eval import evaluate
 from ssd_edge.cli.export import export
 from ssd_edge.cli.import_model import import_model
+from ssd_edge.cli.presets import models
 from ssd_edge.cli.run import run
 from ssd_edge.cli.train import train
 from ssd_edge.core.errors import SsdEdgeError
@@ -67,6 +68,7 @@ app.command("eval")(evaluate)
 app.command("demo")(demo)
 app.command("export")(export)
 app.command("import")(import_model)
+app.command("models")(models)
 app.command("run")(run)
 app.command("train")(train)
 

@@ -11,7 +11,7 @@ from ssd_edge.cli.console import say, show_table
 if TYPE_CHECKING:
     from ssd_edge.model.presets import Preset
 
-_COLUMNS = ("preset", "boxes", "params/M", "MACs/G", "mAP")
+_COLUMNS = ("preset", "boxes", "param/M", "MACs/G", "mAP")
 
 
 def models(
