@@ -13,6 +13,9 @@ _SIGNS = (
     (r"^module_list\.\d+\.", "a YOLO (darknet layers)"),
     (r"^transformer\.", "a DETR"),
     (r"^(base_net|classification_headers)\.", "an unknown variant of pytorch-ssd"),
+    (r"^box_head\.predictor\.(cls|reg)_headers\.", "an unknown variant of lufficc/SSD"),
+    (r"^(vgg|loc|conf)\.\d+\.", "an unknown variant of ssd.pytorch"),
+    (r"^bbox_head\.", "a detector of mmdetection"),
     (r"^(fc|classifier(\.\d+)?|head(\.fc)?|last_linear)\.weight$", "an image classifier"),
 )
 

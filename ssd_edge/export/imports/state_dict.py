@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-import zipfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,12 @@ from torch import Tensor
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.export.imports.family import StateDict
+from ssd_edge.export.imports.file_kind import is_torchscript, kind_of, pickled
+from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
 
 _WANTED = "the weights of a PyTorch SSD (a state dict saved by torch.save)"
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "ema")
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
-_SIGNATURES = {
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes its weights",
-    b"TFL3": "a TensorFlow Lite model",
-    b"ONNX": "an ONNX Runtime model",
-}
 
 
 def read_state_dict(path: Path) -> StateDict:
@@ -32,6 +29,7 @@ def read_state_dict(path: Path) -> StateDict:
         ArtefactError: it is no PyTorch file, is damaged, holds Python objects, or holds no tensors.
     """
     content = _load(path)
+    _refuse_ours(path, content)
     for key in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -41,6 +39,16 @@ def read_state_dict(path: Path) -> StateDict:
         found = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
         raise ArtefactError(f"{path} holds no weights", got=found or "an empty dict", wanted=_WANTED)
     return tensors
+
+
+def _refuse_ours(path: Path, content: Any) -> None:
+    if isinstance(content, dict) and content.get("format") == CHECKPOINT_FORMAT:
+        raise ArtefactError(
+            f"{path} need not be imported",
+            got=f"a checkpoint of ours ({CHECKPOINT_FORMAT})",
+            wanted="weights of another project",
+            do=f"Use it as it is: ssd-edge export {path}",
+        )
 
 
 def _tensors(content: Any) -> StateDict:
@@ -55,48 +63,20 @@ def _tensors(content: Any) -> StateDict:
 
 def _load(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if is_torchscript(path):
+            raise _refused(path, "a TorchScript program")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's remarks on old and foreign pickles; what matters is an error
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted=_WANTED) from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise ArtefactError(
-            f"{path} is no file of weights", got=_looks_like(path, str(error)), wanted=_WANTED, do=_remedy(str(error))
-        ) from error
+        found = _GLOBAL.search(str(error))
+        raise _refused(path, pickled(found[1]) if found else kind_of(path)) from error
 
 
-def _looks_like(path: Path, message: str) -> str:
-    """Return what a file that PyTorch refuses seems to be."""
-    with path.open("rb") as file:
-        start = file.read(8)
-    for signature, kind in _SIGNATURES.items():
-        if signature in start:
-            return kind
-    found = _GLOBAL.search(message)
-    if found:
-        return _objects(found[1])
-    if zipfile.is_zipfile(path):
-        return _archive(path)
-    if start.startswith(b"PK"):
-        return f"a truncated archive of {path.stat().st_size} bytes"
-    return f"{path.stat().st_size} bytes that are no PyTorch file"
-
-
-def _objects(name: str) -> str:
-    if re.search(r"yolo|ultralytics", name, re.IGNORECASE):
-        return f"a YOLO, pickled with its Python classes ({name})"
-    return f"a pickle that runs code or holds Python objects ({name}); nothing of it was run"
-
-
-def _archive(path: Path) -> str:
-    names = [Path(name).name for name in zipfile.ZipFile(path).namelist()]
-    if "constants.pkl" in names:
-        return "a TorchScript program"
-    if "config.json" in names and "metadata.json" in names:
-        return "a Keras file"
-    return f"an archive of {', '.join(names[:3])}"
-
-
-def _remedy(message: str) -> str:
-    if _GLOBAL.search(message):
-        return "In the project that made it, save the weights alone: torch.save(model.state_dict(), 'weights.pth')"
-    return "Copy the file again if it should be one."
+def _refused(path: Path, kind: str) -> ArtefactError:
+    remedy = "Copy the file again if it should be one."
+    if "pickle" in kind:
+        remedy = "In the project that made it, save the weights alone: torch.save(model.state_dict(), 'weights.pth')"
+    return ArtefactError(f"{path} is no file of weights", got=kind, wanted=_WANTED, do=remedy)
