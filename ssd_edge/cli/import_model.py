@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.check_images import check_images
-from ssd_edge.cli.console import say, show_table
+from ssd_edge.cli.console import say
+from ssd_edge.cli.import_graph import import_graph
+from ssd_edge.cli.import_weights import fetch_weights, import_weight_file
 
 if TYPE_CHECKING:
-    from ssd_edge.export.imports.graphs.import_onnx import GraphImport, Hints
     from ssd_edge.export.imports.graphs.normalisation import Normalisation
 
-_CHECK_IMAGES = 4
 _GRAPH = "Of an .onnx"
+_GRAPH_OPTIONS = (
+    *("check", "mean", "std", "color", "size", "anchors", "variances", "scores", "boxes", "activation"),
+    *("score_threshold", "iou_threshold", "clip_boxes"),
+)
 
 Triple = tuple[float, float, float]
 Four = tuple[float, float, float, float]
@@ -38,9 +41,21 @@ class Activation(str, Enum):
 
 
 def import_model(
-    file: Annotated[Path, typer.Argument(help="An SSD in ONNX that was exported elsewhere.")],
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="Weights of a PyTorch SSD, or an SSD in ONNX that was exported elsewhere.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Fetch weights instead: torchvision:ssd300_vgg16 or …:ssdlite320_mobilenet_v3_large."
+        ),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The result; by default engines/<name>/<name>.onnx.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The result; by default runs/<name>/best.pt, of an .onnx engines/<name>/<name>.onnx."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; by default that of the file.")] = None,
     labels: Annotated[
@@ -50,7 +65,10 @@ def import_model(
         ),
     ] = None,
     check: Annotated[
-        Path | None, typer.Option(help="Folder of images on which both are compared; by default drawn scenes.")
+        Path | None,
+        typer.Option(
+            help="Folder of images on which both are compared; by default drawn scenes.", rich_help_panel=_GRAPH
+        ),
     ] = None,
     mean: Annotated[
         Triple | None, typer.Option(help="Subtracted from the pixels 0..255, per channel.", rich_help_panel=_GRAPH)
@@ -93,16 +111,18 @@ def import_model(
     ] = False,
 ) -> None:
     """Turn an SSD from elsewhere into one of ours, and check that it finds the same objects."""
-    from ssd_edge.core.errors import InputError
-
-    if file.suffix != ".onnx":
-        raise InputError(f"{file} cannot be imported", got=f"suffix {file.suffix!r}", wanted="an .onnx file")
+    path = _source_file(file, source)
+    if path.suffix != ".onnx":
+        _refuse_graph_options(context, path)
+        stem = path.stem if source is None else source.rpartition(":")[2]
+        import_weight_file(path, output, labels or _labels_beside(path), name or stem)
+        return
     from ssd_edge.core.spec import BoxCoding, NmsSpec
     from ssd_edge.export.imports.graphs.import_onnx import Hints
 
     hints = Hints(
         name=name,
-        labels=labels or _labels_beside(file),
+        labels=labels or _labels_beside(path),
         normalisation=_normalisation(mean, std, color),
         size=size,
         anchors=anchors,
@@ -112,18 +132,36 @@ def import_model(
         activation=activation.value,
         nms=NmsSpec(score_threshold=score_threshold, iou_threshold=iou_threshold, clip_boxes=clip_boxes),
     )
-    _import_graph(file, output, check, hints)
+    import_graph(path, output, check, hints)
 
 
-def _import_graph(file: Path, output: Path | None, check: Path | None, hints: Hints) -> None:
-    from ssd_edge.export.imports.graphs.import_onnx import import_onnx
+def _source_file(file: Path | None, source: str | None) -> Path:
+    from ssd_edge.core.errors import InputError
 
-    report = import_onnx(file, output, check_images(check, most=_CHECK_IMAGES), hints)
-    for line in _choices(report, hints):
-        say(line)
-    _show(report)
-    say(f"imported {report.onnx}")
-    say(f"next: ssd-edge build {report.onnx}")
+    if file is not None and source is None:
+        return file
+    if file is None and source is not None:
+        return fetch_weights(source)
+    raise InputError(
+        "what shall be imported?",
+        got="both FILE and --from" if file else "neither FILE nor --from",
+        wanted="one of them",
+    )
+
+
+def _refuse_graph_options(context: typer.Context, path: Path) -> None:
+    """Refuse what would have no effect."""
+    from ssd_edge.core.errors import InputError
+
+    given = [name for name in _GRAPH_OPTIONS if _is_given(context, name)]
+    if given:
+        option = given[0].replace("_", "-")
+        raise InputError(f"--{option} is for an .onnx", got=str(path), do="Leave it out: weights say it themselves.")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    origin = context.get_parameter_source(name)
+    return origin is not None and origin.name == "COMMANDLINE"
 
 
 def _labels_beside(file: Path) -> Path | None:
@@ -144,36 +182,3 @@ def _normalisation(mean: Triple | None, std: Triple | None, color: Color) -> Nor
     if mean is None or std is None:
         return None
     return Normalisation(mean, std, color.value)
-
-
-def _choices(report: GraphImport, hints: Hints) -> list[str]:
-    """Say what was not given but found or taken by default."""
-    spec = report.spec
-    lines = [f"scores are {'probabilities' if report.softmaxed else 'logits'}"]
-    if hints.labels is None:
-        lines.append(f"classes {spec.class_names[0]} to {spec.class_names[-1]}, by their number; or give --labels")
-    note = f", {report.normalisation.note}" if report.normalisation.note else ""
-    lines.append(
-        f"pixels are {spec.input.color_order}, (x - {_plain(spec.input.mean)}) / {_plain(spec.input.std)}{note}"
-    )
-    if not report.free_batch:
-        lines.append("takes one picture at a time, as the file that it was made from")
-    if not report.agreement.detections:
-        lines.append("nothing was found on these images; compare on some with objects: --check FOLDER")
-    return lines
-
-
-def _plain(values: Triple) -> str:
-    """Write 127 for three of it, or all three."""
-    return f"{values[0]:g}" if len(set(values)) == 1 else "(" + ", ".join(f"{value:g}" for value in values) + ")"
-
-
-def _show(report: GraphImport) -> None:
-    agreement = report.agreement
-    rows = [
-        ("images", str(agreement.images)),
-        ("detections compared", str(agreement.detections)),
-        ("largest box difference (of the image)", f"{agreement.box_difference:.1e}"),
-        ("largest score difference", f"{agreement.score_difference:.1e}"),
-    ]
-    show_table("the foreign graph by hand against the new file", ("", "found"), rows)

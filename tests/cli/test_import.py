@@ -82,7 +82,7 @@ def test_what_the_result_cannot_do_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.h5"], "a.h5 cannot be imported: got suffix '.h5'; wanted "),
+        (["a.h5"], "a.h5 cannot be read: got No such file or directory; wanted "),
         (["a.onnx"], "a.onnx cannot be read: got No such file or directory"),
         (["a.onnx", "--mean", "1", "2", "3"], "--mean and --std belong together: got one of them; wanted both or none"),
         (["a.onnx", "--anchors", "a.json"], "a.json cannot be read"),
