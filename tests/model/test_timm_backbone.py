@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.model.weights import with_weights
+from ssd_edge.model.zoo import build_model, make_spec
+
+CLASSES = ("car", "bus")
+
+
+def test_without_timm_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(
+        MissingPackageError, match=r"resnet18 is no backbone of ours, and timm, .*pip install 'ssd-edge\[timm\]'"
+    ):
+        make_spec("ssd300-resnet18", CLASSES)
+
+
+@pytest.mark.parametrize("side", [95, 1281])
+def test_a_size_out_of_range_is_refused(side: int) -> None:
+    with pytest.raises(InputError, match=f"input size that is out of range: got {side}; wanted 96 to 1280"):
+        make_spec(f"ssd{side}-resnet18", CLASSES)
+
+
+class TestWithTimm:
+    @pytest.fixture(autouse=True)
+    def _timm(self) -> None:
+        pytest.importorskip("timm")
+
+    @pytest.mark.parametrize(
+        ("preset", "cells", "per_cell"),
+        [
+            ("ssdlite320-mobilenetv4_conv_small", [20, 10, 5, 3, 2, 1], [6, 6, 6, 6, 6, 6]),
+            ("ssd300-resnet18", [38, 19, 10, 5, 3, 2, 1], [4, 6, 6, 6, 6, 4, 4]),
+        ],
+    )
+    def test_default_boxes_lie_on_the_maps(self, preset: str, cells: list[int], per_cell: list[int]) -> None:
+        spec = make_spec(preset, CLASSES)
+        assert [level.rows for level in spec.anchors.levels] == cells
+        assert [len(level.sizes) for level in spec.anchors.levels] == per_cell
+        assert spec.input.mean == pytest.approx((123.675, 116.28, 103.53))
+        sides = [level.sizes[0][0] for level in spec.anchors.levels]
+        assert sides == sorted(sides)
+        assert (sides[0], sides[-1]) == pytest.approx((0.2, 0.95) if "lite" in preset else (0.1, 0.9))
+
+    def test_its_weights_travel(self) -> None:
+        torch.manual_seed(0)
+        spec = make_spec("ssdlite96-mobilenetv4_conv_small_035", CLASSES)
+        model = build_model(spec).eval()
+        again = with_weights(spec, model.state_dict(), origin="here")
+        images = torch.randn(1, 3, 96, 96)
+        with torch.no_grad():
+            assert torch.equal(model(images).class_logits, again(images).class_logits)
+            assert float(model(images).class_logits.std()) > 0
+
+    @pytest.mark.parametrize(
+        ("preset", "message"),
+        [
+            ("ssd300-resnet19", "such a backbone: got 'resnet19'; wanted one like resnet18"),
+            ("ssd300-zzzz", "got 'zzzz'; wanted one of timm"),
+            ("ssd300-vit_tiny_patch16_224", "got maps at strides 16, 16, 16; wanted 8. Take another"),
+            ("ssdlite224-swin_tiny_patch4_window7_224", r"constants that its weights do not hold \(.*position_index\)"),
+        ],
+    )
+    def test_what_is_no_backbone_is_refused(self, preset: str, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            make_spec(preset, CLASSES)
