@@ -8,7 +8,6 @@ import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, SSDLite320_MobileNet_V3_Large_Weights
 
 from ssd_edge.model.anchors import default_boxes
-from ssd_edge.model.architectures import network
 from ssd_edge.model.cost import network_cost
 from ssd_edge.model.presets import PRESETS
 from ssd_edge.model.zoo import build_model, make_spec
@@ -74,21 +73,12 @@ def test_the_cost_is_what_torchvision_publishes(preset: str, weights: SSD300_VGG
     assert published.mean_ap == weights.meta["_metrics"]["COCO-val2017"]["box_map"]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_network_gives_a_score_and_a_box_for_every_default_box(preset: str) -> None:
-    spec = make_spec(preset, CLASSES)
-    with torch.no_grad():
-        outputs = network(spec)(torch.empty(2, 3, spec.input.height, spec.input.width, device="meta"))
-    assert outputs.class_logits.shape == (2, spec.anchors.count, 21)
-    assert outputs.box_offsets.shape == (2, spec.anchors.count, 4)
-
-
-@pytest.mark.parametrize("preset", ["ssdlite300-mobilenet-v1", "ssdlite300-mobilenet-v2", "ssdlite300-squeezenet"])
+@pytest.mark.parametrize("preset", ["ssdlite300-mobilenet-v1", "ssdlite300-squeezenet"])
 def test_random_weights_pass_a_signal_to_the_coarsest_map(preset: str) -> None:
     """Depthwise layers without batch norm let it fade, if their weights are drawn as those of others are."""
     torch.manual_seed(0)
     model = build_model(make_spec(preset, CLASSES))
     with torch.no_grad():
-        maps = model.backbone(torch.randn(2, 3, 300, 300))
+        maps = model.backbone(torch.randn(1, 3, 300, 300))
     deviations = [float(level.std()) for level in maps]
     assert all(0.02 < deviation < 50 for deviation in deviations), deviations

@@ -1,0 +1,136 @@
+"""Every preset through the whole chain at its own size: 20 steps of training, export, ONNX Runtime, TensorRT-RTX.
+
+    python -m bench.presets [PRESET ...]
+
+Without names: all presets and three backbones of timm. Prints a row each; exits 1 where one does not get through.
+The pictures are coloured rectangles, the same eight in every step, so that the loss must fall.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.engines.nms_lowering import inline_function
+from ssd_edge.export.onnx import ExportReport, export_onnx
+from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.checkpoint import save_checkpoint
+from ssd_edge.model.predict import DecodedSSD
+from ssd_edge.model.ssd import SSD
+from ssd_edge.model.zoo import build_model, make_spec, preset_names
+from ssd_edge.training.loader import Batch
+from ssd_edge.training.optimiser import make_sgd
+from ssd_edge.training.recipe import recipe_for
+from ssd_edge.training.step import training_step
+from ssd_edge.training.targets import TargetEncoder, Targets
+
+TIMM = ("ssdlite320-mobilenetv4_conv_small", "ssdlite320-efficientnet_lite0", "ssd300-resnet18")
+COLORS = {"red": (40, 40, 220), "green": (40, 220, 40), "blue": (220, 40, 40)}
+PICTURES, BATCH, STEPS = 8, 4, 20
+
+
+def picture(side: int, rng: np.random.Generator) -> tuple[UInt8Array, FloatArray, IntArray]:
+    """Return a BGR picture with two to four rectangles, their boxes in 0..1, and their classes."""
+    image = rng.integers(90, 160, (side, side, 3)).astype(np.uint8)
+    count = int(rng.integers(2, 5))
+    corners = rng.uniform(0, 0.6, (count, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(0.15, 0.4, (count, 2))]).astype(np.float32)
+    class_ids = rng.integers(0, len(COLORS), count)
+    for (x1, y1, x2, y2), class_id in zip((boxes * side).astype(int), class_ids, strict=True):
+        image[y1:y2, x1:x2] = list(COLORS.values())[class_id]
+    return image, boxes, class_ids
+
+
+def train(model: SSD, pictures: list[tuple[UInt8Array, FloatArray, IntArray]], rate: float) -> tuple[float, float]:
+    """Train for some steps and return the loss of the first and of the last pass over the pictures."""
+    encode = TargetEncoder(default_boxes(model.spec.anchors), model.spec.box_coding)
+    targets = [encode(boxes, class_ids) for _, boxes, class_ids in pictures]
+    normalised = DecodedSSD(model).normalised
+    optimiser = make_sgd(model.train(), learning_rate=rate, momentum=0.9, weight_decay=5e-4)
+    losses = []
+    for step in range(STEPS):
+        chosen = [(step * BATCH + k) % PICTURES for k in range(BATCH)]
+        images = torch.stack([torch.from_numpy(pictures[k][0]) for k in chosen])
+        wanted = Targets(*(torch.stack(part) for part in zip(*(targets[k] for k in chosen), strict=True)))
+        batch = Batch(images, wanted, [str(k) for k in chosen])
+        losses.append(training_step(model, normalised(images), batch, optimiser, clip_norm=10, bfloat16=False).total)
+    once = PICTURES // BATCH
+    return sum(losses[:once]) / once, sum(losses[-once:]) / once
+
+
+def export(model: SSD, images: list[UInt8Array], folder: Path) -> ExportReport:
+    """Write checkpoint and ONNX; refused by the export itself unless ONNX Runtime finds what PyTorch finds."""
+    save_checkpoint(folder / "best.pt", model.eval())
+    return export_onnx(folder / "best.pt", folder / "model.onnx", images)
+
+
+def build_rtx(path: Path) -> int:
+    """Return the size of the TensorRT-RTX engine for one generation of GPUs, in bytes."""
+    import tensorrt_rtx_bindings as trt
+
+    class Quiet(trt.ILogger):  # type: ignore[misc, name-defined]
+        def log(self, severity: Any, message: str) -> None:
+            if severity <= trt.ILogger.ERROR and "CUDA driver version" not in message:
+                print(message, file=sys.stderr)
+
+    logger = Quiet()
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    if not trt.OnnxParser(network, logger).parse(inline_function(onnx.load(path)).SerializeToString()):
+        raise RuntimeError("TensorRT-RTX cannot read it")
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    profile = builder.create_optimization_profile()
+    images = network.get_input(0)
+    profile.set_shape(images.name, *[(count, *images.shape[1:]) for count in (1, 1, 4)])
+    config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise RuntimeError("TensorRT-RTX cannot build it")
+    return int(plan.nbytes)
+
+
+def through(name: str) -> str:
+    """Take a preset through the chain and return its row."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    spec: ModelSpec = make_spec(name, tuple(COLORS))
+    pictures = [picture(spec.input.width, rng) for _ in range(PICTURES)]
+    model, started = build_model(spec), time.monotonic()
+    first, last = train(model, pictures, recipe_for(name).optimisation.learning_rate)
+    with tempfile.TemporaryDirectory() as folder:
+        report = export(model, [image for image, _, _ in pictures[:2]], Path(folder))
+        size = build_rtx(report.onnx)
+    parity = report.parity
+    return (
+        f"{first:6.2f} {last:6.2f} {parity.detections:6} {parity.box_difference:8.1e} {parity.score_difference:8.1e}"
+        f" {size / 2**20:7.1f} {time.monotonic() - started:6.0f}"
+    )
+
+
+def main() -> int:
+    """Print the table."""
+    failed = False
+    print(f"{'preset':38} loss 1 loss20 detect      box    score RTX/MiB seconds")
+    for name in sys.argv[1:] or (*preset_names(), *TIMM):
+        try:
+            print(f"{name:38} {through(name)}", flush=True)
+        except (SsdEdgeError, RuntimeError) as error:
+            failed = True
+            print(f"{name:38} {error}", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
