@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ def _load(path: Path) -> Any:
     try:
         if is_torchscript(path):
             raise _refused(path, "a TorchScript program")
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _settings_allowed():
             warnings.simplefilter("ignore")  # PyTorch's remarks on old and foreign pickles; what matters is an error
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -73,6 +75,12 @@ def _load(path: Path) -> Any:
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
         found = _GLOBAL.search(str(error))
         raise _refused(path, pickled(found[1]) if found else kind_of(path)) from error
+
+
+def _settings_allowed() -> AbstractContextManager[object]:
+    """Let PyTorch read the arguments that torchvision's training script saves beside the weights: names and values."""
+    allow = getattr(torch.serialization, "safe_globals", None)  # since PyTorch 2.5
+    return nullcontext() if allow is None else allow([argparse.Namespace])
 
 
 def _refused(path: Path, kind: str) -> ArtefactError:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_data_parallel_weights_and_no_labels(tensors: dict[str, torch.Tensor], t
     report = import_weights(tmp_path / "w.pth", tmp_path / "best.pt")
     assert (report.spec.name, report.labels_given) == ("ssdlite300-squeezenet", False)
     assert report.spec.class_names == tuple(f"class {number}" for number in range(1, 6))
+
+
+def test_a_checkpoint_of_torchvisions_training_script_holds_its_arguments(
+    tensors: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    optimiser = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [80, 110])
+    content = {"model": tensors, "optimizer": optimiser.state_dict(), "lr_scheduler": schedule.state_dict(), "epoch": 1}
+    torch.save({**content, "args": Namespace(lr=0.1, model="ssd300_vgg16")}, tmp_path / "model_1.pth")
+    assert import_weights(tmp_path / "model_1.pth", tmp_path / "best.pt").family == NAME
 
 
 def test_nothing_is_written_where_the_labels_do_not_fit(tensors: dict[str, torch.Tensor], tmp_path: Path) -> None:
