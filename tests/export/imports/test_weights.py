@@ -46,6 +46,7 @@ def test_data_parallel_weights_and_no_labels(tensors: dict[str, torch.Tensor], t
     assert report.spec.class_names == tuple(f"class {number}" for number in range(1, 6))
 
 
+@pytest.mark.skipif(not hasattr(torch.serialization, "safe_globals"), reason="needs PyTorch 2.5")
 def test_a_checkpoint_of_torchvisions_training_script_holds_its_arguments(
     tensors: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
