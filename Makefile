@@ -29,7 +29,7 @@ bench: $(VENV)/.tests
 setup: $(VENV)/.tests
 
 clean:
-	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/pip:
 	@$(PYTHON) -m venv $(VENV) || { \

@@ -1,5 +1,5 @@
 """``python -m ssd_edge`` is ``ssd-edge``."""
 
-from ssd_edge.cli.app import main
+from ssd_edge.cli.main import main
 
 main()

@@ -44,7 +44,9 @@ class OrtBackend:
         self._threads = threads or Threads.for_latency()
         is_engine = path.suffix == ENGINE_SUFFIX
         if is_engine:
-            check_engine(path).refuse_if_changed(path)
+            manifest = check_engine(path)
+            manifest.refuse_if_changed(path)
+            manifest.refuse_if_stale(path)
         self._path = path
         # The builder optimised an engine's graph for this very processor; doing it again costs start-up time only.
         self._session: onnxruntime.InferenceSession | None = open_session(

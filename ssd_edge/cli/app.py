@@ -71,8 +71,3 @@ app.command("import")(import_model)
 app.command("models")(models)
 app.command("run")(run)
 app.command("train")(train)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()

@@ -14,7 +14,7 @@ from ssd_edge.core.frame import UInt8Array
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG", b"IEND"
+_PNG_START, _PNG_HEADER_BYTES = b"\x89PNG", 8
 
 
 def read_image(path: Path) -> UInt8Array:
@@ -33,7 +33,10 @@ def read_image(path: Path) -> UInt8Array:
     if not data:
         raise InputError(f"{path} is empty", wanted="an image file")
     _refuse_truncated(path, data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise InputError(f"{path} cannot be decoded", got=error.err, wanted="at most 2^30 pixels") from error
     if image is None:
         raise InputError(
             f"{path} is not an image that OpenCV can read",
@@ -51,13 +54,14 @@ def write_image(path: Path, image: UInt8Array) -> None:
     """
     with written_beside(path) as partial:
         try:
-            written = cv2.imwrite(str(partial), image)
+            encoded, data = cv2.imencode(path.suffix, image)
         except cv2.error as error:
             raise InputError(
                 f"{path} cannot be written", got=f"suffix {path.suffix!r}", wanted=", ".join(sorted(IMAGE_SUFFIXES))
             ) from error
-        if not written:
-            raise InputError(f"{path} cannot be written", wanted="a writable folder with free space")
+        if not encoded:
+            raise InputError(f"{path} cannot be encoded", got=f"{image.dtype} {image.shape}", wanted="a BGR picture")
+        partial.write_bytes(data.tobytes())  # not imwrite: it cannot take every name that a file system can
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -68,7 +72,7 @@ def list_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", wanted="a folder of images")
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    images = sorted(path for path in folder.iterdir() if _is_picture(path))
     if not images:
         raise InputError(
             f"{folder} holds no images",
@@ -76,6 +80,11 @@ def list_images(folder: Path) -> list[Path]:
             wanted=", ".join(sorted(IMAGE_SUFFIXES)),
         )
     return images
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a folder's entry is meant as a picture; macOS leaves ``._photo.jpg`` beside each."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
@@ -103,7 +112,7 @@ def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
 def _refuse_truncated(path: Path, data: bytes) -> None:
     """OpenCV fills the lost part of a cut-off JPEG with grey and says nothing; nobody wants boxes on that."""
     cut_jpeg = data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < _start_of_scan(data)
-    cut_png = data.startswith(_PNG_START) and _PNG_END not in data[-64:]
+    cut_png = data.startswith(_PNG_START) and not _reaches_png_end(data)
     if cut_jpeg or cut_png:
         raise InputError(
             f"{path} is cut short",
@@ -122,3 +131,13 @@ def _start_of_scan(data: bytes) -> int:
             return offset
         offset += 1 if marker == 0xFF else 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
     return len(data)
+
+
+def _reaches_png_end(data: bytes) -> bool:
+    """Whether the chunks of a PNG (its specification, 5.3) lead to a whole IEND; what follows does not matter."""
+    offset = _PNG_HEADER_BYTES
+    while offset + 12 <= len(data):
+        if data[offset + 4 : offset + 8] == b"IEND":
+            return True
+        offset += 12 + int.from_bytes(data[offset : offset + 4], "big")
+    return False

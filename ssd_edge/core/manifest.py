@@ -93,6 +93,17 @@ class EngineManifest:
                 do=f"Build it again: ssd-edge build {self.onnx_path(engine)}",
             )
 
+    def refuse_if_stale(self, engine: Path) -> None:
+        """Raise ArtefactError where the ONNX has changed since; where it was not copied along nothing can be said."""
+        onnx = self.onnx_path(engine)
+        if onnx.is_file() and file_digest(onnx) != self.onnx_digest:
+            raise ArtefactError(
+                f"{engine} was built from an older {onnx}",
+                got=f"an ONNX with {file_digest(onnx)}",
+                wanted=self.onnx_digest,
+                do=f"Build it again: ssd-edge build {onnx}",
+            )
+
     def onnx_path(self, engine: Path) -> Path:
         """Where the ONNX lies that this engine was built from."""
         return engine.parent / self.onnx

@@ -71,7 +71,7 @@ class BatchLoader:
                 "the training pictures do not fill one batch",
                 got=f"{len(examples)} pictures",
                 wanted=f"at least {batch_size}",
-                do=f"Add pictures, or choose a smaller batch: --batch-size {max(len(examples), 1)}",
+                do=f"Add pictures, or choose a smaller batch: --batch-size {max(len(examples), 2)}",
             )
         self.batch_size = batch_size
         self._draws = ShuffledDraws(len(examples), seed=seed)
@@ -80,6 +80,7 @@ class BatchLoader:
             batch_size=batch_size,
             sampler=self._draws,
             num_workers=workers,
+            multiprocessing_context="fork" if workers else None,  # the decoded pictures are shared, not sent
             collate_fn=_collate,
             worker_init_fn=_start_worker,
             persistent_workers=workers > 0,

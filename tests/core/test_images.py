@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import zlib
 from pathlib import Path
 
 import cv2
@@ -86,6 +88,28 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, message: 
         read_image(path)
 
 
+def test_bytes_behind_the_end_do_not_matter(tmp_path: Path, photo: np.ndarray) -> None:
+    path = tmp_path / "tail.png"
+    path.write_bytes(cv2.imencode(".png", photo)[1].tobytes() + b"x" * 500)
+    assert np.array_equal(read_image(path), photo)
+
+
+def test_picture_too_large_for_opencv_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    data = bytearray(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
+    data[16:24] = (40_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="huge.png cannot be decoded: got .*; wanted at most"):
+        read_image(path)
+
+
+def test_name_that_is_not_utf_8_is_written(tmp_path: Path, photo: np.ndarray) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    write_image(path, photo)
+    assert np.array_equal(read_image(path), photo)
+
+
 def test_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none.jpg cannot be read: got No such file or directory"):
         read_image(tmp_path / "none.jpg")
@@ -98,8 +122,9 @@ def test_unknown_format_is_not_written(tmp_path: Path, photo: np.ndarray) -> Non
 
 
 def test_folder_lists_pictures_by_name(tmp_path: Path, photo: np.ndarray) -> None:
-    for name in ("b.png", "a.JPG", "notes.txt"):
+    for name in ("b.png", "a.JPG", "notes.txt", "._b.png"):
         (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
     assert [path.name for path in list_images(tmp_path)] == ["a.JPG", "b.png"]
 
 

@@ -25,6 +25,17 @@ def test_changed_engine_is_refused_with_the_command_that_mends_it(tmp_path: Path
         manifest(engine_digest=text_digest("engine")).refuse_if_changed(engine)
 
 
+def test_engine_of_an_older_onnx_is_refused_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    engine = tmp_path / "tiny.fp32.onnxruntime.engine"
+    found = manifest(onnx_digest=text_digest("exported"))
+    found.refuse_if_stale(engine)  # on a board the ONNX need not lie beside
+    (tmp_path / "tiny.onnx").write_text("exported")
+    found.refuse_if_stale(engine)
+    (tmp_path / "tiny.onnx").write_text("exported again")
+    with pytest.raises(ArtefactError, match=r"was built from an older .*/tiny\.onnx: .*ssd-edge build .*/tiny\.onnx"):
+        found.refuse_if_stale(engine)
+
+
 def test_missing_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match=r"a\.json cannot be read: got No such file.*Copy it beside the engine"):
         EngineManifest.load(tmp_path / "a.json")

@@ -35,6 +35,7 @@ def test_background_is_counted_once() -> None:
     ("changes", "message"),
     [
         ({"class_names": ()}, "class_names is out of range: got .*; wanted at least one class"),
+        ({"class_names": ("a", "N/A", "a", "N/A")}, "class_names is out of range: .* no name twice"),
         ({"class_names": ("a", "a")}, "class_names is out of range: .* no name twice"),
         ({"anchors": AnchorSpec(())}, "anchors is out of range: got 0; wanted at least one default box"),
         (

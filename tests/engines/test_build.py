@@ -77,6 +77,13 @@ def test_any_change_is_built_again(onnx: Path, change: str) -> None:
         assert len(detector.detect(bright_picture())) == 1
 
 
+def test_engine_of_an_older_onnx_does_not_run(onnx: Path) -> None:
+    engine = build_engine(onnx).engine
+    write_tiny_onnx(onnx, shift=0.1)
+    with pytest.raises(ArtefactError, match="was built from an older"):
+        open_detector(engine)
+
+
 def test_onnx_outside_the_engines_folder_is_found_again(onnx: Path, tmp_path: Path) -> None:
     report = build_engine(onnx, tmp_path / "elsewhere" / "b.engine")
     assert report.manifest.onnx_path(report.engine).resolve() == onnx.resolve()
