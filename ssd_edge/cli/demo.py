@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,4 +58,9 @@ def show_demo(done: Sequence[Done], files: DemoFiles) -> None:
     show_table("Steps", ("step", "seconds", ""), [*times, ("this time", f"{total:.1f}", "")])
     show_table("Accuracy and speed", ("", "mAP@0.5", "median ms", "FPS"), done[-1].facts["table"])
     say(f"open {files.report} in a browser; the film is {files.annotated}, its boxes {files.lines}")
-    say(f"next: cd {files.folder} && ssd-edge run --camera 0")
+    say(f"next: cd {files.folder} && {_command()} run --camera 0")
+
+
+def _command() -> str:
+    """How to type ssd-edge: by its name where that is found, or else by its path."""
+    return "ssd-edge" if which("ssd-edge") else str(Path(sys.executable).with_name("ssd-edge"))
