@@ -4,13 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from ssd_edge.core.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_STEM_BYTES = 200
+
+PathKind = Literal["file", "folder", "other", "absent"]
+
+
+def path_kind(path: Path) -> PathKind:
+    """Return what lies at ``path``, links followed; ``other`` is a device, pipe or socket.
+
+    ``Path.exists`` and its kin raise OSError for what is neither there nor absent.
+
+    Raises:
+        InputError: nobody can tell: the name is too long, links go round in circles, or a folder may not be entered.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "absent"
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise InputError(f"{path} is no usable path", got=reason or str(error)) from error
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) else "other"
 
 
 @contextmanager
@@ -23,7 +48,7 @@ def written_beside(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the folder cannot be made or written.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{_short_stem(path)}.{os.getpid()}.partial{path.suffix}")
     make_folder(path.parent)
     try:
         yield partial
@@ -36,6 +61,12 @@ def written_beside(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _short_stem(path: Path) -> str:
+    """The stem; of one that leaves no room for more in a name of 255 bytes, the digest."""
+    stem = os.fsencode(path.stem)
+    return path.stem if len(stem) <= _LONGEST_STEM_BYTES else hashlib.sha256(stem).hexdigest()
 
 
 def make_folder(folder: Path) -> None:

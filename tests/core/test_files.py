@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import file_digest, make_folder, text_digest, written_beside
+from ssd_edge.core.files import file_digest, make_folder, path_kind, text_digest, written_beside
 
 
 def test_file_appears_whole(tmp_path: Path) -> None:
@@ -17,6 +18,14 @@ def test_file_appears_whole(tmp_path: Path) -> None:
         assert partial.suffix == ".onnx"
     assert target.read_text() == "whole"
     assert [path.name for path in target.parent.iterdir()] == ["model.onnx"]
+
+
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
+    target = tmp_path / f"{'ä' * 125}.onnx"
+    with written_beside(target) as partial:
+        partial.write_text("whole")
+        assert partial.suffix == ".onnx"
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
 @pytest.mark.parametrize("failure", [ValueError("broken"), KeyboardInterrupt()])
@@ -56,3 +65,31 @@ def test_digests_are_sha256_of_the_bytes(tmp_path: Path) -> None:
 def test_digest_of_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing cannot be read: got No such file"):
         file_digest(tmp_path / "nothing")
+
+
+def test_what_lies_at_a_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    kinds = {
+        "file": "file",
+        "link": "file",
+        ".": "folder",
+        "pipe": "other",
+        "nothing": "absent",
+        "dangling": "absent",
+        "file/below": "absent",
+    }
+    assert {name: path_kind(tmp_path / name) for name in kinds} == kinds
+
+
+def test_a_path_of_which_nobody_can_tell_is_named(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    for name, reason in (
+        ("a" * 300, "File name too long"),
+        ("round", "Too many levels of symbolic links"),
+        ("a\0b", "embedded null"),
+    ):
+        with pytest.raises(InputError, match=f"is no usable path: got .*{reason}"):
+            path_kind(tmp_path / name)
