@@ -7,12 +7,13 @@ from tests.training.factories import tiny_model
 
 
 def test_measuring_leaves_the_model_as_it_is() -> None:
-    model = tiny_model()
+    model, threads = tiny_model(), torch.get_num_threads()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     times = measure_precisions(model, batch_size=1)
     assert times.float32_s > 0
     assert times.bfloat16_s > 0
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert torch.get_num_threads() == threads
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
