@@ -22,13 +22,20 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     """Print a table on stdout, or on stderr where stdout carries data; the first column is left-aligned."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    console = Console(stderr=stderr)
+
+    def plain(text: str, style: str = "") -> Text:
+        # As Text, brackets are no markup; and a file name may hold what the terminal's encoding has no sign for.
+        return Text(text.encode(console.encoding, "backslashreplace").decode(console.encoding), style)
+
+    table = Table(title=plain(title, "table.title"), title_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
+        table.add_column(plain(column), justify="left" if number == 0 else "right", no_wrap=number == 0)
     for row in rows:
-        table.add_row(*row)
-    Console(stderr=stderr).print(table)
+        table.add_row(*(plain(cell) for cell in row))
+    console.print(table)
 
 
 @contextmanager
@@ -38,16 +45,22 @@ def bar(title: str) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with Progress(
+        *columns,
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        redirect_stdout=False,  # rich would send what is written there, data for another program, to stderr
+        redirect_stderr=False,
+    ) as progress:
         task = progress.add_task(title, total=None, note="")
 
-        def report(done: int, total: int, note: str = "") -> None:
+        def report(done: int, total: int | None, note: str = "") -> None:
             progress.update(task, completed=done, total=total, note=note)
 
         yield report

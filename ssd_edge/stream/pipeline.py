@@ -75,7 +75,8 @@ class Pipeline:
         return self._clock.summary(dropped=self._frames.dropped, stopped=self._stop.requested)
 
     def _write_all(self) -> None:
-        total = self._max_frames or self._source.info.frames or 0
+        known = [count for count in (self._max_frames, self._source.info.frames) if count is not None]
+        total = min(known, default=None)
         for done, result in enumerate(self._in_order(), start=1):
             self._write(result)
             self._progress(done, total)

@@ -89,7 +89,7 @@ def no_thread_stays() -> Iterator[None]:
 def test_every_frame_of_a_film_is_detected_in_order(tmp_path: Path) -> None:
     film = write_bright_film(tmp_path / "film.mp4", 20)
     kept = Kept()
-    reports: list[tuple[int, int]] = []
+    reports: list[tuple[int, int | None]] = []
     with open_source(str(film)) as source, open_detector(write_tiny_onnx(tmp_path / "tiny.onnx")) as detector:
         summary = Pipeline(
             source, detector, [kept], progress=lambda done, total, note="": reports.append((done, total))
@@ -236,3 +236,20 @@ def test_max_frames_ends_the_run(tmp_path: Path) -> None:
         summary = Pipeline(source, Detector(FakeBackend()), [kept], max_frames=13).run()
     assert kept.frames == list(range(13))
     assert not summary.stopped
+
+
+@pytest.mark.parametrize(
+    ("frames", "max_frames", "total"), [(None, None, None), (None, 2, 2), (3, None, 3), (3, 2, 2), (3, 9, 3)]
+)
+def test_the_total_is_what_is_known_of_the_end(frames: int | None, max_frames: int | None, total: int | None) -> None:
+    source = Count(3)
+    source.info = SourceInfo("count", live=False, frames=frames)
+    totals: list[int | None] = []
+    Pipeline(
+        source,
+        Detector(FakeBackend()),
+        [],
+        max_frames=max_frames,
+        progress=lambda done, total, note="": totals.append(total),
+    ).run()
+    assert set(totals) == {total}

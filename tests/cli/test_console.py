@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.cli.console import show_table
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def on_a_terminal(program: str) -> tuple[str, str]:
+    """Run the program with stderr on a terminal and stdout on a pipe; return what came to each, without colours."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True
+    )
+    os.close(theirs)
+    shown = b""
+    while chunk := _read(ours):
+        shown += chunk
+    stdout, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, shown
+    return stdout, _ESCAPES.sub("", shown.decode())
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux's way of saying that the other side is closed
+        return b""
+
+
+def test_what_is_written_to_stdout_under_a_bar_stays_on_stdout() -> None:
+    stdout, shown = on_a_terminal(
+        "import sys\n"
+        "from ssd_edge.cli.console import bar\n"
+        "with bar('film') as report:\n"
+        "    report(1, 3)\n"
+        "    sys.stdout.write('data\\n')\n"
+    )
+    assert stdout == "data\n"
+    assert "film" in shown
+    assert "1/3" in shown
+    assert "data" not in shown
+
+
+def test_a_bar_shows_titles_and_notes_as_they_are_and_no_total_where_none_is_known() -> None:
+    _, shown = on_a_terminal(
+        "from ssd_edge.cli.console import bar\n"
+        "with bar('fi[/x]lm [red].mp4') as report:\n"
+        "    report(57, None, 'see [/b]')\n"
+    )
+    assert "fi[/x]lm [red].mp4" in shown
+    assert "57/?" in shown
+    assert "see [/b]" in shown
+
+
+def test_a_table_shows_brackets_and_colons_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table("photos [/x]", ("class [red]", "n"), [["[bold]car[/bold]", "1"], [":car:", "[/]"]])
+    shown = capsys.readouterr().out
+    for text in ("photos [/x]", "class [red]", "[bold]car[/bold]", ":car:", "[/]"):
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", "caf\\udce9.jpg Füße"), ("ascii", "caf\\udce9.jpg F\\xfc\\xdfe")]
+)
+def test_a_table_shows_names_for_which_the_terminal_has_no_sign(encoding: str, shown: str) -> None:
+    program = (
+        "from ssd_edge.cli.console import show_table\n"
+        "show_table('caf\\udce9.jpg F\\xfc\\xdfe', ('a',), [['a wide cell' * 4]])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+    )
+    assert shown in result.stdout.decode(encoding)
