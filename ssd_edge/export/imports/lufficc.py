@@ -83,9 +83,8 @@ def _is_mobilenet(tensors: StateDict, *, sign: str) -> bool:
     return tensors.keys() >= {sign, f"{_LOGITS}conv.3.weight"}
 
 
-def _vgg(side: int, stages: int) -> Family:
+def _vgg(side: int, stages: int, presets: tuple[str, str]) -> Family:
     name = f"vgg_ssd{side}"
-    presets = (f"ssd{side}-vgg16-coco", "ssd300-vgg16-voc") if side == 300 else ("ssd512-vgg16", "ssd512-vgg16-voc")
     convert = partial(_convert, family=name, presets=presets, rules=_vgg_rules(stages))
     return Family(name, _SOURCE, partial(_is_vgg, side=side), convert)
 
@@ -96,8 +95,8 @@ def _mobilenet(name: str, sign: str, *, preset: str, rules: Rules, reshape: Call
 
 
 LUFFICC = (
-    _vgg(300, stages=4),
-    _vgg(512, stages=5),
+    _vgg(300, stages=4, presets=("ssd300-vgg16-coco", "ssd300-vgg16-voc")),
+    _vgg(512, stages=5, presets=("ssd512-vgg16", "ssd512-vgg16-voc")),
     _mobilenet(
         "mobilenet_v2_ssd320",
         "backbone.features.1.conv.0.0.weight",

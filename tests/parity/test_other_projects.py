@@ -1,0 +1,23 @@
+"""Networks of other projects, as their own code ran them when the recordings were made (see the scripts beside it)."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssd_edge.export.imports.weights import recognise
+from ssd_edge.model.predict import TorchDetector
+from tests.parity.comparison import difference
+from tests.parity.recording import load_recording
+
+FAMILIES = ("ssd.pytorch-ssd300", "vgg_ssd512", "mobilenet_v2_ssd320", "mobilenet_v3_ssd320", "nvidia_ssd")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_its_weights_give_its_detections(name: str) -> None:
+    recording = load_recording(name)
+    weights = recording.weights()
+    family = recognise(weights, origin=name)
+    assert family.name == name
+    found = difference(TorchDetector(family.convert(weights, None)).detect(recording.picture()), recording.detections)
+    assert found.count > 20
+    assert found.classes > 2
