@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import cv2
+
+from ssd_edge.core.errors import InputError
+
+Opener = Callable[[], cv2.VideoCapture | None]
 
 _FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
 
@@ -29,6 +33,18 @@ def open_capture(
     except cv2.error:
         return None
     return capture if capture.isOpened() else None
+
+
+def require_utf8(target: str, shown: str) -> None:
+    """Raise InputError for a name that is no UTF-8: OpenCV ends the whole process over it."""
+    try:
+        target.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{shown} has a name that OpenCV cannot take",
+            got=f"bytes that are no UTF-8 at character {error.start + 1}",
+            do="Rename it.",
+        ) from error
 
 
 def silence_opencv() -> None:

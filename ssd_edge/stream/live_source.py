@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -14,10 +14,8 @@ import numpy.typing as npt
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.images import as_bgr
-from ssd_edge.stream.capture import frame_rate
+from ssd_edge.stream.capture import Opener, frame_rate
 from ssd_edge.stream.source import Report, Source, SourceInfo
-
-Opener = Callable[[], cv2.VideoCapture | None]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def text_colour(background: Colour) -> Colour:
 
 def _draw_label(picture: UInt8Array, corner: tuple[int, int], text: str, class_id: int, line: int) -> None:
     """Put the text above the corner; below it, and moved left, where it would leave the picture."""
+    text = text.encode(errors="backslashreplace").decode()  # OpenCV takes no text that is no UTF-8
     height, width = picture.shape[:2]
     scale, pad = max(0.4, min(height, width) / 900), 2 * line
     (text_width, text_height), baseline = cv2.getTextSize(text, _FONT, scale, line)

@@ -12,7 +12,13 @@ from ssd_edge.stream.overlay import draw
 
 
 class _Closed(ABC):
-    """Something that must be closed, whatever happens: what was written until then is kept and is whole."""
+    """Something that must be closed, whatever happens: what was written until then is kept and is whole.
+
+    Attributes:
+        written: frames that are kept for good; those of a film once it is closed.
+    """
+
+    written: int = 0
 
     @abstractmethod
     def close(self) -> None:

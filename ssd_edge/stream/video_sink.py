@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import make_folder, written_beside
+from ssd_edge.core.files import make_folder, path_kind, written_beside
 from ssd_edge.core.frame import Frame, UInt8Array
-from ssd_edge.stream.capture import open_capture, quiet_stderr
+from ssd_edge.stream.capture import quiet_stderr, require_utf8
+from ssd_edge.stream.film_check import has_room, is_whole
 from ssd_edge.stream.sink import PictureSink
 
 CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
@@ -30,20 +31,21 @@ class VideoSink(PictureSink):
             a gap of more than five seconds is cut to five. Otherwise each frame is written once.
 
     Raises:
-        InputError: another suffix, or a folder that cannot be written; and, while writing, pictures of another size
-            than the first, or a size or codec that OpenCV cannot encode.
+        InputError: another suffix, a name that is no UTF-8, or a folder that cannot be written; and, while writing,
+            pictures of another size than the first, or a size or codec that OpenCV cannot encode.
     """
 
     def __init__(self, path: Path, fps: float, *, real_time: bool = False) -> None:
         if path.suffix.lower() not in CODECS:
             raise InputError(f"{path} is no film", got=f"suffix {path.suffix!r}", wanted=", ".join(CODECS))
-        make_folder(path.parent)
-        if path.is_dir():
+        require_utf8(str(path), str(path))
+        if path_kind(path) == "folder":
             raise InputError(f"{path} cannot be written", got="a folder", wanted="a file")
+        make_folder(path.parent)
         self._path, self._fps, self._real_time = path, fps, real_time
         self._beside = ExitStack()
         self._writer: cv2.VideoWriter | None = None
-        self._written, self._began = 0, 0.0
+        self._encoded, self._began = 0, 0.0
         self._partial, self._size = path, (0, 0)
         self._previous: UInt8Array | None = None
 
@@ -60,26 +62,28 @@ class VideoSink(PictureSink):
         for place in range(due):
             last = place == due - 1
             self._writer.write(picture if last or self._previous is None else self._previous)
-        self._written += due
+        self._encoded += due
         self._previous = picture if self._real_time else None
 
     def close(self) -> None:
         """Finish the film and put it in its place; nothing is left where no frame came.
 
         Raises:
-            InputError: the film does not play, because the disk is full for example.
+            InputError: frames were lost on their way, because the disk is full for example.
         """
         if self._writer is None:
             return
         with self._beside:
             self._writer.release()
             self._writer = None
-            film = open_capture(str(self._partial), cv2.CAP_FFMPEG)
-            whole = film is not None and bool(film.grab())
-            if not whole:
-                raise InputError(
-                    f"{self._path} could not be completed", wanted="free space on its disk", do="Free some, run again."
-                )
+            if not is_whole(self._partial, self._encoded):
+                raise self._lost()
+        self.written = self._encoded
+
+    def _lost(self) -> InputError:
+        return InputError(
+            f"{self._path} could not be completed", wanted="free space on its disk", do="Free some, run again."
+        )
 
     def _open(self, frame: Frame) -> cv2.VideoWriter:
         self._began, self._size = frame.captured_at, (frame.width, frame.height)
@@ -88,6 +92,8 @@ class VideoSink(PictureSink):
             self._partial = beside.enter_context(written_beside(self._path))
             with quiet_stderr():
                 writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, fourcc, self._fps, self._size)
+            if not writer.isOpened() and not has_room(self._partial):
+                raise self._lost()
             if not writer.isOpened():
                 raise InputError(
                     f"{self._path} cannot be encoded",
@@ -102,7 +108,7 @@ class VideoSink(PictureSink):
         """Return how many pictures bring the film up to this frame's time."""
         if not self._real_time:
             return 1
-        due = round((frame.captured_at - self._began) * self._fps) + 1 - self._written
+        due = round((frame.captured_at - self._began) * self._fps) + 1 - self._encoded
         longest = max(1, round(_LONGEST_FREEZE_S * self._fps))
         if due > longest:
             self._began += (due - longest) / self._fps

@@ -30,7 +30,8 @@ class WindowSink(PictureSink):
             raise DeviceError(
                 "no window can be shown", got=reason, do="Use --no-window with --output or --json instead."
             )
-        self._title, self._stop = title, stop
+        self._stop = stop
+        self._title = title.encode(errors="backslashreplace").decode()  # OpenCV takes no name that is no UTF-8
         self._shown = False
 
     def show(self, frame: Frame, picture: UInt8Array) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import Frame
+from ssd_edge.stream.capture import silence_opencv
+
+silence_opencv()  # FFmpeg's level is read once, with the first film, which may be one of ours
 
 STEP = 10  # of grey, from frame to frame: far more than a codec changes
 

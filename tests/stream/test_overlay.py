@@ -77,3 +77,9 @@ def test_colours_of_neighbouring_classes_are_far_apart() -> None:
 @pytest.mark.parametrize(("ground", "text"), [((255, 255, 255), (0, 0, 0)), ((200, 0, 0), (255, 255, 255))])
 def test_text_is_black_on_light_and_white_on_dark(ground: tuple[int, int, int], text: tuple[int, int, int]) -> None:
     assert text_colour(ground) == text
+
+
+def test_a_class_name_that_is_no_utf8_does_not_end_the_process() -> None:
+    picture = np.zeros((300, 400, 3), np.uint8)
+    draw(picture, one_box((100, 100, 300, 250)), ("cat", "caf\udce9"))
+    assert picture[85:99].any()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -30,6 +33,68 @@ def test_each_container_plays_what_was_shown(tmp_path: Path, suffix: str, capfd:
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == pytest.approx(25.0)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
     assert capfd.readouterr() == ("", "")
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """No file can grow beyond this many bytes; Python ignores the signal, so writing fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def noise(path: Path) -> VideoSink:
+    """A film of 24 frames that no codec makes small; closed by the caller."""
+    rng = np.random.default_rng(0)
+    sink = VideoSink(path, 25.0)
+    for number in range(24):
+        frame = frame_at(0.0, number)
+        sink.show(frame, rng.integers(0, 255, frame.image.shape, np.uint8))
+    return sink
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_a_full_disk_is_named_and_leaves_nothing(
+    tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"film{suffix}"
+    noise(path).close()
+    whole = path.stat().st_size
+    path.unlink()
+    for size in (20, whole // 8, whole // 2, whole - 4000, whole - 100, whole - 1):
+        with (
+            pytest.raises(InputError, match=r"film\.\w+ could not be completed: wanted free space on its disk"),
+            disk_of(size),
+            ExitStack() as stack,
+        ):
+            stack.enter_context(noise(path))
+        assert list(tmp_path.iterdir()) == [], size
+    assert capfd.readouterr() == ("", "")
+
+
+def test_frames_that_are_lost_are_noticed_though_the_disk_has_room_again(tmp_path: Path) -> None:
+    for suffix in (".avi", ".mkv", ".webm"):
+        sink = noise(tmp_path / f"film{suffix}")
+        with pytest.raises(InputError, match="could not be completed"):
+            with disk_of(30_000):
+                sink._writer.release()
+            sink.close()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_the_frames_of_a_film_are_counted_when_it_is_whole(tmp_path: Path) -> None:
+    sink = noise(tmp_path / "film.mp4")
+    assert sink.written == 0
+    sink.close()
+    assert sink.written == 24
+
+
+def test_a_name_that_opencv_cannot_take_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has a name that OpenCV cannot take: got bytes that are no UTF-8"):
+        VideoSink(tmp_path / "caf\udce9.mp4", 25.0)
 
 
 def test_the_film_takes_its_place_only_when_it_is_whole(tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_q_escape_or_closing_the_window_ends_the_run(
     assert stop.requested is stops
 
 
+def test_a_title_that_opencv_cannot_take_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeScreen(monkeypatch)
+    titles: list[str] = []
+    monkeypatch.setattr(cv2, "namedWindow", lambda title, _: titles.append(title))
+    with WindowSink("caf\udce9.jpg", StopRequest()) as sink:
+        frame = frame_at(0.0)
+        sink.show(frame, frame.image)
+    assert titles == ["caf\\udce9.jpg"]
+
+
 def test_no_display_is_a_named_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
