@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+import errno
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +86,99 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_frame(tmp_pa
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").symlink_to("/dev/full")
-    sink = JsonLinesSink(tmp_path / "a.jsonl", NAMES)
-    with pytest.raises(InputError, match=r"a\.jsonl cannot be written: got No space left on device"):
+    with (
+        pytest.raises(InputError, match=r"a\.jsonl cannot be written: got No space left on device"),
+        JsonLinesSink(tmp_path / "a.jsonl", NAMES) as sink,
+    ):
         sink.write(frame_at(0.0), Detections.empty())
+    assert sink.written == 0
+
+
+def test_a_disk_that_loses_lines_on_closing_is_named(tmp_path: Path) -> None:
+    class Lossy(io.StringIO):
+        def close(self) -> None:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    sink = JsonLinesSink(tmp_path / "a.jsonl", NAMES)
+    sink._file = Lossy()
+    sink.write(frame_at(0.0), Detections.empty())
+    with pytest.raises(InputError, match=r"a\.jsonl cannot be written: got Disk quota exceeded"):
+        sink.close()
+    sink.close()
+
+
+def test_a_file_that_may_not_be_written_is_refused_before_the_first_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("old\n")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"a\.jsonl cannot be written: got Permission denied; wanted a writable file"):
+        JsonLinesSink(path, NAMES)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such devices")
+def test_a_device_needs_no_room_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        pytest.fail(f"a file was made in {folder}")
+
+    monkeypatch.setattr("ssd_edge.stream.json_sink.make_folder", refuse)
+    with JsonLinesSink(Path("/dev/null"), NAMES) as sink:
+        sink.write(frame_at(0.0), Detections.empty())
+    assert sink.written == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_gets_the_lines(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    with JsonLinesSink(pipe, NAMES) as sink:
+        sink.write(frame_at(0.0, 5), Detections.empty())
+    reader.join(10)
+    assert json.loads(read[0])["frame"] == 5
+
+
+def test_a_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="File name too long"):
+        JsonLinesSink(tmp_path / ("a" * 300), NAMES)
+
+
+def test_a_file_whose_name_is_no_utf8_is_found_again_by_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    name = os.fsdecode(b"caf\xe9.jpg")
+    frame = dataclasses.replace(frame_at(0.0), source=name)
+    with JsonLinesSink(path, NAMES) as sink:
+        sink.write(frame, one_box())
+    line = json.loads(path.read_text(encoding="utf-8"))
+    assert os.fsencode(line["source"]) == b"caf\xe9.jpg"
+    assert line["detections"][0]["label"] == "Fußgänger"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
+def test_stdout_of_any_encoding_gets_json(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    frame = dataclasses.replace(frame_at(0.0), source="Ω\U0001f600.jpg")
+    with JsonLinesSink(None, NAMES) as sink:
+        sink.write(frame, one_box())
+    line = json.loads(stdout.buffer.getvalue().decode(encoding))
+    assert (line["source"], line["detections"][0]["label"]) == ("Ω\U0001f600.jpg", "Fußgänger")
+
+
+def test_the_stdout_that_was_there_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stdout)
+    with JsonLinesSink(None, NAMES) as sink:
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+        sink.write(frame_at(0.0), Detections.empty())
+    assert stdout.getvalue().count("\n") == 1
 
 
 def test_a_reader_that_has_gone_is_named_once() -> None:
