@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -11,25 +12,36 @@ from pathlib import Path
 
 import cv2
 
-from ssd_edge.core.errors import DeviceError
-from ssd_edge.stream.capture import frame_count, open_capture
+from ssd_edge.core.errors import DeviceError, InputError
+from ssd_edge.stream.capture import Opener, frame_count, open_capture
 from ssd_edge.stream.gstreamer import csi_pipeline, require_gstreamer
-from ssd_edge.stream.live_source import LiveSource, Opener, Reconnect
+from ssd_edge.stream.live_source import LiveSource, Reconnect
 from ssd_edge.stream.source import Report, Source
 from ssd_edge.stream.uri import Uri
 from ssd_edge.stream.video_source import VideoSource
 
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-_OPEN_TIMEOUT_MS, _READ_TIMEOUT_MS = 10_000, 10_000
+_TCP = "rtsp_transport;tcp"
+_TIMEOUTS = {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
 
 
 @dataclass(frozen=True)
 class CameraMode:
-    """What to ask of a camera; None leaves it to the driver."""
+    """What to ask of a camera; None leaves it to the driver.
+
+    Raises:
+        InputError: a rate that is not positive, or no number.
+    """
 
     width: int | None = None
     height: int | None = None
     fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise InputError(
+                "the camera's rate is out of range", got=f"{self.fps:g} FPS", wanted="a number more than 0"
+            )
 
 
 def open_camera(number: int, shown: str, mode: CameraMode, reconnect: Reconnect, report: Report) -> Source:
@@ -95,17 +107,18 @@ def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect, report: Repor
     )
 
     def opener() -> cv2.VideoCapture | None:
-        with _ffmpeg_options(rtsp_latency_ms):
-            timeouts = {
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _OPEN_TIMEOUT_MS,
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC: _READ_TIMEOUT_MS,
-            }
-            return open_capture(uri.target, cv2.CAP_FFMPEG, timeouts)
+        # FFmpeg throws away what it has read to learn of the stream.
+        with _ffmpeg_options(f"{_TCP}|fflags;nobuffer|flags;low_delay|max_delay;{rtsp_latency_ms * 1000}"):
+            return open_capture(uri.target, cv2.CAP_FFMPEG, _TIMEOUTS)
+
+    def film_opener() -> cv2.VideoCapture | None:
+        with _ffmpeg_options(_TCP):
+            return open_capture(uri.target, cv2.CAP_FFMPEG, _TIMEOUTS)
 
     capture = _opened(opener, absent)
     if frame_count(capture) is not None:
         capture.release()
-        return VideoSource(uri.target, uri.shown)
+        return VideoSource(uri.shown, _opened(film_opener, absent), film_opener, report=report)
     return LiveSource(uri.shown, capture, opener, reconnect=reconnect, report=report)
 
 
@@ -130,12 +143,12 @@ def _set_mode(capture: cv2.VideoCapture, mode: CameraMode, shown: str, report: R
 
 
 @contextmanager
-def _ffmpeg_options(latency_ms: int) -> Iterator[None]:
-    """Ask FFmpeg for TCP and a short jitter buffer while a stream is opened; a user's own options stand."""
+def _ffmpeg_options(options: str) -> Iterator[None]:
+    """Give FFmpeg these options for what is opened inside; a user's own options stand."""
     if _FFMPEG_OPTIONS in os.environ:
         yield
         return
-    os.environ[_FFMPEG_OPTIONS] = f"rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;{latency_ms * 1000}"
+    os.environ[_FFMPEG_OPTIONS] = options
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.stream.source import Source, SourceInfo
@@ -24,7 +25,7 @@ class ImageSource(Source):
     """
 
     def __init__(self, path: Path, *, loop: bool = False) -> None:
-        self._paths = list_images(path) if path.is_dir() else [path]
+        self._paths = list_images(path) if path_kind(path) == "folder" else [path]
         self._loop = loop
         frames = None if loop else len(self._paths)
         super().__init__(SourceInfo(str(path), live=False, frames=frames, stills=True))

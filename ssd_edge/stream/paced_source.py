@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -21,7 +23,7 @@ class PacedSource(Source):
         wait: sleeps for some seconds and tells whether it was interrupted; by default until :meth:`interrupt`.
 
     Raises:
-        InputError: a rate that is not positive.
+        InputError: a rate that is not positive, or no number.
     """
 
     def __init__(
@@ -32,8 +34,8 @@ class PacedSource(Source):
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
-        if fps <= 0:
-            raise InputError("the pace is out of range", got=f"{fps:g} FPS", wanted="more than 0")
+        if not (0 < fps < math.inf and 1 / fps <= threading.TIMEOUT_MAX):
+            raise InputError("the pace is out of range", got=f"{fps:g} FPS", wanted="a number more than 0")
         super().__init__(dataclasses.replace(source.info, live=True, fps=fps))
         self._source, self._period_s, self._clock = source, 1 / fps, clock
         self._wait = wait or self._interrupted.wait

@@ -13,6 +13,10 @@ from ssd_edge.core.frame import Frame
 Report = Callable[[str], None]
 
 
+def no_report(text: str) -> None:
+    """Take the report and show nothing."""
+
+
 @dataclass(frozen=True)
 class SourceInfo:
     """What is known of a source before its first frame.

@@ -5,21 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.stream.camera import CameraMode, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.stream.capture import require_utf8
 from ssd_edge.stream.image_source import ImageSource
 from ssd_edge.stream.live_source import Reconnect
 from ssd_edge.stream.paced_source import PacedSource
-from ssd_edge.stream.source import Report, Source
+from ssd_edge.stream.source import Report, Source, no_report
 from ssd_edge.stream.uri import Uri, parse_uri
-from ssd_edge.stream.video_source import VideoSource
+from ssd_edge.stream.video_source import open_film
 
 _DRIVERS_MODE = CameraMode()
 _RECONNECT = Reconnect()
-
-
-def _no_report(text: str) -> None:
-    """Take the report and show nothing."""
 
 
 def open_source(
@@ -30,7 +28,7 @@ def open_source(
     pace: float | None = None,
     rtsp_latency_ms: int = 200,
     reconnect: Reconnect = _RECONNECT,
-    report: Report = _no_report,
+    report: Report = no_report,
 ) -> Source:
     """Return an open source.
 
@@ -42,7 +40,7 @@ def open_source(
         pace: play a file or folder at this many frames a second, as a camera would.
         rtsp_latency_ms: how long a stream may hold frames back to put them in order.
         reconnect: what to do when a camera or stream stops.
-        report: told of stops, returns, and modes that a camera does not have.
+        report: told of stops, returns, films that are cut short, and modes that a camera does not have.
 
     Raises:
         InputError: the file or folder cannot be read, or an option does not fit the source.
@@ -53,11 +51,12 @@ def open_source(
         _refuse_file_options(parsed, loop=loop, pace=pace)
         return _open_live(parsed, mode, rtsp_latency_ms, reconnect, report)
     _refuse_camera_options(parsed, mode)
-    source = _open_file(Path(parsed.target), loop=loop)
+    source = _open_file(Path(parsed.target), loop=loop, report=report)
     return PacedSource(source, pace) if pace is not None else source
 
 
 def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect, report: Report) -> Source:
+    require_utf8(uri.target, uri.shown)
     if uri.kind == "camera":
         return open_camera(int(uri.target), uri.shown, mode, reconnect, report)
     if uri.kind == "csi":
@@ -87,13 +86,14 @@ def _refuse_camera_options(uri: Uri, mode: CameraMode) -> None:
         )
 
 
-def _open_file(path: Path, *, loop: bool) -> Source:
-    if not path.exists():
+def _open_file(path: Path, *, loop: bool, report: Report) -> Source:
+    kind = path_kind(path)
+    if kind == "absent":
         raise InputError(
             f"{path} cannot be read", got="no such file or folder", wanted="an image, a folder of images, or a video"
         )
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+    if kind == "folder" or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(path, loop=loop)
-    if path.stat().st_size == 0:
+    if kind == "file" and path.stat().st_size == 0:
         raise InputError(f"{path} is empty", wanted="a video")
-    return VideoSource(str(path), str(path), loop=loop)
+    return open_film(path, loop=loop, report=report)

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from ssd_edge.core.errors import DeviceError
+from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.stream import camera, gstreamer
 from ssd_edge.stream.camera import CameraMode, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.stream.capture import open_capture
 from ssd_edge.stream.gstreamer import csi_pipeline, has_gstreamer
 from ssd_edge.stream.live_source import Reconnect
 from ssd_edge.stream.uri import parse_uri
@@ -132,6 +133,44 @@ def test_a_film_behind_a_url_is_read_whole(tmp_path: Path, serve: Serve) -> None
     with open_url(parse_uri(f"{address}/film.mp4"), 200, ONCE, pytest.fail) as source:
         assert source.info.live is False
         assert [number_of(frame.image) for frame in source] == list(range(6))
+
+
+def test_a_film_behind_a_url_has_the_timeouts_too_but_loses_no_frame(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, serve: Serve
+) -> None:
+    opened: list[tuple[dict[int, float], str]] = []
+
+    def open_and_note(target: str, api: int, settings: dict[int, float]) -> cv2.VideoCapture | None:
+        opened.append((dict(settings), os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"]))
+        return open_capture(target, api, settings)
+
+    monkeypatch.setattr(camera, "open_capture", open_and_note)
+    write_film(tmp_path / "film.mp4", 2)
+    address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
+    open_url(parse_uri(f"{address}/film.mp4"), 200, ONCE, pytest.fail).close()
+    for settings, options in opened:
+        assert settings == {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
+        assert options.startswith("rtsp_transport;tcp")
+    assert "nobuffer" not in opened[-1][1]
+
+
+def test_a_film_behind_a_url_that_ends_early_is_reported(tmp_path: Path, serve: Serve) -> None:
+    path = write_film(tmp_path / "film.avi", 24)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: (whole.index(b"movi") + whole.index(b"idx1")) // 2])
+    address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
+    reports: list[str] = []
+    with open_url(parse_uri(f"{address}/film.avi"), 200, ONCE, reports.append) as source:
+        count = len(list(source))
+    assert reports == [f"{address}/film.avi ends after {count} of 24 frames; it is cut short or damaged"]
+
+
+@pytest.mark.parametrize("fps", [float("nan"), float("inf"), 0.0])
+def test_a_rate_that_is_none_is_refused(fps: float) -> None:
+    with pytest.raises(
+        InputError, match=r"the camera's rate is out of range: got \w+ FPS; wanted a number more than 0"
+    ):
+        CameraMode(fps=fps)
 
 
 class MotionJpeg(http.server.BaseHTTPRequestHandler):

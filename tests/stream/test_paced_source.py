@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_an_interrupt_ends_the_wait() -> None:
     assert list(frames) == []
 
 
-@pytest.mark.parametrize("fps", [0.0, -5.0])
-def test_a_pace_that_is_not_positive_is_refused(fps: float) -> None:
+@pytest.mark.parametrize("fps", [0.0, -5.0, math.nan, math.inf, 5e-324])
+def test_a_pace_that_is_no_positive_number_is_refused(fps: float) -> None:
     with pytest.raises(InputError, match="the pace is out of range"):
         PacedSource(SlowFilm(FakeClock(), []), fps)

@@ -64,3 +64,33 @@ def test_each_kind_of_camera_has_its_error(uri: str, message: str, monkeypatch: 
     monkeypatch.setattr("ssd_edge.stream.gstreamer.has_gstreamer", lambda: False)
     with pytest.raises(DeviceError, match=message):
         open_source(uri)
+
+
+@pytest.mark.parametrize("suffix", ["", ".jpg", ".mp4"])
+def test_a_name_that_is_too_long_is_named(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(InputError, match="is no usable path: got File name too long"):
+        open_source(str(tmp_path / ("a" * 300 + suffix)))
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9/caf\udce9.mp4", "videotestsrc ! caf\udce9 ! appsink"])
+def test_an_address_that_opencv_cannot_take_is_named(uri: str) -> None:
+    with pytest.raises(InputError, match="has a name that OpenCV cannot take"):
+        open_source(uri)
+
+
+def test_a_picture_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.png"
+    path.write_bytes(cv2.imencode(".png", np.full((2, 3, 3), 9, np.uint8))[1].tobytes())
+    for uri in (path, tmp_path):
+        with open_source(str(uri)) as source:
+            assert [frame.source for frame in source] == [str(path)]
+
+
+def test_a_film_that_is_cut_short_is_reported(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.avi", 24)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: (whole.index(b"movi") + whole.index(b"idx1")) // 2])
+    reports: list[str] = []
+    with open_source(str(path), pace=1e6, report=reports.append) as source:
+        assert len(list(source)) < 20
+    assert len(reports) == 1
