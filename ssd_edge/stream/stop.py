@@ -32,19 +32,21 @@ class StopRequest:
 def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM set ``stop`` inside the block; a second one acts as it did before.
 
-    Must be entered on the main thread.
+    A signal that is ignored stays so: nohup, and shells that start a job in the background, mean it. Must be entered
+    on the main thread.
     """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # None is a handler of a library in C, which Python could not put back.
+    before = {number: handler for number, handler in found.items() if handler not in (signal.SIG_IGN, None)}
 
     def ask(number: int, _frame: FrameType | None) -> None:
         stop.request()
         signal.signal(number, before[signal.Signals(number)])
 
-    for number in numbers:
+    for number in before:
         signal.signal(number, ask)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, before[number])
+        for number, handler in before.items():
+            signal.signal(number, handler)
