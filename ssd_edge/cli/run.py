@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say, show_table
+from ssd_edge.cli.run_outputs import open_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ssd_edge.stream.sink import PictureSink, Sink
-    from ssd_edge.stream.source import Source, SourceInfo
-    from ssd_edge.stream.stop import StopRequest
+    from ssd_edge.stream.source import SourceInfo
     from ssd_edge.stream.summary import RunSummary
 
 
@@ -75,6 +72,7 @@ def run(
     from ssd_edge.stream.pipeline import Pipeline
     from ssd_edge.stream.sources import open_source
     from ssd_edge.stream.stop import StopRequest, stopped_by_signals
+    from ssd_edge.stream.uri import file_of
 
     uri, stop = _source_uri(source, camera), StopRequest()
     with ExitStack() as stack:
@@ -90,14 +88,18 @@ def run(
             )
         )
         spread = Threads.for_latency() if threads is Goal.LATENCY else Threads.for_throughput()
-        detector = stack.enter_context(open_detector(model or _newest_model(), spread, threshold))
+        chosen = model or _newest_model()
+        detector = stack.enter_context(open_detector(chosen, spread, threshold))
         if threshold < detector.spec.nms.score_threshold:
             say(f"the model itself shows only what scores more than {detector.spec.nms.score_threshold:g}")
         stack.enter_context(stopped_by_signals(stop))
-        sinks = _open_sinks(stack, frames, uri, detector.spec.class_names, output, json_path, window, stop)
+        inputs = [chosen, *file_of(uri)]
+        outputs = open_outputs(stack, frames.info, inputs, detector.spec.class_names, output, json_path, window, stop)
         progress = stack.enter_context(bar(frames.info.name))
-        summary = Pipeline(frames, detector, sinks, max_frames=max_frames, stop=stop, progress=progress).run()
-    _show(summary, frames.info, json_path, output)
+        summary = Pipeline(frames, detector, outputs.sinks, max_frames=max_frames, stop=stop, progress=progress).run()
+    for line in outputs.reports():
+        say(line)
+    _show(summary, frames.info, stderr=json_path == "-")
 
 
 def _source_uri(source: str | None, camera: int | None) -> str:
@@ -127,57 +129,7 @@ def _newest_model() -> Path:
     return choice.path
 
 
-def _open_sinks(
-    stack: ExitStack,
-    source: Source,
-    uri: str,
-    class_names: Sequence[str],
-    output: Path | None,
-    json_path: str | None,
-    window: bool | None,
-    stop: StopRequest,
-) -> list[Sink]:
-    """Open what was asked for, and a window where nothing was and there is a display."""
-    from ssd_edge.stream.json_sink import JsonLinesSink
-    from ssd_edge.stream.outputs import open_pictures, refuse_input
-    from ssd_edge.stream.sink import AnnotatedSink
-
-    info = source.info
-    files = [path for path in (output, Path(json_path) if json_path not in (None, "-") else None) if path is not None]
-    for path in files:
-        refuse_input(path, Path(uri))
-        if path.is_file():
-            say(f"{path} exists and is replaced")
-    sinks: list[Sink] = []
-    if json_path is not None:
-        film_fps = None if info.live or info.stills else info.fps
-        lines = JsonLinesSink(None if json_path == "-" else Path(json_path), class_names, film_fps)
-        sinks.append(stack.enter_context(lines))
-    pictures: list[PictureSink] = [] if output is None else [stack.enter_context(open_pictures(output, info))]
-    pictures += _open_window(stack, info, stop, window, wanted_by_default=not files and json_path is None)
-    if pictures:
-        sinks.append(AnnotatedSink(class_names, pictures))
-    return sinks
-
-
-def _open_window(
-    stack: ExitStack, info: SourceInfo, stop: StopRequest, window: bool | None, *, wanted_by_default: bool
-) -> list[PictureSink]:
-    from ssd_edge.stream.display import why_no_window
-    from ssd_edge.stream.window_sink import WindowSink
-
-    if window is None and wanted_by_default and (reason := why_no_window()) is not None:
-        say(f"no window: {reason}; --output or --json keeps the detections, here only the figures are shown")
-        return []
-    if window or (window is None and wanted_by_default):
-        return [stack.enter_context(WindowSink(f"ssd-edge: {info.name}", stop))]
-    return []
-
-
-def _show(summary: RunSummary, info: SourceInfo, json_path: str | None, output: Path | None) -> None:
-    for path in (output, json_path):
-        if path not in (None, "-"):
-            say(f"wrote {path}")
+def _show(summary: RunSummary, info: SourceInfo, *, stderr: bool) -> None:
     ending = " (stopped)" if summary.stopped else ""
     dropped = f", {summary.dropped} dropped" if info.live else ""
     title = f"{info.name}: {summary.frames} frames in {summary.seconds:.2f} s, {summary.fps:.1f} FPS{dropped}{ending}"
@@ -188,4 +140,4 @@ def _show(summary: RunSummary, info: SourceInfo, json_path: str | None, output: 
         )
         for times in summary.stages
     ]
-    show_table(title, ("stage, ms", "mean", "p50", "p95", "p99", "max"), rows, stderr=json_path == "-")
+    show_table(title, ("stage, ms", "mean", "p50", "p95", "p99", "max"), rows, stderr=stderr)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import make_folder
+from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.images import IMAGE_SUFFIXES, write_image
+from ssd_edge.stream.overwriting import refuse_input
 from ssd_edge.stream.sink import PictureSink
 
 
@@ -19,7 +20,7 @@ class ImageFolderSink(PictureSink):
         named_by_source: each frame has a file of its own and keeps its name; otherwise ``frame_000042.jpg``.
 
     Raises:
-        InputError: the folder cannot be made or written.
+        InputError: the folder cannot be made or written; and, while writing, where a picture would replace its source.
     """
 
     def __init__(self, folder: Path, *, named_by_source: bool) -> None:
@@ -29,7 +30,10 @@ class ImageFolderSink(PictureSink):
     def show(self, frame: Frame, picture: UInt8Array) -> None:
         """Write one picture, whole or not at all."""
         name = Path(frame.source).name if self._named_by_source else f"frame_{frame.index:06d}.jpg"
+        if self._named_by_source:
+            refuse_input(self._folder / name, Path(frame.source))
         write_image(self._folder / name, picture)
+        self.written += 1
 
     def close(self) -> None:
         """Every picture is closed already."""
@@ -39,7 +43,7 @@ class ImageFileSink(PictureSink):
     """Writes the only picture of a source to a file.
 
     Raises:
-        InputError: the suffix is none of an image, or the folder cannot be written.
+        InputError: the suffix is none of an image, it is a folder, or its folder cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,6 +51,8 @@ class ImageFileSink(PictureSink):
             raise InputError(
                 f"{path} is no image", got=f"suffix {path.suffix!r}", wanted=", ".join(sorted(IMAGE_SUFFIXES))
             )
+        if path_kind(path) == "folder":
+            raise InputError(f"{path} cannot be written", got="a folder", wanted="a file")
         make_folder(path.parent)
         self._path = path
 
@@ -54,6 +60,7 @@ class ImageFileSink(PictureSink):
         """Write the picture, whole or not at all."""
         del frame  # it is the only one
         write_image(self._path, picture)
+        self.written = 1
 
     def close(self) -> None:
         """The picture is closed already."""

@@ -1,10 +1,11 @@
-"""Chooses the sink for a path, and keeps the input from being overwritten."""
+"""Chooses the sink for a path."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.stream.image_sink import ImageFileSink, ImageFolderSink
 from ssd_edge.stream.sink import PictureSink
@@ -30,7 +31,7 @@ def open_pictures(path: Path, info: SourceInfo) -> PictureSink:
                 f"{path} is one image", got=f"many frames from {info.name}", do="Give --output a folder or a film."
             )
         return ImageFileSink(path)
-    if suffix and not path.is_dir():
+    if suffix and path_kind(path) != "folder":
         raise InputError(
             f"{path} is no known kind of output",
             got=f"suffix {path.suffix!r}",
@@ -45,9 +46,3 @@ def film_rate(info: SourceInfo) -> float:
         return _FILM_OF_STILLS_FPS
     rate = info.fps or _FASTEST_LIVE_FILM
     return min(rate, _FASTEST_LIVE_FILM) if info.live else rate
-
-
-def refuse_input(output: Path, source: Path) -> None:
-    """Raise InputError where writing ``output`` would overwrite the source itself."""
-    if output.exists() and source.exists() and output.samefile(source):
-        raise InputError(f"{output} is the input itself", wanted="another place", do="Choose another --output.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ssd_edge.core.errors import InputError
@@ -55,3 +56,9 @@ def parse_uri(text: str) -> Uri:
             f"{shown} cannot be opened", got=f"scheme {scheme[1]!r}", wanted="rtsp, http, csi, v4l2 or file, or a path"
         )
     return Uri("file", text, text)
+
+
+def file_of(text: str) -> tuple[Path, ...]:
+    """Return the file or folder that ``text`` names; nothing for cameras, streams and pipelines."""
+    uri = parse_uri(text)
+    return (Path(uri.target),) if uri.kind == "file" else ()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
+from ssd_edge.core.frame import Frame
+from ssd_edge.stream.stop import StopRequest
+from ssd_edge.stream.video_source import VideoSource
 from tests.backends.tiny_onnx import FOUND_CLASS, SCORE, write_tiny_onnx
 from tests.stream.films import read_film, write_bright_film
 
 ROOT = Path(__file__).parents[2]
+LONG = "a" * 300
 
 
 @pytest.fixture
@@ -157,6 +162,9 @@ def broken(workspace: Path) -> Path:
     cut.write_bytes(cut.read_bytes()[:-100])
     write_tiny_onnx(workspace / "foreign.onnx", with_spec=False)
     (workspace / "text.onnx").write_text("no model")
+    write_tiny_onnx(workspace / "model.onnx")
+    write(workspace / "photo" / "p0.jpg", np.zeros((40, 60, 3), np.uint8))
+    (workspace / "caf\udce9.mp4").write_bytes((workspace / "film.mp4").read_bytes())
     return workspace
 
 
@@ -188,18 +196,105 @@ def broken(workspace: Path) -> Path:
         (["film.mp4", "--window"], "no window can be shown"),
         (["film.mp4", "--threshold", "1.5"], "the score threshold is out of range"),
         (["film.mp4", "--pace", "0"], "the pace is out of range"),
+        (["film.mp4", "--pace", "nan"], "the pace is out of range: got nan FPS"),
+        (["film.mp4", "--pace", "inf"], "the pace is out of range: got inf FPS"),
+        (["0", "--fps", "inf"], "the camera's rate is out of range: got inf FPS"),
+        (["photo/p0.jpg", "--output", "photo"], "photo/p0.jpg is the input itself"),
+        (["photo", "--output", "photo/p0.jpg"], "photo/p0.jpg is the input itself"),
+        (["photo", "--json", "photo/p0.jpg"], "photo/p0.jpg is the input itself"),
+        (["FILE-URI", "--output", "film.mp4"], "film.mp4 is the input itself"),
+        (["film.mp4", "--model", "model.onnx", "--json", "model.onnx"], "model.onnx is the input itself"),
+        (["film.mp4", "--output", "new.mp4", "--json", "new.mp4"], "new.mp4 is given for two outputs"),
+        ([f"{LONG}.mp4"], "File name too long"),
+        (["film.mp4", "--output", LONG], "File name too long"),
+        (["film.mp4", "--output", f"{LONG}.mp4"], "File name too long"),
+        (["film.mp4", "--json", LONG], "File name too long"),
+        (["caf\udce9.mp4"], "has a name that OpenCV cannot take"),
+        (["film.mp4", "--output", "caf\udce9.mp4"], "has a name that OpenCV cannot take"),
         (["film.mp4", "--width", "640"], "film.mp4 has a size and rate of its own"),
         (["0", "--loop"], "camera 0 has a pace and an end of its own"),
     ],
 )
 def test_every_mistake_has_a_sentence_and_leaves_nothing(broken: Path, arguments: list[str], message: str) -> None:
     before = {path: path.stat().st_size for path in broken.rglob("*")}
-    result = run(*arguments)
-    assert result.exit_code == 1
+    uri = (broken / "film.mp4").as_uri()
+    result = run(*(uri if argument == "FILE-URI" else argument for argument in arguments))
+    assert result.exit_code == 1, result.exception
     assert result.stderr.splitlines()[-1].startswith("ssd-edge: ")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert {path: path.stat().st_size for path in broken.rglob("*")} == before
+
+
+def test_what_was_written_is_said(workspace: Path) -> None:
+    result = run("film.mp4", "--output", "out.mp4", "--json", "boxes.jsonl")
+    assert "wrote out.mp4\n" in result.stderr
+    assert "wrote boxes.jsonl\n" in result.stderr
+
+
+def test_a_run_that_ends_before_its_first_frame_says_that_it_wrote_nothing(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "boxes.jsonl").write_text("old\n")
+
+    def silent(source: VideoSource) -> Iterator[Frame]:
+        source._interrupted.wait()
+        yield from ()
+
+    monkeypatch.setattr(VideoSource, "__iter__", silent)
+    monkeypatch.setattr(StopRequest, "requested", True)
+    result = run("film.mp4", "--output", "out.mp4", "--json", "boxes.jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert "film.mp4: 0 frames in" in result.stdout
+    assert "nothing was written to out.mp4: no frame came\n" in result.stderr
+    assert "nothing was written to boxes.jsonl: no frame came\n" in result.stderr
+    assert "wrote " not in result.stderr
+    assert (workspace / "boxes.jsonl").read_text() == "old\n"
+    assert not (workspace / "out.mp4").exists()
+
+
+def test_a_film_that_is_cut_short_is_reported(workspace: Path) -> None:
+    writer = cv2.VideoWriter("cut.avi", cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 64))
+    for _ in range(30):
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    writer.release()
+    whole = (workspace / "cut.avi").read_bytes()
+    (workspace / "cut.avi").write_bytes(whole[: (whole.index(b"movi") + whole.index(b"idx1")) // 2])
+    result = run("cut.avi", "--json", "boxes.jsonl")
+    assert result.exit_code == 0
+    count = len(lines(workspace / "boxes.jsonl"))
+    assert f"cut.avi ends after {count} of 30 frames; it is cut short or damaged\n" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
+def test_a_full_disk_is_a_sentence(workspace: Path) -> None:
+    result = run("film.mp4", "--json", "/dev/full")
+    assert result.exit_code == 1
+    assert "/dev/full cannot be written: got No space left on device" in result.stderr
+
+
+def test_devices_and_pipes_take_json_lines(workspace: Path) -> None:
+    result = run("film.mp4", "--json", "/dev/null")
+    assert result.exit_code == 0, result.stderr
+    assert "exists and is replaced" not in result.stderr
+    command = [sys.executable, str(ROOT / "cli.py"), "run", "film.mp4", "--json", "/dev/stdout"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [json.loads(line)["frame"] for line in said.splitlines()[:10]] == list(range(10))
+
+
+def test_pictures_whose_names_are_no_utf8_or_look_like_markup(workspace: Path) -> None:
+    photos = workspace / "pics["
+    photos.mkdir()
+    names = ["[red]a.png", "caf\udce9.png", "x].png"]
+    for name in names:
+        data = cv2.imencode(".png", np.full((40, 60, 3), 255, np.uint8))[1]
+        (photos / name).write_bytes(data.tobytes())
+    assert run("pics[", "--json", "boxes.jsonl").exit_code == 0
+    assert [Path(line["source"]).name for line in lines(workspace / "boxes.jsonl")] == names
+    for name in names:
+        result = run(f"pics[/{name}", "--json", "boxes.jsonl")
+        assert result.exit_code == 0, result.exception
+        assert f"pics[/{name}: 1 frames".encode(errors="backslashreplace").decode() in result.stdout
 
 
 def test_no_model_at_all_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,3 +47,29 @@ def test_places_that_cannot_be_written_are_refused_before_the_first_frame(tmp_pa
         ImageFileSink(tmp_path / "file" / "out.png")
     with pytest.raises(InputError, match=r"out\.pdf is no image: got suffix '\.pdf'"):
         ImageFileSink(tmp_path / "out.pdf")
+    (tmp_path / "out.jpg").mkdir()
+    with pytest.raises(InputError, match=r"out\.jpg cannot be written: got a folder"):
+        ImageFileSink(tmp_path / "out.jpg")
+
+
+def test_a_picture_never_takes_the_place_of_its_source(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"the only one")
+    shown = frame(0, str(path))
+    with (
+        pytest.raises(InputError, match=r"a\.png is the input itself"),
+        ImageFolderSink(tmp_path, named_by_source=True) as sink,
+    ):
+        sink.show(shown, shown.image)
+    assert path.read_bytes() == b"the only one"
+    assert sink.written == 0
+
+
+def test_the_written_pictures_are_counted(tmp_path: Path) -> None:
+    with ImageFolderSink(tmp_path, named_by_source=False) as folder, ImageFileSink(tmp_path / "a.png") as file:
+        assert (folder.written, file.written) == (0, 0)
+        for index in range(3):
+            shown = frame(index, "film.mp4")
+            folder.show(shown, shown.image)
+        file.show(shown, shown.image)
+    assert (folder.written, file.written) == (3, 1)

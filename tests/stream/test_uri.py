@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.stream.uri import Uri, parse_uri
+from ssd_edge.stream.uri import Uri, file_of, parse_uri
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,13 @@ def test_an_unknown_scheme_is_named() -> None:
 def test_an_empty_source_is_refused() -> None:
     with pytest.raises(InputError, match="the source is empty"):
         parse_uri("  ")
+
+
+@pytest.mark.parametrize("text", ["film.mp4", "file://film.mp4"])
+def test_the_file_of_a_source_is_known(text: str) -> None:
+    assert file_of(text) == (Path("film.mp4"),)
+
+
+@pytest.mark.parametrize("text", ["0", "/dev/video0", "csi://0", "rtsp://h/x", "a ! b"])
+def test_other_sources_have_no_file(text: str) -> None:
+    assert file_of(text) == ()
