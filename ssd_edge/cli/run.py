@@ -88,7 +88,7 @@ def run(
             )
         )
         spread = Threads.for_latency() if threads is Goal.LATENCY else Threads.for_throughput()
-        chosen = model or _newest_model()
+        chosen = _newest_model() if model is None else _usable(model)
         detector = stack.enter_context(open_detector(chosen, spread, threshold))
         if threshold < detector.spec.nms.score_threshold:
             say(f"the model itself shows only what scores more than {detector.spec.nms.score_threshold:g}")
@@ -112,6 +112,13 @@ def _source_uri(source: str | None, camera: int | None) -> str:
     if source is None and camera is None:
         say("using camera 0")
     return source if source is not None else str(camera or 0)
+
+
+def _usable(model: Path) -> Path:
+    from ssd_edge.core.files import path_kind
+
+    path_kind(model)  # names a path of which nobody can tell what lies there; the rest is the backend's to judge
+    return model
 
 
 def _newest_model() -> Path:
