@@ -16,7 +16,7 @@ class DemoPlan:
 
     Attributes:
         train, val, test: pictures.
-        size: (width, height) of the pictures.
+        size: (width, height) of the pictures; of the shape of the film, so that the square input squeezes both alike.
         input_size: side of the network's square input.
         minutes: of training, validation included.
         batch_size: pictures a training step; by default the preset's.
@@ -30,7 +30,7 @@ class DemoPlan:
     train: int = 1600
     val: int = 120
     test: int = 240
-    size: tuple[int, int] = (320, 240)
+    size: tuple[int, int] = (320, 180)
     input_size: int = 192
     minutes: float = 4.0
     batch_size: int | None = None
