@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ssd_edge.core.progress import Progress
+
+_with_bar: list[Console] = []  # the terminal, as long as a bar is on it
 
 
 def say(text: str) -> None:
-    """Print one line for the user, on stderr, so that stdout stays free for data."""
-    typer.echo(text, err=True)
+    """Print one line for the user, on stderr, so that stdout stays free for data; above the bar, where there is one."""
+    if not _with_bar:
+        typer.echo(text, err=True)
+        return
+    from rich.text import Text
+
+    _with_bar[-1].print(Text(text), soft_wrap=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:
@@ -60,7 +69,13 @@ def bar(title: str) -> Iterator[Progress]:
     ) as progress:
         task = progress.add_task(title, total=None, note="")
 
+        if not progress.disable:
+            _with_bar.append(progress.console)
+
         def report(done: int, total: int | None, note: str = "") -> None:
             progress.update(task, completed=done, total=total, note=note)
 
-        yield report
+        try:
+            yield report
+        finally:
+            _with_bar.clear()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.cli.console import show_table
+from ssd_edge.cli.console import bar, say, show_table
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -61,6 +61,27 @@ def test_a_bar_shows_titles_and_notes_as_they_are_and_no_total_where_none_is_kno
     assert "fi[/x]lm [red].mp4" in shown
     assert "57/?" in shown
     assert "see [/b]" in shown
+
+
+def test_a_line_under_a_bar_stands_above_it_and_is_whole() -> None:
+    text = "camera 0 [/x] stopped after 31 frames; " + "opening it again " * 20
+    _, shown = on_a_terminal(
+        "from ssd_edge.cli.console import bar, say\n"
+        "with bar('film') as report:\n"
+        "    report(1, 3)\n"
+        f"    say({text!r})\n"
+        "say('after')\n"
+    )
+    lines = re.split(r"[\r\n]+", shown)
+    assert text in lines
+    assert "after" in lines
+
+
+def test_lines_are_plain_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar("film") as report:
+        report(1, 3)
+        say("film [/x]")
+    assert capsys.readouterr().err == "film [/x]\n"
 
 
 def test_a_table_shows_brackets_and_colons_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
