@@ -59,5 +59,4 @@ def _published(preset: Preset, notes: list[str]) -> str:
     note = f"{found.data}, {found.source}"
     if note not in notes:
         notes.append(note)
-    # The backslash keeps Rich from taking the number for markup.
-    return f"{found.mean_ap:.1f} \\[{notes.index(note) + 1}]"
+    return f"{found.mean_ap:.1f} [{notes.index(note) + 1}]"
