@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
     from rich.console import Console
 
     from ssd_edge.core.progress import Progress
@@ -41,7 +43,10 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
     table = Table(title=plain(title, "table.title"), title_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(plain(column), justify="left" if number == 0 else "right", no_wrap=number == 0)
+        # Where the terminal is narrow, names and headings go on in the next line; figures are never cut.
+        widest = max((len(row[number]) for row in rows), default=0) if number else 0
+        justify: JustifyMethod = "right" if number else "left"
+        table.add_column(plain(column), justify=justify, overflow="fold", min_width=widest)
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
     console.print(table)

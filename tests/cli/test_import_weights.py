@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from ssd_edge.core.errors import InputError
+from ssd_edge.export.imports import fetch as fetching
 from ssd_edge.model.checkpoint import load_checkpoint
 from tests.parity.recording import load_recording
 
@@ -53,7 +54,7 @@ def test_without_labels_the_names_are_said(tensors: dict[str, torch.Tensor]) -> 
 
 def test_torchvisions_weights_are_fetched(tensors: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(tensors, "fetched-1a2b.pth")
-    monkeypatch.setattr("ssd_edge.export.imports.fetch.fetch", lambda source: Path("fetched-1a2b.pth"))
+    monkeypatch.setattr(fetching, "fetch", lambda source: Path("fetched-1a2b.pth"))
     code, _, said = call("--from", "torchvision:ssd300_vgg16")
     assert code == 0, said
     assert "using fetched-1a2b.pth" in said
@@ -64,7 +65,7 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(source: str) -> Path:
         raise InputError(f"{source} cannot be fetched")
 
-    monkeypatch.setattr("ssd_edge.export.imports.fetch.fetch", no_network)
+    monkeypatch.setattr(fetching, "fetch", no_network)
     code, _, said = call("--from", "torchvision:ssd300_vgg16")
     assert (code, said) == (1, "ssd-edge: torchvision:ssd300_vgg16 cannot be fetched\n")
 
