@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import JustifyMethod
-
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
 
     from ssd_edge.core.progress import Progress
 
