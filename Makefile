@@ -42,7 +42,7 @@ $(VENV)/.product: pyproject.toml | $(BIN)/pip
 	touch $@
 
 $(VENV)/.tests: pyproject.toml | $(VENV)/.product
-	$(PIP) --editable '.[train,export,dev]'
+	$(PIP) --editable '.[train,export,timm,dev]'
 	$(PIP) --no-deps 'tensorrt-stubs==10.13.*'
 ifeq ($(shell uname -sm),Linux x86_64)
 	$(PIP) --no-deps tensorrt-rtx-cu13-libs==$(RTX_VERSION) tensorrt-rtx-cu13-bindings==$(RTX_VERSION)
