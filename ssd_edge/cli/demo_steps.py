@@ -172,7 +172,7 @@ def make_preview(files: DemoFiles, progress: Progress) -> Facts:
                 if frame.index % _PREVIEW_STEP == 0:
                     small = replace(frame, image=_halved(frame.image))
                     preview.show(small, small.image)
-                progress(frame.index + 1, film.info.frames or 0)
+                progress(frame.index + 1, film.info.frames)
     return {"detail": f"half the size, {rate:g} FPS, for browsers"}
 
 

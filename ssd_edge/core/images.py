@@ -96,7 +96,7 @@ def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
     if image.size == 0:
         raise InputError(f"{origin} has no pixels", got=f"shape {image.shape}", wanted="at least 1 x 1")
     if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)  # type: ignore[operator]
+        image = (image.astype(np.uint16, copy=False) >> 8).astype(np.uint8)
     channels = 1 if image.ndim == 2 else image.shape[-1]
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise InputError(

@@ -9,10 +9,11 @@ from ssd_edge.model.predict import TorchDetector
 from tests.parity.comparison import difference
 from tests.parity.recording import load_recording
 
-FAMILIES = ("ssd.pytorch-ssd300", "vgg_ssd512", "mobilenet_v2_ssd320", "mobilenet_v3_ssd320", "nvidia_ssd")
+PYTORCH_SSD = ("mb1-ssd", "mb1-ssd-lite", "mb2-ssd-lite", "vgg16-ssd", "sq-ssd-lite")
+OTHERS = ("ssd.pytorch-ssd300", "vgg_ssd512", "mobilenet_v2_ssd320", "mobilenet_v3_ssd320", "nvidia_ssd")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*PYTORCH_SSD, *OTHERS])
 def test_its_weights_give_its_detections(name: str) -> None:
     recording = load_recording(name)
     weights = recording.weights()
