@@ -11,6 +11,7 @@ from ssd_edge import __version__
 from ssd_edge.cli.build import build
 from ssd_edge.cli.data import data
 from ssd_edge.cli.demo import demo
+from ssd_edge.cli.doctor import doctor
 from ssd_edge.cli.eval import evaluate
 from ssd_edge.cli.export import export
 from ssd_edge.cli.import_model import import_model
@@ -66,6 +67,7 @@ app.command("build")(build)
 app.add_typer(data)
 app.command("eval")(evaluate)
 app.command("demo")(demo)
+app.command("doctor")(doctor)
 app.command("export")(export)
 app.command("import")(import_model)
 app.command("models")(models)

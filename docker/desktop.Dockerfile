@@ -1,0 +1,16 @@
+# ssd-edge on a desktop GPU. NVIDIA's image carries TensorRT, CUDA and Python.
+# Never built here: this project's machines have neither Docker nor a GPU.
+ARG BASE=nvcr.io/nvidia/tensorrt:25.08-py3
+FROM ${BASE}
+
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
+ && rm -rf /var/lib/apt/lists/*
+
+COPY pyproject.toml README.md LICENSE /src/
+COPY ssd_edge /src/ssd_edge
+RUN pip install --no-cache-dir /src 'pycuda>=2025.1.2'
+
+WORKDIR /workspace
+ENTRYPOINT ["ssd-edge"]
+CMD ["run", "--camera", "0", "--no-window", "--json", "-"]

@@ -1,0 +1,63 @@
+"""The computer as Python sees it: interpreter, processor, and the packages that every machine can use."""
+
+from __future__ import annotations
+
+from ssd_edge.doctor.facts import Facts, Module
+from ssd_edge.doctor.jetpack import JetPack
+from ssd_edge.doctor.line import Line, missing, ok, warn
+
+_OLDEST_PYTHON = (3, 10)
+_INT8_FEATURES = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+
+
+def python(facts: Facts, jetpack: JetPack | None) -> Line:
+    """Return the interpreter; a Jetson's TensorRT belongs to the system's Python, so a venv must see that."""
+    found = facts.python()
+    text = ".".join(map(str, found.version)) + (f" in {found.venv}" if found.venv else "")
+    if found.version < _OLDEST_PYTHON:
+        return missing("Python", f"{text}; ssd-edge needs 3.10", _newer_python(jetpack))
+    if jetpack is not None and not found.sees_system:
+        return warn(
+            "Python",
+            f"{text}, which does not see JetPack's TensorRT and OpenCV",
+            f"Make it anew: python3 -m venv --clear --system-site-packages {found.venv}",
+        )
+    return ok("Python", text)
+
+
+def _newer_python(jetpack: JetPack | None) -> str:
+    if jetpack is not None and jetpack.major == 5:
+        return "JetPack 5 has Python 3.8, and its TensorRT fits no other: flash JetPack 6 (docs/jetson.md)"
+    return "Install Python 3.10 or newer."
+
+
+def processor(facts: Facts) -> Line:
+    """Return the processor and whether it multiplies 8-bit integers natively."""
+    cpu = facts.cpu()
+    native = [feature for feature in _INT8_FEATURES if feature in cpu.split("+")]
+    if native:
+        return ok("processor", f"{cpu}: INT8 runs natively ({', '.join(native)})")
+    return ok("processor", f"{cpu}: no INT8 dot product; INT8 engines are built in the variant that cannot saturate")
+
+
+def onnx_runtime(facts: Facts) -> Line:
+    """Return ONNX Runtime, which every machine can run on."""
+    return _package(facts.module("onnxruntime"), "ONNX Runtime", "pip install 'onnxruntime>=1.17'")
+
+
+def torch(facts: Facts) -> Line:
+    """Return PyTorch, which only training, exporting and importing need."""
+    found = facts.module("torch")
+    if found is None:
+        return ok(
+            "PyTorch", "not installed; only train, export and import need it: pip install 'ssd-edge[train,export]'"
+        )
+    return _package(found, "PyTorch", "pip install --force-reinstall torch")
+
+
+def _package(found: Module | None, name: str, install: str) -> Line:
+    if found is None:
+        return missing(name, "not installed", install)
+    if found.problem:
+        return missing(name, f"cannot be imported: {found.problem}", install)
+    return ok(name, found.version)

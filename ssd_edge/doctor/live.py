@@ -1,0 +1,111 @@
+"""Live: answers about the machine that this runs on. Nothing is changed, and no question takes long."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ssd_edge.backends.cpu import cpu_device
+from ssd_edge.doctor.cuda_driver import describe_gpu
+
+_SECONDS = 10
+_LONGEST_TEXT = 20_000
+
+
+class Live:
+    """The machine itself."""
+
+    def ask(self, kind: str, subject: str) -> Any:
+        """Answer; see :class:`ssd_edge.doctor.facts.Facts` for the kinds."""
+        answers: dict[str, Callable[[str], Any]] = {
+            "read": _read,
+            "glob": lambda pattern: sorted(map(str, Path("/").glob(pattern.lstrip("/")))),
+            "access": lambda path: os.access(path, os.R_OK | os.W_OK),
+            "run": _run,
+            "module": _module,
+            "python": lambda _: _python(),
+            "gpu": lambda _: describe_gpu(),
+            "plugins": lambda module: _foreign(lambda: _plugins(module)),
+            "opencv": lambda _: _foreign(_opencv),
+            "cpu": lambda _: cpu_device(),
+        }
+        return answers[kind](subject)
+
+
+def _read(path: str) -> str | None:
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return text.replace("\0", "")[:_LONGEST_TEXT]
+
+
+def _run(command: str) -> str | None:
+    program, *arguments = shlex.split(command)
+    found = shutil.which(program)
+    if found is None:
+        return None
+    try:
+        done = subprocess.run(
+            [found, *arguments], capture_output=True, text=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout[:_LONGEST_TEXT] if done.returncode == 0 else None
+
+
+def _module(name: str) -> dict[str, str] | None:
+    """Import a module and say where it came from; whatever its import raises is a finding, not an error of ours."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:  # without a loader it is a folder of type stubs
+        return None
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 - a broken package may raise anything
+        return {"version": "", "file": "", "problem": f"{type(error).__name__}: {error}"}
+    version = getattr(module, "__version__", None) or getattr(module, "VERSION_TEXT", "")
+    return {"version": str(version), "file": str(getattr(module, "__file__", "") or "")}
+
+
+def _python() -> dict[str, Any]:
+    venv = sys.prefix if sys.prefix != sys.base_prefix else ""
+    system = {"/usr/lib/python3/dist-packages", sysconfig.get_path("purelib", vars={"base": sys.base_prefix})}
+    return {
+        "version": list(sys.version_info[:3]),
+        "machine": platform.machine(),
+        "venv": venv,
+        "sees_system": not venv or bool(system & set(sys.path)),
+    }
+
+
+def _foreign(call: Callable[[], Any]) -> Any:
+    """Return what another package's code gives; None where it fails, which its own line reports."""
+    try:
+        return call()
+    except Exception:  # noqa: BLE001 - a broken package may raise anything
+        return None
+
+
+def _plugins(module: str) -> list[str]:
+    """Return the names in a TensorRT's plugin registry, by the attribute that this release has."""
+    trt = importlib.import_module(module)
+    trt.init_libnvinfer_plugins(trt.Logger(trt.Logger.ERROR), "")
+    registry = trt.get_plugin_registry()
+    creators = registry.all_creators if hasattr(registry, "all_creators") else registry.plugin_creator_list
+    return sorted({creator.name for creator in creators})
+
+
+def _opencv() -> str:
+    import cv2
+
+    return str(cv2.getBuildInformation())

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ssd_edge.cli.app import app
+from ssd_edge.doctor.facts import FACTS_FORMAT
+from tests.doctor.machines import bare_cpu, orin_nano
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["doctor", *map(str, arguments)])
+
+
+@pytest.fixture
+def record(tmp_path: Path):
+    def write(answers: dict[str, object]) -> Path:
+        path = tmp_path / "machine.json"
+        path.write_text(json.dumps({"format": FACTS_FORMAT, "lines": [], "facts": answers}))
+        return path
+
+    return write
+
+
+def test_this_machine_is_examined_and_its_record_judged_alike(tmp_path: Path) -> None:
+    first = run("--json", tmp_path / "here.json")
+    again = run("--from", tmp_path / "here.json")
+    assert first.exit_code in (0, 1)
+    assert "machine" in first.stdout
+    assert first.stdout == again.stdout
+
+
+def test_json_on_stdout_alone(record) -> None:
+    result = run("--from", record(orin_nano()), "--json", "-")
+    fields = json.loads(result.stdout)
+    assert fields["format"] == FACTS_FORMAT
+    assert {"name": "power mode", "state": "ok", "found": "MAXN_SUPER", "do": ""} in fields["lines"]
+    assert fields["facts"]["run nvpmodel -q"].startswith("NV Power Mode")
+
+
+def test_what_is_missing_exits_1_with_its_command(record) -> None:
+    result = run("--from", record(bare_cpu() | {"module onnxruntime": None}))
+    assert result.exit_code == 1
+    assert "missing ONNX Runtime" in result.stdout
+    assert "do: pip install 'onnxruntime>=1.17'" in result.stdout
+
+
+def test_a_warning_exits_0(record) -> None:
+    result = run("--from", record(orin_nano() | {"run nvpmodel -q": "NV Power Mode: 15W\n"}))
+    assert result.exit_code == 0
+    assert "warn" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "ssd-edge/eval/1"}'])
+def test_a_file_that_is_no_record(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    result = run("--from", path)
+    assert result.exit_code == 1
+    assert f"{path} is no record of a machine" in result.output
+
+
+def test_a_record_that_is_not_there(tmp_path: Path) -> None:
+    result = run("--from", tmp_path / "none.json")
+    assert result.exit_code == 1
+    assert "No such file" in result.output
