@@ -1,0 +1,66 @@
+"""The self-test's detector against the truth of its own pictures: nothing is trained, so the answer is known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from ssd_edge.backends.detector import open_detector
+from ssd_edge.core.boxes import iou_matrix
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.doctor.sample_frames import sample_frames
+from ssd_edge.doctor.sample_model import sample_graph, sample_spec
+from ssd_edge.export.nms import attach_nms
+from ssd_edge.model.anchors import default_boxes
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    path: Path = tmp_path_factory.mktemp("selftest") / "selftest.onnx"
+    model = attach_nms(sample_graph(), sample_spec())
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    with open_detector(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_finds_every_square_and_nothing_else(detector, seed: int) -> None:
+    for frame in sample_frames(40, seed):
+        found = detector.detect(frame.image)
+        assert len(found.scores) == len(frame.class_ids)
+        overlaps = iou_matrix(frame.boxes, found.boxes)
+        best = overlaps.argmax(axis=1)
+        assert (found.class_ids[best] == frame.class_ids).all()
+        assert (overlaps.max(axis=1) > 0.5).all()
+        assert (found.scores > 0.5).all()
+
+
+def test_default_boxes_are_those_of_the_spec() -> None:
+    named = {entry.name: onnx.numpy_helper.to_array(entry) for entry in sample_graph().graph.initializer}
+    in_graph = np.concatenate([named["default.centres"], named["default.sizes"]], axis=2)[0]
+    np.testing.assert_allclose(in_graph, default_boxes(sample_spec().anchors).numpy(), atol=1e-6)
+
+
+def test_the_same_seed_draws_the_same_pictures() -> None:
+    one, other, third = (sample_frames(3, seed) for seed in (5, 5, 6))
+    assert all((a.image == b.image).all() for a, b in zip(one, other, strict=True))
+    assert any((a.image != b.image).any() for a, b in zip(one, third, strict=True))
+
+
+def test_the_spec_survives_its_json() -> None:
+    assert ModelSpec.from_json(sample_spec().to_json(), origin="here") == sample_spec()
+
+
+def test_needs_no_torch() -> None:
+    code = (
+        "import sys; from ssd_edge.doctor.sample_model import sample_graph, sample_spec;"
+        "from ssd_edge.export.nms import attach_nms; attach_nms(sample_graph(), sample_spec());"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
