@@ -1,0 +1,147 @@
+"""CalibrationTable: the range of every tensor that INT8 needs, and what it was measured on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.files import file_digest, text_digest, written_beside
+from ssd_edge.core.spec import InputSpec
+
+RANGES_FORMAT = "ssd-edge/ranges/1"
+RANGES_SUFFIX = ".ranges.json"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often values fell into equal bins from ``low`` to ``high``."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TensorRange:
+    """The values of a tensor that INT8 shall tell apart; those outside are cut off.
+
+    Attributes:
+        low, high: finite, low <= high.
+        histogram: of all values seen; None where a range was given by hand.
+    """
+
+    low: float
+    high: float
+    histogram: Histogram | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise ArtefactError("a range is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
+
+    @property
+    def amax(self) -> float:
+        """The largest magnitude, of which a symmetric scale is a 127th."""
+        return max(abs(self.low), abs(self.high))
+
+
+@dataclass(frozen=True)
+class CalibrationTable:
+    """Ranges by tensor name of the *exported* ONNX.
+
+    Attributes:
+        model: name of the spec.
+        onnx_digest: of the exported file.
+        preprocessing_digest: see :func:`preprocessing_digest`.
+        images_digest, image_count: of the calibration images, in any order.
+        method: ``minmax``, ``percentile``, ``entropy`` or ``mse``.
+    """
+
+    model: str
+    onnx_digest: str
+    preprocessing_digest: str
+    images_digest: str
+    image_count: int
+    method: str
+    ranges: Mapping[str, TensorRange]
+    format: str = RANGES_FORMAT
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of the canonical text: what an engine built with it remembers."""
+        return text_digest(self.to_json())
+
+    def to_json(self) -> str:
+        """Return canonical JSON; floats keep all digits."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=None, separators=(",", ":"), allow_nan=False)
+
+    def save(self, path: Path) -> None:
+        """Write the table, whole or not at all."""
+        with written_beside(path) as partial:
+            partial.write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> CalibrationTable:
+        """Read a table.
+
+        Raises:
+            ArtefactError: it is missing, damaged or of another version of the format.
+        """
+        try:
+            return cls._from_fields(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ArtefactError(
+                f"{path} cannot be read",
+                got=error.strerror or str(error),
+                wanted="a table of ranges",
+                do="Make one: ssd-edge calibrate",
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError, ArtefactError) as error:
+            raise ArtefactError(
+                f"{path} is a damaged table of ranges",
+                got=f"{type(error).__name__}: {error}",
+                wanted=RANGES_FORMAT,
+                do="Make it anew: ssd-edge calibrate",
+            ) from error
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any]) -> CalibrationTable:
+        if fields["format"] != RANGES_FORMAT:
+            raise ValueError(f"format {fields['format']!r}")
+        return cls(**{**fields, "ranges": {name: _range(entry) for name, entry in fields["ranges"].items()}})
+
+    def refuse_if_foreign(self, table: Path, onnx: Path, entry: InputSpec) -> None:
+        """Raise ArtefactError where this table (read from ``table``) was not measured on ``onnx`` as it is now."""
+        pairs = {
+            f"{onnx} as it is": (self.onnx_digest, file_digest(onnx)),
+            "its preprocessing": (self.preprocessing_digest, preprocessing_digest(entry)),
+        }
+        for what, (measured, found) in pairs.items():
+            if measured != found:
+                raise ArtefactError(
+                    f"{table} does not belong to {what}",
+                    got=f"ranges of {self.model!r}, measured on {measured}",
+                    wanted=found,
+                    do=f"Calibrate again: ssd-edge calibrate --onnx {onnx}",
+                )
+
+
+def preprocessing_digest(entry: InputSpec) -> str:
+    """Return the digest of all that happens to a picture before the network: its size, colours, mean and deviation."""
+    return text_digest(json.dumps(dataclasses.asdict(entry), sort_keys=True))
+
+
+def ranges_path(folder: Path, model: str) -> Path:
+    """Return ``<folder>/<model>.ranges.json``."""
+    return folder / f"{model}{RANGES_SUFFIX}"
+
+
+def _range(fields: dict[str, Any]) -> TensorRange:
+    entry = fields["histogram"]
+    histogram = None if entry is None else Histogram(entry["low"], entry["high"], tuple(entry["counts"]))
+    return TensorRange(fields["low"], fields["high"], histogram)
