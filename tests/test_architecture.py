@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "ssd_edge"
 FLOORS = (
     {"core"},
     {"model", "data", "backends"},
-    {"training", "evaluation", "export", "calibration", "engines", "stream", "doctor"},
+    {"training", "evaluation", "export", "calibration", "precision", "engines", "stream", "doctor"},
     {"cli"},
 )
 TORCH_ROOMS = {"model", "training", "export"}

@@ -1,0 +1,162 @@
+"""A graph that can be asked who makes and who reads a tensor, and be rewired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from ssd_edge.core.errors import ArtefactError
+
+Array = np.ndarray[Any, Any]
+
+ACTIVATIONS = ("Relu", "Clip")
+
+
+class Graph:
+    """A copy of a model with an index of its tensors; :meth:`finished` gives the model back.
+
+    Constants become initialisers, so that there is one kind of constant.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = onnx.ModelProto()
+        self.model.CopyFrom(model)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, Array] = {
+            entry.name: numpy_helper.to_array(entry) for entry in self.model.graph.initializer
+        }
+        for node in self.model.graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+            else:
+                self.nodes.append(node)
+        self._index()
+
+    def _index(self) -> None:
+        self._producers = {output: node for node in self.nodes for output in node.output}
+        self._consumers: dict[str, list[onnx.NodeProto]] = {}
+        for node in self.nodes:
+            for name in node.input:
+                self._consumers.setdefault(name, []).append(node)
+
+    def producer(self, tensor: str) -> onnx.NodeProto | None:
+        """Return the node that makes a tensor; None for inputs and constants."""
+        return self._producers.get(tensor)
+
+    def consumers(self, tensor: str) -> list[onnx.NodeProto]:
+        """Return the nodes that read a tensor."""
+        return self._consumers.get(tensor, [])
+
+    def add(self, node: onnx.NodeProto) -> str:
+        """Add a node and return its first output; the order is mended at the end."""
+        self.nodes.append(node)
+        for output in node.output:
+            self._producers[output] = node
+        for name in node.input:
+            self._consumers.setdefault(name, []).append(node)
+        return node.output[0]
+
+    def constant(self, name: str, value: Array) -> str:
+        """Add a constant and return its name; one of the same name must hold the same."""
+        held = self.constants.setdefault(name, value)
+        if held.dtype != value.dtype or not np.array_equal(held, value):
+            raise ArtefactError(f"the graph has another tensor of the name {name}", do="Export the model again.")
+        return name
+
+    def rewire(self, node: onnx.NodeProto, position: int, tensor: str) -> None:
+        """Let input ``position`` of a node read another tensor."""
+        before = node.input[position]
+        node.input[position] = tensor
+        if before not in node.input:
+            # Messages compare by value; what is meant is this very node.
+            self._consumers[before] = [reader for reader in self._consumers[before] if reader is not node]
+        self._consumers.setdefault(tensor, []).append(node)
+
+    def redirect(self, tensor: str, replacement: str, *, keep: onnx.NodeProto | None = None) -> None:
+        """Let every reader of a tensor, but ``keep``, read the replacement."""
+        for node in list(self.consumers(tensor)):
+            if node is not keep:
+                for position, name in enumerate(node.input):
+                    if name == tensor:
+                        self.rewire(node, position, replacement)
+
+    def activated(self, node: onnx.NodeProto) -> str:
+        """Return a node's output behind the ReLU or clip that alone reads it."""
+        tensor = node.output[0]
+        readers = self.consumers(tensor)
+        if len(readers) == 1 and readers[0].op_type in ACTIVATIONS:
+            tensor = readers[0].output[0]
+        return str(tensor)
+
+    def weighted(self, *op_types: str) -> Iterator[onnx.NodeProto]:
+        """Yield the nodes of these types whose weight is a constant, in order."""
+        for node in self.nodes:
+            if node.op_type in op_types and len(node.input) > 1 and node.input[1] in self.constants:
+                yield node
+
+    def finished(self) -> onnx.ModelProto:
+        """Return the model with its nodes in order and without constants that nothing reads."""
+        graph = self.model.graph
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(_in_order(self.nodes, {*self.constants, *(entry.name for entry in graph.input), ""}))
+        read = {name for node in graph.node for name in _all_inputs(node)} | {entry.name for entry in graph.output}
+        graph.initializer.extend(
+            numpy_helper.from_array(value, name) for name, value in self.constants.items() if name in read
+        )
+        del graph.value_info[:]
+        return self.model
+
+
+def network_nodes(graph: Graph) -> list[onnx.NodeProto]:
+    """Return the nodes of the network proper: convolutions and all that leads to one; no decoding, no NMS."""
+    wanted: set[int] = set()
+    stack = [node for node in graph.nodes if node.op_type in ("Conv", "ConvTranspose", "Gemm")]
+    while stack:
+        node = stack.pop()
+        if id(node) not in wanted:
+            wanted.add(id(node))
+            stack += [maker for name in node.input if (maker := graph.producer(name)) is not None]
+    return [node for node in graph.nodes if id(node) in wanted]
+
+
+def make_node(op_type: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+    """Return a node of one output, which is its name too."""
+    return helper.make_node(op_type, inputs, [output], output, **attributes)
+
+
+def _all_inputs(node: onnx.NodeProto) -> Iterator[str]:
+    """Yield what a node reads, also inside of its subgraphs."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            for child in inner.node:
+                yield from _all_inputs(child)
+            yield from (entry.name for entry in inner.output)
+
+
+def _in_order(nodes: list[onnx.NodeProto], known: set[str]) -> list[onnx.NodeProto]:
+    """Sort the nodes so that each comes after those that it reads, else in the order they have."""
+    makers = {output: number for number, node in enumerate(nodes) for output in node.output}
+    done: set[int] = set()
+    ordered: list[onnx.NodeProto] = []
+    for first in range(len(nodes)):
+        stack = [first]
+        while stack:
+            number = stack[-1]
+            missing = [
+                makers[name]
+                for name in _all_inputs(nodes[number])
+                if name not in known and name in makers and makers[name] not in done and makers[name] != number
+            ]
+            if number in done or not missing:
+                stack.pop()
+                if number not in done:
+                    done.add(number)
+                    ordered.append(nodes[number])
+            else:
+                stack += missing
+    return ordered
