@@ -58,7 +58,7 @@ class Graph:
             self._producers[output] = node
         for name in node.input:
             self._consumers.setdefault(name, []).append(node)
-        return node.output[0]
+        return str(node.output[0])
 
     def constant(self, name: str, value: Array) -> str:
         """Add a constant and return its name; one of the same name must hold the same."""

@@ -1,0 +1,43 @@
+"""NVIDIA's text calibration cache: the road to INT8 on DLA and in TensorRT's implicit mode, up to 10.x.
+
+The first line names the release and the algorithm that it claims to come from; TensorRT takes a cache of its own name
+only. Each other line is a tensor and its scale, amax / 127, as the eight hexadecimal digits of a big-endian float32.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.ranges import CalibrationTable
+
+ALGORITHM = "EntropyCalibration2"  # the one that DLA takes
+
+
+def write_cache(table: CalibrationTable, *, version: str, algorithm: str = ALGORITHM) -> bytes:
+    """Return the cache of a table for a release of TensorRT.
+
+    Args:
+        table: ranges by tensor name; TensorRT keeps the names of the ONNX.
+        version: as ``tensorrt.__version__`` says, e.g. ``8.5.2.2`` or ``10.3.0``.
+        algorithm: of the calibrator that hands the cache over.
+
+    Raises:
+        ArtefactError: a name that does not fit into a line, or no version.
+    """
+    lines = [f"TRT-{_version_number(version)}-{algorithm}"]
+    for name, entry in table.ranges.items():
+        if "\n" in name or "\r" in name:
+            raise ArtefactError(f"the tensor {name!r} does not fit into a calibration cache")
+        scale = entry.amax / 127 if entry.amax > 0 else 1.0
+        lines.append(f"{name}: {struct.pack('>f', scale).hex()}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _version_number(version: str) -> int:
+    """Return NV_TENSORRT_VERSION: from release 10 on the major counts 10,000, before 1,000 (NvInferVersion.h)."""
+    try:
+        major, minor, patch = (int(part) for part in version.split(".")[:3])
+    except ValueError as error:
+        raise ArtefactError("that is no version of TensorRT", got=version, wanted="e.g. 10.3.0") from error
+    return major * (10_000 if major >= 10 else 1_000) + minor * 100 + patch
