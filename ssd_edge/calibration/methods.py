@@ -1,0 +1,152 @@
+"""From a histogram to a range: what of a tensor's values INT8 shall tell apart, and what it cuts off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from ssd_edge.calibration.histogram import SIDE_BINS, StreamingHistogram
+
+Float64Array = npt.NDArray[np.float64]
+
+PERCENTILE = 99.99
+_LEVELS = 128  # of a symmetric int8, without its sign
+_ENTROPY_BINS = 2048
+_ENTROPY_STEP = 16
+_MSE_CANDIDATES = 64
+_MSE_LEVELS = 255
+_FINAL_BINS = 256
+
+
+class Method(str, Enum):
+    """How a range is chosen; ``auto`` measures which of the others serves the model best."""
+
+    AUTO = "auto"
+    MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    MSE = "mse"
+
+
+Range = tuple[float, float]
+
+
+def minmax(histogram: StreamingHistogram) -> Range:
+    """Return the extremes: nothing is cut off."""
+    return histogram.low, histogram.high
+
+
+def percentile(histogram: StreamingHistogram, percent: float = PERCENTILE) -> Range:
+    """Return what holds ``percent`` of all values, half of the rest being cut off on either side.
+
+    That is ONNX Runtime's definition. Inside a bin the values are taken to be spread evenly.
+    """
+    total = int(histogram.counts.sum())
+    if total == 0:
+        return minmax(histogram)
+    shares = np.concatenate([[0.0], np.cumsum(histogram.counts) / total])
+    cut = (100 - percent) / 200
+    low, high = (_at_share(histogram, shares, share) for share in (cut, 1 - cut))
+    return max(low, histogram.low), min(high, histogram.high)
+
+
+def _at_share(histogram: StreamingHistogram, shares: Float64Array, share: float) -> float:
+    right = int(np.clip(np.searchsorted(shares, share), 1, len(shares) - 1))
+    span = shares[right] - shares[right - 1]
+    inside = (share - shares[right - 1]) / span if span > 0 else 0.0
+    return float((right - 1 - SIDE_BINS + inside) * histogram.width)
+
+
+def entropy(histogram: StreamingHistogram) -> Range:
+    """Return the range whose 128 levels tell most about the magnitudes (Kullback-Leibler divergence).
+
+    After Migacz, "8-bit Inference with TensorRT" (GTC 2017, S7310): for each threshold, P are the counts with all that
+    lies above added to the last bin; Q are the counts without it, spread evenly over the 128 levels (over those bins
+    that hold anything); the threshold with the least KL(P || Q) is taken. Magnitudes are counted in 2048 bins, zero's
+    own bin left out: behind a ReLU it holds most of the values, is exact at any scale, and would drown the rest.
+    """
+    counts = _magnitudes(histogram)
+    reach = max(-histogram.low, histogram.high)
+    if counts.sum() == 0:
+        return minmax(histogram)
+    width = SIDE_BINS * histogram.width / _ENTROPY_BINS
+    last = min(int(np.ceil(reach / width)), _ENTROPY_BINS)
+    candidates = [*range(_LEVELS, last, _ENTROPY_STEP), last] if last > _LEVELS else [last]
+    best = min(candidates, key=lambda bins: _divergence(counts, bins))
+    threshold = min(best * width, reach)
+    return max(histogram.low, -threshold), min(histogram.high, threshold)
+
+
+def _magnitudes(histogram: StreamingHistogram) -> Float64Array:
+    """Return (2048,) counts of magnitudes, without the bin that begins at zero."""
+    counts = histogram.counts
+    both = counts[SIDE_BINS:] + counts[:SIDE_BINS][::-1]
+    both[0] = 0
+    return np.asarray(both.reshape(_ENTROPY_BINS, -1).sum(axis=1), np.float64)
+
+
+def _divergence(counts: Float64Array, bins: int) -> float:
+    """Return KL(P || Q) of keeping the first ``bins`` bins."""
+    kept = counts[:bins]
+    reference = kept.copy()
+    reference[-1] += counts[bins:].sum()
+    level = np.minimum(np.arange(bins) * _LEVELS // bins, _LEVELS - 1)
+    held = kept > 0
+    sums = np.bincount(level, weights=kept, minlength=_LEVELS)
+    filled = np.bincount(level, weights=held, minlength=_LEVELS)
+    quantised = np.where(held, (sums / np.maximum(filled, 1))[level], 0)
+    total = quantised.sum()
+    if total == 0:
+        return float("inf")
+    p, q = reference / reference.sum(), quantised / total
+    inside = (p > 0) & (q > 0)
+    lost = p[(p > 0) & (q == 0)].sum()  # a bin that only the cut-off values fill
+    return float((p[inside] * np.log(p[inside] / q[inside])).sum() + lost * np.log(1e12))
+
+
+def mse(histogram: StreamingHistogram) -> Range:
+    """Return the range of the least mean squared error of 255 even steps, of 64 shrinkings of the extremes."""
+    held = histogram.counts > 0
+    if not held.any():
+        return minmax(histogram)
+    counts = histogram.counts[held].astype(np.float64)
+    centres = np.asarray((np.arange(-SIDE_BINS, SIDE_BINS) + 0.5)[held] * histogram.width, np.float64)
+    shares = np.linspace(1 / _MSE_CANDIDATES, 1, _MSE_CANDIDATES)
+    best = min(shares, key=lambda share: _squared_error(counts, centres, histogram.low * share, histogram.high * share))
+    return float(histogram.low * best), float(histogram.high * best)
+
+
+def _squared_error(counts: Float64Array, centres: Float64Array, low: float, high: float) -> float:
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = (high - low) / _MSE_LEVELS
+    if step == 0:
+        return float((counts * centres**2).sum())
+    stored = np.round(np.clip(centres, low, high) / step) * step
+    # A step finer than a bin cannot be seen in the bins: its rounding error is added.
+    return float((counts * ((stored - centres) ** 2 + step**2 / 12)).sum())
+
+
+METHODS: Mapping[Method, Callable[[StreamingHistogram], Range]] = {
+    Method.MINMAX: minmax,
+    Method.PERCENTILE: percentile,
+    Method.ENTROPY: entropy,
+    Method.MSE: mse,
+}
+
+
+def compact_counts(histogram: StreamingHistogram) -> tuple[float, float, tuple[int, ...]]:
+    """Return low, high and at most 256 counts in between: whole bins of the histogram put together."""
+    held = np.flatnonzero(histogram.counts)
+    if len(held) == 0:
+        return 0.0, 0.0, ()
+    first, last = int(held[0]), int(held[-1]) + 1
+    together = -(-(last - first) // _FINAL_BINS)
+    bins = -(-(last - first) // together)
+    padded = np.zeros(bins * together, np.int64)
+    padded[: last - first] = histogram.counts[first:last]
+    low = (first - SIDE_BINS) * histogram.width
+    counts = padded.reshape(bins, together).sum(axis=1)
+    return low, low + bins * together * histogram.width, tuple(int(count) for count in counts)

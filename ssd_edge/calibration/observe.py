@@ -1,0 +1,140 @@
+"""Runs pictures through the float network and keeps a histogram of every tensor, in constant memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ssd_edge.backends.ort_session import load_runtime, ort_errors
+from ssd_edge.backends.threads import physical_cores
+from ssd_edge.calibration.histogram import StreamingHistogram
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import written_beside
+from ssd_edge.core.graph import INPUT_NAME
+from ssd_edge.core.images import read_image
+from ssd_edge.core.preprocess import preprocess
+from ssd_edge.core.progress import Progress, silent
+from ssd_edge.core.spec import InputSpec
+
+_SAVED_EVERY = 32  # pictures
+_AT_LEAST = 2
+
+
+class Observer:
+    """Histograms of named tensors over pictures.
+
+    Args:
+        onnx_path: the exported model.
+        tensors: names of float tensors inside of it.
+        entry: its input: the pictures are prepared as the camera's are.
+    """
+
+    def __init__(self, onnx_path: Path, tensors: Sequence[str], entry: InputSpec) -> None:
+        self._path = onnx_path
+        self._tensors = list(tensors)
+        self._entry = entry
+        self.histograms = {name: StreamingHistogram() for name in tensors}
+        self.seen = 0
+        self._within_picture = False
+
+    def observe(self, images: Sequence[Path], *, state: Path | None = None, progress: Progress = silent) -> None:
+        """Run the pictures, from where ``state`` was left if that belongs to them; it is removed at the end.
+
+        Args:
+            images: files.
+            state: where to keep what is done, every few pictures and when interrupted.
+            progress: told after each picture.
+
+        Raises:
+            InputError: too few pictures, or one cannot be read.
+            ArtefactError: a tensor is not finite, or ONNX Runtime refuses the graph.
+        """
+        if len(images) < _AT_LEAST:
+            raise InputError(
+                "there are too few pictures to calibrate with",
+                got=str(len(images)),
+                wanted=f"at least {_AT_LEAST}; some hundreds give good ranges",
+            )
+        if state is not None and state.is_file():
+            self._resume(state)
+        session = _observing_session(self._path, self._tensors)
+        with self._kept(state), ThreadPoolExecutor(physical_cores()) as pool, ort_errors(self._path):
+            for path in images[self.seen :]:
+                picture = preprocess(read_image(path), self._entry)
+                outputs = session.run(self._tensors, {INPUT_NAME: picture[None]})
+                self._within_picture = True  # from here on some tensors have counted it and others not
+                list(pool.map(self._add, self._tensors, outputs))
+                self.seen, self._within_picture = self.seen + 1, False
+                progress(self.seen, len(images), "measuring ranges")
+                if state is not None and self.seen % _SAVED_EVERY == 0:
+                    self._save(state)
+        if state is not None:
+            state.unlink(missing_ok=True)
+
+    def _add(self, name: str, values: Any) -> None:
+        self.histograms[name].add(values, name=name)
+
+    @contextmanager
+    def _kept(self, state: Path | None) -> Iterator[None]:
+        """Save what was done when the work is interrupted between two pictures."""
+        before = self.seen
+        try:
+            yield
+        except KeyboardInterrupt:
+            if state is not None and self.seen > before and not self._within_picture:
+                self._save(state)
+            raise
+
+    def _save(self, state: Path) -> None:
+        arrays = {f"counts.{number}": self.histograms[name].counts for number, name in enumerate(self._tensors)}
+        plain = {name: _plain(self.histograms[name]) for name in self._tensors}
+        header = json.dumps({"seen": self.seen, "tensors": self._tensors, "histograms": plain})
+        with written_beside(state) as partial, partial.open("wb") as file:
+            np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
+
+    def _resume(self, state: Path) -> None:
+        """Take up saved work; a file that cannot be read is begun anew, as nothing but time is lost with it."""
+        try:
+            with np.load(state, allow_pickle=False) as saved:
+                header = json.loads(str(saved["header"]))
+                if header["tensors"] != self._tensors:
+                    return
+                self.histograms = {
+                    name: StreamingHistogram.restored(
+                        {**header["histograms"][name], "counts": saved[f"counts.{number}"]}
+                    )
+                    for number, name in enumerate(self._tensors)
+                }
+                self.seen = int(header["seen"])
+        except (OSError, ValueError, KeyError):
+            return
+
+
+def _plain(histogram: StreamingHistogram) -> Mapping[str, float | int | None]:
+    return {"exponent": histogram.exponent, "low": histogram.low, "high": histogram.high}
+
+
+def _observing_session(path: Path, tensors: Sequence[str]) -> Any:
+    """Open the network with the tensors as its outputs; what no tensor needs (decoding, NMS) is not run."""
+    try:
+        model = onnx.load(path)
+    except Exception as error:
+        raise InputError(f"{path} cannot be read", got=str(error), wanted="an exported ONNX") from error
+    del model.graph.output[:]
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors
+    )
+    ort = load_runtime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = physical_cores(), 1
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.log_severity_level = 4
+    with ort_errors(path):
+        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,48 @@
+"""``ssd-edge calibrate``: pictures and an exported model to the ranges that INT8 needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssd_edge.calibration.methods import Method
+from ssd_edge.cli.console import bar, say
+
+if TYPE_CHECKING:
+    from ssd_edge.calibration.images import ImageSet
+
+
+def calibrate(
+    onnx: Annotated[
+        Path | None, typer.Argument(help="The exported model; by default the newest engines/*/*.onnx.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="A folder of pictures, a data set, or a set chosen before (*.images.json)."),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="Of a data set; not the one that models are judged on.")] = "train",
+    max_images: Annotated[int, typer.Option("--max-images", min=2, help="Pictures to choose.")] = 256,
+    method: Annotated[
+        Method, typer.Option("--method", help="How ranges are chosen; auto measures which serves this model best.")
+    ] = Method.AUTO,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of pictures.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The table; by default calibration/<model>.ranges.json.")
+    ] = None,
+) -> None:
+    """Measure the range of every tensor on pictures: calibration/<model>.ranges.json, for build --int8."""
+    from ssd_edge.cli.calibration_run import calibrate_model, find_image_set
+    from ssd_edge.core.workspace import newest_onnx
+
+    if onnx is None:
+        choice = newest_onnx(Path())
+        say(choice.note)
+        onnx = choice.path
+    chosen = find_image_set(images, onnx, split=split, limit=max_images, seed=seed)
+    table, path = calibrate_model(onnx, chosen, method, output)
+    say(f"wrote {path}: {len(table.ranges)} ranges by {table.method}, from {table.image_count} pictures")
+    say(f"next: ssd-edge build --int8 {onnx}")
+
+

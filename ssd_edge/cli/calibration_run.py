@@ -1,0 +1,133 @@
+"""Joins pictures, the observer and INT8's lowering: what ``calibrate`` and ``build --int8`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssd_edge.cli.console import bar, say
+from ssd_edge.core.errors import InputError
+
+if TYPE_CHECKING:
+    from ssd_edge.calibration.histogram import StreamingHistogram
+    from ssd_edge.calibration.images import ImageSet
+    from ssd_edge.calibration.methods import Method
+    from ssd_edge.core.ranges import CalibrationTable
+    from ssd_edge.core.spec import ModelSpec
+
+FOLDER = Path("calibration")
+_HELD_OUT_SHARE, _MOST_HELD_OUT = 8, 16
+
+
+def find_image_set(images: Path | None, onnx: Path, *, split: str, limit: int, seed: int) -> ImageSet:
+    """Return the set to calibrate with: a written one, one chosen from ``images``, or the one that the model has.
+
+    Raises:
+        InputError: none is named and the model has none.
+    """
+    from ssd_edge.calibration.images import SET_SUFFIX, ImageSet, choose_images
+    from ssd_edge.cli.models import read_model_spec
+
+    name = read_model_spec(onnx).name
+    written = FOLDER / f"{name}{SET_SUFFIX}"
+    if images is None and written.is_file():
+        say(f"using {written}")
+        images = written
+    if images is None:
+        images, split = _learnt_from(name, split)
+    if images.name.endswith(SET_SUFFIX):
+        chosen = ImageSet.load(images)
+        chosen.refuse_if_changed(images)
+        return chosen
+    with bar("pictures") as progress:
+        chosen = choose_images(images, split=split, limit=limit, seed=seed, progress=progress)
+    chosen.save(written)
+    part = f", split {chosen.split}" if chosen.split else ""
+    say(f"chose {len(chosen.images)} pictures of {chosen.source}{part}: {written}")
+    return chosen
+
+
+def _learnt_from(name: str, split: str) -> tuple[Path, str]:
+    """Return the data set that the model of this name learnt from, as its run wrote it down."""
+    from ssd_edge.core.workspace import read_run_data
+
+    data = read_run_data(Path("runs") / name)
+    if data is None:
+        raise InputError(
+            f"there are no pictures to calibrate {name} with",
+            got=f"neither {FOLDER / name}.images.json nor runs/{name}/data.json",
+            wanted="pictures like those that the camera will show",
+            do="Name them: ssd-edge calibrate --images FOLDER",
+        )
+    say(f"using {data.dataset}, split {data.split}, which {name} learnt from")
+    return data.dataset, data.split
+
+
+def calibrate_model(
+    onnx: Path, chosen: ImageSet, method: Method, output: Path | None = None
+) -> tuple[CalibrationTable, Path]:
+    """Measure and write the table of a model; return it and its path.
+
+    Raises:
+        SsdEdgeError: a picture or the model cannot be used.
+    """
+    import onnx as onnx_package
+
+    from ssd_edge.calibration.methods import Method
+    from ssd_edge.calibration.observe import Observer
+    from ssd_edge.calibration.table import make_table
+    from ssd_edge.cli.models import read_model_spec
+    from ssd_edge.core.files import file_digest, make_folder, text_digest
+    from ssd_edge.core.ranges import ranges_path
+    from ssd_edge.precision.observed import observed_tensors
+
+    spec = read_model_spec(onnx)
+    output = output or ranges_path(FOLDER, spec.name)
+    make_folder(output.parent)
+    held_out = min(_MOST_HELD_OUT, len(chosen.images) // _HELD_OUT_SHARE) if method is Method.AUTO else 0
+    paths = chosen.paths
+    observed, kept = paths[: len(paths) - held_out], paths[len(paths) - held_out :]
+    work = text_digest(file_digest(onnx) + "".join(chosen.digests[: len(observed)]))
+    state = output.parent / f".{spec.name}.{work.removeprefix('sha256:')[:12]}.partial.npz"
+    observer = Observer(onnx, observed_tensors(onnx_package.load(onnx)), spec.input)
+    with bar("calibrating") as progress:
+        observer.observe(observed, state=state, progress=progress)
+    if method is Method.AUTO:
+        method = _best_method(onnx, spec, observer.histograms, chosen, kept or observed[-1:])
+    table = make_table(observer.histograms, method, onnx=onnx, spec=spec, images=chosen)
+    table.save(output)
+    return table, output
+
+
+def _best_method(
+    path: Path,
+    spec: ModelSpec,
+    histograms: Mapping[str, StreamingHistogram],
+    chosen: ImageSet,
+    held_out: list[Path],
+) -> Method:
+    """Return the method of the least output error on pictures that no range was measured on; all errors are shown."""
+    import onnx
+
+    from ssd_edge.backends.cpu import cpu_device
+    from ssd_edge.calibration.methods import METHODS
+    from ssd_edge.calibration.table import make_table
+    from ssd_edge.core.images import read_image
+    from ssd_edge.core.preprocess import preprocess
+    from ssd_edge.precision.output_error import OutputError
+    from ssd_edge.precision.qdq_ort import quantise, scheme_for
+
+    model = onnx.load(path)
+    measure = OutputError(model, [preprocess(read_image(image), spec.input) for image in held_out])
+    scheme = scheme_for(cpu_device())
+    errors: dict[Method, float] = {}
+    with bar("choosing the method") as progress:
+        for number, method in enumerate(METHODS, start=1):
+            table = make_table(histograms, method, onnx=path, spec=spec, images=chosen)
+            errors[method] = measure(quantise(model, table, scheme=scheme))
+            progress(number, len(METHODS), method.value)
+    listed = ", ".join(f"{method.value} {error:.4f}" for method, error in errors.items())
+    best = min(errors, key=lambda method: errors[method])
+    say(f"output error on {len(held_out)} held-out pictures: {listed}; {best.value} is taken")
+    return best
