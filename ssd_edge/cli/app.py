@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from ssd_edge import __version__
 from ssd_edge.cli.build import build
+from ssd_edge.cli.calibrate import calibrate
 from ssd_edge.cli.data import data
 from ssd_edge.cli.demo import demo
 from ssd_edge.cli.doctor import doctor
@@ -64,6 +65,7 @@ def root(
 
 
 app.command("build")(build)
+app.command("calibrate")(calibrate)
 app.add_typer(data)
 app.command("eval")(evaluate)
 app.command("demo")(demo)

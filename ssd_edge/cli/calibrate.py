@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ssd_edge.calibration.methods import Method
-from ssd_edge.cli.console import bar, say
-
-if TYPE_CHECKING:
-    from ssd_edge.calibration.images import ImageSet
+from ssd_edge.cli.console import say
 
 
 def calibrate(
@@ -22,7 +19,9 @@ def calibrate(
         Path | None,
         typer.Option("--images", help="A folder of pictures, a data set, or a set chosen before (*.images.json)."),
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Of a data set; not the one that models are judged on.")] = "train",
+    split: Annotated[
+        str, typer.Option("--split", help="Of a data set; not the one that models are judged on.")
+    ] = "train",
     max_images: Annotated[int, typer.Option("--max-images", min=2, help="Pictures to choose.")] = 256,
     method: Annotated[
         Method, typer.Option("--method", help="How ranges are chosen; auto measures which serves this model best.")
@@ -44,5 +43,3 @@ def calibrate(
     table, path = calibrate_model(onnx, chosen, method, output)
     say(f"wrote {path}: {len(table.ranges)} ranges by {table.method}, from {table.image_count} pictures")
     say(f"next: ssd-edge build --int8 {onnx}")
-
-

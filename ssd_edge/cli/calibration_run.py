@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ssd_edge.calibration.images import ImageSet
     from ssd_edge.calibration.methods import Method
     from ssd_edge.core.ranges import CalibrationTable
-    from ssd_edge.core.spec import ModelSpec
+    from ssd_edge.engines.source import SourceModel
 
 FOLDER = Path("calibration")
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 8, 16
@@ -27,15 +27,15 @@ def find_image_set(images: Path | None, onnx: Path, *, split: str, limit: int, s
         InputError: none is named and the model has none.
     """
     from ssd_edge.calibration.images import SET_SUFFIX, ImageSet, choose_images
-    from ssd_edge.cli.models import read_model_spec
+    from ssd_edge.engines.source import read_onnx
 
-    name = read_model_spec(onnx).name
+    name = read_onnx(onnx).spec.name
     written = FOLDER / f"{name}{SET_SUFFIX}"
     if images is None and written.is_file():
         say(f"using {written}")
         images = written
     if images is None:
-        images, split = _learnt_from(name, split)
+        images, split = _learnt_from(name)
     if images.name.endswith(SET_SUFFIX):
         chosen = ImageSet.load(images)
         chosen.refuse_if_changed(images)
@@ -48,20 +48,21 @@ def find_image_set(images: Path | None, onnx: Path, *, split: str, limit: int, s
     return chosen
 
 
-def _learnt_from(name: str, split: str) -> tuple[Path, str]:
-    """Return the data set that the model of this name learnt from, as its run wrote it down."""
-    from ssd_edge.core.workspace import read_run_data
+def _learnt_from(name: str) -> tuple[Path, str]:
+    """Return the data set and the split that the model of this name learnt from, as its run wrote it down."""
+    from ssd_edge.core.run_data import RunData
 
-    data = read_run_data(Path("runs") / name)
+    run = Path("runs") / name
+    data = RunData.of(run)
     if data is None:
         raise InputError(
             f"there are no pictures to calibrate {name} with",
-            got=f"neither {FOLDER / name}.images.json nor runs/{name}/data.json",
+            got=f"neither {FOLDER / name}.images.json nor a data set that {run} names",
             wanted="pictures like those that the camera will show",
             do="Name them: ssd-edge calibrate --images FOLDER",
         )
-    say(f"using {data.dataset}, split {data.split}, which {name} learnt from")
-    return data.dataset, data.split
+    say(f"using what {name} learnt from: {data.dataset}, split {data.train_split}")
+    return Path(data.dataset), data.train_split
 
 
 def calibrate_model(
@@ -72,17 +73,16 @@ def calibrate_model(
     Raises:
         SsdEdgeError: a picture or the model cannot be used.
     """
-    import onnx as onnx_package
-
     from ssd_edge.calibration.methods import Method
     from ssd_edge.calibration.observe import Observer
     from ssd_edge.calibration.table import make_table
-    from ssd_edge.cli.models import read_model_spec
     from ssd_edge.core.files import file_digest, make_folder, text_digest
     from ssd_edge.core.ranges import ranges_path
+    from ssd_edge.engines.source import read_onnx
     from ssd_edge.precision.observed import observed_tensors
 
-    spec = read_model_spec(onnx)
+    source = read_onnx(onnx)
+    spec = source.spec
     output = output or ranges_path(FOLDER, spec.name)
     make_folder(output.parent)
     held_out = min(_MOST_HELD_OUT, len(chosen.images) // _HELD_OUT_SHARE) if method is Method.AUTO else 0
@@ -90,26 +90,24 @@ def calibrate_model(
     observed, kept = paths[: len(paths) - held_out], paths[len(paths) - held_out :]
     work = text_digest(file_digest(onnx) + "".join(chosen.digests[: len(observed)]))
     state = output.parent / f".{spec.name}.{work.removeprefix('sha256:')[:12]}.partial.npz"
-    observer = Observer(onnx, observed_tensors(onnx_package.load(onnx)), spec.input)
+    observer = Observer(onnx, observed_tensors(source.model), spec.input)
     with bar("calibrating") as progress:
         observer.observe(observed, state=state, progress=progress)
     if method is Method.AUTO:
-        method = _best_method(onnx, spec, observer.histograms, chosen, kept or observed[-1:])
+        method = _best_method(source, onnx, observer.histograms, chosen, kept or observed[-1:])
     table = make_table(observer.histograms, method, onnx=onnx, spec=spec, images=chosen)
     table.save(output)
     return table, output
 
 
 def _best_method(
+    source: SourceModel,
     path: Path,
-    spec: ModelSpec,
     histograms: Mapping[str, StreamingHistogram],
     chosen: ImageSet,
     held_out: list[Path],
 ) -> Method:
     """Return the method of the least output error on pictures that no range was measured on; all errors are shown."""
-    import onnx
-
     from ssd_edge.backends.cpu import cpu_device
     from ssd_edge.calibration.methods import METHODS
     from ssd_edge.calibration.table import make_table
@@ -118,7 +116,7 @@ def _best_method(
     from ssd_edge.precision.output_error import OutputError
     from ssd_edge.precision.qdq_ort import quantise, scheme_for
 
-    model = onnx.load(path)
+    model, spec = source.model, source.spec
     measure = OutputError(model, [preprocess(read_image(image), spec.input) for image in held_out])
     scheme = scheme_for(cpu_device())
     errors: dict[Method, float] = {}

@@ -11,6 +11,8 @@ from ssd_edge.cli.console import bar, say
 from ssd_edge.cli.train_options import Augmentation, Precision, Schedule, chosen_recipe, class_names
 from ssd_edge.cli.training_run import TrainingPlan, default_workers, require_torch, run_training
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import make_folder
+from ssd_edge.core.run_data import RunData
 
 if TYPE_CHECKING:
     from ssd_edge.training.journal import EpochRecord
@@ -94,6 +96,8 @@ def train(
         workers=default_workers() if workers is None else workers,
     )
     _say_plan(plan, preset)
+    make_folder(plan.folder)
+    RunData(str(dataset.resolve()), train_split, val_split).save(plan.folder)
     _train(plan)
 
 
