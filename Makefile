@@ -43,7 +43,9 @@ $(VENV)/.product: pyproject.toml | $(BIN)/pip
 
 $(VENV)/.tests: pyproject.toml | $(VENV)/.product
 	$(PIP) --editable '.[train,export,timm,dev]'
-	$(PIP) --no-deps 'tensorrt-stubs==10.13.*'
+# The stubs lie apart, as a folder "tensorrt" would look like the package; two of their lines are no Python.
+	$(PIP) --no-deps --upgrade --target $(VENV)/stubs 'tensorrt-stubs==10.13.*'
+	sed -i 's/\bin: list\[/inputs: list[/; s/channel_axis: int)/channel_axis: int = ...)/' $(VENV)/stubs/tensorrt_bindings/tensorrt.pyi
 ifeq ($(shell uname -sm),Linux x86_64)
 	$(PIP) --no-deps tensorrt-rtx-cu13-libs==$(RTX_VERSION) tensorrt-rtx-cu13-bindings==$(RTX_VERSION)
 endif

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.backends.cpu import cpu_device
-from ssd_edge.doctor.cuda_driver import describe_gpu
+from ssd_edge.backends.cuda_driver import describe_gpu
 
 _SECONDS = 10
 _LONGEST_TEXT = 20_000

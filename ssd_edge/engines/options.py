@@ -1,0 +1,85 @@
+"""What a TensorRT engine is built with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ssd_edge.core.errors import InputError
+
+_MOST_LEVEL = 5
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures at a time: the fewest, the number that is tuned for, the most."""
+
+    least: int = 1
+    best: int = 1
+    most: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.least <= self.best <= self.most:
+            raise InputError(
+                "--batch is out of order",
+                got=f"{self.least}:{self.best}:{self.most}",
+                wanted="1 <= MIN <= OPT <= MAX, for example 1:4:8",
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Batch:
+        """Read ``4`` or ``1:4:8``.
+
+        Raises:
+            InputError: it is neither.
+        """
+        if not re.fullmatch(r"\d+(:\d+:\d+)?", text):
+            raise InputError("--batch is not understood", got=repr(text), wanted="a number, or MIN:OPT:MAX as in 1:4:8")
+        numbers = [int(part) for part in text.split(":")]
+        return cls(*numbers) if len(numbers) == 3 else cls(*numbers * 3)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """All three."""
+        return self.least, self.best, self.most
+
+
+@dataclass(frozen=True)
+class TrtOptions:
+    """Choices beyond the network itself.
+
+    Attributes:
+        workspace_gib: most memory that a kernel may use while it runs; None leaves it to TensorRT.
+        level: 0 (quick build) to 5; None leaves it to TensorRT (3).
+        dla: core of the deep learning accelerator; what it cannot run falls back to the GPU. None: GPU only.
+        compute_capabilities: of the GPUs that a TensorRT-RTX engine is for, e.g. (86, 120).
+        version_compatible: the engine runs on later releases too, more slowly.
+        hardware_compatible: it runs on every GPU from Ampere on, more slowly.
+    """
+
+    batch: Batch = Batch()
+    workspace_gib: float | None = None
+    level: int | None = None
+    dla: int | None = None
+    compute_capabilities: tuple[int, ...] = ()
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+
+    def __post_init__(self) -> None:
+        if self.level is not None and not 0 <= self.level <= _MOST_LEVEL:
+            raise InputError("--opt-level is out of range", got=str(self.level), wanted=f"0 to {_MOST_LEVEL}")
+        if self.workspace_gib is not None and self.workspace_gib <= 0:
+            raise InputError("--workspace is out of range", got=f"{self.workspace_gib:g}", wanted="GiB, more than 0")
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What makes one engine another, as the manifest keeps it; what was left to TensorRT is left out."""
+        chosen = {
+            "workspace_gib": self.workspace_gib,
+            "opt_level": self.level,
+            "dla": self.dla,
+            "compute_capabilities": ",".join(map(str, self.compute_capabilities)) or None,
+            "version_compatible": self.version_compatible or None,
+            "hardware_compatible": self.hardware_compatible or None,
+        }
+        return {name: str(value) for name, value in chosen.items() if value is not None}
