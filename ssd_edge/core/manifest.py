@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.spec import ModelSpec
 
-MANIFEST_FORMAT = "ssd-edge/engine/1"
+MANIFEST_FORMAT = "ssd-edge/engine/2"
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,16 @@ class EngineManifest:
 
     Attributes:
         target: ``onnxruntime``, ``tensorrt`` or ``tensorrt-rtx``.
-        precision: ``fp32``, ``fp16`` or ``int8``.
+        precision: ``fp32``, ``fp16``, ``int8`` or ``int8-fp16``.
         onnx: path of the ONNX relative to the engine's folder, for the command that rebuilds.
         onnx_digest, engine_digest: ``sha256:…`` of the files.
         runtime, runtime_version: the package that built it.
         device: what it was built for, e.g. ``x86_64+avx2+avx512_vnni`` or ``Orin sm_87``.
         batch: (min, opt, max) pictures at a time; a max of 0 is no limit.
         built_at: ISO 8601, UTC.
+        table_digest: of the ranges that INT8 was made with; empty without.
+        options: what else was chosen, e.g. ``{"scheme": "u8s8"}``.
+        measured: what was measured of the engine or of its very graph, e.g. ``{"map_50": 0.71}``.
     """
 
     spec: ModelSpec
@@ -40,6 +43,9 @@ class EngineManifest:
     device: str
     batch: tuple[int, int, int]
     built_at: str
+    table_digest: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
     format: str = MANIFEST_FORMAT
 
     def save(self, path: Path) -> None:

@@ -1,16 +1,59 @@
-"""ONNX to an engine for this machine, with the manifest that lets it be refused anywhere else."""
+"""A lowered model to an engine with the manifest that lets it be refused anywhere else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Protocol
+
+import onnx
 
 from ssd_edge.backends.ort import ENGINE_SUFFIX
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.source import SourceModel, read_onnx
+
+
+class Builder(Protocol):
+    """Turns a lowered model into a file that one runtime loads.
+
+    Attributes:
+        target, runtime, runtime_version, device, batch, options: what the manifest says of the engine.
+    """
+
+    target: str
+    runtime: str
+    runtime_version: str
+    device: str
+    batch: tuple[int, int, int]
+    options: dict[str, str]
+
+    def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
+        """Write the engine."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A model in the precision it shall run in.
+
+    Attributes:
+        model: complete, with its BatchedNMS node.
+        precision: ``fp32``, ``fp16``, ``int8`` or ``int8-fp16``.
+        table_digest: of the table of ranges; empty where none was used.
+        options: what else makes one lowering another.
+        measured: what was measured of it, e.g. mean AP; not part of the identity.
+    """
+
+    model: onnx.ModelProto
+    precision: str = "fp32"
+    table_digest: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -26,56 +69,86 @@ class BuildReport:
     reused: bool
 
 
-def build_engine(onnx: Path, output: Path | None = None, *, force: bool = False) -> BuildReport:
-    """Build the engine of an exported ONNX for ONNX Runtime on this machine.
+def build_engine(onnx_path: Path, output: Path | None = None, *, force: bool = False) -> BuildReport:
+    """Build the FP32 engine of an exported ONNX for ONNX Runtime on this machine; see :func:`build_lowered`."""
+    source = read_onnx(onnx_path)
+    return build_lowered(source, Lowered(source.model), OrtBuilder(), output, force=force)
+
+
+def build_lowered(
+    source: SourceModel,
+    lowered: Lowered,
+    builder: Builder,
+    output: Path | None = None,
+    *,
+    force: bool = False,
+    progress: Progress = silent,
+) -> BuildReport:
+    """Build an engine and write its manifest.
 
     Args:
-        onnx: a file written by ``ssd-edge export``.
-        output: the engine's path; by default ``<model>.fp32.onnxruntime.engine`` beside the ONNX.
+        source: the exported ONNX.
+        lowered: made of it.
+        builder: for the runtime that shall run it.
+        output: the engine's path; by default :func:`engine_path`.
         force: build even where the engine that lies there would be the same.
+        progress: told of the builder's steps, where its runtime reports them.
 
     Raises:
-        InputError: the ONNX cannot be read, or the engine not be written.
-        ArtefactError: the ONNX is not ours or the runtime refuses it.
+        InputError: the engine cannot be written.
+        ArtefactError: the runtime refuses the graph.
     """
-    builder = OrtBuilder(onnx)
-    engine = output or onnx.with_name(f"{onnx.stem}.{builder.precision}.{builder.target}.engine")
+    engine = output or engine_path(source, lowered.precision, builder.target)
     if engine.suffix != ENGINE_SUFFIX:
         raise InputError(f"{engine} is no name for an engine", wanted=f"a name that ends with {ENGINE_SUFFIX}")
-    manifest = _manifest(builder, onnx, engine)
+    manifest = _manifest(source, lowered, builder, engine)
     if not force and _is_current(engine, manifest):
         return BuildReport(engine, EngineManifest.load(manifest_path(engine)), reused=True)
     with written_beside(engine) as partial:
-        builder.build(partial)
+        builder.build(lowered.model, partial, progress)
         digest = file_digest(partial)
         manifest_path(engine).unlink(missing_ok=True)  # from here to the new manifest the engine is refused
-    built = _manifest(builder, onnx, engine, digest)
+    built = replace(manifest, engine_digest=digest)
     built.save(manifest_path(engine))
     return BuildReport(engine, built, reused=False)
 
 
-def _manifest(builder: OrtBuilder, onnx: Path, engine: Path, engine_digest: str = "") -> EngineManifest:
+def engine_path(source: SourceModel, precision: str, target: str) -> Path:
+    """Return ``<model>.<precision>.<target>.engine`` beside the ONNX."""
+    return source.path.with_name(f"{source.path.stem}.{precision}.{target}{ENGINE_SUFFIX}")
+
+
+def _manifest(source: SourceModel, lowered: Lowered, builder: Builder, engine: Path) -> EngineManifest:
     return EngineManifest(
-        spec=builder.spec,
+        spec=source.spec,
         target=builder.target,
-        precision=builder.precision,
-        onnx=_relative(onnx, engine.parent),
-        onnx_digest=file_digest(onnx),
-        engine_digest=engine_digest,
+        precision=lowered.precision,
+        onnx=_relative(source.path, engine.parent),
+        onnx_digest=source.digest,
+        engine_digest="",
         runtime=builder.runtime,
         runtime_version=builder.runtime_version,
         device=builder.device,
         batch=builder.batch,
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        table_digest=lowered.table_digest,
+        options={**lowered.options, **builder.options},
+        measured=dict(lowered.measured),
     )
 
 
-def _relative(onnx: Path, folder: Path) -> str:
+def _relative(onnx_path: Path, folder: Path) -> str:
     """Path of the ONNX seen from the engine's folder, so that a copied folder still finds it."""
     try:
-        return str(onnx.resolve().relative_to(folder.resolve()))
+        return str(onnx_path.resolve().relative_to(folder.resolve()))
     except ValueError:
-        return str(onnx.resolve())
+        return str(onnx_path.resolve())
+
+
+_IDENTITY = (
+    "spec", "target", "precision", "onnx_digest", "runtime", "runtime_version", "device", "batch", "table_digest",
+    "options",
+)  # fmt: skip
 
 
 def _is_current(engine: Path, wanted: EngineManifest) -> bool:
@@ -85,5 +158,4 @@ def _is_current(engine: Path, wanted: EngineManifest) -> bool:
         found.refuse_if_changed(engine)
     except SsdEdgeError:
         return False
-    identity = ("spec", "target", "precision", "onnx_digest", "runtime", "runtime_version", "device", "batch")
-    return all(getattr(found, name) == getattr(wanted, name) for name in identity)
+    return all(getattr(found, name) == getattr(wanted, name) for name in _IDENTITY)

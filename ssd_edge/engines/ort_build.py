@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+
+import onnx
 
 from ssd_edge.backends.cpu import cpu_device
 from ssd_edge.backends.ort import TARGET, OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
 from ssd_edge.backends.threads import Threads
-from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.progress import Progress, silent
 
 
 class OrtBuilder:
-    """Builds the engine of one ONNX.
+    """Builds engines for ONNX Runtime on this processor.
 
     Attributes:
-        spec: of the model, from the ONNX metadata.
-        target, precision, runtime, runtime_version, device, batch: what the manifest says of the engine.
+        target, runtime, runtime_version, device, batch, options: what the manifest says of the engine.
     """
 
     target = TARGET
-    precision = "fp32"
     runtime = TARGET
     batch = (1, 1, 0)
 
-    def __init__(self, onnx: Path) -> None:
-        self._onnx = onnx
+    def __init__(self) -> None:
         self.runtime_version = ort_version()
         self.device = cpu_device()
-        with OrtBackend(onnx, Threads(workers=1, per_worker=1)) as backend:
-            self.spec: ModelSpec = backend.spec
+        self.options: dict[str, str] = {}
 
-    def build(self, engine: Path) -> None:
+    def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the optimised graph; its layouts and fused kernels are those of this processor.
 
         Raises:
-            ArtefactError: ONNX Runtime refuses the graph.
+            ArtefactError: ONNX Runtime refuses the graph, or it is none of ours.
         """
-        open_session(self._onnx, threads=1, optimise=True, save_to=engine)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{model.graph.name}.onnx"
+            onnx.save(model, path)
+            with OrtBackend(path, Threads(workers=1, per_worker=1)):
+                progress(1, 2)
+            open_session(path, threads=1, optimise=True, save_to=engine)
+            progress(2, 2)

@@ -1,7 +1,7 @@
 """INT8 for TensorRT 8.5 to 11 and TensorRT-RTX: explicit, symmetric, signed Q/DQ where TensorRT fuses it.
 
-What the parsers of all these releases take, and their kernels want: zero point 0; weights per output channel as
-float -> Q -> DQ; biases in float; Q/DQ on the *inputs* of convolutions only, so that a convolution's bias and
+What the parsers of all these releases take, and their kernels want: zero point 0; weights per output
+channel; biases in float; Q/DQ on the *inputs* of convolutions only, so that a convolution's bias and
 activation are part of it; in a residual sum on the skip branch only, so that the sum becomes part of the convolution in
 the other; one scale for all that a concatenation joins, so that nothing is rescaled in between. Pooling commutes with Q
 and needs none of its own. Decoding, softmax, L2 norm and NMS stay float, and so do the heads' outputs. ONNX Runtime
@@ -21,7 +21,11 @@ from ssd_edge.precision.qdq_ort import range_of, weight_scale
 
 
 def quantise(
-    model: onnx.ModelProto, table: CalibrationTable, *, keep_float: frozenset[str] = frozenset()
+    model: onnx.ModelProto,
+    table: CalibrationTable,
+    *,
+    keep_float: frozenset[str] = frozenset(),
+    stored_weights: bool = True,
 ) -> onnx.ModelProto:
     """Return the model with Q/DQ around what shall run in INT8.
 
@@ -29,6 +33,8 @@ def quantise(
         model: as exported.
         table: ranges of the exported file.
         keep_float: names of nodes that stay in float.
+        stored_weights: write weights as int8; else as float with Q and DQ, which is what the parsers of 8.x fuse
+            surely. The engine is the same network, but TensorRT-RTX keeps what it is given: four bytes or one.
 
     Raises:
         ArtefactError: the table lacks a tensor of the model.
@@ -39,7 +45,7 @@ def quantise(
     skips = [(node, position) for node, position in _skip_branches(graph) if node.name not in keep_float]
     dequantised: dict[str, str] = {}
     for node in convolutions:
-        _quantise_weights(graph, node)
+        _quantise_weights(graph, node, stored=stored_weights)
         _read_quantised(graph, node, 0, amax[node.input[0]], dequantised)
     for node, position in skips:
         tensor = node.input[position]
@@ -94,12 +100,22 @@ def _is_convolution(graph: Graph, tensor: str) -> bool:
     return maker is not None and maker.op_type == "Conv" and len(graph.consumers(tensor)) == 1
 
 
-def _quantise_weights(graph: Graph, node: onnx.NodeProto) -> None:
+def _quantise_weights(graph: Graph, node: onnx.NodeProto, *, stored: bool) -> None:
     weight = graph.constants[node.input[1]]
     axis = 1 if node.op_type == "ConvTranspose" else 0
-    scale = graph.constant(f"{node.name}.weight.scale", weight_scale(np.moveaxis(weight, axis, 0)))
-    zero = graph.constant(f"{node.name}.weight.zero", np.zeros(weight.shape[axis], np.int8))
-    graph.rewire(node, 1, _pair(graph, node.input[1], f"{node.name}.weight", scale, zero, axis=axis))
+    scale = weight_scale(np.moveaxis(weight, axis, 0))
+    names = [
+        graph.constant(f"{node.name}.weight.scale", scale),
+        graph.constant(f"{node.name}.weight.zero", np.zeros(len(scale), np.int8)),
+    ]
+    if stored:
+        along = scale.reshape([-1 if number == axis else 1 for number in range(weight.ndim)])
+        integers = np.clip(np.rint(weight / along), -127, 127).astype(np.int8)
+        inputs = [graph.constant(f"{node.name}.weight.stored", integers), *names]
+        dequantise = make_node("DequantizeLinear", inputs, f"{node.name}.weight.dequantised", axis=axis)
+        graph.rewire(node, 1, graph.add(dequantise))
+    else:
+        graph.rewire(node, 1, _pair(graph, node.input[1], f"{node.name}.weight", *names, axis=axis))
 
 
 def _read_quantised(

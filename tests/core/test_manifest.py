@@ -41,7 +41,7 @@ def test_missing_manifest_is_named(tmp_path: Path) -> None:
         EngineManifest.load(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": "ssd-edge/engine/1"}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": "ssd-edge/engine/2"}'])
 def test_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ArtefactError, match=r"a\.json is a damaged manifest: got .*Build the engine again"):
@@ -52,7 +52,7 @@ def test_other_format_is_refused(tmp_path: Path) -> None:
     manifest().save(tmp_path / "a.json")
     fields = json.loads((tmp_path / "a.json").read_text())
     (tmp_path / "a.json").write_text(json.dumps({**fields, "format": "ssd-edge/engine/7"}))
-    with pytest.raises(ArtefactError, match="got 'ssd-edge/engine/7'; wanted ssd-edge/engine/1"):
+    with pytest.raises(ArtefactError, match="got 'ssd-edge/engine/7'; wanted ssd-edge/engine/2"):
         EngineManifest.load(tmp_path / "a.json")
 
 
