@@ -1,0 +1,68 @@
+"""Device profiles: what a board is built for with, where the command line does not say otherwise."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssd_edge.core.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_IN_WORKSPACE = Path("engines") / "targets"
+_INSTALLED = Path(__file__).parent / "targets"
+_IN_CLONE = Path(__file__).parents[2] / "engines" / "targets"
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """Defaults of a device; None where TensorRT's own is as good.
+
+    Attributes:
+        description: the boards that it is for.
+        workspace_gib, opt_level: see :class:`~ssd_edge.engines.options.TrtOptions`.
+        compute_capabilities: of its GPUs, for TensorRT-RTX.
+    """
+
+    description: str
+    workspace_gib: float | None = None
+    opt_level: int | None = None
+    compute_capabilities: tuple[int, ...] = ()
+
+
+def load_profile(name: str) -> DeviceProfile:
+    """Return a profile by its file's name: the workspace's own, else the one that came with ssd-edge.
+
+    Raises:
+        InputError: there is none of the name, or its file cannot be understood.
+    """
+    for folder in _folders():
+        path = folder / f"{name}.toml"
+        if path.is_file():
+            return _read(path)
+    known = sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")})
+    raise InputError(
+        f"there is no device profile {name!r}", wanted=", ".join(known), do=f"Write {_IN_WORKSPACE / name}.toml"
+    )
+
+
+def _folders() -> list[Path]:
+    return [folder for folder in (_IN_WORKSPACE, _INSTALLED, _IN_CLONE) if folder.is_dir()]
+
+
+def _read(path: Path) -> DeviceProfile:
+    try:
+        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields["compute_capabilities"] = tuple(fields.get("compute_capabilities", ()))
+        return DeviceProfile(**fields)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} is no device profile",
+            got=f"{type(error).__name__}: {error}",
+            wanted=", ".join(DeviceProfile.__dataclass_fields__),
+        ) from error
