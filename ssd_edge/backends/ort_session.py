@@ -61,7 +61,17 @@ def open_session(
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
     with ort_errors(path):
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return make_session(str(path), options)
+
+
+def make_session(model: str | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """Load a file or a serialised model on the CPU, so that every layer runs in the precision that the graph says.
+
+    ONNX Runtime would otherwise quantise the weights of a float convolution between two 8-bit tensors on its own.
+    """
+    return load_runtime().InferenceSession(
+        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["WeightBiasQuantization"]
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ssd_edge.backends.ort_session import load_runtime, ort_errors
+from ssd_edge.backends.ort_session import load_runtime, make_session, ort_errors
 from ssd_edge.backends.threads import physical_cores
 from ssd_edge.calibration.histogram import StreamingHistogram
 from ssd_edge.core.errors import InputError
@@ -137,4 +137,4 @@ def _observing_session(path: Path, tensors: Sequence[str]) -> Any:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 4
     with ort_errors(path):
-        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return make_session(model.SerializeToString(), options)

@@ -77,7 +77,7 @@ class _Typer:
             if id(node) in half and node.op_type != "QuantizeLinear"
             for output in node.output
         }
-        self._float_tensors = {
+        self._float_tensors = {entry.name for entry in graph.model.graph.input} | {
             output
             for node in network_nodes(graph)
             if id(node) not in half and node.op_type != "QuantizeLinear"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ssd_edge.backends.ort_session import load_runtime
+from ssd_edge.backends.ort_session import load_runtime, make_session
 from ssd_edge.backends.threads import physical_cores
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.frame import FloatArray, UInt8Array
@@ -60,7 +60,7 @@ def _before_nms(model: onnx.ModelProto) -> Any:
     ort = load_runtime()
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = physical_cores(), 4
-    return ort.InferenceSession(cut.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return make_session(cut.SerializeToString(), options)
 
 
 def _error(wanted_boxes: FloatArray, wanted: FloatArray, boxes: FloatArray, scores: FloatArray) -> float:

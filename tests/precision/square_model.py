@@ -1,0 +1,85 @@
+"""The detector of squares, exported, with pictures and ranges: INT8 of it can be judged by the truth."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+
+from ssd_edge.calibration.histogram import StreamingHistogram
+from ssd_edge.calibration.images import ImageSet
+from ssd_edge.calibration.methods import Method
+from ssd_edge.calibration.observe import Observer
+from ssd_edge.calibration.table import make_table
+from ssd_edge.core.boxes import iou_matrix
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.ranges import CalibrationTable
+from ssd_edge.doctor.sample_frames import sample_frames
+from ssd_edge.doctor.sample_model import sample_graph, sample_spec
+from ssd_edge.export.nms import attach_nms
+from ssd_edge.precision.observed import observed_tensors
+
+
+@cache
+def square_model() -> onnx.ModelProto:
+    return attach_nms(sample_graph(), sample_spec())
+
+
+def write_square_model(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(square_model(), path)
+    return path
+
+
+def write_pictures(folder: Path, count: int = 8, seed: int = 3) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, frame in enumerate(sample_frames(count, seed)):
+        paths.append(folder / f"{number:03}.png")
+        cv2.imwrite(str(paths[-1]), frame.image)
+    return paths
+
+
+def observed(folder: Path, count: int = 8) -> tuple[Path, ImageSet, dict[str, StreamingHistogram]]:
+    path = write_square_model(folder / "squares.onnx")
+    images = write_pictures(folder / "pictures", count)
+    observer = Observer(path, observed_tensors(square_model()), sample_spec().input)
+    observer.observe(images)
+    chosen = ImageSet(str(folder), "", 0, tuple(map(str, images)), tuple(map(file_digest, images)))
+    return path, chosen, observer.histograms
+
+
+def table_of(folder: Path, method: Method = Method.MINMAX) -> CalibrationTable:
+    path, chosen, histograms = observed(folder)
+    return make_table(histograms, method, onnx=path, spec=sample_spec(), images=chosen)
+
+
+def squares_missed(detector, seed: int = 11, count: int = 30) -> int:
+    """How many squares are not found, or found as another colour, and how many are found where none is."""
+    missed = 0
+    for frame in sample_frames(count, seed):
+        found = detector.detect(frame.image)
+        missed += abs(len(found.scores) - len(frame.class_ids))
+        overlaps = iou_matrix(frame.boxes, found.boxes)
+        if len(found.scores):
+            best = overlaps.argmax(axis=1)
+            right = (overlaps.max(axis=1) > 0.5) & (found.class_ids[best] == frame.class_ids)
+            missed += int((~right).sum())
+    return missed
+
+
+def rescaled(model: onnx.ModelProto, factor: float = 200.0) -> onnx.ModelProto:
+    """The same function with one channel of conv2 ``factor`` times as large and conv3's share of it as much smaller."""
+    hostile = onnx.ModelProto()
+    hostile.CopyFrom(model)
+    for entry in hostile.graph.initializer:
+        if entry.name in ("conv2.weight", "conv3.weight"):
+            value = onnx.numpy_helper.to_array(entry).copy()
+            value[(0,) if entry.name == "conv2.weight" else (slice(None), 0)] *= (
+                factor if entry.name == "conv2.weight" else 1 / factor
+            )
+            entry.CopyFrom(onnx.numpy_helper.from_array(np.asarray(value, np.float32), entry.name))
+    return hostile
