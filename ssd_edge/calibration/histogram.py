@@ -64,16 +64,6 @@ class StreamingHistogram:
         for start in range(0, flat.shape[1], _MOST_IN_A_CALL):
             self.counts += self._count(flat[:, start : start + _MOST_IN_A_CALL])
 
-    def merge(self, other: StreamingHistogram) -> None:
-        """Add what another histogram has counted."""
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        if other.exponent is not None:
-            self._widen(other.exponent)
-        counts = other.counts
-        for _ in range((self.exponent or 0) - (other.exponent if other.exponent is not None else self.exponent or 0)):
-            counts = _halved(counts)
-        self.counts = self.counts + counts
-
     def state(self) -> dict[str, Any]:
         """Return all that :meth:`restored` needs."""
         return {"counts": self.counts, "exponent": self.exponent, "low": self.low, "high": self.high}

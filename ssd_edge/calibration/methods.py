@@ -50,7 +50,8 @@ def percentile(histogram: StreamingHistogram, percent: float = PERCENTILE) -> Ra
     shares = np.concatenate([[0.0], np.cumsum(histogram.counts) / total])
     cut = (100 - percent) / 200
     low, high = (_at_share(histogram, shares, share) for share in (cut, 1 - cut))
-    return max(low, histogram.low), min(high, histogram.high)
+    low, high = (min(max(value, histogram.low), histogram.high) for value in (low, high))
+    return low, high
 
 
 def _at_share(histogram: StreamingHistogram, shares: Float64Array, share: float) -> float:
@@ -115,18 +116,24 @@ def mse(histogram: StreamingHistogram) -> Range:
     counts = histogram.counts[held].astype(np.float64)
     centres = np.asarray((np.arange(-SIDE_BINS, SIDE_BINS) + 0.5)[held] * histogram.width, np.float64)
     shares = np.linspace(1 / _MSE_CANDIDATES, 1, _MSE_CANDIDATES)
-    best = min(shares, key=lambda share: _squared_error(counts, centres, histogram.low * share, histogram.high * share))
+    best = min(
+        shares,
+        key=lambda share: _squared_error(
+            counts, centres, histogram.width, histogram.low * share, histogram.high * share
+        ),
+    )
     return float(histogram.low * best), float(histogram.high * best)
 
 
-def _squared_error(counts: Float64Array, centres: Float64Array, low: float, high: float) -> float:
+def _squared_error(counts: Float64Array, centres: Float64Array, width: float, low: float, high: float) -> float:
     low, high = min(low, 0.0), max(high, 0.0)
     step = (high - low) / _MSE_LEVELS
     if step == 0:
         return float((counts * centres**2).sum())
     stored = np.round(np.clip(centres, low, high) / step) * step
-    # A step finer than a bin cannot be seen in the bins: its rounding error is added.
-    return float((counts * ((stored - centres) ** 2 + step**2 / 12)).sum())
+    # A step finer than a bin cannot be seen in the bins: there its rounding error is the mean one.
+    rounding = step**2 / 12 if step < width else 0.0
+    return float((counts * ((stored - centres) ** 2 + rounding)).sum())
 
 
 METHODS: Mapping[Method, Callable[[StreamingHistogram], Range]] = {

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ssd_edge.calibration.observe as module
+from ssd_edge.calibration.observe import Observer
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.doctor.sample_model import sample_spec
+from ssd_edge.precision.observed import observed_tensors
+from tests.precision.square_model import square_model, write_pictures, write_square_model
+
+
+@pytest.fixture
+def parts(tmp_path: Path):
+    onnx = write_square_model(tmp_path / "squares.onnx")
+    return onnx, write_pictures(tmp_path / "pictures", 6)
+
+
+def observer(onnx: Path) -> Observer:
+    return Observer(onnx, observed_tensors(square_model()), sample_spec().input)
+
+
+def counts(made: Observer) -> dict[str, np.ndarray]:
+    return {name: entry.counts for name, entry in made.histograms.items()}
+
+
+def same(one: Observer, other: Observer) -> bool:
+    return all((entry == counts(other)[name]).all() for name, entry in counts(one).items())
+
+
+def test_the_tensors_are_those_that_int8_stores() -> None:
+    assert observed_tensors(square_model()) == [
+        "normalised", "conv1.relu", "conv2.relu", "conv3.relu", "logits.map", "offsets.map",
+    ]  # fmt: skip
+
+
+def test_order_of_the_pictures_does_not_matter(parts) -> None:
+    onnx, pictures = parts
+    one, other = observer(onnx), observer(onnx)
+    one.observe(pictures)
+    other.observe(pictures[::-1])
+    assert same(one, other)
+    assert one.histograms["normalised"].counts.sum() == 6 * 3 * 128 * 128
+
+
+def test_interrupted_and_resumed_is_the_same(parts, tmp_path: Path) -> None:
+    onnx, pictures = parts
+    whole, first, second = observer(onnx), observer(onnx), observer(onnx)
+    whole.observe(pictures)
+    state = tmp_path / "work.npz"
+
+    def stop(done: int, total: int | None, note: str = "") -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        first.observe(pictures, state=state, progress=stop)
+    assert state.is_file()
+    told: list[int] = []
+    second.observe(pictures, state=state, progress=lambda done, total, note="": told.append(done))
+    assert told == [5, 6]
+    assert same(whole, second)
+    assert not state.exists()
+
+
+def test_state_of_other_tensors_or_a_damaged_one_is_begun_anew(parts, tmp_path: Path) -> None:
+    onnx, pictures = parts
+    state = tmp_path / "work.npz"
+    state.write_bytes(b"no archive")
+    made = observer(onnx)
+    made.observe(pictures, state=state)
+    assert made.seen == 6
+
+
+def test_work_is_kept_every_few_pictures(parts, tmp_path: Path, monkeypatch) -> None:
+    onnx, pictures = parts
+    monkeypatch.setattr(module, "_SAVED_EVERY", 2)
+    kept: list[bool] = []
+    state = tmp_path / "work.npz"
+    observer(onnx).observe(pictures, state=state, progress=lambda done, total, note="": kept.append(state.is_file()))
+    assert kept == [False, False, True, True, True, True]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_pictures(parts, count: int) -> None:
+    onnx, pictures = parts
+    with pytest.raises(InputError, match=f"too few pictures to calibrate with: got {count}; wanted at least 2"):
+        observer(onnx).observe(pictures[:count])
+
+
+def test_unknown_tensor(parts) -> None:
+    onnx, pictures = parts
+    with pytest.raises(ArtefactError):
+        Observer(onnx, ["nothing"], sample_spec().input).observe(pictures)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.ranges import CalibrationTable, Histogram, TensorRange, preprocessing_digest
+from ssd_edge.core.spec import InputSpec
+
+ENTRY = InputSpec(64, 64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
+
+
+def table(onnx: Path) -> CalibrationTable:
+    ranges = {"a": TensorRange(0.0, 5.5, Histogram(0.0, 6.0, (3, 0, 9))), "b": TensorRange(-1.25, 0.1)}
+    return CalibrationTable("m", file_digest(onnx), preprocessing_digest(ENTRY), "sha256:i", 8, "minmax", ranges)
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> Path:
+    (tmp_path / "m.onnx").write_bytes(b"graph")
+    return tmp_path / "m.onnx"
+
+
+def test_survives_its_file(tmp_path: Path, onnx: Path) -> None:
+    table(onnx).save(tmp_path / "m.ranges.json")
+    found = CalibrationTable.load(tmp_path / "m.ranges.json")
+    assert found == table(onnx)
+    assert found.digest == table(onnx).digest
+    assert found.ranges["b"].amax == 1.25
+
+
+def test_belongs_to_one_onnx_and_one_preprocessing(tmp_path: Path, onnx: Path) -> None:
+    made, path = table(onnx), tmp_path / "m.ranges.json"
+    made.refuse_if_foreign(path, onnx, ENTRY)
+    other = InputSpec(64, 64, (1.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
+    with pytest.raises(ArtefactError, match="does not belong to its preprocessing"):
+        made.refuse_if_foreign(path, onnx, other)
+    onnx.write_bytes(b"edited")
+    with pytest.raises(ArtefactError, match=r"m.ranges.json does not belong to .*m.onnx as it is.*ssd-edge calibrate"):
+        made.refuse_if_foreign(path, onnx, ENTRY)
+
+
+def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:
+    path = tmp_path / "m.ranges.json"
+    with pytest.raises(ArtefactError, match="cannot be read"):
+        CalibrationTable.load(path)
+    table(onnx).save(path)
+    whole = path.read_text()
+    fields = json.loads(whole)
+    fields["ranges"]["a"]["low"] = 9
+    for text in (whole[: len(whole) // 2], "[]", "{}", json.dumps({**fields}), whole.replace("ranges/1", "ranges/9")):
+        path.write_text(text)
+        with pytest.raises(ArtefactError, match="is a damaged table of ranges"):
+            CalibrationTable.load(path)
+
+
+def test_no_range() -> None:
+    with pytest.raises(ArtefactError, match="a range is none"):
+        TensorRange(2, 1)
+    with pytest.raises(ArtefactError, match="a range is none"):
+        TensorRange(0, float("nan"))
