@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import written_beside
+from ssd_edge.data.faults import LabelError, LabelFaultKind, Report, refuse
 from ssd_edge.data.label_files import checked_class_names, existing_image, inner_path, read_label_text
-from ssd_edge.data.sample import Corners, LabelledObject, LabelledSet, Sample
+from ssd_edge.data.sample import Corners, LabelledObject, LabelledSet, refuse_too_many
+from ssd_edge.data.scan import ScannedPicture, ScannedSet
 
-_MAX_JSON_BYTES = 4 << 30
+_MAX_JSON_BYTES = 2 << 30  # COCO's own file has 0.45 GB; parsed, a file takes some eight times its size in memory
 _SECTIONS = ("images", "annotations", "categories")
 
 Entry = Mapping[str, Any]
@@ -33,59 +34,98 @@ def read_coco(json_path: Path, image_folder: Path, class_names: Sequence[str] | 
         InputError: the file is damaged, a picture is missing, or an object has no known class or no usable box; the
             message names the file and the annotation.
     """
+    return scan_coco(json_path, image_folder, class_names).checked()
+
+
+def scan_coco(
+    json_path: Path, image_folder: Path, class_names: Sequence[str] | None = None, report: Report = refuse
+) -> ScannedSet:
+    """Return what an instances file states; faults go to ``report``, and what has them is left out.
+
+    Raises:
+        InputError: the file as a whole or its list of categories cannot be used.
+    """
     images, annotations, categories = _read_sections(json_path)
     labels = _labels_by_id(json_path, categories)
     if class_names is None:
         names = [labels[number] for number in sorted(labels)]
         class_names = checked_class_names(names, origin=json_path)
-    objects: dict[int, list[LabelledObject]] = {_whole(json_path, "image", image, "id"): [] for image in images}
-    if len(objects) != len(images):
-        raise InputError(f"{json_path} lists two images with one id", wanted="each id once")
+    entries = _images_by_id(json_path, images, report)
+    owned = _annotations_by_image(json_path, annotations, entries, report)
+    pictures = []
+    for number, entry in entries.items():
+        try:
+            pictures.append(_scan_picture(json_path, image_folder, entry, owned[number], labels, report))
+        except LabelError as error:
+            report(error)
+    return ScannedSet(tuple(class_names), tuple(pictures), f"COCO {json_path}", (image_folder,))
+
+
+def _images_by_id(path: Path, images: list[Entry], report: Report) -> dict[int, Entry]:
+    entries: dict[int, Entry] = {}
+    for image in images:
+        try:
+            number = _whole(path, "image", image, "id")
+            if number in entries:
+                raise _wrong(
+                    "label-unreadable", path, f"image {number}", "is listed twice", got=repr(image.get("file_name"))
+                )
+            entries[number] = image
+        except LabelError as error:
+            report(error)
+    return entries
+
+
+def _annotations_by_image(
+    path: Path, annotations: list[Entry], images: Mapping[int, Entry], report: Report
+) -> dict[int, list[Entry]]:
+    owned: dict[int, list[Entry]] = {number: [] for number in images}
     for annotation in annotations:
-        owner = _whole(json_path, "annotation", annotation, "image_id")
-        if owner not in objects:
-            raise InputError(f"{json_path}: {_named(annotation)} belongs to no image", got=f"image_id {owner}")
-        objects[owner].append(_read_object(json_path, annotation, labels))
-    samples = tuple(_sample(json_path, image_folder, image, objects[image["id"]], class_names) for image in images)
-    return LabelledSet(tuple(class_names), samples, f"COCO {json_path}")
+        try:
+            number = _whole(path, "annotation", annotation, "image_id")
+            if number not in owned:
+                raise _wrong("image-missing", path, _named(annotation), "belongs to no image", got=f"image_id {number}")
+            owned[number].append(annotation)
+        except LabelError as error:
+            report(error)
+    return owned
 
 
-class CocoWriter:
-    """Writes annotations/instances_<split>.json and images/<split>/*.jpg; category ids start at 1."""
+def _scan_picture(
+    path: Path,
+    folder: Path,
+    entry: Entry,
+    annotations: list[Entry],
+    labels: Mapping[int, str],
+    report: Report,
+) -> ScannedPicture:
+    name = entry.get("file_name")
+    if not isinstance(name, str):
+        raise _wrong("object-malformed", path, f"image {entry['id']}", "has no file_name", got=repr(name)[:80])
+    image = existing_image(inner_path(folder, name, origin=path), origin=path)
+    refuse_too_many(len(annotations), path)
+    objects = []
+    for annotation in annotations:
+        try:
+            objects.append(_read_object(path, annotation, labels))
+        except LabelError as error:
+            error.image = image
+            report(error)
+    return ScannedPicture(image, path, tuple(objects), _stated_size(entry))
 
-    def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
-        self._folder, self._class_names = folder, tuple(class_names)
-        self._splits: dict[str, dict[str, list[dict[str, Any]]]] = {}
 
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return images/<split>/<stem>.jpg."""
-        return self._folder / "images" / split / f"{stem}.jpg"
-
-    def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
-        """Keep the labels until ``close``."""
-        written = self._splits.setdefault(split, {"images": [], "annotations": []})
-        number = len(written["images"]) + 1
-        written["images"].append({"id": number, "file_name": image.name, "width": size[0], "height": size[1]})
-        for found in objects:
-            x1, y1, x2, y2 = found.box
-            entry = {"id": len(written["annotations"]) + 1, "image_id": number}
-            entry["category_id"] = self._class_names.index(found.label) + 1
-            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "segmentation": []}
-            written["annotations"].append({**entry, **box, "iscrowd": int(found.difficult)})
-
-    def close(self) -> None:
-        """Write one instances file for each split."""
-        categories = [{"id": number, "name": name} for number, name in enumerate(self._class_names, start=1)]
-        for split, written in self._splits.items():
-            with written_beside(self._folder / "annotations" / f"instances_{split}.json") as partial:
-                partial.write_text(json.dumps({**written, "categories": categories}) + "\n", encoding="utf-8")
+def _stated_size(entry: Entry) -> tuple[int, int] | None:
+    width, height = entry.get("width"), entry.get("height")
+    if isinstance(width, int) and isinstance(height, int) and 0 < width < 1 << 24 and 0 < height < 1 << 24:
+        return width, height
+    return None
 
 
 def _read_sections(path: Path) -> tuple[list[Entry], list[Entry], list[Entry]]:
     try:
         document = json.loads(read_label_text(path, limit=_MAX_JSON_BYTES))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON", got=str(error), wanted="a COCO instances file") from error
+        raise InputError(f"{path} is not JSON", got=str(error)[:200], wanted="a COCO instances file") from error
     sections = [document.get(key) if isinstance(document, dict) else None for key in _SECTIONS]
     for key, section in zip(_SECTIONS, sections, strict=True):
         if not isinstance(section, list) or not all(isinstance(entry, dict) for entry in section):
@@ -110,43 +150,38 @@ def _labels_by_id(path: Path, categories: list[Entry]) -> dict[int, str]:
 
 def _read_object(path: Path, annotation: Entry, labels: Mapping[int, str]) -> LabelledObject:
     category = _whole(path, "annotation", annotation, "category_id")
+    place = _named(annotation)
     if category not in labels:
-        raise InputError(
-            f"{path}: {_named(annotation)} is of an unknown category",
-            got=f"category_id {category}",
-            wanted="an id of the list 'categories'",
-        )
-    return LabelledObject(labels[category], _corners(path, annotation), bool(annotation.get("iscrowd", 0)))
+        got, wanted = f"category_id {category}", "an id of the list 'categories'"
+        raise _wrong("class-unknown", path, place, "is of an unknown category", got=got, wanted=wanted)
+    crowd = bool(annotation.get("iscrowd", 0))
+    return LabelledObject(labels[category], _corners(path, annotation), crowd, place=place)
 
 
 def _corners(path: Path, annotation: Entry) -> Corners:
     try:
         x, y, width, height = (float(value) for value in annotation["bbox"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise InputError(
-            f"{path}: {_named(annotation)} has no usable bbox",
-            got=repr(annotation.get("bbox"))[:80],
-            wanted="[x, y, width, height]",
+        got, wanted = repr(annotation.get("bbox"))[:80], "[x, y, width, height]"
+        raise _wrong(
+            "object-malformed", path, _named(annotation), "has no usable bbox", got=got, wanted=wanted
         ) from None
     return (x, y, x + width, y + height)
-
-
-def _sample(
-    path: Path, folder: Path, entry: Entry, objects: list[LabelledObject], class_names: Sequence[str]
-) -> Sample:
-    name = entry.get("file_name")
-    if not isinstance(name, str):
-        raise InputError(f"{path}: image {entry['id']} has no file_name", got=repr(name))
-    image = existing_image(inner_path(folder, name, origin=path), origin=path)
-    return Sample.from_objects(image, objects, class_names, origin=Path(f"{path}: {name}"))
 
 
 def _whole(path: Path, what: str, entry: Entry, key: str) -> int:
     value = entry.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{path}: {what} {entry.get('id')!r} has a wrong {key}", got=repr(value), wanted="a number")
+        place = f"{what} {entry.get('id')!r}"[:80]
+        raise _wrong(
+            "object-malformed", path, place, f"has a wrong {key}", got=repr(value)[:80], wanted="a whole number"
+        )
     return value
 
 
+def _wrong(kind: LabelFaultKind, path: Path, place: str, what: str, *, got: str, wanted: str = "") -> LabelError:
+    return LabelError(kind, f"{path}: {place} {what}", file=path, place=place, got=got, wanted=wanted)
+
+
 def _named(annotation: Entry) -> str:
-    return f"annotation {annotation.get('id')!r}"
+    return f"annotation {annotation.get('id')!r}"[:80]

@@ -2,49 +2,95 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.coco import read_coco
+from ssd_edge.core.files import path_kind
+from ssd_edge.data.coco import scan_coco
+from ssd_edge.data.faults import Report, refuse
 from ssd_edge.data.sample import LabelledSet
-from ssd_edge.data.voc import read_voc
-from ssd_edge.data.yolo import read_yolo
+from ssd_edge.data.scan import ScannedSet
+from ssd_edge.data.voc import WHOLE_SET, find_voc, scan_voc, voc_splits
+from ssd_edge.data.yolo import scan_yolo
 from ssd_edge.data.yolo_yaml import read_yolo_yaml
 
+_USUAL_SPLITS = ("train", "val", "valid", "test")
+_OTHER_NAMES = {"val": ("valid",)}  # Roboflow's name for it
+_YEAR = re.compile(r"[0-9]{4}$")
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 
 
 def open_dataset(folder: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
     """Return a split of the data in ``folder``, whose layout is found by looking.
 
-    Looked for, in this order: Pascal VOC (ImageSets/Main/<split>.txt), COCO (annotations/instances_<split>*.json, or
-    <split>/_annotations.coco.json), YOLO (data.yaml).
+    Looked for, in this order: Pascal VOC (ImageSets/Main/<split>.txt, or <split>/*.xml), COCO
+    (annotations/instances_<split>*.json, or <split>/_annotations.coco.json), YOLO (data.yaml). The split ``all`` of a
+    VOC folder without lists is every annotation.
 
     Args:
         folder: of the data set, or its data.yaml.
-        split: ``train``, ``val``, ``test`` or whatever the data set calls it.
+        split: ``train``, ``val``, ``test`` or whatever the data set calls it; ``val`` finds ``valid`` too.
         class_names: the classes in the order of their numbers; by default as the data states them.
 
     Raises:
         InputError: none of these is there, or the labels cannot be used; the message says what was looked for.
     """
-    if folder.suffix in (".yaml", ".yml") and folder.is_file():
-        return read_yolo(folder, split, class_names)
-    if not folder.is_dir():
+    return scan_dataset(folder, split, class_names).checked()
+
+
+def scan_dataset(
+    folder: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse
+) -> ScannedSet:
+    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
+
+    Arguments as those of :func:`open_dataset`.
+
+    Raises:
+        InputError: there is no such split, or its list of pictures or of classes cannot be used.
+    """
+    if folder.suffix in (".yaml", ".yml") and path_kind(folder) == "file":
+        return scan_yolo(folder, split, class_names, report)
+    if path_kind(folder) != "folder":
         raise InputError(f"{folder} is not a folder", wanted="a data set: a VOC, COCO or YOLO folder")
-    if _voc_list(folder, split).is_file():
-        return read_voc(folder, split, class_names)
-    for instances in _coco_files(folder, split):
-        return read_coco(instances, _coco_images(folder, instances, split), class_names)
-    for config in _yolo_files(folder):
-        if split in read_yolo_yaml(config).splits:
-            return read_yolo(config, split, class_names)
+    for name in (split, *_OTHER_NAMES.get(split, ())):
+        if find_voc(folder, name) is not None:
+            return scan_voc(folder, name, class_names, report)
+        for instances in _coco_files(folder, name):
+            return scan_coco(instances, _coco_images(folder, instances, name), class_names, report)
+        for config in _yolo_files(folder):
+            if name in read_yolo_yaml(config).splits:
+                return scan_yolo(config, name, class_names, report)
     raise _nothing_found(folder, split)
 
 
-def _voc_list(folder: Path, split: str) -> Path:
-    return folder / "ImageSets" / "Main" / f"{split}.txt"
+def dataset_splits(folder: Path) -> tuple[str, ...]:
+    """Return the splits to look at where none is named: those of train, val and test that are there, or else all.
+
+    A VOC folder has ``trainval`` besides, which repeats two others.
+
+    Raises:
+        InputError: the folder holds no split of a known layout.
+    """
+    if path_kind(folder) == "file":
+        found = tuple(read_yolo_yaml(folder).splits)
+    else:
+        found = tuple(dict.fromkeys(voc_splits(folder) + _coco_splits(folder) + _yolo_splits(folder)))
+    usual = tuple(name for name in _USUAL_SPLITS if name in found)
+    if not found:
+        raise _nothing_found(folder, _USUAL_SPLITS[0])
+    return usual or found
+
+
+def _coco_splits(folder: Path) -> tuple[str, ...]:
+    stems = [path.stem.removeprefix("instances_") for path in sorted(folder.glob("annotations/instances_*.json"))]
+    beside = [path.parent.name for path in sorted(folder.glob("*/_annotations.coco.json"))]
+    return tuple([_YEAR.sub("", stem) for stem in stems] + beside)
+
+
+def _yolo_splits(folder: Path) -> tuple[str, ...]:
+    return tuple(split for config in _yolo_files(folder) for split in read_yolo_yaml(config).splits)
 
 
 def _coco_files(folder: Path, split: str) -> list[Path]:
@@ -68,7 +114,7 @@ def _yolo_files(folder: Path) -> list[Path]:
 
 def _nothing_found(folder: Path, split: str) -> InputError:
     looked_for = (
-        f"ImageSets/Main/{split}.txt (VOC)",
+        f"ImageSets/Main/{split}.txt or {split}/*.xml (VOC)",
         f"annotations/instances_{split}*.json or {split}/_annotations.coco.json (COCO)",
         f"{' or '.join(_YAML_NAMES)} with the key {split!r} (YOLO)",
     )
@@ -77,5 +123,7 @@ def _nothing_found(folder: Path, split: str) -> InputError:
         f"{folder} holds no split {split!r} of a data set",
         got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",
         wanted=", or ".join(looked_for),
-        do="Name the folder that holds these, or another split.",
+        do=f"Its split is {WHOLE_SET!r}."
+        if find_voc(folder, WHOLE_SET)
+        else "Name the folder that holds these, or another split.",
     )

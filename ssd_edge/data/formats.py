@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.coco import CocoWriter
+from ssd_edge.data.coco_writer import CocoWriter
 from ssd_edge.data.label_files import SetWriter
-from ssd_edge.data.voc import VocWriter
-from ssd_edge.data.yolo import YoloWriter
+from ssd_edge.data.voc_writer import VocWriter
+from ssd_edge.data.yolo_writer import YoloWriter
 
 _WRITERS: dict[str, Callable[[Path, Sequence[str]], SetWriter]] = {
     "voc": VocWriter,

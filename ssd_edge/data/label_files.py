@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
+from ssd_edge.data.faults import LabelError
 from ssd_edge.data.sample import LabelledObject
 
 CLASS_FILE = "labels.txt"
@@ -31,30 +34,40 @@ def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES) -> str:
     """Return the text of a label file.
 
     Raises:
-        InputError: it is missing, larger than ``limit`` bytes or not UTF-8.
+        LabelError: it is missing, no regular file, larger than ``limit`` bytes or not UTF-8.
     """
+    if path_kind(path) == "other":
+        raise _unreadable(path, "is no regular file", got="a device, pipe or socket", wanted="a label file")
     try:
         size = path.stat().st_size
         if size > limit:
-            raise InputError(f"{path} is too large for a label file", got=f"{size} bytes", wanted=f"at most {limit}")
+            raise _unreadable(path, "is too large for a label file", got=f"{size} bytes", wanted=f"at most {limit}")
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="a label file") from error
+        raise _unreadable(path, "cannot be read", got=error.strerror or str(error), wanted="a label file") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8", got=str(error), do="Save the file as UTF-8.") from error
+        raise _unreadable(path, "is not text in UTF-8", got=str(error), do="Save the file as UTF-8.") from error
+
+
+def _unreadable(path: Path, what: str, *, got: str, wanted: str = "", do: str = "") -> LabelError:
+    return LabelError("label-unreadable", f"{path} {what}", file=path, got=got, wanted=wanted, do=do)
 
 
 def inner_path(folder: Path, name: str, *, origin: Path) -> Path:
     """Return ``folder / name`` for a name that a label file states.
 
     Raises:
-        InputError: the name is empty, absolute or leads out of the folder by ``..``.
+        LabelError: the name is empty, absolute or leads out of the folder by ``..``.
     """
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
     if not name or "\0" in name or absolute or ".." in parts:
-        raise InputError(
-            f"{origin} names a file outside its folder", got=repr(name), wanted=f"a name inside {folder}, without .."
+        raise LabelError(
+            "name-unsafe",
+            f"{origin} names a file outside its folder",
+            file=origin,
+            got=repr(name)[:200],
+            wanted=f"a name inside {folder}, without ..",
         )
     return folder / name
 
@@ -63,11 +76,13 @@ def existing_image(image: Path, *, origin: Path) -> Path:
     """Return ``image``, which the label file ``origin`` belongs to.
 
     Raises:
-        InputError: there is no such file.
+        LabelError: there is no such file.
     """
-    if not image.is_file():
-        raise InputError(
+    if path_kind(image) != "file":
+        raise LabelError(
+            "image-missing",
             f"{origin} has no image",
+            file=origin,
             got=f"nothing at {image}",
             wanted="an image for every label file",
             do="Copy the image there, or take it out of the list.",
@@ -79,16 +94,18 @@ def image_with_stem(folder: Path, stem: str, *, origin: Path) -> Path:
     """Return the picture ``folder/stem`` with whatever suffix pictures have.
 
     Raises:
-        InputError: there is none.
+        LabelError: there is none.
     """
     plain = inner_path(folder, stem, origin=origin)
     for suffix in (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"})):
         for spelled in (suffix, suffix.upper()):
             image = plain.with_name(plain.name + spelled)
-            if image.is_file():
+            if path_kind(image) == "file":
                 return image
-    raise InputError(
+    raise LabelError(
+        "image-missing",
         f"{origin} names an image that is missing",
+        file=origin,
         got=f"nothing at {plain}.*",
         wanted=", ".join(sorted(IMAGE_SUFFIXES)),
         do="Copy the image there, or take it out of the list.",
@@ -109,11 +126,14 @@ def checked_class_names(names: Sequence[str], *, origin: Path) -> tuple[str, ...
     """Return the classes as they are.
 
     Raises:
-        InputError: there is none, one is listed twice, or background is listed.
+        InputError: there is none, one is listed twice or cannot be printed, or background is listed.
     """
     if not names:
         raise InputError(f"{origin} lists no class", wanted="one class or more")
-    doubles = sorted({name for name in names if list(names).count(name) > 1})
+    unprintable = [name for name in names if not name.isprintable()]
+    if unprintable:
+        raise InputError(f"{origin} lists a class that cannot be printed", got=repr(unprintable[0])[:80])
+    doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
         raise InputError(f"{origin} lists a class twice", got=", ".join(doubles), wanted="each class once")
     background = [name for name in names if name.lower() in ("background", "__background__")]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray, IntArray
+from ssd_edge.data.faults import LabelError, LabelFaultKind
 
 BoolArray = npt.NDArray[np.bool_]
 Corners = tuple[float, float, float, float]
+
+MAX_OBJECTS = 10_000
+"""Of one picture: far above the densest published sets, and what matching them to default boxes can hold."""
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,13 @@ class LabelledObject:
         label: the class's name.
         box: x1 y1 x2 y2 in pixels; the right and bottom edges are exclusive.
         difficult: neither learnt nor counted (VOC ``difficult``, COCO ``iscrowd``).
+        place: what its label file calls it, for messages, e.g. ``annotation 17`` or ``line 3``.
     """
 
     label: str
     box: Corners
     difficult: bool = False
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,15 @@ class Sample:
         """Give each object its class's number; ``origin`` is the label file that errors name.
 
         Raises:
-            InputError: a class is not in ``class_names``, or a box is not finite, is inverted or is empty.
+            LabelError: a class is not in ``class_names``, a box is not finite, is inverted or is empty, or there are
+                more than ``MAX_OBJECTS``.
         """
         numbers = {name: number for number, name in enumerate(class_names)}
+        refuse_too_many(len(objects), origin)
         for number, found in enumerate(objects, start=1):
-            _refuse_bad_object(found, numbers, f"{origin}: object {number} ({found.label})")
+            fault = object_fault(found, numbers, number, origin)
+            if fault is not None:
+                raise fault
         return cls(
             image=image,
             boxes=np.array([found.box for found in objects], np.float32).reshape(-1, 4),
@@ -100,21 +110,63 @@ def sorted_labels(objects: Iterable[LabelledObject]) -> tuple[str, ...]:
     return tuple(sorted({found.label for found in objects}))
 
 
-def _refuse_bad_object(found: LabelledObject, numbers: dict[str, int], what: str) -> None:
-    if found.label not in numbers:
-        known = ", ".join(numbers) or "no class at all"
-        raise InputError(
-            f"{what} is of an unknown class",
+def refuse_too_many(count: int, origin: Path) -> None:
+    """Raise LabelError where a picture has more objects than any real one."""
+    if count > MAX_OBJECTS:
+        raise LabelError(
+            "too-many-objects",
+            f"{origin} has too many objects for one picture",
+            file=origin,
+            got=f"{count}",
+            wanted=f"at most {MAX_OBJECTS}",
+        )
+
+
+def object_fault(found: LabelledObject, known: Container[str], number: int, origin: Path) -> LabelError | None:
+    """Return what is wrong with an object's class or box; None where all is well.
+
+    Args:
+        found: the object.
+        known: the names of the classes.
+        number: of the object in its file, from 1; its name in messages where the file has no better one.
+        origin: the label file.
+    """
+    place = f"{found.place or f'object {number}'} ({found.label})"
+    if found.label not in known:
+        return LabelError(
+            "class-unknown",
+            f"{origin}: {place} is of an unknown class",
+            file=origin,
+            place=place,
             got=repr(found.label),
-            wanted=known,
+            wanted=_listed(known),
             do="Correct the label, or add the class to the list of classes.",
         )
+    kind = _box_fault(found.box)
+    if kind is None:
+        return None
     x1, y1, x2, y2 = found.box
-    sides_hold = all(math.isfinite(np.float32(value)) for value in found.box) and np.float32(x1) < np.float32(x2)
-    if not (sides_hold and np.float32(y1) < np.float32(y2)):
-        raise InputError(
-            f"{what} has no usable box",
-            got=f"x1 y1 x2 y2 = {x1:g} {y1:g} {x2:g} {y2:g}",
-            wanted="finite numbers with x1 < x2 and y1 < y2",
-            do="Correct or delete this object.",
-        )
+    return LabelError(
+        kind,
+        f"{origin}: {place} has no usable box",
+        file=origin,
+        place=place,
+        got=f"x1 y1 x2 y2 = {x1:g} {y1:g} {x2:g} {y2:g}",
+        wanted="finite numbers with x1 < x2 and y1 < y2",
+        do="Correct or delete this object.",
+    )
+
+
+def _listed(known: Container[str]) -> str:
+    names = list(known) if isinstance(known, Iterable) else []
+    return ", ".join(names[:20]) + (" …" if len(names) > 20 else "") or "no class at all"
+
+
+def _box_fault(box: Corners) -> LabelFaultKind | None:
+    """What is wrong with a box in float32, the precision in which it is kept."""
+    if not all(math.isfinite(value) and abs(value) < _LARGEST for value in box):
+        return "box-not-finite"
+    x1, y1, x2, y2 = (np.float32(value) for value in box)
+    if x1 > x2 or y1 > y2:
+        return "box-inverted"
+    return "box-empty" if x1 == x2 or y1 == y2 else None

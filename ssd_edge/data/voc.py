@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import NamedTuple
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import written_beside
+from ssd_edge.core.files import path_kind
+from ssd_edge.data.faults import LabelError, Report, refuse
 from ssd_edge.data.label_files import (
     CLASS_FILE,
     checked_class_names,
@@ -17,19 +18,61 @@ from ssd_edge.data.label_files import (
     read_class_file,
     read_label_text,
 )
-from ssd_edge.data.sample import LabelledObject, LabelledSet, Sample, sorted_labels
+from ssd_edge.data.sample import LabelledObject, LabelledSet, sorted_labels
+from ssd_edge.data.scan import ScannedPicture, ScannedSet
+from ssd_edge.data.voc_annotation import scan_voc_annotation
+
+WHOLE_SET = "all"
+"""The split that holds every picture of a folder without lists."""
 
 _LIST_LINE = re.compile(r"^(?P<stem>.*?)(?:\s+-?[01])?$")  # lists of one class say 1, 0 or -1 after the name
-_UNSAFE_XML = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+
+
+class VocPlace(NamedTuple):
+    """Where a split lies.
+
+    Attributes:
+        annotations, images: the folders.
+        listed: the file that lists the split's pictures; None where every annotation belongs to it.
+    """
+
+    annotations: Path
+    images: Path
+    listed: Path | None
+
+
+def find_voc(folder: Path, split: str) -> VocPlace | None:
+    """Return where a split lies, None where the folder holds no such split as VOC.
+
+    Known: ImageSets/Main/<split>.txt; <split>/*.xml beside the pictures, as Roboflow exports it; and, for the split
+    ``all``, Annotations without any list.
+    """
+    annotations, images = folder / "Annotations", folder / "JPEGImages"
+    listed = _lists_of(folder) / f"{split}.txt"
+    if path_kind(listed) == "file":
+        return VocPlace(annotations, images, listed)
+    if next((folder / split).glob("*.xml"), None) is not None:
+        return VocPlace(folder / split, folder / split, None)
+    if split == WHOLE_SET and annotations.is_dir() and not any(_lists_of(folder).glob("*.txt")):
+        return VocPlace(annotations, images, None)
+    return None
+
+
+def voc_splits(folder: Path) -> tuple[str, ...]:
+    """Return the names of the splits that lie in the folder as VOC; lists of one class are none."""
+    lists = [path for path in sorted(_lists_of(folder).glob("*.txt")) if not _is_of_one_class(path)]
+    beside = sorted({path.parent.name for path in folder.glob("*/*.xml")} - {"Annotations"})
+    whole = [WHOLE_SET] if find_voc(folder, WHOLE_SET) else []
+    return tuple(dict.fromkeys([path.stem for path in lists] + beside + whole))
 
 
 def read_voc(folder: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
-    """Return the pictures that ImageSets/Main/<split>.txt lists, with their objects.
+    """Return the pictures of a split, with their objects.
 
     Corners in the files are 1-based and inclusive; xmin ymin xmax ymax become xmin - 1, ymin - 1, xmax, ymax.
 
     Args:
-        folder: holds Annotations, JPEGImages and ImageSets.
+        folder: holds Annotations, JPEGImages and ImageSets; see :func:`find_voc` for other layouts.
         split: name of a list, e.g. ``train``.
         class_names: the classes in the order of their numbers; by default those of ``labels.txt``, and without that
             all labels of all annotations, in alphabetical order, so that every split numbers them alike.
@@ -38,131 +81,88 @@ def read_voc(folder: Path, split: str, class_names: Sequence[str] | None = None)
         InputError: a list, annotation or picture is missing or damaged, or an object has no known class or no usable
             box; the message names the file and the object.
     """
-    list_path = folder / "ImageSets" / "Main" / f"{split}.txt"
-    stems = [_LIST_LINE.sub(r"\g<stem>", line.strip()) for line in read_label_text(list_path).splitlines()]
-    stems = [stem for stem in stems if stem]
-    if not stems:
-        raise InputError(f"{list_path} lists no picture", wanted="one name a line")
-    if class_names is None:
-        class_names = _classes_of(folder)
-    samples = tuple(_read_sample(folder, stem, class_names, list_path) for stem in stems)
-    return LabelledSet(tuple(class_names), samples, f"VOC {folder}, split {split}")
+    return scan_voc(folder, split, class_names).checked()
 
 
-def read_voc_annotation(path: Path) -> list[LabelledObject]:
-    """Return the objects of one annotation file, not yet checked for their class and box.
+def scan_voc(folder: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse) -> ScannedSet:
+    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
 
     Raises:
-        InputError: the file is unreadable or unsafe, or an object lacks its name or its box.
+        InputError: the list of pictures or of classes cannot be used.
     """
-    root = _parse_xml(path)
-    inner_path(path.parent, root.findtext("filename") or path.stem, origin=path)
-    return [_read_object(path, number, node) for number, node in enumerate(root.findall("object"), start=1)]
+    place = find_voc(folder, split) or VocPlace(
+        folder / "Annotations", folder / "JPEGImages", _lists_of(folder) / f"{split}.txt"
+    )
+    stems = _stems(place)
+    names = tuple(class_names) if class_names is not None else _classes_of(folder, place, report)
+    pictures = []
+    for stem in stems:
+        try:
+            pictures.append(_scan_picture(place, stem, report))
+        except LabelError as error:
+            report(error)
+    return ScannedSet(names, tuple(pictures), f"VOC {folder}, split {split}", (place.images,))
 
 
-class VocWriter:
-    """Writes a VOC folder; ``labels.txt`` keeps the order of the classes. Corners are written to 1/100 pixel."""
-
-    def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
-        self._folder, self._class_names = folder, tuple(class_names)
-        self._stems: dict[str, list[str]] = {}
-        self._split_of: dict[str, str] = {}
-
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return JPEGImages/<stem>.jpg.
-
-        Raises:
-            InputError: another split has a picture of this name; all splits share the folder.
-        """
-        if self._split_of.setdefault(stem, split) != split:
-            raise InputError(
-                f"picture {stem!r} is in two splits",
-                got=f"{self._split_of[stem]} and {split}",
-                wanted="names that differ, for VOC keeps all pictures in one folder",
-            )
-        return self._folder / "JPEGImages" / f"{stem}.jpg"
-
-    def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
-        """Write Annotations/<stem>.xml."""
-        root = ElementTree.Element("annotation")
-        _put(root, folder=image.parent.name, filename=image.name)
-        _put(ElementTree.SubElement(root, "size"), width=size[0], height=size[1], depth=3)
-        _put(root, segmented=0)
-        for found in objects:
-            node = ElementTree.SubElement(root, "object")
-            _put(node, name=found.label, difficult=int(found.difficult))
-            x1, y1, x2, y2 = found.box
-            corners = {"xmin": x1 + 1, "ymin": y1 + 1, "xmax": x2, "ymax": y2}
-            _put(ElementTree.SubElement(node, "bndbox"), **{key: _number(value) for key, value in corners.items()})
-        ElementTree.indent(root, " ")
-        with written_beside(self._folder / "Annotations" / f"{image.stem}.xml") as partial:
-            partial.write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
-        self._stems.setdefault(split, []).append(image.stem)
-
-    def close(self) -> None:
-        """Write ImageSets/Main/<split>.txt and labels.txt."""
-        for split, stems in self._stems.items():
-            with written_beside(self._folder / "ImageSets" / "Main" / f"{split}.txt") as partial:
-                partial.write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
-        with written_beside(self._folder / CLASS_FILE) as partial:
-            partial.write_text("".join(f"{name}\n" for name in self._class_names), encoding="utf-8")
+def _lists_of(folder: Path) -> Path:
+    return folder / "ImageSets" / "Main"
 
 
-def _classes_of(folder: Path) -> tuple[str, ...]:
+def _is_of_one_class(path: Path) -> bool:
+    """Whether a list says 1, 0 or -1 after each name, as the devkit's lists of one class do."""
+    lines = [line for line in read_label_text(path).splitlines() if line.strip()]
+    return bool(lines) and all(_stem_in(line) != line.strip() for line in lines[:20])
+
+
+def _stem_in(line: str) -> str:
+    return _LIST_LINE.sub(r"\g<stem>", line.strip())
+
+
+def _stems(place: VocPlace) -> list[str]:
+    if place.listed is None:
+        return sorted(path.stem for path in place.annotations.glob("*.xml"))
+    lines = read_label_text(place.listed).splitlines()
+    stems = [stem for line in lines if (stem := _stem_in(line))]
+    if not stems:
+        raise InputError(f"{place.listed} lists no picture", wanted="one name a line")
+    return stems
+
+
+def _classes_of(folder: Path, place: VocPlace, report: Report) -> tuple[str, ...]:
+    """The classes of all splits; a fault goes to ``report`` where it belongs to a split that is read."""
     class_file = folder / CLASS_FILE
     if class_file.is_file():
         return read_class_file(class_file)
-    annotations = folder / "Annotations"
-    objects = [found for path in sorted(annotations.glob("*.xml")) for found in read_voc_annotation(path)]
-    return checked_class_names(sorted_labels(objects), origin=annotations)
+    beside = place.annotations.parent == folder and place.annotations.name != "Annotations"
+    objects: list[LabelledObject] = []
+    for path in sorted(folder.glob("*/*.xml") if beside else place.annotations.glob("*.xml")):
+        try:
+            objects += scan_voc_annotation(path, _tolerant(report))[0]
+        except LabelError as error:
+            _tolerant(report)(error)
+    return checked_class_names(sorted_labels(objects), origin=folder if beside else place.annotations)
 
 
-def _read_sample(folder: Path, stem: str, class_names: Sequence[str], list_path: Path) -> Sample:
-    image = image_with_stem(folder / "JPEGImages", stem, origin=list_path)
-    annotation = inner_path(folder / "Annotations", f"{stem}.xml", origin=list_path)
-    return Sample.from_objects(image, read_voc_annotation(annotation), class_names, origin=annotation)
+def _tolerant(report: Report) -> Report:
+    """Refuse where faults are refused; else say nothing, for the scan of the split itself will."""
+
+    def passed_over(_: LabelError) -> None:
+        return
+
+    return refuse if report is refuse else passed_over
 
 
-def _parse_xml(path: Path) -> ElementTree.Element:
-    text = read_label_text(path)
-    if _UNSAFE_XML.search(text):
-        raise InputError(
-            f"{path} declares a document type or an entity",
-            wanted="a plain annotation; entities can expand without end",
-            do="Delete the declaration.",
-        )
+def _scan_picture(place: VocPlace, stem: str, report: Report) -> ScannedPicture:
+    image = image_with_stem(place.images, stem, origin=place.listed or place.annotations / f"{stem}.xml")
+    annotation = inner_path(place.annotations, f"{stem}.xml", origin=place.listed or place.annotations)
+
+    def report_with_image(error: LabelError) -> None:
+        error.image = image
+        report(error)
+
     try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise InputError(f"{path} is not well-formed XML", got=str(error), wanted="a VOC annotation") from error
-    if root.tag != "annotation":
-        raise InputError(f"{path} is not a VOC annotation", got=f"<{root.tag}>", wanted="<annotation>")
-    return root
-
-
-def _read_object(path: Path, number: int, node: ElementTree.Element) -> LabelledObject:
-    label = (node.findtext("name") or "").strip()
-    if not label:
-        raise InputError(f"{path}: object {number} has no name", wanted="<name>class</name>")
-    corners = [_read_corner(path, f"object {number} ({label})", node, key) for key in ("xmin", "ymin", "xmax", "ymax")]
-    difficult = (node.findtext("difficult") or "0").strip()
-    if difficult not in ("0", "1"):
-        raise InputError(f"{path}: object {number} ({label}) has a wrong <difficult>", got=difficult, wanted="0 or 1")
-    return LabelledObject(label, (corners[0] - 1, corners[1] - 1, corners[2], corners[3]), difficult == "1")
-
-
-def _read_corner(path: Path, what: str, node: ElementTree.Element, key: str) -> float:
-    text = node.findtext(f"bndbox/{key}")
-    try:
-        return float(text or "")
-    except ValueError:
-        raise InputError(f"{path}: {what} has no usable <{key}>", got=repr(text), wanted="a number of pixels") from None
-
-
-def _put(node: ElementTree.Element, **values: object) -> None:
-    for key, value in values.items():
-        ElementTree.SubElement(node, key).text = str(value)
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+        objects, size = scan_voc_annotation(annotation, report_with_image)
+    except LabelError as error:
+        error.image = image
+        raise
+    return ScannedPicture(image, annotation, tuple(objects), size)

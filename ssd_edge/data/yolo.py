@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import written_beside
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import list_images
+from ssd_edge.data.faults import LabelError, Report, refuse
 from ssd_edge.data.image_size import image_size
 from ssd_edge.data.label_files import existing_image, inner_path, read_label_text
-from ssd_edge.data.sample import LabelledObject, LabelledSet, Sample
+from ssd_edge.data.sample import LabelledObject, LabelledSet, refuse_too_many
+from ssd_edge.data.scan import ScannedPicture, ScannedSet
+from ssd_edge.data.yolo_row import read_yolo_row
 from ssd_edge.data.yolo_yaml import YoloConfig, read_yolo_yaml
+
+_UP = "../"
+_MAX_LIST_BYTES = 1 << 30  # a list of all pictures of a split
 
 
 def read_yolo(yaml_path: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
@@ -30,55 +35,58 @@ def read_yolo(yaml_path: Path, split: str, class_names: Sequence[str] | None = N
         InputError: data.yaml lacks the split, a picture is missing, or a line is no object of a known class with a
             usable box; the message names the file and the object.
     """
+    return scan_yolo(yaml_path, split, class_names).checked()
+
+
+def scan_yolo(
+    yaml_path: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse
+) -> ScannedSet:
+    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
+
+    Raises:
+        InputError: data.yaml or the list of pictures cannot be used.
+    """
     config = read_yolo_yaml(yaml_path)
     if split not in config.splits:
         raise InputError(
             f"{yaml_path} has no split {split!r}", got=", ".join(config.splits) or "none", wanted=f"{split}: images/…"
         )
-    images = [image for entry in config.splits[split] for image in _images_of(yaml_path, config, entry)]
     names = tuple(class_names) if class_names is not None else config.class_names
-    samples = tuple(_read_sample(image, config.class_names, names) for image in images)
-    return LabelledSet(names, samples, f"YOLO {yaml_path}, split {split}")
+    images = [image for entry in config.splits[split] for image in _images_of(yaml_path, config, entry, report)]
+    pictures = []
+    for image in images:
+        try:
+            pictures.append(_scan_picture(image, config.class_names, report))
+        except LabelError as error:
+            error.image = image
+            report(error)
+    folders = tuple(dict.fromkeys(image.parent for image in images))
+    return ScannedSet(names, tuple(pictures), f"YOLO {yaml_path}, split {split}", folders)
 
 
-class YoloWriter:
-    """Writes a YOLO folder. Difficult objects are left out: the format cannot mark them."""
-
-    def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
-        self._folder, self._class_names = folder, tuple(class_names)
-        self._splits: list[str] = []
-
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return images/<split>/<stem>.jpg."""
-        return self._folder / "images" / split / f"{stem}.jpg"
-
-    def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
-        """Write labels/<split>/<stem>.txt, an empty one where there is no object."""
-        if split not in self._splits:
-            self._splits.append(split)
-        rows = [self._row(found, size) for found in objects if not found.difficult]
-        with written_beside(self._folder / "labels" / split / f"{image.stem}.txt") as partial:
-            partial.write_text("".join(rows), encoding="utf-8")
-
-    def close(self) -> None:
-        """Write data.yaml."""
-        lines = [f"{split}: images/{split}" for split in self._splits]
-        lines += [f"nc: {len(self._class_names)}", f"names: {json.dumps(self._class_names, ensure_ascii=False)}"]
-        with written_beside(self._folder / "data.yaml") as partial:
-            partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def _row(self, found: LabelledObject, size: tuple[int, int]) -> str:
-        (x1, y1, x2, y2), (width, height) = found.box, size
-        unit = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
-        return " ".join([str(self._class_names.index(found.label)), *(f"{value:.7f}" for value in unit)]) + "\n"
-
-
-def _images_of(yaml_path: Path, config: YoloConfig, entry: str) -> list[Path]:
-    place = inner_path(config.root, entry, origin=yaml_path)
+def _images_of(yaml_path: Path, config: YoloConfig, entry: str, report: Report) -> list[Path]:
+    place = _split_place(yaml_path, config.root, entry)
     if place.suffix != ".txt":
         return list_images(place)
-    lines = [line.strip().removeprefix("./") for line in read_label_text(place).splitlines() if line.strip()]
-    return [existing_image(inner_path(config.root, line, origin=place), origin=place) for line in lines]
+    images = []
+    for line in read_label_text(place, limit=_MAX_LIST_BYTES).splitlines():
+        try:
+            if name := line.strip().removeprefix("./"):
+                images.append(existing_image(inner_path(config.root, name, origin=place), origin=place))
+        except LabelError as error:
+            report(error)
+    return images
+
+
+def _split_place(yaml_path: Path, root: Path, entry: str) -> Path:
+    """Where a split lies. Roboflow writes ``../train/images`` and means ``train/images`` beside data.yaml.
+
+    As Ultralytics reads it: one ``../`` is followed if something is there, else left away. A second one is refused.
+    """
+    if not entry.startswith(_UP):
+        return inner_path(root, entry, origin=yaml_path)
+    beside = inner_path(root / _UP, entry.removeprefix(_UP), origin=yaml_path)
+    return inner_path(root, entry.removeprefix(_UP), origin=yaml_path) if path_kind(beside) == "absent" else beside
 
 
 def label_path(image: Path) -> Path:
@@ -91,27 +99,23 @@ def label_path(image: Path) -> Path:
     return Path(*parts)
 
 
-def _read_sample(image: Path, labels: Sequence[str], class_names: Sequence[str]) -> Sample:
+def _scan_picture(image: Path, labels: Sequence[str], report: Report) -> ScannedPicture:
     path = label_path(image)
-    rows = read_label_text(path).splitlines() if path.exists() else []
+    has_labels = path_kind(path) != "absent"
+    rows = read_label_text(path).splitlines() if has_labels else []
     filled = [(number, row.split()) for number, row in enumerate(rows, start=1) if row.strip()]
-    size = image_size(image) if filled else (1, 1)
-    objects = [_read_row(f"{path}: line {number}", row, labels, size) for number, row in filled]
-    return Sample.from_objects(image, objects, class_names, origin=path)
-
-
-def _read_row(what: str, row: list[str], labels: Sequence[str], size: tuple[int, int]) -> LabelledObject:
+    refuse_too_many(len(filled), path)
+    objects: list[LabelledObject] = []
     try:
-        number, (cx, cy, w, h) = int(row[0]), (float(value) for value in row[1:])
-    except ValueError:
-        raise InputError(f"{what} is not an object", got=" ".join(row)[:80], wanted="class cx cy w h") from None
-    if not 0 <= number < len(labels):
-        raise InputError(f"{what} is of an unknown class", got=str(number), wanted=f"0 to {len(labels) - 1}")
-    if not all(0 <= value <= 1 for value in (cx, cy, w, h)):
-        raise InputError(
-            f"{what} has a box outside the picture",
-            got=" ".join(row[1:]),
-            wanted="cx cy w h as fractions of the picture, 0 to 1",
-        )
-    corners = ((cx - w / 2) * size[0], (cy - h / 2) * size[1], (cx + w / 2) * size[0], (cy + h / 2) * size[1])
-    return LabelledObject(labels[number], corners)
+        size = image_size(image) if filled else (1, 1)
+    except InputError:
+        if report is refuse:
+            raise
+        return ScannedPicture(image, path, (), has_labels=has_labels)  # who looks at the pixels will name the picture
+    for number, row in filled:
+        try:
+            objects.append(read_yolo_row(path, number, row, labels, size))
+        except LabelError as error:
+            error.image = image
+            report(error)
+    return ScannedPicture(image, path, tuple(objects), has_labels=has_labels)

@@ -14,7 +14,7 @@ from ssd_edge.cli.app import app
 from ssd_edge.cli.models import open_model
 from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.data.sample import LabelledObject
-from ssd_edge.data.voc import VocWriter
+from ssd_edge.data.voc_writer import VocWriter
 from ssd_edge.engines.build import build_engine
 from tests.backends.tiny_onnx import CLASS_NAMES, SIZE, write_tiny_onnx
 

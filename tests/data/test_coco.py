@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.coco import CocoWriter, read_coco
+from ssd_edge.data.coco import read_coco
+from ssd_edge.data.coco_writer import CocoWriter
 from ssd_edge.data.sample import LabelledObject, LabelledSet
 from tests.data.folders import coco_document, draw, write_coco
 
@@ -39,13 +40,13 @@ def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
         ("annotations", {"image_id": 8}, "annotation 1 belongs to no image: got image_id 8"),
         ("annotations", {"bbox": [1, 2, 3]}, r"annotation 1 has no usable bbox: got \[1, 2, 3\]"),
         ("annotations", {"bbox": None}, "annotation 1 has no usable bbox: got None"),
-        ("annotations", {"bbox": [1, 2, -3, 4]}, r"a\.jpg: object 1 \(toothbrush\) has no usable box"),
-        ("annotations", {"bbox": [1, 2, 0, 4]}, r"a\.jpg: object 1 \(toothbrush\) has no usable box"),
+        ("annotations", {"bbox": [1, 2, -3, 4]}, r"annotation 1 \(toothbrush\) has no usable box"),
+        ("annotations", {"bbox": [1, 2, 0, 4]}, r"annotation 1 \(toothbrush\) has no usable box"),
         ("annotations", {"bbox": [float("nan"), 2, 3, 4]}, "has no usable box: got x1 y1 x2 y2 = nan"),
         ("images", {"file_name": "../a.jpg"}, "names a file outside its folder"),
         ("images", {"file_name": "none.jpg"}, r"has no image: got nothing at .*none\.jpg"),
         ("images", {"file_name": 3}, "image 7 has no file_name: got 3"),
-        ("images", {"id": 3}, "lists two images with one id"),
+        ("images", {"id": 3}, "image 3 is listed twice"),
         ("images", {"id": True}, "has a wrong id: got True"),
         ("categories", {"name": ""}, "category 90 has no name"),
         ("categories", {"id": 5}, "lists category 5 twice"),

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.find import open_dataset
+from ssd_edge.data.find import dataset_splits, open_dataset
 from ssd_edge.data.formats import LABEL_FORMATS, open_writer
-from tests.data.folders import coco_document, voc_object, write_coco, write_voc, write_yolo
+from tests.data.folders import coco_document, draw, voc_object, write_coco, write_voc, write_yolo
 
 
 def test_voc_is_found(tmp_path: Path) -> None:
@@ -48,10 +48,53 @@ def test_nothing_found_lists_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         open_dataset(tmp_path, "val")
     message = str(caught.value)
-    for part in ("holds no split 'val'", "got data.yaml, images, labels, photos", "ImageSets/Main/val.txt (VOC)"):
+    for part in (
+        "holds no split 'val'",
+        "got data.yaml, images, labels, photos",
+        "ImageSets/Main/val.txt or val/*.xml (VOC)",
+    ):
         assert part in message
     for part in ("annotations/instances_val*.json", "val/_annotations.coco.json (COCO)", "with the key 'val' (YOLO)"):
         assert part in message
+
+
+def test_voc_as_roboflow_exports_it_has_labels_beside_its_pictures(tmp_path: Path) -> None:
+    for split, stem, label in (("train", "a", "cat"), ("valid", "b", "ant")):
+        draw(tmp_path / split / f"{stem}.jpg")
+        objects = voc_object(label)
+        (tmp_path / split / f"{stem}.xml").write_text(f"<annotation>{objects}</annotation>")
+    assert dataset_splits(tmp_path) == ("train", "valid")
+    learnt, judged = open_dataset(tmp_path, "train"), open_dataset(tmp_path, "val")
+    assert learnt.class_names == judged.class_names == ("ant", "cat")
+    assert judged.samples[0].image == tmp_path / "valid" / "b.jpg"
+
+
+def test_voc_without_lists_is_one_split(tmp_path: Path) -> None:
+    write_voc(tmp_path, voc_object())
+    (tmp_path / "ImageSets" / "Main" / "train.txt").unlink()
+    assert dataset_splits(tmp_path) == ("all",)
+    assert len(open_dataset(tmp_path, "all")) == 1
+    with pytest.raises(InputError, match="holds no split 'train'.*Its split is 'all'"):
+        open_dataset(tmp_path, "train")
+
+
+def test_the_usual_splits_are_found_and_unions_and_lists_of_one_class_are_not(tmp_path: Path) -> None:
+    for split in ("train", "test", "trainval", "other"):
+        write_voc(tmp_path, voc_object(), split=split)
+    (tmp_path / "ImageSets" / "Main" / "cat_val.txt").write_text("a -1\n")
+    assert dataset_splits(tmp_path) == ("train", "test")
+    for split in ("train", "test", "trainval"):
+        (tmp_path / "ImageSets" / "Main" / f"{split}.txt").unlink()
+    assert dataset_splits(tmp_path) == ("other",)
+
+
+def test_splits_of_coco_and_yolo_are_found(tmp_path: Path) -> None:
+    write_coco(tmp_path / "coco", coco_document(), name="instances_val2017.json")
+    assert dataset_splits(tmp_path / "coco") == ("val",)
+    config = write_yolo(tmp_path / "yolo", "")
+    assert dataset_splits(config) == dataset_splits(config.parent) == ("train",)
+    with pytest.raises(InputError, match="holds no split 'train'"):
+        dataset_splits(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

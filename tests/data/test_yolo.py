@@ -7,7 +7,8 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.data.sample import LabelledObject
-from ssd_edge.data.yolo import YoloWriter, label_path, read_yolo
+from ssd_edge.data.yolo import label_path, read_yolo
+from ssd_edge.data.yolo_writer import YoloWriter
 from tests.data.folders import draw, write_yolo
 
 
@@ -50,8 +51,11 @@ def test_the_last_folder_of_images_becomes_labels() -> None:
         ("0 .5 .5 .1 .1 .9", "line 1 is not an object"),
         ("cat .5 .5 .1 .1", "line 1 is not an object"),
         ("0 50 40 20 20", "line 1 has a box outside the picture"),
-        ("0 nan .5 .1 .1", "line 1 has a box outside the picture"),
-        ("0 .5 .5 0 .1", r"object 1 \(cat\) has no usable box"),
+        ("0 nan .5 .1 .1", "line 1 has a value that is no number"),
+        ("0 inf .5 .1 .1", "line 1 has a value that is no number"),
+        ("0 .5 .5 -.1 .1", "line 1 has a negative width or height"),
+        ("0 .1 .1 .2 .1 .2 1.3", "line 1 has a box outside the picture"),
+        ("0 .5 .5 0 .1", r"line 1 \(cat\) has no usable box"),
     ],
 )
 def test_faults_are_named(tmp_path: Path, row: str, message: str) -> None:
@@ -63,9 +67,27 @@ def test_missing_splits_and_escaping_folders_are_refused(tmp_path: Path) -> None
     config = write_yolo(tmp_path, "")
     with pytest.raises(InputError, match=r"data\.yaml has no split 'val': got train"):
         read_yolo(config, "val")
-    config.write_text("train: ../elsewhere/images\nnames: [cat]\n")
+    config.write_text("train: ../../elsewhere/images\nnames: [cat]\n")
     with pytest.raises(InputError, match=r"data\.yaml names a file outside its folder"):
         read_yolo(config, "train")
+
+
+@pytest.mark.parametrize("entry", ["../train/images", "../set/train/images"])
+def test_what_roboflow_writes_is_understood(tmp_path: Path, entry: str) -> None:
+    """Its data.yaml leads one folder too far up; where something is there, the path means what it says."""
+    config = write_yolo(tmp_path / "set", "", config=f"train: {entry}\nval: ../valid/images\nnames: [cat, dog]\n")
+    image = draw(tmp_path / "set" / "train" / "images" / "b.jpg")
+    labels = tmp_path / "set" / "train" / "labels" / "b.txt"
+    labels.parent.mkdir()
+    labels.write_text("1 .5 .5 .2 .5\n")
+    (sample,) = read_yolo(config, "train").samples
+    assert sample.image.resolve() == image.resolve()
+    np.testing.assert_allclose(sample.boxes, [[40, 20, 60, 60]], atol=1e-4)
+
+
+def test_an_outline_gives_the_box_around_it(tmp_path: Path) -> None:
+    labelled = read_yolo(write_yolo(tmp_path, "0 .1 .5 .3 .25 .2 .75\n"), "train")
+    np.testing.assert_allclose(labelled.samples[0].boxes, [[10, 20, 30, 60]], atol=1e-4)
 
 
 def test_what_is_written_reads_back_to_a_ten_thousandth_of_a_pixel(tmp_path: Path) -> None:

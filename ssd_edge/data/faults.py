@@ -1,0 +1,57 @@
+"""What can be wrong with labels, as errors that a reader raises one at a time and the linter gathers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from ssd_edge.core.errors import InputError
+
+LabelFaultKind = Literal[
+    "label-unreadable",
+    "name-unsafe",
+    "image-missing",
+    "object-malformed",
+    "class-unknown",
+    "box-not-finite",
+    "box-inverted",
+    "box-empty",
+    "box-outside",
+    "too-many-objects",
+]
+
+
+class LabelError(InputError):
+    """A label file, or one object in it, that cannot be used.
+
+    Attributes:
+        kind: which fault it is.
+        file: the label file.
+        place: the object, e.g. ``object 2 (cat)``; empty where the whole file is at fault.
+        image: the picture that the labels belong to, where it is known.
+    """
+
+    def __init__(
+        self,
+        kind: LabelFaultKind,
+        what: str,
+        *,
+        file: Path,
+        place: str = "",
+        got: str = "",
+        wanted: str = "",
+        do: str = "",
+    ) -> None:
+        super().__init__(what, got=got, wanted=wanted, do=do)
+        self.kind, self.file, self.place = kind, file, place
+        self.image: Path | None = None
+
+
+Report = Callable[[LabelError], None]
+"""Told of each fault. A reader goes on behind it, unless it raises."""
+
+
+def refuse(error: LabelError) -> None:
+    """Raise the first fault: what reading for training and for judging does."""
+    raise error

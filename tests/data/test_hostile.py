@@ -1,0 +1,140 @@
+"""Labels made to exhaust, to escape or to confuse are refused by name, soon and without much memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.data.coco import read_coco
+from ssd_edge.data.find import open_dataset
+from ssd_edge.data.label_files import checked_class_names, inner_path
+from ssd_edge.data.sample import MAX_OBJECTS
+from ssd_edge.data.voc_annotation import scan_voc_annotation
+from tests.data.folders import coco_document, voc_object, write_coco, write_voc, write_yolo
+
+LAUGHS = """<?xml version="1.0"?>
+<!DOCTYPE annotation [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]>
+<annotation><object><name>&c;</name></object></annotation>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-7"])
+def test_a_billion_laughs_never_expand(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(LAUGHS.encode(encoding))
+    with pytest.raises(InputError, match=r"a\.xml (declares a document type|is not text in UTF-8|is not well-formed)"):
+        scan_voc_annotation(path)
+
+
+@pytest.mark.parametrize("count", [MAX_OBJECTS + 1])
+def test_more_objects_than_a_picture_can_hold_are_refused(tmp_path: Path, count: int) -> None:
+    message = f"too many objects for one picture: got {count}; wanted at most {MAX_OBJECTS}"
+    write_voc(tmp_path / "voc", "<object/>" * count)
+    with pytest.raises(InputError, match=message):
+        open_dataset(tmp_path / "voc", "train", ["cat"])
+    write_yolo(tmp_path / "yolo", "0 .5 .5 .1 .1\n" * count)
+    with pytest.raises(InputError, match=message):
+        open_dataset(tmp_path / "yolo", "train")
+    document = coco_document()
+    document["annotations"] = [{"id": 1, "image_id": 7, "category_id": 5, "bbox": [0, 0, 1, 1]}] * count
+    write_coco(tmp_path / "coco", document)
+    with pytest.raises(InputError, match=message):
+        open_dataset(tmp_path / "coco", "train")
+
+
+@pytest.mark.parametrize("name", ["labels/train/a.txt", "data.yaml"])
+def test_a_file_of_a_billion_boxes_is_refused_unread(tmp_path: Path, name: str) -> None:
+    config = write_yolo(tmp_path, "")
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(30 << 30)  # sparse: takes no room
+    with pytest.raises(InputError, match="is too large for a label file: got 32212254720 bytes"):
+        open_dataset(config, "train")
+
+
+def test_an_instances_file_of_a_billion_boxes_is_refused_unread(tmp_path: Path) -> None:
+    path = write_coco(tmp_path, coco_document())
+    with path.open("wb") as file:
+        file.truncate(100 << 30)
+    with pytest.raises(InputError, match=r"instances_train\.json is too large for a label file"):
+        read_coco(path, tmp_path)
+
+
+def test_devices_and_pipes_are_no_label_files(tmp_path: Path) -> None:
+    config = write_yolo(tmp_path, "")
+    labels = tmp_path / "labels" / "train" / "a.txt"
+    labels.unlink()
+    labels.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"a\.txt is no regular file: got a device, pipe or socket"):
+        open_dataset(config, "train")
+    labels.unlink()
+    os.mkfifo(labels)
+    with pytest.raises(InputError, match=r"a\.txt is no regular file"):
+        open_dataset(config, "train")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "9" * 400, "1e39"])
+def test_corners_that_are_no_numbers_are_named(tmp_path: Path, value: str) -> None:
+    box = f"<xmin>1</xmin><ymin>1</ymin><xmax>{value}</xmax><ymax>4</ymax>"
+    write_voc(tmp_path, voc_object(box=box))
+    with pytest.raises(InputError, match=r"a\.xml: object 1 \(cat\) has no usable box"):
+        open_dataset(tmp_path, "train")
+
+
+@pytest.mark.parametrize("bbox", ["[1, 2, -3, 4]", "[NaN, 2, 3, 4]", "[1, 2, 3, 1e999]", f"[1, 2, 3, {'9' * 400}]"])
+def test_coco_boxes_that_are_none_are_named(tmp_path: Path, bbox: str) -> None:
+    path = write_coco(tmp_path, coco_document())
+    path.write_text(json.dumps(coco_document()).replace("[10.5, 20, 30, 40.25]", bbox))
+    with pytest.raises(InputError, match=r"instances_train\.json: annotation 1.* has no usable b"):
+        open_dataset(tmp_path, "train")
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "C:\\\\a.jpg", "a\\u0000b.jpg", "", "x/../../a.jpg"])
+def test_file_names_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
+    path = write_coco(tmp_path, coco_document())
+    path.write_text(json.dumps(coco_document()).replace('"a.jpg"', f'"{name}"'))
+    with pytest.raises(InputError, match=r"instances_train\.json names a file outside its folder"):
+        open_dataset(tmp_path, "train")
+
+
+def test_a_name_longer_than_any_file_system_takes_is_named(tmp_path: Path) -> None:
+    write_voc(tmp_path, voc_object(), stem="a")
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("a" * 5000)
+    with pytest.raises(InputError, match="is no usable path"):
+        open_dataset(tmp_path, "train", ["cat"])
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, '{"images": [' + "9" * 5000 + "]}"])
+def test_nesting_and_numbers_without_end_are_no_json(tmp_path: Path, text: str) -> None:
+    path = write_coco(tmp_path, coco_document())
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"instances_train\.json (is not JSON|has no list 'images')"):
+        open_dataset(tmp_path, "train")
+
+
+def test_deeply_nested_xml_is_no_annotation(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text("<a>" * 200_000 + "</a>" * 200_000)
+    with pytest.raises(InputError, match=r"a\.xml is not (well-formed XML|a VOC annotation)"):
+        scan_voc_annotation(path)
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("latin-1", "é"), ("utf-16", "é"), ("shift-jis", "猫")])
+def test_other_encodings_are_named(tmp_path: Path, encoding: str, name: str) -> None:
+    config = write_yolo(tmp_path, "")
+    config.write_bytes(f"train: images/train\nnames: [{name}]\n".encode(encoding))
+    with pytest.raises(InputError, match=r"data\.yaml is not text in UTF-8"):
+        open_dataset(config, "train")
+
+
+def test_class_names_that_cannot_be_printed_are_refused() -> None:
+    for name in ("a\0b", "a\nb", "\x1b[31mred"):
+        with pytest.raises(InputError, match="lists a class that cannot be printed"):
+            checked_class_names(["fine", name], origin=Path("labels.txt"))
+
+
+def test_nul_in_names_is_refused() -> None:
+    with pytest.raises(InputError, match="names a file outside its folder"):
+        inner_path(Path("data"), "a\0.jpg", origin=Path("list.txt"))
