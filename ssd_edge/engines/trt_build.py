@@ -147,12 +147,11 @@ class TrtBuilder:
     def _set_precision(self, config: tensorrt.IBuilderConfig) -> None:
         if not self.is_weakly_typed:
             return
+        if self._calibration is not None:  # before the flags: a release without calibrators has none of them either
+            config.int8_calibrator = make_calibrator(self._trt, self._calibration(self.runtime_version))
         wanted = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",), "int8-fp16": ("INT8", "FP16")}[self.precision]
         for name in wanted:
             config.set_flag(getattr(self._trt.BuilderFlag, name))
-        if self._calibration is not None:
-            cache = self._calibration(self.runtime_version)
-            config.int8_calibrator = make_calibrator(self._trt, cache)
 
     def _set_compatibility(self, config: tensorrt.IBuilderConfig) -> None:
         flags = self._trt.BuilderFlag

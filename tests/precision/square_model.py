@@ -43,10 +43,12 @@ def write_pictures(folder: Path, count: int = 8, seed: int = 3) -> list[Path]:
     return paths
 
 
-def observed(folder: Path, count: int = 8) -> tuple[Path, ImageSet, dict[str, StreamingHistogram]]:
+def observed(
+    folder: Path, count: int = 8, *, optimise: bool = True
+) -> tuple[Path, ImageSet, dict[str, StreamingHistogram]]:
     path = write_square_model(folder / "squares.onnx")
     images = write_pictures(folder / "pictures", count)
-    observer = Observer(path, observed_tensors(square_model()), sample_spec().input)
+    observer = Observer(path, observed_tensors(square_model()), sample_spec().input, optimise=optimise)
     observer.observe(images)
     chosen = ImageSet(str(folder), "", 0, tuple(map(str, images)), tuple(map(file_digest, images)))
     return path, chosen, observer.histograms

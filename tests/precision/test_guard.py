@@ -70,7 +70,7 @@ def test_a_promise_that_cannot_be_kept_is_refused() -> None:
 
 
 def test_hostile_network_is_rescued(tmp_path) -> None:
-    """One channel is 2,000 times as large as the others: per-tensor activations lose those, until a layer stays float."""
+    """One channel is 2,000 times as large as the others, which are lost until a layer stays float."""
     hostile = rescaled(square_model(), 2000)
     onnx.save(hostile, tmp_path / "float.onnx")
     with open_detector(tmp_path / "float.onnx") as detector:

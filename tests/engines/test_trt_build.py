@@ -1,0 +1,220 @@
+"""What the builder asks of each TensorRT release, on stand-ins that have what that release has and no more."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+import ssd_edge.engines.trt_build as module
+from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, MissingPackageError
+from ssd_edge.core.graph import NMS_OP
+from ssd_edge.engines.options import Batch, TrtOptions
+from ssd_edge.engines.trt_build import TrtBuilder
+from tests.engines.standin_tensorrt import RELEASES, make_tensorrt
+from tests.precision.square_model import square_model
+
+ORIN = {
+    "name": "Orin",
+    "compute_capability": [8, 7],
+    "integrated": True,
+    "memory": 8 << 30,
+    "driver_cuda": [12, 6],
+    "count": 1,
+}
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Put a stand-in in TensorRT's place, on a board with a GPU."""
+
+    def put(version: str, **traits: Any):
+        trt = make_tensorrt(version, **traits)
+        monkeypatch.setitem(sys.modules, "tensorrt", trt)
+        monkeypatch.setattr(module, "describe_gpu", lambda: ORIN)
+        return trt
+
+    return put
+
+
+def build(tmp_path: Path, precision: str = "fp32", options: TrtOptions | None = None, **others: Any) -> TrtBuilder:
+    builder = TrtBuilder("tensorrt", precision, options or TrtOptions(), **others)
+    builder.build(square_model(), tmp_path / "a.engine")
+    return builder
+
+
+def called(trt: Any, name: str) -> list[tuple[Any, ...]]:
+    return [call[1:] for call in trt.calls if call[0] == name]
+
+
+def settings(trt: Any) -> dict[str, Any]:
+    return {call[1]: call[2] for call in trt.calls if call[0] == "set"}
+
+
+def parsed(trt: Any) -> onnx.ModelProto:
+    return onnx.load_model_from_string(called(trt, "parse")[0][0])
+
+
+@pytest.mark.parametrize("version", RELEASES)
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int8-fp16"])
+def test_precision_is_flags_or_types(tmp_path, install, version, precision) -> None:
+    trt = install(version)
+    build(tmp_path, precision)
+    flags = [flag.name for (flag,) in called(trt, "set_flag")]
+    weak = {"fp32": [], "fp16": ["FP16"], "int8": ["INT8"], "int8-fp16": ["INT8", "FP16"]}[precision]
+    assert flags == (weak if version.startswith("8.") else [])
+    wanted = {"8": 0b01, "10": 0b11, "11": 0b01}[version.split(".")[0]]  # explicit batch; both; strongly typed, bit 0
+    assert called(trt, "create_network") == [(wanted,)]
+    assert (tmp_path / "a.engine").read_bytes() == b"plan"
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_nms_is_the_plugin_where_it_is_registered(tmp_path, install, version) -> None:
+    trt = install(version)
+    builder = build(tmp_path)
+    ops = {node.op_type for node in parsed(trt).graph.node}
+    assert builder.has_nms_plugin == (not version.startswith("11."))
+    assert (NMS_OP in ops) == builder.has_nms_plugin
+    assert not parsed(trt).functions
+
+
+def test_a_registry_without_the_plugin_gets_plain_onnx(tmp_path, install) -> None:
+    trt = install("10.3.0", plugins=("EfficientNMS_TRT",))
+    build(tmp_path)
+    assert NMS_OP not in {node.op_type for node in parsed(trt).graph.node}
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_shapes_and_memory(tmp_path, install, version) -> None:
+    trt = install(version)
+    build(tmp_path, options=TrtOptions(Batch(1, 4, 8), workspace_gib=1.5))
+    shapes = [(count, 128, 128, 3) for count in (1, 4, 8)]
+    assert called(trt, "set_shape") == [("images", *shapes)]
+    assert called(trt, "set_memory_pool_limit") == [(trt.MemoryPoolType.WORKSPACE, 1610612736)]
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_progress_where_there_is_a_monitor(tmp_path, install, version) -> None:
+    trt = install(version)
+    told: list[tuple[int, int | None, str]] = []
+    builder = TrtBuilder("tensorrt", "fp32", TrtOptions())
+    builder.build(square_model(), tmp_path / "a.engine", lambda done, total, note="": told.append((done, total, note)))
+    monitor = settings(trt).get("progress_monitor")
+    assert (monitor is not None) == (not version.startswith("8."))
+    if monitor is not None:
+        monitor.phase_start("Building", None, 3)
+        monitor.phase_start("Inner", "Building", 9)
+        assert monitor.step_complete("Inner", 0)
+        assert monitor.step_complete("Building", 1)
+        monitor.phase_finish("Building")
+        assert told == [(2, 3, "Building")]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (TrtOptions(level=5), "--opt-level"),
+        (TrtOptions(version_compatible=True), "--version-compatible"),
+        (TrtOptions(hardware_compatible=True), "--hardware-compatible"),
+    ],
+)
+def test_what_8_5_has_not_is_refused_by_name(tmp_path, install, options, name) -> None:
+    install("8.5.2.2")
+    with pytest.raises(InputError, match=f"tensorrt 8.5.2.2 has no {name}. Build without {name}"):
+        build(tmp_path, options=options)
+    trt = install("10.3.0")
+    build(tmp_path, options=options)
+    assert trt.calls
+
+
+def test_compute_capabilities_are_of_rtx(tmp_path, install) -> None:
+    install("10.3.0")
+    with pytest.raises(InputError, match="has no --compute-capability"):
+        build(tmp_path, options=TrtOptions(compute_capabilities=(86,)))
+
+
+def test_timing_cache_is_kept_and_given_back(tmp_path, install) -> None:
+    trt = install("10.3.0")
+    build(tmp_path, timing_cache=tmp_path / "timing.cache")
+    build(tmp_path, timing_cache=tmp_path / "timing.cache")
+    assert called(trt, "create_timing_cache") == [(b"",), (b"what was measured",)]
+
+
+@pytest.mark.parametrize("version", ["8.5.2.2", "10.3.0"])
+def test_dla_takes_a_calibration_cache_of_its_own_release(tmp_path, install, version) -> None:
+    trt = install(version, dla_cores=2)
+    build(tmp_path, "int8", TrtOptions(dla=1), calibration=lambda found: f"TRT-{found}".encode())
+    made = settings(trt)
+    assert made["default_device_type"] is trt.DeviceType.DLA
+    assert made["DLA_core"] == 1
+    assert [flag.name for (flag,) in called(trt, "set_flag")] == ["INT8", "GPU_FALLBACK"]
+    assert called(trt, "create_network") == [(1,)]  # weakly typed: a calibrated network has no types of its own
+    calibrator = made["int8_calibrator"]
+    assert calibrator.read_calibration_cache() == f"TRT-{version}".encode()
+    assert calibrator.get_batch(["images"]) is None
+    assert calibrator.get_batch_size() == 1
+
+
+def test_release_without_calibrators_says_what_dla_can_do(tmp_path, install) -> None:
+    install("11.4.0.106", dla_cores=2)
+    with pytest.raises(InputError, match=r"has no calibration caches\. DLA runs in FP16 with it: build --fp16 --dla 0"):
+        build(tmp_path, "int8", TrtOptions(dla=0), calibration=lambda found: b"")
+
+
+def test_core_that_is_not_there(tmp_path, install) -> None:
+    install("10.3.0", dla_cores=1)
+    with pytest.raises(DeviceError, match="there is no DLA core 1: got 1 cores"):
+        build(tmp_path, "fp16", TrtOptions(dla=1))
+
+
+def test_what_the_parser_says_is_quoted_with_advice(tmp_path, install) -> None:
+    install("10.3.0", parses=False)
+    with pytest.raises(
+        ArtefactError, match=r"cannot parse the ONNX: got In node 7: No importer.*Export the model again"
+    ):
+        build(tmp_path)
+    assert not (tmp_path / "a.engine").exists()
+
+
+def test_what_the_builder_says_is_quoted_with_advice(tmp_path, install) -> None:
+    install("10.3.0", builds=False)
+    told: list[str] = []
+    with pytest.raises(ArtefactError, match=r"cannot build the network: got Could not find any impl.*--workspace"):
+        build(tmp_path, told=told.append)
+    assert told == ["Could not find any implementation for node conv1"]
+
+
+def test_machine_without_gpu_or_without_tensorrt(tmp_path, install, monkeypatch) -> None:
+    install("10.3.0")
+    monkeypatch.setattr(module, "describe_gpu", lambda: None)
+    with pytest.raises(DeviceError, match="builds on the GPU that shall run the engine: got no CUDA driver"):
+        build(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt")
+    with pytest.raises(MissingPackageError, match="tensorrt is not installed"):
+        build(tmp_path)
+
+
+def test_manifest_fields(tmp_path, install) -> None:
+    install("10.3.0")
+    builder = build(tmp_path, options=TrtOptions(level=4))
+    assert (builder.device, builder.runtime_version, builder.options) == ("Orin sm_87", "10.3.0", {"opt_level": "4"})
+
+
+@pytest.mark.parametrize("text", ["", "0", "1:2", "4:2:8", "a", "1:4:8:9", "-1"])
+def test_batches_that_are_none(text) -> None:
+    with pytest.raises(InputError, match="--batch"):
+        Batch.parse(text)
+
+
+def test_batches() -> None:
+    assert Batch.parse("4").sizes == (4, 4, 4)
+    assert Batch.parse("1:4:8").sizes == (1, 4, 8)
+
+
+@pytest.mark.parametrize("options", [{"level": 6}, {"level": -1}, {"workspace_gib": 0}])
+def test_options_out_of_range(options) -> None:
+    with pytest.raises(InputError, match="is out of range"):
+        TrtOptions(**options)
