@@ -98,6 +98,17 @@ class Graph:
             if node.op_type in op_types and len(node.input) > 1 and node.input[1] in self.constants:
                 yield node
 
+    def drop_unread(self) -> None:
+        """Take out the nodes that nothing reads any more."""
+        kept = {entry.name for entry in self.model.graph.output}
+        while True:
+            read = kept | {name for node in self.nodes for name in _all_inputs(node)}
+            living = [node for node in self.nodes if read.intersection(node.output)]
+            if len(living) == len(self.nodes):
+                break
+            self.nodes = living
+        self._index()
+
     def finished(self) -> onnx.ModelProto:
         """Return the model with its nodes in order and without constants that nothing reads."""
         graph = self.model.graph

@@ -18,6 +18,7 @@ import onnx
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.ranges import CalibrationTable
 from ssd_edge.precision.graph import Array, Graph, make_node
+from ssd_edge.precision.pixels import PIXELS, fold_pixels
 
 _POOLS_OF_EQUAL_RANGE = ("MaxPool",)
 _EIGHT_BIT = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool")
@@ -84,12 +85,15 @@ def quantise(
         ArtefactError: the table lacks a tensor of the model.
     """
     graph = Graph(model)
+    is_signed = scheme is Scheme.S8S8
+    zero = None if is_signed else fold_pixels(graph, keep_float)
+    pixels = {} if zero is None else {PIXELS: Affine(np.float32(1), np.array(zero, np.uint8))}
     convolutions = [node for node in graph.weighted("Conv") if node.name not in keep_float]
-    points = _points(graph, convolutions, table, keep_float, signed=scheme is Scheme.S8S8)
+    points = _points(graph, convolutions, table, keep_float, pixels, signed=is_signed)
     for node in convolutions:
         _quantise_weights(graph, node, points[node.input[0]].scale, scheme.weight_limit)
     for tensor, affine in points.items():
-        _insert(graph, tensor, affine)
+        _insert(graph, tensor, affine, is_stored=tensor in pixels)
     return graph.finished()
 
 
@@ -98,11 +102,12 @@ def _points(
     convolutions: list[onnx.NodeProto],
     table: CalibrationTable,
     keep_float: frozenset[str],
+    known: dict[str, Affine],
     *,
     signed: bool,
 ) -> dict[str, Affine]:
     """Return the tensors that are stored in 8 bits: around convolutions, and where 8 bits go in and can come out."""
-    points: dict[str, Affine] = {}
+    points = dict(known)
 
     def cover(tensor: str) -> None:
         if tensor not in points:
@@ -174,11 +179,14 @@ def _dequantised(graph: Graph, name: str, stored: Array, scale: Array) -> str:
     return graph.add(make_node("DequantizeLinear", inputs, f"{name}.dequantised", axis=0))
 
 
-def _insert(graph: Graph, tensor: str, affine: Affine) -> None:
-    """Put Q and DQ behind a tensor; all its readers get what 8 bits left of it."""
+def _insert(graph: Graph, tensor: str, affine: Affine, *, is_stored: bool) -> None:
+    """Put Q and DQ behind a tensor, or DQ alone behind one of 8 bits; all its readers get what comes out."""
     scale = graph.constant(f"{tensor}.scale", np.array(affine.scale, np.float32))
     zero = graph.constant(f"{tensor}.zero", affine.zero_point)
-    quantised = make_node("QuantizeLinear", [tensor, scale, zero], f"{tensor}.quantised")
-    graph.add(quantised)
-    outputs = [f"{tensor}.quantised", scale, zero]
-    graph.redirect(tensor, graph.add(make_node("DequantizeLinear", outputs, f"{tensor}.dequantised")), keep=quantised)
+    maker, stored = None, tensor
+    if not is_stored:
+        maker = make_node("QuantizeLinear", [tensor, scale, zero], f"{tensor}.quantised")
+        stored = graph.add(maker)
+    back = make_node("DequantizeLinear", [stored, scale, zero], f"{tensor}.dequantised")
+    graph.redirect(tensor, str(back.output[0]), keep=maker)
+    graph.add(back)
