@@ -10,9 +10,12 @@ from typing import Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.data_priors import priors
 from ssd_edge.core.errors import InputError
 
-data = typer.Typer(name="data", help="Draw labelled pictures.", no_args_is_help=True)
+data = typer.Typer(
+    name="data", help="Check, count and draw labelled pictures; fit default boxes to them.", no_args_is_help=True
+)
 
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
@@ -27,7 +30,7 @@ class LabelLayout(str, Enum):
 
 @data.callback()
 def root() -> None:
-    """Draw labelled pictures."""
+    """Check, count and draw labelled pictures; fit default boxes to them."""
 
 
 @data.command("synth")
@@ -78,3 +81,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match:
         raise InputError("a size is not understood", got=repr(text), wanted="WIDTHxHEIGHT, such as 320x240")
     return int(match[1]), int(match[2])
+
+
+data.command("priors")(priors)

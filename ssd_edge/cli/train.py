@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say
-from ssd_edge.cli.train_options import Augmentation, Precision, Schedule, chosen_recipe, class_names
+from ssd_edge.cli.train_options import Augmentation, Precision, Schedule, chosen_recipe, class_names, with_priors
 from ssd_edge.cli.training_run import TrainingPlan, default_workers, require_torch, run_training
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder
@@ -52,6 +52,9 @@ def train(
     precision: Annotated[
         Precision, typer.Option("--precision", help="Of the convolutions; auto: bfloat16 where it is much faster here.")
     ] = "auto",
+    priors: Annotated[
+        Path | None, typer.Option("--priors", help="Default boxes that `data priors` fitted; by default the preset's.")
+    ] = None,
     train_split: Annotated[str, typer.Option("--train-split", help="Pictures to learn from.")] = "train",
     val_split: Annotated[str, typer.Option("--val-split", help="Pictures to choose the best epoch by.")] = "val",
     classes: Annotated[
@@ -74,7 +77,7 @@ def train(
     learnt = open_dataset(dataset, train_split, names)
     judged = open_dataset(dataset, val_split, learnt.class_names)
     name = name or _free_name(preset)
-    spec = make_spec(preset, learnt.class_names, input_size=input_size, name=name)
+    spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=name), preset, priors)
     plan = TrainingPlan(
         spec=spec,
         learnt=learnt,

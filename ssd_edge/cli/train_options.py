@@ -60,6 +60,21 @@ def _use_bfloat16(spec: ModelSpec, precision: Precision) -> bool:
     return times.bfloat16_pays
 
 
+def with_priors(spec: ModelSpec, preset: str, priors: Path | None) -> ModelSpec:
+    """Return the spec with the default boxes of a file that ``data priors`` wrote; as it is where none is given.
+
+    Raises:
+        SsdEdgeError: the file cannot be used for this network and input size.
+    """
+    from ssd_edge.data.priors_file import PriorsFile
+
+    if priors is None:
+        return spec
+    fitted = PriorsFile.load(priors).applied_to(spec, preset=preset, origin=priors)
+    say(f"using the {fitted.anchors.count} default boxes of {priors}")
+    return fitted
+
+
 def class_names(classes: str | None) -> tuple[str, ...] | None:
     """Return the names of a list with commas, or of a file's lines; None where nothing is given.
 

@@ -1,0 +1,107 @@
+"""Default boxes fitted to the objects of a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.frame import FloatArray
+from ssd_edge.core.spec import AnchorLevel, AnchorSpec
+from ssd_edge.data.reach import Reach, best_overlaps
+from ssd_edge.data.size_clusters import Float64Array, cluster_sizes
+
+_RESTARTS = 5
+
+
+@dataclass(frozen=True)
+class FittedPriors:
+    """Default boxes that were fitted, and what they gain.
+
+    Attributes:
+        anchors: on the maps of those before.
+        fitted_levels: maps, from the finest, whose sizes were fitted; the coarser ones keep theirs.
+        before, after: what the default boxes reached, and what these reach.
+    """
+
+    anchors: AnchorSpec
+    fitted_levels: int
+    before: Reach
+    after: Reach
+
+    @property
+    def are_better(self) -> bool:
+        """Whether more objects can be matched than before."""
+        return self.after.recall > self.before.recall
+
+
+def fit_priors(
+    boxes: FloatArray, anchors: AnchorSpec, *, per_level: Sequence[int] | None = None, seed: int = 0
+) -> FittedPriors:
+    """Return default boxes whose sizes are those about which the objects cluster.
+
+    The clusters go to the maps by size, the smallest to the finest. Objects that are all small would so put small boxes
+    on coarse grids, whose cells they never meet: therefore the finest map alone is fitted too, the two finest, and so
+    on, each several times from other first centres, the coarser maps keeping their boxes; and the fit that reaches the
+    most objects where the boxes really lie is taken, the mean IoU deciding between equals.
+
+    Args:
+        boxes: (N, 4) x1 y1 x2 y2 of the objects in 0..1 of the input.
+        anchors: the default boxes to begin with; their maps stay.
+        per_level: number of boxes of a cell of each map; by default as many as it has.
+        seed: the same gives the same boxes.
+
+    Raises:
+        InputError: there is no object, the default boxes lie in an imported graph, or ``per_level`` does not fit the
+            maps.
+    """
+    counts = _counts(anchors, per_level)
+    if len(boxes) == 0:
+        raise InputError("there is no object to fit default boxes to", wanted="labelled pictures with objects")
+    sizes = np.asarray(boxes[:, 2:] - boxes[:, :2], np.float64)
+    before = Reach.of(best_overlaps(boxes, anchors))
+    tried = [
+        FittedPriors(candidate, levels, before, Reach.of(best_overlaps(boxes, candidate)))
+        for levels, candidate in _candidates(sizes, anchors, counts, seed)
+    ]
+    return max(tried, key=lambda fit: (fit.after.recall, fit.after.mean_iou))
+
+
+def _candidates(
+    sizes: Float64Array, anchors: AnchorSpec, counts: Sequence[int], seed: int
+) -> Iterator[tuple[int, AnchorSpec]]:
+    for levels in range(1, len(counts) + 1):
+        if any(
+            count != len(level.sizes) for count, level in zip(counts[levels:], anchors.levels[levels:], strict=True)
+        ):
+            continue  # a map that keeps its boxes keeps their number
+        for restart in range(_RESTARTS):
+            centres = cluster_sizes(sizes, sum(counts[:levels]), np.random.default_rng((seed, levels, restart)))
+            yield levels, _with_sizes(anchors, centres, counts[:levels])
+
+
+def _with_sizes(anchors: AnchorSpec, centres: Float64Array, counts: Sequence[int]) -> AnchorSpec:
+    """Return the default boxes with the sizes of the first maps replaced, smallest on the finest."""
+    parts = np.split(centres, np.cumsum(counts)[:-1])
+    fitted = [_with_level_sizes(level, part) for level, part in zip(anchors.levels, parts, strict=False)]
+    return dataclasses.replace(anchors, levels=(*fitted, *anchors.levels[len(counts) :]))
+
+
+def _with_level_sizes(level: AnchorLevel, sizes: Float64Array) -> AnchorLevel:
+    return dataclasses.replace(level, sizes=tuple((float(width), float(height)) for width, height in sizes))
+
+
+def _counts(anchors: AnchorSpec, per_level: Sequence[int] | None) -> tuple[int, ...]:
+    if anchors.table is not None:
+        raise InputError("the default boxes lie in an imported graph", wanted="those of a preset")
+    counts = tuple(per_level) if per_level is not None else tuple(len(level.sizes) for level in anchors.levels)
+    if len(counts) != len(anchors.levels) or min(counts) < 1:
+        raise InputError(
+            "the numbers of default boxes do not fit the network's feature maps",
+            got=", ".join(map(str, counts)),
+            wanted=f"{len(anchors.levels)} numbers of 1 or more",
+        )
+    return counts

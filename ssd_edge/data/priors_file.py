@@ -1,0 +1,75 @@
+"""The file that carries fitted default boxes from ``data priors`` to ``train``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.files import written_beside
+from ssd_edge.core.spec import AnchorSpec, ModelSpec
+from ssd_edge.data.label_files import read_label_text
+
+PRIORS_FORMAT = "ssd-edge/priors/1"
+
+
+@dataclass(frozen=True)
+class PriorsFile:
+    """Default boxes for one network at one input size.
+
+    Attributes:
+        preset: the network that they were fitted for.
+        height, width: of its input, in pixels.
+        anchors: the default boxes.
+        fitted_to: what data they were fitted to, and what they gained; for the reader.
+    """
+
+    preset: str
+    height: int
+    width: int
+    anchors: AnchorSpec
+    fitted_to: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write the file as indented JSON, whole or not at all."""
+        fields = {"format": PRIORS_FORMAT, **dataclasses.asdict(self)}
+        with written_beside(path) as partial:
+            partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> PriorsFile:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: the file cannot be read.
+            ArtefactError: it is damaged, or something else.
+        """
+        try:
+            fields = json.loads(read_label_text(path))
+            if fields.pop("format", None) != PRIORS_FORMAT:
+                raise ArtefactError(f"{path} holds no default boxes", wanted=PRIORS_FORMAT, do=_MAKE)
+            anchors = AnchorSpec.from_fields(fields.pop("anchors"))
+            return cls(anchors=anchors, **fields)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            raise ArtefactError(
+                f"{path} holds damaged default boxes", got=f"{type(error).__name__}: {error}", do=_MAKE
+            ) from error
+
+    def applied_to(self, spec: ModelSpec, *, preset: str, origin: Path) -> ModelSpec:
+        """Return the spec with these default boxes.
+
+        Raises:
+            InputError: they were fitted for another network or another input size; ``origin`` names the file.
+        """
+        got = f"{self.preset} at {self.height} x {self.width}"
+        wanted = f"{preset} at {spec.input.height} x {spec.input.width}"
+        maps = [(level.rows, level.cols) for level in self.anchors.levels]
+        if got != wanted or maps != [(level.rows, level.cols) for level in spec.anchors.levels]:
+            raise InputError(f"{origin} holds the default boxes of another network", got=got, wanted=wanted, do=_MAKE)
+        return dataclasses.replace(spec, anchors=self.anchors)
+
+
+_MAKE = "Fit them: ssd-edge data priors DATASET --preset PRESET"

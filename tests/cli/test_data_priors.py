@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ssd_edge.cli.app import app
+from ssd_edge.data.priors_file import PriorsFile
+from ssd_edge.model.checkpoint import load_checkpoint
+from tests.data.folders import draw, voc_object, write_voc
+
+LONG = "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pictures of 100 x 80 with long low objects, which square default boxes do not reach."""
+    for split, count in (("train", 8), ("val", 4)):
+        for number in range(count):
+            x, y = 1 + 5 * number, 3 + 7 * number
+            objects = voc_object("bar", LONG.format(x, y, x + 59, y + 7)) + voc_object(
+                "bar", LONG.format(9, 60, 70, 69)
+            )
+            write_voc(tmp_path / "data", objects, split=split, stem=f"{split}{number}")
+    draw(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)
+    return tmp_path
+
+
+def test_a_model_with_fitted_boxes_trains_exports_builds_and_runs(workspace: Path) -> None:
+    result = run("data", "priors", "data", "--preset", "ssd192-tiny", "--input-size", 64, "--per-level", 3)
+    assert result.exit_code == 0, result.output
+    assert "train (fitted to)" in result.stdout
+    assert "next: ssd-edge train data --preset ssd192-tiny --priors priors.json" in result.stderr
+    fast = ("--epochs", 1, "--input-size", 64, "--batch-size", 4, "--workers", 0, "--precision", "float32")
+    result = run("train", "data", "--priors", "priors.json", "--name", "bars", *fast)
+    assert result.exit_code == 0, result.output
+    fitted = PriorsFile.load(Path("priors.json")).anchors
+    assert load_checkpoint(Path("runs/bars/best.pt")).spec.anchors == fitted
+    assert f"using the {fitted.count} default boxes of priors.json" in result.stderr
+    for command in (["export"], ["build"], ["run", "photo.jpg", "--json", "found.jsonl", "--no-window"]):
+        result = run(*command)
+        assert result.exit_code == 0, result.output
+    assert json.loads(Path("found.jsonl").read_text())["source"].endswith("photo.jpg")
+
+
+def test_boxes_that_do_not_help_are_not_written(workspace: Path) -> None:
+    assert run("data", "priors", "data", "--input-size", 64, "--output", "first.json").exit_code == 0
+    first = PriorsFile.load(Path("first.json"))
+    assert first.fitted_to["after"]["recall"] > first.fitted_to["before"]["recall"]
+    for path in Path("data/Annotations").iterdir():
+        box = LONG.format(11, 9, 60, 48)  # half of the picture in both directions
+        path.write_text(f"<annotation>{voc_object('bar', box)}</annotation>")
+    result = run("data", "priors", "data", "--input-size", 64, "--output", "second.json")
+    assert result.exit_code == 1
+    assert "suit this data as well as any that were fitted: got recall 1.0000 before and 1.0000" in result.stderr
+    assert not Path("second.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--per-level", "0"), "--per-level is not understood: got '0'"),
+        (("--per-level", "1,2"), "--per-level is not understood"),
+        (("--preset", "none"), "no such model preset"),
+        (("--split", "dev"), "data holds no split 'dev'"),
+    ],
+)
+def test_faults_are_named(workspace: Path, options: tuple[str, ...], message: str) -> None:
+    result = run("data", "priors", "data", *options)
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+def test_boxes_of_another_network_are_refused(workspace: Path) -> None:
+    assert run("data", "priors", "data", "--input-size", 64).exit_code == 0
+    result = run("train", "data", "--priors", "priors.json", "--input-size", 96)
+    assert result.exit_code == 1
+    assert "priors.json holds the default boxes of another network" in result.stderr
