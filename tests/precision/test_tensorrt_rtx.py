@@ -1,4 +1,4 @@
-"""What the lowerings give is parsed and built by a real TensorRT, for two generations of GPUs; none of them is needed."""
+"""What the lowerings give is parsed and built by a real TensorRT, for two generations of GPUs, without having one."""
 
 from __future__ import annotations
 
