@@ -26,6 +26,15 @@ def read_image(path: Path) -> UInt8Array:
     Raises:
         InputError: the file is missing, empty, no picture, or cut short.
     """
+    return decode_image(path, image_bytes(path))
+
+
+def image_bytes(path: Path) -> bytes:
+    """Return the bytes of a picture's file.
+
+    Raises:
+        InputError: the file is missing, empty or cut short.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -33,8 +42,17 @@ def read_image(path: Path) -> UInt8Array:
     if not data:
         raise InputError(f"{path} is empty", wanted="an image file")
     _refuse_truncated(path, data)
+    return data
+
+
+def decode_image(path: Path, data: bytes, flags: int = cv2.IMREAD_COLOR) -> UInt8Array:
+    """Return the picture whose bytes ``data`` are, as OpenCV reads it by these flags.
+
+    Raises:
+        InputError: OpenCV knows no such picture; ``path`` names it.
+    """
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise InputError(f"{path} cannot be decoded", got=error.err, wanted="at most 2^30 pixels") from error
     if image is None:

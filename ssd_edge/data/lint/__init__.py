@@ -1,0 +1,1 @@
+"""What is wrong with labelled pictures, all of it at once."""

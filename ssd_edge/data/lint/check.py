@@ -1,0 +1,153 @@
+"""All faults of a data set: labels, pictures, objects, and what lies between the splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssd_edge.core.images import IMAGE_SUFFIXES
+from ssd_edge.core.progress import Progress, silent
+from ssd_edge.data.faults import LabelError
+from ssd_edge.data.find import dataset_splits, scan_dataset
+from ssd_edge.data.lint.copies import Place, copy_faults, near_copy_faults
+from ssd_edge.data.lint.fault import Fault
+from ssd_edge.data.lint.objects import object_faults
+from ssd_edge.data.lint.pictures import ExaminedPicture, examine_pictures
+from ssd_edge.data.sample import LabelledSet
+from ssd_edge.data.scan import ScannedPicture, ScannedSet
+
+_LABEL_SUFFIXES = frozenset({".xml", ".txt"})
+
+
+@dataclass(frozen=True)
+class LintReport:
+    """What was found.
+
+    Attributes:
+        dataset: what was looked at.
+        labelled: each split with those of its pictures and objects that can be used.
+        sizes: (width, height) of each picture that can be read.
+        faults: errors first, and within them split by split.
+    """
+
+    dataset: Path
+    labelled: Mapping[str, LabelledSet]
+    sizes: Mapping[Path, tuple[int, int]]
+    faults: tuple[Fault, ...]
+
+    @property
+    def errors(self) -> tuple[Fault, ...]:
+        """Faults that training must not begin with."""
+        return tuple(fault for fault in self.faults if fault.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """Faults that training can live with."""
+        return tuple(fault for fault in self.faults if fault.severity == "warning")
+
+
+def lint_dataset(
+    dataset: Path,
+    splits: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    *,
+    pixels: bool = True,
+    progress: Progress = silent,
+) -> LintReport:
+    """Return all faults of a data set.
+
+    Args:
+        dataset: folder or data.yaml.
+        splits: those to look at; by default those of :func:`dataset_splits`, and then pictures and label files that
+            are in none of them are faults too.
+        class_names: the classes; by default those of the first split, as ``train`` takes them.
+        pixels: decode every picture and look for near copies; else files are looked at without their pixels.
+        progress: told of every picture that was looked at.
+
+    Raises:
+        InputError: a split is not there, or its list of pictures or of classes cannot be used.
+    """
+    names = tuple(dict.fromkeys(splits)) if splits else dataset_splits(dataset)
+    faults: list[Fault] = []
+    scanned: dict[str, ScannedSet] = {}
+    for split in names:
+
+        def report(error: LabelError, split: str = split) -> None:
+            faults.append(Fault.of_error(error, split))
+
+        scanned[split] = scan_dataset(dataset, split, class_names, report)
+        class_names = scanned[split].class_names
+    examined = examine_pictures(
+        (picture.image for found in scanned.values() for picture in found.pictures), pixels=pixels, progress=progress
+    )
+    for split, found in scanned.items():
+        faults += _split_faults(split, found, examined)
+    places = [(split, picture.image) for split, found in scanned.items() for picture in found.pictures]
+    faults += [*copy_faults(places, examined), *near_copy_faults(places, examined)]
+    if not splits:
+        faults += _stray_files(scanned, places, faults)
+    labelled = {split: found.sound() for split, found in scanned.items()}
+    faults += _unused_classes(labelled)
+    sizes = {image: found.size for image, found in examined.items() if found.size is not None}
+    return LintReport(dataset, labelled, sizes, tuple(sorted(faults, key=lambda fault: fault.severity)))
+
+
+def _split_faults(split: str, scanned: ScannedSet, examined: Mapping[Path, ExaminedPicture]) -> Iterator[Fault]:
+    known = frozenset(scanned.class_names)
+    for picture in scanned.pictures:
+        found = examined[picture.image]
+        if found.fault:
+            yield Fault("image-unreadable", split, picture.image, found.fault, image=picture.image)
+        if not picture.has_labels:
+            message = f"{picture.image} has no label file {picture.origin}"
+            yield Fault("no-labels", split, picture.image, message, image=picture.image)
+        yield from _contradicted_size(split, picture, found.size)
+        yield from object_faults(picture, found.size, known, split)
+
+
+def _contradicted_size(split: str, picture: ScannedPicture, size: tuple[int, int] | None) -> Iterator[Fault]:
+    stated = picture.stated_size
+    if size is None or stated is None or stated == size:
+        return
+    turned = "; its EXIF turns it" if stated == size[::-1] else ""
+    message = (
+        f"{picture.origin} states {stated[0]} x {stated[1]}, "
+        f"{picture.image.name} has {size[0]} x {size[1]} pixels{turned}"
+    )
+    yield Fault("size-contradicted", split, picture.origin, message, image=picture.image)
+
+
+def _stray_files(scanned: Mapping[str, ScannedSet], places: Sequence[Place], faults: Sequence[Fault]) -> list[Fault]:
+    """Pictures and label files that lie beside those that are used, and are not."""
+    images = {image for _, image in places} | {fault.image for fault in faults if fault.image}
+    labels = {picture.origin for found in scanned.values() for picture in found.pictures}
+    labels |= {fault.file for fault in faults}
+    every = "/".join(scanned)
+    strays: list[Fault] = []
+    for folder in sorted({folder for found in scanned.values() for folder in found.image_folders if folder.is_dir()}):
+        lost = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES)
+        strays += [
+            Fault("unlisted-image", every, path, f"{path} is in none of {every}", image=path)
+            for path in lost
+            if path not in images and not path.name.startswith(".")
+        ]
+    for folder in sorted({path.parent for path in labels if path.suffix in _LABEL_SUFFIXES and path.parent.is_dir()}):
+        kin = {path.suffix for path in labels if path.parent == folder}
+        strays += [
+            Fault("unused-labels", every, path, f"{path} belongs to no picture of {every}")
+            for path in sorted(folder.iterdir())
+            if path.suffix in kin & _LABEL_SUFFIXES and path not in labels
+        ]
+    return strays
+
+
+def _unused_classes(labelled: Mapping[str, LabelledSet]) -> Iterator[Fault]:
+    """Classes that the first split, which is learnt from, has no object of."""
+    for split, found in list(labelled.items())[:1]:
+        used = np.concatenate([np.zeros(0, np.int64), *(sample.class_ids for sample in found.samples)])
+        for number in sorted(set(range(len(found.class_names))) - set(used.tolist())):
+            message = f"{found.origin} has no object of class {found.class_names[number]}"
+            yield Fault("class-unused", split, Path(found.origin), message)
