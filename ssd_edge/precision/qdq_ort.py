@@ -18,6 +18,7 @@ import onnx
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.ranges import CalibrationTable
 from ssd_edge.precision.graph import Array, Graph, make_node
+from ssd_edge.precision.pixels import PixelInput, read_pixels
 
 _POOLS_OF_EQUAL_RANGE = ("MaxPool",)
 _EIGHT_BIT = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool")
@@ -85,23 +86,39 @@ def quantise(
     """
     graph = Graph(model)
     convolutions = [node for node in graph.weighted("Conv") if node.name not in keep_float]
-    points = _points(graph, convolutions, table, keep_float, signed=scheme is Scheme.S8S8)
+    # Pixels are unsigned: a signed scheme reads what the float pre-processing makes of them.
+    pixels = read_pixels(graph, convolutions[0]) if convolutions and scheme is not Scheme.S8S8 else None
+    first = pixels.convolution if pixels is not None else None
+    points = _points(graph, convolutions, first, table, keep_float, signed=scheme is Scheme.S8S8)
     for node in convolutions:
-        _quantise_weights(graph, node, points[node.input[0]].scale, scheme.weight_limit)
+        scale = np.float32(1) if node is first else points[node.input[0]].scale
+        _quantise_weights(graph, node, scale, scheme.weight_limit)
+    if pixels is not None:
+        graph.rewire(pixels.convolution, 0, _dequantised_pixels(graph, pixels))
     for tensor, affine in points.items():
         _insert(graph, tensor, affine)
     return graph.finished()
 
 
+def _dequantised_pixels(graph: Graph, pixels: PixelInput) -> str:
+    scale = graph.constant("pixels.scale", np.array(1, np.float32))
+    zero = graph.constant("pixels.zero", np.array(pixels.zero_point, np.uint8))
+    return graph.add(make_node("DequantizeLinear", [pixels.tensor, scale, zero], "pixels.dequantised"))
+
+
 def _points(
     graph: Graph,
     convolutions: list[onnx.NodeProto],
+    first: onnx.NodeProto | None,
     table: CalibrationTable,
     keep_float: frozenset[str],
     *,
     signed: bool,
 ) -> dict[str, Affine]:
-    """Return the tensors that are stored in 8 bits: around convolutions, and where 8 bits go in and can come out."""
+    """Return the tensors that are stored in 8 bits: around convolutions, and where 8 bits go in and can come out.
+
+    What ``first`` reads is left out: it has its pixels already.
+    """
     points: dict[str, Affine] = {}
 
     def cover(tensor: str) -> None:
@@ -110,7 +127,8 @@ def _points(
             points[tensor] = Affine.covering(low, high, signed=signed)
 
     for node in convolutions:
-        cover(node.input[0])
+        if node is not first:
+            cover(node.input[0])
         cover(graph.activated(node))
     for node in graph.nodes:
         if node.name in keep_float or not node.input or any(name not in points for name in node.input):

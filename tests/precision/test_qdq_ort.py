@@ -54,7 +54,7 @@ def test_reduced_weights_cannot_saturate_16_bits(table) -> None:
 
 def test_a_table_without_a_tensor_is_named(table) -> None:
     poorer = type(table)(**{**vars(table), "ranges": {}})
-    with pytest.raises(ArtefactError, match="has none for normalised: got 0 others"):
+    with pytest.raises(ArtefactError, match="has none for conv1.relu: got 0 others"):
         quantise(square_model(), poorer)
 
 
