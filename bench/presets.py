@@ -20,7 +20,8 @@ import torch
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.engines.options import Batch, TrtOptions
+from ssd_edge.engines.options import Batch as BatchSizes
+from ssd_edge.engines.options import TrtOptions
 from ssd_edge.engines.trt_build import TrtBuilder
 from ssd_edge.export.onnx import ExportReport, export_onnx
 from ssd_edge.model.anchors import default_boxes
@@ -93,7 +94,7 @@ def export(model: SSD, images: list[UInt8Array], folder: Path) -> ExportReport:
 
 def build_rtx(path: Path, folder: Path) -> int:
     """Return the size of the TensorRT-RTX engine for one generation of GPUs, in bytes."""
-    options = TrtOptions(Batch(1, 1, 4), compute_capabilities=(86,))
+    options = TrtOptions(BatchSizes(1, 1, 4), compute_capabilities=(86,))
     builder = TrtBuilder("tensorrt-rtx", "fp32", options, told=lambda message: print(message, file=sys.stderr))
     builder.build(onnx.load(path), folder / "rtx.engine")
     return (folder / "rtx.engine").stat().st_size
