@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -21,7 +20,9 @@ import torch
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.engines.nms_lowering import inline_function
+from ssd_edge.engines.options import Batch as BatchSizes
+from ssd_edge.engines.options import TrtOptions
+from ssd_edge.engines.trt_build import TrtBuilder
 from ssd_edge.export.onnx import ExportReport, export_onnx
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.checkpoint import save_checkpoint
@@ -91,31 +92,12 @@ def export(model: SSD, images: list[UInt8Array], folder: Path) -> ExportReport:
     return export_onnx(folder / "best.pt", folder / "model.onnx", images)
 
 
-def build_rtx(path: Path) -> int:
+def build_rtx(path: Path, folder: Path) -> int:
     """Return the size of the TensorRT-RTX engine for one generation of GPUs, in bytes."""
-    import tensorrt_rtx_bindings as trt
-
-    class Quiet(trt.ILogger):  # type: ignore[misc, name-defined]
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.ERROR and "CUDA driver version" not in message:
-                print(message, file=sys.stderr)
-
-    logger = Quiet()
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    if not trt.OnnxParser(network, logger).parse(inline_function(onnx.load(path)).SerializeToString()):
-        raise RuntimeError("TensorRT-RTX cannot read it")
-    config = builder.create_builder_config()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-    profile = builder.create_optimization_profile()
-    images = network.get_input(0)
-    profile.set_shape(images.name, *[(count, *images.shape[1:]) for count in (1, 1, 4)])
-    config.add_optimization_profile(profile)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise RuntimeError("TensorRT-RTX cannot build it")
-    return int(plan.nbytes)
+    options = TrtOptions(BatchSizes(1, 1, 4), compute_capabilities=(86,))
+    builder = TrtBuilder("tensorrt-rtx", "fp32", options, told=lambda message: print(message, file=sys.stderr))
+    builder.build(onnx.load(path), folder / "rtx.engine")
+    return (folder / "rtx.engine").stat().st_size
 
 
 def through(name: str) -> str:
@@ -128,7 +110,7 @@ def through(name: str) -> str:
     first, last = train(model, pictures, recipe_for(name).optimisation.learning_rate)
     with tempfile.TemporaryDirectory() as folder:
         report = export(model, [image for image, _, _ in pictures[:2]], Path(folder))
-        size = build_rtx(report.onnx)
+        size = build_rtx(report.onnx, Path(folder))
     parity = report.parity
     return (
         f"{first:6.2f} {last:6.2f} {parity.detections:6} {parity.box_difference:8.1e} {parity.score_difference:8.1e}"

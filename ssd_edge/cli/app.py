@@ -16,6 +16,7 @@ from ssd_edge.cli.doctor import doctor
 from ssd_edge.cli.eval import evaluate
 from ssd_edge.cli.export import export
 from ssd_edge.cli.import_model import import_model
+from ssd_edge.cli.inspect import inspect
 from ssd_edge.cli.presets import models
 from ssd_edge.cli.run import run
 from ssd_edge.cli.train import train
@@ -72,6 +73,7 @@ app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("export")(export)
 app.command("import")(import_model)
+app.command("inspect")(inspect)
 app.command("models")(models)
 app.command("run")(run)
 app.command("train")(train)

@@ -66,7 +66,7 @@ class TrtBuilder:
         self._trt = load_tensorrt(target)
         self._logger = make_logger(self._trt, told)
         self._options = options
-        self._timing_cache = timing_cache
+        self._timing_cache = None if target == TENSORRT_RTX else timing_cache  # RTX times kernels on the device
         self._calibration = calibration
         self.target = self.runtime = target
         self.precision = precision

@@ -76,6 +76,11 @@ class Graph:
             self._consumers[before] = [reader for reader in self._consumers[before] if reader is not node]
         self._consumers.setdefault(tensor, []).append(node)
 
+    def extend(self, node: onnx.NodeProto, tensor: str) -> None:
+        """Let a node read one tensor more."""
+        node.input.append(tensor)
+        self._consumers.setdefault(tensor, []).append(node)
+
     def redirect(self, tensor: str, replacement: str, *, keep: onnx.NodeProto | None = None) -> None:
         """Let every reader of a tensor, but ``keep``, read the replacement."""
         for node in list(self.consumers(tensor)):
@@ -110,8 +115,9 @@ class Graph:
         self._index()
 
     def finished(self) -> onnx.ModelProto:
-        """Return the model with its nodes in order and without constants that nothing reads."""
+        """Return the model with its nodes in order, without nodes and constants that nothing reads."""
         graph = self.model.graph
+        self._drop_unread()
         del graph.node[:], graph.initializer[:]
         graph.node.extend(_in_order(self.nodes, {*self.constants, *(entry.name for entry in graph.input), ""}))
         read = {name for node in graph.node for name in _all_inputs(node)} | {entry.name for entry in graph.output}
@@ -120,6 +126,16 @@ class Graph:
         )
         del graph.value_info[:]
         return self.model
+
+    def _drop_unread(self) -> None:
+        """Remove nodes whose outputs nobody reads, and then those that only they read."""
+        outputs = {entry.name for entry in self.model.graph.output}
+        while True:
+            read = outputs | {name for node in self.nodes for name in _all_inputs(node)}
+            kept = [node for node in self.nodes if read & set(node.output)]
+            if len(kept) == len(self.nodes):
+                return
+            self.nodes = kept
 
 
 def network_nodes(graph: Graph) -> list[onnx.NodeProto]:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import onnx
 import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from tests.backends.tiny_onnx import write_tiny_onnx
+from tests.precision.square_model import write_pictures, write_square_model
 
 
 def test_builds_the_newest_onnx_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +28,123 @@ def test_empty_workspace_says_what_to_type(tmp_path: Path, monkeypatch: pytest.M
     result = CliRunner().invoke(app, ["build"])
     assert result.exit_code == 1
     assert "engines/*/*.onnx matches nothing: wanted an exported model. Export one: ssd-edge export" in result.stderr
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Squares as a labelled VOC data set, and the model that finds them."""
+    monkeypatch.chdir(tmp_path)
+    write_square_model(tmp_path / "engines/selftest/selftest.onnx")
+    write_pictures(tmp_path / "pictures", 10)
+    return tmp_path
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def manifest(name: str) -> dict[str, object]:
+    return json.loads(Path(f"engines/selftest/selftest.{name}.json").read_text())
+
+
+def test_int8_calibrates_where_there_is_no_table(workspace: Path) -> None:
+    result = run("build", "--int8", "--images", "pictures")
+    assert result.exit_code == 0, result.output
+    assert "calibration/selftest.ranges.json is not there: calibrating" in result.output
+    assert "ms a picture" in result.output
+    made = manifest("int8.onnxruntime")
+    assert made["precision"] == "int8"
+    assert made["table_digest"]
+    assert made["options"]["scheme"] in ("u8s8", "u8s8-reduced", "s8s8")
+    again = run("build", "--int8")
+    assert "using calibration/selftest.ranges.json" in again.output
+    assert "already built" in again.output
+    detected = run(
+        "run", "pictures", "--model", "engines/selftest/selftest.int8.onnxruntime.engine", "--json", "-", "--no-window"
+    )
+    assert detected.exit_code == 0, detected.output
+    assert '"label"' in detected.stdout
+
+
+def test_int8_without_pictures(workspace: Path) -> None:
+    result = run("build", "--int8")
+    assert result.exit_code == 1
+    assert "there are no pictures to calibrate selftest with" in result.output
+    assert not list(Path("engines/selftest").glob("*.engine"))
+
+
+def test_a_table_of_an_older_onnx_is_refused(workspace: Path) -> None:
+    assert run("build", "--int8", "--images", "pictures").exit_code == 0
+    path = workspace / "engines/selftest/selftest.onnx"
+    model = onnx.load(path)
+    model.doc_string = "edited"
+    onnx.save(model, path)
+    result = run("build", "--int8")
+    assert result.exit_code == 1
+    assert "calibration/selftest.ranges.json does not belong to" in result.output
+    assert "ssd-edge calibrate" in result.output
+
+
+def test_another_table_is_another_engine(workspace: Path) -> None:
+    assert run("build", "--int8", "--images", "pictures").exit_code == 0
+    assert run("calibrate", "--method", "entropy").exit_code == 0
+    result = run("build", "--int8")
+    assert "already built" not in result.output
+
+
+def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
+    assert run("build", "--int8", "--images", "pictures", "--keep-float", "conv2", "--keep-graph").exit_code == 0
+    assert manifest("int8.onnxruntime")["options"]["keep_float"] == "conv2"
+    shown = run("inspect", "engines/selftest/selftest.int8.onnxruntime.engine")
+    assert "fp32 convolutions 1, int8 convolutions 4" in shown.output
+    assert Path("engines/selftest/selftest.int8.onnxruntime.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--int8", "--fp16"), "has no mixed INT8 and FP16"),
+        (("--dla", 0), "--dla is of TensorRT, not of onnxruntime"),
+        (("--max-drop", 0.5), "--max-drop needs --int8 and --data"),
+        (("--batch", "8:1"), "--batch is not understood"),
+        (("--device", "toaster"), "there is no device profile 'toaster'"),
+        (("--compute-capability", "ampere"), "--compute-capability is not understood"),
+        (("--target", "tensorrt"), "tensorrt is not installed"),
+    ],
+)
+def test_what_does_not_go_together(workspace: Path, arguments: tuple[object, ...], message: str) -> None:
+    result = run("build", *arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert not list(Path("engines/selftest").glob("*.engine"))
+
+
+def test_engine_of_another_processor_is_refused_with_the_command(workspace: Path) -> None:
+    assert run("build").exit_code == 0
+    path = workspace / "engines/selftest/selftest.fp32.onnxruntime.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "device": "x86_64+avx2"}))
+    result = run("run", "pictures", "--model", path.with_suffix(".engine"), "--no-window")
+    assert result.exit_code == 1
+    assert "was not built for this machine: got onnxruntime" in result.output
+    assert "Rebuild it here: ssd-edge build" in result.output
+
+
+def test_interrupted_build_leaves_nothing_half_written(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self, model, engine, progress) -> None:
+        engine.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssd_edge.engines.ort_build.OrtBuilder.build", stop)
+    assert run("build").exit_code == 130
+    assert sorted(path.name for path in Path("engines/selftest").iterdir()) == ["selftest.onnx"]
+
+
+def test_rtx_engine_for_two_generations(workspace: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
+    result = run(
+        "build", "--int8", "--fp16", "--images", "pictures", "--target", "tensorrt-rtx", "--batch", "1:4:8",
+        "--compute-capability", "86,12.0",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    made = manifest("int8-fp16.tensorrt-rtx")
+    assert (made["device"], made["batch"]) == ("sm_86+sm_120", [1, 4, 8])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import onnx
 import pytest
 
-from ssd_edge.engines.nms_lowering import inline_function
 from ssd_edge.export.imports.graphs.import_onnx import import_onnx
 from tests.export.imports.graphs.foreign_net import ForeignNet, pictures
 
@@ -13,11 +12,9 @@ pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not install
 
 
 def test_an_imported_graph_is_parsed_and_built_for_one_to_four_pictures(tmp_path):
-    from tests.export.test_tensorrt_rtx import Log, build
+    from tests.export.test_tensorrt_rtx import build
 
     import_onnx(ForeignNet().write(tmp_path), tmp_path / "ours.onnx", pictures(2))
-    log = Log()
-    plan, signature = build(inline_function(onnx.load(tmp_path / "ours.onnx")), log)
-    assert plan is not None, log.errors
+    signature = build(onnx.load(tmp_path / "ours.onnx"), tmp_path)
     wanted = [(-1, 64, 64, 3), (-1, 1), (-1, 200, 4), (-1, 200), (-1, 200)]
     assert [shape for _, _, shape in signature] == wanted

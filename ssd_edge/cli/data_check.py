@@ -1,0 +1,160 @@
+"""``ssd-edge data check``: everything that is wrong with a data set, before hours of training find it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssd_edge.cli.console import bar, say, show_table
+from ssd_edge.cli.data_tables import show_classes, show_sizes
+from ssd_edge.cli.train_options import class_names
+from ssd_edge.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssd_edge.core.spec import AnchorSpec, ModelSpec
+    from ssd_edge.data.lint.check import LintReport
+    from ssd_edge.data.lint.fault import Fault
+    from ssd_edge.data.reach import Reach
+    from ssd_edge.data.sample import LabelledSet
+
+_BEFORE_TRAINING = 10
+_ENOUGH = 0.95  # of the objects; the others are learnt by one badly fitting default box each
+
+
+def check(
+    dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="Pictures to check, repeatable; by default train, val and test.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", help="Names with commas between, or a file with one a line; by default the data's."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="The network whose default boxes must match the objects.")
+    ] = None,
+    input_size: Annotated[int | None, typer.Option("--input-size", help="Side of its input in pixels.")] = None,
+    priors: Annotated[Path | None, typer.Option("--priors", help="Default boxes that `data priors` fitted.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Faults to print one by one.")] = 20,
+    html: Annotated[Path | None, typer.Option("--html", help="Contact sheet of the worst pictures.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="All faults and figures; - for stdout.")] = None,
+) -> None:
+    """Find all faults of a data set at once; exit code 1 where there are errors."""
+    from ssd_edge.data.lint.check import lint_dataset
+
+    with bar("checking") as progress:
+        report = lint_dataset(dataset, split, class_names(classes), progress=progress)
+    on_stderr = json is not None and str(json) == "-"
+    _say_faults(report.faults, limit, every=f"--limit {len(report.faults)}")
+    _show_kinds(report, stderr=on_stderr)
+    show_classes(report.labelled, report.sizes, stderr=on_stderr)
+    show_sizes(report.labelled, report.sizes, stderr=on_stderr)
+    reached = _reach(report, preset, input_size, priors)
+    if html is not None:
+        from ssd_edge.data.lint.sheet import write_sheet
+
+        say(f"wrote {html}: {write_sheet(report, html)} pictures")
+    if json is not None:
+        from ssd_edge.cli.data_json import report_fields, write_json
+
+        write_json(json, report_fields(report, reached))
+    if report.errors:
+        raise InputError(f"{dataset} has {_counted(len(report.errors), 'error')}", do="Mend what is listed above.")
+    say(f"{dataset}: no error, {_counted(len(report.warnings), 'warning')}")
+
+
+def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[str] | None) -> None:
+    """See that a data set can be trained on; its pictures' files are looked at, but not decoded.
+
+    Raises:
+        InputError: there are errors; the first of them are printed.
+    """
+    from ssd_edge.data.lint.check import lint_dataset
+
+    with bar("checking") as progress:
+        report = lint_dataset(dataset, splits, names, pixels=False, progress=progress)
+    command = f"ssd-edge data check {dataset}"
+    if report.errors:
+        _say_faults(report.errors, _BEFORE_TRAINING, every="below")
+        raise InputError(
+            f"{dataset} has {_counted(len(report.errors), 'error')}",
+            do=f"See all of them: {command}. To train all the same: --no-check",
+        )
+    if report.warnings:
+        say(f"{_counted(len(report.warnings), 'warning')} about the data; to see them: {command}")
+
+
+def say_reach(labelled: LabelledSet, spec: ModelSpec, fit_command: str) -> None:
+    """Say which share of the objects the default boxes can match, and where it is small how to fit them.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
+
+    reached = Reach.of(best_overlaps(unit_boxes(labelled), spec.anchors))
+    hint = f"; to fit them to the data: {fit_command}" if reached.recall < _ENOUGH else ""
+    say(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _say_faults(faults: Sequence[Fault], limit: int, *, every: str) -> None:
+    for fault in faults[:limit]:
+        say(f"{fault.severity}: {fault.message}")
+    if len(faults) > limit:
+        say(f"and {len(faults) - limit} more; to see them: {every}")
+
+
+def _show_kinds(report: LintReport, *, stderr: bool) -> None:
+    from collections import Counter
+
+    from ssd_edge.data.lint.fault import KINDS
+
+    counts = Counter(fault.kind for fault in report.faults)
+    rows = [(f"{kind}: {KINDS[kind][1]}", KINDS[kind][0], f"{counts[kind]}") for kind in KINDS if counts[kind]]
+    if rows:
+        show_table("faults", ("kind", "severity", "count"), rows, stderr=stderr)
+
+
+def _reach(report: LintReport, preset: str | None, input_size: int | None, priors: Path | None) -> dict[str, Reach]:
+    """Say which share of the objects the chosen default boxes can match."""
+    from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
+
+    if preset is None and priors is None:
+        say("default boxes are not checked; to see which objects they can match: --preset NETWORK or --priors FILE")
+        return {}
+    anchors, name = _anchors(report, preset, input_size, priors)
+    reached: dict[str, Reach] = {}
+    for split, labelled in report.labelled.items():
+        reached[split] = Reach.of(best_overlaps(unit_boxes(labelled, report.sizes), anchors))
+        share = f"{reached[split].recall:.4f} of {reached[split].objects} objects"
+        say(
+            f"{split}: the default boxes of {name} match {share} at IoU 0.5, "
+            f"mean best IoU {reached[split].mean_iou:.3f}"
+        )
+    return reached
+
+
+def _anchors(
+    report: LintReport, preset: str | None, input_size: int | None, priors: Path | None
+) -> tuple[AnchorSpec, str]:
+    from ssd_edge.data.priors_file import PriorsFile
+
+    if priors is not None and preset is None:
+        return PriorsFile.load(priors).anchors, str(priors)
+    from ssd_edge.cli.train_options import with_priors
+    from ssd_edge.cli.training_run import require_torch
+
+    require_torch()
+    from ssd_edge.model.zoo import make_spec
+
+    names = next(iter(report.labelled.values())).class_names
+    spec = make_spec(preset or "", names, input_size=input_size)
+    return with_priors(spec, preset or "", priors).anchors, preset or ""

@@ -1,0 +1,66 @@
+"""``ssd-edge inspect``: what a file is, and what it can run on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssd_edge.core.errors import InputError
+
+Facts = Mapping[str, object]
+
+
+def inspect(
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .pt, .onnx, .engine, manifest, table of ranges, calibration set.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Show what a file is: classes, shapes, precision of its layers, ranges, digests, and what it can run on."""
+    if not path.is_file():
+        raise InputError(f"{path} cannot be read", got="no such file", wanted="a model, an engine or a table")
+    facts = _reader(path)(path)
+    if as_json:
+        sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        return
+    wide = max(map(len, facts))
+    for name, value in facts.items():
+        typer.echo(f"{name:<{wide}}  {_text(value)}")
+
+
+def _reader(path: Path) -> Callable[[Path], Facts]:
+    """Choose by the name what a file claims to be; its reader then says whether it is."""
+    from ssd_edge.calibration.images import SET_SUFFIX
+    from ssd_edge.cli import inspect_files as files
+    from ssd_edge.core.ranges import RANGES_SUFFIX
+
+    by_suffix: tuple[tuple[str, Callable[[Path], Facts]], ...] = (
+        (RANGES_SUFFIX, files.ranges_facts),
+        (SET_SUFFIX, files.image_set_facts),
+        (".json", files.manifest_facts),
+        (".engine", files.engine_facts),
+        (".onnx", files.onnx_facts),
+        (".pt", files.checkpoint_facts),
+    )
+    for suffix, reader in by_suffix:
+        if path.name.endswith(suffix):
+            return reader
+    raise InputError(
+        f"{path} is nothing that ssd-edge makes",
+        got=f"suffix {path.suffix!r}",
+        wanted=", ".join(suffix for suffix, _ in by_suffix),
+        do=f"If it holds another project's weights: ssd-edge import {path}",
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

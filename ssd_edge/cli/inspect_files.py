@@ -1,0 +1,184 @@
+"""What ``inspect`` tells of each kind of file, as plain facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ssd_edge.core.manifest import EngineManifest
+
+_SHOWN_RANGES = 3
+
+
+def spec_facts(spec: ModelSpec) -> dict[str, object]:
+    """Return what a spec says of the network."""
+    entry, nms = spec.input, spec.nms
+    return {
+        "model": spec.name,
+        "architecture": spec.architecture,
+        "classes": list(spec.class_names),
+        "input": f"{entry.width} x {entry.height} {entry.color_order}, mean {entry.mean}, std {entry.std}",
+        "default boxes": spec.anchors.count,
+        "NMS": f"score > {nms.score_threshold:g}, IoU {nms.iou_threshold:g}, the best {nms.keep_top_k} of a picture",
+    }
+
+
+def checkpoint_facts(path: Path) -> dict[str, object]:
+    """Return the facts of a ``.pt``.
+
+    Raises:
+        ArtefactError: it is no checkpoint of ours.
+        MissingPackageError: PyTorch is not installed.
+    """
+    from ssd_edge.cli.training_run import require_torch
+
+    require_torch()
+    from ssd_edge.model.checkpoint import load_checkpoint
+
+    loaded = load_checkpoint(path)
+    parameters = sum(value.numel() for value in loaded.model.parameters())
+    return {
+        "kind": "checkpoint",
+        **spec_facts(loaded.spec),
+        "parameters": f"{parameters:,}",
+        "runs on": "PyTorch; export it for anything else: ssd-edge export",
+        "digest": file_digest(path),
+    }
+
+
+def onnx_facts(path: Path) -> dict[str, object]:
+    """Return the facts of an exported or lowered ONNX.
+
+    Raises:
+        ArtefactError: it is no ONNX of ours.
+    """
+    from ssd_edge.core.graph import NMS_OP
+    from ssd_edge.engines.source import read_onnx
+
+    source = read_onnx(path)
+    return {
+        "kind": "ONNX",
+        **spec_facts(source.spec),
+        "opset": max(entry.version for entry in source.model.opset_import if entry.domain == ""),
+        "layers": layer_precisions(source.model),
+        "NMS node": f"{NMS_OP}, with its portable body" if source.model.functions else NMS_OP,
+        "runs on": "ONNX Runtime as it is; for TensorRT build it: ssd-edge build",
+        "digest": source.digest,
+    }
+
+
+def layer_precisions(model: onnx.ModelProto) -> dict[str, int]:
+    """Count the convolutions of each precision: by integer kernels, by what is dequantised, by the weights' type."""
+    from onnx import TensorProto
+
+    weights = {entry.name: entry.data_type for entry in model.graph.initializer}
+    makers = {output: node.op_type for node in model.graph.node for output in node.output}
+
+    def precision(node: onnx.NodeProto) -> str:
+        if node.op_type.startswith("QLinearConv"):
+            return "int8"
+        if all(makers.get(name) == "DequantizeLinear" for name in node.input[:2]):
+            return "int8"
+        return "fp16" if weights.get(node.input[1]) == TensorProto.FLOAT16 else "fp32"
+
+    kinds = ("Conv", "QLinearConv", "ConvTranspose", "FusedConv", "NhwcFusedConv")
+    found = Counter(precision(node) for node in model.graph.node if node.op_type in kinds)
+    return {f"{name} convolutions": count for name, count in sorted(found.items())}
+
+
+def engine_facts(path: Path) -> dict[str, object]:
+    """Return the facts of an engine: what its manifest says, and what its file holds where that can be read.
+
+    Raises:
+        ArtefactError: the manifest is missing or damaged, or belongs to another file.
+    """
+    from ssd_edge.backends.detector import usable_here
+    from ssd_edge.backends.ort import TARGET
+    from ssd_edge.core.manifest import EngineManifest, manifest_path
+
+    manifest = EngineManifest.load(manifest_path(path))
+    manifest.refuse_if_changed(path)
+    facts = _manifest_facts(manifest)
+    if manifest.target == TARGET:
+        import onnx
+
+        facts["layers"] = layer_precisions(onnx.load(path))
+    facts["runs here"] = "yes" if usable_here(path) else "no"
+    facts["size"] = f"{path.stat().st_size / 1e6:.1f} MB"
+    return facts
+
+
+def manifest_facts(path: Path) -> dict[str, object]:
+    """Return the facts of a manifest.
+
+    Raises:
+        ArtefactError: it is none, or damaged.
+    """
+    from ssd_edge.core.manifest import EngineManifest
+
+    return {**_manifest_facts(EngineManifest.load(path)), "kind": "manifest of an engine"}
+
+
+def _manifest_facts(manifest: EngineManifest) -> dict[str, object]:
+    return {
+        "kind": "engine",
+        **spec_facts(manifest.spec),
+        "precision": manifest.precision,
+        "runs on": f"{manifest.runtime} {manifest.runtime_version}, {manifest.device}",
+        "batch": "{}, tuned for {}, at most {}".format(*manifest.batch[:2], manifest.batch[2] or "any number"),
+        "options": manifest.options,
+        "measured": manifest.measured,
+        "built": manifest.built_at,
+        "ONNX": f"{manifest.onnx}, {manifest.onnx_digest}",
+        "ranges": manifest.table_digest or "none",
+        "digest": manifest.engine_digest,
+    }
+
+
+def ranges_facts(path: Path) -> dict[str, object]:
+    """Return the facts of a table of ranges.
+
+    Raises:
+        ArtefactError: it is damaged.
+    """
+    from ssd_edge.core.ranges import CalibrationTable
+
+    table = CalibrationTable.load(path)
+    widest = sorted(table.ranges.items(), key=lambda entry: -entry[1].amax)
+    return {
+        "kind": "table of ranges",
+        "model": table.model,
+        "method": table.method,
+        "pictures": f"{table.image_count}, {table.images_digest}",
+        "tensors": len(table.ranges),
+        "widest": {name: f"{entry.low:.4g} to {entry.high:.4g}" for name, entry in widest[:_SHOWN_RANGES]},
+        "ONNX": table.onnx_digest,
+        "preprocessing": table.preprocessing_digest,
+        "digest": table.digest,
+    }
+
+
+def image_set_facts(path: Path) -> dict[str, object]:
+    """Return the facts of a calibration set.
+
+    Raises:
+        ArtefactError: it is none.
+    """
+    from ssd_edge.calibration.images import ImageSet
+
+    chosen = ImageSet.load(path)
+    return {
+        "kind": "calibration set",
+        "source": chosen.source,
+        "split": chosen.split or "a folder of pictures",
+        "seed": chosen.seed,
+        "pictures": len(chosen.images),
+        "digest": chosen.digest,
+    }

@@ -1,0 +1,100 @@
+"""A real TensorRT parser and builder, without a GPU, takes every preset in every precision."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.engines.options import Batch, TrtOptions
+from ssd_edge.engines.trt_build import TrtBuilder
+from ssd_edge.export.onnx import onnx_model
+from ssd_edge.model.zoo import build_model, make_spec, preset_names
+from ssd_edge.precision.half import to_half
+from ssd_edge.precision.qdq_tensorrt import quantise, quantised_convolutions
+from tests.export.conftest import DIGEST
+from tests.precision.fake_table import table_for
+from tests.precision.square_model import square_model
+
+if platform.machine() not in ("x86_64", "AMD64"):
+    pytest.skip("TensorRT-RTX is for x86-64", allow_module_level=True)
+trt = pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
+
+ALWAYS = ("ssd192-tiny",)  # the others take two minutes together
+ALL = "SSD_EDGE_TEST_ALL_PRESETS"
+PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
+ONE = TrtOptions(Batch(), compute_capabilities=(86, 120))
+MANY = TrtOptions(Batch(1, 4, 8), compute_capabilities=(86, 120))
+
+
+def preset(name):
+    chosen = name in ALWAYS or os.environ.get(ALL)
+    return pytest.param(name, marks=[] if chosen else pytest.mark.skip(reason=f"set {ALL}=1"))
+
+
+def lowered(model, precision):
+    if precision.startswith("int8"):
+        model = quantise(model, table_for(model))
+    return to_half(model) if precision.endswith("fp16") else model
+
+
+def int8_convolutions(builder, model):
+    """How many convolutions of the network that TensorRT parsed read what was dequantised, pictures and weights."""
+    network, parser = builder.parse(trt.Builder(builder._logger), model)
+    makers = {}
+    for number in range(network.num_layers):
+        layer = network.get_layer(number)
+        makers.update({layer.get_output(k).name: layer.type for k in range(layer.num_outputs)})
+    count = 0
+    for number in range(network.num_layers):
+        layer = network.get_layer(number)
+        if layer.type == trt.LayerType.CONVOLUTION and layer.num_inputs > 1:
+            count += all(makers.get(layer.get_input(k).name) == trt.LayerType.DEQUANTIZE for k in (0, 1))
+    del parser
+    return count
+
+
+@pytest.mark.parametrize("name", [preset(name) for name in preset_names()])
+def test_preset_builds_in_every_precision(tmp_path, name) -> None:
+    model = onnx_model(build_model(make_spec(name, ["one", "two", "three"])).eval(), DIGEST)
+    for precision in PRECISIONS:
+        ready = lowered(model, precision)
+        for options in (ONE, MANY):
+            builder = TrtBuilder("tensorrt-rtx", precision, options)
+            builder.build(ready, tmp_path / "a.engine")
+            assert (tmp_path / "a.engine").stat().st_size > 500_000
+        if precision.startswith("int8"):
+            assert int8_convolutions(builder, ready) == quantised_convolutions(ready) > 10
+
+
+def test_both_ways_to_write_weights(tmp_path) -> None:
+    for stored in (True, False):
+        model = quantise(square_model(), table_for(square_model()), stored_weights=stored)
+        builder = TrtBuilder("tensorrt-rtx", "int8", ONE)
+        builder.build(model, tmp_path / "a.engine")
+        assert int8_convolutions(builder, model) == 5
+
+
+def test_progress_and_no_timing_cache(tmp_path) -> None:
+    told = []
+    builder = TrtBuilder("tensorrt-rtx", "fp32", ONE, timing_cache=tmp_path / "timing.cache")
+    builder.build(square_model(), tmp_path / "a.engine", lambda done, total, note="": told.append((done, total, note)))
+    assert told
+    assert all(done <= total and note for done, total, note in told)
+    assert not (tmp_path / "timing.cache").exists()  # RTX keeps none: kernels are timed on the device
+
+
+def test_what_the_manifest_says(tmp_path) -> None:
+    builder = TrtBuilder("tensorrt-rtx", "int8", MANY)
+    assert builder.device == "sm_86+sm_120"
+    assert builder.batch == (1, 4, 8)
+    assert builder.runtime_version == trt.__version__
+    assert not builder.has_nms_plugin
+
+
+def test_gpu_that_this_release_does_not_know(tmp_path) -> None:
+    builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(compute_capabilities=(72,)))
+    with pytest.raises(InputError, match="builds for no GPU of compute capability 72: wanted 120, 121, 75, 80, 86, 89"):
+        builder.build(square_model(), tmp_path / "a.engine")
