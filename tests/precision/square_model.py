@@ -59,6 +59,18 @@ def table_of(folder: Path, method: Method = Method.MINMAX) -> CalibrationTable:
     return make_table(histograms, method, onnx=path, spec=sample_spec(), images=chosen)
 
 
+def observed_table(folder: Path, model: onnx.ModelProto) -> CalibrationTable:
+    """The least and largest values of another model with the same input."""
+    folder.mkdir(parents=True)
+    onnx.save(model, folder / "model.onnx")
+    images = write_pictures(folder / "pictures")
+    observer = Observer(folder / "model.onnx", observed_tensors(model), sample_spec().input)
+    observer.observe(images)
+    chosen = ImageSet(str(folder), "", 0, tuple(map(str, images)), tuple(map(file_digest, images)))
+    onnx_path = folder / "model.onnx"
+    return make_table(observer.histograms, Method.MINMAX, onnx=onnx_path, spec=sample_spec(), images=chosen)
+
+
 def squares_missed(detector, seed: int = 11, count: int = 30) -> int:
     """How many squares are not found, or found as another colour, and how many are found where none is."""
     missed = 0
