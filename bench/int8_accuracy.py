@@ -1,0 +1,66 @@
+"""What INT8 and FP16 keep of the mean AP of trained models, each lowering judged as it will run.
+
+    python -m bench.int8_accuracy DATASET ENGINES/MODEL/MODEL.onnx ... [--split test] [--calibration calibration]
+
+The tables are those that ``ssd-edge calibrate`` wrote; they must not come from the split that is judged. A lowering for
+TensorRT is judged on ONNX Runtime, in the very graph that TensorRT gets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+
+from ssd_edge.cli.models import evaluate_file
+from ssd_edge.core.ranges import CalibrationTable, ranges_path
+from ssd_edge.data.find import open_dataset
+from ssd_edge.engines.source import read_onnx
+from ssd_edge.evaluation.metric import Metric
+from ssd_edge.precision import qdq_ort, qdq_tensorrt
+from ssd_edge.precision.half import to_half
+from ssd_edge.precision.qdq_ort import Scheme
+
+Lowering = Callable[[onnx.ModelProto, CalibrationTable], onnx.ModelProto]
+LOWERINGS: dict[str, Lowering] = {
+    "float32": lambda model, table: model,
+    "ONNX Runtime INT8 (u8s8)": lambda model, table: qdq_ort.quantise(model, table, scheme=Scheme.U8S8),
+    "ONNX Runtime INT8 (u8s8-reduced)": lambda model, table: qdq_ort.quantise(model, table, scheme=Scheme.U8S8_REDUCED),
+    "TensorRT INT8 (s8s8)": qdq_tensorrt.quantise,
+    "TensorRT FP16": lambda model, table: to_half(model),
+    "TensorRT INT8 + FP16": lambda model, table: to_half(qdq_tensorrt.quantise(model, table)),
+}
+
+
+def judge(path: Path, calibration: Path, dataset: Path, split: str) -> None:
+    source = read_onnx(path)
+    table = CalibrationTable.load(ranges_path(calibration, source.spec.name))
+    table.refuse_if_foreign(ranges_path(calibration, source.spec.name), path, source.spec.input)
+    labelled = open_dataset(dataset, split)
+    print(f"{source.spec.name} on {dataset.name}, split {split}; {table.method} of {table.image_count} pictures")
+    whole = None
+    with tempfile.TemporaryDirectory() as folder:
+        for name, lower in LOWERINGS.items():
+            lowered = Path(folder) / "lowered.onnx"
+            onnx.save(lower(source.model, table), lowered)
+            found = evaluate_file(lowered, labelled, metric=Metric.VOC).accuracy.mean_ap
+            whole = found if whole is None else whole
+            print(f"  {name:34} mAP@0.5 {found:.4f}  {100 * found / whole:6.2f} %", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("models", type=Path, nargs="+")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--calibration", type=Path, default=Path("calibration"))
+    asked = parser.parse_args()
+    for path in asked.models:
+        judge(path, asked.calibration, asked.dataset, asked.split)
+
+
+if __name__ == "__main__":
+    main()
