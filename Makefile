@@ -49,4 +49,5 @@ $(VENV)/.tests: pyproject.toml | $(VENV)/.product
 ifeq ($(shell uname -sm),Linux x86_64)
 	$(PIP) --no-deps tensorrt-rtx-cu13-libs==$(RTX_VERSION) tensorrt-rtx-cu13-bindings==$(RTX_VERSION)
 endif
+	$(BIN)/python -m tests.emulator.build $(VENV)/emulator
 	touch $@
