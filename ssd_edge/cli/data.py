@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.data_check import check
 from ssd_edge.cli.data_priors import priors
+from ssd_edge.cli.data_stats import stats
 from ssd_edge.core.errors import InputError
 
 data = typer.Typer(
@@ -83,4 +85,6 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+data.command("check")(check)
+data.command("stats")(stats)
 data.command("priors")(priors)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.data_check import check_before_training, say_reach
 from ssd_edge.cli.train_options import Augmentation, Precision, Schedule, chosen_recipe, class_names, with_priors
 from ssd_edge.cli.training_run import TrainingPlan, default_workers, require_torch, run_training
 from ssd_edge.core.errors import InputError
@@ -62,6 +63,7 @@ def train(
         typer.Option("--classes", help="Names with commas between, or a file with one a line; by default the data's."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order and views.")] = 0,
+    check: Annotated[bool, typer.Option(help="Look for faults of the data first, as `data check` does.")] = True,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that prepare batches; by default half the cores.")
     ] = None,
@@ -74,10 +76,14 @@ def train(
     if epochs is not None and minutes is not None:
         raise InputError("--epochs and --minutes are both given", wanted="one of them")
     names = class_names(classes)
+    if check:
+        check_before_training(dataset, (train_split, val_split), names)
     learnt = open_dataset(dataset, train_split, names)
     judged = open_dataset(dataset, val_split, learnt.class_names)
     name = name or _free_name(preset)
     spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=name), preset, priors)
+    if check:
+        say_reach(learnt, spec, f"ssd-edge data priors {dataset} --preset {preset}")
     plan = TrainingPlan(
         spec=spec,
         learnt=learnt,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +43,15 @@ class Reach:
         return cls(len(overlaps), float((overlaps >= MATCH_IOU).mean()), float(overlaps.mean()))
 
 
-def unit_boxes(labelled: LabelledSet) -> FloatArray:
+def unit_boxes(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]] | None = None) -> FloatArray:
     """Return (N, 4) x1 y1 x2 y2 of all objects that are learnt, in 0..1 of their pictures, cut off at the edges.
 
     Fractions of the picture are fractions of the network's input, for a picture is stretched to it. Objects that lie
     outside of their picture are left out, and those that are difficult.
+
+    Args:
+        labelled: the pictures.
+        sizes: (width, height) of those that can be read, where they are known already; the others are left out.
 
     Raises:
         InputError: the size of a picture cannot be read.
@@ -53,7 +59,9 @@ def unit_boxes(labelled: LabelledSet) -> FloatArray:
     found = [np.zeros((0, 4), np.float32)]
     for sample in labelled.samples:
         if not sample.difficult.all():
-            width, height = image_size(sample.image)
+            width, height = image_size(sample.image) if sizes is None else sizes.get(sample.image, (0, 0))
+            if width == 0:
+                continue
             scale = np.array([width, height] * 2, np.float32)
             found.append(np.asarray(sample.boxes[~sample.difficult] / scale, np.float32))
     boxes = np.concatenate(found).clip(0, 1).astype(np.float32)

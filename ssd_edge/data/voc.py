@@ -153,7 +153,11 @@ def _tolerant(report: Report) -> Report:
 
 
 def _scan_picture(place: VocPlace, stem: str, report: Report) -> ScannedPicture:
-    image = image_with_stem(place.images, stem, origin=place.listed or place.annotations / f"{stem}.xml")
+    try:
+        image = image_with_stem(place.images, stem, origin=place.listed or place.annotations / f"{stem}.xml")
+    except LabelError as error:
+        error.image = place.images / f"{stem}.jpg"
+        raise
     annotation = inner_path(place.annotations, f"{stem}.xml", origin=place.listed or place.annotations)
 
     def report_with_image(error: LabelError) -> None:

@@ -124,7 +124,9 @@ def _stray_files(scanned: Mapping[str, ScannedSet], places: Sequence[Place], fau
     """Pictures and label files that lie beside those that are used, and are not."""
     images = {image for _, image in places} | {fault.image for fault in faults if fault.image}
     labels = {picture.origin for found in scanned.values() for picture in found.pictures}
+    folders = {path.parent for path in labels if path.suffix in _LABEL_SUFFIXES and path.parent.is_dir()}
     labels |= {fault.file for fault in faults}
+    known = {image.stem for image in images}
     every = "/".join(scanned)
     strays: list[Fault] = []
     for folder in sorted({folder for found in scanned.values() for folder in found.image_folders if folder.is_dir()}):
@@ -134,12 +136,12 @@ def _stray_files(scanned: Mapping[str, ScannedSet], places: Sequence[Place], fau
             for path in lost
             if path not in images and not path.name.startswith(".")
         ]
-    for folder in sorted({path.parent for path in labels if path.suffix in _LABEL_SUFFIXES and path.parent.is_dir()}):
+    for folder in sorted(folders):
         kin = {path.suffix for path in labels if path.parent == folder}
         strays += [
             Fault("unused-labels", every, path, f"{path} belongs to no picture of {every}")
             for path in sorted(folder.iterdir())
-            if path.suffix in kin & _LABEL_SUFFIXES and path not in labels
+            if path.suffix in kin & _LABEL_SUFFIXES and path not in labels and path.stem not in known
         ]
     return strays
 

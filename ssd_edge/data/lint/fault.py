@@ -48,7 +48,7 @@ class Fault:
         file: the label file or picture to mend.
         place: the object, e.g. ``object 2 (cat)``; empty where the whole file is at fault.
         message: what is wrong, in words.
-        image: the picture, where there is one.
+        image: the picture that it is about, be it there or not.
         box: x1 y1 x2 y2 in its pixels, where the fault is of a box.
         other: the other picture of a pair.
     """
