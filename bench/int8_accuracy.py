@@ -26,11 +26,11 @@ from ssd_edge.precision.qdq_ort import Scheme
 
 Lowering = Callable[[onnx.ModelProto, CalibrationTable], onnx.ModelProto]
 LOWERINGS: dict[str, Lowering] = {
-    "float32": lambda model, table: model,
+    "float32": lambda model, _: model,
     "ONNX Runtime INT8 (u8s8)": lambda model, table: qdq_ort.quantise(model, table, scheme=Scheme.U8S8),
     "ONNX Runtime INT8 (u8s8-reduced)": lambda model, table: qdq_ort.quantise(model, table, scheme=Scheme.U8S8_REDUCED),
     "TensorRT INT8 (s8s8)": qdq_tensorrt.quantise,
-    "TensorRT FP16": lambda model, table: to_half(model),
+    "TensorRT FP16": lambda model, _: to_half(model),
     "TensorRT INT8 + FP16": lambda model, table: to_half(qdq_tensorrt.quantise(model, table)),
 }
 
