@@ -1,0 +1,122 @@
+"""Memory and time of calibration: ``python -m bench.calibration [PRESET] [IMAGES ...]``.
+
+Each count of pictures runs in a process of its own; the float network alone runs the same pictures beside it, and ONNX
+Runtime's entropy calibrator as many as its memory lets it.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from ssd_edge.calibration.images import ImageSet
+from ssd_edge.calibration.methods import Method
+from ssd_edge.calibration.observe import Observer
+from ssd_edge.calibration.table import make_table
+from ssd_edge.core.graph import INPUT_NAME
+from ssd_edge.core.images import read_image
+from ssd_edge.core.preprocess import preprocess
+from ssd_edge.data.synth.dataset import synthesize
+from ssd_edge.engines.source import read_onnx
+from ssd_edge.precision.observed import observed_tensors
+
+THEIRS_AT_MOST = 12  # their memory grows with each
+
+
+def pictures(folder: Path, count: int) -> list[Path]:
+    return sorted((folder / "drawn/JPEGImages").iterdir())[:count]
+
+
+def ours(path: Path, images: list[Path]) -> None:
+    source = read_onnx(path)
+    observer = Observer(path, observed_tensors(source.model), source.spec.input)
+    observer.observe(images)
+    chosen = ImageSet("", "", 0, tuple(map(str, images)), ("",) * len(images))
+    make_table(observer.histograms, Method.ENTROPY, onnx=path, spec=source.spec, images=chosen)
+
+
+def plain(path: Path, images: list[Path]) -> None:
+    from ssd_edge.backends.ort import OrtBackend
+
+    with OrtBackend(path) as backend:
+        for image in images:
+            backend.infer(preprocess(read_image(image), backend.spec.input)[None])
+
+
+def theirs(path: Path, images: list[Path]) -> None:
+    from onnxruntime.quantization.calibrate import CalibrationDataReader, CalibrationMethod, create_calibrator
+
+    source = read_onnx(path)
+    nms = source.model.graph.node.pop()  # their tools know no model-local functions
+    del source.model.functions[:], source.model.graph.output[:]
+    source.model.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in nms.input)
+
+    class Pictures(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._left = list(images)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            if not self._left:
+                return None
+            return {INPUT_NAME: preprocess(read_image(self._left.pop()), source.spec.input)[None]}
+
+    with tempfile.TemporaryDirectory() as folder:
+        onnx.save(source.model, Path(folder) / "plain.onnx")
+        calibrator = create_calibrator(
+            str(Path(folder) / "plain.onnx"),
+            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=CalibrationMethod.Entropy,
+        )
+        calibrator.collect_data(Pictures())
+
+
+ROADS = {"ours": ours, "plain": plain, "theirs": theirs}
+
+
+def child(road: str, path: str, count: int) -> None:
+    images = pictures(Path(path).parent, count)
+    start = time.perf_counter()
+    ROADS[road](Path(path), images)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{road:<7}{count:>5} pictures: {seconds:7.1f} s, {1000 * seconds / count:6.0f} ms each, peak {peak:6.0f} MiB"
+    )
+
+
+def main() -> None:
+    import torch  # here, so that no child has it in memory
+
+    from ssd_edge.export.onnx import onnx_model
+    from ssd_edge.model.zoo import build_model, make_spec
+
+    preset = sys.argv[1] if len(sys.argv) > 1 else "ssd300-vgg16"
+    counts = [int(count) for count in sys.argv[2:]] or [50, 500]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        synthesize(folder / "drawn", train=max(counts), size=(320, 240))
+        torch.manual_seed(0)
+        model = onnx_model(build_model(make_spec(preset, [f"class {n}" for n in range(20)])).eval(), "sha256:0")
+        onnx.save(model, folder / "model.onnx")
+        few = min(THEIRS_AT_MOST, *counts)
+        jobs = [(road, count) for count in counts for road in ("ours", "plain")] + [
+            ("theirs", few // 2),
+            ("theirs", few),
+        ]
+        for road, count in jobs:
+            arguments = ["--child", road, str(folder / "model.onnx"), str(count)]
+            subprocess.run([sys.executable, "-m", "bench.calibration", *arguments], check=False)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    else:
+        main()
