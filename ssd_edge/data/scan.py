@@ -56,7 +56,7 @@ class ScannedSet:
 
     def sound(self) -> LabelledSet:
         """Return the pictures with those of their objects that can be used, leaving out the others."""
-        known = set(self.class_names)
+        known = dict.fromkeys(self.class_names)
         samples = tuple(
             Sample.from_objects(
                 picture.image,

@@ -8,18 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.data.faults import LabelError
 from ssd_edge.data.find import dataset_splits, scan_dataset
-from ssd_edge.data.lint.copies import Place, copy_faults, near_copy_faults
+from ssd_edge.data.lint.copies import copy_faults, near_copy_faults
 from ssd_edge.data.lint.fault import Fault
 from ssd_edge.data.lint.objects import object_faults
 from ssd_edge.data.lint.pictures import ExaminedPicture, examine_pictures
+from ssd_edge.data.lint.strays import stray_files
 from ssd_edge.data.sample import LabelledSet
 from ssd_edge.data.scan import ScannedPicture, ScannedSet
-
-_LABEL_SUFFIXES = frozenset({".xml", ".txt"})
 
 
 @dataclass(frozen=True)
@@ -70,33 +68,38 @@ def lint_dataset(
     Raises:
         InputError: a split is not there, or its list of pictures or of classes cannot be used.
     """
-    names = tuple(dict.fromkeys(splits)) if splits else dataset_splits(dataset)
     faults: list[Fault] = []
-    scanned: dict[str, ScannedSet] = {}
-    for split in names:
-
-        def report(error: LabelError, split: str = split) -> None:
-            faults.append(Fault.of_error(error, split))
-
-        scanned[split] = scan_dataset(dataset, split, class_names, report)
-        class_names = scanned[split].class_names
-    examined = examine_pictures(
-        (picture.image for found in scanned.values() for picture in found.pictures), pixels=pixels, progress=progress
-    )
+    scanned = _scan(dataset, tuple(dict.fromkeys(splits or dataset_splits(dataset))), class_names, faults)
+    places = [(split, picture.image) for split, found in scanned.items() for picture in found.pictures]
+    examined = examine_pictures((image for _, image in places), pixels=pixels, progress=progress)
     for split, found in scanned.items():
         faults += _split_faults(split, found, examined)
-    places = [(split, picture.image) for split, found in scanned.items() for picture in found.pictures]
     faults += [*copy_faults(places, examined), *near_copy_faults(places, examined)]
     if not splits:
-        faults += _stray_files(scanned, places, faults)
+        faults += stray_files(scanned, faults)
     labelled = {split: found.sound() for split, found in scanned.items()}
     faults += _unused_classes(labelled)
     sizes = {image: found.size for image, found in examined.items() if found.size is not None}
     return LintReport(dataset, labelled, sizes, tuple(sorted(faults, key=lambda fault: fault.severity)))
 
 
+def _scan(
+    dataset: Path, splits: Sequence[str], class_names: Sequence[str] | None, faults: list[Fault]
+) -> dict[str, ScannedSet]:
+    """Read every split with the classes of the first, and add what the readers meet to ``faults``."""
+    scanned: dict[str, ScannedSet] = {}
+    for split in splits:
+
+        def report(error: LabelError, split: str = split) -> None:
+            faults.append(Fault.of_error(error, split))
+
+        scanned[split] = scan_dataset(dataset, split, class_names, report)
+        class_names = scanned[split].class_names
+    return scanned
+
+
 def _split_faults(split: str, scanned: ScannedSet, examined: Mapping[Path, ExaminedPicture]) -> Iterator[Fault]:
-    known = frozenset(scanned.class_names)
+    known = dict.fromkeys(scanned.class_names)
     for picture in scanned.pictures:
         found = examined[picture.image]
         if found.fault:
@@ -118,32 +121,6 @@ def _contradicted_size(split: str, picture: ScannedPicture, size: tuple[int, int
         f"{picture.image.name} has {size[0]} x {size[1]} pixels{turned}"
     )
     yield Fault("size-contradicted", split, picture.origin, message, image=picture.image)
-
-
-def _stray_files(scanned: Mapping[str, ScannedSet], places: Sequence[Place], faults: Sequence[Fault]) -> list[Fault]:
-    """Pictures and label files that lie beside those that are used, and are not."""
-    images = {image for _, image in places} | {fault.image for fault in faults if fault.image}
-    labels = {picture.origin for found in scanned.values() for picture in found.pictures}
-    folders = {path.parent for path in labels if path.suffix in _LABEL_SUFFIXES and path.parent.is_dir()}
-    labels |= {fault.file for fault in faults}
-    known = {image.stem for image in images}
-    every = "/".join(scanned)
-    strays: list[Fault] = []
-    for folder in sorted({folder for found in scanned.values() for folder in found.image_folders if folder.is_dir()}):
-        lost = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES)
-        strays += [
-            Fault("unlisted-image", every, path, f"{path} is in none of {every}", image=path)
-            for path in lost
-            if path not in images and not path.name.startswith(".")
-        ]
-    for folder in sorted(folders):
-        kin = {path.suffix for path in labels if path.parent == folder}
-        strays += [
-            Fault("unused-labels", every, path, f"{path} belongs to no picture of {every}")
-            for path in sorted(folder.iterdir())
-            if path.suffix in kin & _LABEL_SUFFIXES and path not in labels and path.stem not in known
-        ]
-    return strays
 
 
 def _unused_classes(labelled: Mapping[str, LabelledSet]) -> Iterator[Fault]:
