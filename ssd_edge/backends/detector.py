@@ -14,6 +14,7 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import as_bgr
+from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.spec import ModelSpec
 
@@ -105,17 +106,25 @@ def open_detector(path: Path, threads: Threads | None = None, score_threshold: f
     if path.suffix not in (".onnx", ".engine"):
         do = f"Export it: ssd-edge export {path}" if path.suffix in (".pt", ".pth") else "Export one: ssd-edge export"
         raise InputError(f"{path} is not a model that can be run", wanted="an .onnx or .engine file", do=do)
-    from ssd_edge.backends.ort import OrtBackend
+    return Detector(_open_backend(path, threads), score_threshold)
 
-    return Detector(OrtBackend(path, threads), score_threshold)
+
+def _open_backend(path: Path, threads: Threads | None) -> Backend:
+    from ssd_edge.backends.ort import ENGINE_SUFFIX, OrtBackend
+    from ssd_edge.backends.trt import TARGETS, TrtBackend
+
+    if path.suffix == ENGINE_SUFFIX and EngineManifest.load(manifest_path(path)).target in TARGETS:
+        return TrtBackend(path)
+    return OrtBackend(path, threads)
 
 
 def usable_here(engine: Path) -> bool:
     """Tell whether an engine's manifest allows it to run on this machine."""
-    from ssd_edge.backends.ort import check_engine
+    from ssd_edge.backends import ort, trt
 
     try:
-        check_engine(engine)
+        on_gpu = EngineManifest.load(manifest_path(engine)).target in trt.TARGETS
+        (trt if on_gpu else ort).check_engine(engine)
     except SsdEdgeError:
         return False
     return True

@@ -17,13 +17,18 @@ def read_manifest(engine: Path, *, target: str, runtime_version: str, device: st
     manifest = EngineManifest.load(manifest_path(engine))
     found = (manifest.target, manifest.runtime_version, manifest.device)
     if found != (target, runtime_version, device):
-        raise ArtefactError(
-            f"{engine} was not built for this machine",
-            got=_place(*found),
-            wanted=_place(target, runtime_version, device),
-            do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(engine)}",
-        )
+        raise refuse(engine, manifest, (target, runtime_version, device))
     return manifest
+
+
+def refuse(engine: Path, manifest: EngineManifest, here: tuple[str, str, str]) -> ArtefactError:
+    """Return the error for an engine that was built for another (target, version, device) than this one."""
+    return ArtefactError(
+        f"{engine} was not built for this machine",
+        got=_place(manifest.target, manifest.runtime_version, manifest.device),
+        wanted=_place(*here),
+        do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(engine)}",
+    )
 
 
 def _place(target: str, version: str, device: str) -> str:

@@ -475,6 +475,7 @@ API size_t emu_room(Pointer address) {  // bytes from here to the end of the blo
     std::lock_guard<std::mutex> lock(gate); Block *block = block_at(address);
     return block && !block->freed && address < block->address + block->size ? block->address + block->size - address : 0;
 }
+API void emu_nothing(void *) {}
 API void *emu_current() { return stack.contexts.empty() || !stack.contexts.back()->alive ? nullptr : stack.contexts.back(); }
 API int emu_allocate_for_context() { std::lock_guard<std::mutex> lock(gate); return refuse_allocation() ? OUT_OF_MEMORY : OK; }
 API void emu_fault(const char *text) { std::lock_guard<std::mutex> lock(gate); fault("%s", text); }

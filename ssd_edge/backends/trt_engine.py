@@ -1,0 +1,153 @@
+"""A TensorRT or TensorRT-RTX engine in memory, by the calls that every release from 8.5 on has: I/O by name only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssd_edge.backends.trt_logger import make_runtime_logger
+from ssd_edge.backends.trt_module import load_tensorrt, plugin_names
+from ssd_edge.core.errors import ArtefactError, DeviceError
+from ssd_edge.core.files import written_beside
+from ssd_edge.core.graph import INPUT_NAME, NMS_OP, OUTPUT_NAMES
+from ssd_edge.core.manifest import EngineManifest
+
+if TYPE_CHECKING:
+    import tensorrt
+
+# TensorRT's own `nptype` differs between releases.
+TYPES: Mapping[str, npt.DTypeLike] = {"UINT8": np.uint8, "INT32": np.int32, "FLOAT": np.float32}
+CONTRACT = dict(zip((INPUT_NAME, *OUTPUT_NAMES), ("UINT8", "INT32", "FLOAT", "FLOAT", "FLOAT"), strict=True))
+NMS_OPTION, NMS_PLUGIN = "nms", "plugin"  # of the manifest: what the builder made of the NMS node
+
+
+class TrtEngine:
+    """Made, used and closed on the thread that owns the CUDA context.
+
+    Args:
+        path: the engine's file.
+        manifest: its manifest, which was checked before.
+
+    Attributes:
+        limits: (min, max) pictures at a time.
+
+    Raises:
+        MissingPackageError: TensorRT is not installed.
+        ArtefactError: the file is no engine of this release, needs a plugin that is not there, or is not ours.
+    """
+
+    def __init__(self, path: Path, manifest: EngineManifest) -> None:
+        self._path = path
+        self._trt = load_tensorrt(manifest.target)
+        self._logger = make_runtime_logger(self._trt)
+        self._check_plugin(manifest)  # initialises the plugin library, without which no such engine is loaded
+        self._runtime: Any = self._trt.Runtime(self._logger)
+        if "version_compatible" in manifest.options:
+            self._runtime.engine_host_code_allowed = True  # such an engine carries a runtime of its own
+        self._engine: Any = self._load(manifest)
+        self._check_tensors()
+        self._cache = RuntimeCache(self._engine, path) if hasattr(self._engine, "create_runtime_config") else None
+        low, _, high = self._engine.get_tensor_profile_shape(INPUT_NAME, 0)
+        self.limits = (int(next(iter(low))), int(next(iter(high))))
+
+    def shape(self, name: str, batch: int) -> tuple[int, ...]:
+        """Return a tensor's shape for a batch."""
+        return (batch, *tuple(self._engine.get_tensor_shape(name))[1:])
+
+    def context(self, batch: int, addresses: Mapping[str, int]) -> TrtContext:
+        """Return a context that is bound to a batch size and to its tensors' memory for good."""
+        config = self._cache.config if self._cache is not None else None
+        made = self._engine.create_execution_context(*([config] if config is not None else []))
+        if made is None:
+            raise self.failure("TensorRT has no memory to run the engine in", "Close other programs.")
+        return TrtContext(self, made, self.shape(INPUT_NAME, batch), addresses)
+
+    def failure(self, what: str, do: str = "See: ssd-edge doctor") -> DeviceError:
+        """Return an error with what TensorRT last said."""
+        return DeviceError(f"{what} ({self._path})", got="; ".join(self._logger.errors[-3:]), do=do)
+
+    def close(self) -> None:
+        """Drop the engine, then its runtime; the contexts must be gone."""
+        if self._cache is not None:
+            self._cache.save()
+        self._cache = None
+        self._engine = None
+        self._runtime = None
+
+    def _load(self, manifest: EngineManifest) -> Any:
+        engine: tensorrt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(self._path.read_bytes())
+        if engine is None:
+            raise ArtefactError(
+                f"{manifest.target} {self._trt.__version__} cannot load {self._path}",
+                got="; ".join(self._logger.errors[-3:]),
+                do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(self._path)}",
+            )
+        return engine
+
+    def _check_plugin(self, manifest: EngineManifest) -> None:
+        registered = plugin_names(self._trt, self._logger)
+        if manifest.options.get(NMS_OPTION) == NMS_PLUGIN and NMS_OP not in registered:
+            raise ArtefactError(
+                f"{self._path} needs a plugin that {manifest.target} {self._trt.__version__} has not",
+                got=f"{len(registered)} others",
+                wanted=NMS_OP,
+                do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(self._path)}",
+            )
+
+    def _check_tensors(self) -> None:
+        engine = self._engine
+        names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
+        found = {name: str(engine.get_tensor_dtype(name)).rpartition(".")[2] for name in names}
+        if found != CONTRACT:
+            raise ArtefactError(
+                f"{self._path} does not fulfil the graph contract",
+                got=", ".join(f"{name} {kind}" for name, kind in found.items()),
+                wanted=", ".join(f"{name} {kind}" for name, kind in CONTRACT.items()),
+                do="Export the model again: ssd-edge export",
+            )
+
+
+class TrtContext:
+    """One execution context with its shape and addresses, which never change: a captured graph relies on them."""
+
+    def __init__(self, engine: TrtEngine, context: Any, shape: tuple[int, ...], addresses: Mapping[str, int]) -> None:
+        self._engine, self._context = engine, context
+        accepted = context.set_input_shape(INPUT_NAME, shape)
+        accepted = accepted and all(context.set_tensor_address(name, where) for name, where in addresses.items())
+        if not accepted:
+            raise engine.failure(f"TensorRT does not take {shape}")
+
+    def enqueue(self, stream: int) -> bool:
+        """Queue one inference; tell whether TensorRT took it."""
+        return bool(self._context.execute_async_v3(stream))
+
+    def close(self) -> None:
+        """Drop the context."""
+        self._context = None
+
+
+class RuntimeCache:
+    """Kernels that TensorRT-RTX compiled for this very GPU, kept beside the engine for the next start."""
+
+    def __init__(self, engine: Any, path: Path) -> None:
+        self._path = path.with_suffix(".cache")
+        self._cache: Any = None
+        self.config: Any = engine.create_runtime_config()
+        if not hasattr(self.config, "create_runtime_cache"):  # TensorRT has the config without the cache
+            self.config = None
+            return
+        self._cache = self.config.create_runtime_cache()
+        if self._path.is_file():
+            self._cache.deserialize(self._path.read_bytes())
+        self.config.set_runtime_cache(self._cache)
+
+    def save(self) -> None:
+        """Write what was compiled, whole or not at all."""
+        if self._cache is not None:
+            with written_beside(self._path) as partial:
+                partial.write_bytes(memoryview(self._cache.serialize()))
+        self._cache = self.config = None

@@ -1,0 +1,166 @@
+"""What the tests of the TensorRT backend run on the emulated GPU, each in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssd_edge.backends.detector import Detector
+from ssd_edge.backends.ort import OrtBackend
+from ssd_edge.backends.trt import TrtBackend
+from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.frame import Frame
+from ssd_edge.core.manifest import EngineManifest, manifest_path
+from tests.backends.tiny_onnx import SIZE, tiny_spec, write_tiny_onnx
+from tests.emulator.rehearse import inject, report
+from tests.emulator.standin_runtime import RELEASES, write_engine
+
+
+def write_tiny_engine(folder: str | Path, release: str = "10.3", **changes: Any) -> Path:
+    """Write the tiny model's ONNX, engine and manifest."""
+    onnx = write_tiny_onnx(Path(folder) / "bright.onnx")
+    target = "tensorrt-rtx" if release == "rtx" else "tensorrt"
+    engine = onnx.with_name(f"bright.fp32.{target}.engine")
+    plugin = release not in ("11.4", "rtx")
+    write_engine(engine, onnx.read_bytes(), release=release, sm=87, profile=(1, 1, 4), plugin=plugin)
+    manifest = EngineManifest(
+        spec=tiny_spec(), target=target, precision="fp32", onnx=onnx.name, onnx_digest=file_digest(onnx),
+        engine_digest=file_digest(engine), runtime=target, runtime_version=RELEASES[release],
+        device="sm_80 and later" if release == "rtx" else "Emulated sm_87", batch=(1, 1, 4),
+        built_at="2025-01-01T00:00:00+00:00", options={"nms": "plugin"} if plugin else {},
+    )  # fmt: skip
+    dataclasses.replace(manifest, **changes).save(manifest_path(engine))
+    return engine
+
+
+def picture(number: int) -> np.ndarray:
+    """A black picture with a bright rectangle that differs from those of the neighbours."""
+    image = np.zeros((SIZE, SIZE, 3), np.uint8)
+    left, top = number % 40, number * 7 % 40
+    image[top : top + 8 + number % 5, left : left + 9 + number % 7] = 255
+    return image
+
+
+def pipeline(folder: str, release: str, frames: int) -> dict[str, Any]:
+    """The streaming pipeline with the TensorRT backend and with ONNX Runtime, on the same frames."""
+    from ssd_edge.stream.pipeline import Pipeline
+    from ssd_edge.stream.source import SourceInfo
+
+    class Frames:
+        info = SourceInfo("frames", live=False, frames=frames)
+
+        def __iter__(self) -> Any:
+            return (Frame(picture(number), number, 0.0, "frames") for number in range(frames))
+
+        def interrupt(self) -> None:
+            pass
+
+    class Keep:
+        def __init__(self) -> None:
+            self.found: list[Any] = []
+            self.allocations: list[int] = []
+
+        def write(self, frame: Any, detections: Any) -> None:
+            self.found.append([detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist()])
+            if len(self.found) in (1, frames) and report()["calls"]:
+                self.allocations.append(report()["allocations"])
+
+    inject("slow_queries", 1)
+    on_gpu, on_cpu = Keep(), Keep()
+    engine = write_tiny_engine(folder, release)
+    with Detector(TrtBackend(engine)) as detector:
+        Pipeline(Frames(), detector, [on_gpu]).run()  # type: ignore[arg-type,list-item]
+    with Detector(OrtBackend(engine.with_name("bright.onnx"))) as detector:
+        Pipeline(Frames(), detector, [on_cpu]).run()  # type: ignore[arg-type,list-item]
+    same = on_gpu.found == on_cpu.found
+    return {"same": same, "frames": len(on_gpu.found), "allocations": on_gpu.allocations}
+
+
+def batches(folder: str, sizes: list[int], fault: str = "") -> list[str]:
+    """Infer batches of some sizes with a planted fault; return what was wrong, in words."""
+    engine = write_tiny_engine(folder)
+    if fault:
+        from tests.backends import trt_faults
+
+        getattr(trt_faults, fault)()
+    wrong: list[str] = []
+    number = 0
+    try:
+        with TrtBackend(engine) as backend, OrtBackend(engine.with_name("bright.onnx")) as truth:
+            for size in sizes:
+                batch = np.stack([picture(number + row) for row in range(size)])
+                number += size
+                same = map(np.array_equal, backend.infer(batch), truth.infer(batch))
+                wrong += [] if all(same) else [f"other outputs for a batch of {size}"]
+    except SsdEdgeError as error:
+        wrong.append(f"{type(error).__name__}: {error}")
+    return wrong
+
+
+def injected(folder: str, what: str, first: int, last: int) -> list[dict[str, Any]]:
+    """Let the N-th allocation, kernel or call fail, for each N; return the error and what is left each time."""
+    engine = write_tiny_engine(folder)
+    answers = []
+    for number in range(first, last):
+        inject("heal", 0)
+        inject(what, number)
+        error = ""
+        done = 0
+        try:
+            with TrtBackend(engine) as backend:
+                for frame in range(6):
+                    backend.infer(picture(frame)[None])
+                    done += 1
+        except SsdEdgeError as caught:
+            error = f"{type(caught).__name__}: {caught}"
+        answers.append({"number": number, "error": error, "done": done, "report": report()})
+    inject("heal", 0)
+    return answers
+
+
+def threads(folder: str) -> dict[str, Any]:
+    """Many threads use one backend."""
+    engine = write_tiny_engine(folder)
+    wrong: list[int] = []
+    with TrtBackend(engine) as backend, OrtBackend(engine.with_name("bright.onnx")) as truth:
+
+        def work(first: int) -> None:
+            for number in range(first, 200, 4):
+                batch = picture(number)[None]
+                if not all(map(np.array_equal, backend.infer(batch), truth.infer(batch))):
+                    wrong.append(number)
+
+        crew = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+        for worker in crew:
+            worker.start()
+        for worker in crew:
+            worker.join()
+    return {"wrong": wrong}
+
+
+def logged(folder: str) -> list[str]:
+    """What the log says while a backend is opened and used."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    trt_logger = logging.getLogger("ssd_edge.backends")
+    trt_logger.addHandler(handler)
+    trt_logger.setLevel(logging.INFO)
+    lines += batches(folder, [1, 1, 1])
+    return lines
+
+
+def refused(folder: str, **changes: Any) -> str:
+    """The error for an engine whose manifest was changed."""
+    engine = write_tiny_engine(folder, **changes)
+    try:
+        TrtBackend(engine).close()
+    except SsdEdgeError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
