@@ -6,7 +6,6 @@ Runtime's entropy calibrator as many as its memory lets it.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -85,7 +84,9 @@ def child(road: str, path: str, count: int) -> None:
     start = time.perf_counter()
     ROADS[road](Path(path), images)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # getrusage would tell the parent's peak too, which survives fork and exec
+    status = Path("/proc/self/status").read_text()
+    peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
     print(
         f"{road:<7}{count:>5} pictures: {seconds:7.1f} s, {1000 * seconds / count:6.0f} ms each, peak {peak:6.0f} MiB"
     )
