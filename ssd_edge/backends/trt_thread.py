@@ -8,7 +8,6 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -38,22 +37,15 @@ class Session:
     def __init__(self, path: Path, manifest: EngineManifest) -> None:
         self.cuda = Cuda()
         self._slots: list[Slot] = []
+        self._flight: deque[tuple[Slot, Future[RawOutputs]]] = deque()
         self.engine: TrtEngine | None = None
         try:
-            with self.cuda.errors(f"{path} cannot be opened"):
-                self.engine = TrtEngine(path, manifest)
-                streams = Streams(self.cuda.stream(), self.cuda.stream(), self.cuda.stream())
-                for _ in range(SLOTS):
-                    self._slots.append(self.make_slot(self.cuda, self.engine, streams))
+            self.limits = self._open(path, manifest)
         except BaseException as error:
             forget_frames(error)
             self.close()
             raise
-        self.limits = self.engine.limits
         self._free = deque(self._slots)
-        self._flight: deque[tuple[Slot, Future[RawOutputs]]] = deque()
-
-    make_slot: Callable[[Cuda, TrtEngine, Streams], Slot] = staticmethod(Slot)
 
     def serve(self, jobs: queue.SimpleQueue[Job | None]) -> None:
         """Run jobs until None comes, then what is in flight."""
@@ -84,6 +76,14 @@ class Session:
         failed += self.cuda.close()
         for text in failed:
             _log.warning("the GPU did not take back %s", text)
+
+    def _open(self, path: Path, manifest: EngineManifest) -> tuple[int, int]:
+        with self.cuda.errors(f"{path} cannot be opened"):
+            self.engine = TrtEngine(path, manifest)
+            streams = Streams(self.cuda.stream(), self.cuda.stream(), self.cuda.stream())
+            for _ in range(SLOTS):
+                self._slots.append(Slot(self.cuda, self.engine, streams))
+            return self.engine.limits
 
     def _next(self, jobs: queue.SimpleQueue[Job | None]) -> tuple[bool, Job | None]:
         """Return (True, job), (True, None) at the end, or (False, None) where the oldest batch is to be finished."""
@@ -120,8 +120,8 @@ class GpuThread:
         SsdEdgeError: the session cannot be opened.
     """
 
-    def __init__(self, path: Path, manifest: EngineManifest, make: Callable[..., Session] = Session) -> None:
-        self._path, self._manifest, self._make = path, manifest, make
+    def __init__(self, path: Path, manifest: EngineManifest) -> None:
+        self._path, self._manifest = path, manifest
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._error: SsdEdgeError | None = None
@@ -152,7 +152,7 @@ class GpuThread:
 
     def _work(self, opened: Future[tuple[int, int]]) -> None:
         try:
-            session = self._make(self._path, self._manifest)
+            session = Session(self._path, self._manifest)
         except SsdEdgeError as error:
             opened.set_exception(_bare(error))
             return

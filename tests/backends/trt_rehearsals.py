@@ -22,17 +22,17 @@ from tests.emulator.rehearse import inject, report
 from tests.emulator.standin_runtime import RELEASES, write_engine
 
 
-def write_tiny_engine(folder: str | Path, release: str = "10.3", **changes: Any) -> Path:
+def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: Any) -> Path:
     """Write the tiny model's ONNX, engine and manifest."""
     onnx = write_tiny_onnx(Path(folder) / "bright.onnx")
-    target = "tensorrt-rtx" if release == "rtx" else "tensorrt"
+    target = "tensorrt-rtx" if in_release == "rtx" else "tensorrt"
     engine = onnx.with_name(f"bright.fp32.{target}.engine")
-    plugin = release not in ("11.4", "rtx")
-    write_engine(engine, onnx.read_bytes(), release=release, sm=87, profile=(1, 1, 4), plugin=plugin)
+    plugin = in_release not in ("11.4", "rtx")
+    write_engine(engine, onnx.read_bytes(), release=in_release, sm=87, profile=(1, 1, 4), plugin=plugin)
     manifest = EngineManifest(
         spec=tiny_spec(), target=target, precision="fp32", onnx=onnx.name, onnx_digest=file_digest(onnx),
-        engine_digest=file_digest(engine), runtime=target, runtime_version=RELEASES[release],
-        device="sm_80 and later" if release == "rtx" else "Emulated sm_87", batch=(1, 1, 4),
+        engine_digest=file_digest(engine), runtime=target, runtime_version=RELEASES[in_release],
+        device="sm_80 and later" if in_release == "rtx" else "Emulated sm_87", batch=(1, 1, 4),
         built_at="2025-01-01T00:00:00+00:00", options={"nms": "plugin"} if plugin else {},
     )  # fmt: skip
     dataclasses.replace(manifest, **changes).save(manifest_path(engine))
@@ -47,7 +47,7 @@ def picture(number: int) -> np.ndarray:
     return image
 
 
-def pipeline(folder: str, release: str, frames: int) -> dict[str, Any]:
+def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
     """The streaming pipeline with the TensorRT backend and with ONNX Runtime, on the same frames."""
     from ssd_edge.stream.pipeline import Pipeline
     from ssd_edge.stream.source import SourceInfo
@@ -73,7 +73,7 @@ def pipeline(folder: str, release: str, frames: int) -> dict[str, Any]:
 
     inject("slow_queries", 1)
     on_gpu, on_cpu = Keep(), Keep()
-    engine = write_tiny_engine(folder, release)
+    engine = write_tiny_engine(folder, in_release)
     with Detector(TrtBackend(engine)) as detector:
         Pipeline(Frames(), detector, [on_gpu]).run()  # type: ignore[arg-type,list-item]
     with Detector(OrtBackend(engine.with_name("bright.onnx"))) as detector:

@@ -210,7 +210,7 @@ Result new_block(Pointer *address, size_t size, char *host, bool is_host) {
     return OK;
 }
 
-bool refuse_allocation() { allocations++; return fail_allocation >= 0 && fail_allocation-- == 0; }
+bool refuse_allocation() { allocations++; return fail_allocation == 0 || (fail_allocation > 0 && fail_allocation-- == 0); }  // and all after it: pycuda tries again
 
 void check_graphs(const Block &block) {
     for (Executable *executable : executables) for (Op &op : executable->ops) {

@@ -245,7 +245,8 @@ def make_module(release: str) -> ModuleType:
             header, _, onnx = plan[len(MAGIC) :].partition(b"\n")
             fields = json.loads(header)
             major, minor = ctypes.c_int(), ctypes.c_int()
-            cuda.cuDeviceComputeCapability(ctypes.byref(major), ctypes.byref(minor), 0)
+            if cuda.cuDeviceComputeCapability(ctypes.byref(major), ctypes.byref(minor), 0) != 0:
+                return refuse(self._logger, "Cuda failure: unknown", misuse=False)
             if fields["release"] != RELEASES[release]:
                 return refuse(self._logger, "The engine plan file is not compatible with this version", misuse=False)
             if fields["sm"] != 10 * major.value + minor.value:

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.emulator.rehearse import needs_emulator, rehearse
+
+pytestmark = needs_emulator
+HERE = "tests.backends.trt_rehearsals"
+KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
+
+
+def nothing_left(report: dict[str, Any]) -> bool:
+    return all(report[kind] == 0 for kind in KEPT)
+
+
+@pytest.mark.parametrize("integrated", ["0", "1"])
+@pytest.mark.parametrize("release", ["8.6", "10.3", "10.16", "11.4", "rtx"])
+def test_the_pipeline_sees_what_onnx_runtime_sees(tmp_path: Path, release: str, integrated: str) -> None:
+    frames = 2000 if integrated == "0" else 200
+    result, report = rehearse(
+        f"{HERE}:pipeline", release, env={"SSD_EDGE_EMU_INTEGRATED": integrated},
+        folder=str(tmp_path), in_release=release, frames=frames,
+    )  # fmt: skip
+    assert result["same"]
+    assert result["frames"] == frames
+    first, last = result["allocations"][:2]
+    assert first == last, "memory was allocated after the first frame"
+    assert report["faults"] == []
+    assert nothing_left(report)
+    assert report["graph_launches"] == frames + 1  # with the warm-up
+    assert (report["copies"] == 0) == (integrated == "1")
+    assert (tmp_path / "bright.fp32.tensorrt-rtx.cache").exists() == (release == "rtx")
+
+
+def test_batches_of_several_sizes(tmp_path: Path) -> None:
+    wrong, report = rehearse(f"{HERE}:batches", folder=str(tmp_path), sizes=[1, 2, 4, 1, 3, 2, 1])
+    assert wrong == []
+    assert report["faults"] == []
+    assert nothing_left(report)
+
+
+def test_threads_share_one_backend(tmp_path: Path) -> None:
+    result, report = rehearse(f"{HERE}:threads", folder=str(tmp_path))
+    assert result == {"wrong": []}
+    assert report["faults"] == []
+
+
+def test_the_log_says_whether_a_graph_is_used(tmp_path: Path) -> None:
+    lines, _ = rehearse(f"{HERE}:logged", folder=str(tmp_path))
+    assert lines == ["CUDA graph for batches of 1"] * 2
+    lines, report = rehearse(f"{HERE}:logged", folder=str(tmp_path), env={"SSD_EDGE_STANDIN_NO_GRAPH": "1"})
+    assert len(lines) == 2
+    assert lines[0].startswith("no CUDA graph for batches of 1, plain enqueue instead: ")
+    assert report["graph_launches"] == 0
+    assert report["faults"] == []
+    assert nothing_left(report)
+
+
+PLANTED = {
+    "missing_synchronise": "other outputs",
+    "output_before_its_event": "other outputs",
+    "buffer_freed_while_a_graph_holds_it": "freed while a graph holds it",
+    "context_used_from_another_thread": "no current context on this thread",
+    "context_not_popped": "context not popped",
+    "wrong_dtype": "too little memory at the address",
+    "wrong_shape": "wrong shape",
+    "batch_above_the_profile": "not in the profile",
+    "address_of_a_previous_shape_kept": "other outputs",
+    "plugin_library_not_initialised": "plugin library not initialised",
+    "engine_outliving_its_runtime": "an engine outlives its runtime",
+    "contexts_never_dropped": "engine was destroyed before its execution contexts|without its CUDA context",
+    "memory_never_freed": "leak: ",
+}
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_caught(tmp_path: Path, fault: str) -> None:
+    sizes = [1, 2, 5] if fault == "batch_above_the_profile" else [1, 2, 1, 4]
+    wrong, report = rehearse(f"{HERE}:batches", folder=str(tmp_path), sizes=sizes, fault=fault)
+    assert re.search(PLANTED[fault], "\n".join([*wrong, *report["faults"]])), (wrong, report)
+
+
+@pytest.mark.parametrize(
+    ("what", "first", "last", "message"),
+    [("allocation", 0, 28, "memory"), ("kernel", 0, 10, "launch failed"), ("lose", 0, 200, "unknown")],
+)
+def test_an_injected_error_is_named_and_everything_is_given_back(
+    tmp_path: Path, what: str, first: int, last: int, message: str
+) -> None:
+    answers, _ = rehearse(f"{HERE}:injected", folder=str(tmp_path), what=what, first=first, last=last)
+    failed = [answer for answer in answers if answer["error"]]
+    assert len(failed) >= (6 if what == "kernel" else 14)
+    for answer in answers:
+        assert nothing_left(answer["report"]), answer
+        assert answer["report"]["faults"] == [], answer
+        if answer["error"]:
+            assert answer["error"].startswith("DeviceError: ") or "cannot load" in answer["error"], answer
+            assert message in answer["error"].lower(), answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"runtime_version": "8.6.2"}, "got tensorrt 8.6.2 on Emulated sm_87; wanted tensorrt 10.3.0"),
+        ({"device": "Xavier sm_72"}, "got tensorrt 10.3.0 on Xavier sm_72"),
+        ({"engine_digest": "sha256:0"}, "not the file that its manifest describes"),
+        ({"onnx_digest": "sha256:0"}, "was built from an older"),
+    ],
+)
+def test_an_engine_that_does_not_belong_here_is_refused_with_the_command(
+    tmp_path: Path, changes: dict[str, str], found: str
+) -> None:
+    error, report = rehearse(f"{HERE}:refused", folder=str(tmp_path), **changes)
+    assert error.startswith("ArtefactError: ")
+    assert found in error
+    assert error.endswith(f"ssd-edge build {tmp_path / 'bright.onnx'}")
+    assert report["allocations"] == 0
+
+
+def test_an_engine_whose_plugin_is_gone_is_refused(tmp_path: Path) -> None:
+    changes = {"in_release": "11.4", "options": {"nms": "plugin"}}
+    error, report = rehearse(f"{HERE}:refused", "11.4", folder=str(tmp_path), **changes)
+    assert "needs a plugin that tensorrt 11.4.0.106 has not" in error
+    assert error.endswith("bright.onnx")
+    assert nothing_left(report)
