@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,19 +11,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import say
+from ssd_edge.core.errors import AccuracyError, InputError
 
 if TYPE_CHECKING:
     from ssd_edge.doctor.facts import Facts
     from ssd_edge.doctor.line import Line
+    from ssd_edge.doctor.selftest import Verdict
 
 _COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
 
 
 def doctor(
+    engine: Annotated[
+        Path | None, typer.Argument(help="With --selftest: an engine to prove; by default small ones are built.")
+    ] = None,
     json_path: Annotated[
         str | None,
         typer.Option("--json", metavar="PATH", help="Write the lines and all that was looked at; - for stdout."),
     ] = None,
+    selftest: Annotated[
+        bool, typer.Option("--selftest", help="Build small engines, run them, compare with float32, time them.")
+    ] = False,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Of the self-test, for its times and memory.")] = 1000,
+    page: Annotated[Path, typer.Option("--page", help="Where the self-test's page goes.")] = Path("selftest.html"),
     record: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Judge another machine by its --json.")
     ] = None,
@@ -33,14 +44,41 @@ def doctor(
     from ssd_edge.doctor.line import State
     from ssd_edge.doctor.live import Live
 
+    if engine is not None and not selftest:
+        raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {engine}")
     facts = Facts(Recorded(record) if record else Live())
     lines = examine(facts)
     if json_path != "-":
         show_lines(lines)
+    verdicts = run_and_show(engine, frames, lines, page) if selftest else []
     if json_path is not None:
-        _write_json(json_path, lines, facts)
+        _write_json(json_path, lines, facts, verdicts)
+    if any(verdict.faults for verdict in verdicts):
+        raise AccuracyError(
+            "the self-test failed", got="; ".join(fault for entry in verdicts for fault in entry.faults)
+        )
     if any(line.state is State.MISSING for line in lines):
         raise typer.Exit(1)
+
+
+def run_and_show(engine: Path | None, frames: int, lines: list[Line], page: Path) -> list[Verdict]:
+    """Run the self-test, print a row for each engine, and write the page."""
+    from ssd_edge.cli.selftest import run_selftest
+    from ssd_edge.core.files import written_beside
+    from ssd_edge.doctor.page import selftest_page
+
+    verdicts = run_selftest(engine, frames)
+    for verdict in verdicts:
+        state = "; ".join(verdict.faults) or "as it should be"
+        say(
+            f"{verdict.precision} on {verdict.runtime}: {verdict.compared} detections compared, boxes within "
+            f"{verdict.worst_box:.4f} (1 - IoU), scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} "
+            f"ms, p99 {verdict.p99_ms:.2f}; memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames: {state}"
+        )
+    with written_beside(page) as partial:
+        partial.write_text(selftest_page(verdicts, lines), encoding="utf-8")
+    say(f"wrote {page}; attach it to a report")
+    return verdicts
 
 
 def show_lines(lines: list[Line]) -> None:
@@ -53,12 +91,15 @@ def show_lines(lines: list[Line]) -> None:
             typer.echo(f"{'':<{8 + wide}}  do: {line.do}")
 
 
-def _write_json(json_path: str, lines: list[Line], facts: Facts) -> None:
+def _write_json(json_path: str, lines: list[Line], facts: Facts, verdicts: list[Verdict]) -> None:
     from ssd_edge.core.files import written_beside
     from ssd_edge.doctor.facts import FACTS_FORMAT
 
     entries = [{"name": line.name, "state": line.state.value, "found": line.found, "do": line.do} for line in lines]
-    text = json.dumps({"format": FACTS_FORMAT, "lines": entries, "facts": facts.answers}, indent=1) + "\n"
+    fields = {"format": FACTS_FORMAT, "lines": entries, "facts": facts.answers}
+    if verdicts:
+        fields["selftest"] = [{**dataclasses.asdict(verdict), "faults": verdict.faults} for verdict in verdicts]
+    text = json.dumps(fields, indent=1) + "\n"
     if json_path == "-":
         sys.stdout.write(text)
         return
