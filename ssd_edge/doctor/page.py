@@ -8,7 +8,10 @@ from html import escape
 from ssd_edge.doctor.line import Line
 from ssd_edge.doctor.selftest import Verdict
 
-_STYLE = "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}.missing{color:#c0392b}.warn{color:#b9770e}"
+_STYLE = (
+    "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}"
+    ".missing{color:#c0392b}.warn{color:#b9770e}"
+)
 _COLUMNS = ("precision", "runtime", "detections", "worst box", "worst score", "median ms", "p95", "p99", "memory", "")
 
 

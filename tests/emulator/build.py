@@ -1,7 +1,7 @@
 """Builds the emulated CUDA driver, and the real pycuda against it, into a folder of their own.
 
-Run by ``make``: ``python -m tests.emulator.build .venv/emulator``. Needs a C++ compiler; nothing of it is on the path of
-a program that does not ask for it (see ``rehearse.py``).
+Run by ``make``: ``python -m tests.emulator.build .venv/emulator``. Needs a C++ compiler; nothing of it is on the path
+of a program that does not ask for it (see ``rehearse.py``).
 """
 
 from __future__ import annotations
