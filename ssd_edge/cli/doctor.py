@@ -72,8 +72,8 @@ def run_and_show(engine: Path | None, frames: int, lines: list[Line], page: Path
         state = "; ".join(verdict.faults) or "as it should be"
         say(
             f"{verdict.precision} on {verdict.runtime}: {verdict.compared} detections compared, boxes within "
-            f"{verdict.worst_box:.4f} (1 - IoU), scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} "
-            f"ms, p99 {verdict.p99_ms:.2f}; memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames: {state}"
+            f"{verdict.worst_box:.4f} (1 - IoU), scores within {verdict.worst_score:.4f}; median "
+            f"{verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames: {state}"
         )
     with written_beside(page) as partial:
         partial.write_text(selftest_page(verdicts, lines), encoding="utf-8")
