@@ -70,10 +70,11 @@ def run_and_show(engine: Path | None, frames: int, lines: list[Line], page: Path
     verdicts = run_selftest(engine, frames)
     for verdict in verdicts:
         state = "; ".join(verdict.faults) or "as it should be"
+        say(f"{verdict.precision} on {verdict.runtime}: {state}")
         say(
-            f"{verdict.precision} on {verdict.runtime}: {verdict.compared} detections compared, boxes within "
-            f"{verdict.worst_box:.4f} (1 - IoU), scores within {verdict.worst_score:.4f}; median "
-            f"{verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames: {state}"
+            f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
+            f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "
+            f"memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames"
         )
     with written_beside(page) as partial:
         partial.write_text(selftest_page(verdicts, lines), encoding="utf-8")
