@@ -6,7 +6,6 @@ import logging
 import queue
 import sys
 import threading
-import traceback
 from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
@@ -39,12 +38,14 @@ class Session:
         self._slots: list[Slot] = []
         self._flight: deque[tuple[Slot, Future[RawOutputs]]] = deque()
         self.engine: TrtEngine | None = None
+        failure: BaseException | None = None
         try:
             self.limits = self._open(path, manifest)
-        except BaseException as error:
-            forget_frames(error)
+        except BaseException as error:  # whatever it is, the GPU gets back what it gave
+            failure = _forget_frames(error)
+        if failure is not None:
             self.close()
-            raise
+            raise failure
         self._free = deque(self._slots)
 
     def serve(self, jobs: queue.SimpleQueue[Job | None]) -> None:
@@ -154,17 +155,18 @@ class GpuThread:
         try:
             session = Session(self._path, self._manifest)
         except SsdEdgeError as error:
-            opened.set_exception(_bare(error))
+            opened.set_exception(_forget_frames(error))
             return
         finally:
             if not opened.done() and sys.exc_info()[0] is not None:  # a bug: nobody shall wait for ever
                 opened.set_exception(self._ended())
         opened.set_result(session.limits)
-        failure = None
+        failure: SsdEdgeError | None = None
         try:
             session.serve(self._jobs)
         except SsdEdgeError as error:
-            failure = _bare(error)
+            failure = error
+            _forget_frames(error)
         finally:
             self._refuse(session, failure or self._ended())
             session.close()
@@ -183,14 +185,11 @@ class GpuThread:
         return DeviceError(f"the thread that runs {self._path} ended", do="Run again with --debug.")
 
 
-def _bare(error: SsdEdgeError) -> SsdEdgeError:
-    """Return the error without its traceback, whose frames would keep streams and events past their context."""
-    forget_frames(error)
-    return type(error)(error.what, got=error.got, wanted=error.wanted, do=error.do)
-
-
-def forget_frames(error: BaseException | None) -> None:
-    """Drop the local variables of the frames that an error and its causes came through."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
+def _forget_frames(error: BaseException) -> BaseException:
+    """Return the error without tracebacks, whose frames would keep streams and events alive past their context."""
+    _log.debug("the GPU's thread failed", exc_info=error)
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error

@@ -72,7 +72,7 @@ PLANTED = {
     "address_of_a_previous_shape_kept": "other outputs",
     "plugin_library_not_initialised": "plugin library not initialised",
     "engine_outliving_its_runtime": "an engine outlives its runtime",
-    "contexts_never_dropped": "engine was destroyed before its execution contexts|without its CUDA context",
+    "contexts_never_dropped": "an engine outlives its runtime",
     "memory_never_freed": "leak: ",
 }
 

@@ -222,6 +222,16 @@ void check_graphs(const Block &block) {
 }
 }  // namespace
 
+
+struct Settings {  // read once, before any call
+    Settings() {
+        fail_allocation = setting("SSD_EDGE_EMU_FAIL_ALLOCATION", -1); fail_kernel = setting("SSD_EDGE_EMU_FAIL_KERNEL", -1);
+        lose_at = setting("SSD_EDGE_EMU_LOSE_AT", -1); slow_queries = setting("SSD_EDGE_EMU_SLOW_QUERIES", 0);
+        integrated = (int)setting("SSD_EDGE_EMU_INTEGRATED", 0);
+        major_ = (int)setting("SSD_EDGE_EMU_SM", 87) / 10; minor_ = (int)setting("SSD_EDGE_EMU_SM", 87) % 10;
+    }
+} settings;
+
 #define ENTER(context) std::unique_lock<std::mutex> lock(gate); { Result state = enter(context); if (state != OK) return state; }
 // Giving back is counted also where the device is lost, or nobody could tell a leak from a loss.
 #define RELEASE() std::unique_lock<std::mutex> lock(gate); Result state = enter(true); \
@@ -231,12 +241,6 @@ void check_graphs(const Block &block) {
 
 API Result cuInit(unsigned) {
     std::lock_guard<std::mutex> lock(gate);
-    if (!initialised) {
-        fail_allocation = setting("SSD_EDGE_EMU_FAIL_ALLOCATION", -1); fail_kernel = setting("SSD_EDGE_EMU_FAIL_KERNEL", -1);
-        lose_at = setting("SSD_EDGE_EMU_LOSE_AT", -1); slow_queries = setting("SSD_EDGE_EMU_SLOW_QUERIES", 0);
-        integrated = (int)setting("SSD_EDGE_EMU_INTEGRATED", 0);
-        major_ = (int)setting("SSD_EDGE_EMU_SM", 87) / 10; minor_ = (int)setting("SSD_EDGE_EMU_SM", 87) % 10;
-    }
     initialised = true;
     return OK;
 }

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def _main(mode: str, release: str, *rest: str) -> None:
         return
     name, _, function = rest[0].partition(":")
     result = getattr(importlib.import_module(name), function)(**json.loads(rest[1]))
+    time.sleep(0.1)  # a thread that Python has joined ends a moment later
     print("\n" + json.dumps({"result": result, "report": report()}))
 
 

@@ -153,7 +153,10 @@ def make_module(release: str) -> ModuleType:
             work = ctypes.cast(
                 cuda.emu_nothing if os.environ.get("SSD_EDGE_STANDIN_IDLE") else run_job, ctypes.c_void_p
             )
-            return bool(cuda.emu_enqueue(stream_handle, work, number, touched, len(addresses)) == 0)
+            if cuda.emu_enqueue(stream_handle, work, number, touched, len(addresses)) != 0:
+                self._logger.log(ILogger.ERROR, "Cuda Runtime (unknown error)")
+                return False
+            return True
 
         def _problem(self) -> str:
             if cuda.emu_current() != self._cuda_context:

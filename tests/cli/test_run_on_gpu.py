@@ -1,0 +1,60 @@
+"""``ssd-edge run`` with a TensorRT engine on the emulated GPU: what a user sees when the GPU fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from tests.backends.trt_rehearsals import picture, write_tiny_engine
+from tests.emulator.rehearse import command_line, needs_emulator
+
+pytestmark = needs_emulator
+KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
+FRAMES = 20
+
+
+def run(tmp_path: Path, **env: str) -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
+    """Return the process, the JSON lines that it wrote and the driver's report."""
+    engine = write_tiny_engine(tmp_path)
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(FRAMES):
+        cv2.imwrite(str(folder / f"{number:02}.png"), picture(number))
+    lines, report = tmp_path / "found.jsonl", tmp_path / "report.json"
+    done = command_line(
+        "run", str(folder), "--model", str(engine), "--json", str(lines), "--no-window",
+        env={**env, "SSD_EDGE_EMU_REPORT": str(report)}, cwd=tmp_path,
+    )  # fmt: skip
+    written = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
+    return done, written, json.loads(report.read_text())
+
+
+def test_a_run_gives_everything_back(tmp_path: Path) -> None:
+    done, lines, report = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sum("boxes" in str(line) or "detections" in str(line) for line in lines) >= FRAMES
+    assert report["faults"] == []
+    assert {kind: report[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"SSD_EDGE_EMU_FAIL_ALLOCATION": "3"},
+        {"SSD_EDGE_EMU_FAIL_KERNEL": "12"},
+        {"SSD_EDGE_EMU_LOSE_AT": "220"},
+    ],
+    ids=["memory", "launch", "lost"],
+)
+def test_a_failing_gpu_is_named_and_what_was_written_stays(tmp_path: Path, env: dict[str, str]) -> None:
+    done, lines, report = run(tmp_path, **env)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "bright.fp32.tensorrt.engine" in done.stderr or "the GPU failed" in " ".join(done.stderr.split())
+    if "SSD_EDGE_EMU_FAIL_ALLOCATION" not in env:
+        assert 0 < len(lines) < FRAMES
+    assert {kind: report[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)
