@@ -55,7 +55,7 @@ class GraphDriver:
             ended = self._library.cuStreamEndCapture(handle, ctypes.byref(graph))
         if ended != 0 or not accepted:
             if graph:
-                self.call("cuGraphDestroy", graph)
+                self._library.cuGraphDestroy(graph)
             raise CaptureError(self._meaning("cuStreamEndCapture", ended) if ended else "TensorRT refused")
         return self._instantiate(graph)
 
@@ -77,7 +77,7 @@ class GraphDriver:
         try:
             self.call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
         finally:
-            self.call("cuGraphDestroy", graph)
+            self._library.cuGraphDestroy(graph)  # an error here is an older one, and the executable must not be lost
         return Graph(self, executable)
 
     def _meaning(self, function: str, result: int) -> str:

@@ -38,10 +38,10 @@ class Session:
         self._slots: list[Slot] = []
         self._flight: deque[tuple[Slot, Future[RawOutputs]]] = deque()
         self.engine: TrtEngine | None = None
-        failure: BaseException | None = None
+        failure: SsdEdgeError | None = None
         try:
             self.limits = self._open(path, manifest)
-        except BaseException as error:  # whatever it is, the GPU gets back what it gave
+        except SsdEdgeError as error:
             failure = _forget_frames(error)
         if failure is not None:
             self.close()
@@ -165,8 +165,7 @@ class GpuThread:
         try:
             session.serve(self._jobs)
         except SsdEdgeError as error:
-            failure = error
-            _forget_frames(error)
+            failure = _forget_frames(error)
         finally:
             self._refuse(session, failure or self._ended())
             session.close()
@@ -185,7 +184,7 @@ class GpuThread:
         return DeviceError(f"the thread that runs {self._path} ended", do="Run again with --debug.")
 
 
-def _forget_frames(error: BaseException) -> BaseException:
+def _forget_frames(error: SsdEdgeError) -> SsdEdgeError:
     """Return the error without tracebacks, whose frames would keep streams and events alive past their context."""
     _log.debug("the GPU's thread failed", exc_info=error)
     link: BaseException | None = error

@@ -1,0 +1,96 @@
+"""Host time of a frame in our TensorRT runtime, everything but the engine: SSDLite320's tensors, batch 1.
+
+Runs on the emulated CUDA driver (``make setup``) with an engine that does nothing, so what is measured is ours: the
+hand-over to the thread that owns the GPU, copies, events, the graph's launch, and the way back. The emulator's own work
+is in the figure too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from tests.emulator.rehearse import READY, rehearse
+
+SIZE, KEPT, FRAMES, WANTED_MS = 320, 200, 3000, 0.15
+
+
+def write_idle_engine(folder: Path) -> Path:
+    from ssd_edge.core.files import file_digest
+    from ssd_edge.core.manifest import EngineManifest, manifest_path
+    from ssd_edge.core.spec import InputSpec
+    from tests.backends.tiny_onnx import tiny_spec
+    from tests.emulator.standin_runtime import write_engine
+
+    info = helper.make_tensor_value_info
+    outputs = {"num_detections": (1,), "nmsed_boxes": (KEPT, 4), "nmsed_scores": (KEPT,), "nmsed_classes": (KEPT,)}
+    kinds = (TensorProto.INT32, TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.FLOAT)
+    constants = [
+        helper.make_node(
+            "Constant", [], [name], value=helper.make_tensor(name, kind, (1, *shape), np.zeros(int(np.prod(shape))))
+        )
+        for (name, shape), kind in zip(outputs.items(), kinds, strict=True)
+    ]
+    graph = helper.make_graph(
+        constants,
+        "idle",
+        [info("images", TensorProto.UINT8, [1, SIZE, SIZE, 3])],
+        [info(name, kind, [1, *shape]) for (name, shape), kind in zip(outputs.items(), kinds, strict=True)],
+    )
+    path = folder / "idle.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    engine = folder / "idle.engine"
+    write_engine(engine, path.read_bytes(), release="10.3", sm=87, profile=(1, 1, 1), plugin=False)
+    spec = tiny_spec("idle")
+    spec = dataclasses.replace(
+        spec, input=InputSpec(SIZE, SIZE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        nms=dataclasses.replace(spec.nms, keep_top_k=KEPT),
+    )  # fmt: skip
+    EngineManifest(
+        spec=spec, target="tensorrt", precision="fp32", onnx=path.name, onnx_digest=file_digest(path),
+        engine_digest=file_digest(engine), runtime="tensorrt", runtime_version="10.3.0", device="Emulated sm_87",
+        batch=(1, 1, 1), built_at="2025-01-01T00:00:00+00:00",
+    ).save(manifest_path(engine))  # fmt: skip
+    return engine
+
+
+def measure(folder: str) -> dict[str, float]:
+    """Runs on the emulator: milliseconds from a prepared picture to the raw outputs."""
+    from ssd_edge.backends.trt import TrtBackend
+
+    batch = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)
+    times = []
+    with TrtBackend(write_idle_engine(Path(folder))) as backend:
+        for _ in range(FRAMES):
+            start = time.perf_counter()
+            backend.infer(batch)
+            times.append((time.perf_counter() - start) * 1000)
+    cuts = statistics.quantiles(times[100:], n=100)
+    return {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98]}
+
+
+def main() -> int:
+    if not READY:
+        print("the emulated CUDA driver is not built: make setup")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        found: dict[str, Any]
+        found, report = rehearse("bench.host_overhead:measure", env={"SSD_EDGE_STANDIN_IDLE": "1"}, folder=folder)
+    assert report["faults"] == [], json.dumps(report)
+    print(f"host overhead of a frame, ms: p50 {found['p50']:.3f}  p95 {found['p95']:.3f}  p99 {found['p99']:.3f}")
+    print(f"wanted: p50 <= {WANTED_MS}")
+    return 0 if found["p50"] <= WANTED_MS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
