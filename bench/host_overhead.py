@@ -8,7 +8,6 @@ is in the figure too.
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 import sys
 import tempfile
@@ -54,7 +53,7 @@ def write_idle_engine(folder: Path) -> Path:
     spec = tiny_spec("idle")
     spec = dataclasses.replace(
         spec, input=InputSpec(SIZE, SIZE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-        nms=dataclasses.replace(spec.nms, keep_top_k=KEPT),
+        nms=dataclasses.replace(spec.nms, keep_top_k=KEPT, top_k=KEPT, max_candidates=KEPT),
     )  # fmt: skip
     EngineManifest(
         spec=spec, target="tensorrt", precision="fp32", onnx=path.name, onnx_digest=file_digest(path),
@@ -86,7 +85,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Any]
         found, report = rehearse("bench.host_overhead:measure", env={"SSD_EDGE_STANDIN_IDLE": "1"}, folder=folder)
-    assert report["faults"] == [], json.dumps(report)
+    if report["faults"]:
+        print(f"the emulated driver complains: {report['faults']}")
+        return 1
     print(f"host overhead of a frame, ms: p50 {found['p50']:.3f}  p95 {found['p95']:.3f}  p99 {found['p99']:.3f}")
     print(f"wanted: p50 <= {WANTED_MS}")
     return 0 if found["p50"] <= WANTED_MS else 1

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.backends.trt_logger import make_runtime_logger
-from ssd_edge.backends.trt_module import load_tensorrt, plugin_names
+from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, load_tensorrt, plugin_names
 from ssd_edge.core.errors import ArtefactError, DeviceError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.graph import INPUT_NAME, NMS_OP, OUTPUT_NAMES
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 # TensorRT's own `nptype` differs between releases.
 TYPES: Mapping[str, npt.DTypeLike] = {"UINT8": np.uint8, "INT32": np.int32, "FLOAT": np.float32}
 CONTRACT = dict(zip((INPUT_NAME, *OUTPUT_NAMES), ("UINT8", "INT32", "FLOAT", "FLOAT", "FLOAT"), strict=True))
-NMS_OPTION, NMS_PLUGIN = "nms", "plugin"  # of the manifest: what the builder made of the NMS node
 
 
 class TrtEngine:

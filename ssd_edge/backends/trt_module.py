@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import tensorrt
 
 TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
+NMS_OPTION, NMS_PLUGIN = "nms", "plugin"  # in a manifest's options: what the builder made of the NMS node
 _MODULES = {TENSORRT: ("tensorrt",), TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 _INSTALL = {
     TENSORRT: "On a Jetson: sudo apt-get install python3-libnvinfer; else: pip install 'ssd-edge[tensorrt]'",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from ssd_edge.backends.cuda_driver import describe_gpu
-from ssd_edge.backends.trt_module import TENSORRT_RTX, has_nms_plugin, load_tensorrt
+from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, TENSORRT_RTX, has_nms_plugin, load_tensorrt
 from ssd_edge.core.errors import ArtefactError, DeviceError, InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.progress import Progress, silent
@@ -72,9 +72,10 @@ class TrtBuilder:
         self.precision = precision
         self.runtime_version = str(self._trt.__version__)
         self.batch = options.batch.sizes
-        self.options = options.identity
         self.device = self._device()
         self.has_nms_plugin = has_nms_plugin(self._trt, self._logger)
+        # An engine with the plugin is refused by name where the plugin is gone.
+        self.options = {**options.identity, **({NMS_OPTION: NMS_PLUGIN} if self.has_nms_plugin else {})}
 
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the engine of a lowered model, its BatchedNMS node turned into what this release has for it.
