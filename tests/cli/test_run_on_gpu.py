@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +13,23 @@ import cv2
 import pytest
 
 from tests.backends.trt_rehearsals import picture, write_tiny_engine
-from tests.emulator.rehearse import command_line, needs_emulator
+from tests.emulator.rehearse import COMMAND, command_line, needs_emulator, surroundings
 
 pytestmark = needs_emulator
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
 FRAMES = 20
 
 
-def run(tmp_path: Path, **env: str) -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
-    """Return the process, the JSON lines that it wrote and the driver's report."""
-    engine = write_tiny_engine(tmp_path)
-    folder = tmp_path / "frames"
+def write_frames(folder: Path) -> Path:
     folder.mkdir()
     for number in range(FRAMES):
         cv2.imwrite(str(folder / f"{number:02}.png"), picture(number))
+    return folder
+
+
+def run(tmp_path: Path, **env: str) -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
+    """Return the process, the JSON lines that it wrote and the driver's report."""
+    engine, folder = write_tiny_engine(tmp_path), write_frames(tmp_path / "frames")
     lines, report = tmp_path / "found.jsonl", tmp_path / "report.json"
     done = command_line(
         "run", str(folder), "--model", str(engine), "--json", str(lines), "--no-window",
@@ -58,3 +64,20 @@ def test_a_failing_gpu_is_named_and_what_was_written_stays(tmp_path: Path, env: 
     if "SSD_EDGE_EMU_FAIL_ALLOCATION" not in env:
         assert 0 < len(lines) < FRAMES
     assert {kind: report[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)
+
+
+def test_ctrl_c_gives_everything_back(tmp_path: Path) -> None:
+    engine, folder = write_tiny_engine(tmp_path), write_frames(tmp_path / "frames")
+    report = tmp_path / "report.json"
+    arguments = ["cli", "10.3", "run", str(folder), "--loop", "--model", str(engine), "--json", "-", "--no-window"]
+    env = surroundings({"SSD_EDGE_EMU_REPORT": str(report)})
+    with subprocess.Popen([*COMMAND, *arguments], env=env, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline()
+        time.sleep(0.2)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    assert running.returncode == 0
+    found = json.loads(report.read_text())
+    assert found["faults"] == []
+    assert {kind: found[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)

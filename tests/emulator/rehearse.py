@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BUILT = Path(sys.prefix) / "emulator"
+COMMAND = (sys.executable, "-m", "tests.emulator.rehearse")
 READY = (BUILT / "lib" / "libcuda.so.1").is_file() and (BUILT / "packages" / "pycuda").is_dir()
 needs_emulator = pytest.mark.skipif(not READY, reason="the emulated CUDA driver is not built: make setup (Linux, c++)")
 
@@ -33,7 +34,7 @@ def rehearse(function: str, release: str = "10.3", *, env: dict[str, str] | None
 
 def command_line(
     *arguments: str, release: str = "10.3", env: dict[str, str] | None = None, cwd: Path | None = None
-) -> Any:
+) -> subprocess.CompletedProcess[str]:
     """Run ``ssd-edge`` there; the report is written to where SSD_EDGE_EMU_REPORT says."""
     return start(["cli", release, *arguments], env, cwd)
 
@@ -41,12 +42,18 @@ def command_line(
 def start(
     arguments: list[str], env: dict[str, str] | None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, *arguments]
+    return subprocess.run(
+        command, env=surroundings(env), cwd=cwd, capture_output=True, text=True, timeout=180, check=False
+    )
+
+
+def surroundings(env: dict[str, str] | None) -> dict[str, str]:
+    """Return the variables by which a process finds the emulated driver and pycuda."""
     paths = [str(ROOT), str(BUILT / "packages")]
-    full = {
+    return {
         **os.environ, "LD_LIBRARY_PATH": str(BUILT / "lib"), "PYTHONPATH": os.pathsep.join(paths), **(env or {}),
     }  # fmt: skip
-    command = [sys.executable, "-m", "tests.emulator.rehearse", *arguments]
-    return subprocess.run(command, env=full, cwd=cwd, capture_output=True, text=True, timeout=180, check=False)
 
 
 def report() -> dict[str, Any]:
