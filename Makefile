@@ -41,7 +41,7 @@ $(VENV)/.product: pyproject.toml | $(BIN)/pip
 	$(PIP) --editable '.[train,export]'
 	touch $@
 
-$(VENV)/.tests: pyproject.toml | $(VENV)/.product
+$(VENV)/.tests: pyproject.toml tests/emulator/driver.cc tests/emulator/build.py | $(VENV)/.product
 	$(PIP) --editable '.[train,eval,export,timm,dev]'
 # The stubs lie apart, as a folder "tensorrt" would look like the package; two of their lines are no Python.
 	$(PIP) --no-deps --upgrade --target $(VENV)/stubs 'tensorrt-stubs==10.13.*'

@@ -49,6 +49,12 @@ def test_threads_share_one_backend(tmp_path: Path) -> None:
     assert report["faults"] == []
 
 
+def test_a_second_batch_joins_the_first_while_it_runs(tmp_path: Path) -> None:
+    together, report = rehearse(f"{HERE}:overlap", folder=str(tmp_path))
+    assert together == 2
+    assert report["faults"] == []
+
+
 def test_the_log_says_whether_a_graph_is_used(tmp_path: Path) -> None:
     lines, _ = rehearse(f"{HERE}:logged", folder=str(tmp_path))
     assert lines == ["CUDA graph for batches of 1"] * 2

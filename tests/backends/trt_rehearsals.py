@@ -164,3 +164,27 @@ def refused(folder: str, **changes: Any) -> str:
     except SsdEdgeError as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def overlap(folder: str) -> int:
+    """Let two callers in at once while the GPU is slow; return how many batches were in flight together."""
+    from ssd_edge.backends import trt_thread
+
+    most = 0
+    begin = trt_thread.Session._begin
+
+    def counting(self: Any, *job: Any) -> None:
+        nonlocal most
+        begin(self, *job)
+        most = max(most, len(self._flight))
+
+    trt_thread.Session._begin = counting  # type: ignore[method-assign]
+    with TrtBackend(write_tiny_engine(folder)) as backend:
+        backend.infer(picture(0)[None])
+        inject("slow_queries", 200)
+        crew = [threading.Thread(target=backend.infer, args=(picture(number)[None],)) for number in range(2)]
+        for worker in crew:
+            worker.start()
+        for worker in crew:
+            worker.join()
+    return most
