@@ -49,6 +49,10 @@ def build(
     keep_float: Annotated[
         list[str] | None, typer.Option("--keep-float", metavar="LAYER", help="A layer to leave in float; repeatable.")
     ] = None,
+    improve: Annotated[
+        bool,
+        typer.Option("--improve", help="Equalise layers and correct biases for --int8, where held-out pictures gain."),
+    ] = False,
     batch: Annotated[str, typer.Option("--batch", help="TensorRT: pictures at a time, N or MIN:OPT:MAX.")] = "1",
     workspace: Annotated[float | None, typer.Option("--workspace", help="TensorRT: GiB that a kernel may use.")] = None,
     opt_level: Annotated[int | None, typer.Option("--opt-level", help="TensorRT: 0 (quick) to 5.")] = None,
@@ -80,6 +84,8 @@ def build(
 
     if max_drop is not None and (data is None or not int8):
         raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
+    if improve and (not int8 or dla is not None):
+        raise InputError("--improve is for --int8 with Q/DQ", do="Add --int8, and leave out --dla.")
     if onnx is None:
         choice = newest_onnx(Path())
         say(choice.note)
@@ -95,6 +101,7 @@ def build(
         judged=(data, split) if data else None,
         max_drop=max_drop,
         keep_float=frozenset(keep_float or ()),
+        improve=improve,
         options=trt_options(
             device,
             batch=batch,

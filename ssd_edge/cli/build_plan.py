@@ -16,6 +16,7 @@ from ssd_edge.core.progress import Progress
 if TYPE_CHECKING:
     import onnx
 
+    from ssd_edge.cli.improve import Improved
     from ssd_edge.core.ranges import CalibrationTable
     from ssd_edge.engines.build import Builder, Lowered
     from ssd_edge.engines.options import TrtOptions
@@ -44,6 +45,7 @@ class BuildPlan:
     judged: tuple[Path, str] | None
     max_drop: float | None
     keep_float: frozenset[str]
+    improve: bool
     options: TrtOptions
     timing_cache: Path
     keep_graph: bool
@@ -190,7 +192,12 @@ def _lowered(plan: BuildPlan, table: CalibrationTable | None, builder: Builder, 
         measured = _judged(plan, model) if plan.judged else {}
         return Lowered(model, plan.precision, options=_kept(plan.keep_float), measured=measured)
     options = {"scheme": _scheme().value} if plan.target == ORT else {}
-    quantise = _quantise(plan, table, builder)
+    improved = _improved(plan, table, builder, progress) if plan.improve else None
+    if improved is not None:
+        options["improved"] = " ".join(improved.steps)
+        quantise = _quantise(plan, improved.model, improved.table, builder)
+    else:
+        quantise = _quantise(plan, plan.source.model, table, builder)
     if plan.max_drop is not None:
         guarded = _guarded(plan, quantise, progress)
         kept, model, measured = guarded.keep_float, guarded.model, _figures(guarded.map_float, guarded.map_lowered)
@@ -219,12 +226,24 @@ def _scheme() -> Scheme:
     return scheme_for(cpu_device())
 
 
-def _quantise(plan: BuildPlan, table: CalibrationTable, builder: Builder) -> Quantise:
+def _improved(plan: BuildPlan, table: CalibrationTable, builder: Builder, progress: Progress) -> Improved:
+    """Return the float model and ranges that INT8 shall be made of, with the pictures that the table came from."""
+    from ssd_edge.cli.calibration_run import find_image_set
+    from ssd_edge.cli.improve import improve
+
+    source = plan.source
+    chosen = find_image_set(plan.images, source.path, split="train", limit=_CALIBRATION_IMAGES, seed=0)
+
+    def lower(model: onnx.ModelProto, ranges: CalibrationTable) -> onnx.ModelProto:
+        return _quantise(plan, model, ranges, builder)(plan.keep_float)
+
+    return improve(source, table, chosen, lower, progress)
+
+
+def _quantise(plan: BuildPlan, model: onnx.ModelProto, table: CalibrationTable, builder: Builder) -> Quantise:
     """Return what lowers the model for the target, given the layers to leave in float."""
     from ssd_edge.precision import qdq_ort, qdq_tensorrt
     from ssd_edge.precision.half import to_half
-
-    model = plan.source.model
 
     def for_ort(keep_float: frozenset[str]) -> onnx.ModelProto:
         return qdq_ort.quantise(model, table, scheme=_scheme(), keep_float=keep_float)
