@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, say, show_table
+from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.eval_tables import show_coco, show_evaluations
 from ssd_edge.cli.models import evaluate_file
-from ssd_edge.core.errors import AccuracyError
+from ssd_edge.core.errors import InputError
 from ssd_edge.evaluation.metric import Metric
 
 if TYPE_CHECKING:
     from ssd_edge.data.sample import LabelledSet
+    from ssd_edge.evaluation.coco_ap import CocoAp
     from ssd_edge.evaluation.evaluate import Evaluation
+    from ssd_edge.evaluation.gate import Reference
 
 
 def evaluate(
@@ -27,8 +30,23 @@ def evaluate(
         Metric, typer.Option("--metric", help="voc: area under the curve; voc07: the 11 points of VOC2007.")
     ] = Metric.VOC,
     iou: Annotated[float, typer.Option("--iou", min=0.01, max=1.0, help="Overlap that makes a detection right.")] = 0.5,
+    coco: Annotated[bool, typer.Option("--coco", help="COCO's AP and AR too (needs faster-coco-eval).")] = False,
+    score: Annotated[
+        float, typer.Option("--score", min=0.0, max=1.0, help="Threshold of the table of recall and precision.")
+    ] = 0.5,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show how far each model is from the first: points of mAP, speed.")
+    ] = False,
     min_map: Annotated[
         float | None, typer.Option("--min-map", min=0.0, max=1.0, help="Exit with 1 where a model's mAP is below this.")
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option("--max-drop", min=0.0, help="Exit with 1 where a model is more points of mAP below the first."),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="JSON", help="An earlier --json; --max-drop counts from its first model."),
     ] = None,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores to use; by default all.")] = None,
     json_path: Annotated[
@@ -37,65 +55,78 @@ def evaluate(
 ) -> None:
     """Judge model files on labelled images: the mean average precision and the time of each, by the same code."""
     from ssd_edge.data.find import open_dataset
-
-    labelled = open_dataset(dataset, split)
-    say(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
-    evaluations = {}
-    for path in models:
-        with bar(path.name) as progress:
-            evaluations[path] = evaluate_file(
-                path, labelled, metric=metric, iou_threshold=iou, cores=cores, progress=progress
-            )
-        if evaluations[path].not_judged:
-            say(f"{path}: not judged, as no image has them: {', '.join(evaluations[path].not_judged)}")
-    if json_path != "-":
-        show_evaluations({str(path): evaluation for path, evaluation in evaluations.items()})
-    if json_path is not None:
-        _write_json(json_path, evaluations, labelled)
-    if min_map is not None:
-        refuse_below(min_map, evaluations)
-
-
-def show_evaluations(evaluations: Mapping[str, Evaluation]) -> None:
-    """Print one row a model, and one row a class with a column a model."""
-    accuracies = [evaluation.accuracy for evaluation in evaluations.values()]
-    first = accuracies[0]
-    rows = [
-        (
-            name,
-            f"{found.accuracy.mean_ap:.4f}",
-            f"{found.accuracy.mean_ap_50_95:.4f}",
-            f"{found.median_ms:.2f}",
-            f"{found.p95_ms:.2f}",
-            f"{found.fps:.0f}",
-        )
-        for name, found in evaluations.items()
-    ]
-    columns = ("model", f"mAP@{first.iou_threshold:g}", "mAP@.5:.95", "median ms", "p95 ms", "FPS")
-    show_table(f"Accuracy ({first.metric.description}) and time of one picture", columns, rows)
-    classes = [
-        (entry.name, str(entry.objects), *(accuracy.classes[number].ap_text for accuracy in accuracies))
-        for number, entry in enumerate(first.classes)
-    ]
-    show_table("AP of each class", ("class", "objects", *(Path(name).name for name in evaluations)), classes)
-
-
-def refuse_below(min_map: float, evaluations: Mapping[Path, Evaluation]) -> None:
-    """Raise AccuracyError where a model is worse than ``min_map``; all that are, are named."""
-    poor = {path: found.accuracy.mean_ap for path, found in evaluations.items() if found.accuracy.mean_ap < min_map}
-    if poor:
-        raise AccuracyError(
-            f"{', '.join(map(str, poor))} {'is' if len(poor) == 1 else 'are'} not accurate enough",
-            got=", ".join(f"mAP {value:.4f}" for value in poor.values()),
-            wanted=f"at least {min_map:g} (--min-map)",
-        )
-
-
-def _write_json(json_path: str, evaluations: Mapping[Path, Evaluation], labelled: LabelledSet) -> None:
-    from ssd_edge.core.files import written_beside
     from ssd_edge.evaluation.summary import summary_json
 
-    text = summary_json(evaluations, labelled)
+    _refuse_half_a_wish(len(models), compare, max_drop, baseline)
+    if coco:
+        from ssd_edge.evaluation.coco_ap import require_coco
+
+        require_coco()
+    labelled = open_dataset(dataset, split)
+    reference = _reference(baseline, labelled, metric, iou)
+    say(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
+    evaluations = {path: _judged(path, labelled, metric, iou, cores) for path in models}
+    numbers = _coco_numbers(evaluations, labelled) if coco else {}
+    if json_path != "-":
+        _show(evaluations, numbers, score, compare)
+    if json_path is not None:
+        _write_json(json_path, summary_json(evaluations, labelled, coco=numbers, score=score))
+    _gate({str(path): found.accuracy.mean_ap for path, found in evaluations.items()}, min_map, max_drop, reference)
+
+
+def _refuse_half_a_wish(models: int, compare: bool, max_drop: float | None, baseline: Path | None) -> None:
+    """Raise InputError for options that would say nothing, before any work is done."""
+    if baseline is not None and max_drop is None:
+        raise InputError("--baseline needs --max-drop", do="Say how many points of mAP may be lost: --max-drop 0.5.")
+    if compare and models < 2:
+        raise InputError("--compare needs two models or more", got="one")
+    if max_drop is not None and models < 2 and baseline is None:
+        raise InputError("--max-drop needs something to count from", wanted="two models or more, or --baseline")
+
+
+def _reference(baseline: Path | None, labelled: LabelledSet, metric: Metric, iou: float) -> Reference | None:
+    from ssd_edge.evaluation.gate import read_baseline
+
+    return None if baseline is None else read_baseline(baseline, labelled, metric, iou)
+
+
+def _judged(path: Path, labelled: LabelledSet, metric: Metric, iou: float, cores: int | None) -> Evaluation:
+    with bar(path.name) as progress:
+        found = evaluate_file(path, labelled, metric=metric, iou_threshold=iou, cores=cores, progress=progress)
+    if found.not_judged:
+        say(f"{path}: not judged, as no image has them: {', '.join(found.not_judged)}")
+    return found
+
+
+def _coco_numbers(evaluations: Mapping[Path, Evaluation], labelled: LabelledSet) -> dict[Path, CocoAp]:
+    from ssd_edge.evaluation.coco_ap import coco_average_precision
+
+    return {
+        path: coco_average_precision(found.detections, labelled.samples, labelled.class_names)
+        for path, found in evaluations.items()
+    }
+
+
+def _show(evaluations: Mapping[Path, Evaluation], numbers: Mapping[Path, CocoAp], score: float, compare: bool) -> None:
+    show_evaluations({str(path): found for path, found in evaluations.items()}, score, compare=compare)
+    if numbers:
+        show_coco({str(path): found for path, found in numbers.items()})
+
+
+def _gate(
+    mean_aps: Mapping[str, float], min_map: float | None, max_drop: float | None, reference: Reference | None
+) -> None:
+    from ssd_edge.evaluation.gate import Reference, refuse_below, refuse_drop
+
+    if min_map is not None:
+        refuse_below(min_map, mean_aps)
+    if max_drop is not None:
+        refuse_drop(max_drop, reference or Reference(*next(iter(mean_aps.items()))), mean_aps)
+
+
+def _write_json(json_path: str, text: str) -> None:
+    from ssd_edge.core.files import written_beside
+
     if json_path == "-":
         sys.stdout.write(text)
         return

@@ -45,6 +45,16 @@ class ClassAp:
         """The AP with three decimals; a dash for none."""
         return "–" if self.ap is None else f"{self.ap:.3f}"
 
+    def at_score(self, threshold: float) -> tuple[float | None, float | None]:
+        """Return precision and recall of the detections that score ``threshold`` or more.
+
+        Without such a detection there is no precision, without an object to find no recall: None.
+        """
+        kept = int(np.count_nonzero(self.scores >= np.float32(threshold)))
+        precision = float(self.precision[kept - 1]) if kept else None
+        recall = float(self.recall[kept - 1]) if kept else 0.0
+        return precision, recall if self.objects else None
+
 
 @dataclass(frozen=True)
 class MeanAp:

@@ -7,13 +7,28 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ssd_edge.data.sample import LabelledSet
+from ssd_edge.evaluation.coco_ap import CocoAp
 from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.mean_ap import ClassAp
 
 SUMMARY_FORMAT = "ssd-edge/eval/1"
 
 
-def summary_json(evaluations: Mapping[Path, Evaluation], labelled: LabelledSet) -> str:
-    """Return indented JSON of one or more evaluations on the same set; the AP of a class without objects is null."""
+def summary_json(
+    evaluations: Mapping[Path, Evaluation],
+    labelled: LabelledSet,
+    *,
+    coco: Mapping[Path, CocoAp] | None = None,
+    score: float = 0.5,
+) -> str:
+    """Return indented JSON of one or more evaluations on the same set; the AP of a class without objects is null.
+
+    Args:
+        evaluations: by the model's file.
+        labelled: the set.
+        coco: COCO's numbers of the same models, where they were asked for.
+        score: the threshold of precision and recall.
+    """
     first = next(iter(evaluations.values())).accuracy
     fields = {
         "format": SUMMARY_FORMAT,
@@ -21,12 +36,14 @@ def summary_json(evaluations: Mapping[Path, Evaluation], labelled: LabelledSet) 
         "images": len(labelled),
         "metric": first.metric.value,
         "iou_threshold": first.iou_threshold,
-        "models": [_model(path, evaluation) for path, evaluation in evaluations.items()],
+        "models": [
+            _model(path, evaluation, score) | _coco((coco or {}).get(path)) for path, evaluation in evaluations.items()
+        ],
     }
     return json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
 
 
-def _model(path: Path, evaluation: Evaluation) -> dict[str, object]:
+def _model(path: Path, evaluation: Evaluation, score: float) -> dict[str, object]:
     accuracy = evaluation.accuracy
     return {
         "path": str(path),
@@ -36,7 +53,17 @@ def _model(path: Path, evaluation: Evaluation) -> dict[str, object]:
             entry.name: {"ap": entry.ap, "objects": entry.objects, "difficult": entry.difficult}
             for entry in accuracy.classes
         },
+        "at_score": {"score": score, "classes": {entry.name: _rates(entry, score) for entry in accuracy.classes}},
         "classes_not_judged": list(evaluation.not_judged),
         "detect_ms": {"median": evaluation.median_ms, "p95": evaluation.p95_ms},
         "fps": evaluation.fps,
     }
+
+
+def _rates(entry: ClassAp, score: float) -> dict[str, float | None]:
+    precision, recall = entry.at_score(score)
+    return {"precision": precision, "recall": recall}
+
+
+def _coco(found: CocoAp | None) -> dict[str, object]:
+    return {} if found is None else {"coco": {**found.numbers._asdict(), "classes": found.classes}}

@@ -118,6 +118,76 @@ def test_every_model_below_the_minimum_is_named(tmp_path: Path, dataset: Path) -
     assert "b.onnx are not accurate enough: got mAP 0.0000, mAP 0.0000" in result.stderr
 
 
+def test_compare_shows_the_distance_from_the_first(tmp_path: Path, dataset: Path) -> None:
+    models = [write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)]
+    table = run(*models, dataset, "--compare").stdout
+    assert all(text in table for text in ("points", "speed", "+0.00", "1.00x", "-41.67"))
+    assert "points" not in run(*models, dataset).stdout
+    assert "--compare needs two models or more: got one" in run(models[0], dataset, "--compare").stderr
+
+
+def test_drop_against_the_first_model_exits_with_one(tmp_path: Path, dataset: Path) -> None:
+    models = [write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)]
+    result = run(*models, dataset, "--max-drop", "41")
+    assert result.exit_code == 1
+    assert "poor.onnx loses too much against" in result.stderr
+    assert "bright.onnx (mAP 0.4167): got 41.67 points; wanted at most 41 (--max-drop)" in result.stderr
+    assert run(*models, dataset, "--max-drop", "42").exit_code == 0
+
+
+def test_drop_against_an_earlier_evaluation_exits_with_one(tmp_path: Path, dataset: Path) -> None:
+    good, poor = write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)
+    figures = tmp_path / "before.json"
+    assert run(good, dataset, "--json", figures).exit_code == 0
+    result = run(poor, dataset, "--max-drop", "1", "--baseline", figures)
+    assert result.exit_code == 1
+    assert "before.json (mAP 0.4167): got 41.67 points" in result.stderr
+    assert run(good, dataset, "--max-drop", "0", "--baseline", figures).exit_code == 0
+    other = run(good, dataset, "--max-drop", "1", "--baseline", figures, "--metric", "voc07")
+    assert "was judged otherwise" in other.stderr
+
+
+def test_gates_that_would_say_nothing_are_refused(tmp_path: Path, dataset: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    assert "--max-drop needs something to count from" in run(model, dataset, "--max-drop", "1").stderr
+    assert "--baseline needs --max-drop" in run(model, dataset, "--baseline", tmp_path / "f.json").stderr
+
+
+def test_coco_numbers_are_shown_and_written(tmp_path: Path, dataset: Path) -> None:
+    model, figures = write_tiny_onnx(tmp_path / "bright.onnx"), tmp_path / "f.json"
+    result = run(model, dataset, "--coco", "--json", figures)
+    assert result.exit_code == 0, result.stderr
+    assert "COCO AP of each class" in result.stdout
+    found = json.loads(figures.read_text(encoding="utf-8"))["models"][0]
+    dog = (51 * 1 + 50 * 2 / 3) / 101  # both dogs at .50, at 101 recalls: 1 up to recall 0.5, then 2/3
+    assert found["coco"]["ap_50"] == pytest.approx(dog / 2)
+    assert found["coco"]["classes"]["Fußgänger"] is None
+    assert "coco" not in json.loads(run(model, dataset, "--json", "-").stdout)["models"][0]
+
+
+def test_coco_without_its_package_is_refused_before_the_work(
+    tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    result = run(model, dataset, "--coco")
+    assert result.exit_code == 1
+    assert "needs faster-coco-eval" in result.stderr
+    assert "judging on" not in result.stderr
+    assert run(model, dataset).exit_code == 0
+
+
+def test_recall_and_precision_at_a_score(tmp_path: Path, dataset: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    found = json.loads(run(model, dataset, "--json", "-").stdout)["models"][0]["at_score"]
+    assert found["score"] == 0.5
+    assert found["classes"]["dog"] == {"precision": pytest.approx(2 / 3), "recall": 1.0}
+    assert found["classes"]["cat"] == {"precision": None, "recall": 0.0}
+    assert found["classes"]["Fußgänger"] == {"precision": None, "recall": None}
+    strict = json.loads(run(model, dataset, "--score", "1", "--json", "-").stdout)["models"][0]["at_score"]
+    assert strict["classes"]["dog"] == {"precision": None, "recall": 0.0}
+
+
 def test_class_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "zoo", ("cat", "dog", "emu"))
     result = run(write_tiny_onnx(tmp_path / "bright.onnx"), dataset)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.data.sample import LabelledSet
+from ssd_edge.evaluation.gate import Reference, points, read_baseline, refuse_below, refuse_drop
+from ssd_edge.evaluation.metric import Metric
+
+EMPTY = LabelledSet(("stop",), (), "nothing")
+FIELDS = {
+    "format": "ssd-edge/eval/1",
+    "images": 0,
+    "metric": "voc",
+    "iou_threshold": 0.5,
+    "models": [{"path": "a.onnx", "map": 0.75}, {"path": "b.onnx", "map": 0.25}],
+}
+
+
+def write(folder: Path, **changes: object) -> Path:
+    path = folder / "figures.json"
+    path.write_text(json.dumps(FIELDS | changes))
+    return path
+
+
+def test_points_are_hundredths() -> None:
+    assert points(0.745, 0.75) == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize("first", [0.3, 0.5, 0.7, 0.755, 0.888])
+def test_a_drop_of_just_what_is_allowed_is_allowed(first: float) -> None:
+    refuse_drop(0.5, Reference("a", first), {"a": first, "better": 1.0, "just": first - 0.005})
+
+
+def test_every_model_that_drops_too_far_is_named() -> None:
+    with pytest.raises(AccuracyError) as caught:
+        refuse_drop(0.5, Reference("a", 0.75), {"a": 0.75, "b": 0.74, "c": 0.70})
+    assert str(caught.value) == (
+        "b, c lose too much against a (mAP 0.7500): got 1.00 points, 5.00 points; wanted at most 0.5 (--max-drop)"
+    )
+
+
+def test_just_the_minimum_is_enough() -> None:
+    refuse_below(0.75, {"a": 0.75})
+    with pytest.raises(AccuracyError, match=r"b is not accurate enough: got mAP 0\.7499; wanted at least 0\.75"):
+        refuse_below(0.75, {"a": 0.75, "b": 0.7499})
+
+
+def test_baseline_is_the_first_model_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    assert read_baseline(path, EMPTY, Metric.VOC, 0.5) == Reference(f"a.onnx of {path}", 0.75)
+
+
+@pytest.mark.parametrize(
+    ("changes", "got"),
+    [
+        ({"metric": "voc07"}, "got metric voc07, IoU 0.5, 0 images; wanted metric voc, IoU 0.5, 0 images"),
+        ({"iou_threshold": 0.75}, "got metric voc, IoU 0.75, 0 images"),
+        ({"images": 7}, "got metric voc, IoU 0.5, 7 images"),
+    ],
+)
+def test_baseline_that_was_judged_otherwise_is_refused(tmp_path: Path, changes: dict[str, object], got: str) -> None:
+    with pytest.raises(InputError, match="judged otherwise") as caught:
+        read_baseline(write(tmp_path, **changes), EMPTY, Metric.VOC, 0.5)
+    assert got in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"format": "other/1"}, {"models": []}, {"models": [{"path": "a"}]}, {"models": [{"path": "a", "map": "NaN"}]}],
+)
+def test_file_that_is_no_baseline_is_named(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"figures\.json is no baseline"):
+        read_baseline(write(tmp_path, **changes), EMPTY, Metric.VOC, 0.5)
+
+
+def test_missing_or_broken_baseline_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json is no baseline: got FileNotFoundError"):
+        read_baseline(tmp_path / "none.json", EMPTY, Metric.VOC, 0.5)
+    (tmp_path / "half.json").write_text('{"format": "ssd-')
+    with pytest.raises(InputError, match=r"half\.json is no baseline: got JSONDecodeError"):
+        read_baseline(tmp_path / "half.json", EMPTY, Metric.VOC, 0.5)
