@@ -49,6 +49,10 @@ def evaluate(
         typer.Option("--baseline", metavar="JSON", help="An earlier --json; --max-drop counts from its first model."),
     ] = None,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores to use; by default all.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="HTML", help="Write a page with curves and pictures, and these as PNG."),
+    ] = None,
     json_path: Annotated[
         str | None, typer.Option("--json", metavar="PATH", help="Write the figures as JSON; - for stdout, no tables.")
     ] = None,
@@ -71,6 +75,8 @@ def evaluate(
         _show(evaluations, numbers, score, compare)
     if json_path is not None:
         _write_json(json_path, summary_json(evaluations, labelled, coco=numbers, score=score))
+    if report is not None:
+        _write_report(report, evaluations, labelled, score)
     _gate({str(path): found.accuracy.mean_ap for path, found in evaluations.items()}, min_map, max_drop, reference)
 
 
@@ -122,6 +128,13 @@ def _gate(
         refuse_below(min_map, mean_aps)
     if max_drop is not None:
         refuse_drop(max_drop, reference or Reference(*next(iter(mean_aps.items()))), mean_aps)
+
+
+def _write_report(page: Path, evaluations: Mapping[Path, Evaluation], labelled: LabelledSet, score: float) -> None:
+    from ssd_edge.evaluation.evaluation_report import stills_folder, write_evaluation_report
+
+    write_evaluation_report(page, evaluations, labelled, score=score)
+    say(f"wrote {page}, pictures in {stills_folder(page)}")
 
 
 def _write_json(json_path: str, text: str) -> None:

@@ -177,6 +177,22 @@ def test_coco_without_its_package_is_refused_before_the_work(
     assert run(model, dataset).exit_code == 0
 
 
+def test_report_holds_curves_and_pictures_from_the_worst_to_the_best(tmp_path: Path, dataset: Path) -> None:
+    model, page = write_tiny_onnx(tmp_path / "bright.onnx"), tmp_path / "out" / "figures.html"
+    old = tmp_path / "out" / "figures-stills" / "04-of-an-earlier-run.png"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    result = run(model, dataset, "--report", page)
+    assert result.exit_code == 0, result.stderr
+    text = page.read_text(encoding="utf-8")
+    assert text.count('class="curve"') == len(CLASS_NAMES)
+    assert text.count("data:image/jpeg;base64,") == len(PICTURES)
+    assert "0 found, 1 wrong, 1 missed" in text  # the cat that is found as a dog
+    pictures = sorted((tmp_path / "out" / "figures-stills").glob("*.png"))
+    assert [path.name for path in pictures] == ["01-001.png", "02-000.png", "03-002.png"]
+    assert all(cv2.imread(str(path)) is not None for path in pictures)
+
+
 def test_recall_and_precision_at_a_score(tmp_path: Path, dataset: Path) -> None:
     model = write_tiny_onnx(tmp_path / "bright.onnx")
     found = json.loads(run(model, dataset, "--json", "-").stdout)["models"][0]["at_score"]

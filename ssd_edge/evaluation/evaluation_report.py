@@ -1,0 +1,58 @@
+"""The page of an evaluation: figures, curves of each class, and detections against truth, as PNG files too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ssd_edge import __version__
+from ssd_edge.core.images import read_image, write_image
+from ssd_edge.data.sample import LabelledSet
+from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.report import write_report
+from ssd_edge.evaluation.report_content import Judged, Report, Still
+from ssd_edge.evaluation.stills import draw, mark, spread
+
+STILLS = 12
+
+
+def stills_folder(page: Path) -> Path:
+    """Return where the pictures of ``page`` lie: ``figures-stills`` beside ``figures.html``."""
+    return page.with_name(f"{page.stem}-stills")
+
+
+def write_evaluation_report(
+    page: Path, evaluations: Mapping[Path, Evaluation], labelled: LabelledSet, *, score: float = 0.5
+) -> None:
+    """Write the page, which holds everything in itself, and its pictures as PNG into :func:`stills_folder`.
+
+    The pictures show the last model's detections of ``score`` or more, from the picture with most mistakes to the best.
+
+    Raises:
+        InputError: the folder cannot be written, or a picture cannot be read any more.
+    """
+    *_, (deployed, last) = evaluations.items()
+    stills = _stills(stills_folder(page), last, labelled, score)
+    report = Report(
+        title=f"Evaluation of {', '.join(path.name for path in evaluations)}",
+        subtitle=f"{labelled.origin}: {len(labelled)} images, {labelled.object_count} objects. "
+        f"Pictures: {deployed.name}, detections with a score of {score:g} or more.",
+        judged=tuple(Judged(str(path), path, found) for path, found in evaluations.items()),
+        footer=f"ssd-edge {__version__}",
+        stills=stills,
+    )
+    write_report(page, report)
+
+
+def _stills(folder: Path, found: Evaluation, labelled: LabelledSet, score: float) -> tuple[Still, ...]:
+    pairs = zip(found.detections, labelled.samples, strict=True)
+    marks = [mark(seen, sample, score_threshold=score) for seen, sample in pairs]
+    stills = []
+    for old in folder.glob("[0-9][0-9]-*.png"):  # ours, of an earlier evaluation
+        old.unlink()
+    for place, number in enumerate(spread(marks, STILLS), start=1):
+        sample = labelled.samples[number]
+        picture = draw(read_image(sample.image), marks[number], sample, labelled.class_names)
+        write_image(folder / f"{place:02d}-{sample.image.stem}.png", picture)
+        stills.append(Still(picture, sample.image.stem, marks[number].verdict))
+    return tuple(stills)
