@@ -72,7 +72,7 @@ def _cuda_headers(work: Path) -> Path:
 
 
 def _source(work: Path) -> Path:
-    _pip("download", "--no-deps", "--no-binary", ":all:", "--dest", str(work), PYCUDA)
+    _pip("download", "--no-deps", "--no-binary", "pycuda", "--dest", str(work), PYCUDA)
     archive = next(work.glob("pycuda-*.tar.gz"))
     with tarfile.open(archive) as opened:
         opened.extractall(work, filter="data")
