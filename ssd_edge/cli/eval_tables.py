@@ -24,8 +24,9 @@ def show_evaluations(evaluations: Mapping[str, Evaluation], score: float, *, com
 
 def show_coco(found: Mapping[str, CocoAp]) -> None:
     """Print COCO's twelve numbers of each model, and the AP of each class."""
-    rows = [(name, *map(_text, entry.numbers)) for name, entry in found.items()]
-    show_table("COCO: AP at IoU .50:.95, at .50, at .75, by size; recall", ("model", *_COCO_HEADINGS), rows)
+    columns = [[_text(value) for value in entry.numbers] for entry in found.values()]
+    rows = list(zip(_COCO_HEADINGS, *columns, strict=True))  # a row a number: twelve columns fit no terminal
+    show_table("COCO: AP at IoU .50:.95, at .50, at .75, by size; recall", ("", *_short(found)), rows)
     first = next(iter(found.values()))
     classes = [(label, *(_text(entry.classes[label]) for entry in found.values())) for label in first.classes]
     show_table("COCO AP of each class", ("class", *_short(found)), classes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,7 @@ def test_coco_numbers_are_shown_and_written(tmp_path: Path, dataset: Path) -> No
     result = run(model, dataset, "--coco", "--json", figures)
     assert result.exit_code == 0, result.stderr
     assert "COCO AP of each class" in result.stdout
+    assert re.search(r"AP50\s+│\s+0\.41[78]\s", result.stdout)
     found = json.loads(figures.read_text(encoding="utf-8"))["models"][0]
     dog = (51 * 1 + 50 * 2 / 3) / 101  # both dogs at .50, at 101 recalls: 1 up to recall 0.5, then 2/3
     assert found["coco"]["ap_50"] == pytest.approx(dog / 2)
