@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 
 from ssd_edge.calibration.images import ImageSet
-from ssd_edge.calibration.methods import Method
+from ssd_edge.calibration.method import Method
 from ssd_edge.calibration.observe import Observer
 from ssd_edge.calibration.table import make_table
 from ssd_edge.core.graph import INPUT_NAME

@@ -20,7 +20,7 @@ from ssd_edge.backends.cpu import cpu_device
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.backends.threads import Threads
 from ssd_edge.calibration.images import choose_images
-from ssd_edge.calibration.methods import Method
+from ssd_edge.calibration.method import Method
 from ssd_edge.calibration.observe import Observer
 from ssd_edge.calibration.table import make_table
 from ssd_edge.data.synth.dataset import synthesize

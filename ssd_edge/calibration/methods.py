@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.calibration.histogram import SIDE_BINS, StreamingHistogram
+from ssd_edge.calibration.method import Method
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -19,16 +19,6 @@ _ENTROPY_STEP = 16
 _MSE_CANDIDATES = 64
 _MSE_LEVELS = 255
 _FINAL_BINS = 256
-
-
-class Method(str, Enum):
-    """How a range is chosen; ``auto`` measures which of the others serves the model best."""
-
-    AUTO = "auto"
-    MINMAX = "minmax"
-    PERCENTILE = "percentile"
-    ENTROPY = "entropy"
-    MSE = "mse"
 
 
 Range = tuple[float, float]

@@ -9,7 +9,8 @@ import numpy as np
 
 from ssd_edge.calibration.histogram import StreamingHistogram
 from ssd_edge.calibration.images import ImageSet
-from ssd_edge.calibration.methods import METHODS, Method, compact_counts
+from ssd_edge.calibration.method import Method
+from ssd_edge.calibration.methods import METHODS, compact_counts
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.ranges import CalibrationTable, Histogram, TensorRange, preprocessing_digest
 from ssd_edge.core.spec import ModelSpec

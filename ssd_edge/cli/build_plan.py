@@ -142,7 +142,7 @@ def _with_target(plan: BuildPlan) -> BuildPlan:
 
 def _table(plan: BuildPlan) -> CalibrationTable:
     """Return the model's table of ranges; it is made where it is missing and pictures are known."""
-    from ssd_edge.calibration.methods import Method
+    from ssd_edge.calibration.method import Method
     from ssd_edge.cli.calibration_run import FOLDER, calibrate_model, find_image_set
     from ssd_edge.core.ranges import CalibrationTable, ranges_path
 

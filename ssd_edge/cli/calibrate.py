@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.calibration.methods import Method
+from ssd_edge.calibration.method import Method
 from ssd_edge.cli.console import say
 
 

@@ -12,7 +12,7 @@ from ssd_edge.core.errors import InputError
 if TYPE_CHECKING:
     from ssd_edge.calibration.histogram import StreamingHistogram
     from ssd_edge.calibration.images import ImageSet
-    from ssd_edge.calibration.methods import Method
+    from ssd_edge.calibration.method import Method
     from ssd_edge.core.ranges import CalibrationTable
     from ssd_edge.engines.source import SourceModel
 
@@ -73,7 +73,7 @@ def calibrate_model(
     Raises:
         SsdEdgeError: a picture or the model cannot be used.
     """
-    from ssd_edge.calibration.methods import Method
+    from ssd_edge.calibration.method import Method
     from ssd_edge.calibration.observe import Observer
     from ssd_edge.calibration.table import make_table
     from ssd_edge.core.files import file_digest, make_folder, text_digest

@@ -82,7 +82,7 @@ def _observed_anew(
     """Return the ranges of an equalised model, on the pictures and by the method of the first table."""
     import onnx
 
-    from ssd_edge.calibration.methods import Method
+    from ssd_edge.calibration.method import Method
     from ssd_edge.calibration.observe import Observer
     from ssd_edge.calibration.table import make_table
     from ssd_edge.precision.observed import observed_tensors

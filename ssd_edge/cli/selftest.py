@@ -88,7 +88,7 @@ def _builds(source: SourceModel, folder: Path) -> Iterator[tuple[Lowered, Builde
 def _calibrated(source: SourceModel, folder: Path) -> CalibrationTable:
     """Return the ranges of the sample model, measured on pictures of its own kind."""
     from ssd_edge.calibration.images import choose_images
-    from ssd_edge.calibration.methods import Method
+    from ssd_edge.calibration.method import Method
     from ssd_edge.calibration.observe import Observer
     from ssd_edge.calibration.table import make_table
     from ssd_edge.core.images import write_image

@@ -12,7 +12,6 @@ from ssd_edge.cli.data_check import check_before_training, say_reach
 from ssd_edge.cli.train_options import Augmentation, Precision, Schedule, chosen_recipe, class_names, with_priors
 from ssd_edge.cli.training_run import TrainingPlan, default_workers, require_torch, run_training
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import make_folder
 from ssd_edge.core.run_data import RunData
 
 if TYPE_CHECKING:
@@ -105,15 +104,17 @@ def train(
         workers=default_workers() if workers is None else workers,
     )
     _say_plan(plan, preset)
-    make_folder(plan.folder)
-    RunData(str(dataset.resolve()), train_split, val_split).save(plan.folder)
-    _train(plan)
+    _train(plan, RunData(str(dataset.resolve()), train_split, val_split))
 
 
-def _train(plan: TrainingPlan) -> None:
+def _train(plan: TrainingPlan, data: RunData) -> None:
+    def after_epoch(record: EpochRecord) -> None:
+        data.save(plan.folder)  # with the first checkpoint, not before: an empty run leaves its name free
+        say_epoch(record)
+
     try:
         with bar("training") as progress:
-            files = run_training(plan, on_epoch=say_epoch, progress=progress)
+            files = run_training(plan, on_epoch=after_epoch, progress=progress)
     except KeyboardInterrupt:
         kept = plan.folder / "last.pt"
         say(f"{kept} holds the last whole epoch" if kept.is_file() else "stopped in the first epoch: nothing is kept")

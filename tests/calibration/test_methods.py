@@ -12,7 +12,8 @@ from onnxruntime.quantization.calibrate import (
 )
 
 from ssd_edge.calibration.histogram import StreamingHistogram
-from ssd_edge.calibration.methods import METHODS, Method, compact_counts, entropy, minmax, mse, percentile
+from ssd_edge.calibration.method import Method
+from ssd_edge.calibration.methods import METHODS, compact_counts, entropy, minmax, mse, percentile
 from ssd_edge.core.images import read_image
 from tests.precision.square_model import observed, square_model
 

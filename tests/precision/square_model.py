@@ -11,7 +11,7 @@ import onnx
 
 from ssd_edge.calibration.histogram import StreamingHistogram
 from ssd_edge.calibration.images import ImageSet
-from ssd_edge.calibration.methods import Method
+from ssd_edge.calibration.method import Method
 from ssd_edge.calibration.observe import Observer
 from ssd_edge.calibration.table import make_table
 from ssd_edge.core.boxes import iou_matrix
