@@ -104,6 +104,7 @@ def build(
         improve=improve,
         options=trt_options(
             device,
+            target=target.value,
             batch=batch,
             workspace_gib=workspace,
             level=opt_level,

@@ -86,6 +86,7 @@ def run_build(plan: BuildPlan, progress: Progress) -> None:
 def trt_options(
     device: str | None,
     *,
+    target: str,
     batch: str,
     workspace_gib: float | None,
     level: int | None,
@@ -99,16 +100,18 @@ def trt_options(
     Raises:
         InputError: one is out of range or not understood.
     """
+    from ssd_edge.backends.trt_module import TENSORRT_RTX
     from ssd_edge.engines.options import Batch, TrtOptions
     from ssd_edge.engines.targets import DeviceProfile, load_profile
 
+    is_rtx = target == TENSORRT_RTX  # TensorRT itself builds for the GPU that it runs on
     profile = load_profile(device) if device else DeviceProfile("")
     return TrtOptions(
         batch=Batch.parse(batch),
         workspace_gib=profile.workspace_gib if workspace_gib is None else workspace_gib,
         level=profile.opt_level if level is None else level,
         dla=dla,
-        compute_capabilities=_capabilities(compute_capabilities) or profile.compute_capabilities,
+        compute_capabilities=_capabilities(compute_capabilities) or (profile.compute_capabilities if is_rtx else ()),
         version_compatible=version_compatible,
         hardware_compatible=hardware_compatible,
     )
@@ -137,7 +140,26 @@ def _with_target(plan: BuildPlan) -> BuildPlan:
         )
     if plan.target != "tensorrt" and plan.options.dla is not None:
         raise InputError(f"--dla is of TensorRT, not of {plan.target}", do="Add --target tensorrt, or leave out --dla.")
+    if plan.options.dla is not None:
+        _refuse_on_dla(plan)
+    if plan.target == ORT and plan.options != type(plan.options)():
+        raise InputError(
+            "--batch, --workspace, --opt-level, --device, --compute-capability and the compatible ones are TensorRT's",
+            got="--target onnxruntime",
+            do="Leave them out, or add --target tensorrt or tensorrt-rtx.",
+        )
     return plan
+
+
+def _refuse_on_dla(plan: BuildPlan) -> None:
+    """Refuse what a DLA cannot run, and what nobody could know of it: the cache lowers the graph inside TensorRT."""
+    if plan.precision == "fp32":
+        raise InputError("a DLA has no float32", do="Add --int8 or --fp16.")
+    if plan.int8 and (plan.judged or plan.keep_float):
+        raise InputError(
+            "--data, --max-drop and --keep-float need Q/DQ, and INT8 goes to a DLA as a calibration cache",
+            do="Leave them out, or leave out --dla.",
+        )
 
 
 def _table(plan: BuildPlan) -> CalibrationTable:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ssd_edge.core.errors import InputError
 
+_TARGETS = (".onnxruntime", ".tensorrt", ".tensorrt-rtx")  # end the stem of a lowered graph: m.int8.tensorrt.onnx
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -31,8 +33,12 @@ def newest_checkpoint(root: Path) -> Choice:
 
 
 def newest_onnx(root: Path) -> Choice:
-    """Return the newest ``engines/*/*.onnx``."""
-    return _newest(root, "engines/*/*.onnx", "an exported model", "Export one: ssd-edge export")
+    """Return the newest exported ``engines/*/*.onnx``; graphs that ``build --keep-graph`` left are none."""
+    return _newest(root, "engines/*/*.onnx", "an exported model", "Export one: ssd-edge export", _is_exported)
+
+
+def _is_exported(path: Path) -> bool:
+    return path.is_file() and Path(path.stem).suffix not in _TARGETS
 
 
 def newest_engine(root: Path, usable: Callable[[Path], bool] = _any_file) -> Choice:

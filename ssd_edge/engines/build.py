@@ -103,7 +103,7 @@ def build_lowered(
         raise InputError(f"{engine} is no name for an engine", wanted=f"a name that ends with {ENGINE_SUFFIX}")
     manifest = _manifest(source, lowered, builder, engine)
     if not force and _is_current(engine, manifest):
-        return BuildReport(engine, EngineManifest.load(manifest_path(engine)), reused=True)
+        return BuildReport(engine, _with_measured(engine, lowered.measured), reused=True)
     with written_beside(engine) as partial:
         builder.build(lowered.model, partial, progress)
         digest = file_digest(partial)
@@ -111,6 +111,16 @@ def build_lowered(
     built = replace(manifest, engine_digest=digest)
     built.save(manifest_path(engine))
     return BuildReport(engine, built, reused=False)
+
+
+def _with_measured(engine: Path, measured: Mapping[str, float]) -> EngineManifest:
+    """Return the manifest of an engine that is used again; what was measured this time is added to its file."""
+    found = EngineManifest.load(manifest_path(engine))
+    if not measured:
+        return found
+    found = replace(found, measured={**found.measured, **measured})
+    found.save(manifest_path(engine))
+    return found
 
 
 def engine_path(source: SourceModel, precision: str, target: str) -> Path:

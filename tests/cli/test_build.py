@@ -98,6 +98,9 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
     shown = run("inspect", "engines/selftest/selftest.int8.onnxruntime.engine")
     assert "fp32 convolutions 1, int8 convolutions 4" in shown.output
     assert Path("engines/selftest/selftest.int8.onnxruntime.onnx").is_file()
+    again = run("build", "--int8", "--keep-float", "conv2")  # the graph that was kept is newer, and no export
+    assert "using engines/selftest/selftest.onnx" in again.output
+    assert "already built" in again.output
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,9 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--int8", "--fp16"), "has no mixed INT8 and FP16"),
         (("--dla", 0), "--dla is of TensorRT, not of onnxruntime"),
         (("--max-drop", 0.5), "--max-drop needs --int8 and --data"),
+        (("--target", "onnxruntime", "--batch", "1:4:8"), "--batch, --workspace, --opt-level"),
+        (("--target", "tensorrt", "--dla", 0), "a DLA has no float32. Add --int8 or --fp16"),
+        (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "pictures"), "a DLA as a calibration cache"),
         (("--batch", "8:1"), "--batch is not understood"),
         (("--device", "toaster"), "there is no device profile 'toaster'"),
         (("--compute-capability", "ampere"), "--compute-capability is not understood"),

@@ -13,7 +13,9 @@ from ssd_edge.backends.ort_session import ort_version
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
-from ssd_edge.engines.build import build_engine
+from ssd_edge.engines.build import Lowered, build_engine, build_lowered
+from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.source import read_onnx
 from tests.backends.tiny_onnx import tiny_spec, write_tiny_onnx
 
 
@@ -56,6 +58,15 @@ def test_same_inputs_are_not_built_again(onnx: Path) -> None:
     assert (first.reused, second.reused) == (False, True)
     assert second.engine.stat().st_mtime_ns == stamp
     assert not build_engine(onnx, force=True).reused
+
+
+def test_what_is_measured_later_is_written_down_too(onnx: Path) -> None:
+    source = read_onnx(onnx)
+    build_lowered(source, Lowered(source.model, measured={"map_50": 0.5}), OrtBuilder())
+    assert build_lowered(source, Lowered(source.model), OrtBuilder()).manifest.measured == {"map_50": 0.5}
+    again = build_lowered(source, Lowered(source.model, measured={"map_50": 0.25}), OrtBuilder())
+    assert again.reused
+    assert EngineManifest.load(manifest_path(again.engine)).measured == {"map_50": 0.25}
 
 
 @pytest.mark.parametrize("change", ["onnx", "engine", "manifest", "device"])

@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 import ssd_edge.engines.trt_build as module
+from ssd_edge.cli.build_plan import trt_options
 from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, MissingPackageError
 from ssd_edge.core.graph import NMS_OP
 from ssd_edge.engines.options import Batch, TrtOptions
@@ -202,6 +203,18 @@ def test_manifest_fields(tmp_path, install) -> None:
     builder = build(tmp_path, options=TrtOptions(level=4))
     assert (builder.device, builder.runtime_version) == ("Orin sm_87", "10.3.0")
     assert builder.options == {"opt_level": "4", "nms": "plugin"}
+
+
+@pytest.mark.parametrize("version", RELEASES)
+@pytest.mark.parametrize("device", ["agx-orin", "desktop", "orin-nano", "orin-nx", "thor", "xavier"])
+def test_device_profiles_ask_for_what_every_release_has(tmp_path, install, version, device) -> None:
+    install(version)
+    profile = trt_options(
+        device, target="tensorrt", batch="1", workspace_gib=None, level=None, dla=None, compute_capabilities=None,
+        version_compatible=False, hardware_compatible=False,
+    )  # fmt: skip
+    build(tmp_path, options=profile)
+    assert (tmp_path / "a.engine").is_file()
 
 
 @pytest.mark.parametrize("text", ["", "0", "1:2", "4:2:8", "a", "1:4:8:9", "-1"])
