@@ -96,11 +96,13 @@ class Observer:
             raise
 
     def _save(self, state: Path) -> None:
-        arrays = {f"counts.{number}": self.histograms[name].counts for number, name in enumerate(self._tensors)}
+        arrays: dict[str, Any] = {
+            f"counts.{number}": self.histograms[name].counts for number, name in enumerate(self._tensors)
+        }
         plain = {name: _plain(self.histograms[name]) for name in self._tensors}
         header = json.dumps({"seen": self.seen, "tensors": self._tensors, "histograms": plain})
         with written_beside(state) as partial, partial.open("wb") as file:
-            np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
+            np.savez(file, header=np.array(header), **arrays)
 
     def _resume(self, state: Path) -> None:
         """Take up saved work; a file that cannot be read is begun anew, as nothing but time is lost with it."""

@@ -78,7 +78,8 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Build even where the engine is there already.")] = False,
 ) -> None:
     """Turn an exported ONNX into an engine for this machine, with its manifest."""
-    from ssd_edge.cli.build_plan import BuildPlan, run_build, trt_options
+    from ssd_edge.cli.build_options import trt_options
+    from ssd_edge.cli.build_plan import BuildPlan, run_build
     from ssd_edge.core.workspace import newest_onnx
     from ssd_edge.engines.source import read_onnx
 

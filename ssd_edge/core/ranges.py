@@ -127,7 +127,7 @@ class CalibrationTable:
                     f"{table} does not belong to {what}",
                     got=f"ranges of {self.model!r}, measured on {measured}",
                     wanted=found,
-                    do=f"Calibrate again: ssd-edge calibrate --onnx {onnx}",
+                    do=f"Calibrate again: ssd-edge calibrate {onnx}",
                 )
 
 

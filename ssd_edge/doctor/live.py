@@ -17,6 +17,7 @@ from typing import Any
 
 from ssd_edge.backends.cpu import cpu_device
 from ssd_edge.backends.cuda_driver import describe_gpu
+from ssd_edge.backends.trt_module import plugin_names
 
 _SECONDS = 10
 _LONGEST_TEXT = 20_000
@@ -97,12 +98,8 @@ def _foreign(call: Callable[[], Any]) -> Any:
 
 
 def _plugins(module: str) -> list[str]:
-    """Return the names in a TensorRT's plugin registry, by the attribute that this release has."""
     trt = importlib.import_module(module)
-    trt.init_libnvinfer_plugins(trt.Logger(trt.Logger.ERROR), "")
-    registry = trt.get_plugin_registry()
-    creators = registry.all_creators if hasattr(registry, "all_creators") else registry.plugin_creator_list
-    return sorted({creator.name for creator in creators})
+    return sorted(plugin_names(trt, trt.Logger(trt.Logger.ERROR)))
 
 
 def _opencv() -> str:

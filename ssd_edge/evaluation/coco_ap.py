@@ -124,7 +124,8 @@ def detection_list(detections: Sequence[Detections]) -> list[dict[str, Any]]:
 
 def _xywh(boxes: np.ndarray[Any, np.dtype[np.float32]]) -> list[list[float]]:
     corners: Float64Array = boxes.astype(np.float64)
-    return np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]).tolist()  # type: ignore[no-any-return]
+    rows: list[list[float]] = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]).tolist()
+    return rows
 
 
 def _class_aps(precision: Float64Array, class_names: Sequence[str]) -> dict[str, float | None]:

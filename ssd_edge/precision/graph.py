@@ -40,8 +40,11 @@ class Graph:
         self._producers = {output: node for node in self.nodes for output in node.output}
         self._consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in self.nodes:
-            for name in node.input:
-                self._consumers.setdefault(name, []).append(node)
+            self._note_reader(node)
+
+    def _note_reader(self, node: onnx.NodeProto) -> None:
+        for name in node.input:
+            self._consumers.setdefault(name, []).append(node)
 
     def producer(self, tensor: str) -> onnx.NodeProto | None:
         """Return the node that makes a tensor; None for inputs and constants."""
@@ -56,8 +59,7 @@ class Graph:
         self.nodes.append(node)
         for output in node.output:
             self._producers[output] = node
-        for name in node.input:
-            self._consumers.setdefault(name, []).append(node)
+        self._note_reader(node)
         return str(node.output[0])
 
     def constant(self, name: str, value: Array) -> str:
@@ -74,11 +76,6 @@ class Graph:
         if before not in node.input:
             # Messages compare by value; what is meant is this very node.
             self._consumers[before] = [reader for reader in self._consumers[before] if reader is not node]
-        self._consumers.setdefault(tensor, []).append(node)
-
-    def extend(self, node: onnx.NodeProto, tensor: str) -> None:
-        """Let a node read one tensor more."""
-        node.input.append(tensor)
         self._consumers.setdefault(tensor, []).append(node)
 
     def redirect(self, tensor: str, replacement: str, *, keep: onnx.NodeProto | None = None) -> None:
@@ -117,7 +114,7 @@ class Graph:
     def finished(self) -> onnx.ModelProto:
         """Return the model with its nodes in order, without nodes and constants that nothing reads."""
         graph = self.model.graph
-        self._drop_unread()
+        self.drop_unread()
         del graph.node[:], graph.initializer[:]
         graph.node.extend(_in_order(self.nodes, {*self.constants, *(entry.name for entry in graph.input), ""}))
         read = {name for node in graph.node for name in _all_inputs(node)} | {entry.name for entry in graph.output}
@@ -126,16 +123,6 @@ class Graph:
         )
         del graph.value_info[:]
         return self.model
-
-    def _drop_unread(self) -> None:
-        """Remove nodes whose outputs nobody reads, and then those that only they read."""
-        outputs = {entry.name for entry in self.model.graph.output}
-        while True:
-            read = outputs | {name for node in self.nodes for name in _all_inputs(node)}
-            kept = [node for node in self.nodes if read & set(node.output)]
-            if len(kept) == len(self.nodes):
-                return
-            self.nodes = kept
 
 
 def network_nodes(graph: Graph) -> list[onnx.NodeProto]:

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import ssd_edge.engines.trt_build as module
-from ssd_edge.cli.build_plan import trt_options
+from ssd_edge.cli.build_options import trt_options
 from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, MissingPackageError
 from ssd_edge.core.graph import NMS_OP
 from ssd_edge.engines.options import Batch, TrtOptions

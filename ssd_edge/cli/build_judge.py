@@ -1,0 +1,110 @@
+"""Judges the lowerings of a model on labelled images, on ONNX Runtime; for TensorRT it is the very graph it gets."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssd_edge.backends.ort import TARGET as ORT
+from ssd_edge.cli.console import say
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ssd_edge.core.progress import Progress
+    from ssd_edge.engines.source import SourceModel
+    from ssd_edge.precision.guard import Guarded
+    from ssd_edge.precision.output_error import OutputError
+    from ssd_edge.precision.sensitivity import Quantise
+
+_HELD_OUT = 8
+
+
+class Judge:
+    """Judges by mean AP at IoU 0.5 (VOC, area under the curve).
+
+    Args:
+        source: the exported model.
+        dataset: labelled images.
+        split: the part to judge on.
+
+    Raises:
+        InputError: the images cannot be used.
+    """
+
+    def __init__(self, source: SourceModel, dataset: Path, split: str) -> None:
+        from ssd_edge.data.find import open_dataset
+
+        self._source = source
+        self._labelled = open_dataset(dataset, split)
+
+    @cached_property
+    def map_float(self) -> float:
+        """Mean AP of the model as it was exported."""
+        return self.mean_ap(self._source.model)
+
+    def mean_ap(self, model: onnx.ModelProto) -> float:
+        """Return a model's mean AP, 0 to 1."""
+        import onnx
+
+        from ssd_edge.cli.models import evaluate_file
+        from ssd_edge.evaluation.metric import Metric
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "lowered.onnx"
+            onnx.save(model, path)
+            return evaluate_file(path, self._labelled, metric=Metric.VOC).accuracy.mean_ap
+
+    def compare(self, model: onnx.ModelProto, precision: str, target: str) -> dict[str, float]:
+        """Say what a lowering costs, and return the figures for the manifest."""
+        before = self.map_float
+        after = before if model is self._source.model else self.mean_ap(model)
+        where = "" if target == ORT else ", the very graph, on ONNX Runtime"
+        lost = f"{100 * (before - after):.2f} points lost"
+        say(f"mAP {before:.4f} in float32, {after:.4f} in {precision}{where}: {lost}")
+        return self.figures(after)
+
+    def figures(self, lowered: float) -> dict[str, float]:
+        """Return what a manifest keeps of a lowering's mean AP."""
+        return {"map_50_float": round(self.map_float, 6), "map_50": round(lowered, 6)}
+
+    def guard(self, quantise: Quantise, max_drop: float, progress: Progress) -> Guarded:
+        """Return the INT8 model that loses at most ``max_drop`` points; see :func:`ssd_edge.precision.guard.guard`."""
+        from ssd_edge.precision.guard import guard
+
+        say(f"float32: mAP {self.map_float:.4f} on {self._labelled.origin}")
+        return guard(
+            quantise,
+            self.mean_ap,
+            lambda: self._ranked(quantise, progress),
+            map_float=self.map_float,
+            max_drop=max_drop,
+            told=say,
+        )
+
+    def _ranked(self, quantise: Quantise, progress: Progress) -> list[str]:
+        """Return the layers, the worst first; a picture of their errors is written beside the ONNX."""
+        from ssd_edge.core.files import written_beside
+        from ssd_edge.precision.sensitivity import sensitivity, sensitivity_svg
+
+        source = self._source
+        layers = sensitivity(source.model, quantise, self._output_error(), progress=progress)
+        picture = source.path.with_name(f"{source.path.stem}.sensitivity.svg")
+        with written_beside(picture) as partial:
+            title = f"{source.spec.name}: output error of each layer in INT8 alone"
+            partial.write_text(sensitivity_svg(layers, title), encoding="utf-8")
+        worst = ", ".join(f"{entry.name} {entry.error:.3f}" for entry in layers[:3])
+        say(f"most error comes from {worst}; all are in {picture}")
+        return [entry.name for entry in layers]
+
+    def _output_error(self) -> OutputError:
+        from ssd_edge.core.images import read_image
+        from ssd_edge.core.preprocess import preprocess
+        from ssd_edge.precision.output_error import OutputError
+
+        source, samples = self._source, self._labelled.samples[:_HELD_OUT]
+        return OutputError(
+            source.model, [preprocess(read_image(sample.image), source.spec.input) for sample in samples]
+        )

@@ -1,0 +1,101 @@
+"""Joins ranges, lowering, accuracy tools and judge: an exported model in the precision that ``build`` was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssd_edge.backends.ort import TARGET as ORT
+from ssd_edge.cli.build_judge import Judge
+from ssd_edge.cli.build_plan import CALIBRATION_IMAGES
+from ssd_edge.cli.console import say
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ssd_edge.cli.build_plan import BuildPlan
+    from ssd_edge.cli.improve import Improved
+    from ssd_edge.core.progress import Progress
+    from ssd_edge.core.ranges import CalibrationTable
+    from ssd_edge.engines.build import Builder, Lowered
+    from ssd_edge.precision.qdq_ort import Scheme
+    from ssd_edge.precision.sensitivity import Quantise
+
+
+def lower(plan: BuildPlan, table: CalibrationTable | None, builder: Builder, progress: Progress) -> Lowered:
+    """Return the model as it shall run; with labelled data, judged, and with its worst layers in float if need be."""
+    from ssd_edge.engines.build import Lowered
+
+    judge = Judge(plan.source, *plan.judged) if plan.judged else None
+    if table is None:
+        model = _in_float(plan)
+        measured = judge.compare(model, plan.precision, plan.target) if judge else {}
+        return Lowered(model, plan.precision, options=_kept(plan.keep_float), measured=measured)
+    options = {"scheme": _scheme().value} if plan.target == ORT else {}
+    improved = _improved(plan, table, builder, progress) if plan.improve else None
+    if improved is not None:
+        options["improved"] = " ".join(improved.steps)
+        quantise = _quantise(plan, improved.model, improved.table, builder)
+    else:
+        quantise = _quantise(plan, plan.source.model, table, builder)
+    if judge is not None and plan.max_drop is not None:
+        guarded = judge.guard(lambda more: quantise(more | plan.keep_float), plan.max_drop, progress)
+        kept, model = guarded.keep_float | plan.keep_float, guarded.model
+        measured = judge.figures(guarded.map_lowered)
+    else:
+        kept, model = plan.keep_float, quantise(plan.keep_float)
+        measured = judge.compare(model, plan.precision, plan.target) if judge else {}
+    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured)
+
+
+def _kept(keep_float: frozenset[str]) -> dict[str, str]:
+    return {"keep_float": " ".join(sorted(keep_float))} if keep_float else {}
+
+
+def _in_float(plan: BuildPlan) -> onnx.ModelProto:
+    from ssd_edge.precision.half import to_half
+
+    if plan.fp16 and plan.target == ORT:
+        say("FP16 gains nothing on most processors: ONNX Runtime computes it in float32 there")
+    return to_half(plan.source.model, keep_float=plan.keep_float) if plan.fp16 else plan.source.model
+
+
+def _scheme() -> Scheme:
+    from ssd_edge.backends.cpu import cpu_device
+    from ssd_edge.precision.qdq_ort import scheme_for
+
+    return scheme_for(cpu_device())
+
+
+def _improved(plan: BuildPlan, table: CalibrationTable, builder: Builder, progress: Progress) -> Improved:
+    """Return the float model and ranges that INT8 shall be made of, with the pictures that the table came from."""
+    from ssd_edge.cli.calibration_run import find_image_set
+    from ssd_edge.cli.improve import improve
+
+    source = plan.source
+    chosen = find_image_set(plan.images, source.path, split="train", limit=CALIBRATION_IMAGES, seed=0)
+
+    def lower(model: onnx.ModelProto, ranges: CalibrationTable) -> onnx.ModelProto:
+        return _quantise(plan, model, ranges, builder)(plan.keep_float)
+
+    return improve(source, table, chosen, lower, progress)
+
+
+def _quantise(plan: BuildPlan, model: onnx.ModelProto, table: CalibrationTable, builder: Builder) -> Quantise:
+    """Return what lowers the model for the target, given the layers to leave in float."""
+    from ssd_edge.precision import qdq_ort, qdq_tensorrt
+    from ssd_edge.precision.half import to_half
+
+    def for_ort(keep_float: frozenset[str]) -> onnx.ModelProto:
+        return qdq_ort.quantise(model, table, scheme=_scheme(), keep_float=keep_float)
+
+    def for_tensorrt(keep_float: frozenset[str]) -> onnx.ModelProto:
+        stored = not getattr(builder, "is_weakly_typed", False)
+        lowered = qdq_tensorrt.quantise(model, table, keep_float=keep_float, stored_weights=stored)
+        return to_half(lowered) if plan.fp16 else lowered
+
+    def for_dla(keep_float: frozenset[str]) -> onnx.ModelProto:
+        return model  # the ranges go in as a calibration cache
+
+    if plan.target == ORT:
+        return for_ort
+    return for_dla if plan.options.dla is not None else for_tensorrt
