@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.build_judge import Judge
 from ssd_edge.cli.build_plan import CALIBRATION_IMAGES
 from ssd_edge.cli.console import say
+from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
@@ -25,6 +27,7 @@ def lower(plan: BuildPlan, table: CalibrationTable | None, builder: Builder, pro
     """Return the model as it shall run; with labelled data, judged, and with its worst layers in float if need be."""
     from ssd_edge.engines.build import Lowered
 
+    _refuse_unknown_layers(plan)
     judge = Judge(plan.source, *plan.judged) if plan.judged else None
     if table is None:
         model = _in_float(plan)
@@ -45,6 +48,17 @@ def lower(plan: BuildPlan, table: CalibrationTable | None, builder: Builder, pro
         kept, model = plan.keep_float, quantise(plan.keep_float)
         measured = judge.compare(model, plan.precision, plan.target) if judge else {}
     return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured)
+
+
+def _refuse_unknown_layers(plan: BuildPlan) -> None:
+    names = {node.name for node in plan.source.model.graph.node}
+    unknown = sorted(plan.keep_float - names)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.3)
+        raise InputError(
+            f"{plan.source.path} has no layer {unknown[0]!r} (--keep-float)",
+            wanted=", ".join(near) or f"one of its {len(names)} layers",
+        )
 
 
 def _kept(keep_float: frozenset[str]) -> dict[str, str]:

@@ -113,6 +113,7 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--target", "tensorrt", "--dla", 0), "a DLA has no float32. Add --int8 or --fp16"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "pictures"), "a DLA as a calibration cache"),
         (("--batch", "8:1"), "--batch is not understood"),
+        (("--fp16", "--keep-float", "conv9"), "has no layer 'conv9' (--keep-float): wanted conv"),
         (("--device", "toaster"), "there is no device profile 'toaster'"),
         (("--compute-capability", "ampere"), "--compute-capability is not understood"),
         (("--target", "tensorrt"), "tensorrt is not installed"),
