@@ -52,8 +52,7 @@ def scan_dataset(
     """
     if folder.suffix in (".yaml", ".yml") and path_kind(folder) == "file":
         return scan_yolo(folder, split, class_names, report)
-    if path_kind(folder) != "folder":
-        raise InputError(f"{folder} is not a folder", wanted="a data set: a VOC, COCO or YOLO folder")
+    _refuse_no_folder(folder)
     for name in (split, *_OTHER_NAMES.get(split, ())):
         if find_voc(folder, name) is not None:
             return scan_voc(folder, name, class_names, report)
@@ -71,16 +70,22 @@ def dataset_splits(folder: Path) -> tuple[str, ...]:
     A VOC folder has ``trainval`` besides, which repeats two others.
 
     Raises:
-        InputError: the folder holds no split of a known layout.
+        InputError: there is no such folder, or it holds no split of a known layout.
     """
     if path_kind(folder) == "file":
         found = tuple(read_yolo_yaml(folder).splits)
     else:
+        _refuse_no_folder(folder)
         found = tuple(dict.fromkeys(voc_splits(folder) + _coco_splits(folder) + _yolo_splits(folder)))
     usual = tuple(name for name in _USUAL_SPLITS if name in found)
     if not found:
         raise _nothing_found(folder, _USUAL_SPLITS[0])
     return usual or found
+
+
+def _refuse_no_folder(folder: Path) -> None:
+    if path_kind(folder) != "folder":
+        raise InputError(f"{folder} is not a folder", wanted="a data set: a VOC, COCO or YOLO folder")
 
 
 def _coco_splits(folder: Path) -> tuple[str, ...]:

@@ -144,3 +144,11 @@ def test_a_folder_that_is_none_is_refused(workspace: Path) -> None:
         result = run("data", command, "nowhere")
         assert result.exit_code == 1
         assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", ["check", "stats"])
+def test_a_data_set_that_is_not_there(command: str, tmp_path: Path) -> None:
+    result = run("data", command, tmp_path / "nope")
+    assert result.exit_code == 1
+    assert "nope is not a folder: wanted a data set" in result.stderr
+    assert isinstance(result.exception, SystemExit)  # a sentence, no traceback
