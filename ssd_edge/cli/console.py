@@ -15,10 +15,18 @@ if TYPE_CHECKING:
     from ssd_edge.core.progress import Progress
 
 _with_bar: list[Console] = []  # the terminal, as long as a bar is on it
+_hushed: list[bool] = []  # not empty: another process of the same run says it all
+
+
+def hush() -> None:
+    """Say nothing and draw no bars from now on; errors are still printed."""
+    _hushed.append(True)
 
 
 def say(text: str) -> None:
     """Print one line for the user, on stderr, so that stdout stays free for data; above the bar, where there is one."""
+    if _hushed:
+        return
     if not _with_bar:
         typer.echo(text, err=True)
         return
@@ -66,7 +74,7 @@ def bar(title: str) -> Iterator[Progress]:
     with Progress(
         *columns,
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        disable=bool(_hushed) or not sys.stderr.isatty(),
         redirect_stdout=False,  # rich would send what is written there, data for another program, to stderr
         redirect_stderr=False,
     ) as progress:

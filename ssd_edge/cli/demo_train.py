@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar
 from ssd_edge.cli.demo_plan import MODEL_NAME, PRESET, DemoFiles, DemoPlan
-from ssd_edge.cli.train import say_epoch
-from ssd_edge.cli.training_run import TrainingPlan, default_workers, measure_precision, require_torch, run_training
+from ssd_edge.cli.train import SayEpochs
+from ssd_edge.cli.training_plan import Machine, TrainingPlan
+from ssd_edge.cli.training_run import default_workers, measure_precision, require_torch, run_training
 
 if TYPE_CHECKING:
     from ssd_edge.cli.stamps import Done, Facts
@@ -21,7 +22,7 @@ def train_model(plan: DemoPlan, files: DemoFiles, _before: Sequence[Done]) -> Fa
     """``train``: the preset from random weights, in bfloat16 where that is faster here."""
     require_torch()
     with bar("training") as progress:
-        run = run_training(_training_plan(plan, files), on_epoch=say_epoch, progress=progress)
+        run = run_training(_training_plan(plan, files), observers=[SayEpochs()], progress=progress)
     views = sum(record.images for record in run.records)
     return {"detail": f"mAP@0.5 {run.best_mean_ap or 0:.3f} on pictures to choose by, {views} views learnt from"}
 
@@ -30,12 +31,12 @@ def _training_plan(plan: DemoPlan, files: DemoFiles) -> TrainingPlan:
     """Return the preset's recipe; views are never mirrored, as a sign that points left is not one that points right."""
     from ssd_edge.data.find import open_dataset
     from ssd_edge.model.zoo import make_spec
-    from ssd_edge.training.recipe import recipe_for
+    from ssd_edge.training.recipe import Precision, recipe_for
 
     learnt = open_dataset(files.data, "train")
     spec = make_spec(PRESET, learnt.class_names, input_size=plan.input_size, name=MODEL_NAME)
     recipe = recipe_for(PRESET)
-    bfloat16 = measure_precision(spec).bfloat16_pays
+    precision: Precision = "bfloat16" if measure_precision(spec).bfloat16_pays else "float32"
     return TrainingPlan(
         spec=spec,
         learnt=learnt,
@@ -43,11 +44,11 @@ def _training_plan(plan: DemoPlan, files: DemoFiles) -> TrainingPlan:
         recipe=dataclasses.replace(
             recipe,
             batch_size=plan.batch_size or recipe.batch_size,
-            optimisation=dataclasses.replace(recipe.optimisation, bfloat16=bfloat16),
+            optimisation=dataclasses.replace(recipe.optimisation, precision=precision),
         ),
         folder=files.run,
         minutes=plan.minutes,
         horizontal_flip=False,
         seed=_SEED,
-        workers=default_workers() if plan.workers is None else plan.workers,
+        machine=Machine(workers=default_workers() if plan.workers is None else plan.workers),
     )

@@ -7,25 +7,54 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.console import bar, hush, say
 from ssd_edge.cli.data_check import check_before_training, say_reach
-from ssd_edge.cli.train_options import Augmentation, Precision, Schedule, chosen_recipe, class_names, with_priors
-from ssd_edge.cli.training_run import TrainingPlan, default_workers, require_torch, run_training
+from ssd_edge.cli.resume import interrupted_run, refuse_other_options, resumed_plan
+from ssd_edge.cli.train_options import (
+    Augmentation,
+    Device,
+    Precision,
+    Schedule,
+    chosen_precision,
+    chosen_recipe,
+    class_names,
+    listed,
+    with_priors,
+)
+from ssd_edge.cli.training_plan import Machine, TrainingPlan
+from ssd_edge.cli.training_run import default_workers, is_first_process, require_torch, run_training
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.run_data import RunData
 
 if TYPE_CHECKING:
     from ssd_edge.training.journal import EpochRecord
+    from ssd_edge.training.state import RunState
+    from ssd_edge.training.step import StepLoss
+
+_OPTIMISER, _NETWORK, _DATA, _MACHINE = "Learning", "Network", "Data", "Machine"
+_PLAN_FILES = {"plan.json", "data.json"}
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
-    preset: Annotated[str, typer.Option("--preset", help="The network.")] = "ssd192-tiny",
+    context: typer.Context,
+    dataset: Annotated[
+        Path | None, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET", show_default=False)
+    ] = None,
+    preset: Annotated[str, typer.Option("--preset", help="The network.", rich_help_panel=_NETWORK)] = "ssd192-tiny",
     name: Annotated[
         str | None, typer.Option("--name", help="Of the model and of runs/<name>; by default <preset>-<number>.")
     ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run: its name, its folder, or `last`."),
+    ] = None,
     input_size: Annotated[
-        int | None, typer.Option("--input-size", help="Side of the network's input in pixels; by default the preset's.")
+        int | None,
+        typer.Option(
+            "--input-size",
+            help="Side of the network's input in pixels; by default the preset's.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the pictures; by default the preset's.")
@@ -34,48 +63,170 @@ def train(
         float | None,
         typer.Option("--minutes", min=0.01, help="Instead of epochs; the learning rate is fitted to the time."),
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", min=1, help="Stop after so many validations that are no better; by default never."),
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", min=2, help="Pictures a step; by default the preset's.")
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=2,
+            help="Pictures a batch, on each device; by default the preset's.",
+            rich_help_panel=_OPTIMISER,
+        ),
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option("--accumulate", min=1, help="Batches a step of the optimiser.", rich_help_panel=_OPTIMISER),
     ] = None,
     lr: Annotated[
-        float | None, typer.Option("--lr", min=1e-6, help="Peak learning rate; by default the preset's.")
+        float | None,
+        typer.Option("--lr", min=1e-6, help="Peak learning rate; by default the preset's.", rich_help_panel=_OPTIMISER),
+    ] = None,
+    backbone_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--backbone-rate",
+            min=0,
+            max=10,
+            help="What the backbone's learning rate is multiplied by.",
+            rich_help_panel=_OPTIMISER,
+        ),
+    ] = None,
+    layer_decay: Annotated[
+        float | None,
+        typer.Option(
+            "--layer-decay",
+            min=0.1,
+            max=1,
+            help="What it is multiplied by once more for each block towards the input.",
+            rich_help_panel=_OPTIMISER,
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            "--freeze",
+            metavar="LAYERS",
+            help="Layers that do not learn, with commas between: backbone, or backbone.features.0 …",
+            rich_help_panel=_OPTIMISER,
+        ),
     ] = None,
     schedule: Annotated[
-        Schedule, typer.Option("--schedule", help="How the rate falls; steps: the paper's.")
+        Schedule,
+        typer.Option("--schedule", help="How the rate falls; steps: the paper's.", rich_help_panel=_OPTIMISER),
     ] = "cosine",
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", min=0, help="Of SGD.", rich_help_panel=_OPTIMISER)
+    ] = None,
+    clip_norm: Annotated[
+        float | None,
+        typer.Option("--clip-norm", min=0.01, help="Largest norm of a step's gradient.", rich_help_panel=_OPTIMISER),
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            "--ema",
+            min=0,
+            max=0.99999,
+            help="Decay of the moving average of the weights, which is judged and kept; 0 is none.",
+            rich_help_panel=_OPTIMISER,
+        ),
+    ] = None,
     augmentation: Annotated[
-        Augmentation | None, typer.Option("--augmentation", help="Random views; by default the preset's.")
+        Augmentation | None,
+        typer.Option("--augmentation", help="Random views; by default the preset's.", rich_help_panel=_DATA),
     ] = None,
     flip: Annotated[
-        bool, typer.Option(help="Mirror half of the views; not where a mirrored object is another class.")
+        bool,
+        typer.Option(
+            help="Mirror half of the views; not where a mirrored object is another class.", rich_help_panel=_DATA
+        ),
     ] = True,
     precision: Annotated[
-        Precision, typer.Option("--precision", help="Of the convolutions; auto: bfloat16 where it is much faster here.")
+        Precision,
+        typer.Option(
+            "--precision",
+            help="Of the convolutions; auto: bfloat16 where it is much faster here.",
+            rich_help_panel=_MACHINE,
+        ),
     ] = "auto",
     priors: Annotated[
-        Path | None, typer.Option("--priors", help="Default boxes that `data priors` fitted; by default the preset's.")
+        Path | None,
+        typer.Option(
+            "--priors",
+            help="Default boxes that `data priors` fitted; by default the preset's.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
-    train_split: Annotated[str, typer.Option("--train-split", help="Pictures to learn from.")] = "train",
-    val_split: Annotated[str, typer.Option("--val-split", help="Pictures to choose the best epoch by.")] = "val",
+    train_split: Annotated[
+        str, typer.Option("--train-split", help="Pictures to learn from.", rich_help_panel=_DATA)
+    ] = "train",
+    val_split: Annotated[
+        str, typer.Option("--val-split", help="Pictures to choose the best epoch by.", rich_help_panel=_DATA)
+    ] = "val",
     classes: Annotated[
         str | None,
-        typer.Option("--classes", help="Names with commas between, or a file with one a line; by default the data's."),
+        typer.Option(
+            "--classes",
+            help="Names with commas between, or a file with one a line; by default the data's.",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order and views.")] = 0,
-    check: Annotated[bool, typer.Option(help="Look for faults of the data first, as `data check` does.")] = True,
+    check: Annotated[
+        bool, typer.Option(help="Look for faults of the data first, as `data check` does.", rich_help_panel=_DATA)
+    ] = True,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that prepare batches; by default half the cores.")
+        int | None,
+        typer.Option(
+            "--workers",
+            min=0,
+            help="Processes that prepare batches, for each device; by default half the cores.",
+            rich_help_panel=_MACHINE,
+        ),
     ] = None,
+    device: Annotated[
+        Device, typer.Option("--device", help="auto: the GPU where there is one.", rich_help_panel=_MACHINE)
+    ] = "auto",
+    devices: Annotated[
+        int,
+        typer.Option(
+            "--devices",
+            min=1,
+            help="How many of this machine; torchrun starts them on several machines.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = 1,
+    save_minutes: Annotated[
+        float,
+        typer.Option(
+            "--save-minutes",
+            min=0.0,
+            help="From one saved state to the next; one is saved after each epoch anyway.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = 5.0,
 ) -> None:
     """Train a network on labelled images: runs/<name>/best.pt, last.pt and metrics.csv."""
     require_torch()
+    if not is_first_process():
+        hush()
+    machine = Machine(device, devices, default_workers() if workers is None else workers, save_minutes * 60)
+    if resume is not None:
+        refuse_other_options(context)
+        _resume(interrupted_run(resume), machine)
+        return
+    if dataset is None:
+        raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
     from ssd_edge.data.find import open_dataset
     from ssd_edge.model.zoo import make_spec
 
     if epochs is not None and minutes is not None:
         raise InputError("--epochs and --minutes are both given", wanted="one of them")
     names = class_names(classes)
-    if check:
+    if check and is_first_process():
         check_before_training(dataset, (train_split, val_split), names)
     learnt = open_dataset(dataset, train_split, names)
     judged = open_dataset(dataset, val_split, learnt.class_names)
@@ -83,68 +234,104 @@ def train(
     spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=name), preset, priors)
     if check:
         say_reach(learnt, spec, f"ssd-edge data priors {dataset} --preset {preset}")
+    recipe = chosen_recipe(
+        preset,
+        recipe={"epochs": epochs, "batch_size": batch_size, "augmentation": augmentation},
+        optimisation={
+            "learning_rate": lr,
+            "schedule": schedule,
+            "weight_decay": weight_decay,
+            "clip_norm": clip_norm,
+            "average_decay": ema,
+            "accumulate": accumulate,
+            "frozen": listed(freeze),
+            "backbone_rate": backbone_rate,
+            "layer_decay": layer_decay,
+            "patience": patience,
+        },
+        precision=chosen_precision(spec, precision, machine),
+    )
     plan = TrainingPlan(
         spec=spec,
         learnt=learnt,
         judged=judged,
-        recipe=chosen_recipe(
-            preset,
-            spec,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=lr,
-            schedule=schedule,
-            augmentation=augmentation,
-            precision=precision,
-        ),
+        recipe=recipe,
         folder=_new_folder(name),
         minutes=minutes,
         horizontal_flip=flip,
         seed=seed,
-        workers=default_workers() if workers is None else workers,
+        machine=machine,
     )
     _say_plan(plan, preset)
-    _train(plan, RunData(str(dataset.resolve()), train_split, val_split))
+    if is_first_process():
+        plan.save()
+        RunData(str(dataset.resolve()), train_split, val_split).save(plan.folder)
+    _train(plan)
 
 
-def _train(plan: TrainingPlan, data: RunData) -> None:
-    def after_epoch(record: EpochRecord) -> None:
-        data.save(plan.folder)  # with the first checkpoint, not before: an empty run leaves its name free
-        say_epoch(record)
+class SayEpochs:
+    """Prints an epoch's loss, accuracy and speed."""
 
+    def step(self, number: int, loss: StepLoss, learning_rate: float) -> None:
+        """Say nothing: the bar shows it."""
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Print a line."""
+        accuracy = "" if record.mean_ap is None else f", mAP@0.5 {record.mean_ap:.4f}"
+        say(
+            f"epoch {record.epoch}: loss {record.loss:.3f} (boxes {record.localisation_loss:.3f}, classes "
+            f"{record.confidence_loss:.3f}){accuracy}, {record.images_per_s:.0f} images/s, {record.seconds:.0f} s"
+        )
+
+
+def _resume(folder: Path, machine: Machine) -> None:
+    from ssd_edge.training.state import RunState
+
+    plan, state = resumed_plan(folder, machine), RunState.load(folder / "state.pt")
+    say(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
+    _train(plan, state)
+
+
+def _train(plan: TrainingPlan, state: RunState | None = None) -> None:
     try:
         with bar("training") as progress:
-            files = run_training(plan, on_epoch=after_epoch, progress=progress)
+            files = run_training(plan, observers=[SayEpochs()], progress=progress, state=state)
     except KeyboardInterrupt:
-        kept = plan.folder / "last.pt"
-        say(f"{kept} holds the last whole epoch" if kept.is_file() else "stopped in the first epoch: nothing is kept")
+        say(_kept(plan.folder))
         raise
     say(f"{files.best}: mAP@0.5 {files.best_mean_ap or 0:.4f}; every epoch is in {files.metrics}")
     say(f"next: ssd-edge export {files.best}")
 
 
-def say_epoch(record: EpochRecord) -> None:
-    """Print an epoch's loss, accuracy and speed."""
-    accuracy = "" if record.mean_ap is None else f", mAP@0.5 {record.mean_ap:.4f}"
-    say(
-        f"epoch {record.epoch}: loss {record.loss:.3f}{accuracy}, {record.images_per_s:.0f} images/s, "
-        f"{record.seconds:.0f} s"
-    )
+def _kept(folder: Path) -> str:
+    """Say what a stopped run left behind."""
+    if not (folder / "state.pt").is_file():
+        return "stopped before the first state was saved: nothing is kept"
+    epoch = f"; {folder / 'last.pt'} holds the last whole epoch" if (folder / "last.pt").is_file() else ""
+    return f"to go on: ssd-edge train --resume {folder}{epoch}"
 
 
 def _free_name(preset: str) -> str:
     number = 1
-    while (Path("runs") / f"{preset}-{number}").exists():
+    while _holds_run(Path("runs") / f"{preset}-{number}"):
         number += 1
     return f"{preset}-{number}"
+
+
+def _holds_run(folder: Path) -> bool:
+    """Whether a run got as far as to save something."""
+    return folder.is_dir() and any(file.name not in _PLAN_FILES for file in folder.iterdir())
 
 
 def _new_folder(name: str) -> Path:
     folder = Path("runs") / name
     if Path(name).name != name or name in (".", ".."):
         raise InputError("--name is not a name", got=repr(name), wanted="letters, digits, - and _ without a /")
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} holds another run", do="Choose another --name, or remove the folder.")
+    if is_first_process() and _holds_run(folder):
+        raise InputError(
+            f"{folder} holds another run",
+            do=f"Choose another --name, remove the folder, or go on with it: --resume {name}",
+        )
     return folder
 
 
@@ -156,7 +343,14 @@ def _say_plan(plan: TrainingPlan, preset: str) -> None:
     say(f"judging by {plan.judged.origin}: {len(plan.judged)} images; classes: {', '.join(plan.spec.class_names)}")
     say(
         f"{preset} at {plan.spec.input.height} x {plan.spec.input.width} from random weights, {length}, "
-        f"{recipe.batch_size} images a step, peak learning rate {rate:g} ({recipe.optimisation.schedule}), "
-        f"augmentation {recipe.augmentation}, {mirrored}, seed {plan.seed}, {plan.workers} workers"
+        f"{_images_a_step(plan)} images a step, peak learning rate {rate:g} ({recipe.optimisation.schedule}), "
+        f"augmentation {recipe.augmentation}, {mirrored}, seed {plan.seed}, {plan.machine.workers} workers"
     )
     say(f"writing {plan.folder}")
+
+
+def _images_a_step(plan: TrainingPlan) -> str:
+    settings, devices = plan.recipe.optimisation, plan.machine.devices
+    factors = [(settings.accumulate, "batches"), (devices, "devices")]
+    named = "".join(f" x {number} {what}" for number, what in factors if number > 1)
+    return f"{plan.recipe.batch_size}{named}"

@@ -3,61 +3,75 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ssd_edge.cli.console import say
+from ssd_edge.cli.training_plan import Machine
 from ssd_edge.cli.training_run import measure_precision
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
     from ssd_edge.core.spec import ModelSpec
-    from ssd_edge.training.recipe import Recipe
+    from ssd_edge.training import recipe as recipes
 
 Augmentation = Literal["ssd", "ssdlite", "none"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Schedule = Literal["cosine", "steps"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def chosen_recipe(
-    preset: str,
-    spec: ModelSpec,
-    *,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    schedule: Schedule = "cosine",
-    augmentation: Augmentation | None = None,
-    precision: Precision = "auto",
-) -> Recipe:
+    preset: str, *, recipe: Mapping[str, Any], optimisation: Mapping[str, Any], precision: recipes.Precision
+) -> recipes.Recipe:
     """Return the preset's recipe with what the user asked for; None stands for the preset's own value.
 
-    Where the precision is ``auto`` both are measured, and the choice is printed.
+    Args:
+        preset: whose recipe.
+        recipe: fields of :class:`ssd_edge.training.recipe.Recipe`.
+        optimisation: fields of :class:`ssd_edge.training.recipe.Optimisation`.
+        precision: of the convolutions.
     """
     from ssd_edge.training.recipe import recipe_for
 
-    recipe = recipe_for(preset)
-    return dataclasses.replace(
-        recipe,
-        epochs=epochs or recipe.epochs,
-        batch_size=batch_size or recipe.batch_size,
-        augmentation=augmentation or recipe.augmentation,
-        optimisation=dataclasses.replace(
-            recipe.optimisation,
-            learning_rate=learning_rate or recipe.optimisation.learning_rate,
-            schedule=schedule,
-            bfloat16=_use_bfloat16(spec, precision),
-        ),
-    )
+    own = recipe_for(preset)
+    settings = dataclasses.replace(own.optimisation, precision=precision, **_given(optimisation))
+    return dataclasses.replace(own, optimisation=settings, **_given(recipe))
 
 
-def _use_bfloat16(spec: ModelSpec, precision: Precision) -> bool:
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def chosen_precision(spec: ModelSpec, precision: Precision, machine: Machine) -> recipes.Precision:
+    """Return the precision of the convolutions; what ``auto`` chose is printed.
+
+    On a GPU it is bfloat16 where that has it, else float16. On a processor both are measured; several processes would
+    measure different things, and take float32.
+
+    Raises:
+        InputError: float16 on a processor.
+    """
+    import torch
+
+    on_gpu = torch.cuda.is_available() and machine.device in ("auto", "cuda")
+    if precision == "float16" and not on_gpu:
+        raise InputError("float16 needs a GPU", got=f"--device {machine.device}", wanted="bfloat16 or float32 here")
     if precision != "auto":
-        return precision == "bfloat16"
+        return precision
+    if on_gpu:
+        chosen: recipes.Precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        say(f"using {chosen} on the GPU")
+        return chosen
+    return "float32" if machine.devices > 1 else _measured(spec)
+
+
+def _measured(spec: ModelSpec) -> recipes.Precision:
     times = measure_precision(spec)
-    chosen = "bfloat16" if times.bfloat16_pays else "float32"
+    chosen: recipes.Precision = "bfloat16" if times.bfloat16_pays else "float32"
     say(f"using {chosen}: here bfloat16 takes {times.bfloat16_s / times.float32_s:.2f} of float32's time")
-    return times.bfloat16_pays
+    return chosen
 
 
 def with_priors(spec: ModelSpec, preset: str, priors: Path | None) -> ModelSpec:
@@ -75,6 +89,11 @@ def with_priors(spec: ModelSpec, preset: str, priors: Path | None) -> ModelSpec:
     return fitted
 
 
+def listed(names: str | None) -> tuple[str, ...]:
+    """Return names with commas between; nothing where nothing is given."""
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())
+
+
 def class_names(classes: str | None) -> tuple[str, ...] | None:
     """Return the names of a list with commas, or of a file's lines; None where nothing is given.
 
@@ -84,8 +103,8 @@ def class_names(classes: str | None) -> tuple[str, ...] | None:
     if classes is None:
         return None
     file = Path(classes)
-    listed = _read_lines(file) if file.is_file() else classes.split(",")
-    names = tuple(name.strip() for name in listed if name.strip())
+    found = _read_lines(file) if file.is_file() else classes.split(",")
+    names = tuple(name.strip() for name in found if name.strip())
     if not names:
         raise InputError("--classes names no class", got=repr(classes), wanted="names, or a file with one a line")
     return names

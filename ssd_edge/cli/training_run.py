@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ssd_edge.cli.training_plan import TrainingPlan
 from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.core.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
     from ssd_edge.core.spec import ModelSpec
     from ssd_edge.data.sample import LabelledSet
     from ssd_edge.model.ssd import SSD
     from ssd_edge.training.budget import Budget
-    from ssd_edge.training.journal import EpochRecord
-    from ssd_edge.training.loader import BatchLoader
+    from ssd_edge.training.loader import BatchLoader, Share
+    from ssd_edge.training.loop import Observer
     from ssd_edge.training.precision import PrecisionTimes
-    from ssd_edge.training.recipe import Recipe
     from ssd_edge.training.run_folder import RunFolder
+    from ssd_edge.training.state import RunState
 
 _DECODED_BYTES = 1 << 30
 _TRIAL_BATCH = 4
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """What to train, on what, and for how long.
-
-    Attributes:
-        spec: of the network; its classes are those of the pictures.
-        learnt: pictures to learn from.
-        judged: pictures by which the best epoch is chosen.
-        recipe: batch size, augmentation, learning rate and the like.
-        folder: where checkpoints and metrics go.
-        minutes: of training with validation; None for the recipe's epochs.
-        horizontal_flip: mirror half of the views, where the augmentation mirrors at all.
-        seed: of weights, order and views.
-        workers: processes that prepare batches.
-    """
-
-    spec: ModelSpec
-    learnt: LabelledSet
-    judged: LabelledSet
-    recipe: Recipe
-    folder: Path
-    minutes: float | None = None
-    horizontal_flip: bool = True
-    seed: int = 0
-    workers: int = 1
 
 
 def require_torch() -> None:
@@ -64,6 +39,11 @@ def require_torch() -> None:
         raise MissingPackageError(
             "training needs PyTorch", got=str(error), do="Install it: pip install 'ssd-edge[train,export]'"
         ) from error
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that prints and writes, as torchrun and Fabric's launcher number them."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def default_workers() -> int:
@@ -82,24 +62,40 @@ def measure_precision(spec: ModelSpec) -> PrecisionTimes:
 
 
 def run_training(
-    plan: TrainingPlan, *, on_epoch: Callable[[EpochRecord], None], progress: Progress = silent
+    plan: TrainingPlan,
+    *,
+    observers: Sequence[Observer] = (),
+    progress: Progress = silent,
+    state: RunState | None = None,
 ) -> RunFolder:
-    """Train a network from random weights and return the files of the run.
+    """Train a network from random weights, or go on from a state, and return the files of the run.
 
     Raises:
         SsdEdgeError: a picture, label or folder cannot be used, or training cannot go on.
     """
+    from ssd_edge.training.processes import joined, make_fabric
+
+    _refuse_nothing_to_judge(plan.judged)
+    machine = plan.machine
+    fabric = make_fabric(device=machine.device, devices=machine.devices, precision=plan.recipe.optimisation.precision)
+    with joined(fabric):
+        return _train(plan, fabric, observers, progress, state)
+
+
+def _train(
+    plan: TrainingPlan, fabric: Fabric, observers: Sequence[Observer], progress: Progress, state: RunState | None
+) -> RunFolder:
     import torch
 
     from ssd_edge.backends.threads import physical_cores
     from ssd_edge.model.zoo import build_model
-    from ssd_edge.training.loop import train
+    from ssd_edge.training.loader import Share
+    from ssd_edge.training.loop import Watch, train
     from ssd_edge.training.run_folder import RunFolder
 
-    _refuse_nothing_to_judge(plan.judged)
-    torch.set_num_threads(physical_cores())
+    torch.set_num_threads(max(1, physical_cores() // plan.machine.devices))
     torch.manual_seed(plan.seed)
-    loader = _loader(plan)
+    loader = _loader(plan, Share(fabric.global_rank, fabric.world_size))
     files = RunFolder(plan.folder)
     train(
         build_model(plan.spec),
@@ -108,8 +104,9 @@ def run_training(
         optimisation=plan.recipe.optimisation,
         budget=_budget(plan, loader),
         files=files,
-        on_epoch=on_epoch,
-        progress=progress,
+        fabric=fabric,
+        watch=Watch(observers, progress, plan.machine.save_every_s),
+        state=state,
     )
     return files
 
@@ -125,7 +122,7 @@ def validation(judged: LabelledSet) -> Callable[[SSD], float]:
     return validate
 
 
-def _loader(plan: TrainingPlan) -> BatchLoader:
+def _loader(plan: TrainingPlan, share: Share) -> BatchLoader:
     from ssd_edge.data.augment import Augment
     from ssd_edge.model.anchors import default_boxes
     from ssd_edge.training.dataset import TrainingSet, decode_images
@@ -140,7 +137,9 @@ def _loader(plan: TrainingPlan) -> BatchLoader:
         seed=plan.seed,
         decoded=decode_images(plan.learnt.samples, limit_bytes=_DECODED_BYTES),
     )
-    return BatchLoader(examples, batch_size=recipe.batch_size, workers=plan.workers, seed=plan.seed)
+    return BatchLoader(
+        examples, batch_size=recipe.batch_size, workers=plan.machine.workers, seed=plan.seed, share=share
+    )
 
 
 def _budget(plan: TrainingPlan, loader: BatchLoader) -> Budget:
@@ -148,7 +147,8 @@ def _budget(plan: TrainingPlan, loader: BatchLoader) -> Budget:
 
     if plan.minutes is not None:
         return TimeBudget(plan.minutes)
-    return EpochBudget(plan.recipe.epochs, steps_per_epoch=len(loader))
+    steps = -(-len(loader) // plan.recipe.optimisation.accumulate)
+    return EpochBudget(plan.recipe.epochs, steps_per_epoch=steps)
 
 
 def _refuse_nothing_to_judge(judged: LabelledSet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -103,6 +104,16 @@ class LabelledSet:
     def object_count(self) -> int:
         """Number of labelled objects over all pictures."""
         return sum(len(sample) for sample in self.samples)
+
+    @property
+    def digest(self) -> str:
+        """``sha256:<64 hex digits>`` of names and labels of all pictures in their order, and of the classes."""
+        digest = hashlib.sha256("\n".join(self.class_names).encode())
+        for sample in self.samples:
+            digest.update(f"\n{sample.image.name}\n".encode("utf-8", "surrogateescape"))
+            for labels in (sample.boxes, sample.class_ids, sample.difficult):
+                digest.update(np.ascontiguousarray(labels).tobytes())
+        return f"sha256:{digest.hexdigest()}"
 
 
 def sorted_labels(objects: Iterable[LabelledObject]) -> tuple[str, ...]:

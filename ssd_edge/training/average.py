@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 import torch
@@ -32,6 +33,16 @@ class WeightAverage(Generic[Model]):
         self._pairs: list[tuple[Tensor, Tensor]] = list(
             zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
         )
+
+    @property
+    def updates(self) -> int:
+        """How often :meth:`update` was called."""
+        return self._updates
+
+    def restore(self, weights: Mapping[str, Tensor], updates: int) -> None:
+        """Go on from the state dict of an average's model, after so many updates."""
+        self.model.load_state_dict(weights)
+        self._updates = updates
 
     @torch.no_grad()
     def update(self) -> None:

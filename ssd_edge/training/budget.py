@@ -12,8 +12,8 @@ _VALIDATION_SHARE = 0.1
 class Budget(Protocol):
     """Says how much of a run is done, which the learning rate follows, and when there is time to validate."""
 
-    def start(self) -> None:
-        """Begin to count."""
+    def start(self, spent: float = 0.0) -> None:
+        """Begin to count, or go on from what was spent before."""
 
     def count_step(self) -> None:
         """Take note of a step of the optimiser."""
@@ -40,9 +40,9 @@ class EpochBudget:
         self._whole = epochs * steps_per_epoch
         self._steps = 0
 
-    def start(self) -> None:
-        """Set the count to zero."""
-        self._steps = 0
+    def start(self, spent: float = 0.0) -> None:
+        """Set the count."""
+        self._steps = int(spent)
 
     def count_step(self) -> None:
         """Count."""
@@ -78,9 +78,9 @@ class TimeBudget:
         self._reserve_s = self._whole_s / 20
         self._validation_s = 0.0
 
-    def start(self) -> None:
-        """Set the clock to zero."""
-        self._started = self._clock()
+    def start(self, spent: float = 0.0) -> None:
+        """Set the clock to zero, or as if the run had begun ``spent`` seconds ago."""
+        self._started = self._clock() - spent
 
     def count_step(self) -> None:
         """Do nothing: steps are no matter here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -45,37 +46,48 @@ class EpochMeter:
 
     Args:
         epoch: from 1.
-        batch_size: pictures a step.
+        losses: of the steps before an interruption.
+        images: learnt from in those steps.
+
+    Attributes:
+        images: learnt from in this epoch so far.
+        losses: of its steps.
     """
 
-    def __init__(self, epoch: int, *, batch_size: int) -> None:
-        self._epoch, self._batch_size = epoch, batch_size
-        self._losses: list[StepLoss] = []
+    def __init__(self, epoch: int, *, losses: Iterable[StepLoss] = (), images: int = 0) -> None:
+        self._epoch = epoch
+        self.losses, self.images = list(losses), images
+        self._images_before = images
         self._learning_rate = 0.0
         self._started = self._ended = time.monotonic()
 
-    def add(self, loss: StepLoss, *, learning_rate: float) -> None:
-        """Count a step."""
-        self._losses.append(loss)
+    def add(self, loss: StepLoss, *, images: int, learning_rate: float) -> None:
+        """Count a step over ``images`` pictures."""
+        self.losses.append(loss)
+        self.images += images
         self._learning_rate = learning_rate
         self._ended = time.monotonic()
 
     @property
     def loss(self) -> float:
         """Mean loss of the steps so far."""
-        return fmean(loss.total for loss in self._losses)
+        return fmean(loss.total for loss in self.losses)
+
+    @property
+    def images_per_s(self) -> float:
+        """Speed since the epoch began, or since the run went on within it."""
+        return (self.images - self._images_before) / max(self._ended - self._started, 1e-9)
 
     def record(self, *, seconds: float, mean_ap: float | None) -> EpochRecord:
         """Return the epoch's record; ``seconds`` is counted from the start of the run."""
-        images = len(self._losses) * self._batch_size
         return EpochRecord(
             epoch=self._epoch,
-            images=images,
+            images=self.images,
             seconds=seconds,
-            images_per_s=images / max(self._ended - self._started, 1e-9),
+            images_per_s=self.images_per_s,
             learning_rate=self._learning_rate,
             loss=self.loss,
-            localisation_loss=fmean(loss.localisation for loss in self._losses),
-            confidence_loss=fmean(loss.confidence for loss in self._losses),
+            localisation_loss=fmean(loss.localisation for loss in self.losses),
+            confidence_loss=fmean(loss.confidence for loss in self.losses),
             mean_ap=mean_ap,
         )

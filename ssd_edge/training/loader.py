@@ -31,22 +31,54 @@ class Batch(NamedTuple):
     paths: list[str]
 
 
-class ShuffledDraws(Sampler[Draw]):
-    """Every picture once an epoch, in an order that depends on (seed, epoch) alone."""
+class Share(NamedTuple):
+    """Which part of each step's pictures is one process' own.
 
-    def __init__(self, count: int, *, seed: int) -> None:
-        self._count, self._seed, self._epoch = count, seed, 0
+    Attributes:
+        number: of the process, from 0.
+        processes: that learn together.
+    """
+
+    number: int = 0
+    processes: int = 1
+
+
+_ALONE = Share()
+
+
+class ShuffledDraws(Sampler[Draw]):
+    """Every picture once an epoch, in an order that depends on (seed, epoch) alone, but for a rest of the last batch.
+
+    Several processes cut every large batch into theirs: together they see the same as one with that large batch.
+
+    Args:
+        count: of all pictures.
+        batch_size: of one process.
+        seed: of the order.
+        share: this process' own.
+    """
+
+    def __init__(self, count: int, *, batch_size: int, seed: int, share: Share = _ALONE) -> None:
+        self._count, self._batch_size, self._seed, self._share = count, batch_size, seed, share
+        self._epoch = self._done = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self.batches * self._batch_size
+
+    @property
+    def batches(self) -> int:
+        """Of this process in a whole epoch."""
+        return self._count // (self._batch_size * self._share.processes)
 
     def __iter__(self) -> Iterator[Draw]:
         order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
-        return (Draw(self._epoch, int(index)) for index in order)
+        whole = order[: self.batches * self._share.processes * self._batch_size]
+        own = whole.reshape(self.batches, self._share.processes, self._batch_size)[self._done :, self._share.number]
+        return (Draw(self._epoch, int(index)) for index in own.ravel())
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order that the next iteration gives."""
-        self._epoch = epoch
+    def set_epoch(self, epoch: int, *, done: int = 0) -> None:
+        """Choose the order that the next iteration gives, without the first ``done`` batches."""
+        self._epoch, self._done = epoch, done
 
 
 class BatchLoader:
@@ -60,21 +92,28 @@ class BatchLoader:
         batch_size: pictures a batch.
         workers: processes that prepare batches; 0 prepares them in this process.
         seed: of the order.
+        share: this process' own, where several learn together.
+
+    Attributes:
+        batch_size: as given.
+        share: as given.
 
     Raises:
-        InputError: fewer pictures than fill one batch.
+        InputError: fewer pictures than fill one batch of every process.
     """
 
-    def __init__(self, examples: TrainingSet, *, batch_size: int, workers: int, seed: int) -> None:
-        if len(examples) < batch_size:
+    def __init__(
+        self, examples: TrainingSet, *, batch_size: int, workers: int, seed: int, share: Share = _ALONE
+    ) -> None:
+        if len(examples) < batch_size * share.processes:
             raise InputError(
                 "the training pictures do not fill one batch",
                 got=f"{len(examples)} pictures",
-                wanted=f"at least {batch_size}",
-                do=f"Add pictures, or choose a smaller batch: --batch-size {max(len(examples), 2)}",
+                wanted=f"at least {batch_size * share.processes}",
+                do=f"Add pictures, or choose a smaller batch: --batch-size {max(len(examples) // share.processes, 2)}",
             )
-        self.batch_size = batch_size
-        self._draws = ShuffledDraws(len(examples), seed=seed)
+        self.batch_size, self.share = batch_size, share
+        self._draws = ShuffledDraws(len(examples), batch_size=batch_size, seed=seed, share=share)
         self._loader: DataLoader[Example | SsdEdgeError] = DataLoader(
             examples,
             batch_size=batch_size,
@@ -89,16 +128,16 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return len(self._loader)
+        return self._draws.batches
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch.
+    def epoch(self, number: int, *, done: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, but for the first ``done``, which were learnt from before.
 
         Raises:
             SsdEdgeError: a picture or label cannot be used; the error names it.
             TrainingError: a worker process died.
         """
-        self._draws.set_epoch(number)
+        self._draws.set_epoch(number, done=done)
         with _no_opencv_threads():
             batches = iter(self._loader)
         while True:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from ssd_edge.training.schedule import ScheduleName
+
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,13 @@ class Optimisation:
         momentum, weight_decay: of SGD; the paper's values (SSD, section 3).
         schedule, warmup_share: see :func:`ssd_edge.training.schedule.learning_rate_factor`.
         clip_norm: gradients are scaled down to this norm.
-        average_decay: of the moving average of the weights.
-        bfloat16: run the network's convolutions in bfloat16 (the loss and the weights stay float32).
+        average_decay: of the moving average of the weights; 0 is none.
+        precision: of the network's convolutions (the loss and the weights stay float32).
+        accumulate: batches a step of the optimiser; their loss is that of one large batch.
+        frozen: modules that keep their weights, by the beginnings of their names, e.g. ``backbone.features``.
+        backbone_rate: what the backbone's learning rate is multiplied by; the head has the full rate.
+        layer_decay: what the rate is multiplied by from each block of the backbone to the one before it.
+        patience: validations without a better mean AP after which the run ends; 0 is none.
     """
 
     learning_rate: float
@@ -28,7 +36,12 @@ class Optimisation:
     warmup_share: float = 0.05
     clip_norm: float = 10.0
     average_decay: float = 0.999
-    bfloat16: bool = False
+    precision: Precision = "float32"
+    accumulate: int = 1
+    frozen: tuple[str, ...] = ()
+    backbone_rate: float = 1.0
+    layer_decay: float = 1.0
+    patience: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The files of a run: best.pt, last.pt and metrics.csv, each whole at any moment."""
+"""The files of a run: best.pt, last.pt, metrics.csv and state.pt, each whole at any moment."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from ssd_edge.core.files import make_folder, written_beside
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.state import RunState
+
+STATE_NAME = "state.pt"
 
 
 class RunFolder:
@@ -21,8 +24,10 @@ class RunFolder:
     Attributes:
         best, last: the checkpoints.
         metrics: the CSV file.
+        state: what the run goes on from after an interruption; gone when it is over.
         records: of the epochs so far.
         best_mean_ap: of ``best``; None before the first validation.
+        since_best: validations since then.
 
     Raises:
         InputError: ``folder`` cannot be written.
@@ -31,8 +36,15 @@ class RunFolder:
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
         self.best, self.last, self.metrics = folder / "best.pt", folder / "last.pt", folder / "metrics.csv"
+        self.state = folder / STATE_NAME
         self.records: list[EpochRecord] = []
         self.best_mean_ap: float | None = None
+        self.since_best = 0
+
+    def restore(self, state: RunState) -> None:
+        """Take over the epochs before an interruption; the files are as they were then, or newer."""
+        self.records = [EpochRecord(**record) for record in state.records]
+        self.best_mean_ap, self.since_best = state.best_mean_ap, state.since_best
 
     def keep(self, model: SSD, record: EpochRecord) -> None:
         """Write the files after an epoch; best.pt where this epoch's mean AP is the highest so far.
@@ -43,9 +55,12 @@ class RunFolder:
         self.records.append(record)
         self._write_metrics()
         save_checkpoint(self.last, model, record.metrics)
-        if record.mean_ap is not None and (self.best_mean_ap is None or record.mean_ap > self.best_mean_ap):
+        if record.mean_ap is None:
+            return
+        self.since_best += 1
+        if self.best_mean_ap is None or record.mean_ap > self.best_mean_ap:
             save_checkpoint(self.best, model, record.metrics)
-            self.best_mean_ap = record.mean_ap
+            self.best_mean_ap, self.since_best = record.mean_ap, 0
 
     def _write_metrics(self) -> None:
         with written_beside(self.metrics) as partial, partial.open("w", newline="") as file:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from ssd_edge.core.errors import TrainingError
+from ssd_edge.model.heads import HeadOutputs
+from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
+from ssd_edge.training.freezing import freeze_
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.loss import multibox_loss
+from ssd_edge.training.loss import BACKGROUND, MultiboxLoss
+from ssd_edge.training.optimiser import make_sgd, set_learning_rate
+from ssd_edge.training.recipe import Optimisation
+from ssd_edge.training.synchronised_norm import synchronise_norms_
+from ssd_edge.training.targets import Targets
 
 _NAMED_IMAGES = 8
 
@@ -29,33 +37,114 @@ class StepLoss(NamedTuple):
         return self.localisation + self.confidence
 
 
-def training_step(
-    model: SSD, images: Tensor, batch: Batch, optimiser: torch.optim.Optimizer, *, clip_norm: float, bfloat16: bool
-) -> StepLoss:
-    """Update the weights once and return the loss that they had before.
+class Criterion(Protocol):
+    """Measures how far the network's outputs are from the wanted ones, over the number of positive default boxes."""
+
+    def __call__(self, outputs: HeadOutputs, targets: Targets) -> MultiboxLoss:
+        """Return the loss of a batch."""
+
+
+class Learner:
+    """A network that learns from one batch, or a few, at a time; one of several where there are several processes.
+
+    The loss of a step is that of one large batch: the sum over all its pictures, those of the other processes
+    included, over the number of all their positive default boxes.
 
     Args:
-        model: in training mode.
-        images: (B, 3, H, W) float32, the batch's pictures as the network takes them.
-        batch: the wanted outputs, and the pictures' paths.
-        optimiser: of the model's parameters.
-        clip_norm: the gradient is scaled down to this norm.
-        bfloat16: run the convolutions in bfloat16.
+        model: moved to the device of ``fabric``; trained in place.
+        fabric: launched.
+        criterion: the loss.
+        optimisation: what is frozen, and the optimiser's settings.
+
+    Attributes:
+        model: as given.
+        optimiser: of its parameters.
 
     Raises:
-        TrainingError: the loss or the gradient is not finite; the weights are as they were before.
+        InputError: the model has no such layer to freeze.
     """
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-        outputs = model(images.contiguous(memory_format=torch.channels_last))
-    loss = multibox_loss(outputs, batch.targets)
-    optimiser.zero_grad()
-    torch.autograd.backward(loss.total)
-    gradient_norm = clip_grad_norm_(model.parameters(), clip_norm).item()
-    parts = StepLoss(loss.localisation.item(), loss.confidence.item())
-    if not (math.isfinite(parts.total) and math.isfinite(gradient_norm)):
-        raise _not_finite(parts, gradient_norm, batch.paths)
-    optimiser.step()
-    return parts
+
+    def __init__(self, model: SSD, fabric: Fabric, criterion: Criterion, optimisation: Optimisation) -> None:
+        self.model, self._fabric, self._criterion = model, fabric, criterion
+        self._clip_norm, self._precision = optimisation.clip_norm, optimisation.precision
+        model.train().to(memory_format=torch.channels_last)
+        if fabric.world_size > 1:
+            synchronise_norms_(model, fabric.device)
+        freeze_(model, optimisation.frozen)
+        model.to(fabric.device)
+        self.optimiser: torch.optim.Optimizer = make_sgd(
+            model,
+            learning_rate=optimisation.learning_rate,
+            momentum=optimisation.momentum,
+            weight_decay=optimisation.weight_decay,
+            backbone_rate=optimisation.backbone_rate,
+            layer_decay=optimisation.layer_decay,
+        )
+        self._network, self._stepper = fabric.setup(model, self.optimiser)
+        self._normalise = DecodedSSD(model).normalised
+
+    def scaler_state(self) -> dict[str, Any]:
+        """Return the state of float16's loss scale; empty in other precisions."""
+        return self._fabric.strategy.precision.state_dict()
+
+    def load_scaler(self, state: dict[str, Any]) -> None:
+        """Go on with a loss scale."""
+        if state:
+            self._fabric.strategy.precision.load_state_dict(state)
+
+    def step(self, batches: Sequence[Batch], *, learning_rate: float) -> StepLoss:
+        """Update the weights once and return the loss that they had before.
+
+        Args:
+            batches: of this process; learnt from one after the other, stepped on together.
+            learning_rate: of the head.
+
+        Raises:
+            TrainingError: the loss or the gradient is not finite; the weights are as they were before.
+        """
+        set_learning_rate(self.optimiser, learning_rate)
+        self._stepper.zero_grad()
+        positives = self._positives_of_all(batches)
+        losses = torch.zeros(2, device=self._fabric.device)
+        for number, batch in enumerate(batches, start=1):
+            waiting = self._fabric.world_size > 1 and number < len(batches)
+            with self._fabric.no_backward_sync(self._network, enabled=waiting):
+                losses += self._backward(batch, positives)
+        norm = self._fabric.clip_gradients(
+            self._network, self._stepper, max_norm=self._clip_norm, error_if_nonfinite=False
+        )
+        parts = StepLoss(*self._over_all(losses, "mean").tolist())
+        self._refuse_not_finite(parts, norm, batches)
+        self._stepper.step()
+        return parts
+
+    def _backward(self, batch: Batch, positives: Tensor) -> Tensor:
+        """Add a batch's gradient and return the (2,) parts of its loss, as this process' share of the mean."""
+        images = self._fabric.to_device(batch.images)
+        targets = Targets(*self._fabric.to_device(tuple(batch.targets)))
+        outputs = self._network(self._normalise(images).contiguous(memory_format=torch.channels_last))
+        loss = self._criterion(HeadOutputs(*outputs), targets)
+        own = (targets.labels != BACKGROUND).sum().clamp(min=1)
+        share = own * self._fabric.world_size / positives  # DDP takes the mean of the processes' gradients
+        self._fabric.backward(loss.total * share)
+        return (torch.stack([loss.localisation, loss.confidence]) * share).detach()
+
+    def _positives_of_all(self, batches: Sequence[Batch]) -> Tensor:
+        """Count the positive default boxes of all batches of all processes; at least one."""
+        own = sum(((batch.targets.labels != BACKGROUND).sum() for batch in batches), torch.zeros((), dtype=torch.int64))
+        return self._over_all(self._fabric.to_device(own.float()), "sum").clamp(min=1)
+
+    def _over_all(self, values: Tensor, operation: Literal["sum", "mean"]) -> Tensor:
+        if self._fabric.world_size == 1:
+            return values
+        return cast("Tensor", self._fabric.all_reduce(values, reduce_op=operation))
+
+    def _refuse_not_finite(self, loss: StepLoss, norm: Tensor | None, batches: Sequence[Batch]) -> None:
+        gradient_norm = 0.0 if norm is None else norm.item()
+        # In float16 the gradient's scale is too large now and then; the scaler leaves that step out.
+        gradient_matters = self._precision != "float16"
+        if not math.isfinite(loss.total) or (gradient_matters and not math.isfinite(gradient_norm)):
+            raise _not_finite(loss, gradient_norm, [path for batch in batches for path in batch.paths])
 
 
 def _not_finite(loss: StepLoss, gradient_norm: float, paths: list[str]) -> TrainingError:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import InputError, TrainingError
-from ssd_edge.training.loader import Batch, BatchLoader, ShuffledDraws, named_worker_death
+from ssd_edge.training.loader import Batch, BatchLoader, Share, ShuffledDraws, named_worker_death
 from tests.training.factories import SIDE, squares, tiny_anchors
 from tests.training.test_dataset import training_set
 
@@ -43,7 +43,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        draws = ShuffledDraws(50, seed=seed)
+        draws = ShuffledDraws(50, batch_size=5, seed=seed)
         draws.set_epoch(epoch)
         found = list(draws)
         assert all(draw.epoch == epoch for draw in found)
@@ -101,3 +101,32 @@ def test_a_worker_that_dies_while_it_hands_a_batch_over_is_named_too(error: Exce
 def test_other_faults_of_the_program_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="shape mismatch"), named_worker_death():
         raise RuntimeError("shape mismatch")
+
+
+ALONE = Share()
+
+
+def test_several_processes_cut_the_batches_of_one() -> None:
+    def batches(size: int, share: Share = ALONE) -> list[list[int]]:
+        draws = ShuffledDraws(50, batch_size=size, seed=3, share=share)
+        draws.set_epoch(2)
+        order = [draw.sample for draw in draws]
+        assert len(order) == len(draws)
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    parts = zip(batches(4, Share(0, 2)), batches(4, Share(1, 2)), strict=True)
+    assert [first + second for first, second in parts] == batches(8)
+
+
+def test_an_epoch_goes_on_after_the_batches_that_were_done(tmp_path: Path) -> None:
+    batches = BatchLoader(training_set(squares(tmp_path, 20)), batch_size=4, workers=0, seed=0)
+    whole = [batch.paths for batch in batches.epoch(3)]
+    rest = [batch.paths for batch in batches.epoch(3, done=2)]
+    assert rest == whole[2:]
+    assert [batch.paths for batch in batches.epoch(3)] == whole
+
+
+def test_every_process_needs_a_batch(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="do not fill one batch: got 20 pictures; wanted at least 24") as caught:
+        BatchLoader(training_set(squares(tmp_path, 20)), batch_size=8, workers=0, seed=0, share=Share(0, 3))
+    assert "--batch-size 6" in str(caught.value)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,23 @@ from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.budget import EpochBudget, TimeBudget
 from ssd_edge.training.journal import EpochRecord
 from ssd_edge.training.loader import BatchLoader
-from ssd_edge.training.loop import train
+from ssd_edge.training.loop import Watch, train
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
 from tests.training.factories import squares, tiny_model
 from tests.training.test_dataset import training_set
 
 OPTIMISATION = Optimisation(learning_rate=0.02)
+
+
+class Remember:
+    """An observer that hands every epoch's record on."""
+
+    def __init__(self, on_epoch: Callable[[EpochRecord], object]) -> None:
+        self.epoch = on_epoch
+
+    def step(self, number, loss, learning_rate) -> None:
+        assert number > 0
 
 
 def loader(folder: Path, pictures: int = 16) -> BatchLoader:
@@ -41,7 +52,7 @@ def test_the_loss_falls_and_each_epoch_is_recorded(tmp_path: Path) -> None:
         optimisation=OPTIMISATION,
         budget=EpochBudget(epochs, steps_per_epoch=len(batches)),
         files=files,
-        on_epoch=seen.append,
+        watch=Watch(observers=[Remember(seen.append)]),
     )
     assert [record.epoch for record in files.records] == list(range(1, epochs + 1))
     assert seen == files.records
@@ -124,9 +135,13 @@ def test_ctrl_c_in_an_epoch_leaves_the_files_of_the_one_before(tmp_path: Path) -
             optimisation=OPTIMISATION,
             budget=EpochBudget(4, steps_per_epoch=len(batches)),
             files=files,
-            on_epoch=remember,
-            progress=interrupt,
+            watch=Watch(observers=[Remember(remember)], progress=interrupt),
         )
     assert load_checkpoint(files.last).metrics["epoch"] == 2
     assert [files.last.read_bytes(), files.metrics.read_bytes()] == copies
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["best.pt", "last.pt", "metrics.csv"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "best.pt",
+        "last.pt",
+        "metrics.csv",
+        "state.pt",
+    ]

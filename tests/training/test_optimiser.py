@@ -23,4 +23,4 @@ def test_only_weights_of_more_than_one_dimension_decay() -> None:
 def test_all_groups_get_the_learning_rate() -> None:
     optimiser = make_sgd(nn.Linear(2, 2), learning_rate=0.1, momentum=0.9, weight_decay=0)
     set_learning_rate(optimiser, 0.025)
-    assert [group["lr"] for group in optimiser.param_groups] == [0.025, 0.025]
+    assert [group["lr"] for group in optimiser.param_groups] == [0.025] * len(optimiser.param_groups)

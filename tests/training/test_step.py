@@ -3,11 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ssd_edge.core.errors import TrainingError
+from ssd_edge.core.errors import InputError, TrainingError
+from ssd_edge.model.predict import DecodedSSD
+from ssd_edge.model.ssd import SSD
 from ssd_edge.training.loader import Batch
 from ssd_edge.training.loss import multibox_loss
-from ssd_edge.training.optimiser import make_sgd
-from ssd_edge.training.step import training_step
+from ssd_edge.training.optimiser import layer_rates
+from ssd_edge.training.processes import make_fabric
+from ssd_edge.training.recipe import Optimisation, Precision
+from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import Targets
 from tests.training.factories import SIDE, tiny_model, tiny_spec
 
@@ -20,13 +24,30 @@ def some_batch(pictures: int = 2) -> Batch:
     return Batch(torch.zeros(pictures, SIDE, SIDE, 3), Targets(labels, torch.zeros(pictures, anchors, 4)), paths)
 
 
-def test_a_step_is_that_of_sgd_on_the_clipped_gradient() -> None:
-    model, reference = tiny_model(), tiny_model()
-    images, batch = torch.randn(2, 3, SIDE, SIDE), some_batch()
-    optimiser = make_sgd(model, learning_rate=0.1, momentum=0.9, weight_decay=0)
-    parts = training_step(model, images, batch, optimiser, clip_norm=0.5, bfloat16=False)
+def learner(model: SSD, *, clip_norm: float = 10.0, precision: Precision = "float32", **settings) -> Learner:
+    optimisation = Optimisation(0.1, momentum=0.9, weight_decay=0, clip_norm=clip_norm, precision=precision, **settings)
+    return Learner(model, make_fabric(precision=precision), multibox_loss, optimisation)
 
-    loss = multibox_loss(reference(images), batch.targets)
+
+def random_batch(pictures: int, *, seed: int = 0, positives: int = 7) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    anchors = tiny_spec().anchors.count
+    labels = torch.zeros(pictures, anchors, dtype=torch.int64)
+    for row in labels:  # another number of objects in each
+        row[torch.randperm(anchors, generator=generator)[:positives]] = 1 + int(
+            torch.randint(3, (), generator=generator)
+        )
+        positives += 5
+    offsets = torch.randn(pictures, anchors, 4, generator=generator)
+    images = torch.randint(0, 256, (pictures, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8)
+    return Batch(images, Targets(labels, offsets), [f"{number}.jpg" for number in range(pictures)])
+
+
+def test_a_step_is_that_of_sgd_on_the_clipped_gradient() -> None:
+    model, reference, batch = tiny_model(), tiny_model().train(), random_batch(2)
+    parts = learner(model, clip_norm=0.5).step([batch], learning_rate=0.1)
+
+    loss = multibox_loss(reference(DecodedSSD(reference).normalised(batch.images)), batch.targets)
     loss.total.backward()
     norm = torch.stack([parameter.grad.norm() for parameter in reference.parameters()]).norm()
     assert norm > 0.5
@@ -36,26 +57,78 @@ def test_a_step_is_that_of_sgd_on_the_clipped_gradient() -> None:
         torch.testing.assert_close(changed.detach(), wanted, rtol=1e-3, atol=1e-5)
 
 
+def test_accumulated_batches_are_one_large_batch() -> None:
+    large = random_batch(6)
+    parts = [
+        Batch(large.images[own], Targets(large.targets.labels[own], large.targets.offsets[own]), large.paths[own])
+        for own in (slice(0, 1), slice(1, 4), slice(4, 6))
+    ]
+    models = [tiny_model(), tiny_model()]
+    losses = []
+    for model, batches in zip(models, ([large], parts), strict=True):
+        student = learner(model, frozen=norms(model))  # batch norm sees each part alone
+        losses.append(student.step(batches, learning_rate=0.1))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    for one, several in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, several, rtol=1e-4, atol=1e-6)
+
+
+def norms(model: SSD) -> tuple[str, ...]:
+    return tuple(name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d))
+
+
+def test_frozen_layers_keep_weights_and_statistics_and_the_others_learn() -> None:
+    model, before = tiny_model(), tiny_model().state_dict()
+    learner(model, frozen=("backbone",)).step([random_batch(2)], learning_rate=0.1)
+    for name, tensor in model.state_dict().items():
+        if name.startswith("backbone"):
+            assert torch.equal(tensor, before[name]), name
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_each_layer_has_its_own_rate() -> None:
+    model, before, batch = tiny_model(), tiny_model(), random_batch(2)
+    reference = tiny_model()
+    learner(model, backbone_rate=0.5, layer_decay=0.8).step([batch], learning_rate=0.1)
+    learner(reference).step([batch], learning_rate=0.1)
+    rates = layer_rates(model, backbone_rate=0.5, layer_decay=0.8)
+    assert len(set(rates.values())) > 3
+    full = dict(reference.named_parameters())
+    old = dict(before.named_parameters())
+    for name, parameter in model.named_parameters():
+        wanted = old[name] + rates[name] * (full[name] - old[name])
+        torch.testing.assert_close(parameter, wanted, rtol=1e-4, atol=1e-7, msg=name)
+
+
 def test_a_bfloat16_step_is_near_the_float32_one() -> None:
-    images, batch, losses = torch.randn(2, 3, SIDE, SIDE), some_batch(), []
-    for bfloat16 in (False, True):
+    batch, losses = random_batch(2), []
+    for precision in ("float32", "bfloat16"):
         model = tiny_model()
-        optimiser = make_sgd(model, learning_rate=0.1, momentum=0.9, weight_decay=0)
-        losses.append(training_step(model, images, batch, optimiser, clip_norm=10, bfloat16=bfloat16).total)
+        losses.append(learner(model, precision=precision).step([batch], learning_rate=0.1).total)
         assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert losses[1] != losses[0]
 
 
 @pytest.mark.parametrize("pictures", [2, 12])
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(pictures: int) -> None:
     model, batch = tiny_model(), some_batch(pictures)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    optimiser = make_sgd(model, learning_rate=0.1, momentum=0.9, weight_decay=0)
-    images = torch.full((pictures, 3, SIDE, SIDE), torch.inf)
+    endless = batch._replace(images=torch.full((pictures, SIDE, SIDE, 3), torch.inf))
     with pytest.raises(TrainingError) as caught:
-        training_step(model, images, batch, optimiser, clip_norm=10, bfloat16=False)
+        learner(model).step([endless], learning_rate=0.1)
     message = str(caught.value)
     assert message.startswith("the loss is not finite any more, on 0.jpg, 1.jpg")
     assert ("7.jpg and 4 more: got localisation" in message) == (pictures == 12)
     assert "smaller --lr" in message
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+
+
+def test_a_layer_that_is_not_there_cannot_be_frozen() -> None:
+    with pytest.raises(InputError, match=r"no such layer to freeze: got 'backbone.feature'; wanted one of backbone"):
+        learner(tiny_model(), frozen=("backbone.feature",))
+
+
+def test_something_must_be_left_to_train() -> None:
+    with pytest.raises(InputError, match="every layer is frozen: got backbone, head"):
+        learner(tiny_model(), frozen=("backbone", "head"))

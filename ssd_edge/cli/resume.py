@@ -1,0 +1,77 @@
+"""``ssd-edge train --resume``: an interrupted run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from ssd_edge.cli.training_plan import Machine, SavedPlan, TrainingPlan
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.run_data import RunData
+
+LAST = "last"
+_STATE = "state.pt"
+_MAY_CHANGE = frozenset({"resume", "device", "devices", "workers", "save_minutes", "tensorboard", "report"})
+
+
+def refuse_other_options(context: typer.Context) -> None:
+    """A run goes on as it began: refuse what would make it another run.
+
+    Raises:
+        InputError: the user gave an option that a resumed run cannot change.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and parameter.name not in _MAY_CHANGE:
+            raise InputError(
+                "a resumed run goes on as it began",
+                got=parameter.opts[0] if parameter.param_type_name == "option" else "a data set",
+                wanted="no more than --device, --devices, --workers and --save-minutes",
+                do="Leave it out, or start a new run.",
+            )
+
+
+def interrupted_run(named: str) -> Path:
+    """Return the folder of the run that ``--resume`` names: ``last``, a name in runs/, or a folder.
+
+    Raises:
+        InputError: there is no such run, or it has no state to go on from.
+    """
+    if named == LAST:
+        states = sorted(Path("runs").glob(f"*/{_STATE}"), key=lambda path: path.stat().st_mtime)
+        if not states:
+            raise InputError("no run waits to go on", got=f"no runs/*/{_STATE}", wanted="an interrupted run")
+        return states[-1].parent
+    folder = next((path for path in (Path("runs") / named, Path(named)) if path.is_dir()), None)
+    if folder is None:
+        raise InputError("there is no such run", got=repr(named), wanted=f"{LAST}, a name in runs/, or a folder")
+    if not (folder / _STATE).is_file():
+        finished = (folder / "last.pt").is_file()
+        raise InputError(
+            f"{folder} has no {_STATE} to go on from",
+            got="a run that is finished" if finished else "a run that saved nothing yet",
+            wanted="an interrupted run",
+            do=f"To train on from its weights, start a new run: --backbone {folder / 'best.pt'}"
+            if finished
+            else "Start it again.",
+        )
+    return folder
+
+
+def resumed_plan(folder: Path, machine: Machine) -> TrainingPlan:
+    """Return the plan of an interrupted run, with its pictures.
+
+    Raises:
+        InputError: the run has no plan, or its pictures are gone or are others.
+        ArtefactError: its plan is damaged.
+    """
+    from ssd_edge.data.find import open_dataset
+
+    saved = SavedPlan.load(folder)
+    data = RunData.of(folder)
+    if data is None:
+        raise InputError(f"the pictures of {folder} are gone", wanted="the data set where it was", do="Put it back.")
+    names = saved.spec.class_names
+    learnt = open_dataset(Path(data.dataset), data.train_split, names)
+    return saved.with_pictures(learnt, open_dataset(Path(data.dataset), data.val_split, names), machine)

@@ -1,0 +1,146 @@
+"""``train --resume``: after Ctrl-C, after kill -9, and what cannot go on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from ssd_edge.cli.app import app
+from ssd_edge.model.checkpoint import load_checkpoint
+from tests.cli.test_train import FAST, train, workspace  # noqa: F401  (a fixture)
+
+pytestmark = pytest.mark.usefixtures("workspace")
+ROOT = Path(__file__).parents[2]
+
+
+def resume(*options: str):
+    return CliRunner().invoke(app, ["train", "--resume", *options])
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int, *options: str) -> None:
+    """Train, and press Ctrl-C after so many steps."""
+
+    def interrupt(self, number: int, loss: object, learning_rate: float) -> None:
+        if number == steps:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ssd_edge.cli.train.SayEpochs.step", interrupt)
+        assert train("--save-minutes", "0", *options).exit_code == 130
+
+
+def same_weights(one: str, other: str) -> bool:
+    first, second = (load_checkpoint(Path(path)).model.state_dict() for path in (one, other))
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ["--epochs", "3", "--lr", "0.01", "--seed", "3", "--accumulate", "2", "--freeze", "backbone.stem"]
+    assert train(*settings, "--name", "whole").exit_code == 0
+    stop_after(monkeypatch, 2, *settings, "--name", "stopped")
+    result = resume("last")
+    assert result.exit_code == 0, result.stderr
+    assert "going on with runs/stopped in epoch 2" in result.stderr
+    assert same_weights("runs/whole/last.pt", "runs/stopped/last.pt")
+    assert not Path("runs/stopped/state.pt").exists()
+
+
+def test_kill_9_at_random_moments_changes_no_bit() -> None:
+    settings = ["--epochs", "30", "--seed", "5", "--save-minutes", "0"]
+    assert train(*settings, "--name", "whole").exit_code == 0
+    state = Path("runs/killed/state.pt")
+    _killed_soon(["data", *FAST, *settings, "--name", "killed"], state)
+    for _ in range(2):
+        _killed_soon(["--resume", "killed", "--save-minutes", "0"], state)
+    result = resume("killed")
+    assert result.exit_code == 0, result.stderr
+    assert same_weights("runs/whole/last.pt", "runs/killed/last.pt")
+    assert same_weights("runs/whole/best.pt", "runs/killed/best.pt")
+
+
+def _killed_soon(arguments: list[str], state: Path) -> None:
+    """Start it, wait until it has saved something new, and kill it at a random moment after that."""
+    before = state.stat().st_mtime_ns if state.exists() else 0
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ONE_CORE, "train", *arguments],
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not (state.exists() and state.stat().st_mtime_ns > before):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(random.random() * 0.4)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+
+
+# As the tests themselves, which run side by side: another number of threads adds up in another order.
+_ONE_CORE = """
+import ssd_edge.backends.threads as threads
+threads.physical_cores = lambda: 1
+from ssd_edge.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["last"], "no run waits to go on: got no runs/*/state.pt"),
+        (["nowhere"], "there is no such run: got 'nowhere'"),
+        (["done"], "runs/done has no state.pt to go on from: got a run that is finished"),
+        (["done", "--lr", "0.1"], "a resumed run goes on as it began: got --lr"),
+        (["done", "data"], "a resumed run goes on as it began: got a data set"),
+    ],
+)
+def test_what_cannot_go_on_is_refused_by_name(options: list[str], message: str) -> None:
+    Path("runs/done").mkdir(parents=True)
+    Path("runs/done/last.pt").write_bytes(b"")
+    result = resume(*options)
+    assert result.exit_code == 1
+    assert message.replace("got a data set", "got a data set") in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_other_labels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")
+    label = min(Path("data/Annotations").glob("train_*.xml"))
+    text = label.read_text()
+    label.write_text(text.replace("<difficult>0", "<difficult>1"))
+    result = resume("stopped")
+    assert result.exit_code == 1
+    assert "is not what the run learnt from any more: got 16 pictures" in result.stderr
+    label.write_text(text)
+    assert resume("stopped").exit_code == 0
+
+
+def test_a_damaged_plan_or_state_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")
+    plan, state = Path("runs/stopped/plan.json"), Path("runs/stopped/state.pt")
+    whole = state.read_bytes()
+    state.write_bytes(whole[: len(whole) // 2])
+    result = resume("stopped")
+    assert result.exit_code == 1
+    assert "state.pt is damaged" in result.stderr
+    state.write_bytes(whole)
+    plan.write_text("{}")
+    result = resume("stopped")
+    assert result.exit_code == 1
+    assert "plan.json is damaged" in result.stderr
+
+
+def test_a_data_set_or_a_run_must_be_named() -> None:
+    result = CliRunner().invoke(app, ["train"])
+    assert result.exit_code == 1
+    assert "no data set is given" in result.stderr

@@ -1,0 +1,160 @@
+"""A run that was stopped and goes on ends with the same bits as one that was not."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.model.checkpoint import load_checkpoint
+from ssd_edge.training.budget import EpochBudget, TimeBudget
+from ssd_edge.training.loader import BatchLoader
+from ssd_edge.training.loop import Watch, train
+from ssd_edge.training.recipe import Optimisation
+from ssd_edge.training.run_folder import RunFolder
+from ssd_edge.training.state import RunState
+from tests.training.factories import squares, tiny_model
+from tests.training.test_dataset import training_set
+
+EPOCHS, PICTURES, BATCH = 4, 20, 4
+STEPS = EPOCHS * PICTURES // BATCH
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("squares")
+
+
+def run(pictures: Path, files: RunFolder, *, state: RunState | None = None, stop_at: int = 0, **settings) -> RunFolder:
+    """Train, a state after each ``save_every`` steps; stop where a progress report says ``stop_at``."""
+    loader = BatchLoader(training_set(squares(pictures, PICTURES), recipe="ssd"), batch_size=BATCH, workers=0, seed=5)
+    scores = dict(enumerate((0.3, 0.5, 0.4, 0.45), start=1))
+
+    def validate(model) -> float:
+        return scores[1 + len(files.records)]
+
+    def stop(done: int, whole: int | None, note: str = "") -> None:
+        if done == stop_at:
+            raise KeyboardInterrupt
+
+    train(
+        tiny_model(seed=1 if state is None else 2),
+        loader,
+        validate,
+        optimisation=Optimisation(0.02, **settings),
+        budget=EpochBudget(EPOCHS, steps_per_epoch=len(loader)),
+        files=files,
+        state=state,
+        watch=Watch(progress=stop, save_every_s=3, clock=ticking()),
+    )
+    return files
+
+
+def ticking() -> Callable[[], float]:
+    clock = itertools.count()
+    return lambda: float(next(clock))
+
+
+def weights(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    return iter(load_checkpoint(path).model.state_dict().items())
+
+
+def timeless(metrics: Path) -> list[list[str]]:
+    rows = [line.split(",") for line in metrics.read_text().splitlines()]
+    timed = {number for number, name in enumerate(rows[0]) if name in ("seconds", "images_per_s")}
+    return [[cell for number, cell in enumerate(row) if number not in timed] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def unbroken(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the tests themselves: another number adds up in another order
+    files = run(pictures, RunFolder(tmp_path_factory.mktemp("unbroken")))
+    torch.set_num_threads(threads)
+    return files
+
+
+@pytest.mark.parametrize("stop_at", [4, 7, 13, 19])
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    stop_at: int, pictures: Path, unbroken: RunFolder, tmp_path: Path
+) -> None:
+    stopped = RunFolder(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, stopped, stop_at=stop_at)
+    state = RunState.load(stopped.state)
+    assert 0 < state.average_updates <= stop_at
+    torch.manual_seed(99)
+    resumed = run(pictures, RunFolder(tmp_path), state=state)
+    for wanted, got in ((unbroken.last, resumed.last), (unbroken.best, resumed.best)):
+        for (name, one), (_, other) in zip(weights(wanted), weights(got), strict=True):
+            assert torch.equal(one, other), name
+    assert timeless(resumed.metrics) == timeless(unbroken.metrics)
+    assert resumed.best_mean_ap == 0.5
+    assert not resumed.state.exists()
+
+
+def test_a_run_stopped_twice_goes_on_to_the_same_bits(pictures: Path, unbroken: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, RunFolder(tmp_path), stop_at=8)
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, RunFolder(tmp_path), state=RunState.load(tmp_path / "state.pt"), stop_at=16)
+    resumed = run(pictures, RunFolder(tmp_path), state=RunState.load(tmp_path / "state.pt"))
+    for (name, one), (_, other) in zip(weights(unbroken.last), weights(resumed.last), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_patience_ends_a_run_and_counts_over_an_interruption(pictures: Path, tmp_path: Path) -> None:
+    patient = run(pictures, RunFolder(tmp_path / "a"), patience=1)
+    assert [record.mean_ap for record in patient.records] == [0.3, 0.5, 0.4]
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, RunFolder(tmp_path / "b"), patience=2, stop_at=3 * PICTURES // BATCH + 1)
+    state = RunState.load(tmp_path / "b" / "state.pt")
+    assert state.since_best == 1
+    resumed = run(pictures, RunFolder(tmp_path / "b"), state=state, patience=2)
+    assert len(resumed.records) == 4
+
+
+def test_a_time_budget_goes_on_with_what_was_left() -> None:
+    clock = ticking()
+    budget = TimeBudget(1.0, clock=clock)
+    budget.start(spent=40.0)
+    spent, whole = budget.done()
+    assert (spent, whole) == (41.0, 57.0)
+
+
+def test_a_state_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    with pytest.raises(InputError, match=r"state\.pt cannot be read: got No such file"):
+        RunState.load(path)
+    path.write_bytes(b"PK nonsense")
+    with pytest.raises(ArtefactError, match=r"state\.pt is damaged"):
+        RunState.load(path)
+    torch.save({"format": "ssd-edge/run-state/0"}, path)
+    with pytest.raises(
+        ArtefactError, match=r"another version: got 'ssd-edge/run-state/0'; wanted ssd-edge/run-state/1"
+    ):
+        RunState.load(path)
+    torch.save({"format": "ssd-edge/run-state/1", "epoch": 3}, path)
+    with pytest.raises(ArtefactError, match="is damaged"):
+        RunState.load(path)
+
+
+def test_a_full_disk_leaves_the_state_before(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, RunFolder(tmp_path), stop_at=7)
+    before = (tmp_path / "state.pt").read_bytes()
+
+    def full(content: object, file: object) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", full)
+        with pytest.raises(InputError, match="cannot be written: got No space left on device"):
+            run(pictures, RunFolder(tmp_path), state=RunState.load(tmp_path / "state.pt"))
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert not list(tmp_path.glob(".*partial*"))
