@@ -30,9 +30,10 @@ from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.optimiser import make_sgd
-from ssd_edge.training.recipe import recipe_for
-from ssd_edge.training.step import training_step
+from ssd_edge.training.loss import multibox_loss
+from ssd_edge.training.processes import make_fabric
+from ssd_edge.training.recipe import Optimisation, recipe_for
+from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import TargetEncoder, Targets
 
 TIMM = ("ssdlite320-mobilenetv4_conv_small", "ssdlite320-efficientnet_lite0", "ssd300-resnet18")
@@ -56,16 +57,15 @@ def train(model: SSD, pictures: list[tuple[UInt8Array, FloatArray, IntArray]], r
     """Train for some steps and return the loss of the first and of the last pass over the pictures."""
     encode = TargetEncoder(default_boxes(model.spec.anchors), model.spec.box_coding)
     targets = [encode(boxes, class_ids) for _, boxes, class_ids in pictures]
-    normalised = DecodedSSD(model).normalised
-    optimiser = make_sgd(model.train(), learning_rate=rate, momentum=0.9, weight_decay=5e-4)
+    learner = Learner(model, make_fabric(), multibox_loss, Optimisation(rate))
     losses = []
     for step in range(STEPS):
         chosen = [(step * BATCH + k) % PICTURES for k in range(BATCH)]
         images = torch.stack([torch.from_numpy(pictures[k][0]) for k in chosen])
         wanted = Targets(*(torch.stack(part) for part in zip(*(targets[k] for k in chosen), strict=True)))
         batch = Batch(images, wanted, [str(k) for k in chosen])
-        losses.append(training_step(model, normalised(images), batch, optimiser, clip_norm=10, bfloat16=False).total)
-    settle(model, normalised(torch.stack([torch.from_numpy(image) for image, _, _ in pictures])))
+        losses.append(learner.step([batch], learning_rate=rate).total)
+    settle(model, DecodedSSD(model).normalised(torch.stack([torch.from_numpy(image) for image, _, _ in pictures])))
     once = PICTURES // BATCH
     return sum(losses[:once]) / once, sum(losses[-once:]) / once
 

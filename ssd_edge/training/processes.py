@@ -87,8 +87,8 @@ def joined(fabric: Fabric) -> Iterator[None]:
             raise
         raise TrainingError(
             f"another of the {fabric.world_size} processes ended",
-            got=str(error).partition("\n")[0],
-            do="Its own error stands above. The run goes on from its last saved state: ssd-edge train --resume",
+            got=str(error).partition(". ")[0].rpartition("] ")[2],
+            do="Its own error stands above, where it had one. To go on from the last state: --resume last",
         ) from error
     finally:
         if distributed.is_available() and distributed.is_initialized():

@@ -1,0 +1,104 @@
+"""Several processes learn as one with the larger batch, and end together."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_train import train, write_data
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = ["--input-size", "64", "--workers", "0", "--precision", "float32", "--device", "cpu", "--no-check"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_data(tmp_path / "data", splits={"train": 32, "val": 4})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path
+
+
+def torchrun(*options: str) -> list[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    return [*launcher, "--master-addr", "127.0.0.1", "--master-port", str(port), "-m", "ssd_edge", *options]
+
+
+def losses(run: str) -> list[float]:
+    with Path(f"runs/{run}/metrics.csv").open(newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_two_processes_have_the_losses_of_one_with_the_double_batch(workspace: Path) -> None:
+    settings = [*SETTINGS, "--epochs", "1", "--seed", "3", "--lr", "0.001"]
+    alone = train(*settings, "--batch-size", "8", "--name", "one")
+    assert alone.exit_code == 0, alone.stderr
+    command = torchrun("train", "data", *settings, "--batch-size", "4", "--name", "two")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 1: loss") == 1  # the second process is silent
+    # Rounding differs, and four steps from random weights multiply it by a hundred, as they do in one process.
+    assert losses("two") == pytest.approx(losses("one"), rel=2e-4)
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "devices"])
+def test_a_killed_process_ends_the_run_with_an_error(workspace: Path, launcher: str) -> None:
+    settings = ["train", "data", *SETTINGS, "--epochs", "9999", "--batch-size", "4", "--name", "killed"]
+    own = [sys.executable, "-m", "ssd_edge", *settings, "--devices", "2"]
+    command = torchrun(*settings) if launcher == "torchrun" else own
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        _wait_for(Path("runs/killed/state.pt"), process)
+        os.kill(_second_process(process.pid), signal.SIGKILL)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 1
+    sign = "Signal 9 (SIGKILL) received" if launcher == "torchrun" else "another of the 2 processes ended: got "
+    assert sign in stderr
+    assert Path("runs/killed/state.pt").is_file()
+
+
+def _wait_for(file: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 180
+    while not file.exists():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _second_process(parent: int) -> int:
+    """Return the process of rank 1: the child whose environment says so."""
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            status = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(status[1]) == parent and b"\0LOCAL_RANK=1\0" in b"\0" + (folder / "environ").read_bytes():
+                return int(folder.name)
+        except OSError:
+            continue
+    raise AssertionError("no second process")
+
+
+def test_a_broken_picture_of_the_second_process_is_named(workspace: Path) -> None:
+    for picture in Path("data/JPEGImages").glob("train_*"):
+        picture.write_bytes(b"no picture")
+    command = torchrun("train", "data", *SETTINGS, "--epochs", "1", "--batch-size", "4")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 1
+    assert "is not an image" in done.stderr
