@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,11 +30,12 @@ from ssd_edge.core.run_data import RunData
 
 if TYPE_CHECKING:
     from ssd_edge.training.journal import EpochRecord
+    from ssd_edge.training.loop import Observer
     from ssd_edge.training.state import RunState
     from ssd_edge.training.step import StepLoss
 
 _OPTIMISER, _NETWORK, _DATA, _MACHINE = "Learning", "Network", "Data", "Machine"
-_PLAN_FILES = {"plan.json", "data.json"}
+_BEGUN = {"plan.json", "data.json", "tensorboard"}  # what a run leaves that saved nothing yet
 
 
 def train(
@@ -208,6 +211,9 @@ def train(
             rich_help_panel=_MACHINE,
         ),
     ] = 5.0,
+    tensorboard: Annotated[
+        bool, typer.Option(help="Write runs/<name>/tensorboard, where TensorBoard is installed.")
+    ] = True,
 ) -> None:
     """Train a network on labelled images: runs/<name>/best.pt, last.pt and metrics.csv."""
     require_torch()
@@ -216,7 +222,7 @@ def train(
     machine = Machine(device, devices, default_workers() if workers is None else workers, save_minutes * 60)
     if resume is not None:
         refuse_other_options(context)
-        _resume(interrupted_run(resume), machine)
+        _resume(interrupted_run(resume), machine, tensorboard=tensorboard)
         return
     if dataset is None:
         raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
@@ -266,7 +272,7 @@ def train(
     if is_first_process():
         plan.save()
         RunData(str(dataset.resolve()), train_split, val_split).save(plan.folder)
-    _train(plan)
+    _train(plan, tensorboard=tensorboard)
 
 
 class SayEpochs:
@@ -284,23 +290,40 @@ class SayEpochs:
         )
 
 
-def _resume(folder: Path, machine: Machine) -> None:
+def _resume(folder: Path, machine: Machine, *, tensorboard: bool) -> None:
     from ssd_edge.training.state import RunState
 
     plan, state = resumed_plan(folder, machine), RunState.load(folder / "state.pt")
     say(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
-    _train(plan, state)
+    _train(plan, state, tensorboard=tensorboard)
 
 
-def _train(plan: TrainingPlan, state: RunState | None = None) -> None:
+def _train(plan: TrainingPlan, state: RunState | None = None, *, tensorboard: bool) -> None:
     try:
-        with bar("training") as progress:
-            files = run_training(plan, observers=[SayEpochs()], progress=progress, state=state)
+        with _observers(plan, state, tensorboard=tensorboard) as observers, bar("training") as progress:
+            files = run_training(plan, observers=observers, progress=progress, state=state)
     except KeyboardInterrupt:
         say(_kept(plan.folder))
         raise
     say(f"{files.best}: mAP@0.5 {files.best_mean_ap or 0:.4f}; every epoch is in {files.metrics}")
     say(f"next: ssd-edge export {files.best}")
+
+
+@contextmanager
+def _observers(plan: TrainingPlan, state: RunState | None, *, tensorboard: bool) -> Iterator[list[Observer]]:
+    """Yield who is told of steps and epochs: the terminal, and TensorBoard where it is installed."""
+    from ssd_edge.training.tensorboard import TensorBoardLog
+
+    said = SayEpochs()
+    if not tensorboard or not is_first_process():
+        yield [said]
+    elif not TensorBoardLog.available():
+        say("no curves for TensorBoard, which is not installed: pip install tensorboard")
+        yield [said]
+    else:
+        steps = state.average_updates if state else 0
+        with TensorBoardLog(plan.folder / "tensorboard", steps_before=steps) as log:
+            yield [said, log]
 
 
 def _kept(folder: Path) -> str:
@@ -320,7 +343,7 @@ def _free_name(preset: str) -> str:
 
 def _holds_run(folder: Path) -> bool:
     """Whether a run got as far as to save something."""
-    return folder.is_dir() and any(file.name not in _PLAN_FILES for file in folder.iterdir())
+    return folder.is_dir() and any(file.name not in _BEGUN for file in folder.iterdir())
 
 
 def _new_folder(name: str) -> Path:
