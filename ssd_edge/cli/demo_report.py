@@ -96,21 +96,17 @@ def _poster(files: DemoFiles, class_names: Sequence[str]) -> UInt8Array:
 
 def _stills(plan: DemoPlan, files: DemoFiles, judged: Judged, held_out: LabelledSet) -> tuple[Still, ...]:
     """Mark held-out pictures from the worst to the best, and keep them as files too."""
-    from ssd_edge.core.images import read_image, write_image
-    from ssd_edge.evaluation.report_content import Still
-    from ssd_edge.evaluation.stills import draw, mark, spread
+    from ssd_edge.core.images import write_image
+    from ssd_edge.evaluation.examples import drawn, marked
+    from ssd_edge.evaluation.stills import spread
 
-    pairs = zip(judged.evaluation.detections, held_out.samples, strict=True)
-    marks = [mark(found, sample, score_threshold=_STILL_SCORE) for found, sample in pairs]
-    stills = []
+    marks = marked(judged.evaluation.detections, held_out, score=_STILL_SCORE)
+    stills = drawn(marks, held_out, spread(marks, plan.stills))
     for old in files.stills.glob("*.jpg"):
         old.unlink()
-    for number in spread(marks, plan.stills):
-        sample = held_out.samples[number]
-        picture = draw(read_image(sample.image), marks[number], sample, held_out.class_names)
-        write_image(files.stills / f"{sample.image.stem}.jpg", picture)
-        stills.append(Still(picture, sample.image.stem, marks[number].verdict))
-    return tuple(stills)
+    for still in stills:
+        write_image(files.stills / f"{still.name}.jpg", still.image)
+    return stills
 
 
 def _facts(judged: Sequence[Judged], film: Film) -> Facts:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ssd_edge import __version__
-from ssd_edge.core.images import read_image, write_image
+from ssd_edge.core.images import write_image
 from ssd_edge.data.sample import LabelledSet
 from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.examples import drawn, marked
 from ssd_edge.evaluation.report import write_report
 from ssd_edge.evaluation.report_content import Judged, Report, Still
-from ssd_edge.evaluation.stills import draw, mark, spread
+from ssd_edge.evaluation.stills import spread
 
 STILLS = 12
 
@@ -45,14 +46,10 @@ def write_evaluation_report(
 
 
 def _stills(folder: Path, found: Evaluation, labelled: LabelledSet, score: float) -> tuple[Still, ...]:
-    pairs = zip(found.detections, labelled.samples, strict=True)
-    marks = [mark(seen, sample, score_threshold=score) for seen, sample in pairs]
-    stills = []
+    marks = marked(found.detections, labelled, score=score)
+    stills = drawn(marks, labelled, spread(marks, STILLS))
     for old in folder.glob("[0-9][0-9]-*.png"):  # ours, of an earlier evaluation
         old.unlink()
-    for place, number in enumerate(spread(marks, STILLS), start=1):
-        sample = labelled.samples[number]
-        picture = draw(read_image(sample.image), marks[number], sample, labelled.class_names)
-        write_image(folder / f"{place:02d}-{sample.image.stem}.png", picture)
-        stills.append(Still(picture, sample.image.stem, marks[number].verdict))
-    return tuple(stills)
+    for place, still in enumerate(stills, start=1):
+        write_image(folder / f"{place:02d}-{still.name}.png", still.image)
+    return stills

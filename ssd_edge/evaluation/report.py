@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -13,18 +14,36 @@ from ssd_edge.evaluation.sections import cards, sections
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the page, whole or not at all; pictures are inside it, the film is linked where it lies.
+    """Write the page of a report; pictures are inside it, the film is linked where it lies.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    write_page(
+        path,
+        title=report.title,
+        subtitle=report.subtitle,
+        cards=cards(report),
+        sections=sections(report, path),
+        footer=report.footer,
+    )
+
+
+def write_page(
+    path: Path, *, title: str, subtitle: str, cards: Sequence[str], sections: Sequence[str], footer: str
+) -> None:
+    """Write a page, whole or not at all; ``cards`` and ``sections`` are HTML already, the rest is escaped.
 
     Raises:
         InputError: the folder cannot be written.
     """
     template = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     page = template.substitute(
-        title=escape(report.title),
-        subtitle=escape(report.subtitle),
-        cards="".join(cards(report)),
-        sections="\n".join(sections(report, path)),
-        footer=escape(report.footer),
+        title=escape(title),
+        subtitle=escape(subtitle),
+        cards="".join(cards),
+        sections="\n".join(sections),
+        footer=escape(footer),
     )
     with written_beside(path) as partial:
         partial.write_text(page, encoding="utf-8")

@@ -7,7 +7,10 @@ from html import escape
 from pathlib import Path
 
 from ssd_edge.evaluation.curves import class_chart
+from ssd_edge.evaluation.line_chart import line_chart
+from ssd_edge.evaluation.mean_ap import MeanAp
 from ssd_edge.evaluation.page import card, embedded_image, figure, link, section, table, video
+from ssd_edge.evaluation.panel import Panel
 from ssd_edge.evaluation.report_content import Film, Judged, Report, StepTime, Still
 
 
@@ -22,16 +25,17 @@ def cards(report: Report) -> list[str]:
     ]
     if report.film:
         found.append(card(f"{report.film.fps:.0f} FPS", f"end to end on the film, {report.film.frames} frames"))
-    found.append(card(_megabytes(deployed.path), f"on disk, {deployed.path.name}"))
+    found.append(card(megabytes(deployed.path), f"on disk, {deployed.path.name}"))
     return found
 
 
 def sections(report: Report, page: Path) -> list[str]:
     """Return the parts below the cards, in order; those without content are left out."""
     parts = [_film(report.film, page)] if report.film else []
-    parts += [_artefacts(report.judged), _classes(report), _curves(report.judged)]
+    parts += [_artefacts(report.judged), class_section(_accuracies(report)), curve_section(report.judged)]
     if report.stills:
-        parts.append(_stills(report.stills))
+        text = "From the pictures with most mistakes to those with none, in equal steps: not a choice of the best."
+        parts.append(still_section(text, report.stills))
     if report.film and report.film.stages:
         parts.append(_latency(report.film))
     if report.steps:
@@ -71,13 +75,11 @@ def _artefact_row(entry: Judged) -> list[str]:
     evaluation = entry.evaluation
     times = (f"{evaluation.median_ms:.2f}", f"{evaluation.p95_ms:.2f}", f"{evaluation.fps:.0f}")
     accuracy = evaluation.accuracy
-    return [entry.label, f"{accuracy.mean_ap:.4f}", f"{accuracy.mean_ap_50_95:.4f}", *times, _megabytes(entry.path)]
+    return [entry.label, f"{accuracy.mean_ap:.4f}", f"{accuracy.mean_ap_50_95:.4f}", *times, megabytes(entry.path)]
 
 
-def _classes(report: Report) -> str:
-    accuracies = [(entry.label, entry.evaluation.accuracy) for entry in report.judged]
-    if report.film and report.film.accuracy:
-        accuracies.append(("film", report.film.accuracy))
+def class_section(accuracies: Sequence[tuple[str, MeanAp]]) -> str:
+    """Return the table of each class's AP, a column for each accuracy under its label."""
     rows = []
     for number, entry in enumerate(accuracies[0][1].classes):
         rows.append((entry.name, str(entry.objects), *(a.classes[number].ap_text for _, a in accuracies)))
@@ -86,25 +88,48 @@ def _classes(report: Report) -> str:
     return section("AP of each class", "A dash: no object of the class in these images.", table(columns, rows))
 
 
-def _curves(judged: Sequence[Judged]) -> str:
-    labels = [escape(entry.label) for entry in judged]
-    keys = "".join(f'<span class="series-{n}"><i></i><b>{label}</b></span>' for n, label in enumerate(labels))
+def _accuracies(report: Report) -> list[tuple[str, MeanAp]]:
+    accuracies = [(entry.label, entry.evaluation.accuracy) for entry in report.judged]
+    if report.film and report.film.accuracy:
+        accuracies.append(("film", report.film.accuracy))
+    return accuracies
+
+
+def curve_section(judged: Sequence[Judged]) -> str:
+    """Return the precision-recall chart of each class, with a line for each artefact."""
     charts = []
     for number, known in enumerate(judged[0].evaluation.accuracy.classes):
         curves = [entry.evaluation.accuracy.classes[number] for entry in judged]
         charts.append(figure(class_chart(curves), known.name, f"AP {curves[-1].ap_text}"))
     text = "Precision (up) over recall (right) as the score threshold falls; lines that agree lie on one another."
-    body = f'<div class="key">{keys}</div><div class="grid-of-curves">{"".join(charts)}</div>'
-    return section("Precision and recall", text, body)
+    key = series_key([entry.label for entry in judged])
+    return section("Precision and recall", text, f'{key}<div class="grid-of-curves">{"".join(charts)}</div>')
 
 
-def _stills(stills: Sequence[Still]) -> str:
+def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
+    """Return charts side by side, each with the key of its lines where it has several."""
+    charts = []
+    for panel in panels:
+        key = series_key([series.label for series in panel.series]) if len(panel.series) > 1 else ""
+        charts.append(
+            figure(line_chart(panel), panel.title, panel.remark).replace("</figcaption>", f"{key}</figcaption>")
+        )
+    return section(title, text, f'<div class="grid-of-charts">{"".join(charts)}</div>')
+
+
+def series_key(labels: Sequence[str]) -> str:
+    """Return what the colours of a chart's lines mean."""
+    keys = "".join(f'<span class="series-{n}"><i></i><b>{escape(label)}</b></span>' for n, label in enumerate(labels))
+    return f'<div class="key">{keys}</div>'
+
+
+def still_section(text: str, stills: Sequence[Still]) -> str:
+    """Return the marked pictures with the key of their colours; ``text`` says how they were chosen."""
     key = (
         '<div class="key"><span class="found"><i></i>found</span><span class="wrong"><i></i>wrong</span>'
         '<span class="missed"><i></i>missed</span></div>'
     )
     figures = [figure(embedded_image(still.image, still.name), still.name, still.verdict) for still in stills]
-    text = "From the pictures with most mistakes to those with none, in equal steps: not a choice of the best."
     return section("Detections against truth", text, f'{key}<div class="grid-of-stills">{"".join(figures)}</div>')
 
 
@@ -119,5 +144,6 @@ def _steps(steps: Sequence[StepTime]) -> str:
     return section("How it was made", "", table(("step", "result", "time"), rows))
 
 
-def _megabytes(path: Path) -> str:
+def megabytes(path: Path) -> str:
+    """Return a file's size in words."""
     return f"{path.stat().st_size / 1e6:.1f} MB"

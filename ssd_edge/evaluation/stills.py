@@ -68,9 +68,21 @@ def mark(found: Detections, truth: Truth, *, score_threshold: float, iou_thresho
 
 def spread(marks: Sequence[Marks], count: int) -> list[int]:
     """Return the numbers of up to ``count`` pictures, from the worst to the best in equal steps: no cherry-picking."""
-    order = sorted(range(len(marks)), key=lambda number: -marks[number].mistakes)
+    order = _worst_first(marks)
     steps = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     return [order[step] for step in steps]
+
+
+def extremes(marks: Sequence[Marks], count: int) -> tuple[list[int], list[int]]:
+    """Return the numbers of the worst and of the best pictures, up to ``count`` of each, no picture in both."""
+    order = _worst_first(marks)
+    worst = order[: min(count, (len(order) + 1) // 2)]
+    return worst, order[len(worst) :][::-1][:count]
+
+
+def _worst_first(marks: Sequence[Marks]) -> list[int]:
+    """Most mistakes first; of equals the one where less was right, so that the last found much without a mistake."""
+    return sorted(range(len(marks)), key=lambda n: (-marks[n].mistakes, int(np.count_nonzero(marks[n].right))))
 
 
 def draw(

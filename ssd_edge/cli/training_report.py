@@ -1,0 +1,136 @@
+"""What a finished run leaves to look at: a page, and its charts and pictures as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssd_edge import __version__
+from ssd_edge.cli.console import bar
+from ssd_edge.cli.models import evaluate_file
+from ssd_edge.evaluation.metric import Metric
+
+if TYPE_CHECKING:
+    from ssd_edge.data.sample import LabelledSet
+    from ssd_edge.evaluation.evaluate import Evaluation
+    from ssd_edge.evaluation.report_content import Still
+    from ssd_edge.training.journal import EpochRecord
+
+_SCORE = 0.5
+_STILLS = 6
+_STILLS_IN_PNG = 4
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A finished run and its judgement."""
+
+    best: Path
+    records: Sequence[EpochRecord]
+    judged: LabelledSet
+    found: Evaluation
+    worst: tuple[Still, ...]
+    good: tuple[Still, ...]
+
+    @property
+    def name(self) -> str:
+        return self.best.parent.name
+
+
+def write_training_report(run: Path, judged: LabelledSet) -> list[Path]:
+    """Judge ``run``/best.pt, draw the run's metrics.csv, and return the files that were written.
+
+    These are report.html (it holds everything in itself), curves.png, pr_curves.png and detections.png.
+
+    Args:
+        run: the folder of a run, with best.pt and metrics.csv.
+        judged: the pictures to judge on, those that the best epoch was chosen by.
+
+    Raises:
+        InputError: a file or picture cannot be read, or the folder cannot be written.
+        ArtefactError: best.pt or metrics.csv is damaged.
+        MissingPackageError: matplotlib is not installed; report.html is written by then.
+    """
+    from ssd_edge.training.metrics_file import read_metrics
+
+    records = read_metrics(run / "metrics.csv")
+    best = run / "best.pt"
+    with bar("judging best.pt") as progress:
+        found = evaluate_file(best, judged, metric=Metric.VOC, progress=progress)
+    finished = _Run(best, records, judged, found, *_stills(found, judged))
+    _write_page(run / "report.html", finished)
+    return [run / "report.html", *_draw(run, finished)]
+
+
+def _stills(found: Evaluation, judged: LabelledSet) -> tuple[tuple[Still, ...], tuple[Still, ...]]:
+    from ssd_edge.evaluation.examples import drawn, marked
+    from ssd_edge.evaluation.stills import extremes
+
+    marks = marked(found.detections, judged, score=_SCORE)
+    worst, good = extremes(marks, _STILLS)
+    return drawn(marks, judged, worst), drawn(marks, judged, good)
+
+
+def _draw(run: Path, finished: _Run) -> list[Path]:
+    from ssd_edge.evaluation.figures import save_panels, save_precision_recall, save_stills
+    from ssd_edge.evaluation.learning_curves import learning_curves
+
+    curves, precision_recall, detections = (run / f"{name}.png" for name in ("curves", "pr_curves", "detections"))
+    accuracy = finished.found.accuracy
+    save_panels(curves, f"Training of {finished.name}", learning_curves(finished.records))
+    save_precision_recall(
+        precision_recall,
+        f"{finished.name}, IoU {accuracy.iou_threshold:g}",
+        accuracy.classes,
+    )
+    rows = [("Most mistakes", finished.worst[:_STILLS_IN_PNG]), ("Fewest mistakes", finished.good[:_STILLS_IN_PNG])]
+    save_stills(detections, [(heading, stills) for heading, stills in rows if stills])
+    return [curves, precision_recall, detections]
+
+
+def _write_page(page: Path, run: _Run) -> None:
+    from ssd_edge.evaluation.learning_curves import learning_curves
+    from ssd_edge.evaluation.report import write_page
+    from ssd_edge.evaluation.report_content import Judged
+    from ssd_edge.evaluation.sections import class_section, curve_section, panel_section, still_section
+
+    judged, judged_by = [Judged("best.pt", run.best, run.found)], run.judged
+    chosen = f"Detections with a score of {_SCORE:g} or more: first the pictures with most mistakes, then with fewest."
+    write_page(
+        page,
+        title=f"Training of {run.name}",
+        subtitle=f"Judged by {judged_by.origin}: {len(judged_by)} images, {judged_by.object_count} objects.",
+        cards=_cards(run),
+        sections=[
+            panel_section("Learning", "What each epoch came to.", learning_curves(run.records)),
+            class_section([("best.pt", run.found.accuracy)]),
+            curve_section(judged),
+            still_section(chosen, run.worst + run.good),
+        ],
+        footer=f"ssd-edge {__version__}",
+    )
+
+
+def _cards(run: _Run) -> list[str]:
+    from ssd_edge.evaluation.learning_curves import best_record
+    from ssd_edge.evaluation.page import card
+    from ssd_edge.evaluation.sections import megabytes
+
+    accuracy, best, last = run.found.accuracy, best_record(run.records), run.records[-1]
+    images = sum(record.images for record in run.records)
+    chosen = f", epoch {best.epoch} of {last.epoch}" if best else ""
+    return [
+        card(f"{accuracy.mean_ap:.3f}", f"mAP@{accuracy.iou_threshold:g} of best.pt{chosen}"),
+        card(f"{last.loss:.2f}", f"loss of the last epoch, {run.records[0].loss:.2f} of the first"),
+        card(_duration(last.seconds), f"{images} images learnt from, validation included"),
+        card(megabytes(run.best), "best.pt on disk"),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if seconds >= 120 else f"{seconds:.0f} s"
