@@ -24,6 +24,7 @@ from ssd_edge.cli.train_options import (
     with_priors,
 )
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
+from ssd_edge.cli.training_report import report_on
 from ssd_edge.cli.training_run import default_workers, is_first_process, require_torch, run_training
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.run_data import RunData
@@ -214,6 +215,9 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option(help="Write runs/<name>/tensorboard, where TensorBoard is installed.")
     ] = True,
+    report: Annotated[
+        bool, typer.Option(help="At the end, judge best.pt once more and write report.html with curves and pictures.")
+    ] = True,
 ) -> None:
     """Train a network on labelled images: runs/<name>/best.pt, last.pt and metrics.csv."""
     require_torch()
@@ -222,7 +226,7 @@ def train(
     machine = Machine(device, devices, default_workers() if workers is None else workers, save_minutes * 60)
     if resume is not None:
         refuse_other_options(context)
-        _resume(interrupted_run(resume), machine, tensorboard=tensorboard)
+        _resume(interrupted_run(resume), machine, tensorboard=tensorboard, report=report)
         return
     if dataset is None:
         raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
@@ -272,7 +276,7 @@ def train(
     if is_first_process():
         plan.save()
         RunData(str(dataset.resolve()), train_split, val_split).save(plan.folder)
-    _train(plan, tensorboard=tensorboard)
+    _train(plan, tensorboard=tensorboard, report=report)
 
 
 class SayEpochs:
@@ -290,15 +294,15 @@ class SayEpochs:
         )
 
 
-def _resume(folder: Path, machine: Machine, *, tensorboard: bool) -> None:
+def _resume(folder: Path, machine: Machine, *, tensorboard: bool, report: bool) -> None:
     from ssd_edge.training.state import RunState
 
     plan, state = resumed_plan(folder, machine), RunState.load(folder / "state.pt")
     say(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
-    _train(plan, state, tensorboard=tensorboard)
+    _train(plan, state, tensorboard=tensorboard, report=report)
 
 
-def _train(plan: TrainingPlan, state: RunState | None = None, *, tensorboard: bool) -> None:
+def _train(plan: TrainingPlan, state: RunState | None = None, *, tensorboard: bool, report: bool) -> None:
     try:
         with _observers(plan, state, tensorboard=tensorboard) as observers, bar("training") as progress:
             files = run_training(plan, observers=observers, progress=progress, state=state)
@@ -306,6 +310,8 @@ def _train(plan: TrainingPlan, state: RunState | None = None, *, tensorboard: bo
         say(_kept(plan.folder))
         raise
     say(f"{files.best}: mAP@0.5 {files.best_mean_ap or 0:.4f}; every epoch is in {files.metrics}")
+    if report and is_first_process():
+        report_on(plan.folder, plan.judged)
     say(f"next: ssd-edge export {files.best}")
 
 

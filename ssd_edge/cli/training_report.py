@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge import __version__
-from ssd_edge.cli.console import bar
+from ssd_edge.cli.console import bar, say
 from ssd_edge.cli.models import evaluate_file
+from ssd_edge.core.errors import MissingPackageError, SsdEdgeError
 from ssd_edge.evaluation.metric import Metric
 
 if TYPE_CHECKING:
@@ -37,6 +38,23 @@ class _Run:
     @property
     def name(self) -> str:
         return self.best.parent.name
+
+
+def report_on(run: Path, judged: LabelledSet) -> None:
+    """Write the report of a run that is over, and say where it lies; without matplotlib the page alone.
+
+    Raises:
+        InputError, ArtefactError: as :func:`write_training_report`; the run itself is on the disk all the same.
+    """
+    try:
+        page, *pictures = write_training_report(run, judged)
+    except MissingPackageError as error:
+        say(f"report: {run / 'report.html'}, without pictures beside it: {error}")
+    except SsdEdgeError:
+        say(f"the checkpoints and metrics.csv in {run} are whole; only the report failed")
+        raise
+    else:
+        say(f"report: {page}, and beside it {', '.join(path.name for path in pictures)}")
 
 
 def write_training_report(run: Path, judged: LabelledSet) -> list[Path]:

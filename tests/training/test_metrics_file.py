@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.metrics_file import read_metrics
+from ssd_edge.training.run_folder import RunFolder
+from tests.training.factories import tiny_model
+
+RECORDS = [
+    EpochRecord(1, 16, 2.5, 8.0, 0.01, 4.25, 1.25, 3.0, None),
+    EpochRecord(2, 16, 5.5, 9.0, 0.005, 3.25, 1.0, 2.25, 0.125),
+]
+
+
+def test_what_a_run_writes_is_read_back(tmp_path: Path) -> None:
+    files = RunFolder(tmp_path)
+    for record in RECORDS:
+        files.keep(tiny_model(), record)
+    assert read_metrics(files.metrics) == RECORDS
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", r"metrics.csv is no table of epochs: got 'epoch'; wanted a file that train wrote"),
+        ("", "metrics.csv has no epoch"),
+        ("epoch,images,seconds\none,1,2\n", "is no table of epochs: got invalid literal for int"),
+        ("epoch,images,seconds\n1,1\n", "is no table of epochs"),
+        ("\x00\n1\n", "is no table of epochs"),
+    ],
+)
+def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(text)
+    with pytest.raises(ArtefactError, match=message):
+        read_metrics(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"metrics.csv cannot be read: got No such file"):
+        read_metrics(tmp_path / "metrics.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ArtefactError, match="is no table of epochs"):
+        read_metrics(tmp_path / "binary.csv")
