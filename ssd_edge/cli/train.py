@@ -164,6 +164,15 @@ def train(
             rich_help_panel=_NETWORK,
         ),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            metavar="WEIGHTS",
+            help="What it begins with: a file, a URL, torchvision:<name> or timm:<name>; by default random weights.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
     train_split: Annotated[
         str, typer.Option("--train-split", help="Pictures to learn from.", rich_help_panel=_DATA)
     ] = "train",
@@ -270,6 +279,7 @@ def train(
         minutes=minutes,
         horizontal_flip=flip,
         seed=seed,
+        backbone=backbone,
         machine=machine,
     )
     _say_plan(plan, preset)
@@ -371,11 +381,15 @@ def _say_plan(plan: TrainingPlan, preset: str) -> None:
     say(f"learning from {plan.learnt.origin}: {len(plan.learnt)} images, {plan.learnt.object_count} objects")
     say(f"judging by {plan.judged.origin}: {len(plan.judged)} images; classes: {', '.join(plan.spec.class_names)}")
     say(
-        f"{preset} at {plan.spec.input.height} x {plan.spec.input.width} from random weights, {length}, "
+        f"{preset} at {plan.spec.input.height} x {plan.spec.input.width} from {_beginning(plan)}, {length}, "
         f"{_images_a_step(plan)} images a step, peak learning rate {rate:g} ({recipe.optimisation.schedule}), "
         f"augmentation {recipe.augmentation}, {mirrored}, seed {plan.seed}, {plan.machine.workers} workers"
     )
     say(f"writing {plan.folder}")
+
+
+def _beginning(plan: TrainingPlan) -> str:
+    return f"the backbone of {plan.backbone}" if plan.backbone else "random weights"
 
 
 def _images_a_step(plan: TrainingPlan) -> str:

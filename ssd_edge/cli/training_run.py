@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ssd_edge.cli.console import say
 from ssd_edge.cli.training_plan import TrainingPlan
 from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.core.progress import Progress, silent
@@ -97,8 +98,11 @@ def _train(
     torch.manual_seed(plan.seed)
     loader = _loader(plan, Share(fabric.global_rank, fabric.world_size))
     files = RunFolder(plan.folder)
+    model = build_model(plan.spec)
+    if plan.backbone is not None and state is None:
+        _fill_backbone(model, plan.backbone)
     train(
-        build_model(plan.spec),
+        model,
         loader,
         validation(plan.judged),
         optimisation=plan.recipe.optimisation,
@@ -109,6 +113,16 @@ def _train(
         state=state,
     )
     return files
+
+
+def _fill_backbone(model: SSD, source: str) -> None:
+    from ssd_edge.model.pretrained import fill_backbone_
+    from ssd_edge.model.weight_source import read_weights
+
+    filled = fill_backbone_(model, read_weights(source))
+    count, whole = filled.tensors
+    others = f", and {filled.others} of the head" if filled.others else ""
+    say(f"backbone from {filled.origin}: {count} of its {whole} tensors, matched by {filled.by}{others}")
 
 
 def validation(judged: LabelledSet) -> Callable[[SSD], float]:

@@ -69,6 +69,25 @@ def normalisation(name: str) -> tuple[list[float], list[float]]:
     return [value * 255 for value in config.mean], [value * 255 for value in config.std]
 
 
+def pretrained(name: str) -> dict[str, Tensor]:
+    """Return the weights that timm's authors trained, from its cache or from the Hugging Face hub.
+
+    Raises:
+        MissingPackageError: timm is not installed.
+        InputError: timm has no such classifier, or its weights cannot be fetched.
+    """
+    try:
+        weights: dict[str, Tensor] = _checked(name).create_model(name, pretrained=True).state_dict()
+    except (OSError, RuntimeError, ValueError) as error:  # requests' and the hub's errors are OSErrors
+        raise InputError(
+            f"timm's weights for {name} cannot be fetched",
+            got=next(iter(str(error).splitlines()), type(error).__name__),
+            wanted="a network, or weights in timm's cache",
+            do="Fetch them where there is a network, and name the file: --backbone FILE",
+        ) from error
+    return weights
+
+
 def _classifier(name: str) -> Any:
     try:
         model = _checked(name).create_model(name, pretrained=False, features_only=True)

@@ -55,14 +55,14 @@ class VggBackbone(nn.Module):
         layers = list(vgg16(weights=None, init_weights=False).features)
         pools = [layer for layer in layers if isinstance(layer, nn.MaxPool2d)]
         pools[2].ceil_mode = True  # 75 to 38 cells, as Caffe rounds
-        if batch_norm:
-            self.norm = nn.BatchNorm2d(_CONV4_3_CHANNELS)
-        else:
-            self.scale_weight = nn.Parameter(torch.empty(_CONV4_3_CHANNELS))
         self.batch_norm = batch_norm
         self.features = nn.Sequential(*layers[:_CONV4_3])
         conv5 = nn.Sequential(*layers[_CONV4_3:-1], _atrous_fc())
         self.extra = nn.ModuleList([conv5, *(_extra(row) for row in extras)])
+        if batch_norm:  # the last to be registered: a classifier has its layers in this order, but not this one
+            self.norm = nn.BatchNorm2d(_CONV4_3_CHANNELS)
+        else:
+            self.scale_weight = nn.Parameter(torch.empty(_CONV4_3_CHANNELS))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps of (B, 3, H, W) images, finest first."""

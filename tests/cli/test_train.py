@@ -159,6 +159,21 @@ def test_what_cannot_be_trained_is_refused_by_name(workspace: Path, options: lis
     assert "Traceback" not in result.stderr
 
 
+def test_a_backbone_begins_with_what_another_run_has_learnt(workspace: Path) -> None:
+    assert train("--epochs", "1", "--name", "first").exit_code == 0
+    result = train(
+        "--epochs", "1", "--name", "second", "--backbone", "runs/first/best.pt", "--lr", "1e-6", "--freeze", "backbone"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "from the backbone of runs/first/best.pt, 1 epochs" in result.stderr
+    assert "backbone from runs/first/best.pt: " in result.stderr
+    first, second = (load_checkpoint(Path(f"runs/{name}/best.pt")).model.state_dict() for name in ("first", "second"))
+    assert all(torch.equal(first[key], second[key]) for key in first if key.startswith("backbone"))
+    result = train("--epochs", "1", "--backbone", "elsewhere.pth")
+    assert result.exit_code == 1
+    assert "there are no such weights: got 'elsewhere.pth'" in result.stderr
+
+
 def test_a_split_without_objects_cannot_choose_the_best_epoch(workspace: Path) -> None:
     for label in Path("data/Annotations").glob("val_*.xml"):
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))

@@ -1,0 +1,127 @@
+"""Weights for a backbone from wherever they are: a file, a URL, or torchvision's and timm's classifiers by name."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor
+from torchvision import models
+from torchvision.models import list_models
+
+from ssd_edge.core.errors import ArtefactError, InputError
+
+_TORCHVISION, _TIMM = "torchvision:", "timm:"
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
+_WANTED = "a file, a URL, torchvision:<classifier> or timm:<classifier>"
+
+
+class Weights(NamedTuple):
+    """A state dict and where it is from."""
+
+    tensors: Mapping[str, Tensor]
+    origin: str
+
+
+def read_weights(source: str) -> Weights:
+    """Return the weights that a source stands for. Nothing in a file is executed.
+
+    What is fetched is kept in PyTorch's cache (``torch.hub.get_dir()``), and used from there the next time.
+
+    Args:
+        source: a file (PyTorch or .safetensors), a URL of one, ``torchvision:vgg16``, ``timm:efficientnet_lite0``.
+
+    Raises:
+        InputError: there is no such source, or it cannot be read or reached.
+        ArtefactError: the file is damaged or holds no state dict.
+    """
+    if source.startswith(_TORCHVISION):
+        return _read(_fetched(_torchvision_url(source.removeprefix(_TORCHVISION))))
+    if source.startswith(_TIMM):
+        return _of_timm(source.removeprefix(_TIMM))
+    if urlparse(source).scheme in ("http", "https", "file"):
+        return _read(_fetched(source))
+    path = Path(source)
+    if not path.is_file():
+        raise InputError("there are no such weights", got=repr(source), wanted=_WANTED)
+    return _read(path)
+
+
+def _torchvision_url(name: str) -> str:
+    if name not in list_models(module=models):
+        raise InputError("torchvision has no such classifier", got=repr(name), wanted="vgg16, mobilenet_v2, resnet50 …")
+    known = models.get_model_weights(name)
+    # SSD's VGG takes colours of 0..255 less the mean; torchvision has weights for those too.
+    chosen = getattr(known, "IMAGENET1K_FEATURES", known.DEFAULT)
+    url: str = chosen.url
+    return url
+
+
+def _fetched(url: str) -> Path:
+    """Return the file behind a URL, from PyTorch's cache or the network; names such as x-1a2b3c4d.pth are digests."""
+    name = Path(urlparse(url).path).name
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if cached.is_file():
+        return cached
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    digest = torch.hub.HASH_REGEX.search(name)
+    try:
+        torch.hub.download_url_to_file(url, str(cached), digest.group(1) if digest else None, progress=False)
+    except (OSError, HTTPException, RuntimeError, ValueError) as error:  # RuntimeError: the digest is another
+        raise InputError(
+            f"{url} cannot be fetched",
+            got=str(error),
+            wanted="weights",
+            do=f"Fetch it where there is a network, then: --backbone {name}",
+        ) from error
+    return cached
+
+
+def _of_timm(name: str) -> Weights:
+    from ssd_edge.model.timm_backbone import pretrained
+
+    return Weights(pretrained(name), f"timm's {name}")
+
+
+def _read(path: Path) -> Weights:
+    content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    tensors = _state_dict(content)
+    if not tensors:
+        raise ArtefactError(f"{path} holds no weights", got=type(content).__name__, wanted="a state dict")
+    return Weights(tensors, str(path))
+
+
+def _pickled(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="weights") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ArtefactError(f"{path} is no file of weights", got=reason, wanted="a state dict, without code") from error
+
+
+def _safetensors(path: Path) -> Any:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise InputError(f"{path} needs safetensors", got=str(error), do="pip install safetensors") from error
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise ArtefactError(f"{path} is damaged", got=str(error), wanted="safetensors") from error
+
+
+def _state_dict(content: Any) -> dict[str, Tensor]:
+    """Return the tensors of a state dict, or of what a training script wrapped around one."""
+    if not isinstance(content, Mapping):
+        return {}
+    for wrapper in _WRAPPERS:
+        if isinstance(content.get(wrapper), Mapping):
+            return _state_dict(content[wrapper])
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

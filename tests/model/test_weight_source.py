@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.model.weight_source import read_weights
+
+TENSORS = {"conv.weight": torch.ones(2, 2)}
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "served").mkdir()
+    handler = functools.partial(Quiet, directory=str(tmp_path / "served"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_address[1]}"
+        served.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "hub" / "checkpoints"
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+def test_a_file_holds_a_state_dict_or_what_is_wrapped_around_one(tmp_path: Path, wrapper: str | None) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({wrapper: TENSORS, "epoch": 3} if wrapper else TENSORS, path)
+    weights = read_weights(str(path))
+    assert list(weights.tensors) == ["conv.weight"]
+    assert weights.origin == str(path)
+
+
+def test_safetensors_are_read(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file(TENSORS, tmp_path / "weights.safetensors")
+    assert torch.equal(read_weights(str(tmp_path / "weights.safetensors")).tensors["conv.weight"], torch.ones(2, 2))
+    (tmp_path / "weights.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ArtefactError, match=r"weights\.safetensors is damaged"):
+        read_weights(str(tmp_path / "weights.safetensors"))
+
+
+def test_a_url_is_fetched_once(tmp_path: Path, server: str, cache: Path) -> None:
+    torch.save(TENSORS, tmp_path / "served" / "weights.pth")
+    assert list(read_weights(f"{server}/weights.pth").tensors) == ["conv.weight"]
+    (tmp_path / "served" / "weights.pth").unlink()
+    assert list(read_weights(f"{server}/weights.pth").tensors) == ["conv.weight"]
+    assert [path.name for path in cache.iterdir()] == ["weights.pth"]
+
+
+def test_a_digest_in_the_name_is_checked(tmp_path: Path, server: str, cache: Path) -> None:
+    torch.save(TENSORS, tmp_path / "served" / "raw")
+    content = (tmp_path / "served" / "raw").read_bytes()
+    good = f"w-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    for name in (good, "w-00000000.pth"):
+        (tmp_path / "served" / name).write_bytes(content)
+    assert read_weights(f"{server}/{good}").tensors
+    with pytest.raises(InputError, match=r"w-00000000\.pth cannot be fetched: got invalid hash value"):
+        read_weights(f"{server}/w-00000000.pth")
+    assert [path.name for path in cache.iterdir()] == [good]
+
+
+def test_what_cannot_be_fetched_is_named_with_a_way_out(server: str) -> None:
+    with pytest.raises(InputError, match=r"gone\.pth cannot be fetched: got HTTP Error 404") as caught:
+        read_weights(f"{server}/gone.pth")
+    assert "--backbone gone.pth" in str(caught.value)
+
+
+def test_torchvisions_weights_are_found_by_name(cache: Path) -> None:
+    cache.mkdir(parents=True)
+    torch.save(
+        TENSORS, cache / "vgg16_features-amdegroot-88682ab5.pth"
+    )  # those for SSD's colours, not the classifier's
+    assert list(read_weights("torchvision:vgg16").tensors) == ["conv.weight"]
+    with pytest.raises(InputError, match="torchvision has no such classifier: got 'vgg61'"):
+        read_weights("torchvision:vgg61")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no archive", "is no file of weights"),
+        (b"", "is no file of weights"),
+        ([1, 2], "holds no weights: got list"),
+        ({"epoch": 3}, "holds no weights: got dict"),
+    ],
+)
+def test_what_holds_no_weights_is_refused(tmp_path: Path, content: object, message: str) -> None:
+    path = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ArtefactError, match=message):
+        read_weights(str(path))
+
+
+def test_a_source_that_is_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="there are no such weights: got 'imagenet'; wanted a file, a URL, torch"):
+        read_weights("imagenet")
+    with pytest.raises(InputError, match="neither ssd-edge nor timm has such a backbone: got 'no_such_net'"):
+        read_weights("timm:no_such_net")
