@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssd_edge.cli.console import bar, say
-from ssd_edge.cli.eval_tables import show_coco, show_evaluations
+from ssd_edge.cli.eval_tables import show_coco, show_errors, show_evaluations
 from ssd_edge.cli.models import evaluate_file
 from ssd_edge.core.errors import InputError
 from ssd_edge.evaluation.metric import Metric
@@ -18,6 +18,7 @@ from ssd_edge.evaluation.metric import Metric
 if TYPE_CHECKING:
     from ssd_edge.data.sample import LabelledSet
     from ssd_edge.evaluation.coco_ap import CocoAp
+    from ssd_edge.evaluation.error_kinds import ErrorCost
     from ssd_edge.evaluation.evaluate import Evaluation
     from ssd_edge.evaluation.gate import Reference
 
@@ -71,12 +72,13 @@ def evaluate(
     say(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
     evaluations = {path: _judged(path, labelled, metric, iou, cores) for path in models}
     numbers = _coco_numbers(evaluations, labelled) if coco else {}
+    errors = _errors(evaluations, labelled)
     if json_path != "-":
-        _show(evaluations, numbers, score, compare)
+        _show(evaluations, errors, numbers, score, compare)
     if json_path is not None:
-        _write_json(json_path, summary_json(evaluations, labelled, coco=numbers, score=score))
+        _write_json(json_path, summary_json(evaluations, labelled, errors=errors, coco=numbers, score=score))
     if report is not None:
-        _write_report(report, evaluations, labelled, score)
+        _write_report(report, evaluations, errors, labelled, score)
     _gate({str(path): found.accuracy.mean_ap for path, found in evaluations.items()}, min_map, max_drop, reference)
 
 
@@ -113,8 +115,23 @@ def _coco_numbers(evaluations: Mapping[Path, Evaluation], labelled: LabelledSet)
     }
 
 
-def _show(evaluations: Mapping[Path, Evaluation], numbers: Mapping[Path, CocoAp], score: float, compare: bool) -> None:
+def _errors(evaluations: Mapping[Path, Evaluation], labelled: LabelledSet) -> dict[Path, tuple[ErrorCost, ...]]:
+    from ssd_edge.evaluation.error_kinds import error_costs
+
+    return {
+        path: error_costs(found.detections, labelled.samples, found.accuracy) for path, found in evaluations.items()
+    }
+
+
+def _show(
+    evaluations: Mapping[Path, Evaluation],
+    errors: Mapping[Path, Sequence[ErrorCost]],
+    numbers: Mapping[Path, CocoAp],
+    score: float,
+    compare: bool,
+) -> None:
     show_evaluations({str(path): found for path, found in evaluations.items()}, score, compare=compare)
+    show_errors({str(path): found for path, found in errors.items()})
     if numbers:
         show_coco({str(path): found for path, found in numbers.items()})
 
@@ -130,10 +147,16 @@ def _gate(
         refuse_drop(max_drop, reference or Reference(*next(iter(mean_aps.items()))), mean_aps)
 
 
-def _write_report(page: Path, evaluations: Mapping[Path, Evaluation], labelled: LabelledSet, score: float) -> None:
+def _write_report(
+    page: Path,
+    evaluations: Mapping[Path, Evaluation],
+    errors: Mapping[Path, tuple[ErrorCost, ...]],
+    labelled: LabelledSet,
+    score: float,
+) -> None:
     from ssd_edge.evaluation.evaluation_report import stills_folder, write_evaluation_report
 
-    write_evaluation_report(page, evaluations, labelled, score=score)
+    write_evaluation_report(page, evaluations, labelled, errors=errors, score=score)
     say(f"wrote {page}, pictures in {stills_folder(page)}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from ssd_edge.cli.console import show_table
 
 if TYPE_CHECKING:
     from ssd_edge.evaluation.coco_ap import CocoAp
+    from ssd_edge.evaluation.error_kinds import ErrorCost
     from ssd_edge.evaluation.evaluate import Evaluation
 
 _COCO_HEADINGS = ("AP", "AP50", "AP75", "AP S", "AP M", "AP L", "AR1", "AR10", "AR100", "AR S", "AR M", "AR L")
@@ -20,6 +21,16 @@ def show_evaluations(evaluations: Mapping[str, Evaluation], score: float, *, com
     _show_models(evaluations, compare)
     _show_classes(evaluations)
     _show_at_score(evaluations, score)
+    _show_best_f1(evaluations)
+
+
+def show_errors(found: Mapping[str, Sequence[ErrorCost]]) -> None:
+    """Print what each kind of error costs each model, and how often it occurs."""
+    rows = []
+    for costs in zip(*found.values(), strict=True):
+        cells = (f"{cost.points_text} / {cost.count}" for cost in costs)
+        rows.append((costs[0].kind.value, *cells))
+    show_table("Errors by kind: points of mAP that they cost / their number", ("kind", *_short(found)), rows)
 
 
 def show_coco(found: Mapping[str, CocoAp]) -> None:
@@ -68,6 +79,16 @@ def _show_at_score(evaluations: Mapping[str, Evaluation], score: float) -> None:
     show_table(
         f"Recall / precision of detections with a score of {score:g} or more", ("class", *_short(evaluations)), rows
     )
+
+
+def _show_best_f1(evaluations: Mapping[str, Evaluation]) -> None:
+    accuracies = [found.accuracy for found in evaluations.values()]
+    rows = []
+    for number, entry in enumerate(accuracies[0].classes):
+        points = [accuracy.classes[number].best_f1 for accuracy in accuracies]
+        cells = ("–" if point is None else f"{point.f1:.3f} at {point.score:.3f}" for point in points)
+        rows.append((entry.name, *cells))
+    show_table("Best F1, and the score threshold that gives it", ("class", *_short(evaluations)), rows)
 
 
 def _short(named: Mapping[str, object]) -> list[str]:

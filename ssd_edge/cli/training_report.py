@@ -109,12 +109,15 @@ def _draw(run: Path, finished: _Run) -> list[Path]:
 
 
 def _write_page(page: Path, run: _Run) -> None:
+    from ssd_edge.evaluation.error_kinds import error_costs
     from ssd_edge.evaluation.learning_curves import learning_curves
     from ssd_edge.evaluation.report import write_page
     from ssd_edge.evaluation.report_content import Judged
-    from ssd_edge.evaluation.sections import class_section, curve_section, panel_section, still_section
+    from ssd_edge.evaluation.sections import class_section, curve_section, error_section, panel_section, still_section
 
-    judged, judged_by = [Judged("best.pt", run.best, run.found)], run.judged
+    judged_by = run.judged
+    errors = error_costs(run.found.detections, judged_by.samples, run.found.accuracy)
+    judged = [Judged("best.pt", run.best, run.found, errors)]
     chosen = f"Detections with a score of {_SCORE:g} or more: first the pictures with most mistakes, then with fewest."
     write_page(
         page,
@@ -125,6 +128,7 @@ def _write_page(page: Path, run: _Run) -> None:
             panel_section("Learning", "What each epoch came to.", learning_curves(run.records)),
             class_section([("best.pt", run.found.accuracy)]),
             curve_section(judged),
+            error_section(judged),
             still_section(chosen, run.worst + run.good),
         ],
         footer=f"ssd-edge {__version__}",

@@ -8,6 +8,7 @@ from pathlib import Path
 from ssd_edge import __version__
 from ssd_edge.core.images import write_image
 from ssd_edge.data.sample import LabelledSet
+from ssd_edge.evaluation.error_kinds import ErrorCost
 from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.examples import drawn, marked
 from ssd_edge.evaluation.report import write_report
@@ -23,7 +24,12 @@ def stills_folder(page: Path) -> Path:
 
 
 def write_evaluation_report(
-    page: Path, evaluations: Mapping[Path, Evaluation], labelled: LabelledSet, *, score: float = 0.5
+    page: Path,
+    evaluations: Mapping[Path, Evaluation],
+    labelled: LabelledSet,
+    *,
+    errors: Mapping[Path, tuple[ErrorCost, ...]] | None = None,
+    score: float = 0.5,
 ) -> None:
     """Write the page, which holds everything in itself, and its pictures as PNG into :func:`stills_folder`.
 
@@ -38,7 +44,9 @@ def write_evaluation_report(
         title=f"Evaluation of {', '.join(path.name for path in evaluations)}",
         subtitle=f"{labelled.origin}: {len(labelled)} images, {labelled.object_count} objects. "
         f"Pictures: {deployed.name}, detections with a score of {score:g} or more.",
-        judged=tuple(Judged(str(path), path, found) for path, found in evaluations.items()),
+        judged=tuple(
+            Judged(str(path), path, found, (errors or {}).get(path, ())) for path, found in evaluations.items()
+        ),
         footer=f"ssd-edge {__version__}",
         stills=stills,
     )

@@ -45,6 +45,7 @@ class Assignment:
         scores: (D,) not increasing; equal scores stay in the order of the pictures, then of the detections.
         overlaps: (D,) intersection over union with that object, 0 where the picture has none of the class.
         objects: (D,) number of that object in the set, ``NO_OBJECT`` where there is none.
+        rows: (D,) number of the detection in the set, counted picture by picture.
         difficult: (G,) of every object in the set, of any class.
         wanted: number of objects of the class that must be found.
         spared: number of objects of the class that are difficult.
@@ -53,6 +54,7 @@ class Assignment:
     scores: FloatArray
     overlaps: Float64Array
     objects: IntArray
+    rows: IntArray
     difficult: BoolArray
     wanted: int
     spared: int
@@ -87,7 +89,7 @@ def assign(detections: Sequence[Detections], truths: Sequence[Truth], class_coun
     for class_id in range(class_count):
         rows, mine = order[labels[order] == class_id], wanted_labels == class_id
         counts = int(np.count_nonzero(mine & ~difficult)), int(np.count_nonzero(mine & difficult))
-        assignments.append(Assignment(scores[rows], overlaps[rows], objects[rows], difficult, *counts))
+        assignments.append(Assignment(scores[rows], overlaps[rows], objects[rows], rows, difficult, *counts))
     return assignments
 
 

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray
-from ssd_edge.evaluation.matching import Assignment, Float64Array, Truth, Verdicts, assign, judge
+from ssd_edge.evaluation.matching import Assignment, BoolArray, Float64Array, Truth, assign, judge
 from ssd_edge.evaluation.metric import Metric
 
 COCO_THRESHOLDS = tuple((50 + 5 * step) / 100 for step in range(10))
+
+
+class OperatingPoint(NamedTuple):
+    """What the detections over a score threshold are worth; F1 is the harmonic mean of precision and recall."""
+
+    score: float
+    precision: float
+    recall: float
+    f1: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,22 @@ class ClassAp:
         precision = float(self.precision[kept - 1]) if kept else None
         recall = float(self.recall[kept - 1]) if kept else 0.0
         return precision, recall if self.objects else None
+
+    @property
+    def best_f1(self) -> OperatingPoint | None:
+        """The score threshold with the highest F1, the highest of equals; None where nothing was found.
+
+        The threshold lies half-way between the last score that it lets in and the next, so that rounding moves nothing.
+        """
+        ends = np.flatnonzero(np.diff(self.scores, append=-1.0))  # equal scores come in together
+        precision, recall = self.precision[ends], self.recall[ends]
+        if not self.objects or not precision.any():
+            return None
+        f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+        best = int(f1.argmax())
+        following = np.append(self.scores[ends], 0.0)[best + 1]
+        threshold = (float(self.scores[ends[best]]) + float(following)) / 2
+        return OperatingPoint(threshold, float(precision[best]), float(recall[best]), float(f1[best]))
 
 
 @dataclass(frozen=True)
@@ -109,6 +135,17 @@ def mean_average_precision(
     )
 
 
+def average_precision(metric: Metric, precision: Float64Array, recall: Float64Array) -> float:
+    """Return the metric's one number for a curve."""
+    return {Metric.VOC: area_under_envelope, Metric.VOC07: eleven_points}[metric](precision, recall)
+
+
+def precision_recall(right: BoolArray, wanted: int) -> tuple[Float64Array, Float64Array]:
+    """Return (D,) precision and (D,) recall after each of the (D,) detections, best first."""
+    found = np.cumsum(right)
+    return found / np.arange(1, len(found) + 1), found / max(wanted, 1)
+
+
 def area_under_envelope(precision: Float64Array, recall: Float64Array) -> float:
     """Return the area under the curve made monotonic: at each recall the best precision from there on (VOC2010)."""
     steps = np.diff(np.concatenate([[0.0], recall]))
@@ -124,10 +161,10 @@ def eleven_points(precision: Float64Array, recall: Float64Array) -> float:
 
 def _class_ap(name: str, assignment: Assignment, metric: Metric, iou_threshold: float) -> ClassAp:
     verdicts = judge(assignment, iou_threshold)
-    precision, recall = _curve(verdicts, assignment.wanted)
+    precision, recall = precision_recall(verdicts.right, assignment.wanted)
     return ClassAp(
         name=name,
-        ap=_area(metric, precision, recall) if assignment.wanted else None,
+        ap=average_precision(metric, precision, recall) if assignment.wanted else None,
         objects=assignment.wanted,
         difficult=assignment.spared,
         scores=verdicts.scores,
@@ -137,17 +174,7 @@ def _class_ap(name: str, assignment: Assignment, metric: Metric, iou_threshold: 
 
 
 def _ap(assignment: Assignment, metric: Metric, iou_threshold: float) -> float:
-    return _area(metric, *_curve(judge(assignment, iou_threshold), assignment.wanted))
-
-
-def _area(metric: Metric, precision: Float64Array, recall: Float64Array) -> float:
-    return {Metric.VOC: area_under_envelope, Metric.VOC07: eleven_points}[metric](precision, recall)
-
-
-def _curve(verdicts: Verdicts, wanted: int) -> tuple[Float64Array, Float64Array]:
-    """Return (D,) precision and (D,) recall after each detection, best first."""
-    found = np.cumsum(verdicts.right)
-    return found / np.arange(1, len(found) + 1), found / max(wanted, 1)
+    return average_precision(metric, *precision_recall(judge(assignment, iou_threshold).right, assignment.wanted))
 
 
 def _envelope(precision: Float64Array) -> Float64Array:

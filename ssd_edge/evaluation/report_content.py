@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.frame import UInt8Array
+from ssd_edge.evaluation.error_kinds import ErrorCost
 from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.mean_ap import MeanAp
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One artefact: what the reader calls it, where it lies, how it did."""
+    """One artefact: what the reader calls it, where it lies, how it did, and what its errors cost if that is known."""
 
     label: str
     path: Path
     evaluation: Evaluation
+    errors: tuple[ErrorCost, ...] = ()
 
 
 @dataclass(frozen=True)

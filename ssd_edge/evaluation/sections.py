@@ -33,6 +33,8 @@ def sections(report: Report, page: Path) -> list[str]:
     """Return the parts below the cards, in order; those without content are left out."""
     parts = [_film(report.film, page)] if report.film else []
     parts += [_artefacts(report.judged), class_section(_accuracies(report)), curve_section(report.judged)]
+    if all(entry.errors for entry in report.judged):
+        parts.append(error_section(report.judged))
     if report.stills:
         text = "From the pictures with most mistakes to those with none, in equal steps: not a choice of the best."
         parts.append(still_section(text, report.stills))
@@ -115,6 +117,22 @@ def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
             figure(line_chart(panel), panel.title, panel.remark).replace("</figcaption>", f"{key}</figcaption>")
         )
     return section(title, text, f'<div class="grid-of-charts">{"".join(charts)}</div>')
+
+
+def error_section(judged: Sequence[Judged]) -> str:
+    """Return what each kind of error costs each artefact."""
+    rows = []
+    for costs in zip(*(entry.errors for entry in judged), strict=True):
+        cells = [cell for cost in costs for cell in (cost.points_text, str(cost.count))]
+        rows.append((costs[0].kind.value, costs[0].kind.meaning, *cells))
+    several = len(judged) > 1
+    names = [f", {entry.label}" if several else "" for entry in judged]
+    columns = [column for name in names for column in (f"points{name}", f"number{name}")]
+    text = (
+        "Points, hundredths of mAP, that mending one kind of error alone would add (TIDE). The number counts "
+        "detections of any score, however low, so that many may cost little."
+    )
+    return section("Errors by kind", text, table(("kind", "what went wrong", *columns), rows))
 
 
 def series_key(labels: Sequence[str]) -> str:

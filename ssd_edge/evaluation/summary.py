@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ssd_edge.data.sample import LabelledSet
 from ssd_edge.evaluation.coco_ap import CocoAp
+from ssd_edge.evaluation.error_kinds import ErrorCost
 from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.mean_ap import ClassAp
 
@@ -18,6 +19,7 @@ def summary_json(
     evaluations: Mapping[Path, Evaluation],
     labelled: LabelledSet,
     *,
+    errors: Mapping[Path, Sequence[ErrorCost]] | None = None,
     coco: Mapping[Path, CocoAp] | None = None,
     score: float = 0.5,
 ) -> str:
@@ -26,6 +28,7 @@ def summary_json(
     Args:
         evaluations: by the model's file.
         labelled: the set.
+        errors: what each kind of error costs each model, where it was asked for.
         coco: COCO's numbers of the same models, where they were asked for.
         score: the threshold of precision and recall.
     """
@@ -37,7 +40,8 @@ def summary_json(
         "metric": first.metric.value,
         "iou_threshold": first.iou_threshold,
         "models": [
-            _model(path, evaluation, score) | _coco((coco or {}).get(path)) for path, evaluation in evaluations.items()
+            _model(path, evaluation, score) | _errors((errors or {}).get(path)) | _coco((coco or {}).get(path))
+            for path, evaluation in evaluations.items()
         ],
     }
     return json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
@@ -50,7 +54,12 @@ def _model(path: Path, evaluation: Evaluation, score: float) -> dict[str, object
         "map": accuracy.mean_ap,
         "map_50_95": accuracy.mean_ap_50_95,
         "classes": {
-            entry.name: {"ap": entry.ap, "objects": entry.objects, "difficult": entry.difficult}
+            entry.name: {
+                "ap": entry.ap,
+                "objects": entry.objects,
+                "difficult": entry.difficult,
+                "best_f1": _best_f1(entry),
+            }
             for entry in accuracy.classes
         },
         "at_score": {"score": score, "classes": {entry.name: _rates(entry, score) for entry in accuracy.classes}},
@@ -63,6 +72,16 @@ def _model(path: Path, evaluation: Evaluation, score: float) -> dict[str, object
 def _rates(entry: ClassAp, score: float) -> dict[str, float | None]:
     precision, recall = entry.at_score(score)
     return {"precision": precision, "recall": recall}
+
+
+def _best_f1(entry: ClassAp) -> dict[str, float] | None:
+    return None if entry.best_f1 is None else entry.best_f1._asdict()
+
+
+def _errors(costs: Sequence[ErrorCost] | None) -> dict[str, object]:
+    if costs is None:
+        return {}
+    return {"errors": {cost.kind.value: {"lost_map": cost.lost_ap, "count": cost.count} for cost in costs}}
 
 
 def _coco(found: CocoAp | None) -> dict[str, object]:

@@ -59,11 +59,39 @@ def test_map_is_the_one_worked_out_by_hand(tmp_path: Path, dataset: Path) -> Non
     (found,) = fields["models"]
     assert fields["format"] == "ssd-edge/eval/1"
     assert (fields["images"], fields["metric"], fields["iou_threshold"]) == (3, "voc", 0.5)
-    assert found["classes"]["dog"] == {"ap": pytest.approx(DOG_AP), "objects": 2, "difficult": 0}
+    dog = found["classes"]["dog"]
+    assert {name: dog[name] for name in ("ap", "objects", "difficult")} == {
+        "ap": pytest.approx(DOG_AP),
+        "objects": 2,
+        "difficult": 0,
+    }
+    assert dog["best_f1"] == pytest.approx(
+        {"precision": 2 / 3, "recall": 1, "f1": 0.8, "score": dog["best_f1"]["score"]}
+    )
+    assert found["classes"]["cat"]["best_f1"] is None
     assert found["classes"]["cat"]["ap"] == 0.0
     assert found["classes"]["Fußgänger"]["ap"] is None
     assert found["map"] == pytest.approx(DOG_AP / 2)
     assert found["fps"] == pytest.approx(1000 / found["detect_ms"]["median"])
+
+
+def test_errors_are_counted_by_kind_with_what_they_cost(tmp_path: Path, dataset: Path) -> None:
+    model, poor = write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)
+    page = tmp_path / "page.html"
+    result = run(model, poor, dataset, "--json", tmp_path / "f.json", "--report", page)
+    assert result.exit_code == 0, result.stderr
+    first, second = (entry["errors"] for entry in json.loads((tmp_path / "f.json").read_text())["models"])
+    nothing = {"lost_map": 0.0, "count": 0}
+    assert first == {
+        "classification": {"lost_map": pytest.approx(1 - DOG_AP / 2), "count": 1},  # with a cat for a cat all is right
+        **dict.fromkeys(("localisation", "both", "duplicate", "background", "missed"), nothing),
+    }
+    assert sum(kind["count"] for kind in second.values()) > 3
+    assert re.search(r"classification[^\n]*58\.33 / 1 ", result.stdout)
+    assert re.search(r"dog[^\n]*0\.800 at 0\.\d{3}", result.stdout)
+    text = page.read_text(encoding="utf-8")
+    assert "Errors by kind" in text
+    assert "the box lies on an object of another class</td><td>58.33</td><td>1</td>" in text
 
 
 def test_eleven_points(tmp_path: Path, dataset: Path) -> None:
@@ -123,7 +151,7 @@ def test_compare_shows_the_distance_from_the_first(tmp_path: Path, dataset: Path
     models = [write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)]
     table = run(*models, dataset, "--compare").stdout
     assert all(text in table for text in ("points", "speed", "+0.00", "1.00x", "-41.67"))
-    assert "points" not in run(*models, dataset).stdout
+    assert "-41.67" not in run(*models, dataset).stdout
     assert "--compare needs two models or more: got one" in run(models[0], dataset, "--compare").stderr
 
 

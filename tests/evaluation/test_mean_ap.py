@@ -10,7 +10,7 @@ import pytest
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
-from ssd_edge.evaluation.mean_ap import COCO_THRESHOLDS, mean_average_precision
+from ssd_edge.evaluation.mean_ap import COCO_THRESHOLDS, ClassAp, mean_average_precision, precision_recall
 from ssd_edge.evaluation.metric import Metric
 
 CLASSES = ("stop", "yield", "never")
@@ -221,3 +221,32 @@ def test_nothing_to_judge_by_is_named():
     truth = [objects([[0, 0, 10, 10]], difficult=[True])]
     with pytest.raises(InputError, match="the images hold no object to judge by: got 1 images; wanted at least one"):
         mean_average_precision([Detections.empty()], truth, ["stop"])
+
+
+def test_best_f1_is_the_best_of_all_thresholds():
+    rng = np.random.default_rng(3)
+    for _ in range(100):
+        count, wanted = int(rng.integers(1, 30)), int(rng.integers(1, 12))
+        scores = np.sort(rng.integers(1, 15, count) / 16)[::-1].astype(np.float32)
+        right = rng.random(count) < 0.5
+        right[np.cumsum(right) > wanted] = False
+        entry = ClassAp("stop", 0.5, wanted, 0, scores, *precision_recall(right, wanted))
+        rows = []
+        for threshold in np.unique(scores):
+            kept = scores >= threshold
+            rows.append(2 * right[kept].sum() / (kept.sum() + wanted))
+        best = entry.best_f1
+        if not right.any():
+            assert best is None
+            continue
+        assert best.f1 == pytest.approx(max(rows))
+        kept = scores > best.score
+        assert kept.tolist() == (scores >= best.score).tolist()
+        assert 2 * right[kept].sum() / (kept.sum() + wanted) == pytest.approx(best.f1)
+        assert (best.precision, best.recall) == pytest.approx((right[kept].mean(), right[kept].sum() / wanted))
+
+
+def test_a_class_without_objects_or_detections_has_no_best_f1():
+    nothing = (np.zeros(0, np.float32), np.zeros(0), np.zeros(0))
+    assert ClassAp("a", 0.0, 3, 0, *nothing).best_f1 is None
+    assert ClassAp("a", None, 0, 0, np.ones(1, np.float32), np.zeros(1), np.zeros(1)).best_f1 is None
