@@ -62,22 +62,10 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 def bar(title: str) -> Iterator[Progress]:
     """Yield a progress reporter that draws a bar with the time left on stderr; silent where that is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    with Progress(
-        *columns,
-        console=Console(stderr=True),
-        disable=bool(_hushed) or not sys.stderr.isatty(),
-        redirect_stdout=False,  # rich would send what is written there, data for another program, to stderr
-        redirect_stderr=False,
-    ) as progress:
+    from ssd_edge.cli.progress_bar import NotedProgress
+
+    with NotedProgress(Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(title, total=None, note="")
 
         if not progress.disable:

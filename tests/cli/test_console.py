@@ -14,10 +14,10 @@ from ssd_edge.cli.console import bar, say, show_table
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-def on_a_terminal(program: str) -> tuple[str, str]:
+def on_a_terminal(program: str, columns: int = 200) -> tuple[str, str]:
     """Run the program with stderr on a terminal and stdout on a pipe; return what came to each, without colours."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True
     )
@@ -61,6 +61,18 @@ def test_a_bar_shows_titles_and_notes_as_they_are_and_no_total_where_none_is_kno
     assert "fi[/x]lm [red].mp4" in shown
     assert "57/?" in shown
     assert "see [/b]" in shown
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 2), (200, 1)])
+def test_a_note_never_hides_the_bar_and_the_time_left(columns: int, lines: int) -> None:
+    note = "epoch 12: loss 4.321 (boxes 1.23, classes 3.09), lr 0.012, 123 images/s"
+    _, shown = on_a_terminal(
+        f"from ssd_edge.cli.console import bar\nwith bar('training') as report:\n    report(400, 12000, {note!r})\n",
+        columns,
+    )
+    last = [line.rstrip() for line in re.split(r"[\r\n]+", shown) if line.strip()][-lines:]
+    assert re.match(r"training ━+.* 400/12000 (-:--:--|\d:\d\d:\d\d)", last[0].replace("   ", " ")), last
+    assert last[-1].endswith(note)
 
 
 def test_a_line_under_a_bar_stands_above_it_and_is_whole() -> None:
