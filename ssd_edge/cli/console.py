@@ -63,9 +63,9 @@ def bar(title: str) -> Iterator[Progress]:
     """Yield a progress reporter that draws a bar with the time left on stderr; silent where that is no terminal."""
     from rich.console import Console
 
-    from ssd_edge.cli.progress_bar import NotedProgress
+    from ssd_edge.cli.progress_bar import noted_progress
 
-    with NotedProgress(Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with noted_progress(Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(title, total=None, note="")
 
         if not progress.disable:
