@@ -109,30 +109,35 @@ def _draw(run: Path, finished: _Run) -> list[Path]:
 
 
 def _write_page(page: Path, run: _Run) -> None:
-    from ssd_edge.evaluation.error_kinds import error_costs
-    from ssd_edge.evaluation.learning_curves import learning_curves
     from ssd_edge.evaluation.report import write_page
-    from ssd_edge.evaluation.report_content import Judged
-    from ssd_edge.evaluation.sections import class_section, curve_section, error_section, panel_section, still_section
 
-    judged_by = run.judged
-    errors = error_costs(run.found.detections, judged_by.samples, run.found.accuracy)
-    judged = [Judged("best.pt", run.best, run.found, errors)]
-    chosen = f"Detections with a score of {_SCORE:g} or more: first the pictures with most mistakes, then with fewest."
     write_page(
         page,
         title=f"Training of {run.name}",
-        subtitle=f"Judged by {judged_by.origin}: {len(judged_by)} images, {judged_by.object_count} objects.",
+        subtitle=f"Judged by {run.judged.origin}: {len(run.judged)} images, {run.judged.object_count} objects.",
         cards=_cards(run),
-        sections=[
-            panel_section("Learning", "What each epoch came to.", learning_curves(run.records)),
-            class_section([("best.pt", run.found.accuracy)]),
-            curve_section(judged),
-            error_section(judged),
-            still_section(chosen, run.worst + run.good),
-        ],
+        sections=_sections(run),
         footer=f"ssd-edge {__version__}",
     )
+
+
+def _sections(run: _Run) -> list[str]:
+    from ssd_edge.evaluation import sections
+    from ssd_edge.evaluation.error_kinds import error_costs
+    from ssd_edge.evaluation.learning_curves import learning_curves
+    from ssd_edge.evaluation.report_content import Judged
+
+    accuracy, label = run.found.accuracy, run.best.name
+    judged = [Judged(label, run.best, run.found, error_costs(run.found.detections, run.judged.samples, accuracy))]
+    chosen = f"Detections with a score of {_SCORE:g} or more: first the pictures with most mistakes, then with fewest."
+    return [
+        sections.panel_section("Learning", "What each epoch came to.", learning_curves(run.records)),
+        sections.class_section([(label, accuracy)]),
+        sections.curve_section(judged),
+        sections.threshold_section(label, accuracy),
+        sections.error_section(judged),
+        sections.still_section(chosen, run.worst + run.good),
+    ]
 
 
 def _cards(run: _Run) -> list[str]:

@@ -37,9 +37,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def figure(content: str, caption: str, detail: str = "") -> str:
-    """Return a framed picture, film or chart (already HTML) with its caption."""
-    return f"<figure>{content}<figcaption><b>{escape(caption)}</b> {escape(detail)}</figcaption></figure>"
+def figure(content: str, caption: str, detail: str = "", *, key: str = "") -> str:
+    """Return a framed picture, film or chart with its caption; ``content`` and ``key`` are HTML already."""
+    return f"<figure>{content}<figcaption><b>{escape(caption)}</b> {escape(detail)}{key}</figcaption></figure>"
 
 
 def embedded_image(image: UInt8Array, description: str) -> str:

@@ -33,6 +33,7 @@ def sections(report: Report, page: Path) -> list[str]:
     """Return the parts below the cards, in order; those without content are left out."""
     parts = [_film(report.film, page)] if report.film else []
     parts += [_artefacts(report.judged), class_section(_accuracies(report)), curve_section(report.judged)]
+    parts.append(threshold_section(report.judged[-1].label, report.judged[-1].evaluation.accuracy))
     if all(entry.errors for entry in report.judged):
         parts.append(error_section(report.judged))
     if report.stills:
@@ -88,6 +89,18 @@ def class_section(accuracies: Sequence[tuple[str, MeanAp]]) -> str:
     rows.append(("mean", "", *(f"{accuracy.mean_ap:.3f}" for _, accuracy in accuracies)))
     columns = ("class", "objects", *(label for label, _ in accuracies))
     return section("AP of each class", "A dash: no object of the class in these images.", table(columns, rows))
+
+
+def threshold_section(label: str, accuracy: MeanAp) -> str:
+    """Return the table of each class's best F1 and of what the score threshold that gives it lets through."""
+    rows = []
+    for entry in accuracy.classes:
+        point = entry.best_f1
+        cells = ("–",) * 4 if point is None else tuple(f"{value:.3f}" for value in point)
+        rows.append((entry.name, *cells))
+    text = f"The score threshold at which F1, the harmonic mean of precision and recall, is highest: {label}."
+    columns = ("class", "score threshold", "precision", "recall", "F1")
+    return section("A score threshold for each class", text, table(columns, rows))
 
 
 def _accuracies(report: Report) -> list[tuple[str, MeanAp]]:

@@ -57,6 +57,8 @@ def test_a_run_leaves_a_page_and_pictures(run: Path) -> None:
     assert "48 images learnt from" in page.text
     assert "best 0.500, epoch 2" in page.text
     assert {"blue", "green", "red"} <= {row[0] for row in page.cells}
+    for heading in ("Learning", "A score threshold for each class", "Errors by kind", "Detections against truth"):
+        assert heading in page.text
     sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
     assert len(sources) == 3  # each picture once, though it could be among the worst and the best
     assert all(source.startswith("data:image/jpeg;") for source in sources)

@@ -136,6 +136,13 @@ def test_classes_show_each_artefact_and_the_film(tmp_path, report):
     assert ["mean", "", "0.500", "0.400", "0.250"] in cells
 
 
+def test_the_last_artefact_has_a_score_threshold_for_each_class(tmp_path, report):
+    page = written(tmp_path, report)
+    assert ["stop", "0.450", "1.000", "0.800", "0.889"] in page.cells  # scores of 0.9 only: half-way to 0
+    assert ["never", "–", "–", "–", "–"] in page.cells
+    assert "is highest: engine." in page.text
+
+
 def test_film_is_played_from_where_it_lies(tmp_path, report):
     page = written(tmp_path, report)
     videos = [attrs for tag, attrs in page.tags if tag == "video"]
