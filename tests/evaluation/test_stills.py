@@ -7,7 +7,7 @@ import pytest
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.data.sample import Sample
-from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG, Marks, draw, mark, spread
+from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG, Marks, draw, extremes, mark, spread
 
 NAMES = ("stop", "yield")
 
@@ -58,6 +58,23 @@ def test_spread_goes_from_worst_to_best(count, expected):
 
 def test_spread_of_nothing_is_nothing():
     assert spread([], 3) == []
+
+
+@pytest.mark.parametrize(("count", "worst", "best"), [(1, [3], [4]), (2, [3, 0], [4, 1]), (9, [3, 0, 2], [4, 1])])
+def test_no_picture_is_among_the_worst_and_the_best(count, worst, best):
+    marks = [with_mistakes(mistakes) for mistakes in (4, 1, 2, 9, 0)]
+    assert extremes(marks, count) == (worst, best)
+    assert extremes([], count) == ([], [])
+
+
+def test_of_pictures_without_a_mistake_the_one_where_most_was_found_is_the_best():
+    one, two = ([[20 * n, 0, 20 * n + 10, 10] for n in range(count)] for count in (1, 2))
+    marks = [
+        mark(found(boxes, [0.9] * len(boxes), [0] * len(boxes)), truth(boxes, [0] * len(boxes)), score_threshold=0.5)
+        for boxes in (one, two, [])
+    ]
+    assert extremes(marks, 2) == ([2, 0], [1])
+    assert spread(marks, 3) == [2, 0, 1]
 
 
 def test_drawing_marks_each_kind_in_its_colour_and_leaves_the_picture_alone():

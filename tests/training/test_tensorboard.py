@@ -96,3 +96,16 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch
     assert not TensorBoardLog.available()
     with pytest.raises(MissingPackageError, match="pip install tensorboard"):
         TensorBoardLog(tmp_path)
+
+
+def test_a_record_that_a_kill_cut_off_does_not_hide_what_follows(tmp_path: Path) -> None:
+    with TensorBoardLog(tmp_path) as log:
+        for number in (1, 2, 3):
+            log.step(number, StepLoss(1.0, float(number)), 0.01)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-10])
+    with TensorBoardLog(tmp_path, steps_before=2) as log:
+        log.step(3, StepLoss(1.0, 30.0), 0.02)
+    shown = read_back(tmp_path)
+    assert shown["loss/confidence"] == [(1, 1.0), (2, 2.0), (3, 30.0)]
+    assert shown["learning_rate"] == [(1, 0.01), (2, 0.01), (3, 0.02)]
