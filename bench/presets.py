@@ -29,8 +29,9 @@ from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
+from ssd_edge.training.criterion import MultiboxCriterion
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.loss import multibox_loss
+from ssd_edge.training.loss_options import LossOptions
 from ssd_edge.training.processes import make_fabric
 from ssd_edge.training.recipe import Optimisation, recipe_for
 from ssd_edge.training.step import Learner
@@ -57,7 +58,8 @@ def train(model: SSD, pictures: list[tuple[UInt8Array, FloatArray, IntArray]], r
     """Train for some steps and return the loss of the first and of the last pass over the pictures."""
     encode = TargetEncoder(default_boxes(model.spec.anchors), model.spec.box_coding)
     targets = [encode(boxes, class_ids) for _, boxes, class_ids in pictures]
-    learner = Learner(model, make_fabric(), multibox_loss, Optimisation(rate))
+    criterion = MultiboxCriterion(LossOptions(), default_boxes(model.spec.anchors), model.spec.box_coding)
+    learner = Learner(model, make_fabric(), criterion, Optimisation(rate))
     losses = []
     for step in range(STEPS):
         chosen = [(step * BATCH + k) % PICTURES for k in range(BATCH)]

@@ -14,7 +14,9 @@ from ssd_edge.cli.data_check import check_before_training, say_reach
 from ssd_edge.cli.resume import interrupted_run, refuse_other_options, resumed_plan
 from ssd_edge.cli.train_options import (
     Augmentation,
+    Classification,
     Device,
+    Localisation,
     Precision,
     Schedule,
     chosen_precision,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from ssd_edge.training.state import RunState
     from ssd_edge.training.step import StepLoss
 
-_OPTIMISER, _NETWORK, _DATA, _MACHINE = "Learning", "Network", "Data", "Machine"
+_OPTIMISER, _LOSS, _NETWORK, _DATA, _MACHINE = "Learning", "Loss", "Network", "Data", "Machine"
 _BEGUN = {"plan.json", "data.json", "tensorboard"}  # what a run leaves that saved nothing yet
 
 
@@ -138,6 +140,26 @@ def train(
             rich_help_panel=_OPTIMISER,
         ),
     ] = None,
+    loss: Annotated[
+        Classification,
+        typer.Option("--loss", help="Of the classes; cross-entropy has hard negatives.", rich_help_panel=_LOSS),
+    ] = "cross-entropy",
+    box_loss: Annotated[
+        Localisation, typer.Option("--box-loss", help="Of the boxes.", rich_help_panel=_LOSS)
+    ] = "smooth-l1",
+    alpha: Annotated[
+        float, typer.Option("--alpha", min=0, help="Weight of the loss of the boxes.", rich_help_panel=_LOSS)
+    ] = 1.0,
+    label_smoothing: Annotated[
+        float,
+        typer.Option(
+            "--label-smoothing",
+            min=0,
+            max=0.5,
+            help="Share of the wanted probability that all classes get.",
+            rich_help_panel=_LOSS,
+        ),
+    ] = 0.0,
     augmentation: Annotated[
         Augmentation | None,
         typer.Option("--augmentation", help="Random views; by default the preset's.", rich_help_panel=_DATA),
@@ -267,6 +289,12 @@ def train(
             "backbone_rate": backbone_rate,
             "layer_decay": layer_decay,
             "patience": patience,
+        },
+        loss={
+            "classification": loss,
+            "localisation": box_loss,
+            "alpha": alpha,
+            "label_smoothing": label_smoothing,
         },
         precision=chosen_precision(spec, precision, machine),
     )

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 Augmentation = Literal["ssd", "ssdlite", "none"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Classification = Literal["cross-entropy", "focal"]
+Localisation = Literal["smooth-l1", "giou", "diou"]
 Schedule = Literal["cosine", "steps"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def chosen_recipe(
-    preset: str, *, recipe: Mapping[str, Any], optimisation: Mapping[str, Any], precision: recipes.Precision
+    preset: str,
+    *,
+    recipe: Mapping[str, Any],
+    optimisation: Mapping[str, Any],
+    loss: Mapping[str, Any],
+    precision: recipes.Precision,
 ) -> recipes.Recipe:
     """Return the preset's recipe with what the user asked for; None stands for the preset's own value.
 
@@ -31,12 +38,16 @@ def chosen_recipe(
         preset: whose recipe.
         recipe: fields of :class:`ssd_edge.training.recipe.Recipe`.
         optimisation: fields of :class:`ssd_edge.training.recipe.Optimisation`.
+        loss: fields of :class:`ssd_edge.training.loss_options.LossOptions`.
         precision: of the convolutions.
     """
+    from ssd_edge.training.loss_options import LossOptions
     from ssd_edge.training.recipe import recipe_for
 
     own = recipe_for(preset)
-    settings = dataclasses.replace(own.optimisation, precision=precision, **_given(optimisation))
+    settings = dataclasses.replace(
+        own.optimisation, precision=precision, loss=LossOptions(**_given(loss)), **_given(optimisation)
+    )
     return dataclasses.replace(own, optimisation=settings, **_given(recipe))
 
 

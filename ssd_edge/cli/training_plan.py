@@ -149,8 +149,10 @@ class SavedPlan:
 
 
 def _recipe(content: dict[str, Any]) -> Recipe:
+    from ssd_edge.training.loss_options import LossOptions
     from ssd_edge.training.recipe import Optimisation, Recipe
 
     settings = content["optimisation"]
-    optimisation = Optimisation(**{**settings, "frozen": tuple(settings["frozen"])})
+    loss = LossOptions(**settings["loss"])
+    optimisation = Optimisation(**{**settings, "frozen": tuple(settings["frozen"]), "loss": loss})
     return Recipe(**{**content, "optimisation": optimisation})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import fmean
+from math import fsum
 
 from ssd_edge.training.step import StepLoss
 
@@ -58,12 +58,14 @@ class EpochMeter:
         self._epoch = epoch
         self.losses, self.images = list(losses), images
         self._images_before = images
+        self._sums = [fsum(loss.localisation for loss in self.losses), fsum(loss.confidence for loss in self.losses)]
         self._learning_rate = 0.0
         self._started = self._ended = time.monotonic()
 
     def add(self, loss: StepLoss, *, images: int, learning_rate: float) -> None:
         """Count a step over ``images`` pictures."""
         self.losses.append(loss)
+        self._sums = [self._sums[0] + loss.localisation, self._sums[1] + loss.confidence]
         self.images += images
         self._learning_rate = learning_rate
         self._ended = time.monotonic()
@@ -71,7 +73,13 @@ class EpochMeter:
     @property
     def loss(self) -> float:
         """Mean loss of the steps so far."""
-        return fmean(loss.total for loss in self.losses)
+        return self.mean.total
+
+    @property
+    def mean(self) -> StepLoss:
+        """Mean parts of the loss so far."""
+        count = len(self.losses)
+        return StepLoss(self._sums[0] / count, self._sums[1] / count)
 
     @property
     def images_per_s(self) -> float:
@@ -87,7 +95,7 @@ class EpochMeter:
             images_per_s=self.images_per_s,
             learning_rate=self._learning_rate,
             loss=self.loss,
-            localisation_loss=fmean(loss.localisation for loss in self.losses),
-            confidence_loss=fmean(loss.confidence for loss in self.losses),
+            localisation_loss=self.mean.localisation,
+            confidence_loss=self.mean.confidence,
             mean_ap=mean_ap,
         )

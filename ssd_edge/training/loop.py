@@ -13,12 +13,13 @@ from lightning_fabric import Fabric
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.progress import Progress, silent
+from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.average import WeightAverage
 from ssd_edge.training.budget import Budget
+from ssd_edge.training.criterion import MultiboxCriterion
 from ssd_edge.training.journal import EpochMeter, EpochRecord
 from ssd_edge.training.loader import Batch, BatchLoader, named_worker_death
-from ssd_edge.training.loss import multibox_loss
 from ssd_edge.training.processes import make_fabric
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
@@ -231,7 +232,6 @@ def train(
     optimisation: Optimisation,
     budget: Budget,
     files: RunFolder,
-    criterion: Criterion = multibox_loss,
     fabric: Fabric | None = None,
     watch: Watch = _NOBODY,
     state: RunState | None = None,
@@ -242,7 +242,7 @@ def train(
         model,
         loader,
         validate,
-        criterion=criterion,
+        criterion=MultiboxCriterion(optimisation.loss, default_boxes(model.spec.anchors), model.spec.box_coding),
         optimisation=optimisation,
         budget=budget,
         files=files,
@@ -271,9 +271,9 @@ def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 def _note(epoch: int, meter: EpochMeter, rate: float) -> str:
-    last = meter.losses[-1]
+    mean = meter.mean
     return (
-        f"epoch {epoch}: loss {meter.loss:.3f} (boxes {last.localisation:.2f}, classes {last.confidence:.2f}), "
+        f"epoch {epoch}: loss {mean.total:.3f} (boxes {mean.localisation:.2f}, classes {mean.confidence:.2f}), "
         f"lr {rate:.2g}, {meter.images_per_s:.0f} images/s"
     )
 

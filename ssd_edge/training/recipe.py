@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ssd_edge.training.loss_options import LossOptions
 from ssd_edge.training.schedule import ScheduleName
 
 Precision = Literal["float32", "bfloat16", "float16"]
+_PAPERS_LOSS = LossOptions()
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Optimisation:
         frozen: modules that keep their weights, by the beginnings of their names, e.g. ``backbone.features``.
         backbone_rate: what the backbone's learning rate is multiplied by; the head has the full rate.
         layer_decay: what the rate is multiplied by from each block of the backbone to the one before it.
+        loss: its parts.
         patience: validations without a better mean AP after which the run ends; 0 is none.
     """
 
@@ -42,6 +45,7 @@ class Optimisation:
     backbone_rate: float = 1.0
     layer_decay: float = 1.0
     patience: int = 0
+    loss: LossOptions = _PAPERS_LOSS
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,16 @@ import cv2
 import numpy as np
 import torch
 
-from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.spec import BoxCoding, ModelSpec
 from ssd_edge.data.sample import LabelledSet, Sample
 from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.heads import HeadOutputs
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec
+from ssd_edge.training.criterion import MultiboxCriterion
+from ssd_edge.training.loss import MultiboxLoss
+from ssd_edge.training.loss_options import LossOptions
+from ssd_edge.training.targets import Targets
 
 CLASS_NAMES = ("red", "green", "blue")
 SIDE = 64
@@ -21,6 +26,11 @@ _COLOURS_BGR = ((0, 0, 255), (0, 255, 0), (255, 0, 0))
 
 def tiny_spec() -> ModelSpec:
     return make_spec("ssd192-tiny", CLASS_NAMES, input_size=SIDE)
+
+
+def multibox_loss(outputs: HeadOutputs, targets: Targets) -> MultiboxLoss:
+    """The paper's, of any number of default boxes."""
+    return MultiboxCriterion(LossOptions(), tiny_anchors(), BoxCoding())(outputs, targets)
 
 
 def tiny_model(seed: int = 0) -> SSD:

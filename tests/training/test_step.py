@@ -7,13 +7,12 @@ from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.loss import multibox_loss
 from ssd_edge.training.optimiser import layer_rates
 from ssd_edge.training.processes import make_fabric
 from ssd_edge.training.recipe import Optimisation, Precision
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import Targets
-from tests.training.factories import SIDE, tiny_model, tiny_spec
+from tests.training.factories import SIDE, multibox_loss, tiny_model, tiny_spec
 
 
 def some_batch(pictures: int = 2) -> Batch:
