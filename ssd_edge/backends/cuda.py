@@ -47,6 +47,13 @@ class Event(Protocol):
         """Wait until the stream has passed it."""
 
 
+class Clock(Event, Protocol):
+    """An event with a time."""
+
+    def time_till(self, later: Clock) -> float:
+        """Return the milliseconds from this event to a later one; both must have been passed."""
+
+
 @dataclass(frozen=True)
 class Buffer:
     """A tensor's memory on both sides.
@@ -108,6 +115,15 @@ class Cuda:
     def event(self) -> Event:
         """Return a new event, without a clock: those are slower."""
         event: Event = self._driver.Event(self._driver.event_flags.DISABLE_TIMING)
+        return event
+
+    def synchronize(self) -> None:
+        """Wait for all work; inside :meth:`errors` this tells whether the GPU still answers."""
+        self._driver.Context.synchronize()
+
+    def clock(self) -> Clock:
+        """Return a new event that knows when it was passed."""
+        event: Clock = self._driver.Event()
         return event
 
     def buffer(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:

@@ -9,12 +9,13 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.trt_engine import TrtEngine
 from ssd_edge.backends.trt_slot import Slot, Streams
-from ssd_edge.core.errors import DeviceError, SsdEdgeError
+from ssd_edge.core.errors import ArtefactError, DeviceError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.manifest import EngineManifest
 
@@ -38,11 +39,11 @@ class Session:
         self._slots: list[Slot] = []
         self._flight: deque[tuple[Slot, Future[RawOutputs]]] = deque()
         self.engine: TrtEngine | None = None
-        failure: SsdEdgeError | None = None
+        failure: Exception | None = None
         try:
             self.limits = self._open(path, manifest)
-        except SsdEdgeError as error:
-            failure = _forget_frames(error)
+        except Exception as error:  # noqa: BLE001 - raised again below, once all is given back
+            failure = forget_frames(error)
         if failure is not None:
             self.close()
             raise failure
@@ -80,11 +81,18 @@ class Session:
 
     def _open(self, path: Path, manifest: EngineManifest) -> tuple[int, int]:
         with self.cuda.errors(f"{path} cannot be opened"):
-            self.engine = TrtEngine(path, manifest)
+            self.engine = self._loaded(path, manifest)
             streams = Streams(self.cuda.stream(), self.cuda.stream(), self.cuda.stream())
             for _ in range(SLOTS):
                 self._slots.append(Slot(self.cuda, self.engine, streams))
             return self.engine.limits
+
+    def _loaded(self, path: Path, manifest: EngineManifest) -> TrtEngine:
+        try:
+            return TrtEngine(path, manifest)
+        except ArtefactError:
+            self.cuda.synchronize()  # where the GPU is lost, that is what went wrong, and not the file
+            raise
 
     def _next(self, jobs: queue.SimpleQueue[Job | None]) -> tuple[bool, Job | None]:
         """Return (True, job), (True, None) at the end, or (False, None) where the oldest batch is to be finished."""
@@ -155,7 +163,7 @@ class GpuThread:
         try:
             session = Session(self._path, self._manifest)
         except SsdEdgeError as error:
-            opened.set_exception(_forget_frames(error))
+            opened.set_exception(forget_frames(error))
             return
         finally:
             if not opened.done() and sys.exc_info()[0] is not None:  # a bug: nobody shall wait for ever
@@ -165,7 +173,7 @@ class GpuThread:
         try:
             session.serve(self._jobs)
         except SsdEdgeError as error:
-            failure = _forget_frames(error)
+            failure = forget_frames(error)
         finally:
             self._refuse(session, failure or self._ended())
             session.close()
@@ -184,7 +192,10 @@ class GpuThread:
         return DeviceError(f"the thread that runs {self._path} ended", do="Run again with --debug.")
 
 
-def _forget_frames(error: SsdEdgeError) -> SsdEdgeError:
+Failure = TypeVar("Failure", bound=Exception)
+
+
+def forget_frames(error: Failure) -> Failure:
     """Return the error without tracebacks, whose frames would keep streams and events alive past their context."""
     _log.debug("the GPU's thread failed", exc_info=error)
     link: BaseException | None = error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import say, show_table
 from ssd_edge.core.errors import AccuracyError, InputError
 
 if TYPE_CHECKING:
@@ -76,10 +76,27 @@ def run_and_show(engine: Path | None, frames: int, lines: list[Line], page: Path
             f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "
             f"memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames"
         )
+        show_stages(verdict)
     with written_beside(page) as partial:
         partial.write_text(selftest_page(verdicts, lines), encoding="utf-8")
     say(f"wrote {page}; attach it to a report")
     return verdicts
+
+
+def show_stages(verdict: Verdict) -> None:
+    """Print the stages of an engine on a GPU in trtexec's terms; on a processor there are none."""
+    from ssd_edge.doctor.stages import graph_gain
+
+    if not verdict.stages:
+        say("  on a processor nothing is copied and nothing is queued: H2D, D2H and enqueue times have no meaning")
+        return
+    for table in verdict.stages:
+        rows = [
+            (name, *(f"{value:.3f}" for value in dataclasses.astuple(spread))) for name, spread in table.rows.items()
+        ]
+        title = f"{verdict.precision}, {table.mode}: {table.throughput:.0f} frames/s one at a time, in ms"
+        show_table(title, ("", "min", "mean", "median", "p90", "p95", "p99", "max"), rows, stderr=True)
+    say(f"  {graph_gain(verdict.stages)}")
 
 
 def show_lines(lines: list[Line]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,23 @@ def _proved(engine: Path, onnx: Path, pictures: list[UInt8Array], precision: str
         open_detector(onnx) as reference,
         bar(f"{precision} on {runtime}") as progress,
     ):
-        return prove(
+        verdict = prove(
             tested, reference, pictures, precision=precision, runtime=runtime, frames=frames, progress=progress
         )
+    return with_stages(verdict, engine, pictures[0], frames) if runtime.startswith("tensorrt") else verdict
+
+
+def with_stages(verdict: Verdict, engine: Path, picture: UInt8Array, frames: int) -> Verdict:
+    """Add the times of the stages on the GPU."""
+    from ssd_edge.backends.trt_stages import measure_stages
+    from ssd_edge.core.manifest import EngineManifest, manifest_path
+    from ssd_edge.core.preprocess import preprocess
+    from ssd_edge.doctor.stages import stage_table
+
+    spec = EngineManifest.load(manifest_path(engine)).spec
+    measured = measure_stages(engine, preprocess(picture, spec.input), frames=frames)
+    return dataclasses.replace(
+        verdict,
+        stages=tuple(stage_table(times) for times in measured),
+        graph_differs=any(times.outputs != measured[0].outputs for times in measured),
+    )

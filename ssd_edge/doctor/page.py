@@ -28,8 +28,25 @@ def selftest_page(verdicts: Sequence[Verdict], lines: Sequence[Line]) -> str:
     )
     return (
         f'<!doctype html><meta charset="utf-8"><title>ssd-edge self-test</title><style>{_STYLE}</style>'
-        f"<h1>ssd-edge self-test</h1><table><tr>{heads}</tr>{rows}</table><h2>Machine</h2><table>{machine}</table>\n"
+        f"<h1>ssd-edge self-test</h1><table><tr>{heads}</tr>{rows}</table>{_stages(verdicts)}"
+        f"<h2>Machine</h2><table>{machine}</table>\n"
     )
+
+
+def _stages(verdicts: Sequence[Verdict]) -> str:
+    """Return a table of medians for each engine that ran on a GPU."""
+    tables = [(verdict, table) for verdict in verdicts for table in verdict.stages]
+    if not tables:
+        return ""
+    names = list(tables[0][1].rows)
+    heads = "".join(f"<th>{escape(name)}</th>" for name in ("precision", "mode", *names, "frames/s"))
+    rows = "".join(
+        f"<tr><td>{escape(verdict.precision)}</td><td>{escape(table.mode)}</td>"
+        + "".join(f"<td>{table.rows[name].median:.3f}</td>" for name in names)
+        + f"<td>{table.throughput:.0f}</td></tr>"
+        for verdict, table in tables
+    )
+    return f"<h2>Stages on the GPU, medians in ms</h2><table><tr>{heads}</tr>{rows}</table>"
 
 
 def _cells(verdict: Verdict) -> tuple[str, ...]:

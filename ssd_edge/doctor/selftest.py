@@ -14,6 +14,7 @@ from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.progress import Progress, silent
+from ssd_edge.doctor.stages import StageTable
 
 LEAK_LIMIT_MIB = 16.0
 _STATUS = Path("/proc/self/status")
@@ -47,6 +48,8 @@ class Verdict:
         grown_mib: memory gained from the 50th to the last frame.
         frames: that were run.
         median_ms, p95_ms, p99_ms: from picture to boxes.
+        stages: of engines for a GPU: copies and inference apart, with plain enqueue and as a CUDA graph.
+        graph_differs: the CUDA graph gave other outputs than plain enqueue.
     """
 
     precision: str
@@ -60,6 +63,8 @@ class Verdict:
     median_ms: float
     p95_ms: float
     p99_ms: float
+    stages: tuple[StageTable, ...] = ()
+    graph_differs: bool = False
 
     @property
     def faults(self) -> list[str]:
@@ -70,6 +75,7 @@ class Verdict:
             (self.lost == 0, f"{self.lost} detections differ from float32"),
             (self.worst_box <= allowed.box, f"a box is {self.worst_box:.3f} off (1 - IoU; {allowed.box:g} allowed)"),
             (self.worst_score <= allowed.score, f"a score is {self.worst_score:.3f} off ({allowed.score:g} allowed)"),
+            (not self.graph_differs, "the CUDA graph gives other outputs than plain enqueue"),
             (self.grown_mib <= LEAK_LIMIT_MIB, f"memory grew by {self.grown_mib:.1f} MiB"),
         ]
         return [fault for holds, fault in rules if not holds]

@@ -188,3 +188,18 @@ def overlap(folder: str) -> int:
         for worker in crew:
             worker.join()
     return most
+
+
+def opening_with_a_bug(folder: str) -> str:
+    """Open an engine where something raises what is no error of ours; return what the caller sees."""
+    from ssd_edge.backends import trt_thread
+
+    def buggy(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    trt_thread.Slot = buggy  # type: ignore[assignment,misc]
+    try:
+        TrtBackend(write_tiny_engine(folder))
+    except SsdEdgeError as error:
+        return str(error)
+    return "nothing"

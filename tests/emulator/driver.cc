@@ -4,6 +4,7 @@
 // forgets to wait reads what lay in its buffer before. Device addresses are outside of what a process can map: host
 // code that follows one dies. Every misuse is kept as text and comes out with the report (emu_report).
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdarg>
 #include <cstdint>
@@ -42,7 +43,7 @@ enum Kind { COPY_IN, COPY_OUT, COPY_WITHIN, FILL, RECORD, WAIT, KERNEL };
 struct Op {
     Kind kind; Pointer device = 0, source = 0; char *host = nullptr; size_t size = 0;
     std::shared_ptr<std::vector<char>> staged; Stamp wait; Work work = nullptr; void *argument = nullptr;
-    std::vector<Pointer> touched; int value = 0;
+    std::vector<Pointer> touched; int value = 0; std::shared_ptr<double> passed_ms;
 };
 struct Graph { std::vector<Op> ops; };
 struct Executable { std::vector<Op> ops; Context *owner; };
@@ -50,7 +51,7 @@ struct Stream {
     Context *owner; bool blocking; std::deque<Op> queue; uint64_t queued = 0, done = 0; bool running = false;
     Graph *capture = nullptr; bool broken = false; int mode = 0; std::thread::id captor; bool legacy = false;
 };
-struct Event { Context *owner; Stamp stamp; };
+struct Event { Context *owner; Stamp stamp; std::shared_ptr<double> passed_ms = std::make_shared<double>(-1.0); };
 
 std::mutex gate;
 std::condition_variable moved;
@@ -65,7 +66,7 @@ Pointer next_address = DEVICE_BASE;
 std::vector<std::string> faults;
 Result sticky = OK;
 long calls = 0, allocations = 0, kernels = 0, graph_launches = 0, releases = 0, copies = 0;
-long fail_allocation = -1, fail_kernel = -1, lose_at = -1, slow_queries = 0, queries_held = 0;
+long fail_allocation = -1, fail_kernel = -1, lose_at = -1, slow_queries = 0, queries_held = 0, slow_upload_us = 0;
 int integrated = 0, major_ = 8, minor_ = 7;
 
 void fault(const char *format, ...) {
@@ -138,12 +139,17 @@ char *resolve(Pointer address, size_t size, const char *who) {
 
 Result run_until(Stream *stream, uint64_t goal, std::unique_lock<std::mutex> &lock);
 
+double now_ms() {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 Result perform(Op &op, std::unique_lock<std::mutex> &lock) {
     char *to, *from;
     switch (op.kind) {
     case COPY_IN:
         to = resolve(op.device, op.size, "copy to the device");
         if (!to) return sticky = ILLEGAL_ADDRESS;
+        if (slow_upload_us) std::this_thread::sleep_for(std::chrono::microseconds(slow_upload_us));
         memcpy(to, op.staged ? op.staged->data() : op.host, op.size); copies++; return OK;
     case COPY_OUT:
         from = resolve(op.device, op.size, "copy from the device");
@@ -157,7 +163,7 @@ Result perform(Op &op, std::unique_lock<std::mutex> &lock) {
         to = resolve(op.device, op.size, "fill");
         if (!to) return sticky = ILLEGAL_ADDRESS;
         memset(to, op.value, op.size); return OK;
-    case RECORD: return OK;
+    case RECORD: if (op.passed_ms) *op.passed_ms = now_ms(); return OK;
     case WAIT: return op.wait.stream && streams.count(op.wait.stream) ? run_until(op.wait.stream, op.wait.at, lock) : OK;
     case KERNEL:
         for (Pointer address : op.touched) if (!resolve(address, 1, "kernel")) return sticky = ILLEGAL_ADDRESS;
@@ -226,7 +232,7 @@ void check_graphs(const Block &block) {
 struct Settings {  // read once, before any call
     Settings() {
         fail_allocation = setting("SSD_EDGE_EMU_FAIL_ALLOCATION", -1); fail_kernel = setting("SSD_EDGE_EMU_FAIL_KERNEL", -1);
-        lose_at = setting("SSD_EDGE_EMU_LOSE_AT", -1); slow_queries = setting("SSD_EDGE_EMU_SLOW_QUERIES", 0);
+        lose_at = setting("SSD_EDGE_EMU_LOSE_AT", -1); slow_queries = setting("SSD_EDGE_EMU_SLOW_QUERIES", 0); slow_upload_us = setting("SSD_EDGE_EMU_SLOW_UPLOAD_US", 0);
         integrated = (int)setting("SSD_EDGE_EMU_INTEGRATED", 0);
         major_ = (int)setting("SSD_EDGE_EMU_SM", 87) / 10; minor_ = (int)setting("SSD_EDGE_EMU_SM", 87) % 10;
     }
@@ -410,7 +416,8 @@ API Result cuEventDestroy_v2(Event *event) {
 API Result cuEventRecord(Event *event, void *handle) {
     ENTER(true); STREAM(stream, handle);
     if (!events.count(event)) { fault("record of an event that is destroyed"); return INVALID_HANDLE; }
-    Result result = add(stream, Op{RECORD});
+    Op op{RECORD}; *event->passed_ms = -1.0; op.passed_ms = event->passed_ms;
+    Result result = add(stream, op);
     if (!stream->capture) event->stamp = Stamp{stream, stream->queued};
     return result;
 }
@@ -426,7 +433,11 @@ API Result cuEventSynchronize(Event *event) {
     ENTER(true); if (!events.count(event)) { fault("wait for an event that is destroyed"); return INVALID_HANDLE; }
     return event->stamp.stream ? run_until(event->stamp.stream, event->stamp.at, lock) : OK;
 }
-API Result cuEventElapsedTime(float *ms, Event *, Event *) { ENTER(true); *ms = 0.001f; return OK; }
+API Result cuEventElapsedTime(float *ms, Event *from, Event *to) {
+    ENTER(true); if (!events.count(from) || !events.count(to)) { fault("time of an event that is destroyed"); return INVALID_HANDLE; }
+    if (*from->passed_ms < 0 || *to->passed_ms < 0) return NOT_READY;
+    *ms = (float)(*to->passed_ms - *from->passed_ms); return OK;
+}
 API Result cuEventElapsedTime_v2(float *ms, Event *a, Event *b) { return cuEventElapsedTime(ms, a, b); }
 
 API Result cuStreamBeginCapture_v2(void *handle, int mode) {
@@ -489,6 +500,7 @@ API void emu_inject(const char *what, long value) {
     if (name == "kernel") fail_kernel = value;
     if (name == "lose") lose_at = value < 0 ? -1 : calls + value;
     if (name == "slow_queries") slow_queries = value;
+    if (name == "slow_upload_us") slow_upload_us = value;
     if (name == "heal") { sticky = OK; fail_allocation = fail_kernel = lose_at = -1; faults.clear(); }
 }
 API int emu_report(char *text, int size) {  // JSON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import importlib.machinery
 import json
 import os
 import subprocess
@@ -71,6 +72,7 @@ def _main(mode: str, release: str, *rest: str) -> None:
     from tests.emulator.standin_runtime import make_module
 
     module = make_module(release)
+    module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, loader=None)  # as an installed module has
     sys.modules[module.__name__] = module
     if mode == "cli":
         from ssd_edge.cli.main import main

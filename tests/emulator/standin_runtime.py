@@ -17,7 +17,14 @@ from typing import Any
 
 import numpy as np
 
-RELEASES = {"8.6": "8.6.2", "10.3": "10.3.0", "10.16": "10.16.1.11", "11.4": "11.4.0.106", "rtx": "1.7.1.116"}
+RELEASES = {
+    "8.5": "8.5.3.1",
+    "8.6": "8.6.2",
+    "10.3": "10.3.0",
+    "10.16": "10.16.1.11",
+    "11.4": "11.4.0.106",
+    "rtx": "1.7.1.116",
+}
 NMS_PLUGIN = "BatchedNMSDynamic_TRT"
 MAGIC = b"standin-engine\n"
 WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -276,7 +283,7 @@ def make_module(release: str) -> ModuleType:
 
     if has_nms:
         Registry.plugin_creator_list = property(creators)  # type: ignore[attr-defined]
-    if release != "8.6":
+    if release not in ("8.5", "8.6"):
         Registry.all_creators = property(creators)  # type: ignore[attr-defined]
 
     def init_libnvinfer_plugins(logger: Any, namespace: str) -> bool:
