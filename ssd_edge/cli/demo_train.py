@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar
 from ssd_edge.cli.demo_plan import MODEL_NAME, PRESET, DemoFiles, DemoPlan
-from ssd_edge.cli.train import SayEpochs
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
 from ssd_edge.cli.training_run import default_workers, measure_precision, require_torch, run_training
+from ssd_edge.cli.training_session import SayEpochs
 
 if TYPE_CHECKING:
     from ssd_edge.cli.stamps import Done, Facts

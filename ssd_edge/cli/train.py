@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, hush, say
+from ssd_edge.cli.console import hush, say
 from ssd_edge.cli.data_check import check_before_training, say_reach
-from ssd_edge.cli.resume import interrupted_run, refuse_other_options, resumed_plan
+from ssd_edge.cli.resume import interrupted_run, refuse_other_options
+from ssd_edge.cli.run_folders import free_name, new_folder
 from ssd_edge.cli.train_options import (
     Augmentation,
     Classification,
@@ -26,19 +25,12 @@ from ssd_edge.cli.train_options import (
     with_priors,
 )
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_report import report_on
-from ssd_edge.cli.training_run import default_workers, is_first_process, require_torch, run_training
+from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process, require_torch
+from ssd_edge.cli.training_session import resume_run, train_plan
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.run_data import RunData
 
-if TYPE_CHECKING:
-    from ssd_edge.training.journal import EpochRecord
-    from ssd_edge.training.loop import Observer
-    from ssd_edge.training.state import RunState
-    from ssd_edge.training.step import StepLoss
-
 _OPTIMISER, _LOSS, _NETWORK, _DATA, _MACHINE = "Learning", "Loss", "Network", "Data", "Machine"
-_BEGUN = {"plan.json", "data.json", "tensorboard"}  # what a run leaves that saved nothing yet
 
 
 def train(
@@ -254,10 +246,12 @@ def train(
     require_torch()
     if not is_first_process():
         hush()
-    machine = Machine(device, devices, default_workers() if workers is None else workers, save_minutes * 60)
+    machine = Machine(
+        device, devices_here(devices), default_workers() if workers is None else workers, save_minutes * 60
+    )
     if resume is not None:
         refuse_other_options(context)
-        _resume(interrupted_run(resume), machine, tensorboard=tensorboard, report=report)
+        resume_run(interrupted_run(resume), machine, tensorboard=tensorboard, report=report)
         return
     if dataset is None:
         raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
@@ -271,7 +265,7 @@ def train(
         check_before_training(dataset, (train_split, val_split), names)
     learnt = open_dataset(dataset, train_split, names)
     judged = open_dataset(dataset, val_split, learnt.class_names)
-    name = name or _free_name(preset)
+    name = name or free_name(preset)
     spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=name), preset, priors)
     if check:
         say_reach(learnt, spec, f"ssd-edge data priors {dataset} --preset {preset}")
@@ -303,7 +297,7 @@ def train(
         learnt=learnt,
         judged=judged,
         recipe=recipe,
-        folder=_new_folder(name),
+        folder=new_folder(name),
         minutes=minutes,
         horizontal_flip=flip,
         seed=seed,
@@ -314,92 +308,7 @@ def train(
     if is_first_process():
         plan.save()
         RunData(str(dataset.resolve()), train_split, val_split).save(plan.folder)
-    _train(plan, tensorboard=tensorboard, report=report)
-
-
-class SayEpochs:
-    """Prints an epoch's loss, accuracy and speed."""
-
-    def step(self, number: int, loss: StepLoss, learning_rate: float) -> None:
-        """Say nothing: the bar shows it."""
-
-    def epoch(self, record: EpochRecord) -> None:
-        """Print a line."""
-        accuracy = "" if record.mean_ap is None else f", mAP@0.5 {record.mean_ap:.4f}"
-        say(
-            f"epoch {record.epoch}: loss {record.loss:.3f} (boxes {record.localisation_loss:.3f}, classes "
-            f"{record.confidence_loss:.3f}){accuracy}, {record.images_per_s:.0f} images/s, {record.seconds:.0f} s"
-        )
-
-
-def _resume(folder: Path, machine: Machine, *, tensorboard: bool, report: bool) -> None:
-    from ssd_edge.training.state import RunState
-
-    plan, state = resumed_plan(folder, machine), RunState.load(folder / "state.pt")
-    say(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
-    _train(plan, state, tensorboard=tensorboard, report=report)
-
-
-def _train(plan: TrainingPlan, state: RunState | None = None, *, tensorboard: bool, report: bool) -> None:
-    try:
-        with _observers(plan, state, tensorboard=tensorboard) as observers, bar("training") as progress:
-            files = run_training(plan, observers=observers, progress=progress, state=state)
-    except KeyboardInterrupt:
-        say(_kept(plan.folder))
-        raise
-    say(f"{files.best}: mAP@0.5 {files.best_mean_ap or 0:.4f}; every epoch is in {files.metrics}")
-    if report and is_first_process():
-        report_on(plan.folder, plan.judged)
-    say(f"next: ssd-edge export {files.best}")
-
-
-@contextmanager
-def _observers(plan: TrainingPlan, state: RunState | None, *, tensorboard: bool) -> Iterator[list[Observer]]:
-    """Yield who is told of steps and epochs: the terminal, and TensorBoard where it is installed."""
-    from ssd_edge.training.tensorboard import TensorBoardLog
-
-    said = SayEpochs()
-    if not tensorboard or not is_first_process():
-        yield [said]
-    elif not TensorBoardLog.available():
-        say("no curves for TensorBoard, which is not installed: pip install tensorboard")
-        yield [said]
-    else:
-        steps = state.average_updates if state else 0
-        with TensorBoardLog(plan.folder / "tensorboard", steps_before=steps) as log:
-            yield [said, log]
-
-
-def _kept(folder: Path) -> str:
-    """Say what a stopped run left behind."""
-    if not (folder / "state.pt").is_file():
-        return "stopped before the first state was saved: nothing is kept"
-    epoch = f"; {folder / 'last.pt'} holds the last whole epoch" if (folder / "last.pt").is_file() else ""
-    return f"to go on: ssd-edge train --resume {folder}{epoch}"
-
-
-def _free_name(preset: str) -> str:
-    number = 1
-    while _holds_run(Path("runs") / f"{preset}-{number}"):
-        number += 1
-    return f"{preset}-{number}"
-
-
-def _holds_run(folder: Path) -> bool:
-    """Whether a run got as far as to save something."""
-    return folder.is_dir() and any(file.name not in _BEGUN for file in folder.iterdir())
-
-
-def _new_folder(name: str) -> Path:
-    folder = Path("runs") / name
-    if Path(name).name != name or name in (".", ".."):
-        raise InputError("--name is not a name", got=repr(name), wanted="letters, digits, - and _ without a /")
-    if is_first_process() and _holds_run(folder):
-        raise InputError(
-            f"{folder} holds another run",
-            do=f"Choose another --name, remove the folder, or go on with it: --resume {name}",
-        )
-    return folder
+    train_plan(plan, tensorboard=tensorboard, report=report)
 
 
 def _say_plan(plan: TrainingPlan, preset: str) -> None:

@@ -47,6 +47,11 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
+def devices_here(asked: int) -> int:
+    """Return how many processes learn on this machine: torchrun's number, where it started them, else what is asked."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", asked))
+
+
 def default_workers() -> int:
     """Return half of the cores: one core prepares what two learn from."""
     from ssd_edge.backends.threads import physical_cores

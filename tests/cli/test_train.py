@@ -97,7 +97,7 @@ def test_bfloat16_is_used_where_it_is_measured_to_pay(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ssd_edge.cli.train_options.measure_precision", lambda spec: PrecisionTimes(1.0, bfloat16_s))
-    monkeypatch.setattr("ssd_edge.cli.train.run_training", record)
+    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
     result = train("--precision", "auto")
     assert f"using {chosen}: here bfloat16 takes {bfloat16_s:.2f} of float32's time" in result.stderr
     assert used == [chosen]
