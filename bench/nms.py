@@ -1,4 +1,5 @@
-"""NMS in the graph: our body of fixed shapes against a body on ONNX ``NonMaxSuppression``, few and many candidates.
+"""NMS in the graph, few and many candidates: our body of fixed shapes, as it is exported and as ONNX Runtime's engines
+have it, against a body on ONNX ``NonMaxSuppression`` over all scores.
 
     python -m bench.nms [--rounds 60] [--boxes 8732] [--classes 20]
 
@@ -19,6 +20,7 @@ from onnx import TensorProto, helper
 from ssd_edge.backends.threads import physical_cores
 from ssd_edge.core.graph import NMS_DOMAIN, OUTPUT_NAMES
 from ssd_edge.core.spec import NmsSpec
+from ssd_edge.engines.ort_nms import use_non_max_suppression
 from ssd_edge.export.nms import nms_node, nms_outputs
 from ssd_edge.export.nms_function import OPSET, batched_nms_function
 
@@ -137,6 +139,7 @@ def main() -> None:
     sessions = {
         "ours, M = 400": session(portable(args.boxes, args.classes, 400)),
         "ours, M = 1000": session(portable(args.boxes, args.classes, 1000)),
+        "in an engine, M = 400": session(use_non_max_suppression(portable(args.boxes, args.classes, 400))),
         "NonMaxSuppression": session(data_dependent(args.boxes, args.classes)),
     }
     feeds = {above: scored_boxes(args.boxes, args.classes, above) for above in ABOVE_THRESHOLD}

@@ -12,6 +12,7 @@ from ssd_edge.backends.ort import TARGET, OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
 from ssd_edge.backends.threads import Threads
 from ssd_edge.core.progress import Progress, silent
+from ssd_edge.engines.ort_nms import use_non_max_suppression
 
 
 class OrtBuilder:
@@ -28,7 +29,7 @@ class OrtBuilder:
     def __init__(self) -> None:
         self.runtime_version = ort_version()
         self.device = cpu_device()
-        self.options: dict[str, str] = {}
+        self.options = {"nms": "NonMaxSuppression"}  # an engine of another lowering is not taken for this one
 
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the optimised graph; its layouts and fused kernels are those of this processor.
@@ -38,7 +39,7 @@ class OrtBuilder:
         """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{model.graph.name}.onnx"
-            onnx.save(model, path)
+            onnx.save(use_non_max_suppression(model), path)
             with OrtBackend(path, Threads(workers=1, per_worker=1)):
                 progress(1, 2)
             open_session(path, threads=1, optimise=True, save_to=engine)

@@ -1,4 +1,4 @@
-"""A model that is nothing but the BatchedNMS node, and a session that runs it."""
+"""A model that is nothing but the BatchedNMS node, and sessions that run it: as exported, and as engines have it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from ssd_edge.core.graph import NMS_DOMAIN, OUTPUT_NAMES
 from ssd_edge.core.spec import NmsSpec
+from ssd_edge.engines.ort_nms import use_non_max_suppression
 from ssd_edge.export.nms import nms_node, nms_outputs
 from ssd_edge.export.nms_function import OPSET, batched_nms_function
 from tests.export.greedy_nms import as_outputs, greedy_nms
@@ -53,15 +54,19 @@ def nms_model(shape: Shape) -> onnx.ModelProto:
 
 
 @cache
-def session(shape: Shape) -> onnxruntime.InferenceSession:
+def session(shape: Shape, *, lowered: bool = False) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(nms_model(shape).SerializeToString(), options)
+    model = nms_model(shape)
+    return onnxruntime.InferenceSession(
+        (use_non_max_suppression(model) if lowered else model).SerializeToString(), options
+    )
 
 
-def run(shape: Shape, boxes, scores):
-    """Run a batch: boxes (B, N, 4), scores (B, N, C)."""
-    return session(shape).run(list(OUTPUT_NAMES), {"boxes": boxes[:, :, None], "scores": scores})
+def run(shape: Shape, boxes, scores, *, lowered: bool = False):
+    """Run a batch: boxes (B, N, 4), scores (B, N, C); ``lowered``: as an engine of ONNX Runtime does it."""
+    inputs = {"boxes": boxes[:, :, None], "scores": scores}
+    return session(shape, lowered=lowered).run(list(OUTPUT_NAMES), inputs)
 
 
 def reference(shape: Shape, boxes, scores):
@@ -84,7 +89,9 @@ def reference(shape: Shape, boxes, scores):
 
 
 def assert_equal_to_reference(shape: Shape, boxes, scores) -> None:
-    """Hold every output, bit by bit."""
-    for name, got, wanted in zip(OUTPUT_NAMES, run(shape, boxes, scores), reference(shape, boxes, scores), strict=True):
-        assert got.dtype == wanted.dtype, name
-        np.testing.assert_array_equal(got, wanted, err_msg=name)
+    """Hold every output of both bodies, bit by bit."""
+    wanted = reference(shape, boxes, scores)
+    for lowered in (False, True):
+        for name, got, right in zip(OUTPUT_NAMES, run(shape, boxes, scores, lowered=lowered), wanted, strict=True):
+            assert got.dtype == right.dtype, name
+            np.testing.assert_array_equal(got, right, err_msg=f"{name}, lowered: {lowered}")
