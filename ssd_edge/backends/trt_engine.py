@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.backends.trt_logger import make_runtime_logger
+from ssd_edge.backends.trt_logger import Listener
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, load_tensorrt, plugin_names
 from ssd_edge.core.errors import ArtefactError, DeviceError
 from ssd_edge.core.files import written_beside
@@ -42,7 +42,8 @@ class TrtEngine:
     def __init__(self, path: Path, manifest: EngineManifest) -> None:
         self._path = path
         self._trt = load_tensorrt(manifest.target)
-        self._logger = make_runtime_logger(self._trt)
+        self._said = Listener(self._trt)
+        self._logger = self._said.logger
         self._check_plugin(manifest)  # initialises the plugin library, without which no such engine is loaded
         self._runtime: Any = self._trt.Runtime(self._logger)
         if "version_compatible" in manifest.options:
@@ -67,7 +68,7 @@ class TrtEngine:
 
     def failure(self, what: str, do: str = "See: ssd-edge doctor") -> DeviceError:
         """Return an error with what TensorRT last said."""
-        return DeviceError(f"{what} ({self._path})", got="; ".join(self._logger.errors[-3:]), do=do)
+        return DeviceError(f"{what} ({self._path})", got="; ".join(self._said.errors[-3:]), do=do)
 
     def close(self) -> None:
         """Drop the engine, then its runtime; the contexts must be gone."""
@@ -82,7 +83,7 @@ class TrtEngine:
         if engine is None:
             raise ArtefactError(
                 f"{manifest.target} {self._trt.__version__} cannot load {self._path}",
-                got="; ".join(self._logger.errors[-3:]),
+                got="; ".join(self._said.errors[-3:]),
                 do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(self._path)}",
             )
         return engine

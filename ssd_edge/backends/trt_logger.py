@@ -1,22 +1,65 @@
-"""What TensorRT says while it loads and runs an engine: its errors are kept for ours."""
+"""What TensorRT says, kept for our errors: it has one logger a process, and whoever needs its words listens there."""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-_KEPT = 20
+_KEPT = 200
 
 
-def make_runtime_logger(trt: Any) -> Any:
-    """Return an ``ILogger`` of the module whose ``errors`` hold the newest errors, as text."""
+def quiet(message: str) -> None:
+    """Take a message and say nothing."""
+
+
+class Listener:
+    """What TensorRT says from now on.
+
+    Args:
+        trt: the module, of whatever release.
+        told: called with each new error.
+        ignored: tells the messages that mean nothing here; by default none.
+
+    Attributes:
+        logger: the ``ILogger`` to give to TensorRT.
+        errors, warnings: each text once, in the order in which they were said; the newest 200.
+    """
+
+    def __init__(
+        self, trt: Any, told: Callable[[str], None] = quiet, ignored: Callable[[str], bool] | None = None
+    ) -> None:
+        self._told, self._ignored = told, ignored
+        self.errors: list[str] = []
+        self.warnings: list[str] = []
+        self.logger: Any = _logger(trt)
+        self.logger.listeners.add(self)
+
+    def hear(self, message: str, *, is_error: bool) -> None:
+        """Keep a message."""
+        kept = self.errors if is_error else self.warnings
+        if message in kept or (self._ignored is not None and self._ignored(message)):
+            return
+        kept.append(message)
+        del kept[:-_KEPT]
+        if is_error:
+            self._told(message)
+
+
+@lru_cache(maxsize=8)
+def _logger(trt: Any) -> Any:
+    """Return the module's logger: of a second one TensorRT says that it is ignored, as long as the first is in use."""
+    errors, warning = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR), trt.ILogger.WARNING
 
     class Logger(trt.ILogger):  # type: ignore[misc]  # the base is known at run time only
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.errors: list[str] = []
+            self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
 
         def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.errors = [*self.errors[-_KEPT:], message]
+            if severity in errors or severity == warning:
+                for listener in list(self.listeners):
+                    listener.hear(message, is_error=severity in errors)
 
     return Logger()

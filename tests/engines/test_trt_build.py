@@ -183,7 +183,9 @@ def test_what_the_parser_says_is_quoted_with_advice(tmp_path, install) -> None:
 def test_what_the_builder_says_is_quoted_with_advice(tmp_path, install) -> None:
     install("10.3.0", builds=False)
     told: list[str] = []
-    with pytest.raises(ArtefactError, match=r"cannot build the network: got Could not find any impl.*--workspace"):
+    with pytest.raises(
+        ArtefactError, match=r"cannot build the network, at layer conv1: got Could not find any impl.*Raise --workspace"
+    ):
         build(tmp_path, told=told.append)
     assert told == ["Could not find any implementation for node conv1"]
 

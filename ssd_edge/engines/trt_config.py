@@ -1,0 +1,96 @@
+"""What a network is built with: memory, effort, shapes, and the machines that the engine shall run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ssd_edge.core.errors import DeviceError, InputError
+from ssd_edge.engines.options import TrtOptions
+from ssd_edge.engines.trt_release import Release
+
+if TYPE_CHECKING:
+    import tensorrt
+
+_GIB = 1 << 30
+
+
+def set_limits(release: Release, config: tensorrt.IBuilderConfig, options: TrtOptions) -> None:
+    """Set what a kernel may use and how long TensorRT looks for the best.
+
+    Raises:
+        InputError: the release has no such option.
+    """
+    config.profiling_verbosity = release.trt.ProfilingVerbosity.DETAILED  # what `inspect` shows of the engine
+    if options.workspace_gib is not None:
+        config.set_memory_pool_limit(release.trt.MemoryPoolType.WORKSPACE, int(options.workspace_gib * _GIB))
+    if options.level is not None:
+        release.require(hasattr(config, "builder_optimization_level"), "--opt-level")
+        config.builder_optimization_level = options.level
+
+
+def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options: TrtOptions) -> None:
+    """Set which other releases and GPUs the engine shall run on.
+
+    Raises:
+        InputError: the release cannot do it.
+    """
+    trt = release.trt
+    if options.version_compatible:
+        release.require(hasattr(trt.BuilderFlag, "VERSION_COMPATIBLE"), "--version-compatible")
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if options.hardware_compatible:
+        release.require(hasattr(config, "hardware_compatibility_level"), "--hardware-compatible")
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    wanted = options.compute_capabilities
+    if wanted:
+        release.require(hasattr(config, "num_compute_capabilities"), "--compute-capability")
+        rtx: Any = config  # the stubs are TensorRT's, which has no such attributes
+        rtx.num_compute_capabilities = len(wanted)
+        for number, capability in enumerate(wanted):
+            rtx.set_compute_capability(_compute_capability(release, capability), number)
+
+
+def set_accelerator(
+    release: Release, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig, core: int | None
+) -> None:
+    """Let a DLA run what it can, and the GPU the rest.
+
+    Raises:
+        DeviceError: there is no such core.
+    """
+    if core is None:
+        return
+    if core >= builder.num_DLA_cores:
+        raise DeviceError(
+            f"there is no DLA core {core}",
+            got=f"{builder.num_DLA_cores} cores, as {release} sees them",
+            do="Build without --dla.",
+        )
+    config.default_device_type = release.trt.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(release.trt.BuilderFlag.GPU_FALLBACK)
+
+
+def set_shapes(
+    builder: tensorrt.Builder,
+    network: tensorrt.INetworkDefinition,
+    config: tensorrt.IBuilderConfig,
+    batch: tuple[int, int, int],
+) -> None:
+    """Set the fewest, best and most pictures at a time."""
+    images: Any = network.get_input(0)  # its Dims are a tuple, and tuples are Dims
+    height, width, channels = tuple(images.shape)[1:]
+    profile: Any = builder.create_optimization_profile()
+    profile.set_shape(images.name, *((count, height, width, channels) for count in batch))
+    config.add_optimization_profile(profile)
+
+
+def _compute_capability(release: Release, number: int) -> Any:
+    known = release.trt.ComputeCapability
+    found = getattr(known, f"SM{number}", None)
+    if found is None:
+        names = sorted(int(name.removeprefix("SM")) for name in dir(known) if name.startswith("SM"))
+        raise InputError(
+            f"{release} builds for no GPU of compute capability {number}", wanted=", ".join(map(str, names))
+        )
+    return found

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from ssd_edge.engines.trt_advice import advice_for, is_expected, layer_in
+
+NO_KERNEL_8 = "10: [optimizer.cpp::computeCosts::3728] Error Code 10: Internal Error (Could not find any implementation for node {ForeignNode[/backbone/0/Conv.../head/Relu]}.)"  # noqa: E501
+NO_KERNEL_10 = "IBuilder::buildSerializedNetwork: Error Code 10: Internal Error (Could not find any implementation for node /backbone/0/Conv + /backbone/1/Relu. In computeCosts at /_src/optimizer.cpp:4201)"  # noqa: E501
+NO_RUNNERS = "[tacticSupply.cpp::getSupportedFormats::48] Error Code 2: Internal Error (Assertion !layerImpls.empty() failed. /nms/NonMaxSuppression_30 has no runners that implement it In getSupportedFormats at /_src/optimizer/builder/tacticSupply.cpp:48)"  # noqa: E501
+NO_IMPORTER = 'In node 1 with name: /head/Nonsense and operator: Nonsense (checkFallbackPluginImporter): INVALID_NODE: creator && "Plugin not found, are the plugin name, version, and namespace correct?"'  # noqa: E501
+TOO_MANY = "IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error (ITopKLayer /nms/TopK: /nms/TopK: K exceeds the maximum value allowed (3840). In processCheck at /_src/graphShapeAnalyzer.cpp:1066)"  # noqa: E501
+TURING = "Error Code 1: Myelin (Cannot compile operation '$$myelin$$(Unnamed Loop* 0)^hits' for Turing (SM75): FP32 GEMM is not supported.)"  # noqa: E501
+MEMORY = "[virtualMemoryBuffer.cpp::resizePhysical::79] Error Code 2: OutOfMemory (Requested size was 268435456 bytes.)"
+CANCELLED = "IBuilder::buildSerializedNetwork: Error Code 7: BuildCanceled (Build canceled by user In next)"
+
+
+@pytest.mark.parametrize(
+    ("message", "layer"),
+    [
+        (NO_KERNEL_8, "/backbone/0/Conv to /head/Relu"),
+        (NO_KERNEL_10, "/backbone/0/Conv + /backbone/1/Relu"),
+        ("Could not find any implementation for node conv1", "conv1"),
+        ("Could not find any implementation for node {ForeignNode[conv1]} due to insufficient workspace.", "conv1"),
+        (NO_RUNNERS, "/nms/NonMaxSuppression_30"),
+        (NO_IMPORTER, "/head/Nonsense"),
+        (TOO_MANY, "/nms/TopK"),
+        (MEMORY, ""),
+        ("2: Internal Error (Assertion engine != nullptr failed. )", ""),
+    ],
+)
+def test_the_layer_that_a_message_names(message: str, layer: str) -> None:
+    assert layer_in([MEMORY, message]) == layer
+
+
+@pytest.mark.parametrize(
+    ("message", "precision", "do"),
+    [
+        (NO_KERNEL_10, "fp32", "Raise --workspace, or build in another precision."),
+        (NO_KERNEL_10, "int8", "Leave it in float (--keep-float, once for each of its layers: /backbone/0/Conv + "),
+        (NO_RUNNERS, "fp16", "its layers: /nms/NonMaxSuppression_30), or raise --workspace."),
+        (NO_IMPORTER, "int8", "Export the model again: ssd-edge export"),
+        (TOO_MANY, "fp32", "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
+        (TURING, "fp32", "Leave 75 out of --compute-capability."),
+        (MEMORY, "fp32", "Close other programs, or lower --workspace."),
+        ("something else", "fp32", "Build again with --debug"),
+    ],
+)
+def test_what_helps(message: str, precision: str, do: str) -> None:
+    assert do in advice_for([message], precision)
+
+
+def test_what_need_not_be_said() -> None:
+    assert is_expected(CANCELLED)
+    assert is_expected("Unable to determine GPU memory usage: CUDA driver version is insufficient")
+    assert not is_expected(NO_RUNNERS)
