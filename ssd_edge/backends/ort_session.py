@@ -12,6 +12,7 @@ from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
 if TYPE_CHECKING:
     import onnxruntime
 
+_MORE = 1 << 20  # bytes
 _QUIET = 4  # fatal only: the errors below say the same in one sentence
 
 
@@ -45,6 +46,7 @@ def open_session(
 
     Raises:
         InputError: the file cannot be read.
+        OSError: ``save_to`` cannot be written.
         ArtefactError: it is not a graph that ONNX Runtime can run.
         MissingPackageError: ONNX Runtime is not installed.
     """
@@ -60,7 +62,7 @@ def open_session(
         options.optimized_model_filepath = str(save_to)
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
-    with ort_errors(path):
+    with ort_errors(path, save_to):
         return make_session(str(path), options)
 
 
@@ -75,16 +77,32 @@ def make_session(model: str | bytes, options: onnxruntime.SessionOptions) -> onn
 
 
 @contextmanager
-def ort_errors(path: Path) -> Iterator[None]:
-    """Turn whatever ONNX Runtime raises inside the block into one ArtefactError that names ``path``."""
+def ort_errors(path: Path, save_to: Path | None = None) -> Iterator[None]:
+    """Turn whatever ONNX Runtime raises inside the block into one ArtefactError that names ``path``.
+
+    Raises:
+        OSError: what it raised means that ``save_to`` cannot be written.
+    """
     try:
         yield
     except _exception_types() as error:
+        if save_to is not None and "serialization failed" in str(error):
+            raise _why_not_written(save_to, str(error)) from error
         raise ArtefactError(
             f"ONNX Runtime {ort_version()} cannot run {path}",
             got=" ".join(str(error).split()),
             do="Export the model again: ssd-edge export",
         ) from error
+
+
+def _why_not_written(path: Path, message: str) -> OSError:
+    """ONNX Runtime says only that it failed to write; the file system says why when it is asked for more."""
+    try:
+        with path.open("ab") as file:
+            file.write(bytes(_MORE))
+    except OSError as error:
+        return error
+    return OSError(message)
 
 
 def _exception_types() -> tuple[type[Exception], ...]:

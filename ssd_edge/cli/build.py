@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say
-from ssd_edge.core.errors import InputError
 
 
 class Target(str, Enum):
@@ -75,18 +74,18 @@ def build(
     keep_graph: Annotated[
         bool, typer.Option("--keep-graph", help="Write the lowered graph as .onnx too, for eval and inspect.")
     ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Build FP32 and FP16 too, time all of them here, and say which to use.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build even where the engine is there already.")] = False,
 ) -> None:
     """Turn an exported ONNX into an engine for this machine, with its manifest."""
     from ssd_edge.cli.build_options import trt_options
-    from ssd_edge.cli.build_plan import BuildPlan, run_build
+    from ssd_edge.cli.build_plan import BuildPlan
+    from ssd_edge.cli.build_run import run_build
     from ssd_edge.core.workspace import newest_onnx
     from ssd_edge.engines.source import read_onnx
 
-    if max_drop is not None and (data is None or not int8):
-        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
-    if improve and (not int8 or dla is not None):
-        raise InputError("--improve is for --int8 with Q/DQ", do="Add --int8, and leave out --dla.")
     if onnx is None:
         choice = newest_onnx(Path())
         say(choice.note)
@@ -116,6 +115,7 @@ def build(
         ),
         timing_cache=timing_cache,
         keep_graph=keep_graph,
+        compare=compare,
         force=force,
     )
     with bar("building") as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from ssd_edge.precision.sensitivity import Quantise
 
 _HELD_OUT = 8
+
+
+def accuracy_line(figures: Mapping[str, float], precision: str, target: str) -> str:
+    """Return in words what a lowering costs, from what a manifest keeps of it."""
+    before, after = figures["map_50_float"], figures["map_50"]
+    where = "" if target == ORT else ", the very graph, on ONNX Runtime"
+    lost = f"{100 * (before - after):.2f} points lost"
+    return f"mAP {before:.4f} in float32, {after:.4f} in {precision}{where}: {lost}"
 
 
 class Judge:
@@ -41,6 +50,17 @@ class Judge:
         self._labelled = open_dataset(dataset, split)
 
     @cached_property
+    def digest(self) -> str:
+        """``sha256:…`` of the pictures and their labels, wherever they lie."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from ssd_edge.core.files import file_digest, text_digest
+
+        with ThreadPoolExecutor() as pool:  # hashing needs no GIL
+            pictures = list(pool.map(file_digest, [sample.image for sample in self._labelled.samples]))
+        return text_digest("\n".join([self._labelled.digest, *pictures]))
+
+    @cached_property
     def map_float(self) -> float:
         """Mean AP of the model as it was exported."""
         return self.mean_ap(self._source.model)
@@ -59,12 +79,9 @@ class Judge:
 
     def compare(self, model: onnx.ModelProto, precision: str, target: str) -> dict[str, float]:
         """Say what a lowering costs, and return the figures for the manifest."""
-        before = self.map_float
-        after = before if model is self._source.model else self.mean_ap(model)
-        where = "" if target == ORT else ", the very graph, on ONNX Runtime"
-        lost = f"{100 * (before - after):.2f} points lost"
-        say(f"mAP {before:.4f} in float32, {after:.4f} in {precision}{where}: {lost}")
-        return self.figures(after)
+        figures = self.figures(self.map_float if model is self._source.model else self.mean_ap(model))
+        say(accuracy_line(figures, precision, target))
+        return figures
 
     def figures(self, lowered: float) -> dict[str, float]:
         """Return what a manifest keeps of a lowering's mean AP."""

@@ -6,14 +6,14 @@ import difflib
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
-from ssd_edge.cli.build_judge import Judge
-from ssd_edge.cli.build_plan import CALIBRATION_IMAGES
 from ssd_edge.cli.console import say
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
 
+    from ssd_edge.calibration.images import ImageSet
+    from ssd_edge.cli.build_inputs import BuildInputs
     from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.cli.improve import Improved
     from ssd_edge.core.progress import Progress
@@ -23,31 +23,49 @@ if TYPE_CHECKING:
     from ssd_edge.precision.sensitivity import Quantise
 
 
-def lower(plan: BuildPlan, table: CalibrationTable | None, builder: Builder, progress: Progress) -> Lowered:
-    """Return the model as it shall run; with labelled data, judged, and with its worst layers in float if need be."""
+def lower(
+    plan: BuildPlan,
+    inputs: BuildInputs,
+    builder: Builder,
+    progress: Progress,
+    *,
+    keep_float: frozenset[str] | None = None,
+) -> Lowered:
+    """Return the model as it shall run; with labelled data, judged, and with its worst layers in float if need be.
+
+    Args:
+        plan: what is asked for.
+        inputs: what it reads.
+        builder: for the runtime that shall run it.
+        progress: told of the long steps.
+        keep_float: the layers that stay float, where a judge has found them before.
+    """
     from ssd_edge.engines.build import Lowered
 
     _refuse_unknown_layers(plan)
-    judge = Judge(plan.source, *plan.judged) if plan.judged else None
+    table, judge = inputs.table, inputs.judge
+    judged = judge.digest if judge else ""
     if table is None:
         model = _in_float(plan)
         measured = judge.compare(model, plan.precision, plan.target) if judge else {}
-        return Lowered(model, plan.precision, options=_kept(plan.keep_float), measured=measured)
+        return Lowered(model, plan.precision, options=_kept(plan.keep_float), measured=measured, judged_digest=judged)
     options = {"scheme": _scheme().value} if plan.target == ORT else {}
-    improved = _improved(plan, table, builder, progress) if plan.improve else None
+    improved = _improved(plan, table, inputs.pictures, builder, progress) if inputs.pictures else None
     if improved is not None:
         options["improved"] = " ".join(improved.steps)
         quantise = _quantise(plan, improved.model, improved.table, builder)
     else:
         quantise = _quantise(plan, plan.source.model, table, builder)
-    if judge is not None and plan.max_drop is not None:
+    if keep_float is not None:
+        kept, model, measured = keep_float, quantise(keep_float), {}
+    elif judge is not None and plan.max_drop is not None:
         guarded = judge.guard(lambda more: quantise(more | plan.keep_float), plan.max_drop, progress)
         kept, model = guarded.keep_float | plan.keep_float, guarded.model
         measured = judge.figures(guarded.map_lowered)
     else:
         kept, model = plan.keep_float, quantise(plan.keep_float)
         measured = judge.compare(model, plan.precision, plan.target) if judge else {}
-    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured)
+    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured, judged)
 
 
 def _refuse_unknown_layers(plan: BuildPlan) -> None:
@@ -80,18 +98,16 @@ def _scheme() -> Scheme:
     return scheme_for(cpu_device())
 
 
-def _improved(plan: BuildPlan, table: CalibrationTable, builder: Builder, progress: Progress) -> Improved:
-    """Return the float model and ranges that INT8 shall be made of, with the pictures that the table came from."""
-    from ssd_edge.cli.calibration_run import find_image_set
+def _improved(
+    plan: BuildPlan, table: CalibrationTable, pictures: ImageSet, builder: Builder, progress: Progress
+) -> Improved:
+    """Return the float model and ranges that INT8 shall be made of."""
     from ssd_edge.cli.improve import improve
-
-    source = plan.source
-    chosen = find_image_set(plan.images, source.path, split="train", limit=CALIBRATION_IMAGES, seed=0)
 
     def lower(model: onnx.ModelProto, ranges: CalibrationTable) -> onnx.ModelProto:
         return _quantise(plan, model, ranges, builder)(plan.keep_float)
 
-    return improve(source, table, chosen, lower, progress)
+    return improve(plan.source, table, pictures, lower, progress)
 
 
 def _quantise(plan: BuildPlan, model: onnx.ModelProto, table: CalibrationTable, builder: Builder) -> Quantise:

@@ -29,7 +29,10 @@ class EngineManifest:
         built_at: ISO 8601, UTC.
         table_digest: of the ranges that INT8 was made with; empty without.
         options: what else was chosen, e.g. ``{"scheme": "u8s8"}``.
-        measured: what was measured of the engine or of its very graph, e.g. ``{"map_50": 0.71}``.
+        measured: what was measured of the engine or of its very graph, e.g. ``{"map_50": 0.71, "int8_ms": 1.9}``.
+        judged_digest: of the labelled pictures that its mean AP was measured on; empty where it was not.
+        graph_digest: of the lowered ONNX that the runtime was given.
+        asked: all that identifies the build before any work is done; empty where it was not the command line's.
     """
 
     spec: ModelSpec
@@ -46,13 +49,20 @@ class EngineManifest:
     table_digest: str = ""
     options: dict[str, str] = field(default_factory=dict)
     measured: dict[str, float] = field(default_factory=dict)
+    judged_digest: str = ""
+    graph_digest: str = ""
+    asked: dict[str, str] = field(default_factory=dict)
     format: str = MANIFEST_FORMAT
 
-    def save(self, path: Path) -> None:
-        """Write the manifest as indented JSON, whole or not at all."""
+    def to_json(self) -> str:
+        """Return the manifest as indented JSON."""
         fields = {**dataclasses.asdict(self), "spec": json.loads(self.spec.to_json())}
+        return json.dumps(fields, indent=1) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the manifest, whole or not at all."""
         with written_beside(path) as partial:
-            partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+            partial.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> EngineManifest:

@@ -47,7 +47,9 @@ def newest_engine(root: Path, usable: Callable[[Path], bool] = _any_file) -> Cho
 
 
 def _newest(root: Path, pattern: str, wanted: str, do: str, usable: Callable[[Path], bool] = _any_file) -> Choice:
-    found = sorted((path for path in root.glob(pattern) if usable(path)), key=lambda path: path.stat().st_mtime)
+    # Hidden ones are half-written: a process that is killed leaves them.
+    whole = (path for path in root.glob(pattern) if not path.name.startswith("."))
+    found = sorted((path for path in whole if usable(path)), key=lambda path: path.stat().st_mtime)
     if not found:
         raise InputError(f"{root / pattern} matches nothing", wanted=wanted, do=do)
     count = f", newest of {len(found)}" if len(found) > 1 else ""

@@ -11,11 +11,12 @@ from typing import Protocol
 import onnx
 
 from ssd_edge.backends.ort import ENGINE_SUFFIX
-from ssd_edge.core.errors import InputError, SsdEdgeError
-from ssd_edge.core.files import file_digest, written_beside
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import bytes_digest, file_digest, written_beside
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.reuse import noted, same_engine
 from ssd_edge.engines.source import SourceModel, read_onnx
 
 
@@ -47,6 +48,7 @@ class Lowered:
         table_digest: of the table of ranges; empty where none was used.
         options: what else makes one lowering another.
         measured: what was measured of it, e.g. mean AP; not part of the identity.
+        judged_digest: of the labelled pictures that its mean AP was measured on.
     """
 
     model: onnx.ModelProto
@@ -54,6 +56,7 @@ class Lowered:
     table_digest: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
+    judged_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class BuildReport:
     """What a build gave.
 
     Attributes:
-        reused: the engine was there already, built from the same ONNX by the same runtime for the same device.
+        reused: the engine was there already, built from the same graph by the same runtime for the same device.
     """
 
     engine: Path
@@ -81,16 +84,21 @@ def build_lowered(
     builder: Builder,
     output: Path | None = None,
     *,
+    asked: Mapping[str, str] | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> BuildReport:
     """Build an engine and write its manifest.
+
+    However it ends, also by a signal that nothing can answer, there lies the old engine with its manifest, the new one
+    with its own, or the new engine beside the old manifest, which every runtime refuses by the digest.
 
     Args:
         source: the exported ONNX.
         lowered: made of it.
         builder: for the runtime that shall run it.
         output: the engine's path; by default :func:`engine_path`.
+        asked: what identifies the build, see :func:`ssd_edge.engines.reuse.asked_of`.
         force: build even where the engine that lies there would be the same.
         progress: told of the builder's steps, where its runtime reports them.
 
@@ -99,28 +107,23 @@ def build_lowered(
         ArtefactError: the runtime refuses the graph.
     """
     engine = output or engine_path(source, lowered.precision, builder.target)
-    if engine.suffix != ENGINE_SUFFIX:
-        raise InputError(f"{engine} is no name for an engine", wanted=f"a name that ends with {ENGINE_SUFFIX}")
-    manifest = _manifest(source, lowered, builder, engine)
-    if not force and _is_current(engine, manifest):
-        return BuildReport(engine, _with_measured(engine, lowered.measured), reused=True)
-    with written_beside(engine) as partial:
+    refuse_name(engine)
+    manifest = replace(_manifest(source, lowered, builder, engine), asked=dict(asked or {}))
+    found = None if force else same_engine(engine, manifest)
+    if found is not None:
+        return BuildReport(engine, noted(engine, found, manifest), reused=True)
+    # Both are whole before either takes its place: the engine first, as this block ends from the inside out.
+    with written_beside(manifest_path(engine)) as paper, written_beside(engine) as partial:
         builder.build(lowered.model, partial, progress)
-        digest = file_digest(partial)
-        manifest_path(engine).unlink(missing_ok=True)  # from here to the new manifest the engine is refused
-    built = replace(manifest, engine_digest=digest)
-    built.save(manifest_path(engine))
+        built = replace(manifest, engine_digest=file_digest(partial))
+        paper.write_text(built.to_json(), encoding="utf-8")
     return BuildReport(engine, built, reused=False)
 
 
-def _with_measured(engine: Path, measured: Mapping[str, float]) -> EngineManifest:
-    """Return the manifest of an engine that is used again; what was measured this time is added to its file."""
-    found = EngineManifest.load(manifest_path(engine))
-    if not measured:
-        return found
-    found = replace(found, measured={**found.measured, **measured})
-    found.save(manifest_path(engine))
-    return found
+def refuse_name(engine: Path) -> None:
+    """Raise InputError where a path is no name for an engine."""
+    if engine.suffix != ENGINE_SUFFIX:
+        raise InputError(f"{engine} is no name for an engine", wanted=f"a name that ends with {ENGINE_SUFFIX}")
 
 
 def engine_path(source: SourceModel, precision: str, target: str) -> Path:
@@ -144,6 +147,8 @@ def _manifest(source: SourceModel, lowered: Lowered, builder: Builder, engine: P
         table_digest=lowered.table_digest,
         options={**lowered.options, **builder.options},
         measured=dict(lowered.measured),
+        judged_digest=lowered.judged_digest,
+        graph_digest=bytes_digest(lowered.model.SerializeToString()),
     )
 
 
@@ -153,19 +158,3 @@ def _relative(onnx_path: Path, folder: Path) -> str:
         return str(onnx_path.resolve().relative_to(folder.resolve()))
     except ValueError:
         return str(onnx_path.resolve())
-
-
-_IDENTITY = (
-    "spec", "target", "precision", "onnx_digest", "runtime", "runtime_version", "device", "batch", "table_digest",
-    "options",
-)  # fmt: skip
-
-
-def _is_current(engine: Path, wanted: EngineManifest) -> bool:
-    """Whether the engine that lies there is the one that a build would give."""
-    try:
-        found = EngineManifest.load(manifest_path(engine))
-        found.refuse_if_changed(engine)
-    except SsdEdgeError:
-        return False
-    return all(getattr(found, name) == getattr(wanted, name) for name in _IDENTITY)

@@ -36,6 +36,12 @@ def test_unusable_engines_are_passed_over(tmp_path: Path) -> None:
     assert newest_engine(tmp_path, lambda path: "onnxruntime" in path.name).path == usable
 
 
+def test_what_a_killed_process_left_half_written_is_passed_over(tmp_path: Path) -> None:
+    whole = put(tmp_path / "engines/m/m.onnx", age=9)
+    put(tmp_path / "engines/m/.m.4711.partial.onnx", age=0)
+    assert newest_onnx(tmp_path).path == whole
+
+
 @pytest.mark.parametrize(
     ("choose", "do"),
     [

@@ -17,6 +17,8 @@ from ssd_edge.calibration.table import make_table
 from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.ranges import CalibrationTable
+from ssd_edge.data.sample import LabelledObject
+from ssd_edge.data.voc_writer import VocWriter
 from ssd_edge.doctor.sample_frames import sample_frames
 from ssd_edge.doctor.sample_model import sample_graph, sample_spec
 from ssd_edge.export.nms import attach_nms
@@ -41,6 +43,23 @@ def write_pictures(folder: Path, count: int = 8, seed: int = 3) -> list[Path]:
         paths.append(folder / f"{number:03}.png")
         cv2.imwrite(str(paths[-1]), frame.image)
     return paths
+
+
+def write_labelled(folder: Path, split: str = "val", count: int = 8, seed: int = 5) -> Path:
+    """Squares with their truth, as Pascal VOC."""
+    names = sample_spec().class_names
+    writer = VocWriter(folder, names)
+    for number, frame in enumerate(sample_frames(count, seed)):
+        path = writer.image_path(split, f"{number:03}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), frame.image)
+        objects = [
+            LabelledObject(names[label], tuple(map(float, box)))
+            for label, box in zip(frame.class_ids, frame.boxes, strict=True)
+        ]
+        writer.add(split, path, (frame.image.shape[1], frame.image.shape[0]), objects)
+    writer.close()
+    return folder
 
 
 def observed(

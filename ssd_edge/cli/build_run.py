@@ -1,0 +1,138 @@
+"""What ``build`` does, step by step: inputs, lowering, engine, graph, speed; nothing of it where it was done before."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssd_edge.cli.build_plan import checked
+from ssd_edge.cli.console import say
+from ssd_edge.core.progress import Progress
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ssd_edge.cli.build_inputs import BuildInputs
+    from ssd_edge.cli.build_plan import BuildPlan
+    from ssd_edge.core.manifest import EngineManifest
+    from ssd_edge.engines.build import Builder, BuildReport
+
+
+def run_build(plan: BuildPlan, progress: Progress) -> None:
+    """Lower the model, judge it where data are given, build its engine, and time it where it can run here.
+
+    Raises:
+        SsdEdgeError: an input cannot be used, accuracy cannot be kept, or the runtime refuses the graph.
+    """
+    from ssd_edge.cli.build_speed import refuse_to_compare, tell_speed
+
+    plan = checked(plan)
+    refuse_to_compare(plan)
+    for float_plan in _to_compare(plan):  # first, so that the engine that was asked for is the newest
+        say(f"to compare with: {float_plan.precision}")
+        make_engine(float_plan, progress)
+    report = make_engine(plan, progress)
+    tell_speed(plan, report)
+    say(f"manifest {report.engine.with_suffix('.json')}")
+    say(f"next: ssd-edge run --model {report.engine} --camera 0")
+
+
+def make_engine(plan: BuildPlan, progress: Progress) -> BuildReport:
+    """Return the engine of a plan, with its graph where that is to be kept; it is built where it is not there.
+
+    Raises:
+        SsdEdgeError: as :func:`run_build` raises.
+    """
+    from ssd_edge.cli.build_inputs import identity, make_builder, read_inputs
+    from ssd_edge.cli.build_lowering import lower
+    from ssd_edge.engines.build import BuildReport, build_lowered
+
+    inputs = read_inputs(plan)
+    builder = make_builder(plan, inputs.table)
+    asked = identity(plan, inputs, builder)
+    found = _as_asked(plan, inputs, asked)
+    if found is not None:
+        report = BuildReport(plan.engine, found, reused=True)
+        _tell(plan, report)
+        if plan.keep_graph:
+            _restore_graph(plan, inputs, builder, found, progress)
+        return report
+    lowered = lower(plan, inputs, builder, progress)
+    report = build_lowered(plan.source, lowered, builder, plan.output, asked=asked, force=plan.force, progress=progress)
+    _tell(plan, report, judged_now=bool(lowered.measured))
+    if plan.keep_graph:
+        _write_graph(lowered.model, plan.graph)
+    return report
+
+
+def _to_compare(plan: BuildPlan) -> list[BuildPlan]:
+    """Return the plans of the float engines that ``--compare`` needs and that are not there."""
+    from ssd_edge.cli.build_speed import find_rivals
+
+    missing = find_rivals(plan).missing if plan.compare else ()
+    plain = replace(
+        plan, int8=False, output=None, judged=None, max_drop=None, keep_float=frozenset(), improve=False,
+        keep_graph=False, force=False,
+    )  # fmt: skip
+    return [replace(plain, fp16=precision == "fp16") for precision in missing]
+
+
+def _as_asked(plan: BuildPlan, inputs: BuildInputs, asked: dict[str, str]) -> EngineManifest | None:
+    """Return the manifest of the engine that is there already, judged on the same pictures where some are given."""
+    from ssd_edge.engines.reuse import engine_as_asked
+
+    found = None if plan.force else engine_as_asked(plan.engine, asked)
+    if found is None or (inputs.judge is not None and inputs.judge.digest != found.judged_digest):
+        return None
+    return found
+
+
+def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> None:
+    """Say what there is now; of an engine that is used again also how accurate it was when it was judged."""
+    from ssd_edge.cli.build_judge import accuracy_line
+
+    made = report.manifest
+    what = f"{made.precision} for {made.runtime} {made.runtime_version} on {made.device}"
+    say(f"{'already built' if report.reused else 'built'} {report.engine}: {what}")
+    if not report.reused:
+        return
+    if "map_50" in made.measured and not judged_now:
+        say(f"as judged before: {accuracy_line(made.measured, made.precision, made.target)}")
+    kept = made.options.get("keep_float", "").split()
+    if kept and plan.max_drop is not None:
+        say(f"in float: {', '.join(kept)}")
+    with contextlib.suppress(OSError):  # in a folder that may only be read
+        os.utime(report.engine)  # the newest is what `run` takes, and this is what was asked for last
+
+
+def _restore_graph(
+    plan: BuildPlan, inputs: BuildInputs, builder: Builder, made: EngineManifest, progress: Progress
+) -> None:
+    """Write the graph of an engine that is used again, unless it is there: lowered as it was, and not judged again."""
+    from ssd_edge.cli.build_lowering import lower
+    from ssd_edge.core.errors import ArtefactError
+    from ssd_edge.core.files import bytes_digest, file_digest
+
+    if plan.graph.is_file() and file_digest(plan.graph) == made.graph_digest:
+        say(f"the graph is there already: {plan.graph}")
+        return
+    kept = frozenset(made.options.get("keep_float", "").split())
+    lowered = lower(plan, replace(inputs, judge=None), builder, progress, keep_float=kept if plan.int8 else None)
+    if bytes_digest(lowered.model.SerializeToString()) != made.graph_digest:
+        raise ArtefactError(
+            f"the graph of {plan.engine} cannot be made again", wanted=made.graph_digest, do="Build anew, with --force."
+        )
+    _write_graph(lowered.model, plan.graph)
+
+
+def _write_graph(model: onnx.ModelProto, path: Path) -> None:
+    import onnx
+
+    from ssd_edge.core.files import written_beside
+
+    with written_beside(path) as partial:
+        onnx.save(model, partial)
+    say(f"the graph is {path}")
