@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +20,6 @@ class Listener:
 
     Args:
         trt: the module, of whatever release.
-        told: called with each new error.
         ignored: tells the messages that mean nothing here; by default none.
 
     Attributes:
@@ -27,14 +27,22 @@ class Listener:
         errors, warnings: each text once, in the order in which they were said; the newest 200.
     """
 
-    def __init__(
-        self, trt: Any, told: Callable[[str], None] = quiet, ignored: Callable[[str], bool] | None = None
-    ) -> None:
-        self._told, self._ignored = told, ignored
+    def __init__(self, trt: Any, ignored: Callable[[str], bool] | None = None) -> None:
+        self._told: Callable[[str], None] = quiet
+        self._ignored = ignored
         self.errors: list[str] = []
         self.warnings: list[str] = []
         self.logger: Any = _logger(trt)
         self.logger.listeners.add(self)
+
+    @contextmanager
+    def telling(self, told: Callable[[str], None]) -> Iterator[None]:
+        """Call ``told`` with each new error inside the block."""
+        self._told = told
+        try:
+            yield
+        finally:
+            self._told = quiet
 
     def hear(self, message: str, *, is_error: bool) -> None:
         """Keep a message."""

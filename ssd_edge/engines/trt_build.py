@@ -28,6 +28,7 @@ from ssd_edge.engines.trt_network import parse_network, set_precision_flags
 from ssd_edge.engines.trt_progress import make_monitor
 from ssd_edge.engines.trt_release import Release
 from ssd_edge.engines.trt_timing import TimingCache
+from ssd_edge.engines.trt_turing import TURING
 
 if TYPE_CHECKING:
     import tensorrt
@@ -65,7 +66,7 @@ class TrtBuilder:
         told: Callable[[str], None] = quiet,
     ) -> None:
         self._release = Release(load_tensorrt(target), target)
-        self._listener = Listener(self._release.trt, told, ignored=is_expected)
+        self._listener, self._told = Listener(self._release.trt, ignored=is_expected), told
         self._logger = self._listener.logger
         self._options = options
         # RTX times kernels on the device.
@@ -93,18 +94,8 @@ class TrtBuilder:
             InputError: the release cannot do what the options ask for.
             DeviceError: there is no such DLA core.
         """
-        builder: tensorrt.Builder = self._release.trt.Builder(self._logger)
-        network, parser = self.parse(builder, model)
-        stop = threading.Event()
-        config = self._config(builder, network, progress, stop)
-
-        def work() -> tuple[Any, object]:
-            return builder.build_serialized_network(network, config), parser  # owns the weights of the network
-
-        can_stop = getattr(config, "progress_monitor", None) is not None
-        plan, _ = run_interruptible(work, stop, patience_s=_PATIENCE_S if can_stop else 0.0)
-        if plan is None:
-            raise self._release.failure("cannot build the network", self._listener.errors, self.precision)
+        with self._listener.telling(self._told):
+            plan, config = self._plan(model, progress)
         engine.write_bytes(memoryview(plan))
         if self._timing is not None:
             self._timing.keep(config)
@@ -125,7 +116,24 @@ class TrtBuilder:
             precision=self.precision,
             weakly_typed=self.is_weakly_typed,
             nms_plugin=self.has_nms_plugin,
+            for_turing=TURING in self._options.compute_capabilities,
         )
+
+    def _plan(self, model: onnx.ModelProto, progress: Progress) -> tuple[Any, tensorrt.IBuilderConfig]:
+        """Return the serialised engine, and the config that holds what was measured for it."""
+        builder: tensorrt.Builder = self._release.trt.Builder(self._logger)
+        network, parser = self.parse(builder, model)
+        stop = threading.Event()
+        config = self._config(builder, network, progress, stop)
+
+        def work() -> tuple[Any, object]:
+            return builder.build_serialized_network(network, config), parser  # owns the weights of the network
+
+        can_stop = getattr(config, "progress_monitor", None) is not None
+        plan, _ = run_interruptible(work, stop, patience_s=_PATIENCE_S if can_stop else 0.0)
+        if plan is None:
+            raise self._release.failure("cannot build the network", self._listener.errors, self.precision)
+        return plan, config
 
     def _config(
         self,

@@ -9,6 +9,7 @@ import onnx
 from ssd_edge.backends.trt_logger import Listener
 from ssd_edge.engines.nms_lowering import inline_function, strip_function
 from ssd_edge.engines.trt_release import Release
+from ssd_edge.engines.trt_turing import without_matmul
 
 if TYPE_CHECKING:
     import tensorrt
@@ -23,6 +24,7 @@ def parse_network(
     precision: str,
     weakly_typed: bool,
     nms_plugin: bool,
+    for_turing: bool,
 ) -> tuple[tensorrt.INetworkDefinition, tensorrt.OnnxParser]:
     """Return the network of a model, and the parser, which must live as long.
 
@@ -34,6 +36,7 @@ def parse_network(
         precision: of the model, for the error.
         weakly_typed: flags choose the types, not the ONNX.
         nms_plugin: the node becomes TensorRT's plugin, else plain ONNX.
+        for_turing: TensorRT-RTX shall build for that too.
 
     Raises:
         ArtefactError: TensorRT cannot parse it.
@@ -41,6 +44,8 @@ def parse_network(
     network = builder.create_network(_creation_flags(release, weakly_typed=weakly_typed))
     parser: tensorrt.OnnxParser = release.trt.OnnxParser(network, listener.logger)
     lowered = strip_function(model) if nms_plugin else inline_function(model)
+    if for_turing:
+        lowered = without_matmul(lowered)
     parsed: Any = parser.parse(lowered.SerializeToString())  # the stubs say None
     if not parsed:
         faults = [_fault(parser.get_error(number), lowered) for number in range(parser.num_errors)]

@@ -155,3 +155,10 @@ def test_rtx_engine_for_two_generations(workspace: Path) -> None:
     assert result.exit_code == 0, result.output
     made = manifest("int8-fp16.tensorrt-rtx")
     assert (made["device"], made["batch"]) == ("sm_86+sm_120", [1, 4, 8])
+
+
+def test_rtx_engine_by_the_profile_of_desktop_cards(workspace: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
+    result = run("build", "--target", "tensorrt-rtx", "--device", "desktop")
+    assert result.exit_code == 0, result.output
+    assert manifest("fp32.tensorrt-rtx")["device"] == "sm_75+sm_80+sm_86+sm_89+sm_120"
