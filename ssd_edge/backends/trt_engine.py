@@ -30,6 +30,7 @@ class TrtEngine:
     Args:
         path: the engine's file.
         manifest: its manifest, which was checked before.
+        keeps_cache: what TensorRT-RTX compiles for this GPU is kept beside the engine; False to look at it only.
 
     Attributes:
         limits: (min, max) pictures at a time.
@@ -39,7 +40,7 @@ class TrtEngine:
         ArtefactError: the file is no engine of this release, needs a plugin that is not there, or is not ours.
     """
 
-    def __init__(self, path: Path, manifest: EngineManifest) -> None:
+    def __init__(self, path: Path, manifest: EngineManifest, *, keeps_cache: bool = True) -> None:
         self._path = path
         self._trt = load_tensorrt(manifest.target)
         self._said = Listener(self._trt)
@@ -50,7 +51,8 @@ class TrtEngine:
             self._runtime.engine_host_code_allowed = True  # such an engine carries a runtime of its own
         self._engine: Any = self._load(manifest)
         self._check_tensors()
-        self._cache = RuntimeCache(self._engine, path) if hasattr(self._engine, "create_runtime_config") else None
+        has_cache = keeps_cache and hasattr(self._engine, "create_runtime_config")
+        self._cache = RuntimeCache(self._engine, path) if has_cache else None
         low, _, high = self._engine.get_tensor_profile_shape(INPUT_NAME, 0)
         self.limits = (int(next(iter(low))), int(next(iter(high))))
 
@@ -65,6 +67,11 @@ class TrtEngine:
         if made is None:
             raise self.failure("TensorRT has no memory to run the engine in", "Close other programs.")
         return TrtContext(self, made, self.shape(INPUT_NAME, batch), addresses)
+
+    def layer_information(self) -> str:
+        """Return what TensorRT's inspector says of the engine's layers: JSON, whose names differ between releases."""
+        inspector = self._engine.create_engine_inspector()
+        return str(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
 
     def failure(self, what: str, do: str = "See: ssd-edge doctor") -> DeviceError:
         """Return an error with what TensorRT last said."""

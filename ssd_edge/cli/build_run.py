@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.build_plan import checked
 from ssd_edge.cli.console import say
+from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,6 +66,8 @@ def make_engine(plan: BuildPlan, progress: Progress) -> BuildReport:
     lowered = lower(plan, inputs, builder, progress)
     report = build_lowered(plan.source, lowered, builder, plan.output, asked=asked, force=plan.force, progress=progress)
     _tell(plan, report, judged_now=bool(lowered.measured))
+    if plan.target != ORT and not report.reused:
+        _note_layers(report)
     if plan.keep_graph:
         _write_graph(lowered.model, plan.graph)
     return report
@@ -108,12 +113,25 @@ def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> 
         os.utime(report.engine)  # the newest is what `run` takes, and this is what was asked for last
 
 
+def _note_layers(report: BuildReport) -> None:
+    """Write beside the engine what TensorRT made of each layer, where it can be asked: on the GPU that runs it."""
+    from ssd_edge.backends.trt_layers import layers_path, read_layers, save_layers
+
+    try:
+        layers = read_layers(report.engine)
+    except SsdEdgeError:  # `inspect` says why
+        return
+    save_layers(report.engine, report.manifest.engine_digest, layers)
+    counts = Counter(layer.precision for layer in layers)
+    listed = ", ".join(f"{count} in {name}" for name, count in counts.most_common())
+    say(f"{len(layers)} layers, {listed}: {layers_path(report.engine)}")
+
+
 def _restore_graph(
     plan: BuildPlan, inputs: BuildInputs, builder: Builder, made: EngineManifest, progress: Progress
 ) -> None:
     """Write the graph of an engine that is used again, unless it is there: lowered as it was, and not judged again."""
     from ssd_edge.cli.build_lowering import lower
-    from ssd_edge.core.errors import ArtefactError
     from ssd_edge.core.files import bytes_digest, file_digest
 
     if plan.graph.is_file() and file_digest(plan.graph) == made.graph_digest:

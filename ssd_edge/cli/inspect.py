@@ -28,22 +28,30 @@ def inspect(
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return
-    wide = max(map(len, facts))
+    from ssd_edge.cli.inspect_files import Lines
+
+    wide = max(len(name) for name, value in facts.items() if not isinstance(value, Lines))
     for name, value in facts.items():
-        typer.echo(f"{name:<{wide}}  {_text(value)}")
+        if isinstance(value, Lines):
+            typer.echo("\n".join([name, *(f"  {line}" for line in value)]))
+        else:
+            typer.echo(f"{name:<{wide}}  {_text(value)}")
 
 
 def _reader(path: Path) -> Callable[[Path], Facts]:
     """Choose by the name what a file claims to be; its reader then says whether it is."""
+    from ssd_edge.backends.trt_layers import LAYERS_SUFFIX
     from ssd_edge.calibration.images import SET_SUFFIX
+    from ssd_edge.cli import inspect_engine as engines
     from ssd_edge.cli import inspect_files as files
     from ssd_edge.core.ranges import RANGES_SUFFIX
 
     by_suffix: tuple[tuple[str, Callable[[Path], Facts]], ...] = (
         (RANGES_SUFFIX, files.ranges_facts),
         (SET_SUFFIX, files.image_set_facts),
-        (".json", files.manifest_facts),
-        (".engine", files.engine_facts),
+        (LAYERS_SUFFIX, engines.layers_facts),
+        (".json", engines.manifest_facts),
+        (".engine", engines.engine_facts),
         (".onnx", files.onnx_facts),
         (".pt", files.checkpoint_facts),
     )

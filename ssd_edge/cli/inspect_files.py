@@ -12,9 +12,11 @@ from ssd_edge.core.spec import ModelSpec
 if TYPE_CHECKING:
     import onnx
 
-    from ssd_edge.core.manifest import EngineManifest
-
 _SHOWN_RANGES = 3
+
+
+class Lines(list[str]):
+    """A fact of many parts, each of which is shown on a line of its own."""
 
 
 def spec_facts(spec: ModelSpec) -> dict[str, object]:
@@ -91,55 +93,6 @@ def layer_precisions(model: onnx.ModelProto) -> dict[str, int]:
     kinds = ("Conv", "QLinearConv", "ConvTranspose", "FusedConv", "NhwcFusedConv")
     found = Counter(precision(node) for node in model.graph.node if node.op_type in kinds)
     return {f"{name} convolutions": count for name, count in sorted(found.items())}
-
-
-def engine_facts(path: Path) -> dict[str, object]:
-    """Return the facts of an engine: what its manifest says, and what its file holds where that can be read.
-
-    Raises:
-        ArtefactError: the manifest is missing or damaged, or belongs to another file.
-    """
-    from ssd_edge.backends.detector import usable_here
-    from ssd_edge.backends.ort import TARGET
-    from ssd_edge.core.manifest import EngineManifest, manifest_path
-
-    manifest = EngineManifest.load(manifest_path(path))
-    manifest.refuse_if_changed(path)
-    facts = _manifest_facts(manifest)
-    if manifest.target == TARGET:
-        import onnx
-
-        facts["layers"] = layer_precisions(onnx.load(path))
-    facts["runs here"] = "yes" if usable_here(path) else "no"
-    facts["size"] = f"{path.stat().st_size / 1e6:.1f} MB"
-    return facts
-
-
-def manifest_facts(path: Path) -> dict[str, object]:
-    """Return the facts of a manifest.
-
-    Raises:
-        ArtefactError: it is none, or damaged.
-    """
-    from ssd_edge.core.manifest import EngineManifest
-
-    return {**_manifest_facts(EngineManifest.load(path)), "kind": "manifest of an engine"}
-
-
-def _manifest_facts(manifest: EngineManifest) -> dict[str, object]:
-    return {
-        "kind": "engine",
-        **spec_facts(manifest.spec),
-        "precision": manifest.precision,
-        "runs on": f"{manifest.runtime} {manifest.runtime_version}, {manifest.device}",
-        "batch": "{}, tuned for {}, at most {}".format(*manifest.batch[:2], manifest.batch[2] or "any number"),
-        "options": manifest.options,
-        "measured": manifest.measured,
-        "built": manifest.built_at,
-        "ONNX": f"{manifest.onnx}, {manifest.onnx_digest}",
-        "ranges": manifest.table_digest or "none",
-        "digest": manifest.engine_digest,
-    }
 
 
 def ranges_facts(path: Path) -> dict[str, object]:

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ssd_edge.backends.trt_layers import EngineLayer, layers_path, save_layers
 from ssd_edge.cli.app import app
+from ssd_edge.core.files import file_digest
 from ssd_edge.engines.build import build_engine
+from tests.core.factories import manifest
 from tests.precision.square_model import observed, table_of, write_square_model
 
 
@@ -30,6 +33,59 @@ def test_onnx_engine_and_manifest(tmp_path: Path) -> None:
     assert facts(engine)["layers"] == {"fp32 convolutions": 5}
     assert facts(engine.with_suffix(".json"))["kind"] == "manifest of an engine"
     assert "default boxes  512" in run(onnx).stdout
+
+
+def write_tensorrt_engine(folder: Path, **changes: object) -> Path:
+    """An engine that this machine cannot open, with its manifest."""
+    engine = folder / "m.int8.tensorrt.engine"
+    engine.write_bytes(b"plan")
+    fields = {
+        "target": "tensorrt", "runtime": "tensorrt", "runtime_version": "10.3.0", "device": "Orin sm_87",
+        "precision": "int8", "engine_digest": file_digest(engine), **changes,
+    }  # fmt: skip
+    manifest(**fields).save(engine.with_suffix(".json"))
+    return engine
+
+
+def test_an_engine_that_cannot_be_opened_here(tmp_path: Path) -> None:
+    engine = write_tensorrt_engine(tmp_path, options={"keep_float": "conv1 conv9"})
+    found = facts(engine)
+    assert "built as int8, in float: conv1 conv9; TensorRT itself cannot be asked here: " in str(found["layers"])
+    assert "tensorrt is not installed" in str(found["layers"])
+    assert str(found["runs here"]).startswith("no: tensorrt is not installed")
+
+
+def test_the_layers_that_were_written_when_it_was_built(tmp_path: Path) -> None:
+    engine = write_tensorrt_engine(tmp_path)
+    layers = [EngineLayer("conv1 + relu1", "CaskConvolution", "int8"), EngineLayer("decode", "kgen", "fp32")]
+    save_layers(engine, file_digest(engine), layers)
+    for path in (engine, layers_path(engine)):
+        assert facts(path)["layers"] == {"fp32 layers": 1, "int8 layers": 1}
+        shown = run(path).stdout.splitlines()
+        start = shown.index("each layer, as TensorRT reports it, when it was built")
+        assert shown[start + 1 : start + 3] == [
+            "  int8    CaskConvolution  conv1 + relu1", "  fp32    kgen             decode",
+        ]  # fmt: skip
+    engine.write_bytes(b"another")
+    assert "m.int8.tensorrt.layers.json does not tell the layers of" in run(layers_path(engine)).output
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({}, "tensorrt 10.3.0, on Orin sm_87"),
+        ({"options": {"nms": "plugin"}}, "tensorrt 10.3.0, with its plugin for NMS, on Orin sm_87"),
+        ({"options": {"version_compatible": "True"}}, "tensorrt 10.3.0 and later, on Orin sm_87"),
+        ({"options": {"hardware_compatible": "True"}}, "tensorrt 10.3.0, on every GPU from Ampere on"),
+        ({"target": "tensorrt-rtx"}, "tensorrt 10.3.0, on every RTX GPU from Ampere on"),
+        (
+            {"target": "tensorrt-rtx", "options": {"compute_capabilities": "75,120"}},
+            "tensorrt 10.3.0, on GPUs of compute capability 75,120",
+        ),
+    ],
+)
+def test_what_an_engine_can_run_on(tmp_path: Path, changes: dict[str, object], where: str) -> None:
+    assert facts(write_tensorrt_engine(tmp_path, **changes).with_suffix(".json"))["runs on"] == where
 
 
 def test_table_and_set(tmp_path: Path) -> None:
