@@ -75,7 +75,7 @@ def make_engine(plan: BuildPlan, progress: Progress) -> BuildReport:
 
 def _to_compare(plan: BuildPlan) -> list[BuildPlan]:
     """Return the plans of the float engines that ``--compare`` needs and that are not there."""
-    from ssd_edge.cli.build_speed import find_rivals
+    from ssd_edge.cli.build_rivals import find_rivals
 
     missing = find_rivals(plan).missing if plan.compare else ()
     plain = replace(

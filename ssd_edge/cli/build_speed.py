@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
+from ssd_edge.cli.build_rivals import FLAGS, Rivals, find_rivals
 from ssd_edge.cli.console import say
 from ssd_edge.core.errors import InputError, SsdEdgeError
 
@@ -16,36 +19,7 @@ if TYPE_CHECKING:
     from ssd_edge.engines.build import BuildReport
 
 _BITS = {"fp32": 32, "fp16": 16, "int8-fp16": 8, "int8": 8}
-_FLAGS = {"fp32": (), "fp16": ("--fp16",), "int8-fp16": ("--int8", "--fp16"), "int8": ("--int8",)}
 _SUFFIX = "_ms"
-
-
-@dataclass(frozen=True)
-class Rivals:
-    """The other precisions of a model for a target.
-
-    Attributes:
-        there: the file of each that can be timed here.
-        missing: the float precisions that are not there.
-    """
-
-    there: Mapping[str, Path]
-    missing: tuple[str, ...]
-
-
-def find_rivals(plan: BuildPlan) -> Rivals:
-    """Return what an engine is to be timed against; ONNX Runtime runs the exported model as it is."""
-    from ssd_edge.engines.build import engine_path
-
-    others = [name for name in _FLAGS if name != plan.precision]
-    valid = {name: path for name in others if _is_valid(path := engine_path(plan.source, name, plan.target), plan)}
-    there = {name: path for name, path in valid.items() if _takes(path, plan.options.batch.least)}
-    wanted = ("fp32",) if plan.target == ORT else ("fp32", "fp16")  # a processor computes FP16 in float32
-    # An engine for other batches is left as it is: it was built for a purpose.
-    missing = tuple(name for name in wanted if name in others and name not in valid)
-    if plan.target == ORT and "fp32" in missing:
-        there = {"fp32": plan.source.path, **there}
-    return Rivals(there, missing)
 
 
 def refuse_to_compare(plan: BuildPlan) -> None:
@@ -69,11 +43,13 @@ def tell_speed(plan: BuildPlan, report: BuildReport) -> None:
     Raises:
         SsdEdgeError: ``--compare`` is given, and an engine cannot run.
     """
+    from ssd_edge.backends.detector import usable_here
+
     kept = kept_times(report.manifest.measured)
     if report.reused and kept and not plan.compare:
         say(f"as timed before: {verdict(plan.precision, kept, _commands(plan))}")
-    elif _is_usable(report.engine):
-        _time(plan, report, find_rivals(plan).there, kept)
+    elif usable_here(report.engine):
+        _time(plan, report, kept)
 
 
 def kept_times(measured: Mapping[str, float]) -> dict[str, float]:
@@ -106,35 +82,55 @@ def _commands(plan: BuildPlan) -> dict[str, str]:
     """Return the command that runs each precision's engine, or that builds it where there is none."""
     from ssd_edge.engines.build import engine_path
 
-    files = {name: engine_path(plan.source, name, plan.target) for name in _FLAGS} | {plan.precision: plan.engine}
+    files = {name: engine_path(plan.source, name, plan.target) for name in FLAGS} | {plan.precision: plan.engine}
     return {
         name: f"ssd-edge run --model {files[name]}"
         if files[name].is_file()
         else " ".join(["ssd-edge build", str(plan.source.path), *flags])
-        for name, flags in _FLAGS.items()
+        for name, flags in FLAGS.items()
     }
 
 
-def _time(plan: BuildPlan, report: BuildReport, there: Mapping[str, Path], kept: Mapping[str, float]) -> None:
-    from ssd_edge.cli.speed import median_times
-
-    files = {plan.precision: report.engine, **there}
-    if not there:
-        if plan.precision != "fp32":
-            say(f"whether {plan.precision} pays here is measured with --compare")
-        return
-    if report.reused and set(files) <= set(kept):
+def _time(plan: BuildPlan, report: BuildReport, kept: Mapping[str, float]) -> None:
+    found = find_rivals(plan)
+    names = {plan.precision, *found.there}
+    if report.reused and kept and names <= set(kept):
         say(f"as timed before: {verdict(plan.precision, kept, _commands(plan))}")
         return
     try:
-        times = dict(zip(files, median_times(list(files.values()), plan.options.batch.least), strict=True))
+        with _float_engine(plan, found) as extra:
+            times = _times(plan, {plan.precision: report.engine, **found.there, **extra})
     except SsdEdgeError as error:
         if plan.compare:
             raise
         say(f"not timed: {error}")
         return
-    say(verdict(plan.precision, times, _commands(plan)))
-    _keep(report, times)
+    if len(times) > 1:
+        say(verdict(plan.precision, times, _commands(plan)))
+        _keep(report, times)
+    elif plan.precision != "fp32":
+        say(f"whether {plan.precision} pays here is measured with --compare")
+
+
+@contextmanager
+def _float_engine(plan: BuildPlan, found: Rivals) -> Iterator[dict[str, Path]]:
+    """Yield the float32 engine for ONNX Runtime where none lies there: it takes seconds, and is gone afterwards."""
+    from ssd_edge.engines.build import build_engine
+
+    if plan.target != ORT or "fp32" not in found.missing:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield {"fp32": build_engine(plan.source.path, Path(folder) / "float32.engine").engine}
+
+
+def _times(plan: BuildPlan, files: Mapping[str, Path]) -> dict[str, float]:
+    """Return the milliseconds a picture of each engine; nothing where there is only one."""
+    from ssd_edge.cli.speed import median_times
+
+    if len(files) < 2:
+        return {}
+    return dict(zip(files, median_times(list(files.values()), plan.options.batch.least), strict=True))
 
 
 def _keep(report: BuildReport, times: Mapping[str, float]) -> None:
@@ -143,30 +139,3 @@ def _keep(report: BuildReport, times: Mapping[str, float]) -> None:
     kept = {f"{name}{_SUFFIX}": round(ms, 4) for name, ms in times.items()}
     made = report.manifest
     replace(made, measured={**made.measured, **kept}).save(manifest_path(report.engine))
-
-
-def _is_valid(path: Path, plan: BuildPlan) -> bool:
-    """Whether an engine of the same ONNX lies there and runs here."""
-    from ssd_edge.core.manifest import EngineManifest, manifest_path
-
-    if not _is_usable(path):
-        return False
-    try:
-        made = EngineManifest.load(manifest_path(path))
-        made.refuse_if_changed(path)
-    except SsdEdgeError:
-        return False
-    return made.onnx_digest == plan.source.digest
-
-
-def _takes(engine: Path, batch: int) -> bool:
-    from ssd_edge.core.manifest import EngineManifest, manifest_path
-
-    least, _, most = EngineManifest.load(manifest_path(engine)).batch
-    return least <= batch and (batch <= most or most == 0)
-
-
-def _is_usable(engine: Path) -> bool:
-    from ssd_edge.backends.detector import usable_here
-
-    return usable_here(engine)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
-from ssd_edge.backends.trt_module import TENSORRT_RTX
+from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, TENSORRT_RTX
 from ssd_edge.cli.inspect_files import Lines, layer_precisions, spec_facts
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 
@@ -74,7 +74,7 @@ def runs_on(manifest: EngineManifest) -> str:
         machine = f"GPUs of compute capability {wanted}" if wanted else "every RTX GPU from Ampere on"
     else:
         machine = "every GPU from Ampere on" if "hardware_compatible" in options else manifest.device
-    plugin = f", with its {options['nms']} for NMS" if "nms" in options else ""
+    plugin = ", with its plugin for NMS" if options.get(NMS_OPTION) == NMS_PLUGIN else ""
     return f"{release}{plugin}, on {machine}"
 
 
