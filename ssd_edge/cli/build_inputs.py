@@ -42,8 +42,13 @@ def read_inputs(plan: BuildPlan) -> BuildInputs:
     from ssd_edge.cli.build_judge import Judge
 
     table = _table(plan) if plan.int8 else None
-    pictures = _pictures(plan, table) if plan.improve and table is not None else None
-    return BuildInputs(table, pictures, Judge(plan.source, *plan.judged) if plan.judged else None)
+    judge = Judge(plan.source, *plan.judged) if plan.judged else None
+    if table is None or not (judge or plan.improve):
+        return BuildInputs(table, judge=judge)
+    chosen = _chosen_for(plan, table)
+    if judge is not None and chosen is not None:
+        judge.refuse_seen(chosen)
+    return BuildInputs(table, _pictures(plan, chosen) if plan.improve else None, judge)
 
 
 def make_builder(plan: BuildPlan, table: CalibrationTable | None) -> Builder:
@@ -87,9 +92,7 @@ def identity(plan: BuildPlan, inputs: BuildInputs, builder: Builder) -> dict[str
     digests = {
         "onnx": plan.source.digest,
         "ranges": table.digest if table else "",
-        "improved_with": text_digest("\n".join(pictures.digests))
-        if pictures
-        else "",  # the order decides what is held out
+        "improved_with": text_digest(" ".join(pictures.digests)) if pictures else "",  # in order: the last are held out
         "judged_on": judge.digest if judge is not None and guarded else "",
     }
     choices = {
@@ -116,13 +119,21 @@ def _table(plan: BuildPlan) -> CalibrationTable:
     return table
 
 
-def _pictures(plan: BuildPlan, table: CalibrationTable) -> ImageSet:
-    """Return the pictures that the table came from where they are written down, else those that are named."""
+def _chosen_for(plan: BuildPlan, table: CalibrationTable) -> ImageSet | None:
+    """Return the pictures that the table was measured on, where they are written down."""
     from ssd_edge.calibration.images import SET_SUFFIX, ImageSet
+    from ssd_edge.cli.calibration_run import FOLDER
+
+    written = FOLDER / f"{plan.source.spec.name}{SET_SUFFIX}"
+    chosen = ImageSet.load(written) if written.is_file() else None
+    return chosen if chosen is not None and chosen.digest == table.images_digest else None
+
+
+def _pictures(plan: BuildPlan, chosen: ImageSet | None) -> ImageSet:
+    """Return pictures to improve with: those that the table came from where they are known, else those named."""
+    from ssd_edge.calibration.images import SET_SUFFIX
     from ssd_edge.cli.calibration_run import FOLDER, find_image_set
 
     source = plan.source
-    written = FOLDER / f"{source.spec.name}{SET_SUFFIX}"
-    if written.is_file() and ImageSet.load(written).digest == table.images_digest:
-        return find_image_set(written, source.path, split="", limit=0, seed=0)
-    return find_image_set(plan.images, source.path, split="train", limit=CALIBRATION_IMAGES, seed=0)
+    images = plan.images if chosen is None else FOLDER / f"{source.spec.name}{SET_SUFFIX}"
+    return find_image_set(images, source.path, split="train", limit=CALIBRATION_IMAGES, seed=0)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.console import say
+from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
 
+    from ssd_edge.calibration.images import ImageSet
     from ssd_edge.core.progress import Progress
     from ssd_edge.engines.source import SourceModel
     from ssd_edge.precision.guard import Guarded
@@ -52,13 +54,29 @@ class Judge:
     @cached_property
     def digest(self) -> str:
         """``sha256:…`` of the pictures and their labels, wherever they lie."""
+        from ssd_edge.core.files import text_digest
+
+        return text_digest("\n".join([self._labelled.digest, *self._pictures]))
+
+    @cached_property
+    def _pictures(self) -> list[str]:
+        """``sha256:…`` of each picture's file."""
         from concurrent.futures import ThreadPoolExecutor
 
-        from ssd_edge.core.files import file_digest, text_digest
+        from ssd_edge.core.files import file_digest
 
         with ThreadPoolExecutor() as pool:  # hashing needs no GIL
-            pictures = list(pool.map(file_digest, [sample.image for sample in self._labelled.samples]))
-        return text_digest("\n".join([self._labelled.digest, *pictures]))
+            return list(pool.map(file_digest, [sample.image for sample in self._labelled.samples]))
+
+    def refuse_seen(self, chosen: ImageSet) -> None:
+        """Raise InputError where a picture that is judged on was calibrated with: INT8 would be flattered."""
+        seen = len(set(self._pictures) & set(chosen.digests))
+        if seen:
+            raise InputError(
+                f"{seen} pictures of {self._labelled.origin} were calibrated with",
+                wanted="other pictures to judge on, or the accuracy of the INT8 model would be flattered",
+                do="Judge on others (--data, --split), or calibrate on those that it learnt from: ssd-edge calibrate",
+            )
 
     @cached_property
     def map_float(self) -> float:

@@ -48,4 +48,4 @@ def _capabilities(text: str | None) -> tuple[int, ...]:
     parts = [part.strip().replace(".", "") for part in (text or "").split(",") if part.strip()]
     if not all(part.isdigit() for part in parts):
         raise InputError("--compute-capability is not understood", got=repr(text), wanted="numbers as in 86,120")
-    return tuple(int(part) for part in parts)
+    return tuple(dict.fromkeys(int(part) for part in parts))

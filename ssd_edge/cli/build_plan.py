@@ -118,6 +118,13 @@ def _refuse_on_dla(plan: BuildPlan) -> None:
         raise InputError(f"--dla is of TensorRT, not of {plan.target}", do="Add --target tensorrt, or leave out --dla.")
     if plan.precision == "fp32":
         raise InputError("a DLA has no float32", do="Add --int8 or --fp16.")
+    least, _, most = plan.options.batch.sizes
+    if least != most:
+        raise InputError(
+            "a DLA takes one number of pictures at a time",
+            got=":".join(map(str, plan.options.batch.sizes)),
+            do=f"Build for one: --batch {most}",
+        )
     if plan.int8 and (plan.judged or plan.keep_float):
         raise InputError(
             "--data, --max-drop and --keep-float need Q/DQ, and INT8 goes to a DLA as a calibration cache",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ssd_edge.core.errors import InputError
 
 _MOST_LEVEL = 5
+_MOST_GIB = 1024.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,12 @@ class TrtOptions:
     def __post_init__(self) -> None:
         if self.level is not None and not 0 <= self.level <= _MOST_LEVEL:
             raise InputError("--opt-level is out of range", got=str(self.level), wanted=f"0 to {_MOST_LEVEL}")
-        if self.workspace_gib is not None and self.workspace_gib <= 0:
-            raise InputError("--workspace is out of range", got=f"{self.workspace_gib:g}", wanted="GiB, more than 0")
+        if self.workspace_gib is not None and not 0 < self.workspace_gib <= _MOST_GIB:
+            raise InputError(
+                "--workspace is out of range",
+                got=f"{self.workspace_gib:g}",
+                wanted=f"GiB, more than 0 and at most {_MOST_GIB:g}",
+            )
 
     @property
     def identity(self) -> dict[str, str]:

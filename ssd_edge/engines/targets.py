@@ -17,6 +17,8 @@ else:
 _IN_WORKSPACE = Path("engines") / "targets"
 _INSTALLED = Path(__file__).parent / "targets"
 _IN_CLONE = Path(__file__).parents[2] / "engines" / "targets"
+_KINDS = {"description": (str,), "workspace_gib": (int, float), "opt_level": (int,)}
+_EXAMPLE = 'description = "a board", workspace_gib = 1.5, opt_level = 3, compute_capabilities = [86, 120]'
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,18 @@ def _folders() -> list[Path]:
 def _read(path: Path) -> DeviceProfile:
     try:
         fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        fields["compute_capabilities"] = tuple(fields.get("compute_capabilities", ()))
-        return DeviceProfile(**fields)
-    except (OSError, ValueError, TypeError) as error:
+        wrong = [f"{name} = {value!r}" for name, value in fields.items() if not _fits(name, value)]
+        if wrong or "description" not in fields:
+            raise ValueError(", ".join(wrong) or "no description")
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} is no device profile",
-            got=f"{type(error).__name__}: {error}",
-            wanted=", ".join(DeviceProfile.__dataclass_fields__),
+            f"{path} is no device profile", got=f"{type(error).__name__}: {error}", wanted=f"lines as in: {_EXAMPLE}"
         ) from error
+    return DeviceProfile(**{**fields, "compute_capabilities": tuple(fields.get("compute_capabilities", ()))})
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a profile may say this; a truth is no number."""
+    if name == "compute_capabilities":
+        return isinstance(value, list) and all(type(number) is int for number in value)
+    return type(value) in _KINDS.get(name, ())

@@ -9,6 +9,7 @@ _NO_KERNEL = r"[Cc]ould not find any impl|no runners|no implementation"
 # What TensorRT prints, and what helps. The texts are those of its own messages, 8.5 to 11 and RTX.
 _ADVICE = (
     (r"for Turing", "Leave 75 out of --compute-capability."),
+    (r"within workspace limit|insufficient workspace", "Raise --workspace."),
     (r"[Oo]ut ?[Oo]f ?[Mm]emory|insufficient memory|exceeds? the limit", "Close other programs, or lower --workspace."),
     (r"K exceeds the maximum", "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
     (

@@ -35,12 +35,15 @@ def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options
         InputError: the release cannot do it.
     """
     trt = release.trt
-    if options.version_compatible:
-        release.require(hasattr(trt.BuilderFlag, "VERSION_COMPATIBLE"), "--version-compatible")
+    if options.version_compatible:  # RTX has the flag, but not the lean runtime that goes into such an engine
+        has_flag = hasattr(trt.BuilderFlag, "VERSION_COMPATIBLE") and not release.is_rtx
+        release.require(has_flag, "--version-compatible")
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-    if options.hardware_compatible:
+    if options.hardware_compatible:  # RTX has the attribute, warns, and keeps nothing
         release.require(hasattr(config, "hardware_compatibility_level"), "--hardware-compatible")
-        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+        level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+        config.hardware_compatibility_level = level
+        release.require(config.hardware_compatibility_level == level, "--hardware-compatible")
     wanted = options.compute_capabilities
     if wanted:
         release.require(hasattr(config, "num_compute_capabilities"), "--compute-capability")

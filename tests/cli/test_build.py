@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from tests.backends.tiny_onnx import write_tiny_onnx
-from tests.precision.square_model import write_pictures, write_square_model
+from tests.precision.square_model import write_labelled, write_pictures, write_square_model
 
 
 def test_builds_the_newest_onnx_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +85,40 @@ def test_a_table_of_an_older_onnx_is_refused(workspace: Path) -> None:
     assert "ssd-edge calibrate" in result.output
 
 
+def test_a_table_of_another_model_is_refused(workspace: Path) -> None:
+    write_tiny_onnx(workspace / "engines/bright/bright.onnx")
+    assert run("calibrate", "engines/selftest/selftest.onnx", "--images", "pictures").exit_code == 0
+    table = "calibration/selftest.ranges.json"
+    result = run("build", "engines/bright/bright.onnx", "--int8", "--ranges", table)
+    assert result.exit_code == 1
+    assert f"{table} does not belong to engines/bright/bright.onnx as it is: got ranges of 'selftest'" in result.output
+    assert not list(workspace.rglob("*.engine"))
+
+
+@pytest.mark.parametrize("kept", [0, 0.5, 0.99])
+def test_a_table_that_is_cut_short_is_refused(workspace: Path, kept: float) -> None:
+    assert run("build", "--int8", "--images", "pictures").exit_code == 0
+    before = (workspace / "engines/selftest/selftest.int8.onnxruntime.engine").read_bytes()
+    path = workspace / "calibration/selftest.ranges.json"
+    text = path.read_text()
+    path.write_text(text[: int(kept * len(text))])
+    result = run("build", "--int8")
+    assert result.exit_code == 1
+    assert "calibration/selftest.ranges.json is a damaged table of ranges: got JSONDecodeError" in result.output
+    assert "Make it anew: ssd-edge calibrate" in result.output
+    assert (workspace / "engines/selftest/selftest.int8.onnxruntime.engine").read_bytes() == before
+
+
+def test_pictures_that_were_calibrated_with_judge_nothing(workspace: Path) -> None:
+    write_labelled(workspace / "voc", "val", 8)
+    assert run("build", "--int8", "--images", "voc/JPEGImages").exit_code == 0
+    result = run("build", "--int8", "--data", "voc", "--force")
+    assert result.exit_code == 1
+    assert "8 pictures of VOC voc, split val were calibrated with: wanted other pictures" in result.output
+    write_labelled(workspace / "others", "val", 4, seed=77)
+    assert run("build", "--int8", "--data", "others").exit_code == 0
+
+
 def test_another_table_is_another_engine(workspace: Path) -> None:
     assert run("build", "--int8", "--images", "pictures").exit_code == 0
     assert run("calibrate", "--method", "entropy").exit_code == 0
@@ -112,7 +146,9 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--target", "onnxruntime", "--batch", "1:4:8"), "--batch, --workspace, --opt-level"),
         (("--target", "tensorrt", "--dla", 0), "a DLA has no float32. Add --int8 or --fp16"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "pictures"), "a DLA as a calibration cache"),
+        (("--target", "tensorrt", "--fp16", "--dla", 0, "--batch", "1:4:8"), "at a time: got 1:4:8. Build for one: "),
         (("--batch", "8:1"), "--batch is not understood"),
+        (("--workspace", "nan"), "--workspace is out of range: got nan; wanted GiB, more than 0 and at most 1024"),
         (("--fp16", "--keep-float", "conv9"), "has no layer 'conv9' (--keep-float): wanted conv"),
         (("--device", "toaster"), "there is no device profile 'toaster'"),
         (("--compute-capability", "ampere"), "--compute-capability is not understood"),
@@ -126,10 +162,11 @@ def test_what_does_not_go_together(workspace: Path, arguments: tuple[object, ...
     assert not list(Path("engines/selftest").glob("*.engine"))
 
 
-def test_engine_of_another_processor_is_refused_with_the_command(workspace: Path) -> None:
+@pytest.mark.parametrize("changes", [{"device": "riscv64"}, {"runtime_version": "0.1"}, {"target": "onnxruntime-2"}])
+def test_engine_of_another_machine_is_refused_with_the_command(workspace: Path, changes: dict[str, str]) -> None:
     assert run("build").exit_code == 0
     path = workspace / "engines/selftest/selftest.fp32.onnxruntime.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "device": "riscv64"}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     result = run("run", "pictures", "--model", path.with_suffix(".engine"), "--no-window")
     assert result.exit_code == 1
     assert "was not built for this machine: got onnxruntime" in result.output

@@ -3,14 +3,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from ssd_edge.calibration import observe
 from ssd_edge.cli.app import app
 from ssd_edge.core.ranges import CalibrationTable
 from ssd_edge.core.run_data import RunData
 from ssd_edge.data.synth.dataset import synthesize
-from tests.precision.square_model import write_pictures, write_square_model
+from tests.precision.square_model import write_labelled, write_pictures, write_square_model
 
 TABLE = Path("calibration/selftest.ranges.json")
 
@@ -63,6 +66,79 @@ def test_no_pictures_known() -> None:
     assert "there are no pictures to calibrate selftest with" in result.output
     assert "ssd-edge calibrate --images FOLDER" in result.output
     assert not TABLE.exists()
+
+
+def test_pictures_of_16_bits_grey_and_with_alpha_are_pictures(tmp_path: Path) -> None:
+    """They give the very ranges of the 8-bit colours that a camera would have given."""
+    plain, mixed = tmp_path / "plain", tmp_path / "mixed"
+    mixed.mkdir()
+    for number, path in enumerate(write_pictures(plain, 6)):
+        image = cv2.imread(str(path))
+        if number % 3 == 1:
+            grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            cv2.imwrite(str(path), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+            cv2.imwrite(str(mixed / path.name), grey)
+        elif number % 3 == 2:
+            cv2.imwrite(str(mixed / path.name), image.astype(np.uint16) * 257)
+        else:
+            cv2.imwrite(str(mixed / path.name), cv2.cvtColor(image, cv2.COLOR_BGR2BGRA))
+    ranges = []
+    for folder in ("plain", "mixed"):
+        result = run("calibrate", "--images", folder, "--method", "minmax")
+        assert result.exit_code == 0, result.output
+        ranges.append(CalibrationTable.load(TABLE).ranges)
+    assert ranges[0] == ranges[1]
+
+
+def test_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder, found in (("empty", "empty holds no"), ("absent", "absent is not a folder")):
+        result = run("calibrate", "--images", folder)
+        assert result.exit_code == 1
+        assert found in result.output
+    assert not TABLE.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", None])
+def test_a_picture_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "pictures/007.png"
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    result = run("calibrate", "--images", "pictures")
+    assert result.exit_code == 1
+    assert "pictures/007.png" in result.output
+    assert "Traceback" not in result.output
+    assert not list(Path("calibration").glob("*"))
+
+
+def test_the_split_that_models_are_judged_on(tmp_path: Path) -> None:
+    write_labelled(tmp_path / "voc", "test")
+    result = run("calibrate", "--images", "voc", "--split", "test")
+    assert result.exit_code == 1
+    assert "the split 'test' of voc is what models are judged on" in result.output
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run("calibrate", "--images", "pictures", "--method", "entropy")
+    assert whole.exit_code == 0
+    wanted = TABLE.read_bytes()
+    TABLE.unlink()
+    read, seen = observe.read_image, []
+
+    def stopped(path: Path):
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+        seen.append(path)
+        return read(path)
+
+    monkeypatch.setattr(observe, "read_image", stopped)
+    assert run("calibrate", "--method", "entropy").exit_code == 130
+    assert not TABLE.exists()
+    assert [path.name for path in Path("calibration").glob(".*")] != []
+    monkeypatch.setattr(observe, "read_image", lambda path: seen.append(path) or read(path))
+    assert run("calibrate", "--method", "entropy").exit_code == 0
+    assert len(seen) == 20  # none twice
+    assert TABLE.read_bytes() == wanted
+    assert not list(Path("calibration").glob(".*"))
 
 
 def test_one_picture_is_too_few(tmp_path: Path) -> None:

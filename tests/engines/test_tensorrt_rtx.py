@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 
+import onnx
 import pytest
+from onnx import helper
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.trt_build import TrtBuilder
 from ssd_edge.export.onnx import onnx_model
@@ -98,3 +100,36 @@ def test_gpu_that_this_release_does_not_know(tmp_path) -> None:
     builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(compute_capabilities=(72,)))
     with pytest.raises(InputError, match="builds for no GPU of compute capability 72: wanted 75, 80, 86, 89, 120, 121"):
         builder.build(square_model(), tmp_path / "a.engine")
+
+
+@pytest.mark.parametrize("option", ["version_compatible", "hardware_compatible"])
+def test_what_rtx_only_seems_to_have(tmp_path, option) -> None:
+    builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(**{option: True}))
+    name = "--" + option.replace("_", "-")
+    with pytest.raises(InputError, match=f"tensorrt-rtx {trt.__version__} has no {name}. Build without {name}"):
+        builder.build(square_model(), tmp_path / "a.engine")
+
+
+def test_workspace_that_is_too_small_is_said_with_what_helps(tmp_path) -> None:
+    builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(workspace_gib=0.001, compute_capabilities=(86,)))
+    with pytest.raises(ArtefactError, match=r"within workspace limit.* Raise --workspace\."):
+        builder.build(square_model(), tmp_path / "a.engine")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "layer"),
+    [
+        ([helper.make_node("Nonsense", ["boxes"], ["found"], "/head/Nonsense", domain="a.b")], "/head/Nonsense"),
+        ([helper.make_node("NonZero", ["boxes"], ["found"], "/head/NonZero")], "/head/NonZero"),
+    ],
+)
+def test_the_layer_that_cannot_be_built_is_named(tmp_path, nodes, layer) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(square_model())
+    model.graph.node.extend(nodes)
+    model.graph.output.append(helper.make_tensor_value_info("found", onnx.TensorProto.FLOAT, None))
+    model.opset_import.append(helper.make_opsetid("a.b", 1))
+    builder = TrtBuilder("tensorrt-rtx", "fp32", ONE)
+    with pytest.raises(ArtefactError, match=f"cannot parse the ONNX, at layer {layer}: got .*Export the model again"):
+        builder.build(model, tmp_path / "a.engine")
+    assert not (tmp_path / "a.engine").exists()

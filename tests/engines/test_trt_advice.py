@@ -10,6 +10,7 @@ NO_RUNNERS = "[tacticSupply.cpp::getSupportedFormats::48] Error Code 2: Internal
 NO_IMPORTER = 'In node 1 with name: /head/Nonsense and operator: Nonsense (checkFallbackPluginImporter): INVALID_NODE: creator && "Plugin not found, are the plugin name, version, and namespace correct?"'  # noqa: E501
 TOO_MANY = "IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error (ITopKLayer /nms/TopK: /nms/TopK: K exceeds the maximum value allowed (3840). In processCheck at /_src/graphShapeAnalyzer.cpp:1066)"  # noqa: E501
 TURING = "Error Code 1: Myelin (Cannot compile operation '$$myelin$$(Unnamed Loop* 0)^hits' for Turing (SM75): FP32 GEMM is not supported.)"  # noqa: E501
+NO_ROOM = "Tactic Selection: no tactics to implement the operation within workspace limit. Consider increase"
 MEMORY = "[virtualMemoryBuffer.cpp::resizePhysical::79] Error Code 2: OutOfMemory (Requested size was 268435456 bytes.)"
 CANCELLED = "IBuilder::buildSerializedNetwork: Error Code 7: BuildCanceled (Build canceled by user In next)"
 
@@ -41,6 +42,11 @@ def test_the_layer_that_a_message_names(message: str, layer: str) -> None:
         (NO_IMPORTER, "int8", "Export the model again: ssd-edge export"),
         (TOO_MANY, "fp32", "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
         (TURING, "fp32", "Leave 75 out of --compute-capability."),
+        (
+            "Tactic Selection: no tactics to implement the operation within workspace limit.",
+            "fp32",
+            "Raise --workspace.",
+        ),
         (MEMORY, "fp32", "Close other programs, or lower --workspace."),
         ("something else", "fp32", "Build again with --debug"),
     ],

@@ -230,7 +230,12 @@ def test_batches() -> None:
     assert Batch.parse("1:4:8").sizes == (1, 4, 8)
 
 
-@pytest.mark.parametrize("options", [{"level": 6}, {"level": -1}, {"workspace_gib": 0}])
+OUT_OF_RANGE = [
+    {"level": 6}, {"level": -1}, {"workspace_gib": 0}, {"workspace_gib": float("nan")}, {"workspace_gib": 1e30},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", OUT_OF_RANGE)
 def test_options_out_of_range(options) -> None:
     with pytest.raises(InputError, match="is out of range"):
         TrtOptions(**options)

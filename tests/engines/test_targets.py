@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.engines.options import TrtOptions
+from ssd_edge.engines.targets import load_profile
+
+SHIPPED = {
+    "agx-orin": (4.0, ()),
+    "desktop": (None, (75, 80, 86, 89, 120)),
+    "orin-nano": (1.0, ()),
+    "orin-nx": (2.0, ()),
+    "thor": (8.0, ()),
+    "xavier": (1.0, ()),
+}
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    path = folder / "engines" / "targets" / f"{name}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_profiles_that_come_with_it(name: str) -> None:
+    found = load_profile(name)
+    assert (found.workspace_gib, found.compute_capabilities) == SHIPPED[name]
+    assert found.description
+    TrtOptions(workspace_gib=found.workspace_gib, level=found.opt_level)
+
+
+def test_the_workspace_s_own_comes_first(workspace: Path) -> None:
+    write(workspace, "orin-nano", 'description = "mine"\nworkspace_gib = 2\nopt_level = 1\n')
+    found = load_profile("orin-nano")
+    assert (found.description, found.workspace_gib, found.opt_level) == ("mine", 2, 1)
+
+
+def test_there_is_none_of_the_name() -> None:
+    with pytest.raises(InputError, match=r"no device profile 'toaster': wanted agx-orin, desktop, .*toaster\.toml"):
+        load_profile("toaster")
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("workspace_gib = 1.0", "no description"),
+        ('description = "x"\nworkspace_gib = "lots"', "workspace_gib = 'lots'"),
+        ('description = "x"\nworkspace_gib = true', "workspace_gib = True"),
+        ('description = "x"\nopt_level = 2.5', "opt_level = 2.5"),
+        ('description = "x"\ncompute_capabilities = 86', "compute_capabilities = 86"),
+        ('description = "x"\ncompute_capabilities = ["86"]', r"compute_capabilities = \['86'\]"),
+        ('description = "x"\nworkspace = 1', "workspace = 1"),
+        ("description = 7", "description = 7"),
+        ("nonsense", "TOMLDecodeError"),
+    ],
+)
+def test_a_file_that_is_no_profile(workspace: Path, text: str, got: str) -> None:
+    write(workspace, "mine", text)
+    with pytest.raises(InputError, match=rf"mine.toml is no device profile: got .*{got}.*; wanted lines as in: desc"):
+        load_profile("mine")
