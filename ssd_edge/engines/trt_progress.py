@@ -3,31 +3,64 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 from ssd_edge.core.progress import Progress
 
+_WHOLE = 100
+
+
+@dataclass
+class _Phase:
+    parent: str | None
+    steps: int
+    done: int = 0
+
 
 def make_monitor(trt: Any, progress: Progress, stop: threading.Event) -> Any:
-    """Return a monitor that reports the steps of the outermost phase, and ends the build once ``stop`` is set.
+    """Return a monitor that reports hundredths of the build, and ends it once ``stop`` is set.
 
-    The builder calls it from its own threads.
+    Most of a build is within one step of the outermost phase: so the phases inside of a step count for their share of
+    it. The builder calls from its own threads.
     """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the base is known at run time only
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self._phases: dict[str, int] = {}
+            self._phases: dict[str, _Phase] = {}
+            self._shown = 0
+            self._lock = threading.Lock()
 
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:  # noqa: ARG002
-            self._phases[phase_name] = num_steps
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            with self._lock:
+                self._phases[phase_name] = _Phase(parent_phase, max(1, num_steps))
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            if phase_name == next(iter(self._phases), None):
-                progress(step + 1, self._phases[phase_name], phase_name)
+            with self._lock:
+                if phase_name in self._phases:
+                    self._phases[phase_name].done = step + 1
+                self._report(phase_name)
             return not stop.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
-            self._phases.pop(phase_name, None)
+            with self._lock:
+                phase = self._phases.pop(phase_name, None)
+                if phase is not None and phase.parent is None and not stop.is_set():
+                    progress(_WHOLE, _WHOLE, phase_name)
+
+        def _report(self, phase_name: str) -> None:
+            """Show what is done; never less than before, for the phases inside of a step come one after the other."""
+            outermost = next((name for name, phase in self._phases.items() if phase.parent is None), None)
+            if outermost is not None:
+                self._shown = max(self._shown, int(_WHOLE * _fraction(self._phases, outermost)))
+                progress(self._shown, _WHOLE, phase_name)
 
     return Monitor()
+
+
+def _fraction(phases: dict[str, _Phase], name: str) -> float:
+    """Return how much of a phase is done, with what is done of the step that it is in."""
+    phase = phases[name]
+    within = [_fraction(phases, other) for other, inner in phases.items() if inner.parent == name]
+    return min(1.0, (phase.done + max(within, default=0.0)) / phase.steps)

@@ -105,13 +105,23 @@ def test_progress_where_there_is_a_monitor(tmp_path, install, version) -> None:
     builder.build(square_model(), tmp_path / "a.engine", lambda done, total, note="": told.append((done, total, note)))
     monitor = settings(trt).get("progress_monitor")
     assert (monitor is not None) == (not version.startswith("8."))
-    if monitor is not None:
-        monitor.phase_start("Building", None, 3)
-        monitor.phase_start("Inner", "Building", 9)
-        assert monitor.step_complete("Inner", 0)
-        assert monitor.step_complete("Building", 1)
-        monitor.phase_finish("Building")
-        assert told == [(2, 3, "Building")]
+    if monitor is None:
+        return
+    told.clear()
+    monitor.phase_start("Building", None, 2)
+    assert monitor.step_complete("Building", 0)
+    monitor.phase_start("Timing", "Building", 2)
+    monitor.phase_start("One layer", "Timing", 5)
+    assert monitor.step_complete("One layer", 2)
+    assert monitor.step_complete("Timing", 0)  # its layer is at 3 of 5 still
+    monitor.phase_finish("One layer")
+    monitor.phase_start("Another", "Timing", 10)
+    assert monitor.step_complete("Another", 0)
+    monitor.phase_finish("Another")
+    monitor.phase_finish("Timing")
+    monitor.phase_finish("Building")
+    shown = [(50, "Building"), (65, "One layer"), (90, "Timing"), (90, "Another"), (100, "Building")]
+    assert told == [(done, 100, note) for done, note in shown]
 
 
 @pytest.mark.parametrize(
