@@ -28,7 +28,7 @@ ALWAYS = ("ssd192-tiny",)  # the others take two minutes together
 ALL = "SSD_EDGE_TEST_ALL_PRESETS"
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 ONE = TrtOptions(Batch(), compute_capabilities=(86, 120))
-MANY = TrtOptions(Batch(1, 4, 8), compute_capabilities=(86, 120))
+MANY = TrtOptions(Batch(1, 4, 8), compute_capabilities=(75, 86, 120))
 
 
 def preset(name):
@@ -90,7 +90,7 @@ def test_progress_and_no_timing_cache(tmp_path) -> None:
 
 def test_what_the_manifest_says(tmp_path) -> None:
     builder = TrtBuilder("tensorrt-rtx", "int8", MANY)
-    assert builder.device == "sm_86+sm_120"
+    assert builder.device == "sm_75+sm_86+sm_120"
     assert builder.batch == (1, 4, 8)
     assert builder.runtime_version == trt.__version__
     assert not builder.has_nms_plugin
