@@ -200,9 +200,29 @@ class TrtBuilder:
     ) -> None:
         images: Any = network.get_input(0)  # its Dims are a tuple, and tuples are Dims
         height, width, channels = tuple(images.shape)[1:]
+        if not hasattr(self._trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
+            self._share_profile(config, images)
         profile: Any = builder.create_optimization_profile()
         profile.set_shape(images.name, *((count, height, width, channels) for count in self.batch))
         config.add_optimization_profile(profile)
+
+    def _share_profile(self, config: tensorrt.IBuilderConfig, images: Any) -> None:
+        """Let the runtime's execution contexts, of which it has several, use the one profile of a dynamic engine.
+
+        From 9.0 on they always may. 8.6 must be told; 8.5 never lets them, where only a fixed size helps.
+        """
+        sharing = getattr(self._trt.PreviewFeature, "PROFILE_SHARING_0806", None)
+        if sharing is not None:
+            config.set_preview_feature(sharing, True)
+            return
+        least, _, most = self.batch
+        if least != most:
+            raise InputError(
+                f"{self.target} {self.runtime_version} cannot run several frames at once with --batch MIN:OPT:MAX",
+                got=":".join(map(str, self.batch)),
+                do=f"Build for one size: --batch {most}",
+            )
+        images.shape = (most, *tuple(images.shape)[1:])
 
     def _load_timing_cache(self, config: tensorrt.IBuilderConfig) -> None:
         if self._timing_cache is None:
