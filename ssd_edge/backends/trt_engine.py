@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.backends.trt_logger import make_runtime_logger
+from ssd_edge.backends.trt_logger import is_about_memory, make_runtime_logger
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, load_tensorrt, plugin_names
 from ssd_edge.core.errors import ArtefactError, DeviceError
 from ssd_edge.core.files import written_beside
@@ -19,6 +19,7 @@ from ssd_edge.core.manifest import EngineManifest
 if TYPE_CHECKING:
     import tensorrt
 
+_FREE_MEMORY = "Close other programs, or build for fewer pictures at a time (--batch)."
 # TensorRT's own `nptype` differs between releases.
 TYPES: Mapping[str, npt.DTypeLike] = {"UINT8": np.uint8, "INT32": np.int32, "FLOAT": np.float32}
 CONTRACT = dict(zip((INPUT_NAME, *OUTPUT_NAMES), ("UINT8", "INT32", "FLOAT", "FLOAT", "FLOAT"), strict=True))
@@ -62,12 +63,18 @@ class TrtEngine:
         config = self._cache.config if self._cache is not None else None
         made = self._engine.create_execution_context(*([config] if config is not None else []))
         if made is None:
-            raise self.failure("TensorRT has no memory to run the engine in", "Close other programs.")
+            raise self.failure("TensorRT cannot run the engine")
         return TrtContext(self, made, self.shape(INPUT_NAME, batch), addresses)
 
-    def failure(self, what: str, do: str = "See: ssd-edge doctor") -> DeviceError:
+    def failure(self, what: str) -> DeviceError:
         """Return an error with what TensorRT last said."""
-        return DeviceError(f"{what} ({self._path})", got="; ".join(self._logger.errors[-3:]), do=do)
+        messages = self._logger.errors[-3:]
+        no_memory = is_about_memory(messages)
+        return DeviceError(
+            f"{what}{': the memory is full' if no_memory else ''} ({self._path})",
+            got="; ".join(messages),
+            do=_FREE_MEMORY if no_memory else "See: ssd-edge doctor",
+        )
 
     def close(self) -> None:
         """Drop the engine, then its runtime; the contexts must be gone."""
@@ -79,6 +86,8 @@ class TrtEngine:
 
     def _load(self, manifest: EngineManifest) -> Any:
         engine: tensorrt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(self._path.read_bytes())
+        if engine is None and is_about_memory(self._logger.errors):
+            raise self.failure("TensorRT cannot load the engine")
         if engine is None:
             raise ArtefactError(
                 f"{manifest.target} {self._trt.__version__} cannot load {self._path}",

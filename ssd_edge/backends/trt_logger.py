@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 _KEPT = 20
+_ABOUT_MEMORY = re.compile(r"out ?of ?memory|insufficient memory|could not be allocated", re.IGNORECASE)
 
 
 def make_runtime_logger(trt: Any) -> Any:
@@ -20,3 +23,8 @@ def make_runtime_logger(trt: Any) -> Any:
                 self.errors = [*self.errors[-_KEPT:], message]
 
     return Logger()
+
+
+def is_about_memory(messages: Iterable[str]) -> bool:
+    """Tell whether TensorRT failed because memory ended, and not for what it was given."""
+    return any(_ABOUT_MEMORY.search(message) for message in messages)

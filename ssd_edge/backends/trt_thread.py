@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import queue
-import sys
 import threading
+import traceback
 from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
@@ -39,11 +39,11 @@ class Session:
         self._slots: list[Slot] = []
         self._flight: deque[tuple[Slot, Future[RawOutputs]]] = deque()
         self.engine: TrtEngine | None = None
-        failure: Exception | None = None
+        failure: SsdEdgeError | None = None
         try:
             self.limits = self._open(path, manifest)
         except Exception as error:  # noqa: BLE001 - raised again below, once all is given back
-            failure = forget_frames(error)
+            failure = _settled(error, path)
         if failure is not None:
             self.close()
             raise failure
@@ -162,20 +162,17 @@ class GpuThread:
     def _work(self, opened: Future[tuple[int, int]]) -> None:
         try:
             session = Session(self._path, self._manifest)
-        except SsdEdgeError as error:
-            opened.set_exception(forget_frames(error))
+        except Exception as error:  # noqa: BLE001 - for the thread that waits for it
+            opened.set_exception(_settled(error, self._path))
             return
-        finally:
-            if not opened.done() and sys.exc_info()[0] is not None:  # a bug: nobody shall wait for ever
-                opened.set_exception(self._ended())
         opened.set_result(session.limits)
-        failure: SsdEdgeError | None = None
+        failure: SsdEdgeError = DeviceError(f"{self._path} is closed")
         try:
             session.serve(self._jobs)
-        except SsdEdgeError as error:
-            failure = forget_frames(error)
+        except Exception as error:  # noqa: BLE001 - for those who wait, once all is given back
+            failure = _settled(error, self._path)
         finally:
-            self._refuse(session, failure or self._ended())
+            self._refuse(session, failure)
             session.close()
 
     def _refuse(self, session: Session, error: SsdEdgeError) -> None:
@@ -188,8 +185,17 @@ class GpuThread:
             if job is not None:
                 job[1].set_exception(error)
 
-    def _ended(self) -> SsdEdgeError:
-        return DeviceError(f"the thread that runs {self._path} ended", do="Run again with --debug.")
+
+def _settled(error: Exception, path: Path) -> SsdEdgeError:
+    """Return an error of ours as it is, and any other, which is a bug, as one that says where; both without frames."""
+    if isinstance(error, SsdEdgeError):
+        return forget_frames(error)
+    found = traceback.extract_tb(error.__traceback__)[-1]
+    why = f"{type(error).__name__}: {error} ({Path(found.filename).name}, line {found.lineno})"
+    forget_frames(error)
+    return DeviceError(
+        f"the thread that runs {path} ended", got=why, do="Report it with: ssd-edge doctor --json board.json"
+    )
 
 
 Failure = TypeVar("Failure", bound=Exception)
