@@ -19,7 +19,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tests.emulator.rehearse import READY, rehearse
+from tests.emulator.rehearse import rehearse
+from tests.emulator.surroundings import READY
 
 SIZE, KEPT, FRAMES, WANTED_MS = 320, 200, 3000, 0.15
 
@@ -29,7 +30,7 @@ def write_idle_engine(folder: Path) -> Path:
     from ssd_edge.core.manifest import EngineManifest, manifest_path
     from ssd_edge.core.spec import InputSpec
     from tests.backends.tiny_onnx import tiny_spec
-    from tests.emulator.standin_runtime import write_engine
+    from tests.emulator.standin.plan import write_engine
 
     info = helper.make_tensor_value_info
     outputs = {"num_detections": (1,), "nmsed_boxes": (KEPT, 4), "nmsed_scores": (KEPT,), "nmsed_classes": (KEPT,)}

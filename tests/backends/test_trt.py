@@ -90,22 +90,28 @@ def test_a_planted_fault_is_caught(tmp_path: Path, fault: str) -> None:
     assert re.search(PLANTED[fault], "\n".join([*wrong, *report["faults"]])), (wrong, report)
 
 
+@pytest.mark.parametrize("integrated", ["0", "1"])
 @pytest.mark.parametrize(
-    ("what", "first", "last", "message"),
-    [("allocation", 0, 28, "memory"), ("kernel", 0, 10, "launch failed"), ("lose", 0, 200, "unknown")],
+    ("what", "message", "least"),
+    [("allocation", "memory", 14), ("kernel", "launch failed", 5), ("lose", "unknown", 80)],
 )
 def test_an_injected_error_is_named_and_everything_is_given_back(
-    tmp_path: Path, what: str, first: int, last: int, message: str
+    tmp_path: Path, what: str, message: str, least: int, integrated: str
 ) -> None:
-    answers, _ = rehearse(f"{HERE}:injected", folder=str(tmp_path), what=what, first=first, last=last)
-    failed = [answer for answer in answers if answer["error"]]
-    assert len(failed) >= (6 if what == "kernel" else 14)
+    answers, _ = rehearse(
+        f"{HERE}:injected", env={"SSD_EDGE_EMU_INTEGRATED": integrated}, folder=str(tmp_path), what=what
+    )
+    assert len(answers) >= least  # each allocation, launch and call that a run makes
     for answer in answers:
         assert nothing_left(answer["report"]), answer
         assert answer["report"]["faults"] == [], answer
+        assert answer["right"], answer  # what came through before is what it should be
+        # A graph that cannot be made is done without, and a device that is lost while all is given back hurts nobody.
+        assert answer["error"] or answer["done"] == 3, answer
         if answer["error"]:
             assert answer["error"].startswith("DeviceError: "), answer
             assert message in answer["error"].lower(), answer
+    assert sum(bool(answer["error"]) for answer in answers) >= least - 3
 
 
 @pytest.mark.parametrize(
@@ -137,6 +143,6 @@ def test_an_engine_whose_plugin_is_gone_is_refused(tmp_path: Path) -> None:
 
 def test_a_bug_while_an_engine_is_opened_leaves_nothing_behind(tmp_path: Path) -> None:
     answer, report = rehearse(f"{HERE}:opening_with_a_bug", folder=str(tmp_path))
-    assert "ended" in answer
+    assert "ended: got ZeroDivisionError: a bug (trt_rehearsals.py, line " in answer
     assert report["faults"] == []
     assert nothing_left(report)

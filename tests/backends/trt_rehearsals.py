@@ -19,7 +19,8 @@ from ssd_edge.core.frame import Frame
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from tests.backends.tiny_onnx import SIZE, tiny_spec, write_tiny_onnx
 from tests.emulator.rehearse import inject, report
-from tests.emulator.standin_runtime import RELEASES, write_engine
+from tests.emulator.standin.plan import write_engine
+from tests.emulator.standin.releases import RELEASES
 
 
 def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: Any) -> Path:
@@ -103,25 +104,35 @@ def batches(folder: str, sizes: list[int], fault: str = "") -> list[str]:
     return wrong
 
 
-def injected(folder: str, what: str, first: int, last: int) -> list[dict[str, Any]]:
-    """Let the N-th allocation, kernel or call fail, for each N; return the error and what is left each time."""
+COUNTED = {"allocation": "allocations", "kernel": "kernels", "lose": "calls"}
+
+
+def injected(folder: str, what: str, frames: int = 3) -> list[dict[str, Any]]:
+    """Let the N-th allocation, kernel or call fail, for each N that an undisturbed run has; return how each ended."""
     engine = write_tiny_engine(folder)
+    with OrtBackend(engine.with_name("bright.onnx")) as truth:
+        wanted = [truth.infer(picture(frame)[None]) for frame in range(frames)]
+    before = report()[COUNTED[what]]
+    assert _attempt(engine, wanted)["done"] == frames
     answers = []
-    for number in range(first, last):
+    for number in range(report()[COUNTED[what]] - before):
         inject("heal", 0)
         inject(what, number)
-        error = ""
-        done = 0
-        try:
-            with TrtBackend(engine) as backend:
-                for frame in range(6):
-                    backend.infer(picture(frame)[None])
-                    done += 1
-        except SsdEdgeError as caught:
-            error = f"{type(caught).__name__}: {caught}"
-        answers.append({"number": number, "error": error, "done": done, "report": report()})
+        answers.append({"number": number, **_attempt(engine, wanted), "report": report()})
     inject("heal", 0)
     return answers
+
+
+def _attempt(engine: Path, wanted: list[Any]) -> dict[str, Any]:
+    """Run the frames; return the error, how many came through, and whether those are right."""
+    error, right = "", []
+    try:
+        with TrtBackend(engine) as backend:
+            for frame, truth in enumerate(wanted):
+                right.append(all(map(np.array_equal, backend.infer(picture(frame)[None]), truth)))
+    except SsdEdgeError as caught:
+        error = f"{type(caught).__name__}: {caught}"
+    return {"error": error, "done": len(right), "right": all(right)}
 
 
 def threads(folder: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import cv2
 import pytest
 
 from tests.backends.trt_rehearsals import picture, write_tiny_engine
-from tests.emulator.rehearse import COMMAND, command_line, needs_emulator, surroundings
+from tests.emulator.rehearse import PRODUCT, command_line, needs_emulator
+from tests.emulator.surroundings import surroundings
 
 pytestmark = needs_emulator
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
@@ -69,9 +70,9 @@ def test_a_failing_gpu_is_named_and_what_was_written_stays(tmp_path: Path, env: 
 def test_ctrl_c_gives_everything_back(tmp_path: Path) -> None:
     engine, folder = write_tiny_engine(tmp_path), write_frames(tmp_path / "frames")
     report = tmp_path / "report.json"
-    arguments = ["cli", "10.3", "run", str(folder), "--loop", "--model", str(engine), "--json", "-", "--no-window"]
-    env = surroundings({"SSD_EDGE_EMU_REPORT": str(report)})
-    with subprocess.Popen([*COMMAND, *arguments], env=env, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+    arguments = ["run", str(folder), "--loop", "--model", str(engine), "--json", "-", "--no-window"]
+    env = surroundings("10.3", {"SSD_EDGE_EMU_REPORT": str(report)})
+    with subprocess.Popen([PRODUCT, *arguments], env=env, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         assert running.stdout is not None
         assert running.stdout.readline()
         time.sleep(0.2)

@@ -14,7 +14,8 @@ from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.doctor.sample_model import sample_spec
 from tests.emulator.rehearse import command_line, needs_emulator
-from tests.emulator.standin_runtime import RELEASES, write_engine
+from tests.emulator.standin.plan import write_engine
+from tests.emulator.standin.releases import RELEASES
 from tests.precision.square_model import square_model, write_square_model
 
 pytestmark = needs_emulator
