@@ -50,7 +50,7 @@ def write_idle_engine(folder: Path) -> Path:
     path = folder / "idle.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     engine = folder / "idle.engine"
-    write_engine(engine, path.read_bytes(), release="10.3", sm=87, profile=(1, 1, 1), plugin=False)
+    write_engine(engine, path.read_bytes(), release="10.3", profile=(1, 1, 1), plugin=False)
     spec = tiny_spec("idle")
     spec = dataclasses.replace(
         spec, input=InputSpec(SIZE, SIZE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),

@@ -36,6 +36,43 @@ def test_the_pipeline_sees_what_onnx_runtime_sees(tmp_path: Path, release: str, 
     assert (tmp_path / "bright.fp32.tensorrt-rtx.cache").exists() == (release == "rtx")
 
 
+def test_tensorrt_8_refuses_a_second_context_where_the_profile_is_not_shared(tmp_path: Path) -> None:
+    changes = {"in_release": "8.6", "shared_profiles": False}
+    wrong, report = rehearse(f"{HERE}:batches", "8.6", folder=str(tmp_path), sizes=[1], **changes)
+    assert "TensorRT does not take (1, 64, 64, 3)" in wrong[0]
+    assert "mOptimizationProfile >= 0" in wrong[0]
+    assert nothing_left(report)
+
+
+def test_what_rtx_compiled_is_kept_for_the_next_opening(tmp_path: Path) -> None:
+    result, report = rehearse(f"{HERE}:runtime_cache", "rtx", folder=str(tmp_path))
+    first, second = result["compiled"]
+    assert first > 0
+    assert second == 0
+    assert result["mended"]
+    assert [line for line in result["lines"] if "CUDA graph" not in line] == []
+    assert report["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "mended"),
+    [
+        ("cut off", "bright.fp32.tensorrt-rtx.cache is damaged, or of another release or GPU", True),
+        ("of another GPU", "bright.fp32.tensorrt-rtx.cache is damaged, or of another release or GPU", True),
+        ("not writable", "compiled anew at the next start: ", False),
+    ],
+)
+def test_a_runtime_cache_that_is_of_no_use_is_named_and_replaced(
+    tmp_path: Path, spoil: str, said: str, mended: bool
+) -> None:
+    result, report = rehearse(f"{HERE}:runtime_cache", "rtx", folder=str(tmp_path), spoil=spoil)
+    assert result["compiled"][0] == result["compiled"][1] > 0
+    assert any(said in line for line in result["lines"]), result["lines"]
+    assert result["mended"] == mended
+    assert report["faults"] == []
+    assert nothing_left(report)
+
+
 def test_batches_of_several_sizes(tmp_path: Path) -> None:
     wrong, report = rehearse(f"{HERE}:batches", folder=str(tmp_path), sizes=[1, 2, 4, 1, 3, 2, 1])
     assert wrong == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import threading
 from pathlib import Path
@@ -29,7 +30,8 @@ def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: A
     target = "tensorrt-rtx" if in_release == "rtx" else "tensorrt"
     engine = onnx.with_name(f"bright.fp32.{target}.engine")
     plugin = in_release not in ("11.4", "rtx")
-    write_engine(engine, onnx.read_bytes(), release=in_release, sm=87, profile=(1, 1, 4), plugin=plugin)
+    shared = changes.pop("shared_profiles", True)
+    write_engine(engine, onnx.read_bytes(), release=in_release, profile=(1, 1, 4), plugin=plugin, shared=shared)
     manifest = EngineManifest(
         spec=tiny_spec(), target=target, precision="fp32", onnx=onnx.name, onnx_digest=file_digest(onnx),
         engine_digest=file_digest(engine), runtime=target, runtime_version=RELEASES[in_release],
@@ -83,9 +85,9 @@ def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
     return {"same": same, "frames": len(on_gpu.found), "allocations": on_gpu.allocations}
 
 
-def batches(folder: str, sizes: list[int], fault: str = "") -> list[str]:
+def batches(folder: str, sizes: list[int], fault: str = "", **changes: Any) -> list[str]:
     """Infer batches of some sizes with a planted fault; return what was wrong, in words."""
-    engine = write_tiny_engine(folder)
+    engine = write_tiny_engine(folder, **changes)
     if fault:
         from tests.backends import trt_faults
 
@@ -157,13 +159,47 @@ def threads(folder: str) -> dict[str, Any]:
 
 def logged(folder: str) -> list[str]:
     """What the log says while a backend is opened and used."""
+    lines = _listen()
+    lines += batches(folder, [1, 1, 1])
+    return lines
+
+
+def runtime_cache(folder: str, spoil: str = "") -> dict[str, Any]:
+    """Open a TensorRT-RTX engine twice; return how many kernels each opening compiled, and the log."""
+    lines = _listen()
+    engine = write_tiny_engine(folder, "rtx")
+    path = engine.with_suffix(".cache")
+    standin = importlib.import_module("tensorrt_rtx")._standin
+    compiled, whole = [], b""
+    for opening in range(2):
+        before = standin.compiled
+        with TrtBackend(engine) as backend:
+            backend.infer(picture(opening)[None])
+        compiled.append(standin.compiled - before)
+        if opening == 0:
+            whole = path.read_bytes()
+            _spoil(path, spoil)
+    return {"compiled": compiled, "lines": lines, "mended": path.is_file() and path.read_bytes() == whole}
+
+
+def _spoil(path: Path, how: str) -> None:
+    if how == "cut off":
+        path.write_bytes(path.read_bytes()[:-7])
+    elif how == "of another GPU":
+        path.write_bytes(path.read_bytes().replace(b" 87,", b" 120,"))
+    elif how == "not writable":
+        path.unlink()
+        path.mkdir()
+
+
+def _listen() -> list[str]:
+    """Return a list that fills with what the backends log."""
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    trt_logger = logging.getLogger("ssd_edge.backends")
-    trt_logger.addHandler(handler)
-    trt_logger.setLevel(logging.INFO)
-    lines += batches(folder, [1, 1, 1])
+    logger = logging.getLogger("ssd_edge.backends")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     return lines
 
 

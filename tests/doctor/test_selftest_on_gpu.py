@@ -28,7 +28,7 @@ def write_square_engine(folder: Path, *, broken: bool = False) -> Path:
     path = write_square_model(folder / "squares.onnx")
     inside = _weakened() if broken else path.read_bytes()
     engine = folder / "squares.fp32.tensorrt.engine"
-    write_engine(engine, inside, release="10.3", sm=87, profile=(1, 1, 1), plugin=True)
+    write_engine(engine, inside, release="10.3", profile=(1, 1, 1), plugin=True)
     EngineManifest(
         spec=sample_spec(), target="tensorrt", precision="fp32", onnx=path.name, onnx_digest=file_digest(path),
         engine_digest=file_digest(engine), runtime="tensorrt", runtime_version=RELEASES["10.3"],

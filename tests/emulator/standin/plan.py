@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.emulator.standin.releases import RELEASES, is_8
+from tests.emulator.standin.releases import RELEASES
 
 MAGIC = b"standin-engine\n"
 
@@ -71,11 +71,15 @@ def unpack(plan: bytes) -> tuple[Header, bytes]:
 
 
 def write_engine(
-    path: Path, onnx: bytes, *, release: str, sm: int, profile: tuple[int, int, int], plugin: bool
+    path: Path,
+    onnx: bytes,
+    *,
+    release: str,
+    profile: tuple[int, int, int],
+    plugin: bool,
+    sm: int = 87,
+    shared: bool = True,
 ) -> None:
     """Write a plan without building it; the plugin need not be in the graph, only in the header."""
-    header = Header(
-        release, RELEASES[release], [sm], [list(profile)], static=is_8(release) and profile[0] == profile[2],
-        plugin=plugin,
-    )  # fmt: skip
+    header = Header(release, RELEASES[release], [sm], [list(profile)], shared_profiles=shared, plugin=plugin)
     path.write_bytes(pack(header, onnx))
