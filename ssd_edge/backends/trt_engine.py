@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ssd_edge.backends.held import hold
 from ssd_edge.backends.trt_logger import is_about_memory, make_runtime_logger
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, load_tensorrt, plugin_names
 from ssd_edge.core.errors import ArtefactError, DeviceError, InputError
@@ -66,6 +67,7 @@ class TrtEngine:
         made = self._engine.create_execution_context(*([config] if config is not None else []))
         if made is None:
             raise self.failure("TensorRT cannot run the engine")
+        hold("execution context", made)
         return TrtContext(self, made, self.shape(INPUT_NAME, batch), addresses)
 
     def failure(self, what: str) -> DeviceError:
@@ -96,6 +98,7 @@ class TrtEngine:
                 got="; ".join(self._logger.errors[-3:]),
                 do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(self._path)}",
             )
+        hold("engine", engine)
         return engine
 
     def _check_plugin(self, manifest: EngineManifest) -> None:

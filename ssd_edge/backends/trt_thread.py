@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import traceback
 from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
 
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.trt_engine import TrtEngine
+from ssd_edge.backends.trt_failure import settled
 from ssd_edge.backends.trt_slot import Slot, Streams
 from ssd_edge.core.errors import ArtefactError, DeviceError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
@@ -43,7 +42,7 @@ class Session:
         try:
             self.limits = self._open(path, manifest)
         except Exception as error:  # noqa: BLE001 - raised again below, once all is given back
-            failure = _settled(error, path)
+            failure = settled(error, path)
         if failure is not None:
             self.close()
             raise failure
@@ -163,14 +162,14 @@ class GpuThread:
         try:
             session = Session(self._path, self._manifest)
         except Exception as error:  # noqa: BLE001 - for the thread that waits for it
-            opened.set_exception(_settled(error, self._path))
+            opened.set_exception(settled(error, self._path))
             return
         opened.set_result(session.limits)
         failure: SsdEdgeError = DeviceError(f"{self._path} is closed")
         try:
             session.serve(self._jobs)
         except Exception as error:  # noqa: BLE001 - for those who wait, once all is given back
-            failure = _settled(error, self._path)
+            failure = settled(error, self._path)
         finally:
             self._refuse(session, failure)
             session.close()
@@ -184,28 +183,3 @@ class GpuThread:
             job = self._jobs.get()
             if job is not None:
                 job[1].set_exception(error)
-
-
-def _settled(error: Exception, path: Path) -> SsdEdgeError:
-    """Return an error of ours as it is, and any other, which is a bug, as one that says where; both without frames."""
-    if isinstance(error, SsdEdgeError):
-        return forget_frames(error)
-    found = traceback.extract_tb(error.__traceback__)[-1]
-    why = f"{type(error).__name__}: {error} ({Path(found.filename).name}, line {found.lineno})"
-    forget_frames(error)
-    return DeviceError(
-        f"the thread that runs {path} ended", got=why, do="Report it with: ssd-edge doctor --json board.json"
-    )
-
-
-Failure = TypeVar("Failure", bound=Exception)
-
-
-def forget_frames(error: Failure) -> Failure:
-    """Return the error without tracebacks, whose frames would keep streams and events alive past their context."""
-    _log.debug("the GPU's thread failed", exc_info=error)
-    link: BaseException | None = error
-    while link is not None:
-        link.__traceback__ = None
-        link = link.__cause__ or link.__context__
-    return error

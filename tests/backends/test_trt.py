@@ -117,6 +117,8 @@ PLANTED = {
     "engine_outliving_its_runtime": "an engine outlives its runtime",
     "contexts_never_dropped": "an engine outlives its runtime",
     "memory_never_freed": "leak: ",
+    "pinned_memory_never_freed": "pinned memory is left",
+    "memory_for_each_frame": "leak: 1048576 bytes",
 }
 
 

@@ -33,10 +33,23 @@ def rehearse(function: str, release: str = "10.3", *, env: dict[str, str] | None
 
 
 def command_line(
-    *arguments: str, release: str = "10.3", env: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: str,
+    release: str = "10.3",
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    plant: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``ssd-edge`` there; the report is written to where SSD_EDGE_EMU_REPORT says."""
-    return _start([PRODUCT, *arguments], release, env, cwd)
+    """Run ``ssd-edge`` there; the report is written to where SSD_EDGE_EMU_REPORT says.
+
+    ``plant`` is a ``module:function`` that is called first, to break the product.
+    """
+    return _start([*(_spoilt(plant) if plant else [PRODUCT]), *arguments], release, env, cwd)
+
+
+def _spoilt(plant: str) -> list[str]:
+    module, _, function = plant.partition(":")
+    code = f"import {module}; {module}.{function}(); from ssd_edge.cli.main import main; main()"
+    return [sys.executable, "-c", code]
 
 
 def _start(

@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from tests.emulator.standin.releases import RELEASES
-
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILT = Path(os.environ.get("SSD_EDGE_EMULATOR") or Path(sys.prefix) / "emulator")  # where ``build.py`` put it
@@ -23,10 +21,11 @@ def surroundings(release: str, env: dict[str, str] | None = None) -> dict[str, s
         "LD_LIBRARY_PATH": str(BUILT / "lib"),
         "PYTHONPATH": os.pathsep.join(paths),
         "SSD_EDGE_STANDIN": release,
+        "SSD_EDGE_EMU_SM": str(capability(release)),
         **(env or {}),
     }
 
 
-def known(release: str) -> bool:
-    """Tell whether there is a stand-in for the release."""
-    return release in RELEASES
+def capability(release: str) -> int:
+    """Return the compute capability of the emulated GPU: an Orin's, and a desktop card's for RTX, which has no Orin."""
+    return 89 if release == "rtx" else 87
