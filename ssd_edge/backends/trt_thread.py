@@ -20,6 +20,7 @@ from ssd_edge.core.manifest import EngineManifest
 
 _log = logging.getLogger(__name__)
 SLOTS = 2
+_PATIENCE_S = 3.0
 # How soon a second batch is queued behind one that runs alone.
 _POLL_S = 0.0001
 
@@ -156,7 +157,11 @@ class GpuThread:
         with self._lock:
             self._error = self._error or DeviceError(f"{self._path} is closed", do="Open it again.")
             self._jobs.put(None)
-        self._thread.join()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self._thread.join(_PATIENCE_S)  # a process that ends while this thread has the GPU is aborted by pycuda
+            raise
 
     def _work(self, opened: Future[tuple[int, int]]) -> None:
         try:

@@ -30,6 +30,7 @@ def write_frames(folder: Path) -> Path:
 
 def run(tmp_path: Path, **env: str) -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
     """Return the process, the JSON lines that it wrote and the driver's report."""
+    tmp_path.mkdir(exist_ok=True)
     engine, folder = write_tiny_engine(tmp_path), write_frames(tmp_path / "frames")
     lines, report = tmp_path / "found.jsonl", tmp_path / "report.json"
     done = command_line(
@@ -58,8 +59,10 @@ def test_a_run_gives_everything_back(tmp_path: Path) -> None:
     ids=["memory", "launch", "lost"],
 )
 def test_a_failing_gpu_is_named_and_what_was_written_stays(tmp_path: Path, env: dict[str, str]) -> None:
+    _, whole, _ = run(tmp_path / "clean")
     done, lines, report = run(tmp_path, **env)
     assert done.returncode == 1
+    assert [line["detections"] for line in lines] == [line["detections"] for line in whole[: len(lines)]]
     assert "Traceback" not in done.stderr
     assert "bright.fp32.tensorrt.engine" in done.stderr or "the GPU failed" in " ".join(done.stderr.split())
     if "SSD_EDGE_EMU_FAIL_ALLOCATION" not in env:
