@@ -19,7 +19,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tests.emulator.rehearse import READY, rehearse
+from tests.emulator.rehearse import rehearse
+from tests.emulator.surroundings import READY
 
 SIZE, KEPT, FRAMES, WANTED_MS = 320, 200, 3000, 0.15
 
@@ -29,7 +30,7 @@ def write_idle_engine(folder: Path) -> Path:
     from ssd_edge.core.manifest import EngineManifest, manifest_path
     from ssd_edge.core.spec import InputSpec
     from tests.backends.tiny_onnx import tiny_spec
-    from tests.emulator.standin_runtime import write_engine
+    from tests.emulator.standin.plan import write_engine
 
     info = helper.make_tensor_value_info
     outputs = {"num_detections": (1,), "nmsed_boxes": (KEPT, 4), "nmsed_scores": (KEPT,), "nmsed_classes": (KEPT,)}
@@ -49,7 +50,7 @@ def write_idle_engine(folder: Path) -> Path:
     path = folder / "idle.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     engine = folder / "idle.engine"
-    write_engine(engine, path.read_bytes(), release="10.3", sm=87, profile=(1, 1, 1), plugin=False)
+    write_engine(engine, path.read_bytes(), release="10.3", profile=(1, 1, 1), plugin=False)
     spec = tiny_spec("idle")
     spec = dataclasses.replace(
         spec, input=InputSpec(SIZE, SIZE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),

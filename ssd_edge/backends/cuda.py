@@ -10,63 +10,17 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.backends.cuda_graph import GraphDriver
+from ssd_edge.backends.cuda_types import Buffer, Clock, Event, Stream
+from ssd_edge.backends.held import hold
 from ssd_edge.core.errors import DeviceError, MissingPackageError
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: the legacy stream of other libraries does not wait for ours
-
-
-class Stream(Protocol):
-    """A queue of work on the GPU (``pycuda.driver.Stream``)."""
-
-    handle: int
-
-    def synchronize(self) -> None:
-        """Wait until all of it is done."""
-
-    def wait_for_event(self, event: Event) -> None:
-        """Let later work on this stream begin after the event only."""
-
-
-class Event(Protocol):
-    """A point in a stream (``pycuda.driver.Event``)."""
-
-    def record(self, stream: Stream) -> object:
-        """Put the point behind what the stream holds now."""
-
-    def query(self) -> bool:
-        """Tell whether the stream has passed it."""
-
-    def synchronize(self) -> object:
-        """Wait until the stream has passed it."""
-
-
-class Clock(Event, Protocol):
-    """An event with a time."""
-
-    def time_till(self, later: Clock) -> float:
-        """Return the milliseconds from this event to a later one; both must have been passed."""
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """A tensor's memory on both sides.
-
-    Attributes:
-        host: pinned array that the CPU reads and writes.
-        device: address that the GPU reads and writes.
-        mapped: both are the same memory (a GPU that shares the CPU's), so nothing has to be copied.
-    """
-
-    host: npt.NDArray[Any]
-    device: int
-    mapped: bool
 
 
 class Cuda:
@@ -91,6 +45,7 @@ class Cuda:
             self.shares_memory = bool(device.get_attribute(attribute.INTEGRATED))
             self._context = device.retain_primary_context()
             self._context.push()
+        self._dropped = hold("CUDA context", self)
         self.graphs = GraphDriver()
 
     @contextmanager
@@ -110,11 +65,13 @@ class Cuda:
     def stream(self) -> Stream:
         """Return a new stream."""
         stream: Stream = self._driver.Stream(_NON_BLOCKING)
+        hold("stream", stream)
         return stream
 
     def event(self) -> Event:
         """Return a new event, without a clock: those are slower."""
         event: Event = self._driver.Event(self._driver.event_flags.DISABLE_TIMING)
+        hold("event", event)
         return event
 
     def synchronize(self) -> None:
@@ -124,6 +81,7 @@ class Cuda:
     def clock(self) -> Clock:
         """Return a new event that knows when it was passed."""
         event: Clock = self._driver.Event()
+        hold("event", event)
         return event
 
     def buffer(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
@@ -132,7 +90,7 @@ class Cuda:
             return self._mapped(shape, dtype)
         host = self._pinned(shape, dtype, 0)
         device = self._driver.mem_alloc(max(1, host.nbytes))
-        self._release.append(("device memory", device.free))
+        self._own("device memory", device)
         return Buffer(host, int(device), mapped=False)
 
     def upload(self, buffer: Buffer, count: int, stream: Stream) -> None:
@@ -160,6 +118,7 @@ class Cuda:
         failed += self._attempt("the context", self._context.detach)
         # pycuda pushes a primary context again in order to release it, and leaves it on the thread.
         self.graphs.pop_context()
+        self._dropped()
         return failed
 
     def _attempt(self, what: str, release: Callable[[], object]) -> list[str]:
@@ -175,8 +134,18 @@ class Cuda:
 
     def _pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike, flags: int) -> Any:
         host = self._driver.pagelocked_empty(shape, np.dtype(dtype), mem_flags=flags)
-        self._release.append(("pinned memory", host.base.free))
+        self._own("pinned memory", host.base)
         return host
+
+    def _own(self, what: str, memory: Any) -> None:
+        """Give the memory back on close."""
+        dropped = hold(what, memory)
+
+        def release() -> None:
+            memory.free()
+            dropped()
+
+        self._release.append((what, release))
 
 
 def load_pycuda() -> Any:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import re
+from pathlib import Path
 from typing import Any
 
 _LIBRARY = "libcuda.so.1"
+_MEMORY = Path("/proc/meminfo")
+EMULATED = "Emulated"  # what the driver of ssd-edge's own rehearsals calls its GPU
 # CUdevice_attribute, of cuda.h
 _INTEGRATED, _MAJOR, _MINOR = 18, 75, 76
 
@@ -24,6 +28,49 @@ def describe_gpu() -> dict[str, Any] | str | None:
         return _describe(driver)
     except DriverError as error:
         return str(error)
+
+
+def is_emulated() -> bool:
+    """Tell whether the GPU is the one of ssd-edge's own rehearsals, and so no device."""
+    found = describe_gpu()
+    return isinstance(found, dict) and found["name"] == EMULATED
+
+
+def used_memory() -> int:
+    """Return the bytes in use on the first GPU, by all programs together; 0 where there is none.
+
+    Of a GPU that shares the computer's memory the driver counts files that the system keeps for later as in use, so
+    there it is the system that is asked. The primary context is made for the question where this process has none yet.
+    """
+    try:
+        driver = ctypes.CDLL(_LIBRARY)
+        return _used(driver)
+    except (OSError, DriverError):
+        return 0
+
+
+def _used(driver: ctypes.CDLL) -> int:
+    _call(driver, "cuInit", 0)
+    device, context = _number(driver, "cuDeviceGet", 0), ctypes.c_void_p()
+    if _number(driver, "cuDeviceGetAttribute", _INTEGRATED, device):
+        return _used_by_system(_MEMORY.read_text(encoding="utf-8"))
+    _call(driver, "cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+    try:
+        _call(driver, "cuCtxPushCurrent_v2", context)
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        try:
+            _call(driver, "cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+        finally:
+            driver.cuCtxPopCurrent_v2(ctypes.byref(context))
+    finally:
+        driver.cuDevicePrimaryCtxRelease_v2(device)
+    return total.value - free.value
+
+
+def _used_by_system(meminfo: str) -> int:
+    """Return the bytes that no program could have, from what Linux tells of its memory."""
+    sizes = dict(re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", meminfo, re.MULTILINE))
+    return 1024 * (int(sizes.get("MemTotal", 0)) - int(sizes.get("MemAvailable", 0)))
 
 
 def _describe(driver: ctypes.CDLL) -> dict[str, Any] | str:

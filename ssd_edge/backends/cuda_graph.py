@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
+from ssd_edge.backends.held import hold
+
 _LIBRARY = "libcuda.so.1"
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do does not spoil the capture
 
@@ -21,6 +23,7 @@ class Graph:
 
     def __init__(self, driver: GraphDriver, executable: ctypes.c_void_p) -> None:
         self._driver, self._executable = driver, executable
+        self._dropped = hold("CUDA graph", self)
 
     def launch(self, stream: int) -> None:
         """Put the whole on a stream.
@@ -32,6 +35,7 @@ class Graph:
 
     def close(self) -> None:
         """Destroy it."""
+        self._dropped()
         self._driver.call("cuGraphExecDestroy", self._executable)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.backends.trt_logger import Listener
+from ssd_edge.backends.held import hold
+from ssd_edge.backends.trt_logger import Listener, is_about_memory
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, load_tensorrt, plugin_names
-from ssd_edge.core.errors import ArtefactError, DeviceError
+from ssd_edge.core.errors import ArtefactError, DeviceError, InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.graph import INPUT_NAME, NMS_OP, OUTPUT_NAMES
 from ssd_edge.core.manifest import EngineManifest
@@ -19,6 +21,8 @@ from ssd_edge.core.manifest import EngineManifest
 if TYPE_CHECKING:
     import tensorrt
 
+_FREE_MEMORY = "Close other programs, or build for fewer pictures at a time (--batch)."
+_log = logging.getLogger(__name__)
 # TensorRT's own `nptype` differs between releases.
 TYPES: Mapping[str, npt.DTypeLike] = {"UINT8": np.uint8, "INT32": np.int32, "FLOAT": np.float32}
 CONTRACT = dict(zip((INPUT_NAME, *OUTPUT_NAMES), ("UINT8", "INT32", "FLOAT", "FLOAT", "FLOAT"), strict=True))
@@ -65,7 +69,8 @@ class TrtEngine:
         config = self._cache.config if self._cache is not None else None
         made = self._engine.create_execution_context(*([config] if config is not None else []))
         if made is None:
-            raise self.failure("TensorRT has no memory to run the engine in", "Close other programs.")
+            raise self.failure("TensorRT cannot run the engine")
+        hold("execution context", made)
         return TrtContext(self, made, self.shape(INPUT_NAME, batch), addresses)
 
     def layer_information(self) -> str:
@@ -73,9 +78,15 @@ class TrtEngine:
         inspector = self._engine.create_engine_inspector()
         return str(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
 
-    def failure(self, what: str, do: str = "See: ssd-edge doctor") -> DeviceError:
+    def failure(self, what: str) -> DeviceError:
         """Return an error with what TensorRT last said."""
-        return DeviceError(f"{what} ({self._path})", got="; ".join(self._said.errors[-3:]), do=do)
+        messages = self._said.errors[-3:]
+        no_memory = is_about_memory(messages)
+        return DeviceError(
+            f"{what}{': the memory is full' if no_memory else ''} ({self._path})",
+            got="; ".join(messages),
+            do=_FREE_MEMORY if no_memory else "See: ssd-edge doctor",
+        )
 
     def close(self) -> None:
         """Drop the engine, then its runtime; the contexts must be gone."""
@@ -87,12 +98,15 @@ class TrtEngine:
 
     def _load(self, manifest: EngineManifest) -> Any:
         engine: tensorrt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(self._path.read_bytes())
+        if engine is None and is_about_memory(self._said.errors):
+            raise self.failure("TensorRT cannot load the engine")
         if engine is None:
             raise ArtefactError(
                 f"{manifest.target} {self._trt.__version__} cannot load {self._path}",
                 got="; ".join(self._said.errors[-3:]),
                 do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(self._path)}",
             )
+        hold("engine", engine)
         return engine
 
     def _check_plugin(self, manifest: EngineManifest) -> None:
@@ -143,18 +157,33 @@ class RuntimeCache:
     def __init__(self, engine: Any, path: Path) -> None:
         self._path = path.with_suffix(".cache")
         self._cache: Any = None
+        self._kept = b""
         self.config: Any = engine.create_runtime_config()
         if not hasattr(self.config, "create_runtime_cache"):  # TensorRT has the config without the cache
             self.config = None
             return
         self._cache = self.config.create_runtime_cache()
-        if self._path.is_file():
-            self._cache.deserialize(self._path.read_bytes())
+        self._kept = self._read()
+        if self._kept and not self._cache.deserialize(self._kept):
+            _log.warning(
+                "%s is damaged, or of another release or GPU: kernels are compiled anew, and it is replaced", self._path
+            )
         self.config.set_runtime_cache(self._cache)
 
     def save(self) -> None:
-        """Write what was compiled, whole or not at all."""
-        if self._cache is not None:
-            with written_beside(self._path) as partial:
-                partial.write_bytes(memoryview(self._cache.serialize()))
+        """Write what was compiled, whole or not at all; where it cannot be written, the next start takes longer."""
+        compiled = b"" if self._cache is None else bytes(memoryview(self._cache.serialize()))
+        if compiled != self._kept:
+            try:
+                with written_beside(self._path) as partial:
+                    partial.write_bytes(compiled)
+            except InputError as error:
+                _log.warning("kernels are compiled anew at the next start: %s", error)
         self._cache = self.config = None
+
+    def _read(self) -> bytes:
+        try:
+            return self._path.read_bytes() if self._path.is_file() else b""
+        except OSError as error:
+            _log.warning("%s cannot be read (%s): kernels are compiled anew", self._path, error.strerror)
+            return b""

@@ -13,7 +13,7 @@ from typing import Any
 from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.trt import check_engine
 from ssd_edge.backends.trt_engine import TrtEngine
-from ssd_edge.backends.trt_thread import forget_frames
+from ssd_edge.backends.trt_failure import forget_frames
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 _KEPT = 200
+_ABOUT_MEMORY = re.compile(r"out ?of ?memory|insufficient memory|could not be allocated", re.IGNORECASE)
 
 
 def quiet(message: str) -> None:
@@ -71,3 +73,8 @@ def _logger(trt: Any) -> Any:
                     listener.hear(message, is_error=severity in errors)
 
     return Logger()
+
+
+def is_about_memory(messages: Iterable[str]) -> bool:
+    """Tell whether TensorRT failed because memory ended, and not for what it was given."""
+    return any(_ABOUT_MEMORY.search(message) for message in messages)

@@ -6,8 +6,9 @@ import logging
 from dataclasses import dataclass
 
 from ssd_edge.backends.base import RawOutputs
-from ssd_edge.backends.cuda import Cuda, Stream
+from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.cuda_graph import CaptureError, Graph
+from ssd_edge.backends.cuda_types import Stream
 from ssd_edge.backends.trt_engine import CONTRACT, TYPES, TrtContext, TrtEngine
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.frame import UInt8Array

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssd_edge.backends.cuda import Buffer, Cuda, Stream
+from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.cuda_graph import CaptureError
+from ssd_edge.backends.cuda_types import Buffer, Stream
 from ssd_edge.backends.trt import check_engine
 from ssd_edge.backends.trt_engine import CONTRACT, TYPES, TrtEngine
+from ssd_edge.backends.trt_failure import forget_frames
 from ssd_edge.backends.trt_slot import Plan
-from ssd_edge.backends.trt_thread import forget_frames
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph import INPUT_NAME, OUTPUT_NAMES

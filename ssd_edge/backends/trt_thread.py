@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import queue
-import sys
 import threading
 from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
 
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.trt_engine import TrtEngine
+from ssd_edge.backends.trt_failure import settled
 from ssd_edge.backends.trt_slot import Slot, Streams
 from ssd_edge.core.errors import ArtefactError, DeviceError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
@@ -21,6 +20,7 @@ from ssd_edge.core.manifest import EngineManifest
 
 _log = logging.getLogger(__name__)
 SLOTS = 2
+_PATIENCE_S = 3.0
 # How soon a second batch is queued behind one that runs alone.
 _POLL_S = 0.0001
 
@@ -39,11 +39,11 @@ class Session:
         self._slots: list[Slot] = []
         self._flight: deque[tuple[Slot, Future[RawOutputs]]] = deque()
         self.engine: TrtEngine | None = None
-        failure: Exception | None = None
+        failure: SsdEdgeError | None = None
         try:
             self.limits = self._open(path, manifest)
         except Exception as error:  # noqa: BLE001 - raised again below, once all is given back
-            failure = forget_frames(error)
+            failure = settled(error, path)
         if failure is not None:
             self.close()
             raise failure
@@ -157,25 +157,26 @@ class GpuThread:
         with self._lock:
             self._error = self._error or DeviceError(f"{self._path} is closed", do="Open it again.")
             self._jobs.put(None)
-        self._thread.join()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self._thread.join(_PATIENCE_S)  # a process that ends while this thread has the GPU is aborted by pycuda
+            raise
 
     def _work(self, opened: Future[tuple[int, int]]) -> None:
         try:
             session = Session(self._path, self._manifest)
-        except SsdEdgeError as error:
-            opened.set_exception(forget_frames(error))
+        except Exception as error:  # noqa: BLE001 - for the thread that waits for it
+            opened.set_exception(settled(error, self._path))
             return
-        finally:
-            if not opened.done() and sys.exc_info()[0] is not None:  # a bug: nobody shall wait for ever
-                opened.set_exception(self._ended())
         opened.set_result(session.limits)
-        failure: SsdEdgeError | None = None
+        failure: SsdEdgeError = DeviceError(f"{self._path} is closed")
         try:
             session.serve(self._jobs)
-        except SsdEdgeError as error:
-            failure = forget_frames(error)
+        except Exception as error:  # noqa: BLE001 - for those who wait, once all is given back
+            failure = settled(error, self._path)
         finally:
-            self._refuse(session, failure or self._ended())
+            self._refuse(session, failure)
             session.close()
 
     def _refuse(self, session: Session, error: SsdEdgeError) -> None:
@@ -187,19 +188,3 @@ class GpuThread:
             job = self._jobs.get()
             if job is not None:
                 job[1].set_exception(error)
-
-    def _ended(self) -> SsdEdgeError:
-        return DeviceError(f"the thread that runs {self._path} ended", do="Run again with --debug.")
-
-
-Failure = TypeVar("Failure", bound=Exception)
-
-
-def forget_frames(error: Failure) -> Failure:
-    """Return the error without tracebacks, whose frames would keep streams and events alive past their context."""
-    _log.debug("the GPU's thread failed", exc_info=error)
-    link: BaseException | None = error
-    while link is not None:
-        link.__traceback__ = None
-        link = link.__cause__ or link.__context__
-    return error

@@ -37,6 +37,14 @@ def doctor(
     record: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Judge another machine by its --json.")
     ] = None,
+    emulated: Annotated[
+        str | None,
+        typer.Option(
+            "--emulated",
+            metavar="RELEASE",
+            help="In a clone: an emulated GPU with a stand-in of TensorRT, e.g. 10.3, rtx.",
+        ),
+    ] = None,
 ) -> None:
     """Say what this machine can do, what is missing, and the command that mends it; exit 1 where something is."""
     from ssd_edge.doctor.examine import examine
@@ -46,6 +54,10 @@ def doctor(
 
     if engine is not None and not selftest:
         raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {engine}")
+    if emulated is not None and record is not None:
+        raise InputError("--emulated and --from are two machines", wanted="one of them")
+    if emulated is not None:
+        raise typer.Exit(_on_emulated_gpu(emulated, engine, json_path, selftest, frames, page))
     facts = Facts(Recorded(record) if record else Live())
     lines = examine(facts)
     if json_path != "-":
@@ -61,16 +73,28 @@ def doctor(
         raise typer.Exit(1)
 
 
+def _on_emulated_gpu(
+    release: str, engine: Path | None, json_path: str | None, selftest: bool, frames: int, page: Path
+) -> int:
+    from ssd_edge.cli.emulated import run_emulated
+
+    arguments = ["doctor", *([str(engine)] if engine else []), *(["--selftest"] if selftest else [])]
+    arguments += ["--frames", str(frames), "--page", str(page), *(["--json", json_path] if json_path else [])]
+    return run_emulated(release, arguments)
+
+
 def run_and_show(engine: Path | None, frames: int, lines: list[Line], page: Path) -> list[Verdict]:
     """Run the self-test, print a row for each engine, and write the page."""
     from ssd_edge.cli.selftest import run_selftest
     from ssd_edge.core.files import written_beside
-    from ssd_edge.doctor.page import selftest_page
+    from ssd_edge.doctor.page import EMULATED_MEANS, selftest_page
 
     verdicts = run_selftest(engine, frames)
+    if any(verdict.emulated for verdict in verdicts):
+        say(EMULATED_MEANS)
     for verdict in verdicts:
         state = "; ".join(verdict.faults) or "as it should be"
-        say(f"{verdict.precision} on {verdict.runtime}: {state}")
+        say(f"{verdict.precision} on {verdict.where}: {state}")
         say(
             f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
             f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "

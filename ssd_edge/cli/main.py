@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from types import FrameType
+
+_PATIENCE_S = 3.0  # how long what is being closed, files and the GPU, is not torn by the next signal
+_unwinding_since: list[float] = []
 
 
 def main() -> None:
@@ -22,14 +26,35 @@ def _run() -> None:
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _leave)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
         from ssd_edge.cli.app import app
 
         app()
     except KeyboardInterrupt:
         sys.stderr.write("ssd-edge: stopped.\n")
         sys.exit(130)
+    finally:
+        if signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is closed, and what is left is Python's own end
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
     """Unwind as after an error, so that temporary files go."""
-    raise SystemExit(128 + number)
+    if _is_first():
+        raise SystemExit(128 + number)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Unwind; a key that is hit several times does so once."""
+    if _is_first():
+        raise KeyboardInterrupt
+
+
+def _is_first() -> bool:
+    """Tell whether nothing is being unwound; what takes longer than patience lasts may be interrupted again."""
+    now = time.monotonic()
+    if _unwinding_since and now - _unwinding_since[-1] < _PATIENCE_S:
+        return False
+    _unwinding_since.append(now)
+    return True

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.emulated import rehearsal_hint
 
 if TYPE_CHECKING:
     from ssd_edge.core.frame import UInt8Array
     from ssd_edge.core.ranges import CalibrationTable
     from ssd_edge.doctor.selftest import Verdict
     from ssd_edge.engines.build import Builder, Lowered
+    from ssd_edge.engines.options import TrtOptions
     from ssd_edge.engines.source import SourceModel
+    from ssd_edge.engines.trt_build import TrtBuilder
 
 _PICTURES, _CALIBRATION = 16, 24
 _HALF_PRECISIONS = ("fp16", "int8-fp16")
@@ -62,28 +66,52 @@ def _pictures(count: int, seed: int) -> list[UInt8Array]:
 def _builds(source: SourceModel, folder: Path) -> Iterator[tuple[Lowered, Builder]]:
     """Yield what can be built and run here: every precision for TensorRT, where it is; for ONNX Runtime what pays."""
     from ssd_edge.backends.cpu import cpu_device
-    from ssd_edge.backends.cuda_driver import describe_gpu
-    from ssd_edge.backends.trt_module import TENSORRT, is_installed
     from ssd_edge.engines.build import Lowered
-    from ssd_edge.engines.options import TrtOptions
     from ssd_edge.engines.ort_build import OrtBuilder
     from ssd_edge.engines.trt_build import TrtBuilder
-    from ssd_edge.precision import qdq_ort, qdq_tensorrt
-    from ssd_edge.precision.half import to_half
+    from ssd_edge.precision import qdq_ort
 
     table = _calibrated(source, folder / "pictures")
     int8 = qdq_ort.quantise(source.model, table, scheme=qdq_ort.scheme_for(cpu_device()))
     yield Lowered(source.model), OrtBuilder()
     yield Lowered(int8, "int8", table.digest), OrtBuilder()
-    if not (is_installed(TENSORRT) and isinstance(describe_gpu(), dict)):
-        say("no TensorRT with a GPU here: ONNX Runtime on the processor is what is tested")
-        return
-    for precision in ("fp32", "fp16", "int8", "int8-fp16"):
-        builder = TrtBuilder(TENSORRT, precision, TrtOptions(), told=say)
-        model = source.model
-        if precision.startswith("int8"):
-            model = qdq_tensorrt.quantise(model, table, stored_weights=not builder.is_weakly_typed)
-        yield Lowered(to_half(model) if precision in _HALF_PRECISIONS else model, precision, table.digest), builder
+    targets = _tensorrt_targets()
+    if not targets:
+        say(f"no TensorRT with a GPU here: ONNX Runtime on the processor is what is tested{rehearsal_hint()}")
+    for target, options in targets.items():
+        for precision in ("fp32", "fp16", "int8", "int8-fp16"):
+            yield _for_tensorrt(source, table, TrtBuilder(target, precision, options, told=say))
+
+
+def _tensorrt_targets() -> dict[str, TrtOptions]:
+    """Return the targets whose TensorRT is installed here, and how each builds for the GPU that is here."""
+    from ssd_edge.backends.cuda_driver import describe_gpu
+    from ssd_edge.backends.trt_module import TENSORRT, TENSORRT_RTX, is_installed, load_tensorrt
+    from ssd_edge.engines.options import TrtOptions
+
+    gpu = describe_gpu()
+    if not isinstance(gpu, dict):
+        return {}
+    targets = {TENSORRT: TrtOptions()} if is_installed(TENSORRT) else {}
+    if is_installed(TENSORRT_RTX):
+        major, minor = gpu["compute_capability"]
+        if hasattr(load_tensorrt(TENSORRT_RTX).ComputeCapability, f"SM{major}{minor}"):
+            targets[TENSORRT_RTX] = TrtOptions(compute_capabilities=(10 * major + minor,))
+        else:
+            say(f"{TENSORRT_RTX} is installed, and builds for no GPU of compute capability {major}.{minor}")
+    return targets
+
+
+def _for_tensorrt(source: SourceModel, table: CalibrationTable, builder: TrtBuilder) -> tuple[Lowered, Builder]:
+    from ssd_edge.engines.build import Lowered
+    from ssd_edge.precision import qdq_tensorrt
+    from ssd_edge.precision.half import to_half
+
+    precision = builder.precision
+    model = source.model
+    if precision.startswith("int8"):
+        model = qdq_tensorrt.quantise(model, table, stored_weights=not builder.is_weakly_typed)
+    return Lowered(to_half(model) if precision in _HALF_PRECISIONS else model, precision, table.digest), builder
 
 
 def _calibrated(source: SourceModel, folder: Path) -> CalibrationTable:
@@ -115,9 +143,12 @@ def _prove_engine(engine: Path, frames: int) -> Verdict:
 
 
 def _proved(engine: Path, onnx: Path, pictures: list[UInt8Array], precision: str, runtime: str, frames: int) -> Verdict:
+    from ssd_edge.backends.cuda_driver import is_emulated
     from ssd_edge.backends.detector import open_detector
+    from ssd_edge.backends.held import what_is_held
     from ssd_edge.doctor.selftest import prove
 
+    before = Counter(what_is_held())
     with (
         open_detector(engine) as tested,
         open_detector(onnx) as reference,
@@ -126,7 +157,10 @@ def _proved(engine: Path, onnx: Path, pictures: list[UInt8Array], precision: str
         verdict = prove(
             tested, reference, pictures, precision=precision, runtime=runtime, frames=frames, progress=progress
         )
-    return with_stages(verdict, engine, pictures[0], frames) if runtime.startswith("tensorrt") else verdict
+    if not runtime.startswith("tensorrt"):
+        return verdict
+    verdict = with_stages(verdict, engine, pictures[0], frames)
+    return dataclasses.replace(verdict, left=dict(Counter(what_is_held()) - before), emulated=is_emulated())
 
 
 def with_stages(verdict: Verdict, engine: Path, picture: UInt8Array, frames: int) -> Verdict:

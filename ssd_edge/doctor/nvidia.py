@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ssd_edge.backends.cuda_driver import EMULATED
 from ssd_edge.core.graph import NMS_OP
 from ssd_edge.doctor.facts import Facts, Gpu, Module
 from ssd_edge.doctor.jetpack import JetPack
@@ -20,6 +21,8 @@ _NOT_NEEDED = "not installed, and not needed without an NVIDIA GPU"
 def gpu(facts: Facts, jetpack: JetPack | None) -> Line:
     """Return the GPU."""
     found = facts.gpu()
+    if isinstance(found, Gpu) and found.name == EMULATED:
+        return ok("GPU", "emulated, and TensorRT with it: no device is here")
     if isinstance(found, Gpu):
         major, minor = found.compute_capability
         kind = "shares the board's memory" if found.integrated else f"{found.memory / (1 << 30):.1f} GiB"

@@ -12,6 +12,10 @@ _STYLE = (
     "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}"
     ".missing{color:#c0392b}.warn{color:#b9770e}"
 )
+EMULATED_MEANS = (
+    "The GPU and its TensorRT are emulated: what is proved is how ssd-edge uses them. Nothing is proved of TensorRT, "
+    "of a driver or of a board, and the times mean nothing."
+)
 _COLUMNS = ("precision", "runtime", "detections", "worst box", "worst score", "median ms", "p95", "p99", "memory", "")
 
 
@@ -28,9 +32,13 @@ def selftest_page(verdicts: Sequence[Verdict], lines: Sequence[Line]) -> str:
     )
     return (
         f'<!doctype html><meta charset="utf-8"><title>ssd-edge self-test</title><style>{_STYLE}</style>'
-        f"<h1>ssd-edge self-test</h1><table><tr>{heads}</tr>{rows}</table>{_stages(verdicts)}"
+        f"<h1>ssd-edge self-test</h1>{_warning(verdicts)}<table><tr>{heads}</tr>{rows}</table>{_stages(verdicts)}"
         f"<h2>Machine</h2><table>{machine}</table>\n"
     )
+
+
+def _warning(verdicts: Sequence[Verdict]) -> str:
+    return f"<p class='warn'>{escape(EMULATED_MEANS)}</p>" if any(verdict.emulated for verdict in verdicts) else ""
 
 
 def _stages(verdicts: Sequence[Verdict]) -> str:
@@ -52,7 +60,7 @@ def _stages(verdicts: Sequence[Verdict]) -> str:
 def _cells(verdict: Verdict) -> tuple[str, ...]:
     return (
         verdict.precision,
-        verdict.runtime,
+        verdict.where,
         str(verdict.compared),
         f"{verdict.worst_box:.4f}",
         f"{verdict.worst_score:.4f}",

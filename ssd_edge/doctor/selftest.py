@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ssd_edge.backends.cuda_driver import used_memory
 from ssd_edge.backends.detector import Detector
 from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.detections import Detections
@@ -17,6 +18,8 @@ from ssd_edge.core.progress import Progress, silent
 from ssd_edge.doctor.stages import StageTable
 
 LEAK_LIMIT_MIB = 16.0
+GPU_LEAK_LIMIT_MIB = 64.0  # other programs may use the GPU meanwhile
+_MIB = 1 << 20
 _STATUS = Path("/proc/self/status")
 _WARM_UP = 50
 
@@ -45,11 +48,13 @@ class Verdict:
         compared: detections of the float model.
         lost: those that the engine has not, and those that it has beyond them.
         worst_box, worst_score: largest 1 - IoU and score difference of those that both have.
-        grown_mib: memory gained from the 50th to the last frame.
+        grown_mib, gpu_grown_mib: memory gained from the 50th to the last frame, by this process and on the GPU.
         frames: that were run.
         median_ms, p95_ms, p99_ms: from picture to boxes.
         stages: of engines for a GPU: copies and inference apart, with plain enqueue and as a CUDA graph.
         graph_differs: the CUDA graph gave other outputs than plain enqueue.
+        left: what was still held on the GPU when all was closed, by kind.
+        emulated: the GPU was that of ssd-edge's own rehearsals, and no device.
     """
 
     precision: str
@@ -65,6 +70,14 @@ class Verdict:
     p99_ms: float
     stages: tuple[StageTable, ...] = ()
     graph_differs: bool = False
+    gpu_grown_mib: float = 0.0
+    left: Mapping[str, int] = field(default_factory=dict)
+    emulated: bool = False
+
+    @property
+    def where(self) -> str:
+        """What the engine ran on, e.g. ``tensorrt (emulated)``."""
+        return f"{self.runtime} (emulated)" if self.emulated else self.runtime
 
     @property
     def faults(self) -> list[str]:
@@ -77,6 +90,8 @@ class Verdict:
             (self.worst_score <= allowed.score, f"a score is {self.worst_score:.3f} off ({allowed.score:g} allowed)"),
             (not self.graph_differs, "the CUDA graph gives other outputs than plain enqueue"),
             (self.grown_mib <= LEAK_LIMIT_MIB, f"memory grew by {self.grown_mib:.1f} MiB"),
+            (self.gpu_grown_mib <= GPU_LEAK_LIMIT_MIB, f"memory of the GPU grew by {self.gpu_grown_mib:.1f} MiB"),
+            (not self.left, f"left on the GPU after the end: {_counted(self.left)}"),
         ]
         return [fault for holds, fault in rules if not holds]
 
@@ -103,13 +118,13 @@ def prove(
         progress: told after each.
     """
     pairs = [compare(reference.detect(picture), engine.detect(picture)) for picture in pictures]
-    times, before = [], 0.0
+    times, before, gpu_before = [], 0.0, 0
     for number in range(frames):
         start = time.perf_counter()
         engine.detect(pictures[number % len(pictures)])
         times.append((time.perf_counter() - start) * 1000)
         if number == min(_WARM_UP, frames - 1):
-            before = resident_mib()
+            before, gpu_before = resident_mib(), used_memory()
         progress(number + 1, frames, precision)
     median, p95, p99 = np.percentile(times, [50, 95, 99])
     return Verdict(
@@ -124,6 +139,7 @@ def prove(
         median_ms=float(median),
         p95_ms=float(p95),
         p99_ms=float(p99),
+        gpu_grown_mib=(used_memory() - gpu_before) / _MIB,
     )
 
 
@@ -153,6 +169,11 @@ def compare(wanted: Detections, found: Detections) -> Difference:
         worst_box=max((1 - overlap for _, _, overlap in pairs), default=0.0),
         worst_score=max(scores, default=0.0),
     )
+
+
+def _counted(left: Mapping[str, int]) -> str:
+    """Return e.g. ``device memory, 2 x execution context``."""
+    return ", ".join(kind if count == 1 else f"{count} x {kind}" for kind, count in left.items())
 
 
 def resident_mib() -> float:

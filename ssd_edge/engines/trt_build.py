@@ -153,7 +153,7 @@ class TrtBuilder:
         set_accelerator(release, builder, config, self._options.dla)
         if self._timing is not None:
             self._timing.load(config)
-        set_shapes(builder, network, config, self.batch)
+        set_shapes(release, builder, network, config, self.batch)
         if hasattr(trt, "IProgressMonitor") and hasattr(config, "progress_monitor"):
             config.progress_monitor = make_monitor(trt, progress, stop)
         return config

@@ -75,17 +75,43 @@ def set_accelerator(
 
 
 def set_shapes(
+    release: Release,
     builder: tensorrt.Builder,
     network: tensorrt.INetworkDefinition,
     config: tensorrt.IBuilderConfig,
     batch: tuple[int, int, int],
 ) -> None:
-    """Set the fewest, best and most pictures at a time."""
+    """Set the fewest, best and most pictures at a time.
+
+    Raises:
+        InputError: the release cannot run several frames at once where these differ.
+    """
     images: Any = network.get_input(0)  # its Dims are a tuple, and tuples are Dims
     height, width, channels = tuple(images.shape)[1:]
+    if not release.has_strong_types:
+        _share_profile(release, config, images, batch)
     profile: Any = builder.create_optimization_profile()
     profile.set_shape(images.name, *((count, height, width, channels) for count in batch))
     config.add_optimization_profile(profile)
+
+
+def _share_profile(release: Release, config: tensorrt.IBuilderConfig, images: Any, batch: tuple[int, int, int]) -> None:
+    """Let the runtime's execution contexts, of which it has several, use the one profile of a dynamic engine.
+
+    From 9.0 on they always may. 8.6 must be told; 8.5 never lets them, where only a fixed size helps.
+    """
+    sharing = getattr(release.trt.PreviewFeature, "PROFILE_SHARING_0806", None)
+    if sharing is not None:
+        config.set_preview_feature(sharing, True)
+        return
+    least, _, most = batch
+    if least != most:
+        raise InputError(
+            f"{release} cannot run several frames at once with --batch MIN:OPT:MAX",
+            got=":".join(map(str, batch)),
+            do=f"Build for one size: --batch {most}",
+        )
+    images.shape = (most, *tuple(images.shape)[1:])
 
 
 def _compute_capability(release: Release, number: int) -> Any:

@@ -128,10 +128,32 @@ def contexts_never_dropped() -> None:
 
 
 def memory_never_freed() -> None:
+    _forget("device memory")
+
+
+def pinned_memory_never_freed() -> None:
+    _forget("pinned memory")
+
+
+def _forget(kind: str) -> None:
+    """Leave one piece of memory out when all is given back, and remember it, or pycuda would give it back."""
     close, keep = Cuda.close, []
 
     def forgetful(self: Any) -> list[str]:
-        keep.append(self._release.pop())
+        forgotten = next(entry for entry in self._release if entry[0] == kind)
+        self._release.remove(forgotten)
+        keep.append(forgotten)
         return close(self)
 
     Cuda.close = forgetful  # type: ignore[method-assign]
+
+
+def memory_for_each_frame() -> None:
+    """Allocate 1 MiB with each frame, behind the back of all that counts, and never give it back."""
+    begin, keep = Slot.begin, []
+
+    def greedy(self: Any, batch: Any) -> None:
+        keep.append(self._cuda._driver.mem_alloc(1 << 20))
+        begin(self, batch)
+
+    Slot.begin = greedy  # type: ignore[method-assign]

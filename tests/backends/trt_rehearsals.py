@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import threading
 from pathlib import Path
@@ -19,7 +20,9 @@ from ssd_edge.core.frame import Frame
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from tests.backends.tiny_onnx import SIZE, tiny_spec, write_tiny_onnx
 from tests.emulator.rehearse import inject, report
-from tests.emulator.standin_runtime import RELEASES, write_engine
+from tests.emulator.standin.plan import write_engine
+from tests.emulator.standin.releases import RELEASES
+from tests.emulator.surroundings import capability
 
 
 def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: Any) -> Path:
@@ -28,7 +31,11 @@ def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: A
     target = "tensorrt-rtx" if in_release == "rtx" else "tensorrt"
     engine = onnx.with_name(f"bright.fp32.{target}.engine")
     plugin = in_release not in ("11.4", "rtx")
-    write_engine(engine, onnx.read_bytes(), release=in_release, sm=87, profile=(1, 1, 4), plugin=plugin)
+    shared = changes.pop("shared_profiles", True)
+    write_engine(
+        engine, onnx.read_bytes(), release=in_release, sm=capability(in_release), profile=(1, 1, 4), plugin=plugin,
+        shared=shared,
+    )  # fmt: skip
     manifest = EngineManifest(
         spec=tiny_spec(), target=target, precision="fp32", onnx=onnx.name, onnx_digest=file_digest(onnx),
         engine_digest=file_digest(engine), runtime=target, runtime_version=RELEASES[in_release],
@@ -82,9 +89,9 @@ def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
     return {"same": same, "frames": len(on_gpu.found), "allocations": on_gpu.allocations}
 
 
-def batches(folder: str, sizes: list[int], fault: str = "") -> list[str]:
+def batches(folder: str, sizes: list[int], fault: str = "", **changes: Any) -> list[str]:
     """Infer batches of some sizes with a planted fault; return what was wrong, in words."""
-    engine = write_tiny_engine(folder)
+    engine = write_tiny_engine(folder, **changes)
     if fault:
         from tests.backends import trt_faults
 
@@ -100,28 +107,38 @@ def batches(folder: str, sizes: list[int], fault: str = "") -> list[str]:
                 wrong += [] if all(same) else [f"other outputs for a batch of {size}"]
     except SsdEdgeError as error:
         wrong.append(f"{type(error).__name__}: {error}")
-    return wrong
+    return [*wrong, *(["pinned memory is left"] if report()["pinned_blocks"] else [])]
 
 
-def injected(folder: str, what: str, first: int, last: int) -> list[dict[str, Any]]:
-    """Let the N-th allocation, kernel or call fail, for each N; return the error and what is left each time."""
+COUNTED = {"allocation": "allocations", "kernel": "kernels", "lose": "calls"}
+
+
+def injected(folder: str, what: str, frames: int = 3) -> list[dict[str, Any]]:
+    """Let the N-th allocation, kernel or call fail, for each N that an undisturbed run has; return how each ended."""
     engine = write_tiny_engine(folder)
+    with OrtBackend(engine.with_name("bright.onnx")) as truth:
+        wanted = [truth.infer(picture(frame)[None]) for frame in range(frames)]
+    before = report()[COUNTED[what]]
+    assert _attempt(engine, wanted)["done"] == frames
     answers = []
-    for number in range(first, last):
+    for number in range(report()[COUNTED[what]] - before):
         inject("heal", 0)
         inject(what, number)
-        error = ""
-        done = 0
-        try:
-            with TrtBackend(engine) as backend:
-                for frame in range(6):
-                    backend.infer(picture(frame)[None])
-                    done += 1
-        except SsdEdgeError as caught:
-            error = f"{type(caught).__name__}: {caught}"
-        answers.append({"number": number, "error": error, "done": done, "report": report()})
+        answers.append({"number": number, **_attempt(engine, wanted), "report": report()})
     inject("heal", 0)
     return answers
+
+
+def _attempt(engine: Path, wanted: list[Any]) -> dict[str, Any]:
+    """Run the frames; return the error, how many came through, and whether those are right."""
+    error, right = "", []
+    try:
+        with TrtBackend(engine) as backend:
+            for frame, truth in enumerate(wanted):
+                right.append(all(map(np.array_equal, backend.infer(picture(frame)[None]), truth)))
+    except SsdEdgeError as caught:
+        error = f"{type(caught).__name__}: {caught}"
+    return {"error": error, "done": len(right), "right": all(right)}
 
 
 def threads(folder: str) -> dict[str, Any]:
@@ -146,13 +163,47 @@ def threads(folder: str) -> dict[str, Any]:
 
 def logged(folder: str) -> list[str]:
     """What the log says while a backend is opened and used."""
+    lines = _listen()
+    lines += batches(folder, [1, 1, 1])
+    return lines
+
+
+def runtime_cache(folder: str, spoil: str = "") -> dict[str, Any]:
+    """Open a TensorRT-RTX engine twice; return how many kernels each opening compiled, and the log."""
+    lines = _listen()
+    engine = write_tiny_engine(folder, "rtx")
+    path = engine.with_suffix(".cache")
+    standin = importlib.import_module("tensorrt_rtx")._standin
+    compiled, whole = [], b""
+    for opening in range(2):
+        before = standin.compiled
+        with TrtBackend(engine) as backend:
+            backend.infer(picture(opening)[None])
+        compiled.append(standin.compiled - before)
+        if opening == 0:
+            whole = path.read_bytes()
+            _spoil(path, spoil)
+    return {"compiled": compiled, "lines": lines, "mended": path.is_file() and path.read_bytes() == whole}
+
+
+def _spoil(path: Path, how: str) -> None:
+    if how == "cut off":
+        path.write_bytes(path.read_bytes()[:-7])
+    elif how == "of another GPU":
+        path.write_bytes(path.read_bytes().replace(b" 89,", b" 120,"))
+    elif how == "not writable":
+        path.unlink()
+        path.mkdir()
+
+
+def _listen() -> list[str]:
+    """Return a list that fills with what the backends log."""
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    trt_logger = logging.getLogger("ssd_edge.backends")
-    trt_logger.addHandler(handler)
-    trt_logger.setLevel(logging.INFO)
-    lines += batches(folder, [1, 1, 1])
+    logger = logging.getLogger("ssd_edge.backends")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     return lines
 
 

@@ -13,7 +13,8 @@ import cv2
 import pytest
 
 from tests.backends.trt_rehearsals import picture, write_tiny_engine
-from tests.emulator.rehearse import COMMAND, command_line, needs_emulator, surroundings
+from tests.emulator.rehearse import PRODUCT, command_line, needs_emulator
+from tests.emulator.surroundings import surroundings
 
 pytestmark = needs_emulator
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
@@ -29,6 +30,7 @@ def write_frames(folder: Path) -> Path:
 
 def run(tmp_path: Path, **env: str) -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
     """Return the process, the JSON lines that it wrote and the driver's report."""
+    tmp_path.mkdir(exist_ok=True)
     engine, folder = write_tiny_engine(tmp_path), write_frames(tmp_path / "frames")
     lines, report = tmp_path / "found.jsonl", tmp_path / "report.json"
     done = command_line(
@@ -57,8 +59,10 @@ def test_a_run_gives_everything_back(tmp_path: Path) -> None:
     ids=["memory", "launch", "lost"],
 )
 def test_a_failing_gpu_is_named_and_what_was_written_stays(tmp_path: Path, env: dict[str, str]) -> None:
+    _, whole, _ = run(tmp_path / "clean")
     done, lines, report = run(tmp_path, **env)
     assert done.returncode == 1
+    assert [line["detections"] for line in lines] == [line["detections"] for line in whole[: len(lines)]]
     assert "Traceback" not in done.stderr
     assert "bright.fp32.tensorrt.engine" in done.stderr or "the GPU failed" in " ".join(done.stderr.split())
     if "SSD_EDGE_EMU_FAIL_ALLOCATION" not in env:
@@ -69,9 +73,9 @@ def test_a_failing_gpu_is_named_and_what_was_written_stays(tmp_path: Path, env: 
 def test_ctrl_c_gives_everything_back(tmp_path: Path) -> None:
     engine, folder = write_tiny_engine(tmp_path), write_frames(tmp_path / "frames")
     report = tmp_path / "report.json"
-    arguments = ["cli", "10.3", "run", str(folder), "--loop", "--model", str(engine), "--json", "-", "--no-window"]
-    env = surroundings({"SSD_EDGE_EMU_REPORT": str(report)})
-    with subprocess.Popen([*COMMAND, *arguments], env=env, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+    arguments = ["run", str(folder), "--loop", "--model", str(engine), "--json", "-", "--no-window"]
+    env = surroundings("10.3", {"SSD_EDGE_EMU_REPORT": str(report)})
+    with subprocess.Popen([PRODUCT, *arguments], env=env, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         assert running.stdout is not None
         assert running.stdout.readline()
         time.sleep(0.2)

@@ -114,7 +114,7 @@ Stream *captured_here() {
 // What may not be called while this thread captures; it spoils the capture.
 bool spoils_capture(const char *call) {
     Stream *stream = captured_here();
-    if (!stream) return false;
+    if (!stream || sticky) return false;  // where the device is lost, no capture is left to spoil
     stream->broken = true;
     fault("%s while a stream is captured", call);
     return true;
@@ -268,7 +268,11 @@ API Result cuDeviceGetAttribute(int *value, int attribute, int) {
     }
     return OK;
 }
-API Result cuMemGetInfo_v2(size_t *free_, size_t *total) { ENTER(true); *total = 1ull << 33; *free_ = 1ull << 32; return OK; }
+API Result cuMemGetInfo_v2(size_t *free_, size_t *total) {
+    ENTER(true); *total = 1ull << 33; *free_ = *total;
+    for (auto &entry : blocks) if (!entry.second.freed && (integrated || !entry.second.pinned)) *free_ -= entry.second.size;
+    return OK;
+}
 
 API Result cuDevicePrimaryCtxRetain(Context **context, int) {
     ENTER(false);
@@ -492,7 +496,6 @@ API size_t emu_room(Pointer address) {  // bytes from here to the end of the blo
 }
 API void emu_nothing(void *) {}
 API void *emu_current() { return stack.contexts.empty() || !stack.contexts.back()->alive ? nullptr : stack.contexts.back(); }
-API int emu_allocate_for_context() { std::lock_guard<std::mutex> lock(gate); return refuse_allocation() ? OUT_OF_MEMORY : OK; }
 API void emu_fault(const char *text) { std::lock_guard<std::mutex> lock(gate); fault("%s", text); }
 API void emu_inject(const char *what, long value) {
     std::lock_guard<std::mutex> lock(gate); std::string name(what);

@@ -1,12 +1,10 @@
-"""Runs a function in a process of its own that sees the emulated GPU and a stand-in of TensorRT."""
+"""Runs a function, or ``ssd-edge``, in a process of its own that sees the emulated GPU and a stand-in of TensorRT."""
 
 from __future__ import annotations
 
 import ctypes
 import importlib
-import importlib.machinery
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,11 +13,12 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-BUILT = Path(sys.prefix) / "emulator"
+from tests.emulator.surroundings import READY, surroundings
+
+PRODUCT = str(Path(sys.executable).with_name("ssd-edge"))
 COMMAND = (sys.executable, "-m", "tests.emulator.rehearse")
-READY = (BUILT / "lib" / "libcuda.so.1").is_file() and (BUILT / "packages" / "pycuda").is_dir()
-needs_emulator = pytest.mark.skipif(not READY, reason="the emulated CUDA driver is not built: make setup (Linux, c++)")
+NOT_BUILT = "the emulated CUDA driver is not built: make setup (Linux, c++)"
+needs_emulator = pytest.mark.skipif(not READY, reason=NOT_BUILT)
 
 
 def rehearse(function: str, release: str = "10.3", *, env: dict[str, str] | None = None, **arguments: Any) -> Any:
@@ -27,34 +26,37 @@ def rehearse(function: str, release: str = "10.3", *, env: dict[str, str] | None
 
     Arguments and result go through JSON.
     """
-    done = start(["rehearse", release, function, json.dumps(arguments)], env)
+    done = _start([*COMMAND, function, json.dumps(arguments)], release, env)
     assert done.returncode == 0, done.stderr[-4000:]
     answer = json.loads(done.stdout.splitlines()[-1])
     return answer["result"], answer["report"]
 
 
 def command_line(
-    *arguments: str, release: str = "10.3", env: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: str,
+    release: str = "10.3",
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    plant: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``ssd-edge`` there; the report is written to where SSD_EDGE_EMU_REPORT says."""
-    return start(["cli", release, *arguments], env, cwd)
+    """Run ``ssd-edge`` there; the report is written to where SSD_EDGE_EMU_REPORT says.
+
+    ``plant`` is a ``module:function`` that is called first, to break the product.
+    """
+    return _start([*(_spoilt(plant) if plant else [PRODUCT]), *arguments], release, env, cwd)
 
 
-def start(
-    arguments: list[str], env: dict[str, str] | None, cwd: Path | None = None
+def _spoilt(plant: str) -> list[str]:
+    module, _, function = plant.partition(":")
+    code = f"import {module}; {module}.{function}(); from ssd_edge.cli.main import main; main()"
+    return [sys.executable, "-c", code]
+
+
+def _start(
+    command: list[str], release: str, env: dict[str, str] | None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *arguments]
-    return subprocess.run(
-        command, env=surroundings(env), cwd=cwd, capture_output=True, text=True, timeout=180, check=False
-    )
-
-
-def surroundings(env: dict[str, str] | None) -> dict[str, str]:
-    """Return the variables by which a process finds the emulated driver and pycuda."""
-    paths = [str(ROOT), str(BUILT / "packages")]
-    return {
-        **os.environ, "LD_LIBRARY_PATH": str(BUILT / "lib"), "PYTHONPATH": os.pathsep.join(paths), **(env or {}),
-    }  # fmt: skip
+    environment = surroundings(release, env)
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
 def report() -> dict[str, Any]:
@@ -68,20 +70,9 @@ def inject(what: str, value: int) -> None:
     ctypes.CDLL("libcuda.so.1").emu_inject(what.encode(), ctypes.c_long(value))
 
 
-def _main(mode: str, release: str, *rest: str) -> None:
-    from tests.emulator.standin_runtime import make_module
-
-    module = make_module(release)
-    module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, loader=None)  # as an installed module has
-    sys.modules[module.__name__] = module
-    if mode == "cli":
-        from ssd_edge.cli.main import main
-
-        sys.argv = ["ssd-edge", *rest]
-        main()
-        return
-    name, _, function = rest[0].partition(":")
-    result = getattr(importlib.import_module(name), function)(**json.loads(rest[1]))
+def _main(called: str, arguments: str) -> None:
+    name, _, function = called.partition(":")
+    result = getattr(importlib.import_module(name), function)(**json.loads(arguments))
     time.sleep(0.1)  # a thread that Python has joined ends a moment later
     print("\n" + json.dumps({"result": result, "report": report()}))
 

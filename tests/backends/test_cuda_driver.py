@@ -1,0 +1,56 @@
+"""What the driver itself says of the GPU; here it is the emulated one."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+
+from ssd_edge.backends import cuda_driver
+from tests.emulator.rehearse import needs_emulator, rehearse
+
+HERE = "tests.backends.test_cuda_driver"
+MIB = 1 << 20
+
+
+def measured(allocated: int) -> list[int]:
+    """Runs on the emulated GPU: how much is in use before and after something was allocated."""
+    library = ctypes.CDLL("libcuda.so.1")
+    library.cuInit(0)
+    context, address = ctypes.c_void_p(), ctypes.c_ulonglong()
+    library.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0)
+    library.cuCtxPushCurrent_v2(context)
+    used = [cuda_driver.used_memory()]
+    library.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(allocated))
+    used.append(cuda_driver.used_memory())
+    library.cuMemFree_v2(address)
+    used.append(cuda_driver.used_memory())
+    library.cuCtxPopCurrent_v2(ctypes.byref(context))
+    library.cuDevicePrimaryCtxRelease_v2(0)
+    return used
+
+
+@needs_emulator
+def test_memory_in_use_is_the_drivers() -> None:
+    used, report = rehearse(f"{HERE}:measured", allocated=5 * MIB)
+    assert used == [0, 5 * MIB, 0]
+    assert report["faults"] == []
+    assert report["contexts_here"] == report["primary_uses"] == 0
+
+
+@needs_emulator
+def test_shared_memory_is_the_systems() -> None:
+    used, report = rehearse(f"{HERE}:measured", env={"SSD_EDGE_EMU_INTEGRATED": "1"}, allocated=MIB)
+    assert min(used) > MIB  # this very process has more
+    assert report["faults"] == []
+
+
+def test_memory_that_no_program_could_have() -> None:
+    text = "MemTotal:  8000 kB\nMemFree:  100 kB\nMemAvailable:  3000 kB\nBuffers: 1 kB\n"
+    assert cuda_driver._used_by_system(text) == 5000 * 1024
+
+
+def test_a_machine_without_a_driver_uses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_driver, "_LIBRARY", "libno-such-driver.so.1")
+    assert cuda_driver.used_memory() == 0
+    assert not cuda_driver.is_emulated()
