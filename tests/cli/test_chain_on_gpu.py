@@ -40,12 +40,15 @@ class Workspace:
 
     def run(self, *arguments: str, code: int = 0) -> Any:
         report = self.folder / "report.json"
+        report.unlink(missing_ok=True)
         done = command_line(*arguments, release=self.release, env={"SSD_EDGE_EMU_REPORT": str(report)}, cwd=self.folder)
         assert done.returncode == code, done.stderr
-        found = json.loads(report.read_text())
-        assert found["faults"] == []
-        assert {kind: found[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)
-        self.graph_launches = found["graph_launches"]
+        self.graph_launches = 0
+        if report.is_file():  # the driver was asked
+            found = json.loads(report.read_text())
+            assert found["faults"] == []
+            assert {kind: found[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)
+            self.graph_launches = found["graph_launches"]
         return done
 
     def engine(self, precision: str) -> str:

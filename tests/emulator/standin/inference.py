@@ -42,6 +42,8 @@ class Inference:
 
     Attributes:
         tensors: inputs, then outputs, by name and in order.
+        layers: names of the nodes.
+        computes_in: of each node INT8, HALF or FLOAT where it has weights, else nothing.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -50,6 +52,7 @@ class Inference:
         pairs = [*((entry, True) for entry in graph.input), *((entry, False) for entry in graph.output)]
         self.tensors = {entry.name: Tensor(entry, is_input=is_input) for entry, is_input in pairs}
         self.layers = [node.name or node.op_type for node in graph.node]
+        self.computes_in = _types(graph)
         self._plugin = next((node for node in graph.node if node.op_type == NMS_PLUGIN), None)
         if self._plugin is not None:
             _cut(model, self._plugin)
@@ -70,6 +73,20 @@ class Inference:
         for name, tensor in self.tensors.items():
             if not tensor.is_input:
                 views[name][...] = values[name]
+
+
+def _types(graph: onnx.GraphProto) -> list[str]:
+    """Return what convolutions compute in: 8 bits where picture and kernel are dequantised, else the kernel's type."""
+    makers = {output: node.op_type for node in graph.node for output in node.output}
+    weights = {entry.name: NAMES.get(entry.data_type, "") for entry in graph.initializer}
+    return [
+        ""
+        if node.op_type != "Conv"
+        else "INT8"
+        if all(makers.get(name) == "DequantizeLinear" for name in node.input[:2])
+        else weights.get(node.input[1], "")
+        for node in graph.node
+    ]
 
 
 def _cut(model: onnx.ModelProto, plugin: onnx.NodeProto) -> None:

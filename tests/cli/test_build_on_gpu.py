@@ -1,0 +1,98 @@
+"""What ``build`` and ``inspect`` say of TensorRT's engines where they run: emulated GPU, stand-ins of all releases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ssd_edge.cli.app import app
+from tests.cli.test_chain_on_gpu import Workspace
+from tests.emulator.rehearse import needs_emulator
+from tests.emulator.standin.releases import RELEASES
+
+pytestmark = needs_emulator
+INT8 = ("--int8", "--images", "data/JPEGImages")
+
+
+def asked(release: str) -> list[str]:
+    return ["--target", "tensorrt-rtx"] if release == "rtx" else []
+
+
+def manifest(workspace: Workspace, precision: str) -> dict[str, object]:
+    return json.loads((workspace.folder / workspace.engine(precision)).with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_compare_builds_times_and_advises(tmp_path: Path, release: str) -> None:
+    workspace = Workspace(tmp_path, release)
+    first = workspace.run("build", *INT8, "--compare", *asked(release)).stderr
+    for precision in ("fp32", "fp16", "int8"):
+        assert f"built {workspace.engine(precision)}: {precision} for {workspace.target}" in first
+    measured = manifest(workspace, "int8")["measured"]
+    assert set(measured) == {"int8_ms", "fp32_ms", "fp16_ms"}
+    fastest = min(measured, key=measured.get).removesuffix("_ms")
+    if fastest == "int8":
+        assert "int8 is the fastest here: " in first
+    else:
+        assert "int8 is SLOWER here: " in first
+        assert f"Use {fastest}: ssd-edge run --model {workspace.engine(fastest)}" in first
+    again = workspace.run("build", "--int8", "--compare", *asked(release)).stderr
+    assert "as timed before: int8 is" in again
+    assert "to compare with" not in again
+    assert workspace.graph_launches == 0  # nothing ran
+
+
+def test_a_new_engine_is_timed_beside_those_that_lie_there(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "10.3")
+    alone = workspace.run("build", *INT8).stderr
+    assert "whether int8 pays here is measured with --compare" in alone
+    workspace.run("build", "--fp16")
+    assert set(manifest(workspace, "fp16")["measured"]) == {"fp16_ms", "int8_ms"}
+
+
+def test_an_engine_for_other_batches_is_left_as_it_is(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "10.3")
+    workspace.run("build", "--batch", "4")
+    float32 = (workspace.folder / workspace.engine("fp32")).read_bytes()
+    said = workspace.run("build", *INT8, "--batch", "2:2:4", "--compare").stderr
+    assert (workspace.folder / workspace.engine("fp32")).read_bytes() == float32
+    assert set(manifest(workspace, "int8")["measured"]) == {"int8_ms", "fp16_ms"}  # two pictures at a time
+    assert "to compare with: fp16" in said
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_inspect_asks_tensorrt_what_each_layer_computes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
+) -> None:
+    workspace = Workspace(tmp_path, release)
+    workspace.run("build", *INT8, "--keep-float", "conv2", *asked(release))
+    cache = (workspace.folder / workspace.engine("int8")).with_suffix(".cache")
+    cache.unlink(missing_ok=True)
+    shown = workspace.run("inspect", workspace.engine("int8")).stdout
+    assert "fp32 layers 1, int8 layers 4, unknown layers" in shown
+    assert "each layer, as TensorRT reports it\n" in shown
+    assert "  fp32    Stand-in         conv2\n" in shown
+    assert "  int8    Stand-in         conv3\n" in shown
+    assert f"{workspace.target} " in next(line for line in shown.splitlines() if line.startswith("runs on"))
+    assert "runs here      yes" in shown
+    assert not cache.exists()  # it was looked at, and nothing was written
+    # And on a machine that cannot open it, what TensorRT said when it was built.
+    monkeypatch.chdir(tmp_path)
+    elsewhere = CliRunner().invoke(app, ["inspect", workspace.engine("int8")]).stdout
+    assert "fp32 layers 1, int8 layers 4, unknown layers" in elsewhere
+    assert "each layer, as TensorRT reports it, when it was built\n" in elsewhere
+
+
+def test_a_timing_cache_of_another_release_is_said_and_replaced(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "10.3")
+    said = "engines/timing.cache was measured by another release or on another GPU: kernels are timed anew"
+    assert said not in workspace.run("build").stderr
+    first = (tmp_path / "engines/timing.cache").read_bytes()
+    assert said not in workspace.run("build", "--force").stderr
+    workspace.release = "10.16"
+    assert said in workspace.run("build", "--force").stderr
+    assert (tmp_path / "engines/timing.cache").read_bytes() != first
+    assert said not in workspace.run("build", "--force").stderr
