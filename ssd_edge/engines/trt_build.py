@@ -70,7 +70,8 @@ class TrtBuilder:
         self._logger = self._listener.logger
         self._options = options
         # RTX times kernels on the device.
-        self._timing = TimingCache(timing_cache, told) if timing_cache and not self._release.is_rtx else None
+        kept = None if self._release.is_rtx else timing_cache
+        self._timing = TimingCache(kept, self._listener, told) if kept is not None else None
         self._calibration = calibration
         self.target = self.runtime = target
         self.precision = precision

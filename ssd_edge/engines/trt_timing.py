@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssd_edge.backends.trt_logger import Listener
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
 
@@ -18,19 +19,26 @@ class TimingCache:
 
     Args:
         path: its file; it need not be there.
+        listener: hears what TensorRT says of it.
         told: called where the file cannot be used or written, which costs time and nothing else.
     """
 
-    def __init__(self, path: Path, told: Callable[[str], None]) -> None:
-        self._path, self._told = path, told
+    def __init__(self, path: Path, listener: Listener, told: Callable[[str], None]) -> None:
+        self._path, self._listener, self._told = path, listener, told
 
     def load(self, config: tensorrt.IBuilderConfig) -> None:
-        """Let the build use what was measured; what another release or device measured is refused by TensorRT."""
+        """Let the build use what was measured.
+
+        What another device measured TensorRT does not take; of what another release measured it takes nothing, and says
+        so in a warning.
+        """
         kept = self._read()
-        if kept and not self._taken(config, kept):
+        before = len(self._listener.warnings)
+        taken = self._taken(config, kept)
+        ignored = any("timing cache" in message.lower() for message in self._listener.warnings[before:])
+        if kept and (ignored or not taken):
             self._told(f"{self._path} was measured by another release or on another GPU: kernels are timed anew")
-            kept = b""
-        if not kept:
+        if not taken:
             self._taken(config, b"")
 
     def keep(self, config: tensorrt.IBuilderConfig) -> None:

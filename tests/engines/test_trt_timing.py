@@ -10,15 +10,19 @@ from ssd_edge.engines.trt_timing import TimingCache
 
 
 class Config:
-    """An IBuilderConfig that takes a cache which begins with its own release's name."""
+    """An IBuilderConfig that takes a cache of its own release; ``foreign`` says how it refuses any other."""
 
-    def __init__(self, release: str = "10.3", corrupt_is: Any = "refused") -> None:
-        self.release, self.corrupt_is = release, corrupt_is
+    def __init__(self, listener: Any, release: str = "10.3", foreign: str = "refused") -> None:
+        self.listener, self.release, self.foreign = listener, release, foreign
         self.set: list[bytes] = []
 
     def create_timing_cache(self, content: bytes) -> Any:
-        if content == b"corrupt" and self.corrupt_is is None:
-            return None
+        if content not in (b"", self.release.encode()):
+            if self.foreign == "none":
+                return None
+            if self.foreign == "warned of":
+                self.listener.warnings.append("The timing cache will not be used!")
+                content = b""
         return SimpleNamespace(content=content, serialize=lambda: self.release.encode())
 
     def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
@@ -37,24 +41,29 @@ def told() -> list[str]:
     return []
 
 
-def test_what_was_measured_is_used_again(tmp_path: Path, told: list[str]) -> None:
-    cache = TimingCache(tmp_path / "timing.cache", told.append)
+@pytest.fixture
+def listener() -> Any:
+    return SimpleNamespace(warnings=["something else before"], errors=[])
+
+
+def test_what_was_measured_is_used_again(tmp_path: Path, told: list[str], listener: Any) -> None:
+    cache = TimingCache(tmp_path / "timing.cache", listener, told.append)
     for wanted in (b"", b"10.3"):
-        config = Config()
+        config = Config(listener)
         cache.load(config)
         assert config.set == [wanted]
         cache.keep(config)
     assert told == []
 
 
-@pytest.mark.parametrize(("content", "corrupt_is"), [(b"8.6", "refused"), (b"corrupt", "refused"), (b"corrupt", None)])
+@pytest.mark.parametrize("foreign", ["refused", "none", "warned of"])
 def test_what_another_release_measured_is_said_and_replaced(
-    tmp_path: Path, told: list[str], content: bytes, corrupt_is: Any
+    tmp_path: Path, told: list[str], listener: Any, foreign: str
 ) -> None:
     path = tmp_path / "timing.cache"
-    path.write_bytes(content)
-    config = Config(corrupt_is=corrupt_is)
-    cache = TimingCache(path, told.append)
+    path.write_bytes(b"8.6")
+    config = Config(listener, foreign=foreign)
+    cache = TimingCache(path, listener, told.append)
     cache.load(config)
     assert config.set == [b""]  # an empty one, to be filled
     assert told == [f"{path} was measured by another release or on another GPU: kernels are timed anew"]
@@ -62,9 +71,9 @@ def test_what_another_release_measured_is_said_and_replaced(
     assert path.read_bytes() == b"10.3"
 
 
-def test_a_file_that_cannot_be_written_costs_no_engine(tmp_path: Path, told: list[str]) -> None:
+def test_a_file_that_cannot_be_written_costs_no_engine(tmp_path: Path, told: list[str], listener: Any) -> None:
     (tmp_path / "blocked").write_text("a file")
-    TimingCache(tmp_path / "blocked" / "timing.cache", told.append).keep(Config())
+    TimingCache(tmp_path / "blocked" / "timing.cache", listener, told.append).keep(Config(listener))
     assert len(told) == 1
     assert told[0].startswith("the next build times its kernels anew: ")
     assert "blocked cannot be written" in told[0]
