@@ -123,8 +123,8 @@ def _note_layers(report: BuildReport) -> None:
         return
     save_layers(report.engine, report.manifest.engine_digest, layers)
     counts = Counter(layer.precision for layer in layers)
-    listed = ", ".join(f"{count} in {name}" for name, count in counts.most_common())
-    say(f"{len(layers)} layers, {listed}: {layers_path(report.engine)}")
+    listed = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    say(f"{len(layers)} layers ({listed}): {layers_path(report.engine)}")
 
 
 def _restore_graph(
