@@ -95,7 +95,7 @@ def _tensorrt_targets() -> dict[str, TrtOptions]:
     targets = {TENSORRT: TrtOptions()} if is_installed(TENSORRT) else {}
     if is_installed(TENSORRT_RTX):
         major, minor = gpu["compute_capability"]
-        if hasattr(load_tensorrt(TENSORRT_RTX).ComputeCapability, f"SM{major}{minor}"):
+        if hasattr(getattr(load_tensorrt(TENSORRT_RTX), "ComputeCapability", None), f"SM{major}{minor}"):
             targets[TENSORRT_RTX] = TrtOptions(compute_capabilities=(10 * major + minor,))
         else:
             say(f"{TENSORRT_RTX} is installed, and builds for no GPU of compute capability {major}.{minor}")
