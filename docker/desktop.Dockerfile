@@ -1,13 +1,17 @@
-# ssd-edge on a desktop GPU. NVIDIA's image carries TensorRT, CUDA and Python.
+# ssd-edge on a desktop GPU, or on a Jetson with JetPack 7. NVIDIA's image carries TensorRT, CUDA and Python.
 # Never built here: this project's machines have neither Docker nor a GPU.
 ARG BASE=nvcr.io/nvidia/tensorrt:25.08-py3
 FROM ${BASE}
 
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
+ && apt-get install --yes --no-install-recommends python3-venv libgl1 libglib2.0-0 \
  && rm -rf /var/lib/apt/lists/*
 
+# Its Python is the distribution's, into which pip may not install; TensorRT is seen from a virtual environment.
+ENV PATH=/opt/venv/bin:/usr/local/cuda/bin:$PATH
+RUN python3 -m venv --system-site-packages /opt/venv
 COPY pyproject.toml README.md LICENSE /src/
+COPY engines/targets /src/engines/targets
 COPY ssd_edge /src/ssd_edge
 RUN pip install --no-cache-dir /src 'pycuda>=2025.1.2'
 

@@ -1,5 +1,5 @@
 # ssd-edge on a Jetson with JetPack 6 (Orin): TensorRT, CUDA and Python 3.10 are those of the image.
-# JetPack 7 (Thor): --build-arg BASE=nvcr.io/nvidia/tensorrt:25.08-py3
+# JetPack 7: docker/desktop.Dockerfile, whose image is also for Thor.
 # Never built here: this project's machines have neither Docker nor a Jetson.
 ARG BASE=nvcr.io/nvidia/l4t-jetpack:r36.4.0
 FROM ${BASE}
@@ -9,9 +9,11 @@ RUN apt-get update \
         python3-venv python3-dev build-essential python3-libnvinfer libgl1 libglib2.0-0 \
  && rm -rf /var/lib/apt/lists/*
 
+# pycuda is compiled with the toolkit's nvcc.
 ENV PATH=/opt/venv/bin:/usr/local/cuda/bin:$PATH
 RUN python3 -m venv --system-site-packages /opt/venv
 COPY pyproject.toml README.md LICENSE /src/
+COPY engines/targets /src/engines/targets
 COPY ssd_edge /src/ssd_edge
 RUN pip install --no-cache-dir /src 'pycuda>=2025.1.2'
 

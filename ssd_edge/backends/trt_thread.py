@@ -159,7 +159,7 @@ class GpuThread:
             self._jobs.put(None)
         try:
             self._thread.join()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             self._thread.join(_PATIENCE_S)  # a process that ends while this thread has the GPU is aborted by pycuda
             raise
 

@@ -35,6 +35,12 @@ class Commands(TyperGroup):
                 raise
             typer.secho(f"ssd-edge: {error}", fg="red", err=True)
             raise typer.Exit(1) from error
+        except ImportError as error:  # also of a library of the system, e.g. OpenCV's libGL.so.1
+            if ctx.params.get("debug"):
+                raise
+            said = f"ssd-edge: a package that this needs cannot be imported: got {error}. See: ssd-edge doctor"
+            typer.secho(said, fg="red", err=True)
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as stop:
             typer.secho("ssd-edge: stopped.", err=True)
             raise typer.Exit(130) from stop

@@ -95,7 +95,7 @@ def _tensorrt_targets() -> dict[str, TrtOptions]:
     targets = {TENSORRT: TrtOptions()} if is_installed(TENSORRT) else {}
     if is_installed(TENSORRT_RTX):
         major, minor = gpu["compute_capability"]
-        if hasattr(load_tensorrt(TENSORRT_RTX).ComputeCapability, f"SM{major}{minor}"):
+        if hasattr(getattr(load_tensorrt(TENSORRT_RTX), "ComputeCapability", None), f"SM{major}{minor}"):
             targets[TENSORRT_RTX] = TrtOptions(compute_capabilities=(10 * major + minor,))
         else:
             say(f"{TENSORRT_RTX} is installed, and builds for no GPU of compute capability {major}.{minor}")
@@ -143,21 +143,28 @@ def _prove_engine(engine: Path, frames: int) -> Verdict:
 
 
 def _proved(engine: Path, onnx: Path, pictures: list[UInt8Array], precision: str, runtime: str, frames: int) -> Verdict:
-    from ssd_edge.backends.cuda_driver import is_emulated
+    from ssd_edge.backends.cuda_driver import is_emulated, used_memory
     from ssd_edge.backends.detector import open_detector
     from ssd_edge.backends.held import what_is_held
     from ssd_edge.doctor.selftest import prove
 
-    before = Counter(what_is_held())
+    on_gpu, before = runtime.startswith("tensorrt"), Counter(what_is_held())
     with (
         open_detector(engine) as tested,
         open_detector(onnx) as reference,
         bar(f"{precision} on {runtime}") as progress,
     ):
         verdict = prove(
-            tested, reference, pictures, precision=precision, runtime=runtime, frames=frames, progress=progress
+            tested,
+            reference,
+            pictures,
+            precision=precision,
+            runtime=runtime,
+            frames=frames,
+            gpu_memory=used_memory if on_gpu else lambda: 0,
+            progress=progress,
         )
-    if not runtime.startswith("tensorrt"):
+    if not on_gpu:
         return verdict
     verdict = with_stages(verdict, engine, pictures[0], frames)
     return dataclasses.replace(verdict, left=dict(Counter(what_is_held()) - before), emulated=is_emulated())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from ssd_edge.doctor.facts import Facts, Module
 from ssd_edge.doctor.jetpack import JetPack
 from ssd_edge.doctor.line import Line, missing, ok, warn
+from ssd_edge.doctor.surroundings import let_see_system
 
 _OLDEST_PYTHON = (3, 10)
+_SYSTEM_PYTHON = "/usr/bin/python3"
 _INT8_FEATURES = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
@@ -16,12 +20,18 @@ def python(facts: Facts, jetpack: JetPack | None) -> Line:
     text = ".".join(map(str, found.version)) + (f" in {found.venv}" if found.venv else "")
     if found.version < _OLDEST_PYTHON:
         return missing("Python", f"{text}; ssd-edge needs 3.10", _newer_python(jetpack))
-    if jetpack is not None and not found.sees_system:
+    if jetpack is None or jetpack.major == 5:
+        return ok("Python", text)
+    system = re.search(r"Python (\d+)\.(\d+)", facts.output(f"{_SYSTEM_PYTHON} --version") or "")
+    if system is not None and found.version[:2] != (int(system[1]), int(system[2])):
         return warn(
             "Python",
-            f"{text}, which does not see JetPack's TensorRT and OpenCV",
-            f"Make it anew: python3 -m venv --clear --system-site-packages {found.venv}",
+            f"{text}, and JetPack's TensorRT and OpenCV are for {system[1]}.{system[2]}",
+            f"{_SYSTEM_PYTHON} -m venv --system-site-packages .venv; then install ssd-edge there",
         )
+    if not found.sees_system:
+        see = let_see_system(found.venv)
+        return warn("Python", f"{text}, which does not see JetPack's TensorRT and OpenCV", see)
     return ok("Python", text)
 
 

@@ -21,7 +21,7 @@ def examine(facts: Facts) -> list[Line]:
         nvidia.cuda(facts, jetpack),
         nvidia.tensorrt(facts, jetpack),
         nvidia.plugins(facts),
-        nvidia.pycuda(facts),
+        nvidia.pycuda(facts, jetpack),
         computer.onnx_runtime(facts),
         cameras.opencv(facts, jetpack),
         cameras.cameras(facts),

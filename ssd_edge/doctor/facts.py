@@ -36,12 +36,14 @@ class Python:
     Attributes:
         venv: the virtual environment's folder; empty outside of one.
         sees_system: whether packages of the system's Python can be imported.
+        is_root: whether the user is root, as in a container.
     """
 
     version: tuple[int, int, int]
     machine: str
     venv: str
     sees_system: bool
+    is_root: bool = False
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ def _python() -> dict[str, Any]:
         "machine": platform.machine(),
         "venv": venv,
         "sees_system": not venv or bool(system & set(sys.path)),
+        "is_root": hasattr(os, "geteuid") and os.geteuid() == 0,
     }
 
 

@@ -9,9 +9,12 @@ from ssd_edge.core.graph import NMS_OP
 from ssd_edge.doctor.facts import Facts, Gpu, Module
 from ssd_edge.doctor.jetpack import JetPack
 from ssd_edge.doctor.line import Line, missing, ok, warn
+from ssd_edge.doctor.surroundings import as_root, is_container, let_see_system
 
 # JetPack's own TensorRT, which is the one that its driver and DeepStream go with.
-_APT_TENSORRT = "sudo apt-get install python3-libnvinfer libnvinfer-plugin-dev"
+_APT_TENSORRT = "apt-get install python3-libnvinfer libnvinfer-plugin-dev"
+_JETSON_GPU = "/dev/nvmap"
+_PYTHON_HEADERS = "/usr/include/python3.*/Python.h"
 _PYCUDA = "pip install 'pycuda>=2025.1.2'"
 _OLDEST_PYCUDA = (2025, 1, 2)
 _RTX_MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")
@@ -29,13 +32,20 @@ def gpu(facts: Facts, jetpack: JetPack | None) -> Line:
         more = f", the first of {found.count}" if found.count > 1 else ""
         return ok("GPU", f"{found.name}, compute capability {major}.{minor}, {kind}{more}")
     if jetpack is not None:
-        return missing("GPU", found, "Flash the board with its JetPack, or start the container with --runtime nvidia")
+        return missing("GPU", found, _reach_jetson_gpu(facts, jetpack))
     cards = _pci_cards(facts)
     if cards:
-        return missing(
-            "GPU", f"{cards} of NVIDIA without a driver: {found}", "sudo ubuntu-drivers install; then restart"
-        )
+        do = "docker run --gpus all …" if is_container(facts) else "sudo ubuntu-drivers install; then restart"
+        return missing("GPU", f"{cards} of NVIDIA without a driver: {found}", do)
     return ok("GPU", f"none: {found}; ONNX Runtime on the processor is used")
+
+
+def _reach_jetson_gpu(facts: Facts, jetpack: JetPack) -> str:
+    if facts.paths(_JETSON_GPU) and not facts.readable(_JETSON_GPU):
+        return "sudo usermod -aG video,render $USER; then log in again"
+    if jetpack.is_hidden or is_container(facts):
+        return "docker run --runtime nvidia …"
+    return "Flash the board with its JetPack: https://developer.nvidia.com/embedded/jetpack"
 
 
 def _pci_cards(facts: Facts) -> int:
@@ -68,8 +78,8 @@ def cuda(facts: Facts, jetpack: JetPack | None) -> Line:
     if _usable(facts.module("pycuda")):
         return ok("CUDA toolkit", "none, and not needed: pycuda is built")
     major, minor = found.driver_cuda
-    do = f"sudo apt-get install cuda-toolkit-{major}-{minor}" if jetpack else "sudo apt-get install nvidia-cuda-toolkit"
-    return warn("CUDA toolkit", "none; pip needs it to build pycuda", do)
+    package = f"cuda-toolkit-{major}-{minor}" if jetpack else "nvidia-cuda-toolkit"
+    return warn("CUDA toolkit", "none; pip needs it to build pycuda", as_root(facts, f"apt-get install {package}"))
 
 
 def _nvcc(facts: Facts) -> str:
@@ -83,6 +93,9 @@ def tensorrt(facts: Facts, jetpack: JetPack | None) -> Line:
     if name is None:
         if not isinstance(found, Gpu):
             return ok("TensorRT", _NOT_NEEDED)
+        if jetpack is not None and jetpack.major == 5:
+            why = "JetPack 5's is for Python 3.8, and ssd-edge needs 3.10: ONNX Runtime on the processor is used"
+            return warn("TensorRT", why, "Flash JetPack 6 where the board takes it (Orin); Xavier stays on 5")
         return missing("TensorRT", "not installed", _install_tensorrt(found, jetpack, facts))
     module = facts.module(name)
     if not _usable(module):
@@ -101,7 +114,7 @@ def _judge_tensorrt(version: str, module: Module | None, found: Gpu | str, jetpa
         return warn(
             "TensorRT",
             f"{version} from pip hides JetPack's own",
-            f"pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13; {_APT_TENSORRT}",
+            f"pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13; sudo {_APT_TENSORRT}",
         )
     if not isinstance(found, Gpu):
         return ok("TensorRT", f"{version}, which can build but not run here")
@@ -110,9 +123,8 @@ def _judge_tensorrt(version: str, module: Module | None, found: Gpu | str, jetpa
 
 def _install_tensorrt(found: Gpu | str, jetpack: JetPack | None, facts: Facts) -> str:
     if jetpack is not None:
-        if facts.python().venv and not facts.python().sees_system:
-            return f"{_APT_TENSORRT}; python3 -m venv --clear --system-site-packages {facts.python().venv}"
-        return _APT_TENSORRT
+        install, python = as_root(facts, _APT_TENSORRT), facts.python()
+        return f"{install}; {let_see_system(python.venv)}" if python.venv and not python.sees_system else install
     series = "cu13" if isinstance(found, Gpu) and found.driver_cuda >= (13, 0) else "cu12"
     return f"pip install tensorrt-{series}"
 
@@ -132,12 +144,16 @@ def plugins(facts: Facts) -> Line:
     return ok("NMS", f"{NMS_OP} is not registered by this TensorRT; the builder puts plain ONNX in its place")
 
 
-def pycuda(facts: Facts) -> Line:
+def pycuda(facts: Facts, jetpack: JetPack | None) -> Line:
     """Return pycuda, through which TensorRT engines get their memory and streams."""
     found = facts.module("pycuda")
     if not isinstance(facts.gpu(), Gpu):
         return ok("pycuda", found.version if found and found.version else _NOT_NEEDED)
     install = _PYCUDA if facts.output("nvcc --version") else f"PATH=/usr/local/cuda/bin:$PATH {_PYCUDA}"
+    if jetpack is not None and not facts.paths(_PYTHON_HEADERS):
+        install = f"{as_root(facts, 'apt-get install python3-dev')}; {install}"
+    if found is None and tensorrt_module(facts) is None and jetpack is not None and jetpack.major == 5:
+        return ok("pycuda", "not installed, and not needed without TensorRT")
     if found is None:
         return missing("pycuda", "not installed", install)
     if found.problem:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,26 @@ def test_help_lists_the_commands_of_the_chain() -> None:
     result = call("--help")
     assert result.returncode == 0
     assert all(f" {name} " in result.stdout for name in ("data", "train", "export", "build", "run", "eval", "demo"))
+
+
+def test_an_old_python_is_named_before_anything_is_imported() -> None:
+    script = "import runpy, sys; sys.version_info = (3, 8, 10); runpy.run_path('cli.py', run_name='__main__')"
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "ssd-edge needs Python 3.10 or newer, and this is 3.8; on JetPack 5 see docs/jetson.md\n"
+
+
+def test_a_package_that_cannot_be_imported_is_named_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "cli.py"), "run", "a.png"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    said = "a package that this needs cannot be imported: got libGL.so.1: cannot open shared object file."
+    assert result.stderr == f"ssd-edge: {said} See: ssd-edge doctor\n"
+    command.insert(2, "--debug")
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" in result.stderr
 
 
 def test_help_imports_nothing_heavy() -> None:

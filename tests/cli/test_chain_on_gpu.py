@@ -14,6 +14,7 @@ from ssd_edge.data.voc_writer import VocWriter
 from ssd_edge.doctor.sample_frames import sample_frames
 from ssd_edge.doctor.sample_model import COLOURS, SIDE
 from tests.emulator.rehearse import command_line, needs_emulator
+from tests.emulator.standin.plan import unpack
 from tests.emulator.standin.releases import RELEASES
 from tests.precision.square_model import write_square_model
 
@@ -24,8 +25,8 @@ KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "execut
 class Workspace:
     """A workspace with the detector of squares and labelled pictures, on a machine with a release of TensorRT."""
 
-    def __init__(self, folder: Path, release: str) -> None:
-        self.folder, self.release = folder, release
+    def __init__(self, folder: Path, release: str, **env: str) -> None:
+        self.folder, self.release, self.env = folder, release, env
         self.target = "tensorrt-rtx" if release == "rtx" else "tensorrt"
         write_square_model(folder / "engines/squares/squares.onnx")
         writer = VocWriter(folder / "data", COLOURS)
@@ -41,7 +42,8 @@ class Workspace:
     def run(self, *arguments: str, code: int = 0) -> Any:
         report = self.folder / "report.json"
         report.unlink(missing_ok=True)
-        done = command_line(*arguments, release=self.release, env={"SSD_EDGE_EMU_REPORT": str(report)}, cwd=self.folder)
+        env = {**self.env, "SSD_EDGE_EMU_REPORT": str(report)}
+        done = command_line(*arguments, release=self.release, env=env, cwd=self.folder)
         assert done.returncode == code, done.stderr
         self.graph_launches = 0
         if report.is_file():  # the driver was asked
@@ -80,6 +82,18 @@ def test_an_onnx_becomes_engines_that_detect_and_are_judged(tmp_path: Path, rele
     assert onnx == fp32 > 0.95
     assert int8 > 0.9
     assert f"{workspace.target}" in workspace.run("inspect", workspace.engine("fp32")).stdout
+
+
+@pytest.mark.parametrize("release", ["8.6", "10.3"])
+def test_a_deep_learning_accelerator_is_built_for(tmp_path: Path, release: str) -> None:
+    workspace = Workspace(tmp_path, release, SSD_EDGE_STANDIN_DLA_CORES="2")
+    workspace.run("build", "--fp16", "--dla", "1")
+    workspace.run("build", "--int8", "--images", "data/JPEGImages", "--dla", "0")
+    plans = [unpack((tmp_path / workspace.engine(precision)).read_bytes())[0] for precision in ("fp16", "int8")]
+    assert [plan.dla for plan in plans] == [1, 0]
+    assert sum(map(len, workspace.detections(workspace.engine("int8")))) > 12
+    done = workspace.run("build", "--fp16", "--dla", "2", "--force", code=1)
+    assert "there is no DLA core 2: got 2 cores" in " ".join(done.stderr.split())
 
 
 def test_an_engine_of_another_release_is_refused_with_the_command(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ from typer.testing import CliRunner
 from ssd_edge.cli.app import app
 from ssd_edge.doctor.facts import FACTS_FORMAT
 from tests.doctor.machines import bare_cpu, orin_nano
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: object):
@@ -52,6 +57,25 @@ def test_a_warning_exits_0(record) -> None:
     result = run("--from", record(orin_nano() | {"run nvpmodel -q": "NV Power Mode: 15W\n"}))
     assert result.exit_code == 0
     assert "warn" in result.stdout
+
+
+def test_a_machine_where_no_package_can_be_imported(tmp_path: Path) -> None:
+    for name in ("numpy", "onnx", "torch", "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings", "pycuda"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is broken')")
+    (tmp_path / "cv2.py").write_text("raise ImportError('libgthread-2.0.so.0: cannot open shared object file')")
+    (tmp_path / "onnxruntime.py").write_text("raise OSError('libonnxruntime.so: wrong ELF class')")
+    command = [sys.executable, str(ROOT / "cli.py"), "doctor", "--json", "here.json"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "cannot be imported: ImportError: libgthread-2.0.so.0" in done.stdout
+    assert "apt-get install libgl1 libglib2.0-0" in done.stdout
+    assert "cannot be imported: OSError: libonnxruntime.so: wrong ELF class" in done.stdout
+    lines = {line["name"]: line["state"] for line in json.loads((tmp_path / "here.json").read_text())["lines"]}
+    assert [name for name, state in lines.items() if state == "missing"] == [
+        "TensorRT", "ONNX Runtime", "OpenCV", "PyTorch",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "ssd-edge/eval/1"}'])

@@ -56,6 +56,8 @@ def orin_nano() -> Answers:
         L4T: "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 2025\n",
         f"read {BOARD_MODEL}": "NVIDIA Jetson Orin Nano Developer Kit Super",
         "python": {"version": [3, 10, 12], "machine": "aarch64", "venv": VENV, "sees_system": True},
+        "run /usr/bin/python3 --version": "Python 3.10.12\n",
+        "glob /usr/include/python3.*/Python.h": ["/usr/include/python3.10/Python.h"],
         "cpu": "aarch64+asimd+asimdhp+asimddp",
         "read /proc/meminfo": meminfo(7.4, 5.2),
         "gpu": {
@@ -93,6 +95,8 @@ def thor() -> Answers:
         L4T: "# R38 (release), REVISION: 4.0, GCID: 43443517, BOARD: generic, EABI: aarch64\n",
         f"read {BOARD_MODEL}": "NVIDIA Jetson AGX Thor Developer Kit",
         "python": {"version": [3, 12, 3], "machine": "aarch64", "venv": VENV, "sees_system": True},
+        "run /usr/bin/python3 --version": "Python 3.12.3\n",
+        "glob /usr/include/python3.*/Python.h": ["/usr/include/python3.12/Python.h"],
         "cpu": "aarch64+asimd+asimdhp+asimddp+i8mm+bf16+sve",
         "read /proc/meminfo": meminfo(122, 110),
         "gpu": {
@@ -106,6 +110,40 @@ def thor() -> Answers:
         "glob /sys/class/devfreq/gpu-*": ["/sys/class/devfreq/gpu-gpc-0"],
         "read /sys/class/devfreq/gpu-gpc-0/min_freq": "315000000\n",
         "read /sys/class/devfreq/gpu-gpc-0/max_freq": "1575000000\n",
+    }  # fmt: skip
+
+
+def jetson_container() -> Answers:
+    """An Orin Nano in a container that was started with --runtime nvidia: no L4T release, no model, no nvpmodel."""
+    answers = orin_nano()
+    hidden = (L4T, f"read {BOARD_MODEL}", "run nvpmodel -q", "read /etc/nvpmodel.conf")
+    return {
+        **{question: answer for question, answer in answers.items() if question not in hidden},
+        "python": {"version": [3, 10, 12], "machine": "aarch64", "venv": "", "sees_system": True, "is_root": True},
+        "glob /.dockerenv": ["/.dockerenv"],
+        "read /sys/devices/soc0/family": "Tegra\n",
+        "read /sys/devices/soc0/machine": "NVIDIA Jetson Orin Nano Developer Kit Super\n",
+    }
+
+
+def jetpack_5() -> Answers:
+    """A Xavier NX with JetPack 5 and a Python 3.10 of the user's own, the only one that can have ssd-edge there."""
+    answers = orin_nano()
+    for gone in ("module tensorrt", "plugins tensorrt", "module pycuda"):
+        del answers[gone]
+    return {
+        **answers,
+        L4T: "# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref, EABI: aarch64\n",
+        f"read {BOARD_MODEL}": "NVIDIA Jetson Xavier NX Developer Kit",
+        "python": {"version": [3, 10, 9], "machine": "aarch64", "venv": VENV, "sees_system": False},
+        "run /usr/bin/python3 --version": "Python 3.8.10\n",
+        "gpu": {
+            "name": "Xavier", "compute_capability": [7, 2], "integrated": True, "memory": 7_900_000_000,
+            "driver_cuda": [11, 4], "count": 1,
+        },
+        "module cv2": module("4.11.0", SITE),
+        "opencv": WITHOUT_GSTREAMER,
+        "run nvpmodel -q": "NV Power Mode: MODE_20W_6CORE\n8\n",
     }  # fmt: skip
 
 

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
 import pytest
 
 from ssd_edge.doctor.examine import examine
 from ssd_edge.doctor.line import Line, State
+from ssd_edge.doctor.surroundings import let_see_system
 from tests.doctor.machines import (
     L4T,
     SITE,
@@ -15,6 +22,8 @@ from tests.doctor.machines import (
     desktop,
     desktop_rtx,
     facts,
+    jetpack_5,
+    jetson_container,
     meminfo,
     module,
     orin_nano,
@@ -59,6 +68,14 @@ def test_power_mode_names_the_id_of_this_board() -> None:
     assert not_ok(answers) == {"power mode": (State.WARN, "sudo nvpmodel -m 2  (MAXN_SUPER)")}
 
 
+def test_power_mode_where_only_root_may_ask() -> None:
+    answers = orin_nano() | {"run nvpmodel -q": None, "read /var/lib/nvpmodel/status": "pmode:0001\n"}
+    assert not_ok(answers) == {"power mode": (State.WARN, "sudo nvpmodel -m 2  (MAXN_SUPER)")}
+    assert examined(answers)["power mode"].found == "25W: the clocks are limited"
+    untold = orin_nano() | {"run nvpmodel -q": None}
+    assert not_ok(untold)["power mode"] == (State.WARN, "sudo nvpmodel -q")
+
+
 def test_jetson_without_tensorrt_installs_jetpacks_own() -> None:
     answers = orin_nano() | {"module tensorrt": None}
     assert not_ok(answers)["TensorRT"] == (
@@ -76,10 +93,25 @@ def test_venv_that_hides_jetpacks_packages() -> None:
         f"glob {SYSTEM}/cv2*": [f"{SYSTEM}/cv2"],
     }
     found = not_ok(answers)
-    anew = f"python3 -m venv --clear --system-site-packages {VENV}"
-    assert found["Python"] == (State.WARN, f"Make it anew: {anew}")
-    assert anew in found["TensorRT"][1]
-    assert anew in found["OpenCV"][1]
+    see = f"sed -i 's/system-site-packages = false/system-site-packages = true/' {VENV}/pyvenv.cfg"
+    assert found["Python"] == (State.WARN, see)
+    assert found["TensorRT"][1] == f"sudo apt-get install python3-libnvinfer libnvinfer-plugin-dev; {see}"
+    assert found["OpenCV"][1].startswith(f"{see}; pip uninstall -y opencv-python")
+
+
+def test_the_advice_lets_a_virtual_environment_see_the_system(tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv")
+    assert subprocess.run(let_see_system(str(tmp_path / "venv")), shell=True, check=False).returncode == 0
+    asked = [tmp_path / "venv" / "bin" / "python", "-c", "import sys; print(sys.path)"]
+    seen = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert sysconfig.get_path("purelib", vars={"base": sys.base_prefix}) in seen
+
+
+def test_python_that_is_not_the_boards() -> None:
+    answers = orin_nano() | {"python": {"version": [3, 12, 1], "machine": "aarch64", "venv": "", "sees_system": True}}
+    line = examined(answers)["Python"]
+    assert (line.state, line.found) == (State.WARN, "3.12.1, and JetPack's TensorRT and OpenCV are for 3.10")
+    assert line.do.startswith("/usr/bin/python3 -m venv --system-site-packages .venv")
 
 
 def test_pip_opencv_that_shadows_jetpacks() -> None:
@@ -90,13 +122,49 @@ def test_pip_opencv_that_shadows_jetpacks() -> None:
     }
     line = examined(answers)["OpenCV"]
     assert line.state is State.WARN
-    assert f"pip's 4.11.0 without GStreamer hides JetPack's build in {SYSTEM}/cv2" in line.found
-    assert line.do == "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python"
+    assert f"pip's 4.11.0 without GStreamer hides the build in {SYSTEM}/cv2" in line.found
+    uninstall = "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python"
+    assert line.do == f"{uninstall}; pip install 'numpy<2' ml_dtypes"
 
 
 def test_jetson_whose_only_opencv_is_pips() -> None:
     answers = orin_nano() | {"module cv2": module("4.11.0", SITE), "opencv": WITHOUT_GSTREAMER}
     assert examined(answers)["OpenCV"].do.startswith("sudo apt-get install libopencv-python; pip uninstall")
+    answers = thor() | {"module cv2": module("4.11.0", SITE), "opencv": WITHOUT_GSTREAMER}
+    assert examined(answers)["OpenCV"].do.startswith("sudo apt-get install python3-opencv; pip uninstall")
+
+
+@pytest.mark.parametrize(
+    ("problem", "do"),
+    [
+        (
+            "ImportError: libGL.so.1: cannot open shared object file: No such file or directory",
+            "sudo apt-get install libgl1 libglib2.0-0",
+        ),
+        (
+            "ImportError: libgthread-2.0.so.0: cannot open shared object file: No such file or directory",
+            "sudo apt-get install libgl1 libglib2.0-0",
+        ),
+        (
+            "ImportError: libSM.so.6: cannot open shared object file: No such file or directory",
+            "sudo apt-get install libgl1 libglib2.0-0 libsm6",
+        ),
+        (
+            "ImportError: libodd.so.3: cannot open shared object file: No such file or directory",
+            "Install the system's package that has libodd.so",
+        ),
+        ("ImportError: numpy.core.multiarray failed to import", "pip install 'numpy<2' ml_dtypes"),
+        ("AttributeError: _ARRAY_API not found", "pip install 'numpy<2' ml_dtypes"),
+        ("SystemError: something else", "pip install --force-reinstall opencv-python"),
+    ],
+)
+def test_opencv_that_cannot_be_imported(problem: str, do: str) -> None:
+    broken = {"version": "", "file": "", "problem": problem}
+    line = examined(bare_cpu() | {"module cv2": broken})["OpenCV"]
+    assert (line.state, line.do) == (State.MISSING, do)
+    assert problem in line.found
+    as_root = bare_cpu() | {"module cv2": broken, "python": {**bare_cpu()["python"], "is_root": True}}
+    assert examined(as_root)["OpenCV"].do == do.removeprefix("sudo ")
 
 
 def test_pip_tensorrt_on_a_jetson_is_called_out() -> None:
@@ -115,6 +183,69 @@ def test_jetpack_5_has_too_old_a_python() -> None:
     assert line.state is State.MISSING
     assert "flash JetPack 6" in line.do
     assert "JetPack 5.1.2 (L4T 35.4.1)" in examined(answers)["machine"].found
+
+
+def test_jetpack_5_with_a_python_of_ones_own_runs_on_the_processor() -> None:
+    found = not_ok(jetpack_5())
+    assert set(found) == {"TensorRT", "OpenCV", "power mode"}
+    assert all(state is State.WARN for state, _ in found.values())
+    assert "flash jetpack 6" in found["TensorRT"][1].lower()
+    assert "is for Python 3.8" in examined(jetpack_5())["OpenCV"].found
+    assert examined(jetpack_5())["pycuda"].found == "not installed, and not needed without TensorRT"
+
+
+def test_container_on_a_jetson_is_known_for_what_it_is() -> None:
+    found = examined(jetson_container())
+    assert found["machine"].found == "NVIDIA Jetson Orin Nano Developer Kit Super, its L4T release cannot be seen"
+    assert found["machine"].do == "In a container: docker run -v /etc/nv_tegra_release:/etc/nv_tegra_release:ro …"
+    assert found["power mode"].found == "not to be seen in a container; outside of it: sudo nvpmodel -q"
+    assert set(not_ok(jetson_container())) == {"machine"}
+    without = not_ok(jetson_container() | {"module tensorrt": None})
+    assert without["TensorRT"] == (State.MISSING, "apt-get install python3-libnvinfer libnvinfer-plugin-dev")
+
+
+def test_container_without_nvidias_runtime() -> None:
+    line = examined(jetson_container() | {"gpu": None})["GPU"]
+    assert (line.state, line.do) == (State.MISSING, "docker run --runtime nvidia …")
+    device = "/sys/bus/pci/devices/0000:01:00.0"
+    desktop_container = bare_cpu() | {
+        "glob /.dockerenv": ["/.dockerenv"],
+        "glob /sys/bus/pci/devices/*/vendor": [f"{device}/vendor"],
+        f"read {device}/vendor": "0x10de\n",
+        f"read {device}/class": "0x030000\n",
+    }
+    assert not_ok(desktop_container) == {"GPU": (State.MISSING, "docker run --gpus all …")}
+
+
+def test_gpu_that_this_user_may_not_use() -> None:
+    answers = orin_nano() | {"gpu": "cuInit: CUDA error 100", "glob /dev/nvmap": ["/dev/nvmap"]}
+    assert not_ok(answers)["GPU"][1] == "sudo usermod -aG video,render $USER; then log in again"
+
+
+def test_cameras_that_are_not_passed_into_a_container() -> None:
+    answers = jetson_container() | {
+        "glob /dev/video*": [],
+        "glob /sys/class/video4linux/video*": ["/sys/class/video4linux/video0"],
+    }
+    line = examined(answers)["cameras"]
+    assert (line.state, line.do) == (State.MISSING, "docker run --device /dev/video0 …")
+    assert "/dev/video0 (vi-output, imx219 9-0010): not passed into this container" in line.found
+    assert (
+        examined(jetson_container() | {"access /dev/video0": False})["cameras"].do == "docker run --group-add video …"
+    )
+
+
+def test_memory_that_a_container_may_have() -> None:
+    gib = 1 << 30
+    answers = bare_cpu() | {
+        "read /sys/fs/cgroup/memory.max": f"{2 * gib}\n",
+        "read /sys/fs/cgroup/memory.current": f"{1 * gib}\n",
+        "read /sys/fs/cgroup/memory.stat": f"anon 1\ninactive_file {gib // 4}\n",
+    }
+    line = examined(answers)["memory"]
+    assert line.found == "1.2 GiB free of 2.0, which this container may have; building an engine needs 1.5"
+    assert line.do == "Close other programs, or give the container more."
+    assert examined(answers | {"read /sys/fs/cgroup/memory.max": "max\n"})["memory"].found == "6.0 GiB free of 8.0"
 
 
 def test_unknown_l4t() -> None:
@@ -183,6 +314,8 @@ def test_pycuda_is_told_where_the_compiler_lies() -> None:
         "run /usr/local/cuda/bin/nvcc --version": "Cuda compilation tools, release 12.6, V12.6.68\n",
     }
     assert not_ok(answers)["pycuda"][1] == "PATH=/usr/local/cuda/bin:$PATH pip install 'pycuda>=2025.1.2'"
+    without_headers = examined(answers | {"glob /usr/include/python3.*/Python.h": []})["pycuda"].do
+    assert without_headers.startswith("sudo apt-get install python3-dev; PATH=")
 
 
 def test_jetson_without_cuda_toolkit() -> None:

@@ -10,9 +10,9 @@ from tests.emulator.standin.releases import RELEASES
 from tests.emulator.surroundings import READY, surroundings
 
 
-def main(release: str, *arguments: str) -> None:
+def main(release: str = "", *arguments: str) -> None:
     if release not in RELEASES:
-        sys.exit(f"there is no stand-in for TensorRT {release}: wanted one of {', '.join(RELEASES)}")
+        sys.exit(f"there is no stand-in for TensorRT {release!r}: wanted one of {', '.join(RELEASES)}")
     if not READY:
         sys.exit("the emulated GPU is not built (Linux and a C++ compiler are needed). Build it: make setup")
     program = str(Path(sys.executable).with_name("ssd-edge"))
@@ -20,4 +20,4 @@ def main(release: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or ["which?"]))
+    main(*sys.argv[1:])

@@ -4,5 +4,7 @@ import os
 import sys
 
 from tests.emulator.standin.module import fill
+from tests.emulator.standin.world import Traits
 
-fill(sys.modules[__name__], os.environ["SSD_EDGE_STANDIN"])
+traits = Traits(dla_cores=int(os.environ.get("SSD_EDGE_STANDIN_DLA_CORES", "0")))
+fill(sys.modules[__name__], os.environ["SSD_EDGE_STANDIN"], traits=traits)
