@@ -1,8 +1,9 @@
 """Host time of a frame in our TensorRT runtime, everything but the engine: SSDLite320's tensors, batch 1.
 
 Runs on the emulated CUDA driver (``make setup``) with an engine that does nothing, so what is measured is ours: the
-hand-over to the thread that owns the GPU, copies, events, the graph's launch, and the way back. The emulator's own work
-is in the figure too.
+hand-over to the thread that owns the GPU, the copy into pinned memory, events, the graph's launch, and the way back.
+The copies between host and device, which a GPU does while the processor does something else, are left out of the first
+figure and made by the processor in the second.
 """
 
 from __future__ import annotations
@@ -84,14 +85,18 @@ def main() -> int:
         print("the emulated CUDA driver is not built: make setup")
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        found: dict[str, Any]
-        found, report = rehearse("bench.host_overhead:measure", env={"SSD_EDGE_STANDIN_IDLE": "1"}, folder=folder)
-    if report["faults"]:
-        print(f"the emulated driver complains: {report['faults']}")
-        return 1
-    print(f"host overhead of a frame, ms: p50 {found['p50']:.3f}  p95 {found['p95']:.3f}  p99 {found['p99']:.3f}")
-    print(f"wanted: p50 <= {WANTED_MS}")
-    return 0 if found["p50"] <= WANTED_MS else 1
+        found: dict[str, dict[str, Any]] = {}
+        for copies in ("left to the GPU", "by the processor"):
+            env = {"SSD_EDGE_STANDIN_IDLE": "1", "SSD_EDGE_EMU_IDLE_COPIES": "1" if "GPU" in copies else "0"}
+            found[copies], report = rehearse("bench.host_overhead:measure", env=env, folder=folder)
+            if report["faults"]:
+                print(f"the emulated driver complains: {report['faults']}")
+                return 1
+    for copies, times in found.items():
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in times.items())
+        print(f"host overhead of a frame, ms, copies {copies}: {figures}")
+    print(f"wanted: p50 <= {WANTED_MS}, copies left to the GPU")
+    return 0 if found["left to the GPU"]["p50"] <= WANTED_MS else 1
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ std::vector<std::string> faults;
 Result sticky = OK;
 long calls = 0, allocations = 0, kernels = 0, graph_launches = 0, releases = 0, copies = 0;
 long fail_allocation = -1, fail_kernel = -1, lose_at = -1, slow_queries = 0, queries_held = 0, slow_upload_us = 0;
-int integrated = 0, major_ = 8, minor_ = 7;
+int integrated = 0, major_ = 8, minor_ = 7, idle_copies = 0;
 
 void fault(const char *format, ...) {
     char text[512]; va_list list; va_start(list, format); vsnprintf(text, sizeof text, format, list); va_end(list);
@@ -150,11 +150,13 @@ Result perform(Op &op, std::unique_lock<std::mutex> &lock) {
         to = resolve(op.device, op.size, "copy to the device");
         if (!to) return sticky = ILLEGAL_ADDRESS;
         if (slow_upload_us) std::this_thread::sleep_for(std::chrono::microseconds(slow_upload_us));
-        memcpy(to, op.staged ? op.staged->data() : op.host, op.size); copies++; return OK;
+        if (!idle_copies) memcpy(to, op.staged ? op.staged->data() : op.host, op.size);
+        copies++; return OK;
     case COPY_OUT:
         from = resolve(op.device, op.size, "copy from the device");
         if (!from) return sticky = ILLEGAL_ADDRESS;
-        memcpy(op.host, from, op.size); copies++; return OK;
+        if (!idle_copies) memcpy(op.host, from, op.size);
+        copies++; return OK;
     case COPY_WITHIN:
         to = resolve(op.device, op.size, "copy within the device"); from = resolve(op.source, op.size, "copy within the device");
         if (!to || !from) return sticky = ILLEGAL_ADDRESS;
@@ -233,7 +235,7 @@ struct Settings {  // read once, before any call
     Settings() {
         fail_allocation = setting("SSD_EDGE_EMU_FAIL_ALLOCATION", -1); fail_kernel = setting("SSD_EDGE_EMU_FAIL_KERNEL", -1);
         lose_at = setting("SSD_EDGE_EMU_LOSE_AT", -1); slow_queries = setting("SSD_EDGE_EMU_SLOW_QUERIES", 0); slow_upload_us = setting("SSD_EDGE_EMU_SLOW_UPLOAD_US", 0);
-        integrated = (int)setting("SSD_EDGE_EMU_INTEGRATED", 0);
+        integrated = (int)setting("SSD_EDGE_EMU_INTEGRATED", 0); idle_copies = (int)setting("SSD_EDGE_EMU_IDLE_COPIES", 0);
         major_ = (int)setting("SSD_EDGE_EMU_SM", 87) / 10; minor_ = (int)setting("SSD_EDGE_EMU_SM", 87) % 10;
     }
 } settings;
