@@ -117,9 +117,13 @@ def signalled(tmp_path: Path, signals: list[signal.Signals], gap: float) -> tupl
     for number in signals:
         process.send_signal(number)
         time.sleep(gap)
+    watchdog = threading.Timer(60, process.kill)  # a run that hangs fails, and does not hang the tests
+    watchdog.start()
     with process.stdout:
         lines = [json.loads(line) for line in [first, *process.stdout]]
-    return process.wait(timeout=30), errors.read_text(), lines, report
+    code = process.wait()
+    watchdog.cancel()
+    return code, errors.read_text(), lines, report
 
 
 @pytest.mark.parametrize(
