@@ -127,7 +127,8 @@ def _fill_backbone(model: SSD, source: str) -> None:
     filled = fill_backbone_(model, read_weights(source))
     count, whole = filled.tensors
     others = f", and {filled.others} of the head" if filled.others else ""
-    say(f"backbone from {filled.origin}: {count} of its {whole} tensors, matched by {filled.by}{others}")
+    classes = f"; it knows {', '.join(filled.classes)}" if filled.classes else ""
+    say(f"backbone from {filled.origin}: {count} of its {whole} tensors, matched by {filled.by}{others}{classes}")
 
 
 def validation(judged: LabelledSet) -> Callable[[SSD], float]:

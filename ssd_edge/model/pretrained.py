@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ssd_edge.core.errors import ArtefactError
+from ssd_edge.model.class_rows import logit_tensors, rows_by_class
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weight_source import Weights
 
@@ -28,12 +29,14 @@ class Filled(NamedTuple):
         tensors: how many of the backbone's convolutions and batch norms were filled, and how many it has.
         others: how many other tensors, the head's most of all, were filled (from a detector).
         by: ``name``, or ``order`` where the names are others but the shapes, one after the other, are the same.
+        classes: those whose logits were taken over from a checkpoint of ours, by their names.
     """
 
     origin: str
     tensors: tuple[int, int]
     others: int
     by: str
+    classes: tuple[str, ...] = ()
 
 
 def fill_backbone_(model: SSD, weights: Weights) -> Filled:
@@ -43,7 +46,7 @@ def fill_backbone_(model: SSD, weights: Weights) -> Filled:
     compared in the order in which they were registered, and those before the first that differs in shape are taken, if
     they are more: the same classifier has other names in every collection. Tensors that are not finite are left out.
     The paper's fc6 and fc7 (SSD, section 2.1) come from VGG's fully connected layers by subsampling. A detector's head
-    is taken over where its shapes fit.
+    is taken over where its shapes fit; its class logits go to the classes of the same names, where the names are known.
 
     Raises:
         ArtefactError: less than half of the classifier's part of the backbone fits.
@@ -56,11 +59,23 @@ def fill_backbone_(model: SSD, weights: Weights) -> Filled:
     chosen, by = (named, "name") if len(named) >= len(ordered) else (ordered, "order")
     if len(chosen) < needed:
         raise _misfit(model, weights, len(chosen), needed)
-    others = {name: found[name] for name in own.keys() - layers.keys() if _fits(own[name], found.get(name))}
+    logits = set(logit_tensors(model)) if weights.class_names else set()
+    rest = own.keys() - layers.keys() - logits
+    others = {name: found[name] for name in rest if _fits(own[name], found.get(name))}
+    others |= (by_class := _by_class(model, own, weights, logits))
     with torch.no_grad():
         for name, tensor in {**chosen, **others}.items():
             own[name].copy_(tensor)
-    return Filled(weights.origin, (len(chosen), len(layers)), len(others), by)
+    known = tuple(name for name in model.spec.class_names if by_class and name in weights.class_names)
+    return Filled(weights.origin, (len(chosen), len(layers)), len(others), by, known)
+
+
+def _by_class(model: SSD, own: Mapping[str, Tensor], weights: Weights, logits: set[str]) -> dict[str, Tensor]:
+    """Return the tensors of the class logits, with the rows of the classes that both networks know."""
+    names, known = model.spec.class_names, weights.class_names
+    found = {name: tensor for name in logits if (tensor := weights.tensors.get(name)) is not None}
+    moved = {name: rows_by_class(own[name], tensor, names, known) for name, tensor in found.items()}
+    return {name: rows for name, rows in moved.items() if rows is not None and _fits(own[name], rows)}
 
 
 def _layer_tensors(backbone: nn.Module) -> Iterator[str]:

@@ -15,6 +15,8 @@ from torchvision import models
 from torchvision.models import list_models
 
 from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
 
 _TORCHVISION, _TIMM = "torchvision:", "timm:"
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
@@ -22,10 +24,15 @@ _WANTED = "a file, a URL, torchvision:<classifier> or timm:<classifier>"
 
 
 class Weights(NamedTuple):
-    """A state dict and where it is from."""
+    """A state dict and where it is from.
+
+    Attributes:
+        class_names: what the columns of its class logits stand for, where it is a checkpoint of ours; else none.
+    """
 
     tensors: Mapping[str, Tensor]
     origin: str
+    class_names: tuple[str, ...] = ()
 
 
 def read_weights(source: str) -> Weights:
@@ -93,7 +100,12 @@ def _read(path: Path) -> Weights:
     tensors = _state_dict(content)
     if not tensors:
         raise ArtefactError(f"{path} holds no weights", got=type(content).__name__, wanted="a state dict")
-    return Weights(tensors, str(path))
+    return Weights(tensors, str(path), _class_names(content, path))
+
+
+def _class_names(content: Any, path: Path) -> tuple[str, ...]:
+    is_ours = isinstance(content, Mapping) and content.get("format") == CHECKPOINT_FORMAT
+    return ModelSpec.from_json(content["spec"], origin=str(path)).class_names if is_ours else ()
 
 
 def _pickled(path: Path) -> Any:

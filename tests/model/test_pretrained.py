@@ -8,6 +8,7 @@ from torch import nn
 
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.model.checkpoint import save_checkpoint
+from ssd_edge.model.class_rows import logit_tensors
 from ssd_edge.model.pretrained import fill_backbone_
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weight_source import Weights, read_weights
@@ -129,19 +130,38 @@ def test_a_detector_hands_on_backbone_and_head(tmp_path) -> None:
             assert torch.equal(pupil.state_dict()[name], tensor), name
 
 
-def test_a_detector_of_other_classes_hands_on_all_but_the_class_logits(tmp_path) -> None:
+@pytest.mark.parametrize("preset", ["ssd192-tiny", "ssdlite320-mobilenet-v3-large"])
+def test_class_logits_go_to_the_classes_of_the_same_names(tmp_path, preset: str) -> None:
+    """A pupil with the classes in another order and one more scores the old ones as its teacher does."""
+    options = {"input_size": 64} if preset == "ssd192-tiny" else {}
+    taught = detector(preset, **options)
+    save_checkpoint(tmp_path / "best.pt", taught)
+    torch.manual_seed(9)
+    pupil = build_model(make_spec(preset, ("new", "b", "a"), **options)).eval()
+    fresh = {name: tensor.clone() for name, tensor in pupil.state_dict().items()}
+    filled = fill_backbone_(pupil, read_weights(str(tmp_path / "best.pt")))
+    assert filled.classes == ("b", "a")
+    images = torch.rand(1, 3, pupil.spec.input.height, pupil.spec.input.width)
+    with torch.no_grad():
+        wanted, got = taught(images), pupil(images)
+    torch.testing.assert_close(got.class_logits[..., [0, 3, 2]], wanted.class_logits)
+    torch.testing.assert_close(got.box_offsets, wanted.box_offsets)
+    last = next(logit_tensors(pupil))
+    columns = pupil.state_dict()[last].reshape(-1, 4, *fresh[last].shape[1:])
+    assert torch.equal(columns[:, 1], fresh[last].reshape(columns.shape)[:, 1])
+
+
+def test_a_detector_without_a_common_class_hands_on_all_but_the_class_logits(tmp_path) -> None:
     taught = detector("ssd192-tiny", input_size=64)
     save_checkpoint(tmp_path / "best.pt", taught)
     torch.manual_seed(9)
-    pupil = build_model(make_spec("ssd192-tiny", ("a", "b", "c"), input_size=64))
-    fill_backbone_(pupil, read_weights(str(tmp_path / "best.pt")))
-    changed = {
-        name
-        for name, tensor in pupil.state_dict().items()
-        if tensor.shape != taught.state_dict()[name].shape or not torch.equal(tensor, taught.state_dict()[name])
+    pupil = build_model(make_spec("ssd192-tiny", ("c", "d"), input_size=64))
+    assert fill_backbone_(pupil, read_weights(str(tmp_path / "best.pt"))).classes == ()
+    held = taught.state_dict()
+    changed = {name for name, tensor in pupil.state_dict().items() if not torch.equal(tensor, held[name])}
+    assert {name for name in changed if name.endswith("weight")} == {
+        name for name in logit_tensors(pupil) if name.endswith("weight")
     }
-    assert changed
-    assert all("classification_head" in name for name in changed), changed
 
 
 def test_another_network_is_refused_with_its_names() -> None:
