@@ -93,9 +93,10 @@ def train_theirs(learnt: LabelledSet, *, seed: int, epochs: int, batch_size: int
         model.parameters(), lr=RATE_PER_PICTURE * batch_size, momentum=0.9, weight_decay=WEIGHT_DECAY
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=epochs)
+    # Made once: LinearLR multiplies the rate by its first factor when it is made, so that another one in a later epoch
+    # would end the training there.
+    warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, start_factor=0.001, total_iters=min(1000, len(loader) - 1))
     for epoch in range(epochs):
-        steps = min(1000, len(loader) - 1)
-        warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, start_factor=0.001, total_iters=steps)
         for images, targets in loader:
             loss = sum(model(list(images), list(targets)).values())
             optimiser.zero_grad()

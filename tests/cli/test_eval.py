@@ -37,7 +37,7 @@ def write_dataset(folder: Path, class_names: tuple[str, ...]) -> Path:
         path = writer.image_path("test", f"{number:03d}")
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
-        writer.add("test", path, (SIZE, SIZE), [LabelledObject(label, (x1, y1, x2, y2))])
+        writer.add("test", path, (SIZE, SIZE), [LabelledObject.of_box(label, (x1, y1, x2, y2))])
     writer.close()
     return folder
 

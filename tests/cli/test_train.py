@@ -29,7 +29,7 @@ def write_data(folder: Path, *, splits: dict[str, int]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             sample.image.rename(path)
             x1, y1, x2, y2 = map(float, sample.boxes[0])
-            found = LabelledObject(CLASS_NAMES[sample.class_ids[0]], (x1, y1, x2, y2))
+            found = LabelledObject.of_box(CLASS_NAMES[sample.class_ids[0]], (x1, y1, x2, y2))
             writer.add(split, path, (80, 60), (found,))
     writer.close()
 

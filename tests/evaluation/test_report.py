@@ -58,9 +58,8 @@ class Page(HTMLParser):
 
 def accuracy(share: float) -> MeanAp:
     """Judge ten pictures of two objects each, of which the first is found in ``share`` of them."""
-    sample = Sample(
-        Path("a.png"), np.array([[0, 0, 9, 9], [20, 0, 30, 9]], np.float32), np.array([0, 1]), np.zeros(2, bool)
-    )
+    boxes = np.array([[0, 0, 9, 9], [20, 0, 30, 9]], np.float32)
+    sample = Sample(Path("a.png"), boxes, np.array([0, 1]), np.zeros(2, bool), np.array([81.0, 90.0]))
     hit = Detections(sample.boxes[:1], np.array([0.9], np.float32), np.array([0]))
     found = [hit if number < share * 10 else Detections.empty() for number in range(10)]
     return mean_average_precision(found, [sample] * 10, NAMES)

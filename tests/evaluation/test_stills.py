@@ -14,7 +14,8 @@ NAMES = ("stop", "yield")
 
 def truth(boxes, class_ids, difficult=None) -> Sample:
     hard = np.zeros(len(boxes), bool) if difficult is None else np.array(difficult)
-    return Sample(Path("x.png"), np.array(boxes, np.float32).reshape(-1, 4), np.array(class_ids, np.int64), hard)
+    corners = np.array(boxes, np.float32).reshape(-1, 4)
+    return Sample(Path("x.png"), corners, np.array(class_ids, np.int64), hard, np.zeros(len(corners)))
 
 
 def found(boxes, scores, class_ids) -> Detections:
