@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from ssd_edge.data.sample import LabelledSet
     from ssd_edge.model.ssd import SSD
     from ssd_edge.training.budget import Budget
-    from ssd_edge.training.loader import BatchLoader, Share
-    from ssd_edge.training.loop import Observer
+    from ssd_edge.training.draws import Share
+    from ssd_edge.training.loader import BatchLoader
     from ssd_edge.training.precision import PrecisionTimes
     from ssd_edge.training.run_folder import RunFolder
     from ssd_edge.training.state import RunState
+    from ssd_edge.training.watch import Observer
 
 _DECODED_BYTES = 1 << 30
 _TRIAL_BATCH = 4
@@ -95,9 +96,10 @@ def _train(
 
     from ssd_edge.backends.threads import physical_cores
     from ssd_edge.model.zoo import build_model
-    from ssd_edge.training.loader import Share
-    from ssd_edge.training.loop import Watch, train
+    from ssd_edge.training.draws import Share
+    from ssd_edge.training.loop import train
     from ssd_edge.training.run_folder import RunFolder
+    from ssd_edge.training.watch import Watch
 
     torch.set_num_threads(max(1, physical_cores() // plan.machine.devices))
     torch.manual_seed(plan.seed)

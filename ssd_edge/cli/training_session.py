@@ -15,9 +15,9 @@ from ssd_edge.cli.training_run import is_first_process, run_training
 
 if TYPE_CHECKING:
     from ssd_edge.training.journal import EpochRecord
-    from ssd_edge.training.loop import Observer
     from ssd_edge.training.state import RunState
     from ssd_edge.training.step import StepLoss
+    from ssd_edge.training.watch import Observer
 
 
 class SayEpochs:
