@@ -149,8 +149,8 @@ def _anchors(
 
     if priors is not None and preset is None:
         return PriorsFile.load(priors).anchors, str(priors)
+    from ssd_edge.cli.requirements import require_torch
     from ssd_edge.cli.train_options import with_priors
-    from ssd_edge.cli.training_run import require_torch
 
     require_torch()
     from ssd_edge.model.zoo import make_spec

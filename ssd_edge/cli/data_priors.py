@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssd_edge.cli.console import say, show_table
-from ssd_edge.cli.training_run import require_torch
+from ssd_edge.cli.requirements import require_torch
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ import typer
 from ssd_edge.cli import train_option_types as option
 from ssd_edge.cli.console import hush, say
 from ssd_edge.cli.data_check import check_before_training, say_reach
+from ssd_edge.cli.requirements import require_training
 from ssd_edge.cli.resume import interrupted_run, refuse_other_options
 from ssd_edge.cli.run_folders import free_name, new_folder
 from ssd_edge.cli.train_options import chosen_precision, chosen_recipe, class_names, listed, with_priors
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process, require_torch
+from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process
 from ssd_edge.cli.training_session import resume_run, train_plan
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.run_data import RunData
@@ -52,6 +53,7 @@ def train(
     seed: option.Seed = 0,
     check: option.Check = True,
     workers: option.Workers = None,
+    cores: option.Cores = None,
     device: option.Device = "auto",
     devices: option.Devices = 1,
     save_minutes: option.SaveMinutes = 5.0,
@@ -59,11 +61,15 @@ def train(
     report: option.Report = True,
 ) -> None:
     """Train a network on labelled images: runs/<name>/best.pt, last.pt and metrics.csv."""
-    require_torch()
+    require_training()
     if not is_first_process():
         hush()
     machine = Machine(
-        device, devices_here(devices), default_workers() if workers is None else workers, save_minutes * 60
+        device,
+        devices_here(devices),
+        default_workers(cores) if workers is None else workers,
+        cores,
+        save_minutes * 60,
     )
     if resume is not None:
         refuse_other_options(context)
@@ -73,15 +79,18 @@ def train(
         raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
     from ssd_edge.data.find import open_dataset
     from ssd_edge.model.zoo import make_spec
+    from ssd_edge.training.processes import refuse_missing
 
+    refuse_missing(device)
     if epochs is not None and minutes is not None:
         raise InputError("--epochs and --minutes are both given", wanted="one of them")
     names = class_names(classes)
+    name = name or free_name(preset)
+    folder = new_folder(name)
     if check and is_first_process():
         check_before_training(dataset, (train_split, val_split), names)
     learnt = open_dataset(dataset, train_split, names)
     judged = open_dataset(dataset, val_split, learnt.class_names)
-    name = name or free_name(preset)
     spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=name), preset, priors)
     if check:
         say_reach(learnt, spec, f"ssd-edge data priors {dataset} --preset {preset}")
@@ -113,7 +122,7 @@ def train(
         learnt=learnt,
         judged=judged,
         recipe=recipe,
-        folder=new_folder(name),
+        folder=folder,
         minutes=minutes,
         horizontal_flip=flip,
         seed=seed,
@@ -132,6 +141,10 @@ def _say_plan(plan: TrainingPlan, preset: str) -> None:
     length = f"{plan.minutes:g} minutes" if plan.minutes else f"{recipe.epochs} epochs"
     mirrored = "mirrored" if plan.horizontal_flip and recipe.augmentation != "none" else "not mirrored"
     say(f"learning from {plan.learnt.origin}: {len(plan.learnt)} images, {plan.learnt.object_count} objects")
+    if {sample.image for sample in plan.judged.samples} & {sample.image for sample in plan.learnt.samples}:
+        say(
+            "some pictures to choose the best epoch by are learnt from too: their mAP says nothing about other pictures"
+        )
     say(f"judging by {plan.judged.origin}: {len(plan.judged)} images; classes: {', '.join(plan.spec.class_names)}")
     say(
         f"{preset} at {plan.spec.input.height} x {plan.spec.input.width} from {_beginning(plan)}, {length}, "

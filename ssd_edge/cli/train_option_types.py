@@ -122,6 +122,7 @@ Workers = Annotated[
     int | None,
     _machine("--workers", min=0, help="Processes that prepare batches, for each device; by default half the cores."),
 ]
+Cores = Annotated[int | None, _machine("--cores", min=1, help="Processor cores to learn on; by default all.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"], _machine("--device", help="auto: the GPU where there is one.")
 ]
