@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from ssd_edge.cli import train_option_types as option
-from ssd_edge.cli.console import hush, say
+from ssd_edge.cli.console import hush, quoted, say
 from ssd_edge.cli.data_check import check_before_training, say_reach
 from ssd_edge.cli.requirements import require_training
 from ssd_edge.cli.resume import interrupted_run, refuse_other_options
@@ -93,7 +93,7 @@ def train(
     judged = open_dataset(dataset, val_split, learnt.class_names)
     spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=name), preset, priors)
     if check:
-        say_reach(learnt, spec, f"ssd-edge data priors {dataset} --preset {preset}")
+        say_reach(learnt, spec, f"ssd-edge data priors {quoted(dataset)} --preset {preset}")
     recipe = chosen_recipe(
         preset,
         recipe={"epochs": epochs, "batch_size": batch_size, "augmentation": augmentation},

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.console import bar, quoted, say
 from ssd_edge.cli.resume import resumed_plan
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
 from ssd_edge.cli.training_report import report_on
@@ -68,7 +68,7 @@ def train_plan(plan: TrainingPlan, state: RunState | None = None, *, tensorboard
     say(f"{files.best}: mAP@0.5 {files.best_mean_ap or 0:.4f}; every epoch is in {files.metrics}")
     if report and is_first_process():
         report_on(plan.folder, plan.judged, cores=plan.machine.cores)
-    say(f"next: ssd-edge export {files.best}")
+    say(f"next: ssd-edge export {quoted(files.best)}")
 
 
 @contextmanager
@@ -91,6 +91,6 @@ def _observers(plan: TrainingPlan, state: RunState | None, *, tensorboard: bool)
 def _kept(folder: Path) -> Iterator[str]:
     """Yield what a stopped run left behind, in words."""
     if (folder / "state.pt").is_file():
-        yield f"to go on: ssd-edge train --resume {folder}"
+        yield f"to go on: ssd-edge train --resume {quoted(folder)}"
     if (folder / "last.pt").is_file():
         yield f"{folder / 'last.pt'} holds the last whole epoch"

@@ -181,6 +181,14 @@ def test_a_backbone_begins_with_what_another_run_has_learnt(workspace: Path) -> 
     assert "there are no such weights: got 'elsewhere.pth'" in result.stderr
 
 
+def test_commands_to_type_next_are_quoted_where_names_need_it(workspace: Path) -> None:
+    Path("data").rename("my data")
+    result = CliRunner().invoke(app, ["train", "my data", *FAST, "--epochs", "1", "--name", "a b", "--no-report"])
+    assert result.exit_code == 0, result.stderr
+    assert "ssd-edge data priors 'my data' --preset" in result.stderr
+    assert result.stderr.endswith("next: ssd-edge export 'runs/a b/best.pt'\n")
+
+
 def test_a_split_without_objects_teaches_nothing(workspace: Path) -> None:
     for label in Path("data/Annotations").glob("train_*.xml"):
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
