@@ -13,7 +13,6 @@ made one at a time.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import resource
 import tempfile
@@ -44,7 +43,6 @@ def train_ours(
     epochs: int,
     batch_size: int,
     workers: int,
-    reduced_tail: bool = False,
     **changes: float,
 ) -> SSD:
     """Train as `ssd-edge train` does, with the same rate; it is judged by nothing but its last epoch.
@@ -52,12 +50,9 @@ def train_ours(
     ``changes`` are fields of :class:`Optimisation`.
     """
     rate = Optimisation(RATE_PER_PICTURE * batch_size, **{"weight_decay": WEIGHT_DECAY, **changes})
-    spec = make_spec(PRESET, learnt.class_names)
-    if reduced_tail:
-        spec = dataclasses.replace(spec, architecture=f"{spec.architecture}-reduced")
     with tempfile.TemporaryDirectory() as folder:
         plan = TrainingPlan(
-            spec=spec,
+            spec=make_spec(PRESET, learnt.class_names),
             learnt=learnt,
             judged=_one_picture(learnt),
             recipe=Recipe(epochs, batch_size, "ssdlite", rate),
@@ -138,9 +133,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", choices=["theirs", "ours"], nargs="+")
-    parser.add_argument(
-        "--change", type=json.loads, default={}, help='for --only one: {"average_decay": 0}, {"full_tail": true} …'
-    )
+    parser.add_argument("--change", type=json.loads, default={}, help='for --only one: {"average_decay": 0} …')
     parser.add_argument("--output", type=Path, default=Path("bccd_training.jsonl"))
     arguments = parser.parse_args()
     for line in runs(arguments):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.io import ImageReadMode, decode_image
-from torchvision.models.detection import ssdlite, ssdlite320_mobilenet_v3_large
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.transforms import v2
 
 from ssd_edge.data.sample import LabelledSet
@@ -60,20 +57,17 @@ def train_theirs(
     workers: int,
     average_decay: float | None = None,
     clip_norm: float | None = None,
-    full_tail: bool = False,
 ) -> SSD:
     """Train as references/detection does, and return the network as ours.
 
     Args:
         average_decay: of a moving average of the weights, which is returned then; the recipe for SSDLite has none.
         clip_norm: gradients are scaled down to this norm; the recipe does not.
-        full_tail: keep all channels after C4, where torchvision halves them without weights to begin with.
     """
     torch.manual_seed(seed)
-    with _tail(full=full_tail):
-        model = ssdlite320_mobilenet_v3_large(
-            weights=None, weights_backbone=None, num_classes=len(learnt.class_names) + 1
-        ).train()
+    model = ssdlite320_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=len(learnt.class_names) + 1
+    ).train()
     average = WeightAverage(model, decay=average_decay) if average_decay is not None else None
     loader = DataLoader(
         TheirPictures(learnt),
@@ -105,14 +99,3 @@ def train_theirs(
                 warm_up.step()
         schedule.step()
     return load_torchvision((average.model if average else model).state_dict(), learnt.class_names)
-
-
-@contextmanager
-def _tail(*, full: bool) -> Iterator[None]:
-    own = ssdlite.mobilenet_v3_large
-    if full:
-        ssdlite.mobilenet_v3_large = lambda **options: own(**{**options, "reduced_tail": False})
-    try:
-        yield
-    finally:
-        ssdlite.mobilenet_v3_large = own
