@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEEDS_INPUT = {"candidates", "bccd_training"}  # judge a trained model: they take paths
+NEEDS_INPUT = {"candidates", "bccd_training", "torchvision_training"}  # take paths, or are a part of another
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """Our training beside torchvision's reference training of SSDLite320: the same pictures seen, the same judge.
 
-    python -m bench.bccd_training DATA --epochs 20 --seeds 0 1 2
+    python -m bench.bccd_training DATA --epochs 11 --batch-size 8 --seeds 0 1 2
+    python -m bench.bccd_training DATA --only ours --change '{"average_decay": 0}' --output changed.jsonl
 
 DATA is a VOC data set with the splits train and test, such as BCCD. Theirs is torchvision's own network from random
 weights, its own loss, its v2 ``ssdlite`` augmentation and its recipe (references/detection: SGD, 0.15 for 192 pictures
@@ -20,14 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
-import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision import tv_tensors
-from torchvision.io import ImageReadMode, decode_image
-from torchvision.models.detection import ssdlite320_mobilenet_v3_large
-from torchvision.transforms import v2
-
+from bench.torchvision_training import RATE_PER_PICTURE, WEIGHT_DECAY, train_theirs
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
 from ssd_edge.cli.training_run import run_training
 from ssd_edge.data.find import open_dataset
@@ -36,80 +30,26 @@ from ssd_edge.evaluation.evaluate import evaluate
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.model.predict import TorchDetector
 from ssd_edge.model.ssd import SSD
-from ssd_edge.model.torchvision_weights import load_torchvision
 from ssd_edge.model.zoo import make_spec
 from ssd_edge.training.recipe import Optimisation, Recipe
 
-RATE_PER_PICTURE = 0.15 / 192
-WEIGHT_DECAY = 4e-5
 PRESET = "ssdlite320-mobilenet-v3-large"
 
 
-class TheirPictures(Dataset[tuple[Tensor, dict[str, Tensor]]]):
-    """Pictures as references/detection reads and augments them for SSDLite."""
+def train_ours(
+    learnt: LabelledSet,
+    *,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    workers: int,
+    **changes: float,
+) -> SSD:
+    """Train as `ssd-edge train` does, with the same rate; it is judged by nothing but its last epoch.
 
-    def __init__(self, labelled: LabelledSet) -> None:
-        self._samples = labelled.samples
-        self._views = v2.Compose(
-            [
-                v2.RandomIoUCrop(),
-                v2.RandomHorizontalFlip(p=0.5),
-                v2.ToDtype(torch.float, scale=True),
-                v2.SanitizeBoundingBoxes(),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        sample = self._samples[index]
-        image = tv_tensors.Image(decode_image(str(sample.image), ImageReadMode.RGB))
-        boxes = torch.from_numpy(sample.boxes)
-        target = {
-            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(image.shape[-2:])),
-            "labels": torch.from_numpy(sample.class_ids) + 1,
-        }
-        view, labels = self._views(image, target)
-        return view.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in labels.items()}
-
-
-def train_theirs(learnt: LabelledSet, *, seed: int, epochs: int, batch_size: int, workers: int) -> SSD:
-    """Train as references/detection does, and return the network as ours."""
-    torch.manual_seed(seed)
-    model = ssdlite320_mobilenet_v3_large(
-        weights=None, weights_backbone=None, num_classes=len(learnt.class_names) + 1
-    ).train()
-    loader = DataLoader(
-        TheirPictures(learnt),
-        batch_size,
-        shuffle=True,
-        num_workers=workers,
-        collate_fn=lambda batch: tuple(zip(*batch, strict=True)),
-        drop_last=True,
-        persistent_workers=workers > 0,
-    )
-    optimiser = torch.optim.SGD(
-        model.parameters(), lr=RATE_PER_PICTURE * batch_size, momentum=0.9, weight_decay=WEIGHT_DECAY
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=epochs)
-    for epoch in range(epochs):
-        steps = min(1000, len(loader) - 1)
-        warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, start_factor=0.001, total_iters=steps)
-        for images, targets in loader:
-            loss = sum(model(list(images), list(targets)).values())
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            if epoch == 0:
-                warm_up.step()
-        schedule.step()
-    return load_torchvision(model.state_dict(), learnt.class_names)
-
-
-def train_ours(learnt: LabelledSet, *, seed: int, epochs: int, batch_size: int, workers: int) -> SSD:
-    """Train as `ssd-edge train` does, with the same rate; it is judged by nothing but its last epoch."""
-    rate = Optimisation(RATE_PER_PICTURE * batch_size, weight_decay=WEIGHT_DECAY)
+    ``changes`` are fields of :class:`Optimisation`.
+    """
+    rate = Optimisation(RATE_PER_PICTURE * batch_size, **{"weight_decay": WEIGHT_DECAY, **changes})
     with tempfile.TemporaryDirectory() as folder:
         plan = TrainingPlan(
             spec=make_spec(PRESET, learnt.class_names),
@@ -143,6 +83,7 @@ def runs(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
                 epochs=arguments.epochs,
                 batch_size=arguments.batch_size,
                 workers=arguments.workers,
+                **arguments.change,
             )
             seconds, spent = time.perf_counter() - wall, _processor_seconds() - processor
             accuracy = evaluate(TorchDetector(model.eval()).detect, learnt.class_names, judged).accuracy
@@ -150,6 +91,7 @@ def runs(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             yield {
                 "who": who,
                 "seed": seed,
+                "change": arguments.change,
                 "images": images,
                 "seconds": seconds,
                 "processor_s": spent,
@@ -191,6 +133,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", choices=["theirs", "ours"], nargs="+")
+    parser.add_argument("--change", type=json.loads, default={}, help='for --only one: {"average_decay": 0} …')
     parser.add_argument("--output", type=Path, default=Path("bccd_training.jsonl"))
     arguments = parser.parse_args()
     for line in runs(arguments):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -33,6 +35,11 @@ def say(text: str) -> None:
     from rich.text import Text
 
     _with_bar[-1].print(Text(text), soft_wrap=True)
+
+
+def quoted(path: Path) -> str:
+    """Return a path as it can be typed into a shell: in quotes where it has spaces and the like."""
+    return shlex.quote(str(path))
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, say, show_table
+from ssd_edge.cli.console import bar, quoted, say, show_table
 from ssd_edge.cli.data_tables import show_classes, show_sizes
 from ssd_edge.cli.train_options import class_names
 from ssd_edge.core.errors import InputError
@@ -77,7 +77,7 @@ def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[
 
     with bar("checking") as progress:
         report = lint_dataset(dataset, splits, names, pixels=False, progress=progress)
-    command = f"ssd-edge data check {dataset}"
+    command = f"ssd-edge data check {quoted(dataset)}"
     if report.errors:
         _say_faults(report.errors, _BEFORE_TRAINING, every="below")
         raise InputError(
@@ -149,8 +149,8 @@ def _anchors(
 
     if priors is not None and preset is None:
         return PriorsFile.load(priors).anchors, str(priors)
+    from ssd_edge.cli.requirements import require_torch
     from ssd_edge.cli.train_options import with_priors
-    from ssd_edge.cli.training_run import require_torch
 
     require_torch()
     from ssd_edge.model.zoo import make_spec

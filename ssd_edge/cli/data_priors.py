@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssd_edge.cli.console import say, show_table
-from ssd_edge.cli.training_run import require_torch
+from ssd_edge.cli.console import quoted, say, show_table
+from ssd_edge.cli.requirements import require_torch
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def priors(
     _refuse_worse(fitted, preset)
     _write(fitted, spec, preset, output, learnt.origin)
     say(f"sizes of the {fitted.fitted_levels} finest of {levels} maps fitted; {fitted.anchors.count} default boxes")
-    say(f"wrote {output}; next: ssd-edge train {dataset} --preset {preset} --priors {output}")
+    say(f"wrote {output}; next: ssd-edge train {quoted(dataset)} --preset {preset} --priors {quoted(output)}")
 
 
 def parse_per_level(text: str | None, levels: int) -> tuple[int, ...] | None:

@@ -59,7 +59,7 @@ def show_sizes(labelled: Mapping[str, LabelledSet], sizes: Sizes, *, stderr: boo
         for split, figures in found.items()
     ]
     columns = ("split", "< 32²", "to 96²", "> 96²", "pictures")
-    show_table("objects by the area of their box in pixels, as COCO counts them", columns, areas, stderr=stderr)
+    show_table("objects by their area in pixels, as COCO counts them", columns, areas, stderr=stderr)
 
 
 def _listed(figures: SetStatistics) -> str:

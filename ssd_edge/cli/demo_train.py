@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar
 from ssd_edge.cli.demo_plan import MODEL_NAME, PRESET, DemoFiles, DemoPlan
+from ssd_edge.cli.requirements import require_training
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_run import default_workers, measure_precision, require_torch, run_training
+from ssd_edge.cli.training_run import default_workers, measure_precision, run_training
 from ssd_edge.cli.training_session import SayEpochs
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _SEED = 1
 
 def train_model(plan: DemoPlan, files: DemoFiles, _before: Sequence[Done]) -> Facts:
     """``train``: the preset from random weights, in bfloat16 where that is faster here."""
-    require_torch()
+    require_training()
     with bar("training") as progress:
         run = run_training(_training_plan(plan, files), observers=[SayEpochs()], progress=progress)
     views = sum(record.images for record in run.records)

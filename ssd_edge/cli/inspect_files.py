@@ -39,7 +39,7 @@ def checkpoint_facts(path: Path) -> dict[str, object]:
         ArtefactError: it is no checkpoint of ours.
         MissingPackageError: PyTorch is not installed.
     """
-    from ssd_edge.cli.training_run import require_torch
+    from ssd_edge.cli.requirements import require_torch
 
     require_torch()
     from ssd_edge.model.checkpoint import load_checkpoint

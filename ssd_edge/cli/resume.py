@@ -12,7 +12,7 @@ from ssd_edge.core.run_data import RunData
 
 LAST = "last"
 _STATE = "state.pt"
-_MAY_CHANGE = frozenset({"resume", "device", "devices", "workers", "save_minutes", "tensorboard", "report"})
+_MAY_CHANGE = frozenset({"resume", "device", "devices", "workers", "cores", "save_minutes", "tensorboard", "report"})
 
 
 def refuse_other_options(context: typer.Context) -> None:
@@ -27,7 +27,7 @@ def refuse_other_options(context: typer.Context) -> None:
             raise InputError(
                 "a resumed run goes on as it began",
                 got=parameter.opts[0] if parameter.param_type_name == "option" else "a data set",
-                wanted="no more than --device, --devices, --workers and --save-minutes",
+                wanted="no more than --device, --devices, --workers, --cores and --save-minutes",
                 do="Leave it out, or start a new run.",
             )
 

@@ -33,8 +33,11 @@ def new_folder(name: str) -> Path:
     if Path(name).name != name or name in (".", ".."):
         raise InputError("--name is not a name", got=repr(name), wanted="letters, digits, - and _ without a /")
     if is_first_process() and _holds_run(folder):
+        go_on = f", or go on with it: --resume {name}" if (folder / "state.pt").is_file() else ""
         raise InputError(
             f"{folder} holds another run",
-            do=f"Choose another --name, remove the folder, or go on with it: --resume {name}",
+            got=f"--name {name}",
+            wanted="a name that no run has",
+            do=f"Choose another --name, or remove the folder{go_on}.",
         )
     return folder

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ssd_edge.cli.console import say
+from ssd_edge.cli.train_option_types import PrecisionWish
 from ssd_edge.cli.training_plan import Machine
 from ssd_edge.cli.training_run import measure_precision
 from ssd_edge.core.errors import InputError
@@ -15,13 +16,6 @@ from ssd_edge.core.errors import InputError
 if TYPE_CHECKING:
     from ssd_edge.core.spec import ModelSpec
     from ssd_edge.training import recipe as recipes
-
-Augmentation = Literal["ssd", "ssdlite", "none"]
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Classification = Literal["cross-entropy", "focal"]
-Localisation = Literal["smooth-l1", "giou", "diou"]
-Schedule = Literal["cosine", "steps"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def chosen_recipe(
@@ -55,7 +49,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def chosen_precision(spec: ModelSpec, precision: Precision, machine: Machine) -> recipes.Precision:
+def chosen_precision(spec: ModelSpec, precision: PrecisionWish, machine: Machine) -> recipes.Precision:
     """Return the precision of the convolutions; what ``auto`` chose is printed.
 
     On a GPU it is bfloat16 where that has it, else float16. On a processor both are measured; several processes would

@@ -27,12 +27,14 @@ class Machine:
         device: auto, cpu, cuda or mps.
         devices: processes, each with a device of its own.
         workers: processes that prepare batches, for each of them.
+        cores: of the processor, that the network learns on; None for all that the process may use.
         save_every_s: seconds from one saved state to the next within an epoch.
     """
 
     device: Any = "cpu"
     devices: int = 1
     workers: int = 1
+    cores: int | None = None
     save_every_s: float = 300.0
 
 

@@ -40,14 +40,14 @@ class _Run:
         return self.best.parent.name
 
 
-def report_on(run: Path, judged: LabelledSet) -> None:
+def report_on(run: Path, judged: LabelledSet, *, cores: int | None = None) -> None:
     """Write the report of a run that is over, and say where it lies; without matplotlib the page alone.
 
     Raises:
         InputError, ArtefactError: as :func:`write_training_report`; the run itself is on the disk all the same.
     """
     try:
-        page, *pictures = write_training_report(run, judged)
+        page, *pictures = write_training_report(run, judged, cores=cores)
     except MissingPackageError as error:
         say(f"report: {run / 'report.html'}, without pictures beside it: {error}")
     except SsdEdgeError:
@@ -57,7 +57,7 @@ def report_on(run: Path, judged: LabelledSet) -> None:
         say(f"report: {page}, and beside it {', '.join(path.name for path in pictures)}")
 
 
-def write_training_report(run: Path, judged: LabelledSet) -> list[Path]:
+def write_training_report(run: Path, judged: LabelledSet, *, cores: int | None = None) -> list[Path]:
     """Judge ``run``/best.pt, draw the run's metrics.csv, and return the files that were written.
 
     These are report.html (it holds everything in itself), curves.png, pr_curves.png and detections.png.
@@ -65,6 +65,7 @@ def write_training_report(run: Path, judged: LabelledSet) -> list[Path]:
     Args:
         run: the folder of a run, with best.pt and metrics.csv.
         judged: the pictures to judge on, those that the best epoch was chosen by.
+        cores: of the processor, to judge on; None for all.
 
     Raises:
         InputError: a file or picture cannot be read, or the folder cannot be written.
@@ -76,7 +77,7 @@ def write_training_report(run: Path, judged: LabelledSet) -> list[Path]:
     records = read_metrics(run / "metrics.csv")
     best = run / "best.pt"
     with bar("judging best.pt") as progress:
-        found = evaluate_file(best, judged, metric=Metric.VOC, progress=progress)
+        found = evaluate_file(best, judged, metric=Metric.VOC, cores=cores, progress=progress)
     finished = _Run(best, records, judged, found, *_stills(found, judged))
     _write_page(run / "report.html", finished)
     return [run / "report.html", *_draw(run, finished)]

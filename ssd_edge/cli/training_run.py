@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import say
+from ssd_edge.cli.stopping import one_stop
 from ssd_edge.cli.training_plan import TrainingPlan
-from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -18,28 +19,15 @@ if TYPE_CHECKING:
     from ssd_edge.data.sample import LabelledSet
     from ssd_edge.model.ssd import SSD
     from ssd_edge.training.budget import Budget
-    from ssd_edge.training.loader import BatchLoader, Share
-    from ssd_edge.training.loop import Observer
+    from ssd_edge.training.draws import Share
+    from ssd_edge.training.loader import BatchLoader
     from ssd_edge.training.precision import PrecisionTimes
     from ssd_edge.training.run_folder import RunFolder
     from ssd_edge.training.state import RunState
+    from ssd_edge.training.watch import Observer
 
 _DECODED_BYTES = 1 << 30
 _TRIAL_BATCH = 4
-
-
-def require_torch() -> None:
-    """See that PyTorch is there.
-
-    Raises:
-        MissingPackageError: it is not.
-    """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError(
-            "training needs PyTorch", got=str(error), do="Install it: pip install 'ssd-edge[train,export]'"
-        ) from error
 
 
 def is_first_process() -> bool:
@@ -52,11 +40,11 @@ def devices_here(asked: int) -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", asked))
 
 
-def default_workers() -> int:
-    """Return half of the cores: one core prepares what two learn from."""
+def default_workers(cores: int | None = None) -> int:
+    """Return half of the cores, by default of all: one core prepares what two learn from."""
     from ssd_edge.backends.threads import physical_cores
 
-    return max(1, physical_cores() // 2)
+    return max(1, (cores or physical_cores()) // 2)
 
 
 def measure_precision(spec: ModelSpec) -> PrecisionTimes:
@@ -81,10 +69,11 @@ def run_training(
     """
     from ssd_edge.training.processes import joined, make_fabric
 
+    _refuse_nothing_to_learn(plan.learnt)
     _refuse_nothing_to_judge(plan.judged)
     machine = plan.machine
     fabric = make_fabric(device=machine.device, devices=machine.devices, precision=plan.recipe.optimisation.precision)
-    with joined(fabric):
+    with one_stop(), joined(fabric):
         return _train(plan, fabric, observers, progress, state)
 
 
@@ -95,11 +84,12 @@ def _train(
 
     from ssd_edge.backends.threads import physical_cores
     from ssd_edge.model.zoo import build_model
-    from ssd_edge.training.loader import Share
-    from ssd_edge.training.loop import Watch, train
+    from ssd_edge.training.draws import Share
+    from ssd_edge.training.loop import train
     from ssd_edge.training.run_folder import RunFolder
+    from ssd_edge.training.watch import Watch
 
-    torch.set_num_threads(max(1, physical_cores() // plan.machine.devices))
+    torch.set_num_threads(max(1, (plan.machine.cores or physical_cores()) // plan.machine.devices))
     torch.manual_seed(plan.seed)
     loader = _loader(plan, Share(fabric.global_rank, fabric.world_size))
     files = RunFolder(plan.folder)
@@ -169,6 +159,17 @@ def _budget(plan: TrainingPlan, loader: BatchLoader) -> Budget:
         return TimeBudget(plan.minutes)
     steps = -(-len(loader) // plan.recipe.optimisation.accumulate)
     return EpochBudget(plan.recipe.epochs, steps_per_epoch=steps)
+
+
+def _refuse_nothing_to_learn(learnt: LabelledSet) -> None:
+    """Refuse what would have a loss of zero from the first step on."""
+    if all(sample.difficult.all() for sample in learnt.samples):
+        raise InputError(
+            f"{learnt.origin} holds no object to learn",
+            got=f"{len(learnt)} images",
+            wanted="at least one object that is not marked difficult",
+            do="Label some, or name another split: --train-split",
+        )
 
 
 def _refuse_nothing_to_judge(judged: LabelledSet) -> None:

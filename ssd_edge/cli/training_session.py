@@ -7,17 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.console import bar, quoted, say
 from ssd_edge.cli.resume import resumed_plan
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
 from ssd_edge.cli.training_report import report_on
 from ssd_edge.cli.training_run import is_first_process, run_training
+from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
     from ssd_edge.training.journal import EpochRecord
-    from ssd_edge.training.loop import Observer
     from ssd_edge.training.state import RunState
     from ssd_edge.training.step import StepLoss
+    from ssd_edge.training.watch import Observer
 
 
 class SayEpochs:
@@ -58,12 +59,16 @@ def train_plan(plan: TrainingPlan, state: RunState | None = None, *, tensorboard
         with _observers(plan, state, tensorboard=tensorboard) as observers, bar("training") as progress:
             files = run_training(plan, observers=observers, progress=progress, state=state)
     except KeyboardInterrupt:
-        say(_kept(plan.folder))
+        say("; ".join(_kept(plan.folder)) or "stopped before the first state was saved: nothing is kept")
+        raise
+    except InputError:
+        for left in _kept(plan.folder):
+            say(left)
         raise
     say(f"{files.best}: mAP@0.5 {files.best_mean_ap or 0:.4f}; every epoch is in {files.metrics}")
     if report and is_first_process():
-        report_on(plan.folder, plan.judged)
-    say(f"next: ssd-edge export {files.best}")
+        report_on(plan.folder, plan.judged, cores=plan.machine.cores)
+    say(f"next: ssd-edge export {quoted(files.best)}")
 
 
 @contextmanager
@@ -83,9 +88,9 @@ def _observers(plan: TrainingPlan, state: RunState | None, *, tensorboard: bool)
             yield [said, log]
 
 
-def _kept(folder: Path) -> str:
-    """Say what a stopped run left behind."""
-    if not (folder / "state.pt").is_file():
-        return "stopped before the first state was saved: nothing is kept"
-    epoch = f"; {folder / 'last.pt'} holds the last whole epoch" if (folder / "last.pt").is_file() else ""
-    return f"to go on: ssd-edge train --resume {folder}{epoch}"
+def _kept(folder: Path) -> Iterator[str]:
+    """Yield what a stopped run left behind, in words."""
+    if (folder / "state.pt").is_file():
+        yield f"to go on: ssd-edge train --resume {quoted(folder)}"
+    if (folder / "last.pt").is_file():
+        yield f"{folder / 'last.pt'} holds the last whole epoch"

@@ -57,7 +57,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise InputError(
             f"{path} cannot be written",
             got=error.strerror or str(error),
-            do="Free some space, or choose another place with --output.",
+            do="Free some space, or choose another place.",
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -85,7 +85,7 @@ def make_folder(folder: Path) -> None:
             f"{folder} cannot be written",
             got=error.strerror or str(error),
             wanted="a writable folder",
-            do="Choose another place with --output, or change its permissions.",
+            do="Choose another place, or change its permissions.",
         ) from error
 
 

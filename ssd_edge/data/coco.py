@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def read_coco(json_path: Path, image_folder: Path, class_names: Sequence[str] | 
     """Return the pictures that an instances file lists, with their objects.
 
     Boxes are x y width height from the top left corner, as floats; x y x+width y+height is exactly ours. Crowds
-    (``iscrowd``) become ``difficult``: neither learnt nor counted. Category numbers may have gaps.
+    (``iscrowd``) become ``difficult``: neither learnt nor counted. ``area``, that of the outline, is kept; where it is
+    left out it is the box's. Category numbers may have gaps.
 
     Args:
         json_path: the instances file.
@@ -154,8 +156,10 @@ def _read_object(path: Path, annotation: Entry, labels: Mapping[int, str]) -> La
     if category not in labels:
         got, wanted = f"category_id {category}", "an id of the list 'categories'"
         raise _wrong("class-unknown", path, place, "is of an unknown category", got=got, wanted=wanted)
-    crowd = bool(annotation.get("iscrowd", 0))
-    return LabelledObject(labels[category], _corners(path, annotation), crowd, place=place)
+    crowd, box = bool(annotation.get("iscrowd", 0)), _corners(path, annotation)
+    if "area" not in annotation:
+        return LabelledObject.of_box(labels[category], box, crowd, place=place)
+    return LabelledObject(labels[category], box, _area(path, annotation), crowd, place=place)
 
 
 def _corners(path: Path, annotation: Entry) -> Corners:
@@ -167,6 +171,14 @@ def _corners(path: Path, annotation: Entry) -> Corners:
             "object-malformed", path, _named(annotation), "has no usable bbox", got=got, wanted=wanted
         ) from None
     return (x, y, x + width, y + height)
+
+
+def _area(path: Path, annotation: Entry) -> float:
+    value = annotation["area"]
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    got, wanted = repr(value)[:80], "pixels in the outline, 0 or more"
+    raise _wrong("object-malformed", path, _named(annotation), "has no usable area", got=got, wanted=wanted)
 
 
 def _whole(path: Path, what: str, entry: Entry, key: str) -> int:

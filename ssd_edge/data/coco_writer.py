@@ -31,7 +31,7 @@ class CocoWriter:
             x1, y1, x2, y2 = found.box
             entry = {"id": len(written["annotations"]) + 1, "image_id": number}
             entry["category_id"] = self._class_names.index(found.label) + 1
-            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "segmentation": []}
+            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": found.area, "segmentation": []}
             written["annotations"].append({**entry, **box, "iscrowd": int(found.difficult)})
 
     def close(self) -> None:

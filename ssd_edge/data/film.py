@@ -72,7 +72,7 @@ def _fields(path: Path, number: int, line: str) -> dict[str, Any]:
 def _read_object(path: Path, number: int, entry: Any) -> LabelledObject:
     try:
         x1, y1, x2, y2 = (float(value) for value in entry["box"])
-        return LabelledObject(str(entry["label"]), (x1, y1, x2, y2), bool(entry.get("difficult", False)))
+        return LabelledObject.of_box(str(entry["label"]), (x1, y1, x2, y2), bool(entry.get("difficult", False)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: frame {number} has a damaged object",

@@ -12,7 +12,7 @@ from ssd_edge.data.coco import scan_coco
 from ssd_edge.data.faults import Report, refuse
 from ssd_edge.data.sample import LabelledSet
 from ssd_edge.data.scan import ScannedSet
-from ssd_edge.data.voc import WHOLE_SET, find_voc, scan_voc, voc_splits
+from ssd_edge.data.voc import find_voc, scan_voc, voc_splits
 from ssd_edge.data.yolo import scan_yolo
 from ssd_edge.data.yolo_yaml import read_yolo_yaml
 
@@ -76,16 +76,22 @@ def dataset_splits(folder: Path) -> tuple[str, ...]:
         found = tuple(read_yolo_yaml(folder).splits)
     else:
         _refuse_no_folder(folder)
-        found = tuple(dict.fromkeys(voc_splits(folder) + _coco_splits(folder) + _yolo_splits(folder)))
+        found = _splits_in(folder)
     usual = tuple(name for name in _USUAL_SPLITS if name in found)
     if not found:
         raise _nothing_found(folder, _USUAL_SPLITS[0])
     return usual or found
 
 
+def _splits_in(folder: Path) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(voc_splits(folder) + _coco_splits(folder) + _yolo_splits(folder)))
+
+
 def _refuse_no_folder(folder: Path) -> None:
-    if path_kind(folder) != "folder":
-        raise InputError(f"{folder} is not a folder", wanted="a data set: a VOC, COCO or YOLO folder")
+    kind = path_kind(folder)
+    if kind != "folder":
+        got = "nothing there" if kind == "absent" else f"a file that is no data.yaml: {folder.name}"
+        raise InputError(f"{folder} is not a folder", got=got, wanted="a data set: a VOC, COCO or YOLO folder")
 
 
 def _coco_splits(folder: Path) -> tuple[str, ...]:
@@ -124,11 +130,10 @@ def _nothing_found(folder: Path, split: str) -> InputError:
         f"{' or '.join(_YAML_NAMES)} with the key {split!r} (YOLO)",
     )
     there = sorted(path.name for path in folder.iterdir())
+    splits = ", ".join(_splits_in(folder))
     return InputError(
         f"{folder} holds no split {split!r} of a data set",
         got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",
         wanted=", or ".join(looked_for),
-        do=f"Its split is {WHOLE_SET!r}."
-        if find_voc(folder, WHOLE_SET)
-        else "Name the folder that holds these, or another split.",
+        do=f"Its splits are: {splits}." if splits else "Name the folder that holds these.",
     )

@@ -30,21 +30,21 @@ class SetWriter(Protocol):
         """Write the lists that name what was added."""
 
 
-def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES) -> str:
-    """Return the text of a label file.
+def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES, kind: str = "label file") -> str:
+    """Return the text of a label file, or of another that is read as carefully; ``kind`` is what messages call it.
 
     Raises:
         LabelError: it is missing, no regular file, larger than ``limit`` bytes or not UTF-8.
     """
     if path_kind(path) == "other":
-        raise _unreadable(path, "is no regular file", got="a device, pipe or socket", wanted="a label file")
+        raise _unreadable(path, "is no regular file", got="a device, pipe or socket", wanted=f"a {kind}")
     try:
         size = path.stat().st_size
         if size > limit:
-            raise _unreadable(path, "is too large for a label file", got=f"{size} bytes", wanted=f"at most {limit}")
+            raise _unreadable(path, f"is too large for a {kind}", got=f"{size} bytes", wanted=f"at most {limit}")
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise _unreadable(path, "cannot be read", got=error.strerror or str(error), wanted="a label file") from error
+        raise _unreadable(path, "cannot be read", got=error.strerror or str(error), wanted=f"a {kind}") from error
     except UnicodeDecodeError as error:
         raise _unreadable(path, "is not text in UTF-8", got=str(error), do="Save the file as UTF-8.") from error
 

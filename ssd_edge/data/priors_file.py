@@ -48,7 +48,7 @@ class PriorsFile:
             ArtefactError: it is damaged, or something else.
         """
         try:
-            fields = json.loads(read_label_text(path))
+            fields = json.loads(read_label_text(path, kind="file that data priors wrote"))
             if fields.pop("format", None) != PRIORS_FORMAT:
                 raise ArtefactError(f"{path} holds no default boxes", wanted=PRIORS_FORMAT, do=_MAKE)
             anchors = AnchorSpec.from_fields(fields.pop("anchors"))

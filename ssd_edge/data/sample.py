@@ -15,6 +15,7 @@ from ssd_edge.core.frame import FloatArray, IntArray
 from ssd_edge.data.faults import LabelError, LabelFaultKind
 
 BoolArray = npt.NDArray[np.bool_]
+Float64Array = npt.NDArray[np.float64]
 Corners = tuple[float, float, float, float]
 
 MAX_OBJECTS = 10_000
@@ -29,14 +30,21 @@ class LabelledObject:
     Attributes:
         label: the class's name.
         box: x1 y1 x2 y2 in pixels; the right and bottom edges are exclusive.
+        area: pixels that the object covers: those in its outline where the labels state that (COCO), else its box.
         difficult: neither learnt nor counted (VOC ``difficult``, COCO ``iscrowd``).
         place: what its label file calls it, for messages, e.g. ``annotation 17`` or ``line 3``.
     """
 
     label: str
     box: Corners
+    area: float
     difficult: bool = False
     place: str = field(default="", compare=False)
+
+    @classmethod
+    def of_box(cls, label: str, box: Corners, difficult: bool = False, *, place: str = "") -> LabelledObject:
+        """Return an object of which nothing but its box is known."""
+        return cls(label, box, (box[2] - box[0]) * (box[3] - box[1]), difficult, place)
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,14 @@ class Sample:
             have a positive width and height, but may reach over the picture's edge.
         class_ids: (N,) int64; 0 is the first real class.
         difficult: (N,) bool; objects that are neither learnt nor counted.
+        areas: (N,) float64, pixels that each object covers, as labelled; by them COCO calls it small or large.
     """
 
     image: Path
     boxes: FloatArray
     class_ids: IntArray
     difficult: BoolArray
+    areas: Float64Array
 
     def __len__(self) -> int:
         return len(self.class_ids)
@@ -81,6 +91,7 @@ class Sample:
             boxes=np.array([found.box for found in objects], np.float32).reshape(-1, 4),
             class_ids=np.array([numbers[found.label] for found in objects], np.int64),
             difficult=np.array([found.difficult for found in objects], np.bool_),
+            areas=np.array([found.area for found in objects], np.float64),
         )
 
 

@@ -29,8 +29,8 @@ class SetStatistics:
         difficult: objects that are neither learnt nor counted.
         per_class: objects of each class, in the order of the classes.
         images_per_class: pictures that show each class.
-        coco_sizes: objects smaller than 32², up to 96², and larger, by the area of the box in pixels of the picture
-            (cocodataset.org, "Detection Evaluation").
+        coco_sizes: objects smaller than 32², up to 96², and larger, by their area in pixels of the picture
+            (cocodataset.org, "Detection Evaluation"): the outline's where the labels state it, else the box's.
         relative_sizes: percentiles 1, 5, 25, 50, 75, 95, 99 of the root of a box's share of its picture.
         aspects: the same percentiles of width / height.
         objects_per_image: the same percentiles of the number of objects.
@@ -75,7 +75,7 @@ def set_statistics(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]])
         difficult=int(sum(sample.difficult.sum() for sample in samples)),
         per_class={name: int(count) for name, count in zip(labelled.class_names, counts, strict=True)},
         images_per_class={name: shown[number] for number, name in enumerate(labelled.class_names)},
-        coco_sizes=_coco_sizes(areas),
+        coco_sizes=_coco_sizes(np.concatenate([np.zeros(0), *(sample.areas for sample in samples)])),
         relative_sizes=_percentiles(np.sqrt(areas[known] / np.array(pictures)[known])),
         aspects=_percentiles(sides[:, 0] / sides[:, 1]),
         objects_per_image=_percentiles(np.array([len(sample) for sample in samples], np.float64)),

@@ -79,7 +79,7 @@ def _read_object(path: Path, number: int, node: ElementTree.Element) -> Labelled
     if difficult not in ("0", "1"):
         raise _malformed(path, place, "has a wrong <difficult>", got=difficult, wanted="0 or 1")
     box = (corners[0] - 1, corners[1] - 1, corners[2], corners[3])
-    return LabelledObject(label, box, difficult == "1", place=f"object {number}")
+    return LabelledObject.of_box(label, box, difficult == "1", place=f"object {number}")
 
 
 def _read_corner(path: Path, place: str, node: ElementTree.Element, key: str) -> float:

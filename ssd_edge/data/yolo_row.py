@@ -41,7 +41,8 @@ def read_yolo_row(
     _refuse_odd_values(path, place, row, values, negative_side=not is_outline and min(values[2:]) < 0)
     x1, y1, x2, y2 = _outlined(values) if is_outline else _around_centre(values)
     width, height = size
-    return LabelledObject(labels[class_number], (x1 * width, y1 * height, x2 * width, y2 * height), place=place)
+    box = (x1 * width, y1 * height, x2 * width, y2 * height)
+    return LabelledObject.of_box(labels[class_number], box, place=place)
 
 
 def _refuse_odd_values(

@@ -2,15 +2,15 @@
 
 The definition is that of pycocotools (``COCOeval.summarize``): precision at 101 recalls, the mean of ten overlaps from
 0.50 to 0.95, at most 100 detections of a picture and class; areas below 32², to 96² and above. An object that is
-difficult, and so a COCO crowd, is given as ``iscrowd``: never wanted, and whatever lies on it is not wrong. The area of
-an object is that of its box, as labels of boxes know no other; COCO's own splits use the area of the outline.
+difficult, and so a COCO crowd, is given as ``iscrowd``: never wanted, and whatever lies on it is not wrong. An object
+is as large as its labels say, in COCO's own files the area of the outline; a detection is as large as its box.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,6 +19,14 @@ from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.evaluation.matching import Float64Array, Truth
 
 _ALL_AREAS, _MOST_DETECTIONS = 0, -1
+
+
+class SizedTruth(Truth, Protocol):
+    """The objects that are really in a picture, and their sizes; ``data.Sample`` is one."""
+
+    @property
+    def areas(self) -> Float64Array:
+        """(N,) pixels that each object covers, as labelled."""
 
 
 class CocoNumbers(NamedTuple):
@@ -51,7 +59,7 @@ class CocoAp:
 
 
 def coco_average_precision(
-    detections: Sequence[Detections], truths: Sequence[Truth], class_names: Sequence[str]
+    detections: Sequence[Detections], truths: Sequence[SizedTruth], class_names: Sequence[str]
 ) -> CocoAp:
     """Judge the detections of each picture against its objects; class ids number ``class_names``.
 
@@ -87,19 +95,19 @@ def require_coco() -> None:
         ) from error
 
 
-def truth_document(truths: Sequence[Truth], class_names: Sequence[str]) -> dict[str, Any]:
+def truth_document(truths: Sequence[SizedTruth], class_names: Sequence[str]) -> dict[str, Any]:
     """Return the objects as a COCO instances document; the ids of pictures, classes and objects begin at 1."""
     annotations: list[dict[str, Any]] = []
     for image_id, truth in enumerate(truths, start=1):
-        rows = zip(_xywh(truth.boxes), truth.class_ids.tolist(), truth.difficult.tolist(), strict=True)
-        for box, class_id, difficult in rows:
+        labels = (truth.class_ids.tolist(), truth.difficult.tolist(), truth.areas.tolist())
+        for box, class_id, difficult, area in zip(_xywh(truth.boxes), *labels, strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
                     "category_id": class_id + 1,
                     "bbox": box,
-                    "area": box[2] * box[3],
+                    "area": area,
                     "iscrowd": int(difficult),
                 }
             )

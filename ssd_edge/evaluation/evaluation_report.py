@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ssd_edge import __version__
@@ -45,12 +45,19 @@ def write_evaluation_report(
         subtitle=f"{labelled.origin}: {len(labelled)} images, {labelled.object_count} objects. "
         f"Pictures: {deployed.name}, detections with a score of {score:g} or more.",
         judged=tuple(
-            Judged(str(path), path, found, (errors or {}).get(path, ())) for path, found in evaluations.items()
+            Judged(label, path, found, (errors or {}).get(path, ()))
+            for label, (path, found) in zip(_labels([*evaluations]), evaluations.items(), strict=True)
         ),
         footer=f"ssd-edge {__version__}",
         stills=stills,
     )
     write_report(page, report)
+
+
+def _labels(models: Sequence[Path]) -> list[str]:
+    """Return the files' names, with their folders only where two would be called the same."""
+    names = [path.name for path in models]
+    return names if len(set(names)) == len(names) else [str(path) for path in models]
 
 
 def _stills(folder: Path, found: Evaluation, labelled: LabelledSet, score: float) -> tuple[Still, ...]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.core.errors import MissingPackageError
 from ssd_edge.core.files import written_beside
+from ssd_edge.evaluation.captions import Color
 from ssd_edge.evaluation.mean_ap import ClassAp
 from ssd_edge.evaluation.panel import Panel, round_ticks
 from ssd_edge.evaluation.report_content import Still
-from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG, Color
+from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -186,6 +187,7 @@ def _key(figure: Figure) -> None:
 
     kinds = {"found": RIGHT, "wrong": WRONG, "missed": MISSED}
     lines = [Line2D([], [], color=_rgb(color), linewidth=2.5) for color in kinds.values()]
+    lines[-1].set_linestyle((0, (2, 1)))  # as the boxes themselves
     figure.legend(lines, list(kinds), loc="outside lower left", ncols=3, frameon=False, labelcolor=_SOFT, fontsize=9)
 
 

@@ -8,7 +8,7 @@ from html import escape
 from ssd_edge.evaluation.panel import Panel, Series, round_ticks
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 8, 34
-_WIDTH, _HEIGHT = 460, 210
+_WIDTH, _HEIGHT = 380, 200
 _FEW_POINTS = 40
 
 _Place = Callable[[float], float]

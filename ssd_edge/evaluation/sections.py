@@ -134,10 +134,10 @@ def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
 
 def error_section(judged: Sequence[Judged]) -> str:
     """Return what each kind of error costs each artefact."""
-    rows = []
+    rows, meanings = [], []
     for costs in zip(*(entry.errors for entry in judged), strict=True):
-        cells = [cell for cost in costs for cell in (cost.points_text, str(cost.count))]
-        rows.append((costs[0].kind.value, costs[0].kind.meaning, *cells))
+        rows.append([costs[0].kind.value, *(cell for cost in costs for cell in (cost.points_text, str(cost.count)))])
+        meanings.append(costs[0].kind.meaning)
     several = len(judged) > 1
     names = [f", {entry.label}" if several else "" for entry in judged]
     columns = [column for name in names for column in (f"points{name}", f"number{name}")]
@@ -145,7 +145,7 @@ def error_section(judged: Sequence[Judged]) -> str:
         "Points, hundredths of mAP, that mending one kind of error alone would add (TIDE). The number counts "
         "detections of any score, however low, so that many may cost little."
     )
-    return section("Errors by kind", text, table(("kind", "what went wrong", *columns), rows))
+    return section("Errors by kind", text, table(("kind", *columns), rows, notes=meanings))
 
 
 def series_key(labels: Sequence[str]) -> str:
@@ -171,8 +171,8 @@ def _latency(film: Film) -> str:
 
 
 def _steps(steps: Sequence[StepTime]) -> str:
-    rows = [(step.name, step.detail, f"{step.seconds:.1f} s") for step in steps]
-    return section("How it was made", "", table(("step", "result", "time"), rows))
+    rows = [(step.name, f"{step.seconds:.1f} s") for step in steps]
+    return section("How it was made", "", table(("step", "time"), rows, notes=[step.detail for step in steps]))
 
 
 def megabytes(path: Path) -> str:

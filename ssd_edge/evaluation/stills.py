@@ -10,15 +10,13 @@ import numpy as np
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import FloatArray, UInt8Array
+from ssd_edge.evaluation.captions import Captions, Color
 from ssd_edge.evaluation.matching import BoolArray, Truth, assign, judge
-
-Color = tuple[int, int, int]
 
 RIGHT: Color = (94, 197, 34)  # BGR; report.html has the same three
 WRONG: Color = (22, 115, 249)
 MISSED: Color = (248, 189, 56)
-_INK: Color = (20, 20, 20)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_WORST_FIRST = (WRONG, MISSED, RIGHT)
 
 
 @dataclass(frozen=True)
@@ -88,18 +86,26 @@ def _worst_first(marks: Sequence[Marks]) -> list[int]:
 def draw(
     image: UInt8Array, marks: Marks, truth: Truth, class_names: Sequence[str], *, longest_side: int = 960
 ) -> UInt8Array:
-    """Return a copy, at most ``longest_side`` pixels long: found green, wrong orange, missed blue and dashed."""
+    """Return a copy, at most ``longest_side`` pixels long: found green, wrong orange, missed blue and dashed.
+
+    Captions name the class, of detections the score too; where boxes crowd, mistakes have theirs first.
+    """
     scale = min(1.0, longest_side / max(image.shape[:2]))
     canvas = np.array(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    line = max(2, round(max(canvas.shape[:2]) / 250))
+    captions = []
     for box, class_id in zip(truth.boxes[marks.missed] * scale, truth.class_ids[marks.missed], strict=True):
-        _dashed(canvas, box, MISSED)
-        _caption(canvas, box, f"missed {class_names[class_id]}", MISSED)
+        _dashed(canvas, box, MISSED, line)
+        captions.append((box, class_names[class_id], MISSED))
     for box, score, class_id, right in zip(
         marks.shown.boxes * scale, marks.shown.scores, marks.shown.class_ids, marks.right, strict=True
     ):
         color = RIGHT if right else WRONG
-        cv2.rectangle(canvas, _point(box[:2]), _point(box[2:]), color, 2, cv2.LINE_AA)
-        _caption(canvas, box, f"{class_names[class_id]} {score:.2f}", color)
+        cv2.rectangle(canvas, _point(box[:2]), _point(box[2:]), color, line, cv2.LINE_AA)
+        captions.append((box, f"{class_names[class_id]} {score:.2f}", color))
+    written = Captions(canvas)
+    for box, text, color in sorted(captions, key=lambda caption: _WORST_FIRST.index(caption[2])):
+        written.write(box, text, color)
     return canvas
 
 
@@ -107,21 +113,12 @@ def _point(corner: FloatArray) -> tuple[int, int]:
     return round(float(corner[0])), round(float(corner[1]))
 
 
-def _dashed(canvas: UInt8Array, box: FloatArray, color: Color, dash: int = 8) -> None:
+def _dashed(canvas: UInt8Array, box: FloatArray, color: Color, line: int) -> None:
+    dash = 4 * line
     (left, top), (right, bottom) = _point(box[:2]), _point(box[2:])
     for x in range(left, right, 2 * dash):
         for y in (top, bottom):
-            cv2.line(canvas, (x, y), (min(x + dash, right), y), color, 2)
+            cv2.line(canvas, (x, y), (min(x + dash, right), y), color, line)
     for y in range(top, bottom, 2 * dash):
         for x in (left, right):
-            cv2.line(canvas, (x, y), (x, min(y + dash, bottom)), color, 2)
-
-
-def _caption(canvas: UInt8Array, box: FloatArray, text: str, color: Color) -> None:
-    """Write the text over the box on a plate of its colour, moved inwards where the picture ends."""
-    (width, height), baseline = cv2.getTextSize(text, _FONT, 0.45, 1)
-    left, top = _point(box[:2])
-    left = max(0, min(left - 1, canvas.shape[1] - width - 6))
-    top = max(height + baseline + 4, top)
-    cv2.rectangle(canvas, (left, top - height - baseline - 4), (left + width + 6, top), color, cv2.FILLED)
-    cv2.putText(canvas, text, (left + 3, top - baseline - 1), _FONT, 0.45, _INK, 1, cv2.LINE_AA)
+            cv2.line(canvas, (x, y), (x, min(y + dash, bottom)), color, line)

@@ -47,8 +47,23 @@ def save_checkpoint(path: Path, model: SSD, metrics: Mapping[str, float] | None 
         "metrics": {name: float(value) for name, value in (metrics or {}).items()},
         "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
     }
+    write_archive(path, content)
+
+
+def write_archive(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what ``torch.load`` reads without executing anything, whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
     with written_beside(path) as partial, partial.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # torch ends its archive even where writing was broken off, fails at that, and so hides what broke it off.
+            if isinstance(error.__context__, (OSError, KeyboardInterrupt)):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

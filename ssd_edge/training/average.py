@@ -10,10 +10,14 @@ import torch
 from torch import Tensor, nn
 
 Model = TypeVar("Model", bound=nn.Module)
+Pair = tuple[Tensor, Tensor]
 
 
 class WeightAverage(Generic[Model]):
-    """Keeps ``average = decay * average + (1 - decay) * weights`` of all weights and batch norm statistics.
+    """Keeps ``average = decay * average + (1 - decay) * weights`` of all weights; buffers are copied.
+
+    Buffers are the statistics of batch norms, which are moving averages already: averaged once more they would lag
+    behind the averaged weights.
 
     The decay grows with the number of updates n as min(decay, (1 + n) / (10 + n)), so that the first, random weights
     are soon forgotten.
@@ -30,9 +34,8 @@ class WeightAverage(Generic[Model]):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self._decay = decay
         self._updates = 0
-        self._pairs: list[tuple[Tensor, Tensor]] = list(
-            zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
-        )
+        self._weights: list[Pair] = list(zip(self.model.parameters(), model.parameters(), strict=True))
+        self._buffers: list[Pair] = list(zip(self.model.buffers(), model.buffers(), strict=True))
 
     @property
     def updates(self) -> int:
@@ -46,11 +49,10 @@ class WeightAverage(Generic[Model]):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the model's weights as they are now; whole numbers (counters) are copied."""
+        """Take in the model's weights as they are now."""
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
-        for average, current in self._pairs:
-            if average.is_floating_point():
-                average.lerp_(current, 1 - decay)
-            else:
-                average.copy_(current)
+        for average, current in self._weights:
+            average.lerp_(current, 1 - decay)
+        for kept, current in self._buffers:
+            kept.copy_(current)

@@ -86,6 +86,14 @@ class EpochMeter:
         """Speed since the epoch began, or since the run went on within it."""
         return (self.images - self._images_before) / max(self._ended - self._started, 1e-9)
 
+    def note(self, learning_rate: float) -> str:
+        """Return what a progress bar says of the epoch so far."""
+        mean = self.mean
+        return (
+            f"epoch {self._epoch}: loss {mean.total:.3f} (boxes {mean.localisation:.2f}, "
+            f"classes {mean.confidence:.2f}), lr {learning_rate:.2g}, {self.images_per_s:.0f} images/s"
+        )
+
     def record(self, *, seconds: float, mean_ap: float | None) -> EpochRecord:
         """Return the epoch's record; ``seconds`` is counted from the start of the run."""
         return EpochRecord(

@@ -39,7 +39,7 @@ def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precisio
     Raises:
         InputError: there is no such device, or it cannot do this precision.
     """
-    _refuse_missing(device)
+    refuse_missing(device)
     nodes = 1
     if from_torchrun():
         devices, nodes = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ.get("GROUP_WORLD_SIZE", "1"))
@@ -61,7 +61,12 @@ def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precisio
         ) from error
 
 
-def _refuse_missing(device: Device) -> None:
+def refuse_missing(device: Device) -> None:
+    """See that PyTorch finds such a device.
+
+    Raises:
+        InputError: it does not.
+    """
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not found.get(device, True):
         raise InputError(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ssd_edge.core.errors import ArtefactError, InputError
-from ssd_edge.core.files import written_beside
+from ssd_edge.model.checkpoint import write_archive
 
 _FORMAT = "ssd-edge/run-state/1"
 
@@ -59,8 +59,7 @@ class RunState:
             InputError: the folder cannot be written.
         """
         content = {item.name: getattr(self, item.name) for item in fields(self)}
-        with written_beside(path) as partial, partial.open("wb") as file:
-            torch.save({"format": _FORMAT, **content}, file)
+        write_archive(path, {"format": _FORMAT, **content})
 
     @classmethod
     def load(cls, path: Path) -> RunState:

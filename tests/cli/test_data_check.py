@@ -150,5 +150,5 @@ def test_a_folder_that_is_none_is_refused(workspace: Path) -> None:
 def test_a_data_set_that_is_not_there(command: str, tmp_path: Path) -> None:
     result = run("data", command, tmp_path / "nope")
     assert result.exit_code == 1
-    assert "nope is not a folder: wanted a data set" in result.stderr
+    assert "nope is not a folder: got nothing there; wanted a data set" in result.stderr
     assert isinstance(result.exception, SystemExit)  # a sentence, no traceback

@@ -37,7 +37,7 @@ def write_dataset(folder: Path, class_names: tuple[str, ...]) -> Path:
         path = writer.image_path("test", f"{number:03d}")
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
-        writer.add("test", path, (SIZE, SIZE), [LabelledObject(label, (x1, y1, x2, y2))])
+        writer.add("test", path, (SIZE, SIZE), [LabelledObject.of_box(label, (x1, y1, x2, y2))])
     writer.close()
     return folder
 
@@ -91,7 +91,7 @@ def test_errors_are_counted_by_kind_with_what_they_cost(tmp_path: Path, dataset:
     assert re.search(r"dog[^\n]*0\.800 at 0\.\d{3}", result.stdout)
     text = page.read_text(encoding="utf-8")
     assert "Errors by kind" in text
-    assert "the box lies on an object of another class</td><td>58.33</td><td>1</td>" in text
+    assert "the box lies on an object of another class</small></th><td>58.33</td><td>1</td>" in text
 
 
 def test_eleven_points(tmp_path: Path, dataset: Path) -> None:

@@ -34,3 +34,51 @@ def test_signals_during_the_imports_end_politely(number: signal.Signals, code: i
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (code, said)
+
+
+# Stands in for a command that was stopped, and that leaves something to end which takes its time.
+SLOW_END = """
+import atexit, sys, time, types
+@atexit.register
+def end():
+    print("ending", flush=True)
+    time.sleep(30)
+app = types.ModuleType("ssd_edge.cli.app")
+app.app = lambda: sys.exit(130)
+sys.modules["ssd_edge.cli.app"] = app
+from ssd_edge.cli.main import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_process_ends_leaves_no_traceback() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_END], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ending\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "")
+
+
+# Stands in for the application: says how OpenMP's threads are told to wait, and whether PyTorch is there already.
+SAY_HOW_TO_WAIT = """
+import os, sys, types
+app = types.ModuleType("ssd_edge.cli.app")
+app.app = lambda: print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
+sys.modules["ssd_edge.cli.app"] = app
+from ssd_edge.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "spins"), [({}, "300"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")]
+)
+def test_threads_that_wait_leave_the_core_unless_told_otherwise(own: dict[str, str], spins: str) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **own}
+    done = subprocess.run(
+        [sys.executable, "-c", SAY_HOW_TO_WAIT], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{spins} False\n"

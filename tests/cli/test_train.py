@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ssd_edge.data.formats import open_writer
 from ssd_edge.data.sample import LabelledObject
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.precision import PrecisionTimes
+from tests.full_disk import full_after
 from tests.training.factories import CLASS_NAMES, squares
 
 FAST = ["--input-size", "64", "--batch-size", "8", "--workers", "0", "--precision", "float32"]
@@ -29,7 +31,7 @@ def write_data(folder: Path, *, splits: dict[str, int]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             sample.image.rename(path)
             x1, y1, x2, y2 = map(float, sample.boxes[0])
-            found = LabelledObject(CLASS_NAMES[sample.class_ids[0]], (x1, y1, x2, y2))
+            found = LabelledObject.of_box(CLASS_NAMES[sample.class_ids[0]], (x1, y1, x2, y2))
             writer.add(split, path, (80, 60), (found,))
     writer.close()
 
@@ -144,8 +146,11 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
         (["--classes", "odd.bin"], "odd.bin cannot be read"),
         (["--classes", "red,green"], "blue"),
         (["--name", "../elsewhere"], "--name is not a name: got '../elsewhere'"),
-        (["--name", "taken"], "runs/taken holds another run. Choose another --name"),
+        (["--name", "taken"], "runs/taken holds another run: got --name taken; wanted a name that no run has. Choose"),
+        (["--name", "stopped"], "or remove the folder, or go on with it: --resume stopped."),
         (["--val-split", "dev"], "data holds no split 'dev'"),
+        (["--device", "mps"], "PyTorch finds no mps device here"),
+        (["--precision", "float16"], "float16 needs a GPU"),
         (["--batch-size", "32"], "the training pictures do not fill one batch: got 16 pictures"),
     ],
 )
@@ -153,6 +158,8 @@ def test_what_cannot_be_trained_is_refused_by_name(workspace: Path, options: lis
     Path("odd.bin").write_bytes(b"\xff\xfe\x00\xff")
     Path("runs/taken").mkdir(parents=True)
     Path("runs/taken/best.pt").write_bytes(b"")
+    Path("runs/stopped").mkdir()
+    Path("runs/stopped/state.pt").write_bytes(b"")
     result = train(*options)
     assert result.exit_code == 1
     assert message in result.stderr
@@ -174,6 +181,42 @@ def test_a_backbone_begins_with_what_another_run_has_learnt(workspace: Path) -> 
     assert "there are no such weights: got 'elsewhere.pth'" in result.stderr
 
 
+def test_commands_to_type_next_are_quoted_where_names_need_it(workspace: Path) -> None:
+    Path("data").rename("my data")
+    result = CliRunner().invoke(app, ["train", "my data", *FAST, "--epochs", "1", "--name", "a b", "--no-report"])
+    assert result.exit_code == 0, result.stderr
+    assert "ssd-edge data priors 'my data' --preset" in result.stderr
+    assert result.stderr.endswith("next: ssd-edge export 'runs/a b/best.pt'\n")
+
+
+def test_a_split_without_objects_teaches_nothing(workspace: Path) -> None:
+    for label in Path("data/Annotations").glob("train_*.xml"):
+        label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
+    result = train("--epochs", "1")
+    assert result.exit_code == 1
+    assert "split train holds no object to learn: got 16 images" in result.stderr
+
+
+def test_a_full_disk_ends_the_run_and_says_what_is_left(workspace: Path) -> None:
+    assert train("--epochs", "1", "--name", "small", "--no-report").exit_code == 0
+    checkpoint = Path("runs/small/last.pt").stat().st_size  # the state holds twice as much and momentum
+    with full_after(2 * checkpoint):
+        result = train("--epochs", "2", "--name", "full", "--no-tensorboard")
+    assert result.exit_code == 1
+    assert "state.pt cannot be written: got File too large. Free some space" in result.stderr
+    assert "runs/full/last.pt holds the last whole epoch" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert load_checkpoint(Path("runs/full/last.pt")).metrics["epoch"] == 1
+
+
+def test_a_loss_that_is_not_finite_names_its_pictures(workspace: Path) -> None:
+    result = train("--epochs", "30", "--lr", "1e12")
+    assert result.exit_code == 1
+    assert re.search(
+        r"the loss is not finite any more, on data/JPEGImages/train_\d+\.\w+, .*smaller --lr", result.stderr
+    )
+
+
 def test_a_split_without_objects_cannot_choose_the_best_epoch(workspace: Path) -> None:
     for label in Path("data/Annotations").glob("val_*.xml"):
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
@@ -190,8 +233,11 @@ def test_a_picture_that_cannot_be_read_is_named(workspace: Path) -> None:
     assert f"{path.name} is not an image" in result.stderr
 
 
-def test_without_pytorch_it_says_what_to_install(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+@pytest.mark.parametrize("package", ["torch", "torchvision", "lightning_fabric"])
+def test_without_its_packages_it_says_what_to_install(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
     result = train()
     assert result.exit_code == 1
     assert "training needs PyTorch" in result.stderr
@@ -200,3 +246,12 @@ def test_without_pytorch_it_says_what_to_install(workspace: Path, monkeypatch: p
 
 def test_half_of_the_cores_prepare_batches() -> None:
     assert training_run.default_workers() >= 1
+    assert [training_run.default_workers(cores) for cores in (1, 2, 9)] == [1, 1, 4]
+
+
+def test_no_more_cores_are_used_than_are_given(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    result = train("--epochs", "1", "--cores", "3")
+    assert result.exit_code == 0, result.stderr
+    assert threads == [3, 3]  # to learn, and to judge for the report

@@ -46,6 +46,17 @@ def test_grey_alpha_and_16_bits_become_bgr(tmp_path: Path, photo: np.ndarray) ->
     assert np.array_equal(read_image(tmp_path / "deep.png"), photo)
 
 
+@pytest.mark.parametrize(("mode", "suffix", "near"), [("CMYK", ".jpg", 3), ("P", ".png", 0), ("LA", ".png", 0)])
+def test_pictures_of_print_and_of_the_web_look_as_pillow_shows_them(
+    tmp_path: Path, photo: np.ndarray, mode: str, suffix: str, near: float
+) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    path = tmp_path / f"a{suffix}"
+    pillow.fromarray(photo[..., ::-1]).convert(mode).save(path)
+    shown = np.array(pillow.open(path).convert("RGB"))[..., ::-1]
+    assert np.abs(read_image(path).astype(int) - shown).max() <= near
+
+
 def test_exif_orientation_is_applied(tmp_path: Path, photo: np.ndarray) -> None:
     jpeg = cv2.imencode(".jpg", photo)[1].tobytes()
     (tmp_path / "turned.jpg").write_bytes(with_orientation(jpeg, 6))

@@ -27,6 +27,12 @@ def test_gaps_in_category_ids_close_in_the_order_of_ids(tmp_path: Path) -> None:
     assert (second.image.name, len(second)) == ("b.jpg", 0)
 
 
+def test_the_area_is_the_outlines_and_without_one_the_boxs(tmp_path: Path) -> None:
+    document = coco_document()
+    document["annotations"][0]["area"] = 1024.0000001  # float32 would round it to 32²
+    assert read(tmp_path, document).samples[0].areas.tolist() == [1024.0000001, 8000]
+
+
 def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
     labelled = read(tmp_path, coco_document(), ["toothbrush", "airplane", "bear"])
     assert labelled.samples[0].class_ids.tolist() == [0, 1]
@@ -43,6 +49,11 @@ def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
         ("annotations", {"bbox": [1, 2, -3, 4]}, r"annotation 1 \(toothbrush\) has no usable box"),
         ("annotations", {"bbox": [1, 2, 0, 4]}, r"annotation 1 \(toothbrush\) has no usable box"),
         ("annotations", {"bbox": [float("nan"), 2, 3, 4]}, "has no usable box: got x1 y1 x2 y2 = nan"),
+        ("annotations", {"area": float("nan")}, "annotation 1 has no usable area: got nan"),
+        ("annotations", {"area": float("inf")}, "annotation 1 has no usable area: got inf"),
+        ("annotations", {"area": -1}, "annotation 1 has no usable area: got -1; wanted pixels in the outline"),
+        ("annotations", {"area": "12"}, "annotation 1 has no usable area: got '12'"),
+        ("annotations", {"area": True}, "annotation 1 has no usable area: got True"),
         ("images", {"file_name": "../a.jpg"}, "names a file outside its folder"),
         ("images", {"file_name": "none.jpg"}, r"has no image: got nothing at .*none\.jpg"),
         ("images", {"file_name": 3}, "image 7 has no file_name: got 3"),
@@ -81,7 +92,7 @@ def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_written_reads_back_exactly(tmp_path: Path) -> None:
-    objects = [LabelledObject("b", (0.125, 0, 100, 80)), LabelledObject("a", (1, 2.5, 3.75, 79), difficult=True)]
+    objects = [LabelledObject.of_box("b", (0.125, 0, 100, 80)), LabelledObject("a", (1, 2.5, 3.75, 79), 123.5, True)]
     writer = CocoWriter(tmp_path, ("b", "a"))
     for stem in ("x", "y"):
         writer.add("val", draw(writer.image_path("val", stem)), (100, 80), objects if stem == "y" else [])
@@ -91,3 +102,4 @@ def test_what_is_written_reads_back_exactly(tmp_path: Path) -> None:
     assert [len(sample) for sample in labelled.samples] == [0, 2]
     np.testing.assert_array_equal(labelled.samples[1].boxes, [found.box for found in objects])
     assert labelled.samples[1].difficult.tolist() == [False, True]
+    assert labelled.samples[1].areas.tolist() == [99.875 * 80, 123.5]

@@ -14,7 +14,7 @@ NAMES = ("cat", "dog")
 
 def test_lines_read_back(tmp_path: Path) -> None:
     path = truth_path(tmp_path / "film.mp4")
-    objects = [LabelledObject("dog", (1, 2, 3.5, 4)), LabelledObject("cat", (0, 0, 9, 9), difficult=True)]
+    objects = [LabelledObject.of_box("dog", (1, 2, 3.5, 4)), LabelledObject.of_box("cat", (0, 0, 9, 9), difficult=True)]
     path.write_text(truth_line(0, 0.0, "film.mp4", objects, NAMES) + truth_line(1, 1 / 30, "film.mp4", [], NAMES))
     first, second = read_film_truth(path, NAMES).samples
     assert path.name == "film.truth.jsonl"
@@ -23,7 +23,7 @@ def test_lines_read_back(tmp_path: Path) -> None:
 
 
 def test_the_lines_are_those_of_run() -> None:
-    fields = json.loads(truth_line(3, 0.1, "a.mp4", [LabelledObject("dog", (1, 2, 3, 4))], NAMES))
+    fields = json.loads(truth_line(3, 0.1, "a.mp4", [LabelledObject.of_box("dog", (1, 2, 3, 4))], NAMES))
     (found,) = fields.pop("detections")
     assert fields == {"frame": 3, "source": "a.mp4", "t": 0.1}
     assert found == {"box": [1, 2, 3, 4], "score": 1.0, "class_id": 1, "label": "dog", "difficult": False}

@@ -74,7 +74,7 @@ def test_voc_without_lists_is_one_split(tmp_path: Path) -> None:
     (tmp_path / "ImageSets" / "Main" / "train.txt").unlink()
     assert dataset_splits(tmp_path) == ("all",)
     assert len(open_dataset(tmp_path, "all")) == 1
-    with pytest.raises(InputError, match="holds no split 'train'.*Its split is 'all'"):
+    with pytest.raises(InputError, match="holds no split 'train'.*Its splits are: all"):
         open_dataset(tmp_path, "train")
 
 

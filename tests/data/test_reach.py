@@ -33,8 +33,8 @@ def test_equals_the_best_of_all_default_boxes(preset: str, clip: str) -> None:
 def test_objects_become_fractions_without_the_difficult_and_those_outside(tmp_path: Path) -> None:
     image = draw(tmp_path / "a.jpg")  # 100 x 80
     boxes = np.array([[10, 20, 60, 60], [0, 0, 9, 9], [-10, -8, 50, 40], [200, 0, 300, 9]], np.float32)
-    sample = Sample(image, boxes, np.zeros(4, np.int64), np.array([False, True, False, False]))
-    empty = Sample(tmp_path / "gone.jpg", boxes[:0], np.zeros(0, np.int64), np.zeros(0, bool))
+    sample = Sample(image, boxes, np.zeros(4, np.int64), np.array([False, True, False, False]), np.zeros(4))
+    empty = Sample(tmp_path / "gone.jpg", boxes[:0], np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0))
     found = unit_boxes(LabelledSet(("a",), (sample, empty), "test"))
     np.testing.assert_allclose(found, [[0.1, 0.25, 0.6, 0.75], [0, 0, 0.5, 0.5]], atol=1e-6)
 

@@ -16,7 +16,8 @@ def sample_of(*objects: LabelledObject) -> Sample:
 
 
 def test_objects_become_arrays_with_class_numbers() -> None:
-    sample = sample_of(LabelledObject("dog", (1, 2, 3, 4)), LabelledObject("cat", (5, 6, 7, 8), difficult=True))
+    dog, cat = LabelledObject.of_box("dog", (1, 2, 3, 4)), LabelledObject.of_box("cat", (5, 6, 7, 8), difficult=True)
+    sample = sample_of(dog, cat)
     np.testing.assert_array_equal(sample.boxes, np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32))
     assert sample.boxes.dtype == np.float32
     assert sample.class_ids.tolist() == [1, 0]
@@ -25,23 +26,29 @@ def test_objects_become_arrays_with_class_numbers() -> None:
     assert len(sample) == 2
 
 
+def test_an_object_covers_its_box_unless_its_label_says_otherwise() -> None:
+    sample = sample_of(LabelledObject.of_box("dog", (1, 2, 3, 5)), LabelledObject("cat", (5, 6, 7, 8), 2.5))
+    assert sample.areas.tolist() == [6, 2.5]
+    assert sample.areas.dtype == np.float64
+
+
 def test_no_object_keeps_the_shapes() -> None:
     sample = sample_of()
-    assert (sample.boxes.shape, sample.class_ids.shape, sample.difficult.shape) == ((0, 4), (0,), (0,))
+    assert (sample.boxes.shape, sample.class_ids.shape, sample.areas.shape) == ((0, 4), (0,), (0,))
 
 
 def test_a_set_counts_pictures_and_objects() -> None:
-    labelled = LabelledSet(("cat", "dog"), (sample_of(), sample_of(LabelledObject("cat", (0, 0, 1, 1)))), "here")
+    labelled = LabelledSet(("cat", "dog"), (sample_of(), sample_of(LabelledObject.of_box("cat", (0, 0, 1, 1)))), "here")
     assert (len(labelled), labelled.object_count) == (2, 1)
 
 
 def test_labels_are_sorted_and_named_once() -> None:
-    assert sorted_labels([LabelledObject(name, (0, 0, 1, 1)) for name in "bab"]) == ("a", "b")
+    assert sorted_labels([LabelledObject.of_box(name, (0, 0, 1, 1)) for name in "bab"]) == ("a", "b")
 
 
 def test_unknown_class_is_named_with_its_file_and_number() -> None:
     with pytest.raises(InputError, match=r"a\.xml: object 2 \(cow\) is of an unknown class.*wanted cat, dog"):
-        sample_of(LabelledObject("cat", (0, 0, 1, 1)), LabelledObject("cow", (0, 0, 1, 1)))
+        sample_of(LabelledObject.of_box("cat", (0, 0, 1, 1)), LabelledObject.of_box("cow", (0, 0, 1, 1)))
 
 
 @pytest.mark.parametrize(
@@ -58,4 +65,4 @@ def test_unknown_class_is_named_with_its_file_and_number() -> None:
 )
 def test_unusable_box_is_named_with_its_file_and_number(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(InputError, match=r"a\.xml: object 1 \(cat\) has no usable box"), np.errstate(over="ignore"):
-        sample_of(LabelledObject("cat", box))
+        sample_of(LabelledObject.of_box("cat", box))

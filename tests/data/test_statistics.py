@@ -5,21 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge.data.sample import LabelledSet, Sample
+from ssd_edge.data.sample import LabelledObject, LabelledSet, Sample
 from ssd_edge.data.statistics import set_statistics
 
 
-def sample(name: str, boxes: list[list[float]], class_ids: list[int], difficult: list[bool]) -> Sample:
-    return Sample(
-        Path(name), np.array(boxes, np.float32).reshape(-1, 4), np.array(class_ids, np.int64), np.array(difficult, bool)
-    )
+def sample(
+    name: str, boxes: list[list[float]], areas: list[float], class_ids: list[int], difficult: list[int]
+) -> Sample:
+    objects = [
+        LabelledObject("xyz"[number], (x1, y1, x2, y2), area, bool(hard))
+        for (x1, y1, x2, y2), area, number, hard in zip(boxes, areas, class_ids, difficult, strict=True)
+    ]
+    return Sample.from_objects(Path(name), objects, ("x", "y", "z"), origin=Path("t"))
 
 
 def test_counts_and_sizes() -> None:
     samples = (
-        sample("a", [[0, 0, 31, 32], [0, 0, 32, 32], [0, 0, 100, 200]], [0, 0, 2], [False, True, False]),
-        sample("b", [], [], []),
-        sample("c", [[0, 0, 96, 96]], [0], [False]),
+        sample("a", [[0, 0, 31, 32], [0, 0, 32, 32], [0, 0, 100, 200]], [992, 1024, 9216], [0, 0, 2], [0, 1, 0]),
+        sample("b", [], [], [], []),
+        sample("c", [[0, 0, 96, 96]], [9217], [0], [0]),
     )
     found = set_statistics(LabelledSet(("x", "y", "z"), samples, "t"), {Path("a"): (200, 400), Path("b"): (200, 400)})
     assert (found.images, found.empty_images, found.objects, found.difficult) == (3, 1, 4, 1)

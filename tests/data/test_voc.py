@@ -109,7 +109,8 @@ def test_missing_files_and_empty_lists_are_named(tmp_path: Path) -> None:
 
 
 def test_what_is_written_reads_back_to_a_hundredth_of_a_pixel(tmp_path: Path) -> None:
-    objects = [LabelledObject("b", (0, 0, 100, 80)), LabelledObject("a", (1.237, 2.5, 3.75, 79.991), difficult=True)]
+    hard = LabelledObject.of_box("a", (1.237, 2.5, 3.75, 79.991), difficult=True)
+    objects = [LabelledObject.of_box("b", (0, 0, 100, 80)), hard]
     writer = VocWriter(tmp_path, ("b", "a"))
     image = draw(writer.image_path("train", "x & <y>"))
     writer.add("train", image, (100, 80), objects)

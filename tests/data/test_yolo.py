@@ -92,9 +92,9 @@ def test_an_outline_gives_the_box_around_it(tmp_path: Path) -> None:
 
 def test_what_is_written_reads_back_to_a_ten_thousandth_of_a_pixel(tmp_path: Path) -> None:
     objects = [
-        LabelledObject("it's, b", (0, 0, 100, 80)),
-        LabelledObject("a", (1.5, 2.25, 33, 79)),
-        LabelledObject("a", (1, 1, 9, 9), difficult=True),
+        LabelledObject.of_box("it's, b", (0, 0, 100, 80)),
+        LabelledObject.of_box("a", (1.5, 2.25, 33, 79)),
+        LabelledObject.of_box("a", (1, 1, 9, 9), difficult=True),
     ]
     writer = YoloWriter(tmp_path, ("it's, b", "a"))
     writer.add("train", draw(writer.image_path("train", "x")), (100, 80), objects)

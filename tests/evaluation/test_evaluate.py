@@ -22,7 +22,7 @@ def labelled(tmp_path) -> LabelledSet:
         path = tmp_path / f"{number}.png"
         write_image(path, image)
         box = np.array([[low, low, high, high]], np.float32)
-        samples.append(Sample(path, box, np.array([number]), np.zeros(1, bool)))
+        samples.append(Sample(path, box, np.array([number]), np.zeros(1, bool), np.zeros(1)))
     return LabelledSet(SET_NAMES, tuple(samples), "two squares")
 
 

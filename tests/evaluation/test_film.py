@@ -20,6 +20,7 @@ def film_truth(*frames) -> LabelledSet:
             np.array([box for box, _ in objects], np.float32).reshape(-1, 4),
             np.array([label for _, label in objects], np.int64),
             np.zeros(len(objects), bool),
+            np.zeros(len(objects)),
         )
         for number, objects in enumerate(frames)
     )

@@ -11,10 +11,12 @@ import pytest
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.sample import Sample
+from ssd_edge.core.images import write_image
+from ssd_edge.data.sample import LabelledSet, Sample
 from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.evaluation_report import write_evaluation_report
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
-from ssd_edge.evaluation.page import embedded_image
+from ssd_edge.evaluation.page import embedded_image, table
 from ssd_edge.evaluation.report import write_report
 from ssd_edge.evaluation.report_content import Film, Judged, Report, StageLatency, StepTime, Still
 from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
@@ -58,9 +60,8 @@ class Page(HTMLParser):
 
 def accuracy(share: float) -> MeanAp:
     """Judge ten pictures of two objects each, of which the first is found in ``share`` of them."""
-    sample = Sample(
-        Path("a.png"), np.array([[0, 0, 9, 9], [20, 0, 30, 9]], np.float32), np.array([0, 1]), np.zeros(2, bool)
-    )
+    boxes = np.array([[0, 0, 9, 9], [20, 0, 30, 9]], np.float32)
+    sample = Sample(Path("a.png"), boxes, np.array([0, 1]), np.zeros(2, bool), np.array([81.0, 90.0]))
     hit = Detections(sample.boxes[:1], np.array([0.9], np.float32), np.array([0]))
     found = [hit if number < share * 10 else Detections.empty() for number in range(10)]
     return mean_average_precision(found, [sample] * 10, NAMES)
@@ -180,6 +181,33 @@ def test_colours_of_the_key_are_those_of_the_stills(tmp_path, report):
     keys = dict(re.findall(r"\.(found|wrong|missed) i { color: (#\w+);", text))
     colors = {"found": RIGHT, "wrong": WRONG, "missed": MISSED}
     assert keys == {name: "#{2:02x}{1:02x}{0:02x}".format(*bgr) for name, bgr in colors.items()}
+
+
+def test_notes_stand_below_the_names_of_their_rows():
+    text = table(("kind", "number"), [("missed", "3"), ("both", "0")], notes=["no <detection>", ""])
+    assert '<th scope="row">missed<small>no &lt;detection&gt;</small></th><td>3</td>' in text
+    assert '<th scope="row">both</th><td>0</td>' in text
+
+
+@pytest.mark.parametrize(
+    ("models", "labels"),
+    [(("runs/a/best.pt", "engines/a.onnx"), ["best.pt", "a.onnx"]), (("a/best.pt", "b/best.pt"), None)],
+)
+def test_models_are_called_by_name_where_names_differ(tmp_path, models, labels):
+    found = tuple(Detections.empty() for _ in range(2))
+    one = np.array([[0, 0, 9, 9]], np.float32)
+    write_image(tmp_path / "a.png", np.zeros((9, 9, 3), np.uint8))
+    sample = Sample(tmp_path / "a.png", one, np.zeros(1, np.int64), np.zeros(1, bool), np.full(1, 81.0))
+    files = [tmp_path / name for name in models]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    evaluation = Evaluation(mean_average_precision(found, [sample] * 2, NAMES), found, np.ones(2), ())
+    write_evaluation_report(
+        tmp_path / "r.html", dict.fromkeys(files, evaluation), LabelledSet(NAMES, (sample,) * 2, "s")
+    )
+    cells = Page((tmp_path / "r.html").read_text(encoding="utf-8")).cells
+    assert ["class", "objects", *(labels or map(str, files))] in cells
 
 
 def test_picture_that_is_no_picture_is_named():

@@ -14,7 +14,8 @@ NAMES = ("stop", "yield")
 
 def truth(boxes, class_ids, difficult=None) -> Sample:
     hard = np.zeros(len(boxes), bool) if difficult is None else np.array(difficult)
-    return Sample(Path("x.png"), np.array(boxes, np.float32).reshape(-1, 4), np.array(class_ids, np.int64), hard)
+    corners = np.array(boxes, np.float32).reshape(-1, 4)
+    return Sample(Path("x.png"), corners, np.array(class_ids, np.int64), hard, np.zeros(len(corners)))
 
 
 def found(boxes, scores, class_ids) -> Detections:
@@ -98,9 +99,20 @@ def test_large_pictures_are_made_small_with_their_boxes():
     assert tuple(drawn[104, 50]) == MISSED
 
 
-def test_caption_stays_inside_the_picture():
+def test_captions_stay_inside_the_picture():
     image = np.zeros((60, 200, 3), np.uint8)
     objects = truth([[150, 0, 200, 60]], [0])
     drawn = draw(image, mark(Detections.empty(), objects, score_threshold=0.5), objects, NAMES)
     plate = (drawn == MISSED).all(axis=2)
-    assert plate[:12, 100:].mean() > 0.3
+    assert plate[:12, 160:].mean() > 0.4
+
+
+def test_where_boxes_crowd_mistakes_have_their_captions_first():
+    image = np.zeros((40, 60, 3), np.uint8)  # room for two captions above one another, for the third there is none
+    boxes = [[5, 14, 50, 38]]
+    detections = found(boxes * 2, [0.9, 0.8], [0, 1])
+    drawn = draw(
+        image, mark(detections, truth(boxes * 2, [0, 0]), score_threshold=0.5), truth(boxes * 2, [0, 0]), NAMES
+    )
+    plates = [int((drawn == color).all(axis=2).sum()) for color in (WRONG, MISSED, RIGHT)]
+    assert min(plates[:2]) > 150 > plates[2]

@@ -10,6 +10,7 @@ import torch
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.model.checkpoint import load_checkpoint, save_checkpoint
+from tests.full_disk import full_after
 from tests.model.factories import tiny_model
 
 
@@ -49,18 +50,44 @@ def test_metrics_are_optional(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "a.pt").metrics == {}
 
 
-def test_a_failed_write_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [0, 4000, 60_000])
+def test_a_full_disk_is_named_and_leaves_the_old_file(saved: Path, size: int) -> None:
     before = saved.read_bytes()
-
-    def fail(content: object, file: Any) -> None:
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(InputError, match=r"best\.pt cannot be written: got No space left on device"):
+    assert len(before) > 60_000
+    with full_after(size), pytest.raises(InputError, match=r"best\.pt cannot be written: got File too large"):
         save_checkpoint(saved, tiny_model())
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == ["best.pt"]
+
+
+def test_ctrl_c_in_the_middle_of_writing_stays_ctrl_c(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch ends its archive even then, fails at that, and raises another error."""
+
+    class Interrupted:
+        def __init__(self, file: Any) -> None:
+            self.flush, self._file, self._writes = file.flush, file, 0
+
+        def write(self, data: Any) -> int:
+            self._writes += 1
+            if self._writes == 5:
+                raise KeyboardInterrupt
+            return self._file.write(data)
+
+    before, save = saved.read_bytes(), torch.save
+    monkeypatch.setattr(torch, "save", lambda content, file: save(content, Interrupted(file)))
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(saved, tiny_model())
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == ["best.pt"]
+
+
+def test_other_faults_of_writing_stay_what_they_are(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(content: object, file: object) -> None:
+        raise RuntimeError("a fault of torch")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(RuntimeError, match="a fault of torch"):
+        save_checkpoint(saved, tiny_model())
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:

@@ -62,5 +62,5 @@ def squares(folder: Path, count: int, *, seed: int = 0, width: int = 80, height:
         path = folder / f"{number:04d}.png"
         cv2.imwrite(str(path), image)
         box = np.array([[x, y, x + side, y + side]], np.float32)
-        samples.append(Sample(path, box, np.array([class_id], np.int64), np.zeros(1, np.bool_)))
+        samples.append(Sample(path, box, np.array([class_id], np.int64), np.zeros(1, np.bool_), np.zeros(1)))
     return LabelledSet(CLASS_NAMES, tuple(samples), origin=str(folder))

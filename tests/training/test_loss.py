@@ -69,7 +69,7 @@ def test_loss_and_gradient_equal_torchvisions(seed: int) -> None:
     torch.testing.assert_close(loss.localisation, wanted["bbox_regression"], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(loss.confidence, wanted["classification"], rtol=1e-5, atol=1e-5)
     for got, expected in zip(gradients(loss.total, outputs), gradients(sum(wanted.values()), outputs), strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_loss_of_one_positive_is_the_formula_of_the_paper() -> None:

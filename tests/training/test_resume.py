@@ -13,10 +13,12 @@ from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.budget import EpochBudget, TimeBudget
 from ssd_edge.training.loader import BatchLoader
-from ssd_edge.training.loop import Watch, train
+from ssd_edge.training.loop import train
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
 from ssd_edge.training.state import RunState
+from ssd_edge.training.watch import Watch
+from tests.full_disk import full_after
 from tests.training.factories import squares, tiny_model
 from tests.training.test_dataset import training_set
 
@@ -143,18 +145,12 @@ def test_a_state_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
         RunState.load(path)
 
 
-def test_a_full_disk_leaves_the_state_before(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_state_before(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(pictures, RunFolder(tmp_path), stop_at=7)
     before = (tmp_path / "state.pt").read_bytes()
-
-    def full(content: object, file: object) -> None:
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(torch, "save", full)
-        with pytest.raises(InputError, match="cannot be written: got No space left on device"):
-            run(pictures, RunFolder(tmp_path), state=RunState.load(tmp_path / "state.pt"))
+    between = (len(before) + (tmp_path / "last.pt").stat().st_size) // 2
+    with full_after(between), pytest.raises(InputError, match=r"state\.pt cannot be written: got File too large"):
+        run(pictures, RunFolder(tmp_path), state=RunState.load(tmp_path / "state.pt"))
     assert (tmp_path / "state.pt").read_bytes() == before
     assert not list(tmp_path.glob(".*partial*"))

@@ -172,5 +172,5 @@ def _labelled(canvas: SceneCanvas, signs: list[tuple[_Standing, int, Patch, floa
         faint = opacity < _LABEL_FROM
         if stand.kind != PLAIN and (share[number] > 0 or faint) and x1 < x2 and y1 < y2:
             difficult = faint or bool(share[number] < MIN_VISIBLE)
-            objects.append(LabelledObject(stand.kind, box, difficult))
+            objects.append(LabelledObject.of_box(stand.kind, box, difficult))
     return tuple(objects)

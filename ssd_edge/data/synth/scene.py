@@ -71,7 +71,7 @@ def _objects(canvas: SceneCanvas, signs: list[tuple[str, int, Patch]]) -> tuple[
     visible = canvas.visible_fraction()
     boxes = [cut_box(patch.box(), width=canvas.width, height=canvas.height) for _, _, patch in signs]
     return tuple(
-        LabelledObject(kind, box, difficult=bool(visible[number] < MIN_VISIBLE))
+        LabelledObject.of_box(kind, box, difficult=bool(visible[number] < MIN_VISIBLE))
         for (kind, number, _), box in zip(signs, boxes, strict=True)
         if visible[number] > 0
     )

@@ -13,6 +13,7 @@ import pytest
 
 from ssd_edge.data.lint.check import LintReport, lint_dataset
 from ssd_edge.data.lint.fault import KINDS
+from ssd_edge.data.sample import MAX_OBJECTS
 from ssd_edge.data.synth import SIGN_KINDS, synthesize
 
 BCCD = Path(__file__).parents[4] / "shared" / "data" / "bccd"
@@ -90,6 +91,11 @@ PLANTED: list[tuple[str, Plant, str]] = [
     ("image-unreadable", lambda at: picture(at).write_bytes(b""), r"is empty"),
     ("image-unreadable", lambda at: picture(at).write_bytes(picture(at).read_bytes()[:900]), r"is cut short"),
     ("image-unreadable", lambda at: picture(at).write_text("no picture"), r"is not an image"),
+    (
+        "too-many-objects",
+        lambda at: edit(annotation(at), ("<object>", "<object/>" * MAX_OBJECTS + "<object>")),
+        r"too many objects for one picture: got 1000\d",
+    ),
     ("object-malformed", lambda at: edit(annotation(at), ("<xmax>", "<xmax>wide")), r"has no usable <xmax>"),
     ("box-not-finite", lambda at: first_box(annotation(at), (1, 1, "nan", 9)), r"object 1 \(.*\) has no usable box"),
     ("box-not-finite", lambda at: first_box(annotation(at), (1, "-inf", 9, 9)), r"object 1 \(.*\) has no usable box"),
@@ -147,6 +153,12 @@ def test_a_planted_fault_is_found_and_no_other(
         assert fault.place.startswith("object ")
         assert fault.image is not None
         assert fault.image.stem == fault.file.stem
+
+
+def test_every_kind_of_fault_is_planted_somewhere_here() -> None:
+    """The last four in tests of their own, below."""
+    planted = {kind for kind, *_ in PLANTED} | {"class-unknown", "class-unused", "box-tiny", "no-labels"}
+    assert planted == set(KINDS)
 
 
 def test_all_faults_are_found_at_once_errors_first(tmp_path: Path, drawn: dict[str, Path]) -> None:
