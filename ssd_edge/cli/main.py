@@ -39,7 +39,7 @@ def _run() -> None:
         sys.exit(130)
     finally:
         if signal.getsignal(signal.SIGINT) is _interrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is closed, and what is left is Python's own end
+            signal.signal(signal.SIGINT, _end)
 
 
 def _spin_briefly() -> None:
@@ -62,6 +62,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     """Unwind; a key that is hit several times does so once."""
     if _is_first():
         raise KeyboardInterrupt
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave at once: all is closed, and what is left is Python's own end, where a traceback would tell nobody anything."""
+    if _is_first():
+        os._exit(128 + number)
 
 
 def _is_first() -> bool:

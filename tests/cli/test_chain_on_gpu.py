@@ -35,7 +35,7 @@ class Workspace:
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), frame.image, [cv2.IMWRITE_JPEG_QUALITY, 100])
             objects = zip(frame.class_ids, frame.boxes.tolist(), strict=True)
-            found = [LabelledObject(COLOURS[number], tuple(map(int, box))) for number, box in objects]
+            found = [LabelledObject.of_box(COLOURS[number], tuple(map(int, box))) for number, box in objects]
             writer.add("test", path, (SIDE, SIDE), found)
         writer.close()
 

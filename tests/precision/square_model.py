@@ -54,7 +54,7 @@ def write_labelled(folder: Path, split: str = "val", count: int = 8, seed: int =
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), frame.image)
         objects = [
-            LabelledObject(names[label], tuple(map(float, box)))
+            LabelledObject.of_box(names[label], tuple(map(float, box)))
             for label, box in zip(frame.class_ids, frame.boxes, strict=True)
         ]
         writer.add(split, path, (frame.image.shape[1], frame.image.shape[0]), objects)
