@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
-import time
+from collections.abc import Callable
 from types import FrameType
 
-_PATIENCE_S = 3.0  # how long what is being closed, files and the GPU, is not torn by the next signal
-_unwinding_since: list[float] = []
+from ssd_edge.core.patience import begin_closing, is_closing
+
+_Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 _SPINS = "300"  # some 10 microseconds; GNU's OpenMP has 300,000 by default
 
 
@@ -25,6 +27,7 @@ def main() -> None:
 
 
 def _run() -> None:
+    atexit.register(_let_python_end)
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _leave)
@@ -38,8 +41,8 @@ def _run() -> None:
         sys.stderr.write("ssd-edge: stopped.\n")
         sys.exit(130)
     finally:
-        if signal.getsignal(signal.SIGINT) is _interrupt:
-            signal.signal(signal.SIGINT, _end)
+        begin_closing()
+        _exchange({_leave: _end, _interrupt: _end})
 
 
 def _spin_briefly() -> None:
@@ -54,26 +57,31 @@ def _spin_briefly() -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     """Unwind as after an error, so that temporary files go."""
-    if _is_first():
+    if not is_closing():
+        begin_closing()
         raise SystemExit(128 + number)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Unwind; a key that is hit several times does so once."""
-    if _is_first():
+    if not is_closing():
+        begin_closing()
         raise KeyboardInterrupt
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Leave at once: all is closed, and what is left is Python's own end, where a traceback would tell nobody anything."""
-    if _is_first():
+    """Leave at once if Python's own end takes long: all is closed, and a traceback would tell nobody anything."""
+    if not is_closing():
         os._exit(128 + number)
 
 
-def _is_first() -> bool:
-    """Tell whether nothing is being unwound; what takes longer than patience lasts may be interrupted again."""
-    now = time.monotonic()
-    if _unwinding_since and now - _unwinding_since[-1] < _PATIENCE_S:
-        return False
-    _unwinding_since.append(now)
-    return True
+def _let_python_end() -> None:
+    """Keep the exit code: registered first, this runs last, and then Python would let a signal kill the process."""
+    _exchange({_end: signal.SIG_IGN})
+
+
+def _exchange(handlers: dict[_Handler, _Handler]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        if callable(handler) and handler in handlers:
+            signal.signal(number, handlers[handler])

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ssd_edge.core.patience import begin_closing, is_closing
+
 
 class StopRequest:
     """Set once, from a key, a signal or another thread; the pipeline looks at it between frames.
@@ -30,7 +32,7 @@ class StopRequest:
 
 @contextmanager
 def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set ``stop`` inside the block; a second one acts as it did before.
+    """Let Ctrl-C and SIGTERM set ``stop`` inside the block; a second one acts as it did before, if closing takes long.
 
     A signal that is ignored stays so: nohup, and shells that start a job in the background, mean it. Must be entered
     on the main thread.
@@ -40,8 +42,12 @@ def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
     before = {number: handler for number, handler in found.items() if handler not in (signal.SIG_IGN, None)}
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        stop.request()
-        signal.signal(number, before[signal.Signals(number)])
+        if not stop.requested:
+            begin_closing()
+            stop.request()
+        elif not is_closing():
+            signal.signal(number, before[signal.Signals(number)])
+            signal.raise_signal(number)
 
     for number in before:
         signal.signal(number, ask)

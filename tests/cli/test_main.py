@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,17 @@ def test_signals_during_the_imports_end_politely(number: signal.Signals, code: i
 # Stands in for a command that was stopped, and that leaves something to end which takes its time.
 SLOW_END = """
 import atexit, sys, time, types
-@atexit.register
 def end():
     print("ending", flush=True)
     time.sleep(30)
+def run():
+    atexit.register(end)
+    sys.exit(130)
 app = types.ModuleType("ssd_edge.cli.app")
-app.app = lambda: sys.exit(130)
+app.app = run
 sys.modules["ssd_edge.cli.app"] = app
+from ssd_edge.core import patience
+patience.PATIENCE_S = 0.1
 from ssd_edge.cli.main import main
 main()
 """
@@ -57,6 +62,7 @@ def test_ctrl_c_while_the_process_ends_leaves_no_traceback() -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ending\n"
+    time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (130, "")

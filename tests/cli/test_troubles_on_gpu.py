@@ -127,27 +127,28 @@ def signalled(tmp_path: Path, signals: list[signal.Signals], gap: float) -> tupl
 
 
 @pytest.mark.parametrize(
-    ("signals", "gap", "codes"),
+    ("signals", "gap"),
     [
-        ([INT], 0, {0}),
-        ([TERM], 0, {0}),  # as systemd stops a service
-        ([INT, INT], 0, {0, 130}),
-        ([INT, INT], 0.005, {0, 130}),
-        ([INT] * 5, 0.001, {0, 130}),
-        ([INT] * 5, 0.02, {0, 130}),
-        ([TERM, TERM], 0.005, {0, 143}),
-        ([INT, TERM, INT], 0.002, {0, 130, 143}),
+        ([INT], 0),
+        ([TERM], 0),  # as systemd stops a service
+        ([INT, INT], 0),
+        ([INT, INT], 0.005),
+        ([INT] * 5, 0.001),
+        ([INT] * 5, 0.02),
+        ([TERM, TERM], 0.005),
+        ([INT, TERM, INT], 0.002),
     ],
 )
 def test_signals_end_a_run_with_whole_lines_and_all_given_back(
-    tmp_path: Path, signals: list[signal.Signals], gap: float, codes: set[int]
+    tmp_path: Path, signals: list[signal.Signals], gap: float
 ) -> None:
+    """However often they are repeated: what the first began is not torn by the next."""
     code, errors, lines, report = signalled(tmp_path, signals, gap)
-    assert code in codes, errors
+    assert code == 0, errors
     assert "Traceback" not in errors
     assert [line["frame"] for line in lines] == list(range(len(lines)))
     assert nothing_left(report)
-    assert (len(signals) == 1) <= ("FPS" in errors)  # asked once, it shows the summary
+    assert "FPS" in errors  # the summary
 
 
 def test_two_processes_on_one_gpu(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ import signal
 
 import pytest
 
+from ssd_edge.core import patience
 from ssd_edge.stream.stop import StopRequest, stopped_by_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_and_the_second_acts_as_before(number: signal.Signals) -> None:
+def test_the_first_signal_asks_and_one_that_comes_long_after_acts_as_before(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = signal.getsignal(number)
     arrived: list[int] = []
     signal.signal(number, lambda seen, _: arrived.append(seen))
@@ -20,6 +23,9 @@ def test_the_first_signal_asks_and_the_second_acts_as_before(number: signal.Sign
             os.kill(os.getpid(), number)
             assert stop.requested
             assert arrived == []
+            os.kill(os.getpid(), number)
+            assert arrived == []
+            monkeypatch.setattr(patience, "PATIENCE_S", 0.0)
             os.kill(os.getpid(), number)
             assert arrived == [number]
     finally:
