@@ -13,6 +13,8 @@ from ssd_edge.backends.ort_session import open_session, ort_version
 from ssd_edge.backends.threads import Threads
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.ort_nms import use_non_max_suppression
+from ssd_edge.engines.ort_stem import read_columns_together
+from ssd_edge.precision.qdq_ort import Scheme, scheme_for
 
 
 class OrtBuilder:
@@ -30,6 +32,8 @@ class OrtBuilder:
         self.runtime_version = ort_version()
         self.device = cpu_device()
         self.options = {"nms": "NonMaxSuppression"}  # an engine of another lowering is not taken for this one
+        if self._groups_columns:
+            self.options["int8_stem"] = "4 columns"
 
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the optimised graph; its layouts and fused kernels are those of this processor.
@@ -43,4 +47,17 @@ class OrtBuilder:
             with OrtBackend(path, Threads(workers=1, per_worker=1)):
                 progress(1, 2)
             open_session(path, threads=1, optimise=True, save_to=engine)
+            if self._groups_columns:
+                _group_columns(engine)
             progress(2, 2)
+
+    @property
+    def _groups_columns(self) -> bool:
+        """Whether it pays: without VNNI the larger product costs more than what it saves is worth."""
+        return scheme_for(self.device) is Scheme.U8S8
+
+
+def _group_columns(engine: Path) -> None:
+    model = onnx.load(engine)
+    if read_columns_together(model):
+        onnx.save(model, engine)
