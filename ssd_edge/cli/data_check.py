@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, quoted, say, show_table
+from ssd_edge.cli.console import bar, say, show_table
 from ssd_edge.cli.data_tables import show_classes, show_sizes
 from ssd_edge.cli.train_options import class_names
 from ssd_edge.core.errors import InputError
@@ -67,8 +67,10 @@ def check(
     say(f"{dataset}: no error, {_counted(len(report.warnings), 'warning')}")
 
 
-def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[str] | None) -> None:
+def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[str] | None, command: str) -> None:
     """See that a data set can be trained on; its pictures' files are looked at, but not decoded.
+
+    ``command`` shows all of its faults.
 
     Raises:
         InputError: there are errors; the first of them are printed.
@@ -77,7 +79,6 @@ def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[
 
     with bar("checking") as progress:
         report = lint_dataset(dataset, splits, names, pixels=False, progress=progress)
-    command = f"ssd-edge data check {quoted(dataset)}"
     if report.errors:
         _say_faults(report.errors, _BEFORE_TRAINING, every="below")
         raise InputError(
@@ -89,7 +90,7 @@ def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[
 
 
 def say_reach(labelled: LabelledSet, spec: ModelSpec, fit_command: str) -> None:
-    """Say which share of the objects the default boxes can match, and where it is small how to fit them.
+    """Say which share of the objects the default boxes can match, and where it is small how to fit them, if at all.
 
     Raises:
         InputError: a picture cannot be read.
@@ -97,7 +98,7 @@ def say_reach(labelled: LabelledSet, spec: ModelSpec, fit_command: str) -> None:
     from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
 
     reached = Reach.of(best_overlaps(unit_boxes(labelled), spec.anchors))
-    hint = f"; to fit them to the data: {fit_command}" if reached.recall < _ENOUGH else ""
+    hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _ENOUGH else ""
     say(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
 
 

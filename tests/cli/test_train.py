@@ -189,6 +189,24 @@ def test_commands_to_type_next_are_quoted_where_names_need_it(workspace: Path) -
     assert result.stderr.endswith("next: ssd-edge export 'runs/a b/best.pt'\n")
 
 
+def test_commands_to_type_next_are_about_the_same_network_and_pictures(workspace: Path) -> None:
+    Path("data/ImageSets/Main/train.txt").rename("data/ImageSets/Main/first.txt")
+    (label := min(Path("data/Annotations").glob("train_*.xml"))).write_text("<annotation>")
+    options = ("--train-split", "first", "--classes", "red,green,blue", "--epochs", "1")
+    result = train(*options)
+    assert result.exit_code == 1
+    command = result.stderr.partition("See all of them: ssd-edge ")[2].partition(". To train")[0].split()
+    assert command == ["data", "check", "data", "--split", "first", "--split", "val", "--classes", "red,green,blue"]
+    assert f"{label} is not well-formed" in CliRunner().invoke(app, command).stderr
+    result = train(*options, "--no-check")
+    assert result.exit_code == 1
+    label.write_text("<annotation></annotation>")
+    result = train(*options)
+    assert "fit them to the data: ssd-edge data priors data --preset ssd192-tiny --input-size 64 --split first" in (
+        result.stderr
+    )
+
+
 def test_a_split_without_objects_teaches_nothing(workspace: Path) -> None:
     for label in Path("data/Annotations").glob("train_*.xml"):
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
