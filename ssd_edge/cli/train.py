@@ -15,7 +15,7 @@ from ssd_edge.cli.resume import interrupted_run, refuse_other_options
 from ssd_edge.cli.run_folders import new_run
 from ssd_edge.cli.train_options import chosen_precision, chosen_recipe, class_names, listed, with_priors
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process
+from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process, processes_in_all
 from ssd_edge.cli.training_session import resume_run, train_plan
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.run_data import RunData
@@ -178,7 +178,7 @@ def _beginning(plan: TrainingPlan) -> str:
 
 
 def _images_a_step(plan: TrainingPlan) -> str:
-    settings, devices = plan.recipe.optimisation, plan.machine.devices
-    factors = [(settings.accumulate, "batches"), (devices, "devices")]
+    settings, processes = plan.recipe.optimisation, processes_in_all(plan.machine.devices)
+    factors = [(settings.accumulate, "batches"), (processes, "devices")]
     named = "".join(f" x {number} {what}" for number, what in factors if number > 1)
     return f"{plan.recipe.batch_size}{named}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ssd_edge.cli.console import say
 from ssd_edge.cli.train_option_types import PrecisionWish
 from ssd_edge.cli.training_plan import Machine
-from ssd_edge.cli.training_run import measure_precision
+from ssd_edge.cli.training_run import measure_precision, processes_in_all
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def chosen_precision(spec: ModelSpec, precision: PrecisionWish, machine: Machine
         chosen: recipes.Precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
         say(f"using {chosen} on the GPU")
         return chosen
-    return "float32" if machine.devices > 1 else _measured(spec)
+    return "float32" if processes_in_all(machine.devices) > 1 else _measured(spec)
 
 
 def _measured(spec: ModelSpec) -> recipes.Precision:

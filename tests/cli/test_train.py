@@ -105,6 +105,25 @@ def test_bfloat16_is_used_where_it_is_measured_to_pay(
     assert used == [chosen]
 
 
+def test_processes_on_several_machines_do_not_measure_each_for_itself(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torchrun --nnodes 2 --nproc-per-node 1 starts them: two machines could choose two precisions."""
+    used = []
+
+    def record(plan, **_):
+        used.append(plan.recipe.optimisation.precision)
+        raise KeyboardInterrupt
+
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("ssd_edge.cli.train_options.measure_precision", lambda spec: PrecisionTimes(1.0, 0.4))
+    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    result = train("--precision", "auto")
+    assert used == ["float32"]
+    assert "8 x 2 devices images a step" in result.stderr
+
+
 def test_classes_come_from_a_list_or_a_file(workspace: Path) -> None:
     Path("names.txt").write_text("green\n\nblue\nred\n")
     for name, classes in (("list", "green, blue,red"), ("file", "names.txt")):
