@@ -34,7 +34,7 @@ class RunState:
         learning_rate: of the last step.
         records: of the epochs before, as dictionaries.
         best_mean_ap: of best.pt; None before the first validation.
-        since_best: validations since then.
+        since_best: validations since one was better than all before.
     """
 
     epoch: int
