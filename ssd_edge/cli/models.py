@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def refuse_no_model(path: Path) -> None:
     """Raise InputError where ``path`` is no file, or not one of a model by its suffix."""
     if path.suffix not in MODEL_SUFFIXES:
         raise InputError(f"{path} is not a model", got=f"suffix {path.suffix!r}", wanted=", ".join(MODEL_SUFFIXES))
-    if not path.is_file():
+    if path_kind(path) != "file":
         raise InputError(f"{path} cannot be read", got="no such file", wanted="a model file")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from ssd_edge.cli.run_lock import LOCK_NAME, RunInUseError, only_training
 from ssd_edge.cli.training_run import is_first_process
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
 
 _BEGUN = {"plan.json", "data.json", "tensorboard", LOCK_NAME}  # what a run leaves that saved nothing yet
 
@@ -50,7 +51,7 @@ def _unused(preset: str) -> Iterator[Path]:
 
 def _holds_run(folder: Path) -> bool:
     """Whether a run got as far as to save something."""
-    return folder.is_dir() and any(file.name not in _BEGUN for file in folder.iterdir())
+    return path_kind(folder) == "folder" and any(file.name not in _BEGUN for file in folder.iterdir())
 
 
 def _named(name: str) -> Path:

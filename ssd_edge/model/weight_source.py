@@ -15,7 +15,7 @@ from torchvision import models
 from torchvision.models import list_models
 
 from ssd_edge.core.errors import ArtefactError, InputError
-from ssd_edge.core.files import text_digest
+from ssd_edge.core.files import path_kind, text_digest
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
 
@@ -56,7 +56,7 @@ def read_weights(source: str) -> Weights:
     if address.scheme in ("http", "https"):
         return _read(_fetched(source))
     path = Path(unquote(address.path) if address.scheme == "file" else source)
-    if not path.is_file():
+    if path_kind(path) != "file":
         raise InputError("there are no such weights", got=repr(source), wanted=_WANTED)
     return _read(path)
 

@@ -100,6 +100,7 @@ main()
     ("options", "message"),
     [
         (["last"], "no run waits to go on: got no runs/*/state.pt"),
+        (["n" * 300], "is no usable path: got File name too long"),
         (["nowhere"], "there is no such run: got 'nowhere'"),
         (["done"], "runs/done has no state.pt to go on from: got a run that is finished"),
         (["done", "--lr", "0.1"], "a resumed run goes on as it began: got --lr"),

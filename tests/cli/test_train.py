@@ -126,6 +126,8 @@ def test_processes_on_several_machines_do_not_measure_each_for_itself(
 
 def test_classes_come_from_a_list_or_a_file(workspace: Path) -> None:
     Path("names.txt").write_text("green\n\nblue\nred\n")
+    many = ",".join(["green", "blue", "red", *(f"kind of thing {number}" for number in range(80))])  # as COCO's
+    assert CliRunner().invoke(app, ["data", "check", "data", "--classes", many]).exit_code == 0
     for name, classes in (("list", "green, blue,red"), ("file", "names.txt")):
         result = train("--epochs", "1", "--name", name, "--classes", classes)
         assert result.exit_code == 0, result.stderr
@@ -161,8 +163,12 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
     [
         (["--epochs", "1", "--minutes", "1"], "--epochs and --minutes are both given: wanted one of them"),
         (["--preset", "ssd9000"], "no such model preset: got 'ssd9000'"),
-        (["--classes", " , "], "--classes names no class"),
-        (["--classes", "odd.bin"], "odd.bin cannot be read"),
+        (["--classes", " , "], "--classes lists no class"),
+        (["--classes", "red,green,blue,red"], "--classes lists a class twice: got red"),
+        (["--classes", "red,green,blue,Background"], "--classes lists 'Background' as a class"),
+        (["--name", "n" * 300], f"runs/{'n' * 300} is no usable path: got File name too long"),
+        (["--backbone", "n" * 300], "is no usable path: got File name too long"),
+        (["--classes", "odd.bin"], "odd.bin is not text in UTF-8"),
         (["--classes", "red,green"], "blue"),
         (["--name", "../elsewhere"], "--name is not a name: got '../elsewhere'"),
         (["--name", "taken"], "runs/taken holds another run: got --name taken; wanted a name that no run has. Choose"),
