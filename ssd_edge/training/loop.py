@@ -87,6 +87,8 @@ class Training:
         """
         self._started = self._saved = self._watch.clock()
         self._budget.start(self._place.spent)
+        for seconds in self._place.validations:
+            self._budget.validated(seconds)
         self._look_at_budget()
         is_over = False
         while not is_over:
@@ -152,7 +154,8 @@ class Training:
         if is_last or self._budget.allows_validation():
             started = time.monotonic()
             mean_ap = self._validate(self._average.model)
-            self._budget.validated(time.monotonic() - started)
+            self._place.validations.append(time.monotonic() - started)
+            self._budget.validated(self._place.validations[-1])
         record = self._meter.record(seconds=self._seconds(), mean_ap=mean_ap)
         self._files.keep(self._average.model, record)
         for observer in self._watch.observers:

@@ -32,6 +32,7 @@ class RunState:
         seconds: since the start of the run, interruptions left out.
         losses: (steps, 2) localisation and confidence of the epoch's steps so far.
         learning_rate: of the last step.
+        validations: seconds that each took; a budget of time sets aside as much for the last.
         records: of the epochs before, as dictionaries.
         best_mean_ap: of best.pt; None before the first validation.
         since_best: validations since one was better than all before.
@@ -50,6 +51,7 @@ class RunState:
     seconds: float
     losses: Tensor
     learning_rate: float
+    validations: list[float]
     records: list[dict[str, Any]] = field(default_factory=list)
     best_mean_ap: float | None = None
     since_best: int = 0

@@ -144,6 +144,22 @@ def test_patience_ends_a_run_and_counts_over_an_interruption(pictures: Path, tmp
     assert len(resumed.records) == 4
 
 
+def test_a_run_that_goes_on_knows_how_long_its_validations_took(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a budget of time would set too little aside for the last one, and end too late."""
+    seen: list[float] = []
+    monkeypatch.setattr(EpochBudget, "validated", lambda self, seconds: seen.append(seconds))
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, RunFolder(tmp_path), stop_at=13)
+    before = list(seen)
+    assert len(before) == 2
+    seen.clear()
+    run(pictures, RunFolder(tmp_path), state=RunState.load(tmp_path / "state.pt"))
+    assert seen[:2] == before
+    assert len(seen) == EPOCHS
+
+
 def test_a_time_budget_goes_on_with_what_was_left() -> None:
     clock = ticking()
     budget = TimeBudget(1.0, clock=clock)
