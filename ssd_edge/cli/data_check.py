@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, quoted, say, show_table
+from ssd_edge.cli.console import bar, say, show_table
 from ssd_edge.cli.data_tables import show_classes, show_sizes
 from ssd_edge.cli.train_options import class_names
 from ssd_edge.core.errors import InputError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ssd_edge.data.sample import LabelledSet
 
 _BEFORE_TRAINING = 10
+_ANY_CLASS = ("object",)  # default boxes are the same for all
 _ENOUGH = 0.95  # of the objects; the others are learnt by one badly fitting default box each
 
 
@@ -46,14 +47,15 @@ def check(
     """Find all faults of a data set at once; exit code 1 where there are errors."""
     from ssd_edge.data.lint.check import lint_dataset
 
+    names, chosen = class_names(classes), _chosen_boxes(preset, input_size, priors)
     with bar("checking") as progress:
-        report = lint_dataset(dataset, split, class_names(classes), progress=progress)
+        report = lint_dataset(dataset, split, names, progress=progress)
     on_stderr = json is not None and str(json) == "-"
     _say_faults(report.faults, limit, every=f"--limit {len(report.faults)}")
     _show_kinds(report, stderr=on_stderr)
     show_classes(report.labelled, report.sizes, stderr=on_stderr)
     show_sizes(report.labelled, report.sizes, stderr=on_stderr)
-    reached = _reach(report, preset, input_size, priors)
+    reached = _reach(report, chosen)
     if html is not None:
         from ssd_edge.data.lint.sheet import write_sheet
 
@@ -67,8 +69,10 @@ def check(
     say(f"{dataset}: no error, {_counted(len(report.warnings), 'warning')}")
 
 
-def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[str] | None) -> None:
+def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[str] | None, command: str) -> None:
     """See that a data set can be trained on; its pictures' files are looked at, but not decoded.
+
+    ``command`` shows all of its faults.
 
     Raises:
         InputError: there are errors; the first of them are printed.
@@ -77,7 +81,6 @@ def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[
 
     with bar("checking") as progress:
         report = lint_dataset(dataset, splits, names, pixels=False, progress=progress)
-    command = f"ssd-edge data check {quoted(dataset)}"
     if report.errors:
         _say_faults(report.errors, _BEFORE_TRAINING, every="below")
         raise InputError(
@@ -89,7 +92,7 @@ def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[
 
 
 def say_reach(labelled: LabelledSet, spec: ModelSpec, fit_command: str) -> None:
-    """Say which share of the objects the default boxes can match, and where it is small how to fit them.
+    """Say which share of the objects the default boxes can match, and where it is small how to fit them, if at all.
 
     Raises:
         InputError: a picture cannot be read.
@@ -97,7 +100,7 @@ def say_reach(labelled: LabelledSet, spec: ModelSpec, fit_command: str) -> None:
     from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
 
     reached = Reach.of(best_overlaps(unit_boxes(labelled), spec.anchors))
-    hint = f"; to fit them to the data: {fit_command}" if reached.recall < _ENOUGH else ""
+    hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _ENOUGH else ""
     say(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
 
 
@@ -123,14 +126,14 @@ def _show_kinds(report: LintReport, *, stderr: bool) -> None:
         show_table("faults", ("kind", "severity", "count"), rows, stderr=stderr)
 
 
-def _reach(report: LintReport, preset: str | None, input_size: int | None, priors: Path | None) -> dict[str, Reach]:
+def _reach(report: LintReport, chosen: tuple[AnchorSpec, str] | None) -> dict[str, Reach]:
     """Say which share of the objects the chosen default boxes can match."""
     from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
 
-    if preset is None and priors is None:
+    if chosen is None:
         say("default boxes are not checked; to see which objects they can match: --preset NETWORK or --priors FILE")
         return {}
-    anchors, name = _anchors(report, preset, input_size, priors)
+    anchors, name = chosen
     reached: dict[str, Reach] = {}
     for split, labelled in report.labelled.items():
         reached[split] = Reach.of(best_overlaps(unit_boxes(labelled, report.sizes), anchors))
@@ -142,19 +145,21 @@ def _reach(report: LintReport, preset: str | None, input_size: int | None, prior
     return reached
 
 
-def _anchors(
-    report: LintReport, preset: str | None, input_size: int | None, priors: Path | None
-) -> tuple[AnchorSpec, str]:
+def _chosen_boxes(preset: str | None, input_size: int | None, priors: Path | None) -> tuple[AnchorSpec, str] | None:
+    """Return the default boxes that are asked for and what they are called; None for none.
+
+    Raises:
+        SsdEdgeError: there is no such network, or the file cannot be used; known before the pictures are looked at.
+    """
     from ssd_edge.data.priors_file import PriorsFile
 
-    if priors is not None and preset is None:
-        return PriorsFile.load(priors).anchors, str(priors)
+    if preset is None:
+        return None if priors is None else (PriorsFile.load(priors).anchors, str(priors))
     from ssd_edge.cli.requirements import require_torch
     from ssd_edge.cli.train_options import with_priors
 
     require_torch()
     from ssd_edge.model.zoo import make_spec
 
-    names = next(iter(report.labelled.values())).class_names
-    spec = make_spec(preset or "", names, input_size=input_size)
-    return with_priors(spec, preset or "", priors).anchors, preset or ""
+    spec = make_spec(preset, _ANY_CLASS, input_size=input_size)
+    return with_priors(spec, preset, priors).anchors, preset

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssd_edge.cli.console import quoted, say, show_table
+from ssd_edge.cli.console import say, show_table
 from ssd_edge.cli.requirements import require_torch
 from ssd_edge.core.errors import InputError
 
@@ -61,7 +62,8 @@ def priors(
     _refuse_worse(fitted, preset)
     _write(fitted, spec, preset, output, learnt.origin)
     say(f"sizes of the {fitted.fitted_levels} finest of {levels} maps fitted; {fitted.anchors.count} default boxes")
-    say(f"wrote {output}; next: ssd-edge train {quoted(dataset)} --preset {preset} --priors {quoted(output)}")
+    words = ["--preset", preset, *(["--input-size", str(input_size)] if input_size else []), "--priors", str(output)]
+    say(f"wrote {output}; next: {shlex.join(['ssd-edge', 'train', str(dataset), *words])}")
 
 
 def parse_per_level(text: str | None, levels: int) -> tuple[int, ...] | None:

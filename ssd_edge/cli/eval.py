@@ -11,7 +11,7 @@ import typer
 
 from ssd_edge.cli.console import bar, say
 from ssd_edge.cli.eval_tables import show_coco, show_errors, show_evaluations
-from ssd_edge.cli.models import evaluate_file
+from ssd_edge.cli.models import evaluate_file, refuse_no_model
 from ssd_edge.core.errors import InputError
 from ssd_edge.evaluation.metric import Metric
 
@@ -63,6 +63,7 @@ def evaluate(
     from ssd_edge.evaluation.summary import summary_json
 
     _refuse_half_a_wish(len(models), compare, max_drop, baseline)
+    _refuse_models(models)
     if coco:
         from ssd_edge.evaluation.coco_ap import require_coco
 
@@ -90,6 +91,14 @@ def _refuse_half_a_wish(models: int, compare: bool, max_drop: float | None, base
         raise InputError("--compare needs two models or more", got="one")
     if max_drop is not None and models < 2 and baseline is None:
         raise InputError("--max-drop needs something to count from", wanted="two models or more, or --baseline")
+
+
+def _refuse_models(models: Sequence[Path]) -> None:
+    """Raise InputError for files that are no models before the first of them is judged, which may take hours."""
+    for number, path in enumerate(models):
+        refuse_no_model(path)
+        if path in models[:number]:
+            raise InputError(f"{path} is given twice", wanted="each model once")
 
 
 def _reference(baseline: Path | None, labelled: LabelledSet, metric: Metric, iou: float) -> Reference | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -48,15 +49,20 @@ def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
     from ssd_edge.backends.detector import open_detector
     from ssd_edge.backends.threads import Threads, physical_cores
 
-    if path.suffix not in MODEL_SUFFIXES:
-        raise InputError(f"{path} is not a model", got=f"suffix {path.suffix!r}", wanted=", ".join(MODEL_SUFFIXES))
-    if not path.is_file():
-        raise InputError(f"{path} cannot be read", got="no such file", wanted="a model file")
+    refuse_no_model(path)
     if path.suffix == ".pt":
         yield _open_checkpoint(path, cores or physical_cores())
     else:
         with open_detector(path, Threads.for_latency(cores)) as detector:
             yield detector
+
+
+def refuse_no_model(path: Path) -> None:
+    """Raise InputError where ``path`` is no file, or not one of a model by its suffix."""
+    if path.suffix not in MODEL_SUFFIXES:
+        raise InputError(f"{path} is not a model", got=f"suffix {path.suffix!r}", wanted=", ".join(MODEL_SUFFIXES))
+    if path_kind(path) != "file":
+        raise InputError(f"{path} cannot be read", got="no such file", wanted="a model file")
 
 
 def evaluate_file(

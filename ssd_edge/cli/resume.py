@@ -8,6 +8,7 @@ import typer
 
 from ssd_edge.cli.training_plan import Machine, SavedPlan, TrainingPlan
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.run_data import RunData
 
 LAST = "last"
@@ -43,7 +44,7 @@ def interrupted_run(named: str) -> Path:
         if not states:
             raise InputError("no run waits to go on", got=f"no runs/*/{_STATE}", wanted="an interrupted run")
         return states[-1].parent
-    folder = next((path for path in (Path("runs") / named, Path(named)) if path.is_dir()), None)
+    folder = next((path for path in (Path("runs") / named, Path(named)) if path_kind(path) == "folder"), None)
     if folder is None:
         raise InputError("there is no such run", got=repr(named), wanted=f"{LAST}, a name in runs/, or a folder")
     if not (folder / _STATE).is_file():

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import typer
 
 from ssd_edge.cli import train_option_types as option
-from ssd_edge.cli.console import hush, quoted, say
+from ssd_edge.cli.console import hush, say
 from ssd_edge.cli.data_check import check_before_training, say_reach
 from ssd_edge.cli.requirements import require_training
 from ssd_edge.cli.resume import interrupted_run, refuse_other_options
-from ssd_edge.cli.run_folders import free_name, new_folder
+from ssd_edge.cli.run_folders import new_run
 from ssd_edge.cli.train_options import chosen_precision, chosen_recipe, class_names, listed, with_priors
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process
+from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process, processes_in_all
 from ssd_edge.cli.training_session import resume_run, train_plan
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.run_data import RunData
@@ -85,15 +88,14 @@ def train(
     if epochs is not None and minutes is not None:
         raise InputError("--epochs and --minutes are both given", wanted="one of them")
     names = class_names(classes)
-    name = name or free_name(preset)
-    folder = new_folder(name)
+    folder = context.with_resource(new_run(name, preset))
     if check and is_first_process():
-        check_before_training(dataset, (train_split, val_split), names)
+        check_before_training(dataset, (train_split, val_split), names, _check_command(dataset, context))
     learnt = open_dataset(dataset, train_split, names)
     judged = open_dataset(dataset, val_split, learnt.class_names)
-    spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=name), preset, priors)
+    spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=folder.name), preset, priors)
     if check:
-        say_reach(learnt, spec, f"ssd-edge data priors {quoted(dataset)} --preset {preset}")
+        say_reach(learnt, spec, "" if priors else _fit_command(dataset, preset, context))
     recipe = chosen_recipe(
         preset,
         recipe={"epochs": epochs, "batch_size": batch_size, "augmentation": augmentation},
@@ -136,6 +138,23 @@ def train(
     train_plan(plan, tensorboard=tensorboard, report=report)
 
 
+def _check_command(dataset: Path, context: typer.Context) -> str:
+    """Return the command that shows the faults of what is trained on."""
+    given, splits = context.params, (context.params["train_split"], context.params["val_split"])
+    words = [] if splits == ("train", "val") else ["--split", splits[0], "--split", splits[1]]
+    words += ["--classes", given["classes"]] if given["classes"] else []
+    return shlex.join(["ssd-edge", "data", "check", str(dataset), *words])
+
+
+def _fit_command(dataset: Path, preset: str, context: typer.Context) -> str:
+    """Return the command that fits default boxes to what is learnt."""
+    given = context.params
+    words = ["--preset", preset]
+    words += ["--input-size", str(given["input_size"])] if given["input_size"] else []
+    words += ["--split", given["train_split"]] if given["train_split"] != "train" else []
+    return shlex.join(["ssd-edge", "data", "priors", str(dataset), *words])
+
+
 def _say_plan(plan: TrainingPlan, preset: str) -> None:
     recipe, rate = plan.recipe, plan.recipe.optimisation.learning_rate
     length = f"{plan.minutes:g} minutes" if plan.minutes else f"{recipe.epochs} epochs"
@@ -159,7 +178,7 @@ def _beginning(plan: TrainingPlan) -> str:
 
 
 def _images_a_step(plan: TrainingPlan) -> str:
-    settings, devices = plan.recipe.optimisation, plan.machine.devices
-    factors = [(settings.accumulate, "batches"), (devices, "devices")]
+    settings, processes = plan.recipe.optimisation, processes_in_all(plan.machine.devices)
+    factors = [(settings.accumulate, "batches"), (processes, "devices")]
     named = "".join(f" x {number} {what}" for number, what in factors if number > 1)
     return f"{plan.recipe.batch_size}{named}"

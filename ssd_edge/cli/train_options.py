@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ssd_edge.cli.console import say
 from ssd_edge.cli.train_option_types import PrecisionWish
 from ssd_edge.cli.training_plan import Machine
-from ssd_edge.cli.training_run import measure_precision
+from ssd_edge.cli.training_run import measure_precision, processes_in_all
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
 
 if TYPE_CHECKING:
     from ssd_edge.core.spec import ModelSpec
@@ -69,7 +70,7 @@ def chosen_precision(spec: ModelSpec, precision: PrecisionWish, machine: Machine
         chosen: recipes.Precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
         say(f"using {chosen} on the GPU")
         return chosen
-    return "float32" if machine.devices > 1 else _measured(spec)
+    return "float32" if processes_in_all(machine.devices) > 1 else _measured(spec)
 
 
 def _measured(spec: ModelSpec) -> recipes.Precision:
@@ -103,20 +104,20 @@ def class_names(classes: str | None) -> tuple[str, ...] | None:
     """Return the names of a list with commas, or of a file's lines; None where nothing is given.
 
     Raises:
-        InputError: there is no name, or the file cannot be read.
+        InputError: there is no name, one is listed twice or is background, or the file cannot be read.
     """
+    from ssd_edge.data.label_files import checked_class_names, read_class_file
+
     if classes is None:
         return None
-    file = Path(classes)
-    found = _read_lines(file) if file.is_file() else classes.split(",")
-    names = tuple(name.strip() for name in found if name.strip())
-    if not names:
-        raise InputError("--classes names no class", got=repr(classes), wanted="names, or a file with one a line")
-    return names
+    if _is_file(classes):
+        return read_class_file(Path(classes))
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    return checked_class_names(names, origin=Path("--classes"))
 
 
-def _read_lines(file: Path) -> list[str]:
+def _is_file(classes: str) -> bool:
     try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read", got=str(error), wanted="a text file, a class a line") from error
+        return path_kind(Path(classes)) == "file"
+    except InputError:  # a list that is too long for a file's name
+        return False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge.core.errors import ArtefactError, InputError
-from ssd_edge.core.files import written_beside
+from ssd_edge.core.files import text_digest, written_beside
 from ssd_edge.core.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssd_edge.training.recipe import Recipe
 
 _NAME = "plan.json"
-_FORMAT = "ssd-edge/training-plan/1"
+_FORMAT = "ssd-edge/training-plan/2"
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,12 @@ class TrainingPlan:
     machine: Machine = Machine()
 
     def save(self) -> None:
-        """Write it into the run's folder, without the pictures but with their digest."""
+        """Write it into the run's folder, without the pictures but with their digests."""
         content = {
             "format": _FORMAT,
             "spec": self.spec.to_json(),
-            "pictures": self.learnt.digest,
+            "learnt": _pictures_digest(self.learnt),
+            "judged": _pictures_digest(self.judged),
             "recipe": asdict(self.recipe),
             "minutes": self.minutes,
             "horizontal_flip": self.horizontal_flip,
@@ -125,13 +126,8 @@ class SavedPlan:
             InputError: the pictures or their labels are not those that the run learnt from.
             ArtefactError: the file is damaged.
         """
-        if learnt.digest != self.content.get("pictures"):
-            raise InputError(
-                f"{learnt.origin} is not what the run learnt from any more",
-                got=f"{len(learnt)} pictures with digest {learnt.digest[:19]}…",
-                wanted=f"digest {str(self.content.get('pictures'))[:19]}…",
-                do="Put the labels back as they were, or start a new run.",
-            )
+        self._refuse_others("learnt", learnt, "what the run learnt from")
+        self._refuse_others("judged", judged, "what the run was judged by")
         try:
             return TrainingPlan(
                 spec=self.spec,
@@ -148,6 +144,25 @@ class SavedPlan:
         except (KeyError, TypeError) as error:
             path = self.folder / _NAME
             raise ArtefactError(f"{path} is damaged", got=str(error), wanted=_FORMAT, do="Train again.") from error
+
+    def _refuse_others(self, key: str, labelled: LabelledSet, role: str) -> None:
+        digest, wanted = _pictures_digest(labelled), str(self.content.get(key))
+        if digest != wanted:
+            raise InputError(
+                f"{labelled.origin} is not {role} any more",
+                got=f"{len(labelled)} pictures with digest {digest[:19]}…",
+                wanted=f"digest {wanted[:19]}…",
+                do="Put pictures and labels back as they were, or start a new run.",
+            )
+
+
+def _pictures_digest(labelled: LabelledSet) -> str:
+    """Of labels, names and lengths of the files: to read all pictures would take minutes where there are many."""
+    try:
+        lengths = [str(sample.image.stat().st_size) for sample in labelled.samples]
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read", got=error.strerror or str(error)) from error
+    return text_digest("\n".join([labelled.digest, *lengths]))
 
 
 def _recipe(content: dict[str, Any]) -> Recipe:

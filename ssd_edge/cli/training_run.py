@@ -40,6 +40,11 @@ def devices_here(asked: int) -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", asked))
 
 
+def processes_in_all(devices: int) -> int:
+    """Return how many processes learn together: torchrun's number over all machines, else one for each device here."""
+    return int(os.environ.get("WORLD_SIZE", devices))
+
+
 def default_workers(cores: int | None = None) -> int:
     """Return half of the cores, by default of all: one core prepares what two learn from."""
     from ssd_edge.backends.threads import physical_cores

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar, quoted, say
 from ssd_edge.cli.resume import resumed_plan
+from ssd_edge.cli.run_lock import only_training
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
 from ssd_edge.cli.training_report import report_on
 from ssd_edge.cli.training_run import is_first_process, run_training
@@ -44,9 +45,10 @@ def resume_run(folder: Path, machine: Machine, *, tensorboard: bool, report: boo
     """
     from ssd_edge.training.state import RunState
 
-    plan, state = resumed_plan(folder, machine), RunState.load(folder / "state.pt")
-    say(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
-    train_plan(plan, state, tensorboard=tensorboard, report=report)
+    with only_training(folder) if is_first_process() else nullcontext():
+        plan, state = resumed_plan(folder, machine), RunState.load(folder / "state.pt")
+        say(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
+        train_plan(plan, state, tensorboard=tensorboard, report=report)
 
 
 def train_plan(plan: TrainingPlan, state: RunState | None = None, *, tensorboard: bool, report: bool) -> None:

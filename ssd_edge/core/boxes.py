@@ -15,12 +15,21 @@ def area(boxes: FloatArray) -> FloatArray:
 
 def iou_matrix(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the (N, M) intersection over union of every pair; 0 where the union is empty."""
-    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
-    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    sides = np.maximum(bottom_right - top_left, 0)
-    intersection = sides[..., 0] * sides[..., 1]
-    union = area(first)[:, None] + area(second)[None, :] - intersection
-    return np.asarray(np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0))
+    intersection = _shared(first, second, axis=0)
+    intersection *= _shared(first, second, axis=1)
+    union = area(first)[:, None] + area(second)[None, :]
+    union -= intersection
+    is_something = union > 0
+    np.divide(intersection, union, out=intersection, where=is_something)
+    intersection[~is_something] = 0
+    return intersection
+
+
+def _shared(first: FloatArray, second: FloatArray, *, axis: int) -> FloatArray:
+    """The (N, M) lengths that every pair shares along x (0) or y (1); few large arrays, for training matches often."""
+    shared = np.minimum(first[:, axis + 2, None], second[None, :, axis + 2])
+    shared -= np.maximum(first[:, axis, None], second[None, :, axis])
+    return np.maximum(shared, 0, out=shared)
 
 
 def centre_form(boxes: FloatArray) -> FloatArray:

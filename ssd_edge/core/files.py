@@ -46,8 +46,9 @@ def written_beside(path: Path) -> Iterator[Path]:
     the temporary file is removed and ``path`` is as it was before.
 
     Raises:
-        InputError: the folder cannot be made or written.
+        InputError: the folder cannot be made or written, or ``path`` is a device, pipe or socket.
     """
+    _refuse_device(path)
     partial = path.with_name(f".{_short_stem(path)}.{os.getpid()}.partial{path.suffix}")
     make_folder(path.parent)
     try:
@@ -61,6 +62,14 @@ def written_beside(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _refuse_device(path: Path) -> None:
+    """A rename would put a file in the place of /dev/null itself, or of /dev/stdout, a link that leads into /proc."""
+    if path_kind(path) == "other" or (path.is_symlink() and path.readlink().is_relative_to("/proc")):
+        raise InputError(
+            f"{path} is no regular file", got="a device, pipe or socket", wanted="a name that is free, or a file"
+        )
 
 
 def _short_stem(path: Path) -> str:

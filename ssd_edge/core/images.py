@@ -82,15 +82,20 @@ def write_image(path: Path, image: UInt8Array) -> None:
         partial.write_bytes(data.tobytes())  # not imwrite: it cannot take every name that a file system can
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Return the pictures of a folder (not of its subfolders), sorted by name.
+def list_images(folder: Path, *, below: bool = False) -> list[Path]:
+    """Return the pictures of a folder, sorted by name.
+
+    Args:
+        folder: where to look.
+        below: in its folders too, but for hidden ones.
 
     Raises:
         InputError: it is not a folder, or holds no picture.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", wanted="a folder of images")
-    images = sorted(path for path in folder.iterdir() if _is_picture(path))
+    found = folder.rglob("*") if below else folder.iterdir()
+    images = sorted(path for path in found if _is_picture(path) and not _is_hidden(path.relative_to(folder)))
     if not images:
         raise InputError(
             f"{folder} holds no images",
@@ -101,8 +106,12 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a folder's entry is meant as a picture; macOS leaves ``._photo.jpg`` beside each."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether an entry is not meant to be seen; macOS leaves ``._photo.jpg`` beside each picture."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:

@@ -156,7 +156,7 @@ def _read_object(path: Path, annotation: Entry, labels: Mapping[int, str]) -> La
     if category not in labels:
         got, wanted = f"category_id {category}", "an id of the list 'categories'"
         raise _wrong("class-unknown", path, place, "is of an unknown category", got=got, wanted=wanted)
-    crowd, box = bool(annotation.get("iscrowd", 0)), _corners(path, annotation)
+    crowd, box = _is_crowd(path, annotation), _corners(path, annotation)
     if "area" not in annotation:
         return LabelledObject.of_box(labels[category], box, crowd, place=place)
     return LabelledObject(labels[category], box, _area(path, annotation), crowd, place=place)
@@ -171,6 +171,15 @@ def _corners(path: Path, annotation: Entry) -> Corners:
             "object-malformed", path, _named(annotation), "has no usable bbox", got=got, wanted=wanted
         ) from None
     return (x, y, x + width, y + height)
+
+
+def _is_crowd(path: Path, annotation: Entry) -> bool:
+    value = annotation.get("iscrowd", 0)
+    if value in (0, 1):  # JSON's true and false too; "0" would pass for true
+        return bool(value)
+    raise _wrong(
+        "object-malformed", path, _named(annotation), "has a wrong iscrowd", got=repr(value)[:80], wanted="0 or 1"
+    )
 
 
 def _area(path: Path, annotation: Entry) -> float:

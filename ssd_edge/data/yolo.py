@@ -67,7 +67,7 @@ def scan_yolo(
 def _images_of(yaml_path: Path, config: YoloConfig, entry: str, report: Report) -> list[Path]:
     place = _split_place(yaml_path, config.root, entry)
     if place.suffix != ".txt":
-        return list_images(place)
+        return list_images(place, below=True)
     images = []
     for line in read_label_text(place, limit=_MAX_LIST_BYTES).splitlines():
         try:

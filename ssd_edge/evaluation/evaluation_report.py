@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ssd_edge import __version__
+from ssd_edge.core.files import make_folder
 from ssd_edge.core.images import write_image
 from ssd_edge.data.sample import LabelledSet
 from ssd_edge.evaluation.error_kinds import ErrorCost
@@ -63,6 +64,7 @@ def _labels(models: Sequence[Path]) -> list[str]:
 def _stills(folder: Path, found: Evaluation, labelled: LabelledSet, score: float) -> tuple[Still, ...]:
     marks = marked(found.detections, labelled, score=score)
     stills = drawn(marks, labelled, spread(marks, STILLS))
+    make_folder(folder)
     for old in folder.glob("[0-9][0-9]-*.png"):  # ours, of an earlier evaluation
         old.unlink()
     for place, still in enumerate(stills, start=1):

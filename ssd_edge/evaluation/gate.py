@@ -64,6 +64,7 @@ def read_baseline(path: Path, labelled: LabelledSet, metric: Metric, iou_thresho
         fields = json.loads(path.read_text(encoding="utf-8"))
         form = fields["format"]
         judged = (fields["metric"], float(fields["iou_threshold"]), int(fields["images"]))
+        labels = str(fields["labels"])
         reference = Reference(f"{fields['models'][0]['path']} of {path}", float(fields["models"][0]["map"]))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path} is no baseline", got=f"{type(error).__name__}: {error}", wanted=wanted) from error
@@ -75,5 +76,12 @@ def read_baseline(path: Path, labelled: LabelledSet, metric: Metric, iou_thresho
             f"{path} was judged otherwise, so the two mAP cannot be compared",
             got="metric {}, IoU {:g}, {} images".format(*judged),
             wanted="metric {}, IoU {:g}, {} images".format(*now),
+        )
+    if labels != labelled.digest:
+        raise InputError(
+            f"{path} was judged on other pictures or labels, so the two mAP cannot be compared",
+            got=f"{fields.get('dataset')}, labels {labels[:19]}…",
+            wanted=f"{labelled.origin}, labels {labelled.digest[:19]}…",
+            do="Judge its model on these again: ssd-edge eval MODEL DATASET --json",
         )
     return reference

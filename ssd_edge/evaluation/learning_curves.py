@@ -44,9 +44,9 @@ AnyEpoch = TypeVar("AnyEpoch", bound=Epoch)
 
 
 def best_record(epochs: Sequence[AnyEpoch]) -> AnyEpoch | None:
-    """Return the epoch with the highest mean AP, the first of equals; None where none was validated."""
+    """Return the epoch with the highest mean AP, the last of equals; None where none was validated."""
     judged = [epoch for epoch in epochs if epoch.mean_ap is not None]
-    return max(judged, key=lambda epoch: epoch.mean_ap or 0.0, default=None)
+    return max(reversed(judged), key=lambda epoch: epoch.mean_ap or 0.0, default=None)
 
 
 def learning_curves(epochs: Sequence[Epoch]) -> list[Panel]:

@@ -37,6 +37,7 @@ def summary_json(
         "format": SUMMARY_FORMAT,
         "dataset": labelled.origin,
         "images": len(labelled),
+        "labels": labelled.digest,
         "metric": first.metric.value,
         "iou_threshold": first.iou_threshold,
         "models": [

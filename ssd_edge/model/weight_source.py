@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torchvision import models
 from torchvision.models import list_models
 
 from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.files import path_kind, text_digest
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
 
@@ -51,10 +52,11 @@ def read_weights(source: str) -> Weights:
         return _read(_fetched(_torchvision_url(source.removeprefix(_TORCHVISION))))
     if source.startswith(_TIMM):
         return _of_timm(source.removeprefix(_TIMM))
-    if urlparse(source).scheme in ("http", "https", "file"):
+    address = urlparse(source)
+    if address.scheme in ("http", "https"):
         return _read(_fetched(source))
-    path = Path(source)
-    if not path.is_file():
+    path = Path(unquote(address.path) if address.scheme == "file" else source)
+    if path_kind(path) != "file":
         raise InputError("there are no such weights", got=repr(source), wanted=_WANTED)
     return _read(path)
 
@@ -70,13 +72,19 @@ def _torchvision_url(name: str) -> str:
 
 
 def _fetched(url: str) -> Path:
-    """Return the file behind a URL, from PyTorch's cache or the network; names such as x-1a2b3c4d.pth are digests."""
+    """Return the file behind a URL, from PyTorch's cache or the network; names such as x-1a2b3c4d.pth hold digests.
+
+    Under a name without a digest, such as best.pt, each URL has a file of its own.
+    """
     name = Path(urlparse(url).path).name
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not name:
+        raise InputError(f"{url} names no file", wanted=_WANTED)
+    digest = torch.hub.HASH_REGEX.search(name)
+    own = name if digest else f"{text_digest(url).removeprefix('sha256:')[:8]}-{name}"
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / own
     if cached.is_file():
         return cached
     cached.parent.mkdir(parents=True, exist_ok=True)
-    digest = torch.hub.HASH_REGEX.search(name)
     try:
         torch.hub.download_url_to_file(url, str(cached), digest.group(1) if digest else None, progress=False)
     except (OSError, HTTPException, RuntimeError, ValueError) as error:  # RuntimeError: the digest is another

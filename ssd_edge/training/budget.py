@@ -10,7 +10,13 @@ _VALIDATION_SHARE = 0.1
 
 
 class Budget(Protocol):
-    """Says how much of a run is done, which the learning rate follows, and when there is time to validate."""
+    """Says how much of a run is done, which the learning rate follows, and when there is time to validate.
+
+    Attributes:
+        half_step: half of what a step spends; a step's rate is that of its middle, so that the first one learns too.
+    """
+
+    half_step: float
 
     def start(self, spent: float = 0.0) -> None:
         """Begin to count, or go on from what was spent before."""
@@ -35,6 +41,8 @@ class EpochBudget:
         epochs: passes over the pictures.
         steps_per_epoch: batches of one pass.
     """
+
+    half_step = 0.5
 
     def __init__(self, epochs: int, *, steps_per_epoch: int) -> None:
         self._whole = epochs * steps_per_epoch
@@ -70,6 +78,8 @@ class TimeBudget:
         minutes: from the first batch to the end of the last validation.
         clock: seconds that never go back.
     """
+
+    half_step = 0.0  # how long a step takes is not known beforehand; where time is counted there are many
 
     def __init__(self, minutes: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._whole_s = minutes * 60

@@ -48,18 +48,21 @@ class EpochMeter:
         epoch: from 1.
         losses: of the steps before an interruption.
         images: learnt from in those steps.
+        learning_rate: of the last of them.
 
     Attributes:
         images: learnt from in this epoch so far.
         losses: of its steps.
     """
 
-    def __init__(self, epoch: int, *, losses: Iterable[StepLoss] = (), images: int = 0) -> None:
+    def __init__(
+        self, epoch: int, *, losses: Iterable[StepLoss] = (), images: int = 0, learning_rate: float = 0.0
+    ) -> None:
         self._epoch = epoch
         self.losses, self.images = list(losses), images
         self._images_before = images
         self._sums = [fsum(loss.localisation for loss in self.losses), fsum(loss.confidence for loss in self.losses)]
-        self._learning_rate = 0.0
+        self._learning_rate = learning_rate
         self._started = self._ended = time.monotonic()
 
     def add(self, loss: StepLoss, *, images: int, learning_rate: float) -> None:

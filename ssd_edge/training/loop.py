@@ -74,7 +74,8 @@ class Training:
             InputError: the state is of another number of processes, whose places in the epoch are others.
         """
         place = self._place = self._parts.restore(state)
-        self._meter = EpochMeter(place.epoch, losses=place.losses, images=place.batches * self._images_per_batch)
+        images = place.batches * self._images_per_batch
+        self._meter = EpochMeter(place.epoch, losses=place.losses, images=images, learning_rate=place.learning_rate)
 
     @named_worker_death()
     def run(self) -> None:
@@ -86,6 +87,8 @@ class Training:
         """
         self._started = self._saved = self._watch.clock()
         self._budget.start(self._place.spent)
+        for seconds in self._place.validations:
+            self._budget.validated(seconds)
         self._look_at_budget()
         is_over = False
         while not is_over:
@@ -108,13 +111,14 @@ class Training:
                 self._save_state()
 
     def _learn(self, group: Sequence[Batch]) -> None:
-        settings, progress = self._optimisation, self._place.spent / self._whole
+        settings, progress = self._optimisation, (self._place.spent + self._budget.half_step) / self._whole
         factor = learning_rate_factor(progress, schedule=settings.schedule, warmup_share=settings.warmup_share)
         rate = settings.learning_rate * factor
         loss = self._learner.step(group, learning_rate=rate)
         self._average.update()
         self._place.batches += len(group)
         self._place.steps += 1
+        self._place.learning_rate = rate
         self._meter.add(loss, images=len(group) * self._images_per_batch, learning_rate=rate)
         self._budget.count_step()
         self._look_at_budget()
@@ -150,7 +154,8 @@ class Training:
         if is_last or self._budget.allows_validation():
             started = time.monotonic()
             mean_ap = self._validate(self._average.model)
-            self._budget.validated(time.monotonic() - started)
+            self._place.validations.append(time.monotonic() - started)
+            self._budget.validated(self._place.validations[-1])
         record = self._meter.record(seconds=self._seconds(), mean_ap=mean_ap)
         self._files.keep(self._average.model, record)
         for observer in self._watch.observers:

@@ -27,7 +27,7 @@ class RunFolder:
         state: what the run goes on from after an interruption; gone when it is over.
         records: of the epochs so far.
         best_mean_ap: of ``best``; None before the first validation.
-        since_best: validations since then.
+        since_best: validations since one was better than all before.
 
     Raises:
         InputError: ``folder`` cannot be written.
@@ -47,7 +47,9 @@ class RunFolder:
         self.best_mean_ap, self.since_best = state.best_mean_ap, state.since_best
 
     def keep(self, model: SSD, record: EpochRecord) -> None:
-        """Write the files after an epoch; best.pt where this epoch's mean AP is the highest so far.
+        """Write the files after an epoch; best.pt where this epoch's mean AP is the highest so far, or as high.
+
+        Of equals the later has learnt more: where few pictures judge, all objects are soon found, with low scores.
 
         Raises:
             InputError: a file cannot be written; those of the epoch before stay.
@@ -58,8 +60,10 @@ class RunFolder:
         if record.mean_ap is None:
             return
         self.since_best += 1
-        if self.best_mean_ap is None or record.mean_ap > self.best_mean_ap:
-            save_checkpoint(self.best, model, record.metrics)
+        if self.best_mean_ap is not None and record.mean_ap < self.best_mean_ap:
+            return
+        save_checkpoint(self.best, model, record.metrics)
+        if record.mean_ap != self.best_mean_ap:
             self.best_mean_ap, self.since_best = record.mean_ap, 0
 
     def _write_metrics(self) -> None:

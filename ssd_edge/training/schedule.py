@@ -15,7 +15,7 @@ def learning_rate_factor(progress: float, *, schedule: ScheduleName, warmup_shar
     """Return what to multiply the peak learning rate by, in 0..1.
 
     Args:
-        progress: share of the run that is done, 0..1.
+        progress: share of the run that is done in the middle of the step, 0..1.
         schedule: ``cosine`` falls to 1/100 along half a cosine (SGDR, arXiv 1608.03983, equation 5); ``steps`` is the
             paper's: a tenth after 80,000 of 120,000 iterations and again after 100,000 (SSD, section 3.1).
         warmup_share: share of the run in which the rate rises linearly from 0.

@@ -25,6 +25,8 @@ class Place:
         spent: what the budget has counted: steps or seconds.
         seconds: since the start of the run, interruptions left out.
         losses: of the epoch's steps so far.
+        learning_rate: of the last step.
+        validations: seconds that each took.
     """
 
     epoch: int = 1
@@ -33,6 +35,8 @@ class Place:
     spent: float = 0.0
     seconds: float = 0.0
     losses: list[StepLoss] = field(default_factory=list)
+    learning_rate: float = 0.0
+    validations: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Parts:
             spent=place.spent,
             seconds=place.seconds,
             losses=torch.tensor(place.losses, dtype=torch.float64).reshape(-1, 2),
+            learning_rate=place.learning_rate,
+            validations=list(place.validations),
             records=[as_plain(record) for record in self.files.records],
             best_mean_ap=self.files.best_mean_ap,
             since_best=self.files.since_best,
@@ -95,6 +101,8 @@ class Parts:
             spent=state.spent,
             seconds=state.seconds,
             losses=[StepLoss(*parts) for parts in state.losses.tolist()],
+            learning_rate=state.learning_rate,
+            validations=list(state.validations),
         )
 
 

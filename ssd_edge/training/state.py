@@ -13,7 +13,7 @@ from torch import Tensor
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.model.checkpoint import write_archive
 
-_FORMAT = "ssd-edge/run-state/1"
+_FORMAT = "ssd-edge/run-state/2"
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,11 @@ class RunState:
         spent: what the budget has counted: steps or seconds.
         seconds: since the start of the run, interruptions left out.
         losses: (steps, 2) localisation and confidence of the epoch's steps so far.
+        learning_rate: of the last step.
+        validations: seconds that each took; a budget of time sets aside as much for the last.
         records: of the epochs before, as dictionaries.
         best_mean_ap: of best.pt; None before the first validation.
-        since_best: validations since then.
+        since_best: validations since one was better than all before.
     """
 
     epoch: int
@@ -48,6 +50,8 @@ class RunState:
     spent: float
     seconds: float
     losses: Tensor
+    learning_rate: float
+    validations: list[float]
     records: list[dict[str, Any]] = field(default_factory=list)
     best_mean_ap: float | None = None
     since_best: int = 0

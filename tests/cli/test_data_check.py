@@ -152,3 +152,20 @@ def test_a_data_set_that_is_not_there(command: str, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "nope is not a folder: got nothing there; wanted a data set" in result.stderr
     assert isinstance(result.exception, SystemExit)  # a sentence, no traceback
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--preset", "ssd9000"), "no such model preset: got 'ssd9000'"),
+        (("--preset", "ssd192-tiny", "--input-size", 65), "no default boxes for this input size: got 65"),
+        (("--priors", "nowhere.json"), "nowhere.json cannot be read"),
+    ],
+)
+def test_default_boxes_that_are_not_there_are_named_before_the_pictures_are_looked_at(
+    workspace: Path, options: tuple[object, ...], message: str
+) -> None:
+    result = run("data", "check", "signs", *options)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not result.stdout

@@ -265,6 +265,20 @@ def test_missing_model_is_named(tmp_path: Path, dataset: Path, name: str) -> Non
     assert f"{name} cannot be read: got no such file; wanted a model file" in result.stderr
 
 
+def test_every_model_is_looked_for_before_the_first_is_judged(tmp_path: Path, dataset: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    result = run(model, tmp_path / "m.onnx", dataset)
+    assert result.exit_code == 1
+    assert "m.onnx cannot be read: got no such file" in result.stderr
+    assert "judging on" not in result.stderr
+    long = tmp_path / f"{'n' * 300}.onnx"
+    assert ".onnx is no usable path: got File name too long" in run(long, dataset).stderr
+    assert "cannot be written: got File name too long" in run(model, dataset, "--report", long).stderr
+    twice = run(model, model, dataset, "--compare", "--max-drop", "1")
+    assert twice.exit_code == 1
+    assert "bright.onnx is given twice: wanted each model once" in twice.stderr
+
+
 def test_checkpoint_without_pytorch_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "m.pt").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "torch", None)

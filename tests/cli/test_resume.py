@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -98,6 +100,7 @@ main()
     ("options", "message"),
     [
         (["last"], "no run waits to go on: got no runs/*/state.pt"),
+        (["n" * 300], "is no usable path: got File name too long"),
         (["nowhere"], "there is no such run: got 'nowhere'"),
         (["done"], "runs/done has no state.pt to go on from: got a run that is finished"),
         (["done", "--lr", "0.1"], "a resumed run goes on as it began: got --lr"),
@@ -113,16 +116,27 @@ def test_what_cannot_go_on_is_refused_by_name(options: list[str], message: str) 
     assert "Traceback" not in result.stderr
 
 
-def test_other_labels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("split", "role"), [("train", "what the run learnt from any more: got 16"), ("val", "what the run was judged by")]
+)
+def test_other_labels_or_pictures_are_refused(monkeypatch: pytest.MonkeyPatch, split: str, role: str) -> None:
     stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")
-    label = min(Path("data/Annotations").glob("train_*.xml"))
-    text = label.read_text()
+    label = min(Path("data/Annotations").glob(f"{split}_*.xml"))
+    image = min(Path("data/JPEGImages").glob(f"{split}_*"))
+    text, pixels = label.read_text(), image.read_bytes()
     label.write_text(text.replace("<difficult>0", "<difficult>1"))
+    _refused(role)
+    label.write_text(text)
+    image.write_bytes(cv2.imencode(".jpg", np.zeros((60, 80, 3), np.uint8))[1].tobytes())
+    _refused(role)
+    image.write_bytes(pixels)
+    assert resume("stopped").exit_code == 0
+
+
+def _refused(role: str) -> None:
     result = resume("stopped")
     assert result.exit_code == 1
-    assert "is not what the run learnt from any more: got 16 pictures" in result.stderr
-    label.write_text(text)
-    assert resume("stopped").exit_code == 0
+    assert f"is not {role}" in result.stderr
 
 
 def test_a_damaged_plan_or_state_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

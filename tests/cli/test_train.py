@@ -105,8 +105,29 @@ def test_bfloat16_is_used_where_it_is_measured_to_pay(
     assert used == [chosen]
 
 
+def test_processes_on_several_machines_do_not_measure_each_for_itself(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torchrun --nnodes 2 --nproc-per-node 1 starts them: two machines could choose two precisions."""
+    used = []
+
+    def record(plan, **_):
+        used.append(plan.recipe.optimisation.precision)
+        raise KeyboardInterrupt
+
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("ssd_edge.cli.train_options.measure_precision", lambda spec: PrecisionTimes(1.0, 0.4))
+    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    result = train("--precision", "auto")
+    assert used == ["float32"]
+    assert "8 x 2 devices images a step" in result.stderr
+
+
 def test_classes_come_from_a_list_or_a_file(workspace: Path) -> None:
     Path("names.txt").write_text("green\n\nblue\nred\n")
+    many = ",".join(["green", "blue", "red", *(f"kind of thing {number}" for number in range(80))])  # as COCO's
+    assert CliRunner().invoke(app, ["data", "check", "data", "--classes", many]).exit_code == 0
     for name, classes in (("list", "green, blue,red"), ("file", "names.txt")):
         result = train("--epochs", "1", "--name", name, "--classes", classes)
         assert result.exit_code == 0, result.stderr
@@ -142,8 +163,12 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
     [
         (["--epochs", "1", "--minutes", "1"], "--epochs and --minutes are both given: wanted one of them"),
         (["--preset", "ssd9000"], "no such model preset: got 'ssd9000'"),
-        (["--classes", " , "], "--classes names no class"),
-        (["--classes", "odd.bin"], "odd.bin cannot be read"),
+        (["--classes", " , "], "--classes lists no class"),
+        (["--classes", "red,green,blue,red"], "--classes lists a class twice: got red"),
+        (["--classes", "red,green,blue,Background"], "--classes lists 'Background' as a class"),
+        (["--name", "n" * 300], f"runs/{'n' * 300} is no usable path: got File name too long"),
+        (["--backbone", "n" * 300], "is no usable path: got File name too long"),
+        (["--classes", "odd.bin"], "odd.bin is not text in UTF-8"),
         (["--classes", "red,green"], "blue"),
         (["--name", "../elsewhere"], "--name is not a name: got '../elsewhere'"),
         (["--name", "taken"], "runs/taken holds another run: got --name taken; wanted a name that no run has. Choose"),
@@ -187,6 +212,24 @@ def test_commands_to_type_next_are_quoted_where_names_need_it(workspace: Path) -
     assert result.exit_code == 0, result.stderr
     assert "ssd-edge data priors 'my data' --preset" in result.stderr
     assert result.stderr.endswith("next: ssd-edge export 'runs/a b/best.pt'\n")
+
+
+def test_commands_to_type_next_are_about_the_same_network_and_pictures(workspace: Path) -> None:
+    Path("data/ImageSets/Main/train.txt").rename("data/ImageSets/Main/first.txt")
+    (label := min(Path("data/Annotations").glob("train_*.xml"))).write_text("<annotation>")
+    options = ("--train-split", "first", "--classes", "red,green,blue", "--epochs", "1")
+    result = train(*options)
+    assert result.exit_code == 1
+    command = result.stderr.partition("See all of them: ssd-edge ")[2].partition(". To train")[0].split()
+    assert command == ["data", "check", "data", "--split", "first", "--split", "val", "--classes", "red,green,blue"]
+    assert f"{label} is not well-formed" in CliRunner().invoke(app, command).stderr
+    result = train(*options, "--no-check")
+    assert result.exit_code == 1
+    label.write_text("<annotation></annotation>")
+    result = train(*options)
+    assert "fit them to the data: ssd-edge data priors data --preset ssd192-tiny --input-size 64 --split first" in (
+        result.stderr
+    )
 
 
 def test_a_split_without_objects_teaches_nothing(workspace: Path) -> None:

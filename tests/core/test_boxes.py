@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,6 +34,20 @@ def test_iou_equals_counting_cells(rows: list[list[int]]) -> None:
     for i, first in enumerate(ordered):
         for j, second in enumerate(ordered):
             assert found[i, j] == pytest.approx(slow_iou(first, second), abs=1e-6)
+
+
+def test_a_box_that_is_no_number_overlaps_nothing() -> None:
+    strange = np.array([[np.nan, 0, 4, 2], [0, 0, 4, 2]], np.float32)
+    assert boxes.iou_matrix(strange, CORNERS[:1]).tolist() == [[0], [1]]
+
+
+def test_overlaps_of_many_boxes_need_few_arrays_of_their_size() -> None:
+    many = np.tile(CORNERS[:2], (500, 1))
+    tracemalloc.start()
+    found = boxes.iou_matrix(many, many)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * found.nbytes
 
 
 def test_forms_are_inverse() -> None:

@@ -55,6 +55,24 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
         make_folder(tmp_path / "engines")
 
 
+def test_a_file_never_takes_the_place_of_a_device_or_a_stream(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("pipe", "null", "stdout"):
+        before = (tmp_path / name).lstat()
+        with (
+            pytest.raises(InputError, match=f"{name} is no regular file: got a device, pipe or socket"),
+            written_beside(tmp_path / name) as partial,
+        ):
+            partial.write_text("whole")
+        assert (tmp_path / name).lstat().st_ino == before.st_ino
+    for name in ("file", "link"):
+        with written_beside(tmp_path / name) as partial:
+            partial.write_text("whole")
+
+
 def test_digests_are_sha256_of_the_bytes(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"abc")

@@ -53,6 +53,8 @@ def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
         ("annotations", {"area": float("inf")}, "annotation 1 has no usable area: got inf"),
         ("annotations", {"area": -1}, "annotation 1 has no usable area: got -1; wanted pixels in the outline"),
         ("annotations", {"area": "12"}, "annotation 1 has no usable area: got '12'"),
+        ("annotations", {"iscrowd": "0"}, "annotation 1 has a wrong iscrowd: got '0'; wanted 0 or 1"),
+        ("annotations", {"iscrowd": None}, "annotation 1 has a wrong iscrowd: got None"),
         ("annotations", {"area": True}, "annotation 1 has no usable area: got True"),
         ("images", {"file_name": "../a.jpg"}, "names a file outside its folder"),
         ("images", {"file_name": "none.jpg"}, r"has no image: got nothing at .*none\.jpg"),

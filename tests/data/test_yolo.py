@@ -28,6 +28,18 @@ def test_a_picture_without_a_label_file_has_no_objects(tmp_path: Path) -> None:
     assert len(read_yolo(config, "train").samples[0]) == 0
 
 
+def test_pictures_in_folders_below_belong_to_the_split(tmp_path: Path) -> None:
+    config = write_yolo(tmp_path, "0 .5 .5 .1 .1")
+    draw(tmp_path / "images" / "train" / "monday" / "b.jpg")
+    draw(tmp_path / "images" / "train" / ".trash" / "c.jpg")
+    labels = tmp_path / "labels" / "train" / "monday" / "b.txt"
+    labels.parent.mkdir()
+    labels.write_text("1 .5 .5 .2 .5\n")
+    labelled = read_yolo(config, "train")
+    assert [sample.image.name for sample in labelled.samples] == ["a.jpg", "b.jpg"]
+    assert [sample.class_ids.tolist() for sample in labelled.samples] == [[0], [1]]
+
+
 def test_splits_may_be_lists_of_files(tmp_path: Path) -> None:
     config = write_yolo(tmp_path, "0 .5 .5 .1 .1", config="train: [train.txt]\nnames: [cat]\n")
     (tmp_path / "train.txt").write_text("./images/train/a.jpg\n")

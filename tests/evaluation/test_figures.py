@@ -57,9 +57,9 @@ def test_the_loss_and_its_parts_and_the_best_epoch_are_in_the_panels():
     assert speed.series[0].y == (5, 5, 5, 5)
 
 
-def test_the_first_of_equal_epochs_is_the_best_and_without_validation_there_is_none():
+def test_the_last_of_equal_epochs_is_the_best_and_without_validation_there_is_none():
     records = [EpochRecord(n, 1, 1.0, 1.0, 0.1, 1.0, 0.5, 0.5, ap) for n, ap in enumerate((None, 0.0, 0.3, 0.3), 1)]
-    assert best_record(records).epoch == 3
+    assert best_record(records).epoch == 4
     assert best_record(records[:1]) is None
     assert len(learning_curves(records[:1])) == 3
 

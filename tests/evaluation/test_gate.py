@@ -14,6 +14,7 @@ EMPTY = LabelledSet(("stop",), (), "nothing")
 FIELDS = {
     "format": "ssd-edge/eval/1",
     "images": 0,
+    "labels": EMPTY.digest,
     "metric": "voc",
     "iou_threshold": 0.5,
     "models": [{"path": "a.onnx", "map": 0.75}, {"path": "b.onnx", "map": 0.25}],
@@ -66,6 +67,12 @@ def test_baseline_that_was_judged_otherwise_is_refused(tmp_path: Path, changes: 
     with pytest.raises(InputError, match="judged otherwise") as caught:
         read_baseline(write(tmp_path, **changes), EMPTY, Metric.VOC, 0.5)
     assert got in str(caught.value)
+
+
+def test_baseline_of_other_labels_is_refused(tmp_path: Path) -> None:
+    other = LabelledSet(("go",), (), "elsewhere")
+    with pytest.raises(InputError, match="was judged on other pictures or labels"):
+        read_baseline(write(tmp_path, labels=other.digest, dataset=other.origin), EMPTY, Metric.VOC, 0.5)
 
 
 @pytest.mark.parametrize(

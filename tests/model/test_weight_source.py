@@ -60,7 +60,29 @@ def test_a_url_is_fetched_once(tmp_path: Path, server: str, cache: Path) -> None
     assert list(read_weights(f"{server}/weights.pth").tensors) == ["conv.weight"]
     (tmp_path / "served" / "weights.pth").unlink()
     assert list(read_weights(f"{server}/weights.pth").tensors) == ["conv.weight"]
-    assert [path.name for path in cache.iterdir()] == ["weights.pth"]
+    (kept,) = cache.iterdir()
+    assert kept.name.endswith("-weights.pth")
+
+
+def test_urls_that_end_alike_are_not_mixed_up(tmp_path: Path, server: str) -> None:
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / "served" / folder).mkdir()
+        torch.save({"conv.weight": torch.full((2, 2), float(number))}, tmp_path / "served" / folder / "best.pt")
+    assert read_weights(f"{server}/one/best.pt").tensors["conv.weight"].sum() == 0
+    assert read_weights(f"{server}/two/best.pt").tensors["conv.weight"].sum() == 4
+
+
+def test_a_file_url_is_read_anew_each_time(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "my weights.pth"
+    for value in (0.0, 1.0):
+        torch.save({"conv.weight": torch.full((2, 2), value)}, path)
+        assert read_weights(path.as_uri()).tensors["conv.weight"].sum() == 4 * value
+    assert not cache.exists()
+
+
+def test_a_url_without_a_file_is_refused(server: str) -> None:
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:\d+/ names no file"):
+        read_weights(f"{server}/")
 
 
 def test_a_digest_in_the_name_is_checked(tmp_path: Path, server: str, cache: Path) -> None:

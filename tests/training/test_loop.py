@@ -62,6 +62,23 @@ def test_the_loss_falls_and_each_epoch_is_recorded(tmp_path: Path) -> None:
     assert files.records[-1].learning_rate < OPTIMISATION.learning_rate / 20
 
 
+def test_a_run_of_one_step_learns(tmp_path: Path) -> None:
+    batches, model, before, rates = loader(tmp_path / "data", pictures=8), tiny_model(), tiny_model(), []
+    train(
+        model,
+        batches,
+        no_validation,
+        optimisation=OPTIMISATION,
+        budget=EpochBudget(1, steps_per_epoch=len(batches)),
+        files=RunFolder(tmp_path / "run"),
+        watch=Watch(observers=[Remember(lambda record: rates.append(record.learning_rate))]),
+    )
+    assert rates == pytest.approx([OPTIMISATION.learning_rate * 0.5460], rel=1e-3)  # half of the run is done
+    for one, other in zip(model.parameters(), before.parameters(), strict=True):
+        if one.ndim > 1:
+            assert not torch.equal(one, other)
+
+
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     batches = loader(tmp_path / "data")
     for run in ("first", "second"):

@@ -31,12 +31,23 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("squares")
 
 
-def run(pictures: Path, files: RunFolder, *, state: RunState | None = None, stop_at: int = 0, **settings) -> RunFolder:
-    """Train, a state after each ``save_every`` steps; stop where a progress report says ``stop_at``."""
+def run(
+    pictures: Path,
+    files: RunFolder,
+    *,
+    state: RunState | None = None,
+    stop_at: int = 0,
+    judge_at: int = 0,
+    save_every: float = 3,
+    **settings,
+) -> RunFolder:
+    """Train, a state every ``save_every`` seconds (one a look); stop after a step, or while an epoch is judged."""
     loader = BatchLoader(training_set(squares(pictures, PICTURES), recipe="ssd"), batch_size=BATCH, workers=0, seed=5)
     scores = dict(enumerate((0.3, 0.5, 0.4, 0.45), start=1))
 
     def validate(model) -> float:
+        if 1 + len(files.records) == judge_at:
+            raise KeyboardInterrupt
         return scores[1 + len(files.records)]
 
     def stop(done: int, whole: int | None, note: str = "") -> None:
@@ -51,7 +62,7 @@ def run(pictures: Path, files: RunFolder, *, state: RunState | None = None, stop
         budget=EpochBudget(EPOCHS, steps_per_epoch=len(loader)),
         files=files,
         state=state,
-        watch=Watch(progress=stop, save_every_s=3, clock=ticking()),
+        watch=Watch(progress=stop, save_every_s=save_every, clock=ticking()),
     )
     return files
 
@@ -99,6 +110,19 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert not resumed.state.exists()
 
 
+def test_a_run_killed_while_it_is_judged_goes_on_to_the_same_record(
+    pictures: Path, unbroken: RunFolder, tmp_path: Path
+) -> None:
+    """Its state may be that of the epoch's last step: no step is left to make."""
+    stopped = RunFolder(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, stopped, judge_at=2, save_every=0)
+    state = RunState.load(stopped.state)
+    assert (state.epoch, state.batches) == (2, PICTURES // BATCH)
+    resumed = run(pictures, RunFolder(tmp_path), state=state)
+    assert timeless(resumed.metrics) == timeless(unbroken.metrics)
+
+
 def test_a_run_stopped_twice_goes_on_to_the_same_bits(pictures: Path, unbroken: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(pictures, RunFolder(tmp_path), stop_at=8)
@@ -120,6 +144,22 @@ def test_patience_ends_a_run_and_counts_over_an_interruption(pictures: Path, tmp
     assert len(resumed.records) == 4
 
 
+def test_a_run_that_goes_on_knows_how_long_its_validations_took(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a budget of time would set too little aside for the last one, and end too late."""
+    seen: list[float] = []
+    monkeypatch.setattr(EpochBudget, "validated", lambda self, seconds: seen.append(seconds))
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, RunFolder(tmp_path), stop_at=13)
+    before = list(seen)
+    assert len(before) == 2
+    seen.clear()
+    run(pictures, RunFolder(tmp_path), state=RunState.load(tmp_path / "state.pt"))
+    assert seen[:2] == before
+    assert len(seen) == EPOCHS
+
+
 def test_a_time_budget_goes_on_with_what_was_left() -> None:
     clock = ticking()
     budget = TimeBudget(1.0, clock=clock)
@@ -137,10 +177,10 @@ def test_a_state_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
         RunState.load(path)
     torch.save({"format": "ssd-edge/run-state/0"}, path)
     with pytest.raises(
-        ArtefactError, match=r"another version: got 'ssd-edge/run-state/0'; wanted ssd-edge/run-state/1"
+        ArtefactError, match=r"another version: got 'ssd-edge/run-state/0'; wanted ssd-edge/run-state/2"
     ):
         RunState.load(path)
-    torch.save({"format": "ssd-edge/run-state/1", "epoch": 3}, path)
+    torch.save({"format": "ssd-edge/run-state/2", "epoch": 3}, path)
     with pytest.raises(ArtefactError, match="is damaged"):
         RunState.load(path)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.evaluation.learning_curves import best_record
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.journal import EpochRecord
 from ssd_edge.training.run_folder import RunFolder
@@ -28,6 +29,15 @@ def test_best_is_the_epoch_with_the_highest_mean_ap_and_last_the_last(tmp_path: 
     assert files.best_mean_ap == 0.5
     for loaded, model in ((best, models[1]), (last, models[3])):
         assert all(torch.equal(loaded.model.state_dict()[k], v) for k, v in model.state_dict().items())
+
+
+def test_of_equals_the_latest_is_best_and_patience_counts_them(tmp_path: Path) -> None:
+    files = RunFolder(tmp_path)
+    for epoch, mean_ap in enumerate((0.0, 0.0, 0.5, 0.5, 0.4, 0.5), start=1):
+        files.keep(tiny_model(), record(epoch, mean_ap))
+    assert load_checkpoint(files.best).metrics["epoch"] == 6
+    assert (files.best_mean_ap, files.since_best) == (0.5, 3)
+    assert best_record(files.records) == files.records[-1]
 
 
 def test_metrics_csv_has_a_line_an_epoch(tmp_path: Path) -> None:
