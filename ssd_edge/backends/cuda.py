@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,11 @@ class Cuda:
     def synchronize(self) -> None:
         """Wait for all work; inside :meth:`errors` this tells whether the GPU still answers."""
         self._driver.Context.synchronize()
+
+    def settle(self) -> None:
+        """Wait until nothing runs that uses what is given back next; a GPU that fails has nothing left to wait for."""
+        with suppress(self._driver.Error):
+            self.synchronize()
 
     def clock(self) -> Clock:
         """Return a new event that knows when it was passed."""

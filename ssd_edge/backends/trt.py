@@ -9,7 +9,8 @@ from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cuda_driver import describe_gpu
 from ssd_edge.backends.engine_file import refuse
 from ssd_edge.backends.trt_module import TENSORRT, TENSORRT_RTX, load_tensorrt
-from ssd_edge.backends.trt_thread import SLOTS, GpuThread
+from ssd_edge.backends.trt_session import SLOTS
+from ssd_edge.backends.trt_thread import GpuThread
 from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.manifest import EngineManifest, manifest_path

@@ -56,7 +56,7 @@ class TrtEngine:
         self._engine: Any = self._load(manifest)
         self._check_tensors()
         has_cache = keeps_cache and hasattr(self._engine, "create_runtime_config")
-        self._cache = RuntimeCache(self._engine, path) if has_cache else None
+        self._cache = RuntimeCache(self._trt, self._engine, path) if has_cache else None
         low, _, high = self._engine.get_tensor_profile_shape(INPUT_NAME, 0)
         self.limits = (int(next(iter(low))), int(next(iter(high))))
 
@@ -154,7 +154,7 @@ class TrtContext:
 class RuntimeCache:
     """Kernels that TensorRT-RTX compiled for this very GPU, kept beside the engine for the next start."""
 
-    def __init__(self, engine: Any, path: Path) -> None:
+    def __init__(self, trt: Any, engine: Any, path: Path) -> None:
         self._path = path.with_suffix(".cache")
         self._cache: Any = None
         self._kept = b""
@@ -163,6 +163,7 @@ class RuntimeCache:
             self.config = None
             return
         self._cache = self.config.create_runtime_cache()
+        self._specialise_at_once(trt)
         self._kept = self._read()
         if self._kept and not self._cache.deserialize(self._kept):
             _log.warning(
@@ -180,6 +181,10 @@ class RuntimeCache:
             except InputError as error:
                 _log.warning("kernels are compiled anew at the next start: %s", error)
         self._cache = self.config = None
+
+    def _specialise_at_once(self, trt: Any) -> None:
+        """Compile for a batch size when it is met: a CUDA graph would keep the slow kernels that fill in until then."""
+        self.config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
 
     def _read(self) -> bytes:
         try:

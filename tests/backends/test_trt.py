@@ -92,6 +92,33 @@ def test_a_second_batch_joins_the_first_while_it_runs(tmp_path: Path) -> None:
     assert report["faults"] == []
 
 
+def test_a_batch_of_a_new_size_harms_none_that_is_in_flight(tmp_path: Path) -> None:
+    rehearsal, sizes = f"{HERE}:new_size_meets_a_batch_in_flight", {"first": 1, "second": 2}
+    wrong, report = rehearse(rehearsal, folder=str(tmp_path), **sizes)
+    assert wrong == []
+    assert report["faults"] == []
+    assert nothing_left(report)
+    (tmp_path / "spoilt").mkdir()
+    fault = "size_prepared_over_a_batch_in_flight"
+    assert rehearse(rehearsal, folder=str(tmp_path / "spoilt"), fault=fault, **sizes)[0] == [
+        "other outputs for a batch of 1"
+    ]
+
+
+def test_what_is_in_flight_ends_before_its_memory_is_given_back(tmp_path: Path) -> None:
+    errors, report = rehearse(f"{HERE}:refused_while_another_is_in_flight", folder=str(tmp_path))
+    assert errors == ["TensorRT cannot run the engine"] * 2
+    assert report["faults"] == []
+    assert nothing_left(report)
+
+
+def test_ctrl_c_while_a_backend_closes_waits_until_all_is_given_back(tmp_path: Path) -> None:
+    """Where Python's own join was interrupted, another takes the thread for ended, until 3.12."""
+    result, _ = rehearse(f"{HERE}:interrupted_close", folder=str(tmp_path))
+    assert result["interrupted"]
+    assert nothing_left(result["report"])
+
+
 def test_the_log_says_whether_a_graph_is_used(tmp_path: Path) -> None:
     lines, _ = rehearse(f"{HERE}:logged", folder=str(tmp_path))
     assert lines == ["CUDA graph for batches of 1"] * 2
@@ -127,6 +154,13 @@ def test_a_planted_fault_is_caught(tmp_path: Path, fault: str) -> None:
     sizes = [1, 2, 5] if fault == "batch_above_the_profile" else [1, 2, 1, 4]
     wrong, report = rehearse(f"{HERE}:batches", folder=str(tmp_path), sizes=sizes, fault=fault)
     assert re.search(PLANTED[fault], "\n".join([*wrong, *report["faults"]])), (wrong, report)
+
+
+def test_rtx_compiles_for_a_batch_size_before_its_graph_is_captured(tmp_path: Path) -> None:
+    arguments = {"folder": str(tmp_path), "in_release": "rtx", "sizes": [1, 2, 1]}
+    assert rehearse(f"{HERE}:batches", "rtx", **arguments)[1]["faults"] == []
+    _, report = rehearse(f"{HERE}:batches", "rtx", fault="kernels_that_fill_in_captured", **arguments)
+    assert "a CUDA graph keeps kernels that only fill in" in report["faults"][0]
 
 
 @pytest.mark.parametrize("integrated", ["0", "1"])

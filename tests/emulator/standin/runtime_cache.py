@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.emulator.standin.memory import host_memory
-from tests.emulator.standin.world import TrtObject
+from tests.emulator.standin.world import Field, TrtObject
 
 _FORMAT = "standin-runtime-cache"
 
@@ -43,6 +43,8 @@ class IRuntimeCache(TrtObject):
 
 class IRuntimeConfig(TrtObject):
     """How an execution context is to be made; in TensorRT itself it has no cache."""
+
+    dynamic_shapes_kernel_specialization_strategy = Field("DynamicShapesKernelSpecializationStrategy", "LAZY")
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
