@@ -69,8 +69,9 @@ class Cuda:
         return stream
 
     def event(self) -> Event:
-        """Return a new event, without a clock: those are slower."""
-        event: Event = self._driver.Event(self._driver.event_flags.DISABLE_TIMING)
+        """Return a new event, without a clock: those are slower. Who waits for it sleeps."""
+        flags = self._driver.event_flags
+        event: Event = self._driver.Event(flags.DISABLE_TIMING | flags.BLOCKING_SYNC)
         hold("event", event)
         return event
 
@@ -84,8 +85,8 @@ class Cuda:
             self.synchronize()
 
     def clock(self) -> Clock:
-        """Return a new event that knows when it was passed."""
-        event: Clock = self._driver.Event()
+        """Return a new event that knows when it was passed; who waits for it sleeps."""
+        event: Clock = self._driver.Event(self._driver.event_flags.BLOCKING_SYNC)
         hold("event", event)
         return event
 

@@ -53,6 +53,8 @@ class TrtEngine:
         self._runtime: Any = self._trt.Runtime(self._logger)
         if "version_compatible" in manifest.options:
             self._runtime.engine_host_code_allowed = True  # such an engine carries a runtime of its own
+        if "dla" in manifest.options:
+            self._runtime.DLA_core = int(manifest.options["dla"])  # else all engines run on the first core
         self._engine: Any = self._load(manifest)
         self._check_tensors()
         has_cache = keeps_cache and hasattr(self._engine, "create_runtime_config")
@@ -173,8 +175,9 @@ class RuntimeCache:
 
     def save(self) -> None:
         """Write what was compiled, whole or not at all; where it cannot be written, the next start takes longer."""
-        compiled = b"" if self._cache is None else bytes(memoryview(self._cache.serialize()))
-        if compiled != self._kept:
+        written = None if self._cache is None else self._cache.serialize()
+        compiled = b"" if written is None else bytes(memoryview(written))  # None also where the GPU is lost
+        if compiled and compiled != self._kept:
             try:
                 with written_beside(self._path) as partial:
                     partial.write_bytes(compiled)

@@ -75,7 +75,8 @@ def cuda(facts: Facts, jetpack: JetPack | None) -> Line:
     version = re.search(r"release ([\d.]+)", _nvcc(facts))
     if version is not None:
         return ok("CUDA toolkit", version[1])
-    if _usable(facts.module("pycuda")):
+    built = facts.module("pycuda")
+    if built is not None and not _pycuda_problem(facts, built):
         return ok("CUDA toolkit", "none, and not needed: pycuda is built")
     major, minor = found.driver_cuda
     package = f"cuda-toolkit-{major}-{minor}" if jetpack else "nvidia-cuda-toolkit"
@@ -156,11 +157,18 @@ def pycuda(facts: Facts, jetpack: JetPack | None) -> Line:
         return ok("pycuda", "not installed, and not needed without TensorRT")
     if found is None:
         return missing("pycuda", "not installed", install)
-    if found.problem:
-        return missing("pycuda", f"cannot be imported: {found.problem}", f"{install} --force-reinstall --no-cache-dir")
+    problem = _pycuda_problem(facts, found)
+    if problem:
+        return missing("pycuda", f"cannot be imported: {problem}", f"{install} --force-reinstall --no-cache-dir")
     if _numbers(found.version) < _OLDEST_PYCUDA:
         return warn("pycuda", f"{found.version}, before CUDA 13 was known to it", f"{install} --upgrade")
     return ok("pycuda", found.version)
+
+
+def _pycuda_problem(facts: Facts, package: Module) -> str:
+    """Return why pycuda cannot be used; the package itself is Python alone, and what was compiled is behind it."""
+    compiled = facts.module("pycuda.driver")
+    return package.problem or (compiled.problem if compiled is not None else "")
 
 
 def _usable(module: Module | None) -> bool:

@@ -119,6 +119,13 @@ def test_ctrl_c_while_a_backend_closes_waits_until_all_is_given_back(tmp_path: P
     assert nothing_left(result["report"])
 
 
+def test_who_waits_for_the_gpu_sleeps(tmp_path: Path) -> None:
+    """A wait that spins takes a core, of which a board has few."""
+    made, _ = rehearse(f"{HERE}:flags_of_events", folder=str(tmp_path))
+    assert len(made) >= 6 + 4
+    assert set(made) == {"sleep"}
+
+
 def test_the_log_says_whether_a_graph_is_used(tmp_path: Path) -> None:
     lines, _ = rehearse(f"{HERE}:logged", folder=str(tmp_path))
     assert lines == ["CUDA graph for batches of 1"] * 2
@@ -163,17 +170,16 @@ def test_rtx_compiles_for_a_batch_size_before_its_graph_is_captured(tmp_path: Pa
     assert "a CUDA graph keeps kernels that only fill in" in report["faults"][0]
 
 
-@pytest.mark.parametrize("integrated", ["0", "1"])
+@pytest.mark.parametrize(("release", "integrated"), [("10.3", "0"), ("10.3", "1"), ("rtx", "0")])
 @pytest.mark.parametrize(
     ("what", "message", "least"),
     [("allocation", "memory", 14), ("kernel", "launch failed", 5), ("lose", "unknown", 80)],
 )
 def test_an_injected_error_is_named_and_everything_is_given_back(
-    tmp_path: Path, what: str, message: str, least: int, integrated: str
+    tmp_path: Path, what: str, message: str, least: int, release: str, integrated: str
 ) -> None:
-    answers, _ = rehearse(
-        f"{HERE}:injected", env={"SSD_EDGE_EMU_INTEGRATED": integrated}, folder=str(tmp_path), what=what
-    )
+    env = {"SSD_EDGE_EMU_INTEGRATED": integrated}
+    answers, _ = rehearse(f"{HERE}:injected", release, env=env, folder=str(tmp_path), in_release=release, what=what)
     assert len(answers) >= least  # each allocation, launch and call that a run makes
     for answer in answers:
         assert nothing_left(answer["report"]), answer

@@ -113,9 +113,9 @@ def batches(folder: str, sizes: list[int], fault: str = "", **changes: Any) -> l
 COUNTED = {"allocation": "allocations", "kernel": "kernels", "lose": "calls"}
 
 
-def injected(folder: str, what: str, frames: int = 3) -> list[dict[str, Any]]:
+def injected(folder: str, what: str, frames: int = 3, in_release: str = "10.3") -> list[dict[str, Any]]:
     """Let the N-th allocation, kernel or call fail, for each N that an undisturbed run has; return how each ended."""
-    engine = write_tiny_engine(folder)
+    engine = write_tiny_engine(folder, in_release)
     with OrtBackend(engine.with_name("bright.onnx")) as truth:
         wanted = [truth.infer(picture(frame)[None]) for frame in range(frames)]
     before = report()[COUNTED[what]]
@@ -327,6 +327,24 @@ def _begun() -> threading.Event:
 
     trt_session.Session._begin = telling  # type: ignore[method-assign]
     return taken
+
+
+def flags_of_events(folder: str) -> list[str]:
+    """Return how the events that the backend and the self-test's clocks wait for were made: ``spin`` or ``sleep``."""
+    driver = importlib.import_module("pycuda.driver")
+    from ssd_edge.backends.trt_stages import measure_stages
+
+    made: list[str] = []
+    event, sleeps = driver.Event, driver.event_flags.BLOCKING_SYNC
+
+    def making(flags: int = 0) -> Any:
+        made.append("sleep" if flags & sleeps else "spin")
+        return event(flags)
+
+    driver.Event = making
+    batches(folder, [1])
+    measure_stages(write_tiny_engine(folder), picture(0), frames=1)
+    return made
 
 
 def opening_with_a_bug(folder: str) -> str:

@@ -18,6 +18,8 @@ class IRuntimeCache(TrtObject):
         self._kernels: set[str] = set()
 
     def serialize(self) -> Any:
+        if self._world.device.problem():
+            return None
         return host_memory(self._world, json.dumps([*self._origin(), sorted(self._kernels)]).encode())
 
     def deserialize(self, blob: Any) -> bool:
