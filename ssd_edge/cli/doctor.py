@@ -56,10 +56,12 @@ def doctor(
         raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {engine}")
     if emulated is not None and record is not None:
         raise InputError("--emulated and --from are two machines", wanted="one of them")
+    if selftest and record is not None:
+        raise InputError("--selftest runs here, and --from is of another machine", wanted="one of them")
     if emulated is not None:
         raise typer.Exit(_on_emulated_gpu(emulated, engine, json_path, selftest, frames, page))
     facts = Facts(Recorded(record) if record else Live())
-    lines = examine(facts)
+    lines = examine(facts) if record is None else _judged(facts, record)
     if json_path != "-":
         show_lines(lines)
     verdicts = run_and_show(engine, frames, lines, page) if selftest else []
@@ -67,10 +69,24 @@ def doctor(
         _write_json(json_path, lines, facts, verdicts)
     if any(verdict.faults for verdict in verdicts):
         raise AccuracyError(
-            "the self-test failed", got="; ".join(fault for entry in verdicts for fault in entry.faults)
+            "the self-test failed", got="; ".join(dict.fromkeys(fault for entry in verdicts for fault in entry.faults))
         )
     if any(line.state is State.MISSING for line in lines):
         raise typer.Exit(1)
+
+
+def _judged(facts: Facts, record: Path) -> list[Line]:
+    """Examine a record, in which anything may stand once it was edited."""
+    from ssd_edge.doctor.examine import examine
+
+    try:
+        return examine(facts)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{record} is no whole record of a machine",
+            got=f"{type(error).__name__}: {error}",
+            wanted="a file that ssd-edge doctor --json wrote",
+        ) from error
 
 
 def _on_emulated_gpu(
@@ -95,6 +111,8 @@ def run_and_show(engine: Path | None, frames: int, lines: list[Line], page: Path
     for verdict in verdicts:
         state = "; ".join(verdict.faults) or "as it should be"
         say(f"{verdict.precision} on {verdict.where}: {state}")
+        if verdict.error:
+            continue
         say(
             f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
             f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "

@@ -28,21 +28,31 @@ _HALF_PRECISIONS = ("fp16", "int8-fp16")
 def run_selftest(engine: Path | None, frames: int) -> list[Verdict]:
     """Prove the given engine, or small ones built here in every precision that a runtime of this machine has.
 
+    One of the small ones that cannot be built or run is a verdict too: the report says what the others did.
+
     Raises:
-        SsdEdgeError: an engine cannot be built or run.
+        SsdEdgeError: the given engine cannot be run, or TensorRT cannot be used at all.
     """
     if engine is not None:
         return [_prove_engine(engine, frames)]
-    from ssd_edge.engines.build import build_lowered
-
     with tempfile.TemporaryDirectory() as folder:
         source = _sample_source(Path(folder))
+        return [_built_and_proved(source, *build, frames) for build in _builds(source, Path(folder))]
+
+
+def _built_and_proved(source: SourceModel, lowered: Lowered, builder: Builder, frames: int) -> Verdict:
+    from ssd_edge.backends.cuda_driver import is_emulated
+    from ssd_edge.core.errors import SsdEdgeError
+    from ssd_edge.doctor.selftest import Verdict
+    from ssd_edge.engines.build import build_lowered
+
+    try:
+        engine = build_lowered(source, lowered, builder).engine
         pictures = _pictures(_PICTURES, seed=7)
-        verdicts = []
-        for lowered, builder in _builds(source, Path(folder)):
-            report = build_lowered(source, lowered, builder)
-            verdicts.append(_proved(report.engine, source.path, pictures, lowered.precision, builder.runtime, frames))
-        return verdicts
+        return _proved(engine, source.path, pictures, lowered.precision, builder.runtime, frames)
+    except SsdEdgeError as error:
+        emulated = builder.runtime.startswith("tensorrt") and is_emulated()
+        return Verdict.failed(lowered.precision, builder.runtime, str(error), emulated=emulated)
 
 
 def _sample_source(folder: Path) -> SourceModel:

@@ -14,7 +14,7 @@ from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.cuda_graph import GraphDriver
 from ssd_edge.backends.trt_engine import CONTRACT, TYPES, RuntimeCache, TrtContext, TrtEngine
 from ssd_edge.backends.trt_slot import Plan, Slot
-from ssd_edge.core.errors import DeviceError
+from ssd_edge.core.errors import ArtefactError, DeviceError
 from ssd_edge.core.graph import INPUT_NAME, NMS_OP, OUTPUT_NAMES
 
 
@@ -186,6 +186,20 @@ def every_start_refused() -> None:
         raise DeviceError("TensorRT cannot run the engine")
 
     Plan.start = start  # type: ignore[method-assign]
+
+
+def int8_that_cannot_be_built() -> None:
+    """No slip of the pen: what TensorRT says of a board that lacks a kernel."""
+    from ssd_edge.engines.trt_build import TrtBuilder
+
+    build = TrtBuilder.build
+
+    def refusing(self: Any, *arguments: Any) -> None:
+        if self.precision == "int8":
+            raise ArtefactError("the kernel is not implemented")
+        build(self, *arguments)
+
+    TrtBuilder.build = refusing  # type: ignore[method-assign]
 
 
 def slow_end() -> None:
