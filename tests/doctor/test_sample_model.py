@@ -15,7 +15,8 @@ from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.doctor.sample_frames import sample_frames
 from ssd_edge.doctor.sample_model import sample_graph, sample_spec
-from ssd_edge.doctor.selftest import TOLERANCES, compare
+from ssd_edge.doctor.selftest import compare
+from ssd_edge.doctor.verdict import TOLERANCES
 from ssd_edge.export.nms import attach_nms
 from ssd_edge.model.anchors import default_boxes
 

@@ -153,6 +153,19 @@ def test_arguments_reach_the_emulated_command(monkeypatch: pytest.MonkeyPatch) -
         return subprocess.CompletedProcess(command, 7)
 
     monkeypatch.setattr(emulated.subprocess, "run", run)
-    arguments = ["doctor", "a.engine", "--selftest", "--frames", "9", "--json", "-", "--page", "p.html"]
+    arguments = [
+        "doctor",
+        "a.engine",
+        "--selftest",
+        "--frames",
+        "9",
+        "--json",
+        "-",
+        "--page",
+        "p.html",
+        "--images",
+        "i",
+    ]
     assert CliRunner().invoke(app, [*arguments, "--emulated", "8.6"]).exit_code == 7
-    assert started == [["8.6", "doctor", "a.engine", "--selftest", "--frames", "9", "--page", "p.html", "--json", "-"]]
+    passed_on = ["--selftest", "--frames", "9", "--page", "p.html", "--json", "-", "--images", "i"]
+    assert started == [["8.6", "doctor", "a.engine", *passed_on]]
