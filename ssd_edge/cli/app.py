@@ -56,7 +56,7 @@ class Commands(TyperGroup):
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:
-    """Return the signal that an error stands for: a library in C++ that is being imported makes an ImportError of it."""
+    """Return the signal behind an error: a library in C++ that is being imported makes an ImportError of it."""
     link: BaseException | None = error
     while link is not None and not isinstance(link, KeyboardInterrupt | SystemExit):
         link = link.__cause__
