@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 from concurrent.futures import Future
@@ -32,6 +33,7 @@ class GpuThread:
         self._gone = threading.Event()
         opened: Future[tuple[int, int]] = Future()
         self._thread = threading.Thread(target=self._work, args=(opened,), name="ssd-edge-gpu", daemon=True)
+        atexit.register(self._at_exit)
         self._thread.start()
         try:
             self.limits = opened.result()
@@ -50,16 +52,25 @@ class GpuThread:
 
     def close(self) -> None:
         """Finish what is in flight, give everything back and end the thread; a second call does nothing."""
-        with self._lock:
-            self._error = self._error or DeviceError(f"{self._path} is closed", do="Open it again.")
-            self._jobs.put(None)
+        self._ask_to_end()
         try:
             self._gone.wait()
         except (KeyboardInterrupt, SystemExit):
-            self._gone.wait(_PATIENCE_S)  # a process that ends while this thread has the GPU is aborted by pycuda
+            self._gone.wait(_PATIENCE_S)
             raise
         # Only now: until Python 3.12 a join that a signal interrupts takes the thread for ended from then on.
         self._thread.join()
+        atexit.unregister(self._at_exit)
+
+    def _at_exit(self) -> None:
+        """Wait where nobody has closed, or a signal came in between: ending over a thread in pycuda crashes Python."""
+        self._ask_to_end()
+        self._gone.wait(_PATIENCE_S)
+
+    def _ask_to_end(self) -> None:
+        with self._lock:
+            self._error = self._error or DeviceError(f"{self._path} is closed", do="Open it again.")
+            self._jobs.put(None)
 
     def _work(self, opened: Future[tuple[int, int]]) -> None:
         try:

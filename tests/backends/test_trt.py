@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.emulator.rehearse import needs_emulator, rehearse
+from tests.emulator.surroundings import surroundings
 
 pytestmark = needs_emulator
 HERE = "tests.backends.trt_rehearsals"
@@ -117,6 +121,18 @@ def test_ctrl_c_while_a_backend_closes_waits_until_all_is_given_back(tmp_path: P
     result, _ = rehearse(f"{HERE}:interrupted_close", folder=str(tmp_path))
     assert result["interrupted"]
     assert nothing_left(result["report"])
+
+
+@pytest.mark.parametrize(("left", "code"), [("never_closed", 0), ("opened_while_the_process_ends", 143)])
+def test_a_process_that_ends_gives_all_back_also_where_nobody_closed(tmp_path: Path, left: str, code: int) -> None:
+    report = tmp_path / "report.json"
+    call = f"import tests.backends.trt_rehearsals as it; it.{left}({str(tmp_path)!r})"
+    env = surroundings("10.3", {"SSD_EDGE_EMU_REPORT": str(report)})
+    done = subprocess.run([sys.executable, "-c", call], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+    found = json.loads(report.read_text())
+    assert found["faults"] == []
+    assert nothing_left(found)
 
 
 def test_who_waits_for_the_gpu_sleeps(tmp_path: Path) -> None:

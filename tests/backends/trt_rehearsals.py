@@ -309,6 +309,25 @@ def interrupted_close(folder: str) -> dict[str, Any]:
     return {"interrupted": interrupted, "report": report()}
 
 
+def never_closed(folder: str) -> None:
+    """Use a backend and leave it as it is."""
+    backend = TrtBackend(write_tiny_engine(folder))
+    backend.infer(picture(0)[None])
+
+
+def opened_while_the_process_ends(folder: str) -> None:
+    """Let a signal come while the thread that opens the engine has just begun, so that nobody closes it."""
+    start = threading.Thread.start
+
+    def interrupted(self: Any) -> None:
+        start(self)
+        if self.name == "ssd-edge-gpu":
+            raise SystemExit(143)
+
+    threading.Thread.start = interrupted  # type: ignore[method-assign]
+    TrtBackend(write_tiny_engine(folder))
+
+
 def _plant(fault: str) -> None:
     from tests.backends import trt_faults
 
