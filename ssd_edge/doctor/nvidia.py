@@ -106,16 +106,18 @@ def tensorrt(facts: Facts, jetpack: JetPack | None) -> Line:
             _install_tensorrt(found, jetpack, facts),
         )
     version = f"{'TensorRT-RTX ' if name in _RTX_MODULES else ''}{module.version if module else ''}"
-    return _judge_tensorrt(version, module, found, jetpack)
+    return _judge_tensorrt(version, module, found, jetpack, facts)
 
 
-def _judge_tensorrt(version: str, module: Module | None, found: Gpu | str, jetpack: JetPack | None) -> Line:
+def _judge_tensorrt(
+    version: str, module: Module | None, found: Gpu | str, jetpack: JetPack | None, facts: Facts
+) -> Line:
     from_pip = module is not None and "dist-packages" not in module.file
     if jetpack is not None and from_pip:
         return warn(
             "TensorRT",
             f"{version} from pip hides JetPack's own",
-            f"pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13; sudo {_APT_TENSORRT}",
+            f"pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13; {as_root(facts, _APT_TENSORRT)}",
         )
     if not isinstance(found, Gpu):
         return ok("TensorRT", f"{version}, which can build but not run here")

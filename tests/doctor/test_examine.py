@@ -172,6 +172,9 @@ def test_pip_tensorrt_on_a_jetson_is_called_out() -> None:
     state, do = not_ok(answers)["TensorRT"]
     assert state is State.WARN
     assert do.startswith("pip uninstall -y tensorrt")
+    assert "; sudo apt-get install" in do
+    in_container = jetson_container() | {"module tensorrt": module("11.0.0", SITE)}
+    assert "; apt-get install" in not_ok(in_container)["TensorRT"][1]
 
 
 def test_jetpack_5_has_too_old_a_python() -> None:
