@@ -61,10 +61,11 @@ class TrtBackend:
         check_batch(batch, self._spec)
         low, high = self._thread.limits
         if not low <= len(batch) <= high:
+            count = str(low) if low == high else f"{low} to {high}"
             raise InputError(
-                f"{self._path} takes {low} to {high} pictures at a time",
+                f"{self._path} takes {count} pictures at a time",
                 got=str(len(batch)),
-                do=f"Build it for more: ssd-edge build --batch {min(low, len(batch))}:{high}:{max(high, len(batch))}",
+                do=f"Build it for that too: --batch {min(low, len(batch))}:{high}:{max(high, len(batch))}",
             )
         return self._thread.run(batch)
 
