@@ -142,14 +142,15 @@ def _attempt(engine: Path, wanted: list[Any]) -> dict[str, Any]:
 
 
 def threads(folder: str) -> dict[str, Any]:
-    """Many threads use one backend."""
+    """Many threads use one backend, with batches of all sizes."""
+    inject("slow_queries", 20)
     engine = write_tiny_engine(folder)
     wrong: list[int] = []
     with TrtBackend(engine) as backend, OrtBackend(engine.with_name("bright.onnx")) as truth:
 
         def work(first: int) -> None:
             for number in range(first, 200, 4):
-                batch = picture(number)[None]
+                batch = np.stack([picture(number + row) for row in range(1 + number // 4 % 4)])
                 if not all(map(np.array_equal, backend.infer(batch), truth.infer(batch))):
                     wrong.append(number)
 
