@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -69,8 +69,9 @@ class Cuda:
         return stream
 
     def event(self) -> Event:
-        """Return a new event, without a clock: those are slower."""
-        event: Event = self._driver.Event(self._driver.event_flags.DISABLE_TIMING)
+        """Return a new event, without a clock: those are slower. Who waits for it sleeps."""
+        flags = self._driver.event_flags
+        event: Event = self._driver.Event(flags.DISABLE_TIMING | flags.BLOCKING_SYNC)
         hold("event", event)
         return event
 
@@ -78,9 +79,14 @@ class Cuda:
         """Wait for all work; inside :meth:`errors` this tells whether the GPU still answers."""
         self._driver.Context.synchronize()
 
+    def settle(self) -> None:
+        """Wait until nothing runs that uses what is given back next; a GPU that fails has nothing left to wait for."""
+        with suppress(self._driver.Error):
+            self.synchronize()
+
     def clock(self) -> Clock:
-        """Return a new event that knows when it was passed."""
-        event: Clock = self._driver.Event()
+        """Return a new event that knows when it was passed; who waits for it sleeps."""
+        event: Clock = self._driver.Event(self._driver.event_flags.BLOCKING_SYNC)
         hold("event", event)
         return event
 

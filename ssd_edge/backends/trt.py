@@ -9,7 +9,8 @@ from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cuda_driver import describe_gpu
 from ssd_edge.backends.engine_file import refuse
 from ssd_edge.backends.trt_module import TENSORRT, TENSORRT_RTX, load_tensorrt
-from ssd_edge.backends.trt_thread import SLOTS, GpuThread
+from ssd_edge.backends.trt_session import SLOTS
+from ssd_edge.backends.trt_thread import GpuThread
 from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.manifest import EngineManifest, manifest_path
@@ -60,10 +61,11 @@ class TrtBackend:
         check_batch(batch, self._spec)
         low, high = self._thread.limits
         if not low <= len(batch) <= high:
+            count = str(low) if low == high else f"{low} to {high}"
             raise InputError(
-                f"{self._path} takes {low} to {high} pictures at a time",
+                f"{self._path} takes {count} pictures at a time",
                 got=str(len(batch)),
-                do=f"Build it for more: ssd-edge build --batch {min(low, len(batch))}:{high}:{max(high, len(batch))}",
+                do=f"Build it for that too: --batch {min(low, len(batch))}:{high}:{max(high, len(batch))}",
             )
         return self._thread.run(batch)
 

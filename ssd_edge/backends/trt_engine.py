@@ -53,10 +53,12 @@ class TrtEngine:
         self._runtime: Any = self._trt.Runtime(self._logger)
         if "version_compatible" in manifest.options:
             self._runtime.engine_host_code_allowed = True  # such an engine carries a runtime of its own
+        if "dla" in manifest.options:
+            self._runtime.DLA_core = int(manifest.options["dla"])  # else all engines run on the first core
         self._engine: Any = self._load(manifest)
         self._check_tensors()
         has_cache = keeps_cache and hasattr(self._engine, "create_runtime_config")
-        self._cache = RuntimeCache(self._engine, path) if has_cache else None
+        self._cache = RuntimeCache(self._trt, self._engine, path) if has_cache else None
         low, _, high = self._engine.get_tensor_profile_shape(INPUT_NAME, 0)
         self.limits = (int(next(iter(low))), int(next(iter(high))))
 
@@ -154,7 +156,7 @@ class TrtContext:
 class RuntimeCache:
     """Kernels that TensorRT-RTX compiled for this very GPU, kept beside the engine for the next start."""
 
-    def __init__(self, engine: Any, path: Path) -> None:
+    def __init__(self, trt: Any, engine: Any, path: Path) -> None:
         self._path = path.with_suffix(".cache")
         self._cache: Any = None
         self._kept = b""
@@ -163,6 +165,7 @@ class RuntimeCache:
             self.config = None
             return
         self._cache = self.config.create_runtime_cache()
+        self._specialise_at_once(trt)
         self._kept = self._read()
         if self._kept and not self._cache.deserialize(self._kept):
             _log.warning(
@@ -172,14 +175,19 @@ class RuntimeCache:
 
     def save(self) -> None:
         """Write what was compiled, whole or not at all; where it cannot be written, the next start takes longer."""
-        compiled = b"" if self._cache is None else bytes(memoryview(self._cache.serialize()))
-        if compiled != self._kept:
+        written = None if self._cache is None else self._cache.serialize()
+        compiled = b"" if written is None else bytes(memoryview(written))  # None also where the GPU is lost
+        if compiled and compiled != self._kept:
             try:
                 with written_beside(self._path) as partial:
                     partial.write_bytes(compiled)
             except InputError as error:
                 _log.warning("kernels are compiled anew at the next start: %s", error)
         self._cache = self.config = None
+
+    def _specialise_at_once(self, trt: Any) -> None:
+        """Compile for a batch size when it is met: a CUDA graph would keep the slow kernels that fill in until then."""
+        self.config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
 
     def _read(self) -> bytes:
         try:

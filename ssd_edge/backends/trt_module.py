@@ -33,17 +33,17 @@ def load_tensorrt(target: str) -> Any:
     Raises:
         MissingPackageError: it is not installed, or cannot be imported.
     """
-    problems = []
+    problems: list[ImportError | OSError] = []
     for name in _MODULES[target]:
         try:
             module = importlib.import_module(name)
             if hasattr(module, "Builder") or hasattr(module, "Runtime"):
                 return module
         except (ImportError, OSError) as error:
-            problems.append(str(error))
+            problems.append(error)
     raise MissingPackageError(
-        f"{target} is not installed", got="; ".join(problems) or "no such module", do=_INSTALL[target]
-    )
+        f"{target} is not installed", got="; ".join(map(str, problems)) or "no such module", do=_INSTALL[target]
+    ) from (problems[-1] if problems else None)
 
 
 def plugin_names(trt: Any, logger: tensorrt.ILogger) -> frozenset[str]:

@@ -72,14 +72,18 @@ class Slot:
         self._plans: dict[int, Plan] = {}
         self._count = 0
 
+    def is_prepared(self, batch: int) -> bool:
+        """Tell whether a batch of this size can begin at once."""
+        return batch in self._plans
+
     def prepare(self, batch: int) -> None:
         """Make the plan of a batch size: run it once, so that TensorRT has made all it needs, then capture it.
+
+        It is run in the slot's own memory, so no batch may be in flight here.
 
         Raises:
             DeviceError: the driver or TensorRT refuses.
         """
-        if batch in self._plans:
-            return
         addresses = {name: buffer.device for name, buffer in self._buffers.items()}
         context = self._engine.context(batch, addresses)
         self._plans[batch] = Plan(context, None)

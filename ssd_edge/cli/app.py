@@ -29,7 +29,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         try:
-            return super().invoke(ctx)
+            return self._invoke(ctx)
         except SsdEdgeError as error:
             if ctx.params.get("debug"):
                 raise
@@ -44,6 +44,23 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as stop:
             typer.secho("ssd-edge: stopped.", err=True)
             raise typer.Exit(130) from stop
+
+    def _invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SsdEdgeError, ImportError) as error:
+            stop = _signal_behind(error)
+            if stop is not None:
+                raise stop from None
+            raise
+
+
+def _signal_behind(error: BaseException) -> BaseException | None:
+    """Return the signal behind an error: a library in C++ that is being imported makes an ImportError of it."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, KeyboardInterrupt | SystemExit):
+        link = link.__cause__
+    return link
 
 
 app = typer.Typer(

@@ -40,6 +40,9 @@ def run_build(plan: BuildPlan, progress: Progress) -> None:
     report = make_engine(plan, progress)
     tell_speed(plan, report)
     say(f"manifest {report.engine.with_suffix('.json')}")
+    if plan.options.batch.least > 1:
+        say("run and eval take one picture at a time, so this engine is for programs of your own; for them: --batch 1")
+        return
     say(f"next: ssd-edge run --model {report.engine} --camera 0")
 
 

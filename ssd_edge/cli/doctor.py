@@ -16,7 +16,7 @@ from ssd_edge.core.errors import AccuracyError, InputError
 if TYPE_CHECKING:
     from ssd_edge.doctor.facts import Facts
     from ssd_edge.doctor.line import Line
-    from ssd_edge.doctor.selftest import Verdict
+    from ssd_edge.doctor.verdict import Verdict
 
 _COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
 
@@ -33,6 +33,10 @@ def doctor(
         bool, typer.Option("--selftest", help="Build small engines, run them, compare with float32, time them.")
     ] = False,
     frames: Annotated[int, typer.Option("--frames", min=1, help="Of the self-test, for its times and memory.")] = 1000,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="With an engine of your own: a folder of pictures with what it detects."),
+    ] = None,
     page: Annotated[Path, typer.Option("--page", help="Where the self-test's page goes.")] = Path("selftest.html"),
     record: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Judge another machine by its --json.")
@@ -54,47 +58,76 @@ def doctor(
 
     if engine is not None and not selftest:
         raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {engine}")
+    if images is not None and engine is None:
+        raise InputError(
+            "--images is for an engine of your own", do=f"ssd-edge doctor --selftest ENGINE --images {images}"
+        )
     if emulated is not None and record is not None:
         raise InputError("--emulated and --from are two machines", wanted="one of them")
+    if selftest and record is not None:
+        raise InputError("--selftest runs here, and --from is of another machine", wanted="one of them")
     if emulated is not None:
-        raise typer.Exit(_on_emulated_gpu(emulated, engine, json_path, selftest, frames, page))
+        raise typer.Exit(_on_emulated_gpu(emulated, engine, images, json_path, selftest, frames, page))
     facts = Facts(Recorded(record) if record else Live())
-    lines = examine(facts)
+    lines = examine(facts) if record is None else _judged(facts, record)
     if json_path != "-":
         show_lines(lines)
-    verdicts = run_and_show(engine, frames, lines, page) if selftest else []
+    verdicts = run_and_show(engine, images, frames, lines, page) if selftest else []
     if json_path is not None:
         _write_json(json_path, lines, facts, verdicts)
     if any(verdict.faults for verdict in verdicts):
         raise AccuracyError(
-            "the self-test failed", got="; ".join(fault for entry in verdicts for fault in entry.faults)
+            "the self-test failed", got="; ".join(dict.fromkeys(fault for entry in verdicts for fault in entry.faults))
         )
     if any(line.state is State.MISSING for line in lines):
         raise typer.Exit(1)
 
 
+def _judged(facts: Facts, record: Path) -> list[Line]:
+    """Examine a record, in which anything may stand once it was edited."""
+    from ssd_edge.doctor.examine import examine
+
+    try:
+        return examine(facts)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{record} is no whole record of a machine",
+            got=f"{type(error).__name__}: {error}",
+            wanted="a file that ssd-edge doctor --json wrote",
+        ) from error
+
+
 def _on_emulated_gpu(
-    release: str, engine: Path | None, json_path: str | None, selftest: bool, frames: int, page: Path
+    release: str,
+    engine: Path | None,
+    images: Path | None,
+    json_path: str | None,
+    selftest: bool,
+    frames: int,
+    page: Path,
 ) -> int:
     from ssd_edge.cli.emulated import run_emulated
 
     arguments = ["doctor", *([str(engine)] if engine else []), *(["--selftest"] if selftest else [])]
     arguments += ["--frames", str(frames), "--page", str(page), *(["--json", json_path] if json_path else [])]
+    arguments += ["--images", str(images)] if images else []
     return run_emulated(release, arguments)
 
 
-def run_and_show(engine: Path | None, frames: int, lines: list[Line], page: Path) -> list[Verdict]:
+def run_and_show(engine: Path | None, images: Path | None, frames: int, lines: list[Line], page: Path) -> list[Verdict]:
     """Run the self-test, print a row for each engine, and write the page."""
     from ssd_edge.cli.selftest import run_selftest
     from ssd_edge.core.files import written_beside
     from ssd_edge.doctor.page import EMULATED_MEANS, selftest_page
 
-    verdicts = run_selftest(engine, frames)
+    verdicts = run_selftest(engine, images, frames)
     if any(verdict.emulated for verdict in verdicts):
         say(EMULATED_MEANS)
     for verdict in verdicts:
         state = "; ".join(verdict.faults) or "as it should be"
         say(f"{verdict.precision} on {verdict.where}: {state}")
+        if verdict.error:
+            continue
         say(
             f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
             f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "

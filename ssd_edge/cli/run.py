@@ -122,13 +122,16 @@ def _usable(model: Path) -> Path:
 
 
 def _newest_model() -> Path:
-    """The newest engine for this machine, or else the newest ONNX."""
+    """The newest engine for this machine that takes one picture at a time, or else the newest ONNX."""
     from ssd_edge.backends.detector import usable_here
     from ssd_edge.core.errors import InputError
+    from ssd_edge.core.manifest import EngineManifest, manifest_path
     from ssd_edge.core.workspace import newest_engine, newest_onnx
 
     try:
-        choice = newest_engine(Path(), usable_here)
+        choice = newest_engine(
+            Path(), lambda path: usable_here(path) and EngineManifest.load(manifest_path(path)).batch[0] <= 1
+        )
     except InputError:
         choice = newest_onnx(Path())
         say(f"no engine for this machine in engines/; to build one: ssd-edge build {choice.path}")

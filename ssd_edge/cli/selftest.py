@@ -1,148 +1,82 @@
-"""Joins model, calibration, lowering, builders and the self-test: ``doctor --selftest``."""
+"""Builds and proves engines, or proves the user's: ``doctor --selftest``."""
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssd_edge.cli.console import bar, say
-from ssd_edge.cli.emulated import rehearsal_hint
+from ssd_edge.cli.console import bar
+from ssd_edge.cli.selftest_builds import builds, sample_pictures, sample_source
 
 if TYPE_CHECKING:
     from ssd_edge.core.frame import UInt8Array
-    from ssd_edge.core.ranges import CalibrationTable
-    from ssd_edge.doctor.selftest import Verdict
+    from ssd_edge.doctor.verdict import Tolerance, Verdict
     from ssd_edge.engines.build import Builder, Lowered
-    from ssd_edge.engines.options import TrtOptions
     from ssd_edge.engines.source import SourceModel
-    from ssd_edge.engines.trt_build import TrtBuilder
 
-_PICTURES, _CALIBRATION = 16, 24
-_HALF_PRECISIONS = ("fp16", "int8-fp16")
+_PICTURES = 16
 
 
-def run_selftest(engine: Path | None, frames: int) -> list[Verdict]:
+def run_selftest(engine: Path | None, images: Path | None, frames: int) -> list[Verdict]:
     """Prove the given engine, or small ones built here in every precision that a runtime of this machine has.
 
+    One of the small ones that cannot be built or run is a verdict too: the report says what the others did.
+
     Raises:
-        SsdEdgeError: an engine cannot be built or run.
+        SsdEdgeError: the given engine cannot be run, or TensorRT cannot be used at all.
     """
     if engine is not None:
-        return [_prove_engine(engine, frames)]
+        return [_prove_engine(engine, images, frames)]
+    with tempfile.TemporaryDirectory() as folder:
+        source = sample_source(Path(folder))
+        return [_built_and_proved(source, *build, frames) for build in builds(source, Path(folder))]
+
+
+def _built_and_proved(source: SourceModel, lowered: Lowered, builder: Builder, frames: int) -> Verdict:
+    from ssd_edge.backends.cuda_driver import is_emulated
+    from ssd_edge.core.errors import SsdEdgeError
+    from ssd_edge.doctor.verdict import Verdict
     from ssd_edge.engines.build import build_lowered
 
-    with tempfile.TemporaryDirectory() as folder:
-        source = _sample_source(Path(folder))
-        pictures = _pictures(_PICTURES, seed=7)
-        verdicts = []
-        for lowered, builder in _builds(source, Path(folder)):
-            report = build_lowered(source, lowered, builder)
-            verdicts.append(_proved(report.engine, source.path, pictures, lowered.precision, builder.runtime, frames))
-        return verdicts
+    try:
+        engine = build_lowered(source, lowered, builder).engine
+        pictures = sample_pictures(_PICTURES, seed=7)
+        return _proved(engine, source.path, pictures, lowered.precision, builder.runtime, frames=frames)
+    except SsdEdgeError as error:
+        emulated = builder.runtime.startswith("tensorrt") and is_emulated()
+        return Verdict.failed(lowered.precision, builder.runtime, str(error), emulated=emulated)
 
 
-def _sample_source(folder: Path) -> SourceModel:
-    """Write the detector whose answers are known."""
-    import onnx
-
-    from ssd_edge.doctor.sample_model import sample_graph, sample_spec
-    from ssd_edge.engines.source import read_onnx
-    from ssd_edge.export.nms import attach_nms
-
-    onnx.save(attach_nms(sample_graph(), sample_spec()), folder / "selftest.onnx")
-    return read_onnx(folder / "selftest.onnx")
-
-
-def _pictures(count: int, seed: int) -> list[UInt8Array]:
-    from ssd_edge.doctor.sample_frames import sample_frames
-
-    return [frame.image for frame in sample_frames(count, seed)]
-
-
-def _builds(source: SourceModel, folder: Path) -> Iterator[tuple[Lowered, Builder]]:
-    """Yield what can be built and run here: every precision for TensorRT, where it is; for ONNX Runtime what pays."""
-    from ssd_edge.backends.cpu import cpu_device
-    from ssd_edge.engines.build import Lowered
-    from ssd_edge.engines.ort_build import OrtBuilder
-    from ssd_edge.engines.trt_build import TrtBuilder
-    from ssd_edge.precision import qdq_ort
-
-    table = _calibrated(source, folder / "pictures")
-    int8 = qdq_ort.quantise(source.model, table, scheme=qdq_ort.scheme_for(cpu_device()))
-    yield Lowered(source.model), OrtBuilder()
-    yield Lowered(int8, "int8", table.digest), OrtBuilder()
-    targets = _tensorrt_targets()
-    if not targets:
-        say(f"no TensorRT with a GPU here: ONNX Runtime on the processor is what is tested{rehearsal_hint()}")
-    for target, options in targets.items():
-        for precision in ("fp32", "fp16", "int8", "int8-fp16"):
-            yield _for_tensorrt(source, table, TrtBuilder(target, precision, options, told=say))
-
-
-def _tensorrt_targets() -> dict[str, TrtOptions]:
-    """Return the targets whose TensorRT is installed here, and how each builds for the GPU that is here."""
-    from ssd_edge.backends.cuda_driver import describe_gpu
-    from ssd_edge.backends.trt_module import TENSORRT, TENSORRT_RTX, is_installed, load_tensorrt
-    from ssd_edge.engines.options import TrtOptions
-
-    gpu = describe_gpu()
-    if not isinstance(gpu, dict):
-        return {}
-    targets = {TENSORRT: TrtOptions()} if is_installed(TENSORRT) else {}
-    if is_installed(TENSORRT_RTX):
-        major, minor = gpu["compute_capability"]
-        if hasattr(getattr(load_tensorrt(TENSORRT_RTX), "ComputeCapability", None), f"SM{major}{minor}"):
-            targets[TENSORRT_RTX] = TrtOptions(compute_capabilities=(10 * major + minor,))
-        else:
-            say(f"{TENSORRT_RTX} is installed, and builds for no GPU of compute capability {major}.{minor}")
-    return targets
-
-
-def _for_tensorrt(source: SourceModel, table: CalibrationTable, builder: TrtBuilder) -> tuple[Lowered, Builder]:
-    from ssd_edge.engines.build import Lowered
-    from ssd_edge.precision import qdq_tensorrt
-    from ssd_edge.precision.half import to_half
-
-    precision = builder.precision
-    model = source.model
-    if precision.startswith("int8"):
-        model = qdq_tensorrt.quantise(model, table, stored_weights=not builder.is_weakly_typed)
-    return Lowered(to_half(model) if precision in _HALF_PRECISIONS else model, precision, table.digest), builder
-
-
-def _calibrated(source: SourceModel, folder: Path) -> CalibrationTable:
-    """Return the ranges of the sample model, measured on pictures of its own kind."""
-    from ssd_edge.calibration.images import choose_images
-    from ssd_edge.calibration.method import Method
-    from ssd_edge.calibration.observe import Observer
-    from ssd_edge.calibration.table import make_table
-    from ssd_edge.core.images import write_image
-    from ssd_edge.precision.observed import observed_tensors
-
-    folder.mkdir()
-    for number, picture in enumerate(_pictures(_CALIBRATION, seed=3)):
-        write_image(folder / f"{number}.png", picture)
-    chosen = choose_images(folder, limit=_CALIBRATION)
-    observer = Observer(source.path, observed_tensors(source.model), source.spec.input)
-    observer.observe(chosen.paths)
-    return make_table(observer.histograms, Method.MINMAX, onnx=source.path, spec=source.spec, images=chosen)
-
-
-def _prove_engine(engine: Path, frames: int) -> Verdict:
-    """Prove a user's engine on noise and squares, against the ONNX that it was built from."""
+def _prove_engine(engine: Path, images: Path | None, frames: int) -> Verdict:
+    """Prove a user's engine on pictures of theirs, or on noise and squares, against the ONNX that it was built from."""
+    from ssd_edge.core.images import list_images, read_image
     from ssd_edge.core.manifest import EngineManifest, manifest_path
+    from ssd_edge.doctor.verdict import OWN_TOLERANCES
 
     manifest = EngineManifest.load(manifest_path(engine))
+    if images is not None:
+        pictures = [read_image(path) for path in list_images(images)[:_PICTURES]]
+    else:
+        pictures = sample_pictures(_PICTURES, seed=7)
+    tolerance = OWN_TOLERANCES[manifest.precision]
     return _proved(
-        engine, manifest.onnx_path(engine), _pictures(_PICTURES, seed=7), manifest.precision, manifest.runtime, frames
+        engine, manifest.onnx_path(engine), pictures, manifest.precision, manifest.runtime, tolerance, frames=frames
     )
 
 
-def _proved(engine: Path, onnx: Path, pictures: list[UInt8Array], precision: str, runtime: str, frames: int) -> Verdict:
+def _proved(
+    engine: Path,
+    onnx: Path,
+    pictures: list[UInt8Array],
+    precision: str,
+    runtime: str,
+    tolerance: Tolerance | None = None,
+    *,
+    frames: int,
+) -> Verdict:
     from ssd_edge.backends.cuda_driver import is_emulated, used_memory
     from ssd_edge.backends.detector import open_detector
     from ssd_edge.backends.held import what_is_held
@@ -160,6 +94,7 @@ def _proved(engine: Path, onnx: Path, pictures: list[UInt8Array], precision: str
             pictures,
             precision=precision,
             runtime=runtime,
+            tolerance=tolerance,
             frames=frames,
             gpu_memory=used_memory if on_gpu else lambda: 0,
             progress=progress,

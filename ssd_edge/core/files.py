@@ -48,6 +48,8 @@ def written_beside(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the folder cannot be made or written, or ``path`` is a device, pipe or socket.
     """
+    if not path.name:
+        raise InputError(f"{path} cannot be written", got="a folder", wanted="a file's name")
     _refuse_device(path)
     partial = path.with_name(f".{_short_stem(path)}.{os.getpid()}.partial{path.suffix}")
     make_folder(path.parent)

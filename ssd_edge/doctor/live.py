@@ -67,14 +67,15 @@ def _run(command: str) -> str | None:
 
 def _module(name: str) -> dict[str, str] | None:
     """Import a module and say where it came from; whatever its import raises is a finding, not an error of ours."""
-    spec = importlib.util.find_spec(name)
+    package = name.partition(".")[0]
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.loader is None:  # without a loader it is a folder of type stubs
         return None
     try:
         module = importlib.import_module(name)
     except Exception as error:  # noqa: BLE001 - a broken package may raise anything
         return {"version": "", "file": "", "problem": f"{type(error).__name__}: {error}"}
-    version = getattr(module, "__version__", None) or getattr(module, "VERSION_TEXT", "")
+    version = getattr(sys.modules[package], "__version__", None) or getattr(sys.modules[package], "VERSION_TEXT", "")
     return {"version": str(version), "file": str(getattr(module, "__file__", "") or "")}
 
 

@@ -75,7 +75,8 @@ def cuda(facts: Facts, jetpack: JetPack | None) -> Line:
     version = re.search(r"release ([\d.]+)", _nvcc(facts))
     if version is not None:
         return ok("CUDA toolkit", version[1])
-    if _usable(facts.module("pycuda")):
+    built = facts.module("pycuda")
+    if built is not None and not _pycuda_problem(facts, built):
         return ok("CUDA toolkit", "none, and not needed: pycuda is built")
     major, minor = found.driver_cuda
     package = f"cuda-toolkit-{major}-{minor}" if jetpack else "nvidia-cuda-toolkit"
@@ -105,16 +106,18 @@ def tensorrt(facts: Facts, jetpack: JetPack | None) -> Line:
             _install_tensorrt(found, jetpack, facts),
         )
     version = f"{'TensorRT-RTX ' if name in _RTX_MODULES else ''}{module.version if module else ''}"
-    return _judge_tensorrt(version, module, found, jetpack)
+    return _judge_tensorrt(version, module, found, jetpack, facts)
 
 
-def _judge_tensorrt(version: str, module: Module | None, found: Gpu | str, jetpack: JetPack | None) -> Line:
+def _judge_tensorrt(
+    version: str, module: Module | None, found: Gpu | str, jetpack: JetPack | None, facts: Facts
+) -> Line:
     from_pip = module is not None and "dist-packages" not in module.file
     if jetpack is not None and from_pip:
         return warn(
             "TensorRT",
             f"{version} from pip hides JetPack's own",
-            f"pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13; sudo {_APT_TENSORRT}",
+            f"pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13; {as_root(facts, _APT_TENSORRT)}",
         )
     if not isinstance(found, Gpu):
         return ok("TensorRT", f"{version}, which can build but not run here")
@@ -156,11 +159,18 @@ def pycuda(facts: Facts, jetpack: JetPack | None) -> Line:
         return ok("pycuda", "not installed, and not needed without TensorRT")
     if found is None:
         return missing("pycuda", "not installed", install)
-    if found.problem:
-        return missing("pycuda", f"cannot be imported: {found.problem}", f"{install} --force-reinstall --no-cache-dir")
+    problem = _pycuda_problem(facts, found)
+    if problem:
+        return missing("pycuda", f"cannot be imported: {problem}", f"{install} --force-reinstall --no-cache-dir")
     if _numbers(found.version) < _OLDEST_PYCUDA:
         return warn("pycuda", f"{found.version}, before CUDA 13 was known to it", f"{install} --upgrade")
     return ok("pycuda", found.version)
+
+
+def _pycuda_problem(facts: Facts, package: Module) -> str:
+    """Return why pycuda cannot be used; the package itself is Python alone, and what was compiled is behind it."""
+    compiled = facts.module("pycuda.driver")
+    return package.problem or (compiled.problem if compiled is not None else "")
 
 
 def _usable(module: Module | None) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ssd_edge.doctor.line import Line
-from ssd_edge.doctor.selftest import Verdict
+from ssd_edge.doctor.verdict import Verdict
 
 _STYLE = (
     "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}"

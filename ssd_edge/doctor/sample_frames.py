@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
-from ssd_edge.doctor.sample_model import COLOURS, SIDE, SIZES
+from ssd_edge.doctor.sample_model import COLOURS, SIDE, SIZES, STRIDE
 
 _MARGIN = 4
+_NEAR = 2  # pixels from a cell's centre, in each direction
 _GAP = 20  # between two squares, so that the filters of one do not see the other
 
 
@@ -57,11 +58,18 @@ def _free_place(
     """Return a square that keeps its distance from the others; None where twenty tries find none."""
     for _ in range(20):
         side = int(generator.choice(SIZES))
-        x, y = (int(value) for value in generator.integers(_MARGIN, SIDE - _MARGIN - side, 2))
+        x, y = (_near_a_cell(generator, side) for _ in range(2))
         box = (x, y, x + side, y + side)
         if all(_apart(box, other) for other in taken):
             return box
     return None
+
+
+def _near_a_cell(generator: np.random.Generator, side: int) -> int:
+    """Return where a square begins whose centre lies near that of a cell: between two the better box is not certain."""
+    places = np.arange(_MARGIN, SIDE - _MARGIN - side)
+    beside = (places + side / 2 - STRIDE / 2 + _NEAR) % STRIDE
+    return int(generator.choice(places[beside <= 2 * _NEAR]))
 
 
 def _apart(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:

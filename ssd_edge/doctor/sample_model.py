@@ -22,8 +22,8 @@ from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
 COLOURS = ("red", "green", "blue")
 SIZES = (24, 40)  # sides of the squares, in pixels of the input
 SIDE = 128
-_STRIDE = 8
-_CELLS = SIDE // _STRIDE
+STRIDE = 8
+_CELLS = SIDE // STRIDE
 _KERNEL = 7
 _MEAN, _STD = (127.5,) * 3, (127.5,) * 3
 _VARIANCES = (0.1, 0.1, 0.2, 0.2)
@@ -135,9 +135,9 @@ def _head(name: str) -> Graph:
 
 def _matched_filter(side: int) -> FloatArray:
     """Return 7 x 7: 1 / area inside a square of this side, and as much below zero, spread over the cells around it."""
-    reach = np.abs(np.arange(_KERNEL) - _KERNEL // 2) * _STRIDE
+    reach = np.abs(np.arange(_KERNEL) - _KERNEL // 2) * STRIDE
     inside = (np.maximum(reach[:, None], reach[None]) < side / 2).astype(np.float32)
-    around = (np.maximum(reach[:, None], reach[None]) < side / 2 + 2 * _STRIDE) * (1 - inside)
+    around = (np.maximum(reach[:, None], reach[None]) < side / 2 + 2 * STRIDE) * (1 - inside)
     return np.asarray(inside / inside.sum() - around / around.sum(), np.float32)
 
 
@@ -145,7 +145,7 @@ def _moments(side: int) -> list[FloatArray]:
     """Return the four filters of the offsets: first moments for the centre, nothing for the size."""
     inside = _matched_filter(side).clip(min=0)
     cells = np.arange(_KERNEL, dtype=np.float32) - _KERNEL // 2
-    along_x = inside * cells[None] * (_STRIDE / side / _VARIANCES[0])
+    along_x = inside * cells[None] * (STRIDE / side / _VARIANCES[0])
     nothing = np.zeros_like(inside)
     return [along_x, along_x.T, nothing, nothing]
 

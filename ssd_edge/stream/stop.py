@@ -26,7 +26,9 @@ class StopRequest:
         return self._requested
 
     def request(self) -> None:
-        """Ask."""
+        """Ask; a signal that comes soon after has nothing to add."""
+        if not self._requested:
+            begin_closing()
         self._requested = True
 
 
@@ -43,7 +45,6 @@ def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if not stop.requested:
-            begin_closing()
             stop.request()
         elif not is_closing():
             signal.signal(number, before[signal.Signals(number)])

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.emulator.rehearse import needs_emulator, rehearse
+from tests.emulator.surroundings import surroundings
 
 pytestmark = needs_emulator
 HERE = "tests.backends.trt_rehearsals"
@@ -92,6 +96,52 @@ def test_a_second_batch_joins_the_first_while_it_runs(tmp_path: Path) -> None:
     assert report["faults"] == []
 
 
+def test_a_batch_of_a_new_size_harms_none_that_is_in_flight(tmp_path: Path) -> None:
+    rehearsal, sizes = f"{HERE}:new_size_meets_a_batch_in_flight", {"first": 1, "second": 2}
+    wrong, report = rehearse(rehearsal, folder=str(tmp_path), **sizes)
+    assert wrong == []
+    assert report["faults"] == []
+    assert nothing_left(report)
+    (tmp_path / "spoilt").mkdir()
+    fault = "size_prepared_over_a_batch_in_flight"
+    assert rehearse(rehearsal, folder=str(tmp_path / "spoilt"), fault=fault, **sizes)[0] == [
+        "other outputs for a batch of 1"
+    ]
+
+
+def test_what_is_in_flight_ends_before_its_memory_is_given_back(tmp_path: Path) -> None:
+    errors, report = rehearse(f"{HERE}:refused_while_another_is_in_flight", folder=str(tmp_path))
+    assert errors == ["TensorRT cannot run the engine"] * 2
+    assert report["faults"] == []
+    assert nothing_left(report)
+
+
+def test_ctrl_c_while_a_backend_closes_waits_until_all_is_given_back(tmp_path: Path) -> None:
+    """Where Python's own join was interrupted, another takes the thread for ended, until 3.12."""
+    result, _ = rehearse(f"{HERE}:interrupted_close", folder=str(tmp_path))
+    assert result["interrupted"]
+    assert nothing_left(result["report"])
+
+
+@pytest.mark.parametrize(("left", "code"), [("never_closed", 0), ("opened_while_the_process_ends", 143)])
+def test_a_process_that_ends_gives_all_back_also_where_nobody_closed(tmp_path: Path, left: str, code: int) -> None:
+    report = tmp_path / "report.json"
+    call = f"import tests.backends.trt_rehearsals as it; it.{left}({str(tmp_path)!r})"
+    env = surroundings("10.3", {"SSD_EDGE_EMU_REPORT": str(report)})
+    done = subprocess.run([sys.executable, "-c", call], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+    found = json.loads(report.read_text())
+    assert found["faults"] == []
+    assert nothing_left(found)
+
+
+def test_who_waits_for_the_gpu_sleeps(tmp_path: Path) -> None:
+    """A wait that spins takes a core, of which a board has few."""
+    made, _ = rehearse(f"{HERE}:flags_of_events", folder=str(tmp_path))
+    assert len(made) >= 6 + 4
+    assert set(made) == {"sleep"}
+
+
 def test_the_log_says_whether_a_graph_is_used(tmp_path: Path) -> None:
     lines, _ = rehearse(f"{HERE}:logged", folder=str(tmp_path))
     assert lines == ["CUDA graph for batches of 1"] * 2
@@ -129,17 +179,23 @@ def test_a_planted_fault_is_caught(tmp_path: Path, fault: str) -> None:
     assert re.search(PLANTED[fault], "\n".join([*wrong, *report["faults"]])), (wrong, report)
 
 
-@pytest.mark.parametrize("integrated", ["0", "1"])
+def test_rtx_compiles_for_a_batch_size_before_its_graph_is_captured(tmp_path: Path) -> None:
+    arguments = {"folder": str(tmp_path), "in_release": "rtx", "sizes": [1, 2, 1]}
+    assert rehearse(f"{HERE}:batches", "rtx", **arguments)[1]["faults"] == []
+    _, report = rehearse(f"{HERE}:batches", "rtx", fault="kernels_that_fill_in_captured", **arguments)
+    assert "a CUDA graph keeps kernels that only fill in" in report["faults"][0]
+
+
+@pytest.mark.parametrize(("release", "integrated"), [("10.3", "0"), ("10.3", "1"), ("rtx", "0")])
 @pytest.mark.parametrize(
     ("what", "message", "least"),
     [("allocation", "memory", 14), ("kernel", "launch failed", 5), ("lose", "unknown", 80)],
 )
 def test_an_injected_error_is_named_and_everything_is_given_back(
-    tmp_path: Path, what: str, message: str, least: int, integrated: str
+    tmp_path: Path, what: str, message: str, least: int, release: str, integrated: str
 ) -> None:
-    answers, _ = rehearse(
-        f"{HERE}:injected", env={"SSD_EDGE_EMU_INTEGRATED": integrated}, folder=str(tmp_path), what=what
-    )
+    env = {"SSD_EDGE_EMU_INTEGRATED": integrated}
+    answers, _ = rehearse(f"{HERE}:injected", release, env=env, folder=str(tmp_path), in_release=release, what=what)
     assert len(answers) >= least  # each allocation, launch and call that a run makes
     for answer in answers:
         assert nothing_left(answer["report"]), answer

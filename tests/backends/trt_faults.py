@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
 
-from ssd_edge.backends import trt_engine, trt_slot, trt_thread
+from ssd_edge.backends import trt_engine, trt_session, trt_slot
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.cuda_graph import GraphDriver
-from ssd_edge.backends.trt_engine import CONTRACT, TYPES, TrtContext, TrtEngine
+from ssd_edge.backends.trt_engine import CONTRACT, TYPES, RuntimeCache, TrtContext, TrtEngine
 from ssd_edge.backends.trt_slot import Plan, Slot
+from ssd_edge.core.errors import ArtefactError, DeviceError
 from ssd_edge.core.graph import INPUT_NAME, NMS_OP, OUTPUT_NAMES
 
 
@@ -87,13 +89,13 @@ def wrong_shape() -> None:
 
 
 def batch_above_the_profile() -> None:
-    opened = trt_thread.Session.__init__
+    opened = trt_session.Session.__init__
 
     def widened(self: Any, *arguments: Any) -> None:
         opened(self, *arguments)
         self.limits = (1, 99)
 
-    trt_thread.Session.__init__ = widened  # type: ignore[method-assign]
+    trt_session.Session.__init__ = widened  # type: ignore[method-assign]
 
 
 def address_of_a_previous_shape_kept() -> None:
@@ -157,3 +159,55 @@ def memory_for_each_frame() -> None:
         begin(self, batch)
 
     Slot.begin = greedy  # type: ignore[method-assign]
+
+
+def size_prepared_over_a_batch_in_flight() -> None:
+    """Make the plans of a new size in the memory that a batch in flight still uses."""
+
+    def begin(self: Any, batch: Any, waiting: Any) -> None:
+        slot = self._free.popleft()
+        self._flight.append((slot, waiting))
+        for entry in self._slots:
+            if not entry.is_prepared(len(batch)):
+                entry.prepare(len(batch))
+        slot.begin(batch)
+
+    trt_session.Session._begin = begin  # type: ignore[method-assign]
+
+
+def kernels_that_fill_in_captured() -> None:
+    RuntimeCache._specialise_at_once = lambda self, trt: None  # type: ignore[method-assign]
+
+
+def every_start_refused() -> None:
+    """No slip of the pen: as where the GPU's memory ends between two batches."""
+
+    def start(self: Any, stream: Any) -> None:
+        raise DeviceError("TensorRT cannot run the engine")
+
+    Plan.start = start  # type: ignore[method-assign]
+
+
+def int8_that_cannot_be_built() -> None:
+    """No slip of the pen: what TensorRT says of a board that lacks a kernel."""
+    from ssd_edge.engines.trt_build import TrtBuilder
+
+    build = TrtBuilder.build
+
+    def refusing(self: Any, *arguments: Any) -> None:
+        if self.precision == "int8":
+            raise ArtefactError("the kernel is not implemented")
+        build(self, *arguments)
+
+    TrtBuilder.build = refusing  # type: ignore[method-assign]
+
+
+def slow_end() -> None:
+    """No slip of the pen: giving everything back takes a second."""
+    close = Cuda.close
+
+    def slowly(self: Any) -> list[str]:
+        time.sleep(1)
+        return close(self)
+
+    Cuda.close = slowly  # type: ignore[method-assign]

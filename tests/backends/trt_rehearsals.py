@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -93,9 +95,7 @@ def batches(folder: str, sizes: list[int], fault: str = "", **changes: Any) -> l
     """Infer batches of some sizes with a planted fault; return what was wrong, in words."""
     engine = write_tiny_engine(folder, **changes)
     if fault:
-        from tests.backends import trt_faults
-
-        getattr(trt_faults, fault)()
+        _plant(fault)
     wrong: list[str] = []
     number = 0
     try:
@@ -113,9 +113,9 @@ def batches(folder: str, sizes: list[int], fault: str = "", **changes: Any) -> l
 COUNTED = {"allocation": "allocations", "kernel": "kernels", "lose": "calls"}
 
 
-def injected(folder: str, what: str, frames: int = 3) -> list[dict[str, Any]]:
+def injected(folder: str, what: str, frames: int = 3, in_release: str = "10.3") -> list[dict[str, Any]]:
     """Let the N-th allocation, kernel or call fail, for each N that an undisturbed run has; return how each ended."""
-    engine = write_tiny_engine(folder)
+    engine = write_tiny_engine(folder, in_release)
     with OrtBackend(engine.with_name("bright.onnx")) as truth:
         wanted = [truth.infer(picture(frame)[None]) for frame in range(frames)]
     before = report()[COUNTED[what]]
@@ -142,14 +142,15 @@ def _attempt(engine: Path, wanted: list[Any]) -> dict[str, Any]:
 
 
 def threads(folder: str) -> dict[str, Any]:
-    """Many threads use one backend."""
+    """Many threads use one backend, with batches of all sizes."""
+    inject("slow_queries", 20)
     engine = write_tiny_engine(folder)
     wrong: list[int] = []
     with TrtBackend(engine) as backend, OrtBackend(engine.with_name("bright.onnx")) as truth:
 
         def work(first: int) -> None:
             for number in range(first, 200, 4):
-                batch = picture(number)[None]
+                batch = np.stack([picture(number + row) for row in range(1 + number // 4 % 4)])
                 if not all(map(np.array_equal, backend.infer(batch), truth.infer(batch))):
                     wrong.append(number)
 
@@ -219,17 +220,17 @@ def refused(folder: str, **changes: Any) -> str:
 
 def overlap(folder: str) -> int:
     """Let two callers in at once while the GPU is slow; return how many batches were in flight together."""
-    from ssd_edge.backends import trt_thread
+    from ssd_edge.backends import trt_session
 
     most = 0
-    begin = trt_thread.Session._begin
+    begin = trt_session.Session._begin
 
     def counting(self: Any, *job: Any) -> None:
         nonlocal most
         begin(self, *job)
         most = max(most, len(self._flight))
 
-    trt_thread.Session._begin = counting  # type: ignore[method-assign]
+    trt_session.Session._begin = counting  # type: ignore[method-assign]
     with TrtBackend(write_tiny_engine(folder)) as backend:
         backend.infer(picture(0)[None])
         inject("slow_queries", 200)
@@ -241,14 +242,139 @@ def overlap(folder: str) -> int:
     return most
 
 
+def new_size_meets_a_batch_in_flight(folder: str, first: int, second: int, fault: str = "") -> list[str]:
+    """Hand over a batch of a size that was not met yet while another is in flight; return what was wrong, in words."""
+    engine = write_tiny_engine(folder)
+    if fault:
+        _plant(fault)
+    begun = _begun()
+    wrong: list[str] = []
+    with TrtBackend(engine) as backend, OrtBackend(engine.with_name("bright.onnx")) as truth:
+        backend.infer(picture(0)[None])
+        begun.clear()
+        inject("slow_queries", 200)
+
+        def work(size: int) -> None:
+            batch = np.stack([picture(10 * size + row) for row in range(size)])
+            try:
+                same = all(map(np.array_equal, backend.infer(batch), truth.infer(batch)))
+                wrong.extend([] if same else [f"other outputs for a batch of {size}"])
+            except SsdEdgeError as error:
+                wrong.append(f"{type(error).__name__}: {error}")
+
+        crew = [threading.Thread(target=work, args=(size,)) for size in (first, second)]
+        for worker in crew:
+            worker.start()
+            assert begun.wait(10)
+        for worker in crew:
+            worker.join()
+    return wrong
+
+
+def refused_while_another_is_in_flight(folder: str) -> list[str]:
+    """TensorRT takes no second batch while the first is in flight; return the errors that the two callers see."""
+    begun = _begun()
+    errors: list[str] = []
+    with TrtBackend(write_tiny_engine(folder)) as backend:
+        backend.infer(picture(0)[None])
+        begun.clear()
+        inject("slow_queries", 200)
+
+        def work(number: int) -> None:
+            try:
+                backend.infer(picture(number)[None])
+            except SsdEdgeError as error:
+                errors.append(str(error))
+
+        crew = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+        crew[0].start()
+        assert begun.wait(10)
+        _plant("every_start_refused")
+        crew[1].start()
+        for worker in crew:
+            worker.join()
+    return errors
+
+
+def interrupted_close(folder: str) -> dict[str, Any]:
+    """Press Ctrl-C while the backend is closed, which takes its time; return what is left by then."""
+    _plant("slow_end")
+    backend = TrtBackend(write_tiny_engine(folder))
+    backend.infer(picture(0)[None])
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    interrupted = False
+    try:
+        backend.close()
+    except KeyboardInterrupt:
+        interrupted = True
+    return {"interrupted": interrupted, "report": report()}
+
+
+def never_closed(folder: str) -> None:
+    """Use a backend and leave it as it is."""
+    backend = TrtBackend(write_tiny_engine(folder))
+    backend.infer(picture(0)[None])
+
+
+def opened_while_the_process_ends(folder: str) -> None:
+    """Let a signal come while the thread that opens the engine has just begun, so that nobody closes it."""
+    start = threading.Thread.start
+
+    def interrupted(self: Any) -> None:
+        start(self)
+        if self.name == "ssd-edge-gpu":
+            raise SystemExit(143)
+
+    threading.Thread.start = interrupted  # type: ignore[method-assign]
+    TrtBackend(write_tiny_engine(folder))
+
+
+def _plant(fault: str) -> None:
+    from tests.backends import trt_faults
+
+    getattr(trt_faults, fault)()
+
+
+def _begun() -> threading.Event:
+    """Return an event that is set whenever the thread that owns the GPU takes a batch."""
+    from ssd_edge.backends import trt_session
+
+    taken, begin = threading.Event(), trt_session.Session._begin
+
+    def telling(self: Any, *job: Any) -> None:
+        begin(self, *job)
+        taken.set()
+
+    trt_session.Session._begin = telling  # type: ignore[method-assign]
+    return taken
+
+
+def flags_of_events(folder: str) -> list[str]:
+    """Return how the events that the backend and the self-test's clocks wait for were made: ``spin`` or ``sleep``."""
+    driver = importlib.import_module("pycuda.driver")
+    from ssd_edge.backends.trt_stages import measure_stages
+
+    made: list[str] = []
+    event, sleeps = driver.Event, driver.event_flags.BLOCKING_SYNC
+
+    def making(flags: int = 0) -> Any:
+        made.append("sleep" if flags & sleeps else "spin")
+        return event(flags)
+
+    driver.Event = making
+    batches(folder, [1])
+    measure_stages(write_tiny_engine(folder), picture(0), frames=1)
+    return made
+
+
 def opening_with_a_bug(folder: str) -> str:
     """Open an engine where something raises what is no error of ours; return what the caller sees."""
-    from ssd_edge.backends import trt_thread
+    from ssd_edge.backends import trt_session
 
     def buggy(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    trt_thread.Slot = buggy  # type: ignore[assignment,misc]
+    trt_session.Slot = buggy  # type: ignore[assignment,misc]
     try:
         TrtBackend(write_tiny_engine(folder))
     except SsdEdgeError as error:

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from ssd_edge import __version__
 from ssd_edge.cli.app import Commands, root
 from ssd_edge.core.errors import InputError
+from tests.precision.square_model import write_square_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +50,25 @@ def test_a_package_that_cannot_be_imported_is_named_without_a_traceback(tmp_path
     command.insert(2, "--debug")
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("signal", "code", "said"), [("KeyboardInterrupt()", 130, "ssd-edge: stopped.\n"), ("SystemExit(143)", 143, "")]
+)
+@pytest.mark.parametrize(
+    ("package", "command"), [("cv2", ["run", "a.png"]), ("tensorrt", ["build", "a.onnx", "--target", "tensorrt"])]
+)
+def test_a_signal_that_an_import_makes_an_error_of_is_a_signal(
+    tmp_path: Path, signal: str, code: int, said: str, package: str, command: list[str]
+) -> None:
+    """As libraries do that pybind11 joins to Python."""
+    (tmp_path / f"{package}.py").write_text(f"raise ImportError('initialization failed') from {signal}")
+    write_square_model(tmp_path / "a.onnx")
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), *command], env={**os.environ, "PYTHONPATH": str(tmp_path)}, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr.replace("using a.onnx\n", "")) == (code, said)
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -53,6 +53,18 @@ def test_a_new_engine_is_timed_beside_those_that_lie_there(tmp_path: Path) -> No
     assert set(manifest(workspace, "fp16")["measured"]) == {"fp16_ms", "int8_ms"}
 
 
+def test_an_engine_that_takes_no_single_picture_is_not_recommended(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "10.3")
+    assert f"next: ssd-edge run --model {workspace.engine('fp32')}" in workspace.run("build").stderr
+    said = workspace.run("build", "--fp16", "--batch", "4").stderr
+    assert "run and eval take one picture at a time, so this engine is for programs of your own" in said
+    assert "next: " not in said
+    run = ["run", "data/JPEGImages", "--no-window", "--json", "found.jsonl"]
+    assert f"using {workspace.engine('fp32')}" in workspace.run(*run).stderr  # though the other is newer
+    refused = " ".join(workspace.run(*run, "--model", workspace.engine("fp16"), code=1).stderr.split())
+    assert "takes 4 pictures at a time: got 1. Build it for that too: --batch 1:4:4" in refused
+
+
 def test_an_engine_for_other_batches_is_left_as_it_is(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3")
     workspace.run("build", "--batch", "4")

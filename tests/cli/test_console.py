@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.cli.console import bar, say, show_table
+from tests.processes import running
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -18,14 +19,12 @@ def on_a_terminal(program: str, columns: int = 200) -> tuple[str, str]:
     """Run the program with stderr on a terminal and stdout on a pipe; return what came to each, without colours."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True
-    )
-    os.close(theirs)
-    shown = b""
-    while chunk := _read(ours):
-        shown += chunk
-    stdout, _ = process.communicate(timeout=60)
+    with running([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+        stdout, _ = process.communicate(timeout=60)
     os.close(ours)
     assert process.returncode == 0, shown
     return stdout, _ESCAPES.sub("", shown.decode())

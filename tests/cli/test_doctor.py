@@ -87,6 +87,31 @@ def test_a_file_that_is_no_record(tmp_path: Path, text: str) -> None:
     assert f"{path} is no record of a machine" in result.output
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        [],
+        {"python": 3},
+        bare_cpu() | {"gpu": {"name": "Orin"}},
+        bare_cpu() | {"module cv2": "5.0.0"},
+        bare_cpu() | {"glob /dev/video*": 7},
+    ],
+)
+def test_a_record_that_was_edited(tmp_path: Path, facts: object) -> None:
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps({"format": FACTS_FORMAT, "facts": facts}))
+    result = run("--from", path)
+    assert result.exit_code == 1
+    assert "is no whole record of a machine: got " in result.output
+
+
+def test_the_selftest_is_of_this_machine(record) -> None:
+    result = run("--selftest", "--from", record(orin_nano()))
+    assert result.exit_code == 1
+    assert "--selftest runs here, and --from is of another machine: wanted one of them" in result.output
+
+
 def test_a_record_that_is_not_there(tmp_path: Path) -> None:
     result = run("--from", tmp_path / "none.json")
     assert result.exit_code == 1

@@ -5,8 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
+
+from tests.processes import running
 
 ROOT = Path(__file__).parents[2]
 # Stands in for a slow import: says that it began, and waits.
@@ -27,13 +30,11 @@ main()
     ("number", "code", "said"), [(signal.SIGINT, 130, "ssd-edge: stopped.\n"), (signal.SIGTERM, 143, "")]
 )
 def test_signals_during_the_imports_end_politely(number: signal.Signals, code: int, said: str) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_IMPORT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "importing\n"
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    with running([sys.executable, "-c", SLOW_IMPORT], cwd=ROOT, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (code, said)
 
 
@@ -57,14 +58,12 @@ main()
 
 
 def test_ctrl_c_while_the_process_ends_leaves_no_traceback() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_END], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ending\n"
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    with running([sys.executable, "-c", SLOW_END], cwd=ROOT, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ending\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (130, "")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from ssd_edge.cli.app import app
 from ssd_edge.model.checkpoint import load_checkpoint
 from tests.cli.test_train import FAST, train, workspace  # noqa: F401  (a fixture)
+from tests.processes import running
 
 pytestmark = pytest.mark.usefixtures("workspace")
 ROOT = Path(__file__).parents[2]
@@ -71,19 +72,17 @@ def test_kill_9_at_random_moments_changes_no_bit() -> None:
 def _killed_soon(arguments: list[str], state: Path) -> None:
     """Start it, wait until it has saved something new, and kill it at a random moment after that."""
     before = state.stat().st_mtime_ns if state.exists() else 0
-    process = subprocess.Popen(
-        [sys.executable, "-c", _ONE_CORE, "train", *arguments],
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 120
-    while not (state.exists() and state.stat().st_mtime_ns > before):
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    time.sleep(random.random() * 0.4)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    command = [sys.executable, "-c", _ONE_CORE, "train", *arguments]
+    with running(command, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, stderr=PIPE) as process:
+        assert process.stderr is not None
+        deadline = time.monotonic() + 120
+        while not (state.exists() and state.stat().st_mtime_ns > before):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        time.sleep(random.random() * 0.4)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
     assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import cv2
@@ -20,6 +21,7 @@ from ssd_edge.core.frame import Frame
 from ssd_edge.stream.stop import StopRequest
 from ssd_edge.stream.video_source import VideoSource
 from tests.backends.tiny_onnx import FOUND_CLASS, SCORE, write_tiny_onnx
+from tests.processes import running
 from tests.stream.films import read_film, write_bright_film
 
 ROOT = Path(__file__).parents[2]
@@ -347,14 +349,14 @@ def test_ctrl_c_leaves_a_film_that_plays_and_whole_lines(workspace: Path, number
         "--json",
         str(boxes),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (boxes.exists() and boxes.read_text().count("\n") >= 5):
-        assert time.monotonic() < deadline, process.communicate()
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.send_signal(number)
-    said, complained = process.communicate(timeout=60)
+    with running(command, stdout=PIPE, stderr=PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not (boxes.exists() and boxes.read_text().count("\n") >= 5):
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(number)
+        said, complained = process.communicate(timeout=60)
     assert process.returncode == 0, complained
     assert "(stopped)" in said
     assert boxes.read_text().endswith("\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import cv2
@@ -15,6 +15,7 @@ import pytest
 from tests.backends.trt_rehearsals import picture, write_tiny_engine
 from tests.emulator.rehearse import PRODUCT, command_line, needs_emulator
 from tests.emulator.surroundings import surroundings
+from tests.processes import running
 
 pytestmark = needs_emulator
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
@@ -75,13 +76,13 @@ def test_ctrl_c_gives_everything_back(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     arguments = ["run", str(folder), "--loop", "--model", str(engine), "--json", "-", "--no-window"]
     env = surroundings("10.3", {"SSD_EDGE_EMU_REPORT": str(report)})
-    with subprocess.Popen([PRODUCT, *arguments], env=env, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline()
+    with running([PRODUCT, *arguments], env=env, stdout=PIPE, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
         time.sleep(0.2)
-        running.send_signal(signal.SIGINT)
-        running.communicate(timeout=60)
-    assert running.returncode == 0
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
     found = json.loads(report.read_text())
     assert found["faults"] == []
     assert {kind: found[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)

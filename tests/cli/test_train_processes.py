@@ -16,6 +16,7 @@ import pytest
 
 from ssd_edge.training.draws import Share, ShuffledDraws
 from tests.cli.test_train import train, write_data
+from tests.processes import running
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ["--input-size", "64", "--workers", "0", "--precision", "float32", "--device", "cpu", "--no-check"]
@@ -61,14 +62,10 @@ def test_a_killed_process_ends_the_run_with_an_error(workspace: Path, launcher: 
     settings = ["train", "data", *SETTINGS, "--epochs", "9999", "--batch-size", "4", "--name", "killed"]
     own = [sys.executable, "-m", "ssd_edge", *settings, "--devices", "2"]
     command = torchrun(*settings) if launcher == "torchrun" else own
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    try:
+    with running(command, limit_s=300, stderr=subprocess.PIPE) as process:
         _wait_for(Path("runs/killed/state.pt"), process)
         os.kill(_second_process(process.pid), signal.SIGKILL)
         _, stderr = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 1
     sign = "Signal 9 (SIGKILL) received" if launcher == "torchrun" else "another of the 2 processes ended: got "
     assert sign in stderr

@@ -6,10 +6,11 @@ import dataclasses
 import http.server
 import json
 import signal
-import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import cv2
@@ -21,6 +22,7 @@ from tests.backends.trt_rehearsals import picture, write_tiny_engine
 from tests.cli.test_run_on_gpu import KEPT, write_frames
 from tests.emulator.rehearse import PRODUCT, command_line, needs_emulator
 from tests.emulator.surroundings import surroundings
+from tests.processes import running
 
 pytestmark = needs_emulator
 INT, TERM = signal.SIGINT, signal.SIGTERM
@@ -105,24 +107,19 @@ def signalled(tmp_path: Path, signals: list[signal.Signals], gap: float) -> tupl
     """Send signals in the middle of an endless run; return exit code, stderr, the JSON lines, and the report's path."""
     engine, folder, report = write_tiny_engine(tmp_path), write_frames(tmp_path / "frames"), tmp_path / "report.json"
     arguments = ["run", str(folder), "--loop", "--model", str(engine), "--json", "-", "--no-window"]
-    errors = tmp_path / "errors.txt"
-    with errors.open("w") as stderr:
-        process = subprocess.Popen(
-            [PRODUCT, *arguments], env=surroundings("10.3", {"SSD_EDGE_EMU_REPORT": str(report)}), cwd=tmp_path,
-            text=True, stdout=subprocess.PIPE, stderr=stderr,
-        )  # fmt: skip
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    time.sleep(0.1)
-    for number in signals:
-        process.send_signal(number)
-        time.sleep(gap)
-    watchdog = threading.Timer(60, process.kill)  # a run that hangs fails, and does not hang the tests
-    watchdog.start()
-    with process.stdout:
+    env, errors = surroundings("10.3", {"SSD_EDGE_EMU_REPORT": str(report)}), tmp_path / "errors.txt"
+    with (
+        errors.open("w") as stderr,
+        running([PRODUCT, *arguments], env=env, cwd=tmp_path, stdout=PIPE, stderr=stderr) as process,
+    ):
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        time.sleep(0.1)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(gap)
         lines = [json.loads(line) for line in [first, *process.stdout]]
-    code = process.wait()
-    watchdog.cancel()
+        code = process.wait()
     return code, errors.read_text(), lines, report
 
 
@@ -156,15 +153,14 @@ def test_two_processes_on_one_gpu(tmp_path: Path) -> None:
     engine, folder = write_tiny_engine(tmp_path, "rtx"), write_frames(tmp_path / "frames")
     arguments = ["run", str(folder), "--model", str(engine), "--json", "-", "--no-window"]
     reports = [tmp_path / f"{number}.json" for number in range(2)]
-    running = [
-        subprocess.Popen(
-            [PRODUCT, *arguments], env=surroundings("rtx", {"SSD_EDGE_EMU_REPORT": str(report)}), cwd=tmp_path,
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for report in reports
-    ]  # fmt: skip
-    outputs = [process.communicate(timeout=60) for process in running]
-    assert [process.returncode for process in running] == [0, 0], outputs
+    environments = [surroundings("rtx", {"SSD_EDGE_EMU_REPORT": str(report)}) for report in reports]
+    with ExitStack() as stack:
+        both = [
+            stack.enter_context(running([PRODUCT, *arguments], env=env, cwd=tmp_path, stdout=PIPE, stderr=PIPE))
+            for env in environments
+        ]
+        outputs = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
     assert without_times(outputs[0][0]) == without_times(outputs[1][0])
     assert all(map(nothing_left, reports))
     assert json.loads(engine.with_suffix(".cache").read_text())[0] == "standin-runtime-cache"

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from ssd_edge.core.abandoned import run_interruptible
+from tests.processes import running
 
 ROOT = Path(__file__).parents[2]
 # A library that never comes back to Python, as TensorRT 8.5 does while it builds: libc's sleep stands in for it.
@@ -56,9 +57,9 @@ def test_work_that_heeds_a_signal_is_waited_for() -> None:
 
 
 def test_a_process_ends_over_the_head_of_work_that_does_not() -> None:
-    process = subprocess.Popen([sys.executable, "-c", DEAF], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "working\n"
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=20)
+    with running([sys.executable, "-c", DEAF], cwd=ROOT, stdout=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
     assert (process.returncode, said) == (130, "unwound\n")

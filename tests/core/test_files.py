@@ -49,6 +49,15 @@ def test_full_disk_is_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_without_a_name_is_named(path: str) -> None:
+    with (
+        pytest.raises(InputError, match=r"cannot be written: got a folder; wanted a file's name"),
+        written_beside(Path(path)),
+    ):
+        pass
+
+
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "engines").write_text("a file")
     with pytest.raises(InputError, match=r"engines cannot be written: got File exists; wanted a writable folder"):

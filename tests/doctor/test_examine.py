@@ -172,6 +172,9 @@ def test_pip_tensorrt_on_a_jetson_is_called_out() -> None:
     state, do = not_ok(answers)["TensorRT"]
     assert state is State.WARN
     assert do.startswith("pip uninstall -y tensorrt")
+    assert "; sudo apt-get install" in do
+    in_container = jetson_container() | {"module tensorrt": module("11.0.0", SITE)}
+    assert "; apt-get install" in not_ok(in_container)["TensorRT"][1]
 
 
 def test_jetpack_5_has_too_old_a_python() -> None:
@@ -297,7 +300,7 @@ def test_driver_that_fails_is_quoted() -> None:
         (None, State.MISSING, "pip install 'pycuda>=2025.1.2'"),
         ({"version": "2024.1", "file": ""}, State.WARN, "pip install 'pycuda>=2025.1.2' --upgrade"),
         (
-            {"version": "", "file": "", "problem": "ImportError: libcurand.so.10"},
+            {"version": "", "file": "", "problem": "SyntaxError: invalid syntax"},
             State.MISSING,
             "pip install 'pycuda>=2025.1.2' --force-reinstall --no-cache-dir",
         ),
@@ -305,6 +308,17 @@ def test_driver_that_fails_is_quoted() -> None:
 )
 def test_pycuda(pycuda, state, do) -> None:
     assert not_ok(desktop() | {"module pycuda": pycuda}) == {"pycuda": (state, do)}
+
+
+def test_pycuda_that_was_compiled_for_another_cuda() -> None:
+    problem = "ImportError: libcurand.so.10: cannot open shared object file: No such file or directory"
+    broken = {"version": "2026.1", "file": "", "problem": problem}
+    line = examined(desktop() | {"module pycuda.driver": broken})["pycuda"]
+    assert (line.state, line.found) == (State.MISSING, f"cannot be imported: {problem}")
+    assert line.do == "pip install 'pycuda>=2025.1.2' --force-reinstall --no-cache-dir"
+    without_compiler = desktop() | {"run nvcc --version": None}
+    assert examined(without_compiler)["CUDA toolkit"].found == "none, and not needed: pycuda is built"
+    assert examined(without_compiler | {"module pycuda.driver": broken})["CUDA toolkit"].state is State.WARN
 
 
 def test_pycuda_is_told_where_the_compiler_lies() -> None:

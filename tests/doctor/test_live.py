@@ -28,6 +28,22 @@ def test_a_module_that_cannot_be_imported(tmp_path: Path, monkeypatch) -> None:
     assert found.problem == "OSError: libnvinfer.so.10: cannot open"
 
 
+def test_a_part_of_a_package(tmp_path: Path, monkeypatch) -> None:
+    """As pycuda, whose own import says nothing of what was compiled for it."""
+    (tmp_path / "half_package").mkdir()
+    (tmp_path / "half_package/__init__.py").write_text("VERSION_TEXT = '2026.1'")
+    (tmp_path / "half_package/driver.py").write_text("raise ImportError('libcuda.so.1: cannot open')")
+    (tmp_path / "half_package/tools.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    facts = Facts(Live())
+    broken, whole = facts.module("half_package.driver"), facts.module("half_package.tools")
+    assert broken is not None
+    assert broken.problem == "ImportError: libcuda.so.1: cannot open"
+    assert whole is not None
+    assert (whole.version, whole.problem) == ("2026.1", "")
+    assert facts.module("no_such_package.driver") is None
+
+
 def test_type_stubs_are_no_module(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "stubs_only").mkdir()
     monkeypatch.syspath_prepend(tmp_path)

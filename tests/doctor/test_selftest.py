@@ -12,9 +12,13 @@ from typer.testing import CliRunner
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.cli.app import app
 from ssd_edge.core.detections import Detections
+from ssd_edge.core.graph import SPEC_KEY
+from ssd_edge.core.images import write_image
 from ssd_edge.doctor.sample_frames import sample_frames
-from ssd_edge.doctor.selftest import compare, prove
+from ssd_edge.doctor.sample_model import sample_graph, sample_spec
+from ssd_edge.doctor.selftest import Difference, compare, prove
 from ssd_edge.engines.build import build_engine
+from ssd_edge.export.nms import attach_nms
 from tests.precision.square_model import square_model, write_square_model
 
 
@@ -40,6 +44,16 @@ def test_what_is_lost_moved_or_scored_differently() -> None:
 def test_nothing_on_either_side() -> None:
     assert compare(detections(), detections()).lost == 0
     assert compare(detections(), detections((0, 0, 1, 1, 0.5, 0))).lost == 1
+
+
+def test_what_scores_hardly_anything_may_be_there_on_one_side_only() -> None:
+    wanted = detections((0, 0, 10, 10, 0.9, 0), (20, 20, 30, 30, 0.011, 1), (40, 40, 50, 50, 0.2, 1))
+    found = detections((0, 0, 10, 10, 0.9, 0), (60, 60, 70, 70, 0.012, 1), (40, 40, 50, 45, 0.1, 1))
+    assert compare(wanted, found, floor=0.3) == Difference(compared=1, lost=0, worst_box=0.0, worst_score=0.0)
+    difference = compare(wanted, found, floor=0.15)
+    assert (difference.compared, difference.lost, difference.worst_box) == (2, 0, 0.5)
+    assert difference.worst_score == pytest.approx(0.1)
+    assert compare(wanted, found).lost == 2
 
 
 def broken_model() -> onnx.ModelProto:
@@ -71,7 +85,7 @@ def test_nothing_detected_proves_nothing(tmp_path: Path) -> None:
     black = [np.zeros((128, 128, 3), np.uint8)]
     with open_detector(write_square_model(tmp_path / "good.onnx")) as good:
         verdict = prove(good, good, black, precision="fp32", runtime="onnxruntime", frames=3)
-    assert verdict.faults == ["nothing was detected, so nothing is proved"]
+    assert verdict.faults == ["nothing was detected, so nothing is proved; try --images with what it detects"]
 
 
 def run(*arguments: object):
@@ -96,6 +110,48 @@ def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     result = run(engine, "--frames", 20)
     assert result.exit_code == 0, result.output
     assert "fp32 on onnxruntime" in result.output
+
+
+def write_low_engine(folder: Path, precision_flags: list[str]) -> Path:
+    """An engine that shows all that scores more than 0.01, as by default, and pictures of what it detects."""
+    spec = sample_spec()
+    spec = dataclasses.replace(spec, name="low", nms=dataclasses.replace(spec.nms, score_threshold=0.01))
+    graph = sample_graph()
+    onnx.helper.set_model_props(graph, {SPEC_KEY: spec.to_json()})
+    (folder / "engines/low").mkdir(parents=True)
+    onnx.save(attach_nms(graph, spec), folder / "engines/low/low.onnx")
+    (folder / "pictures").mkdir()
+    for number, frame in enumerate(sample_frames(24, seed=3)):
+        write_image(folder / f"pictures/{number}.png", frame.image)
+    built = CliRunner().invoke(app, ["build", *precision_flags])
+    assert built.exit_code == 0, built.output
+    return next((folder / "engines/low").glob("*.engine"))
+
+
+def test_a_good_int8_engine_of_ones_own_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = write_low_engine(tmp_path, ["--int8", "--images", "pictures"])
+    for images in ([], ["--images", "pictures"]):
+        result = run(engine, "--frames", 3, *images)
+        assert result.exit_code == 0, result.output
+        assert "int8 on onnxruntime: as it should be" in result.output
+
+
+def test_pictures_in_which_nothing_is_seen_prove_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = build_engine(write_square_model(tmp_path / "squares.onnx")).engine
+    (tmp_path / "black").mkdir()
+    write_image(tmp_path / "black/0.png", np.zeros((128, 128, 3), np.uint8))
+    result = run(engine, "--frames", 3, "--images", "black")
+    assert result.exit_code == 1
+    assert "nothing was detected" in result.output
+    assert "black2 is not a folder" in run(engine, "--images", "black2").output
+
+
+def test_pictures_are_for_an_engine_of_ones_own() -> None:
+    result = run("--images", "pictures")
+    assert result.exit_code == 1
+    assert "--images is for an engine of your own. ssd-edge doctor --selftest ENGINE --images pictures" in result.output
 
 
 def test_an_engine_without_selftest() -> None:

@@ -16,6 +16,7 @@ from tests.emulator.rehearse import command_line, needs_emulator
 from tests.emulator.standin.releases import RELEASES
 
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
+FAULTS = "tests.backends.trt_faults"
 PRECISIONS = ["fp32", "fp16", "int8", "int8-fp16"]
 
 
@@ -74,7 +75,7 @@ def test_nothing_can_be_taken_for_a_device(tmp_path: Path) -> None:
     ],
 )
 def test_a_planted_leak_is_named_and_exits_with_1(tmp_path: Path, fault: str, said: str) -> None:
-    done, found, _ = selftest(tmp_path, "10.3", frames=120, plant=f"tests.backends.trt_faults:{fault}")
+    done, found, _ = selftest(tmp_path, "10.3", frames=120, plant=f"{FAULTS}:{fault}")
     assert done.returncode == 1
     faults = [fault for verdict in found["selftest"] if verdict["emulated"] for fault in verdict["faults"]]
     assert any(said in fault for fault in faults), faults
@@ -85,11 +86,25 @@ def test_a_planted_leak_is_named_and_exits_with_1(tmp_path: Path, fault: str, sa
 
 @needs_emulator
 def test_memory_that_ends_is_named(tmp_path: Path) -> None:
-    done, _, report = selftest(tmp_path, "10.3", SSD_EDGE_EMU_FAIL_ALLOCATION="3")
+    done, found, report = selftest(tmp_path, "10.3", SSD_EDGE_EMU_FAIL_ALLOCATION="3")
     assert done.returncode == 1
     assert "memory" in done.stderr
     assert "Traceback" not in done.stderr
     assert {kind: report[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)
+    assert [bool(verdict["error"]) for verdict in found["selftest"]] == [False] * 2 + [True] * 4
+
+
+@needs_emulator
+def test_a_precision_that_cannot_be_built_is_reported_beside_the_others(tmp_path: Path) -> None:
+    done, found, _ = selftest(tmp_path, "10.3", frames=3, plant=f"{FAULTS}:int8_that_cannot_be_built")
+    assert done.returncode == 1
+    said = "the kernel is not implemented"
+    assert f"int8 on tensorrt (emulated): {said}" in done.stderr
+    assert f"the self-test failed: got {said}" in done.stderr
+    assert {verdict["precision"]: verdict["faults"] for verdict in found["selftest"][2:]} == {
+        "fp32": [], "fp16": [], "int8": [said], "int8-fp16": [],
+    }  # fmt: skip
+    assert said in (tmp_path / "selftest.html").read_text()
 
 
 @needs_emulator
@@ -138,6 +153,19 @@ def test_arguments_reach_the_emulated_command(monkeypatch: pytest.MonkeyPatch) -
         return subprocess.CompletedProcess(command, 7)
 
     monkeypatch.setattr(emulated.subprocess, "run", run)
-    arguments = ["doctor", "a.engine", "--selftest", "--frames", "9", "--json", "-", "--page", "p.html"]
+    arguments = [
+        "doctor",
+        "a.engine",
+        "--selftest",
+        "--frames",
+        "9",
+        "--json",
+        "-",
+        "--page",
+        "p.html",
+        "--images",
+        "i",
+    ]
     assert CliRunner().invoke(app, [*arguments, "--emulated", "8.6"]).exit_code == 7
-    assert started == [["8.6", "doctor", "a.engine", "--selftest", "--frames", "9", "--page", "p.html", "--json", "-"]]
+    passed_on = ["--selftest", "--frames", "9", "--page", "p.html", "--json", "-", "--images", "i"]
+    assert started == [["8.6", "doctor", "a.engine", *passed_on]]

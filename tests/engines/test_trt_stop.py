@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from tests.engines.standin_tensorrt import RELEASES
 from tests.precision.square_model import write_square_model
+from tests.processes import running
 
 ROOT = Path(__file__).parents[2]
 HAS_RTX = importlib.util.find_spec("tensorrt_rtx_bindings") is not None
@@ -25,16 +26,14 @@ def stopped(folder: Path, release: str, number: signal.Signals) -> tuple[int, st
     target = "tensorrt-rtx" if release == "rtx" else "tensorrt"
     command = [sys.executable, "-m", "tests.engines.held_build", release]
     options = ["build", "engines/squares/squares.onnx", "--target", target, "--force", "--keep-graph"]
-    process = subprocess.Popen(
-        [*command, *options], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "building\n"
-    start = time.monotonic()
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=50)
-    return process.returncode, errors, time.monotonic() - start
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with running([*command, *options], cwd=folder, env=env, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "building\n"
+        start = time.monotonic()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=50)
+        return process.returncode, errors, time.monotonic() - start
 
 
 @pytest.mark.parametrize("release", [*RELEASES, RTX])

@@ -5,10 +5,10 @@ import errno
 import io
 import json
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.stream.json_sink import JsonLinesSink
+from tests.processes import running
 from tests.stream.films import frame_at, one_box
 
 NAMES = ("cat", "Fußgänger")
@@ -196,12 +197,10 @@ def test_a_reader_that_has_gone_is_named_once() -> None:
         "    sys.stderr.write(str(error))\n"
     )
     read, write = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=write, stderr=subprocess.PIPE, text=True
-    )
-    os.close(write)
-    os.close(read)
-    _, said = process.communicate("go\n", timeout=60)
+    with running([sys.executable, "-c", program], stdin=PIPE, stdout=write, stderr=PIPE) as process:
+        os.close(write)
+        os.close(read)
+        _, said = process.communicate("go\n", timeout=60)
     assert said.startswith("stdout cannot be written: got Broken pipe")
     assert "Exception ignored" not in said
     assert process.returncode == 0

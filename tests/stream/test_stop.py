@@ -32,6 +32,17 @@ def test_the_first_signal_asks_and_one_that_comes_long_after_acts_as_before(
         signal.signal(number, before)
 
 
+def test_a_signal_soon_after_the_key_tears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_began", [])
+    stop = StopRequest()
+    with stopped_by_signals(stop):
+        stop.request()  # as q in the window does
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            pytest.fail("what the key began was interrupted")
+
+
 def test_the_handlers_are_given_back() -> None:
     before = signal.getsignal(signal.SIGINT)
     with stopped_by_signals(StopRequest()):

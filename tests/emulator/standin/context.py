@@ -19,7 +19,8 @@ _ALIGNED = 256
 class IExecutionContext(TrtObject):
     """Belongs to the CUDA context that was current when it was made."""
 
-    def __init__(self, engine: Any, activations: int) -> None:
+    def __init__(self, engine: Any, activations: int, *, fills_in: bool = False) -> None:
+        self._fills_in = fills_in
         self._engine, self._logger, self._activations = engine, engine._logger, activations
         self._tensors = engine._inference.tensors
         self._device = self._world.device
@@ -98,6 +99,8 @@ class IExecutionContext(TrtObject):
         if os.environ.get("SSD_EDGE_STANDIN_NO_GRAPH") and self._device.is_captured(stream_handle):
             self._world.say(self._logger, "ERROR", "operation not permitted when stream is capturing")
             return False
+        if self._fills_in and self._device.is_captured(stream_handle):
+            self._device.fault("a CUDA graph keeps kernels that only fill in until those for its shape are compiled")
         # Not of this object: the job must not keep it alive.
         work = partial(_infer, self._device, self._engine._inference, dict(self._addresses), self._batch())
         number = add_job(work)

@@ -72,7 +72,7 @@ class ICudaEngine(TrtObject):
             return world.refuse(self._logger, str(error), misuse=False)
         if world.release == "rtx":
             self._compile(*options)
-        context = world.module.IExecutionContext(self, activations)
+        context = world.module.IExecutionContext(self, activations, fills_in=self._fills_in(*options))
         self._contexts.add(context)
         return context
 
@@ -84,6 +84,12 @@ class ICudaEngine(TrtObject):
             if layer not in known:
                 self._world.compiled += 1
                 known.add(layer)
+
+    def _fills_in(self, config: Any = None) -> bool:
+        """Whether kernels for any shape run until those for the very shape are compiled, as TensorRT-RTX has it."""
+        if self._world.release != "rtx" or self._header.static:
+            return False
+        return config is None or config.dynamic_shapes_kernel_specialization_strategy.name != "EAGER"
 
     def _profile_is_free(self, index: int) -> bool:
         """Until 8.6 each execution context of a dynamic engine needs its own profile, unless they may be shared."""

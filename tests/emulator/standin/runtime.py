@@ -50,6 +50,8 @@ class Runtime(TrtObject):
         problem = self._version_problem(header) or _device_problem(header, sm)
         if problem:
             return world.refuse(self._logger, problem, misuse=False)
+        if header.dla is not None and not self._has_accelerator(header.dla):
+            return world.refuse(self._logger, "the engine is for a DLA, and this device has none", misuse=False)
         if header.plugin and not world.plugins_ready:
             message = "plugin library not initialised: getPluginCreator could not find plugin"
             return world.refuse(self._logger, message)
@@ -60,6 +62,13 @@ class Runtime(TrtObject):
         engine = world.module.ICudaEngine(self._logger, header, onnx, weights)
         self._engines.add(engine)
         return engine
+
+    def _has_accelerator(self, built_for: int) -> bool:
+        """TensorRT runs the engine on the runtime's core, whichever it was built for: that is nothing to rely on."""
+        core = max(0, self.DLA_core)
+        if core != built_for:
+            self._world.device.fault(f"an engine that was built for DLA core {built_for} runs on core {core}")
+        return core < self.num_DLA_cores
 
     def _version_problem(self, header: Header) -> str:
         if header.version == self._world.version:

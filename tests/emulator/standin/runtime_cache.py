@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.emulator.standin.memory import host_memory
-from tests.emulator.standin.world import TrtObject
+from tests.emulator.standin.world import Field, TrtObject
 
 _FORMAT = "standin-runtime-cache"
 
@@ -18,6 +18,8 @@ class IRuntimeCache(TrtObject):
         self._kernels: set[str] = set()
 
     def serialize(self) -> Any:
+        if self._world.device.problem():
+            return None
         return host_memory(self._world, json.dumps([*self._origin(), sorted(self._kernels)]).encode())
 
     def deserialize(self, blob: Any) -> bool:
@@ -43,6 +45,8 @@ class IRuntimeCache(TrtObject):
 
 class IRuntimeConfig(TrtObject):
     """How an execution context is to be made; in TensorRT itself it has no cache."""
+
+    dynamic_shapes_kernel_specialization_strategy = Field("DynamicShapesKernelSpecializationStrategy", "LAZY")
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine

@@ -1,0 +1,109 @@
+"""What the self-test found of an engine, and whether that is as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ssd_edge.doctor.stages import StageTable
+
+LEAK_LIMIT_MIB = 16.0
+GPU_LEAK_LIMIT_MIB = 64.0  # other programs may use the GPU meanwhile
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a precision may be from float32: of the boxes as 1 - IoU, of the scores as they are."""
+
+    box: float
+    score: float
+
+
+TOLERANCES = {
+    "fp32": Tolerance(0.01, 0.005),  # from Ampere on, TensorRT multiplies float32 with ten bits of mantissa (TF32)
+    "fp16": Tolerance(0.05, 0.02),
+    "int8": Tolerance(0.1, 0.1),
+    "int8-fp16": Tolerance(0.1, 0.1),
+}
+"""Of the small detectors that are built here, whose answers are certain."""
+_OTHER_BOX = 0.35  # of one object, two default boxes often score alike, and rounding chooses
+OWN_TOLERANCES = {
+    "fp32": Tolerance(_OTHER_BOX, 0.02),
+    "fp16": Tolerance(_OTHER_BOX, 0.05),
+    "int8": Tolerance(_OTHER_BOX, 0.3),
+    "int8-fp16": Tolerance(_OTHER_BOX, 0.3),
+}
+"""Of a user's engine, on pictures of any kind."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one engine did.
+
+    Attributes:
+        allowed: how far it may be from float32.
+        compared: detections of the float model, without those that score hardly anything.
+        lost: those that the engine has not, and those that it has beyond them.
+        worst_box, worst_score: largest 1 - IoU and score difference of those that both have.
+        grown_mib, gpu_grown_mib: memory gained from the 50th to the last frame, by this process and on the GPU.
+        frames: that were run.
+        median_ms, p95_ms, p99_ms: from picture to boxes.
+        stages: of engines for a GPU: copies and inference apart, with plain enqueue and as a CUDA graph.
+        graph_differs: the CUDA graph gave other outputs than plain enqueue.
+        left: what was still held on the GPU when all was closed, by kind.
+        emulated: the GPU was that of ssd-edge's own rehearsals, and no device.
+        error: why it could not be built or run; all figures are 0 then.
+    """
+
+    precision: str
+    runtime: str
+    allowed: Tolerance
+    compared: int
+    lost: int
+    worst_box: float
+    worst_score: float
+    grown_mib: float
+    frames: int
+    median_ms: float
+    p95_ms: float
+    p99_ms: float
+    stages: tuple[StageTable, ...] = ()
+    graph_differs: bool = False
+    gpu_grown_mib: float = 0.0
+    left: Mapping[str, int] = field(default_factory=dict)
+    emulated: bool = False
+    error: str = ""
+
+    @classmethod
+    def failed(cls, precision: str, runtime: str, error: str, *, emulated: bool) -> Verdict:
+        """Return the verdict on an engine that could not be built or run."""
+        nothing = (0, 0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, 0.0)
+        return cls(precision, runtime, TOLERANCES[precision], *nothing, error=error, emulated=emulated)
+
+    @property
+    def where(self) -> str:
+        """What the engine ran on, e.g. ``tensorrt (emulated)``."""
+        return f"{self.runtime} (emulated)" if self.emulated else self.runtime
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as it should be; empty where all is well."""
+        if self.error:
+            return [self.error]
+        allowed = self.allowed
+        rules = [
+            (self.compared > 0, "nothing was detected, so nothing is proved; try --images with what it detects"),
+            (self.lost == 0, f"{self.lost} detections differ from float32"),
+            (self.worst_box <= allowed.box, f"a box is {self.worst_box:.3f} off (1 - IoU; {allowed.box:g} allowed)"),
+            (self.worst_score <= allowed.score, f"a score is {self.worst_score:.3f} off ({allowed.score:g} allowed)"),
+            (not self.graph_differs, "the CUDA graph gives other outputs than plain enqueue"),
+            (self.grown_mib <= LEAK_LIMIT_MIB, f"memory grew by {self.grown_mib:.1f} MiB"),
+            (self.gpu_grown_mib <= GPU_LEAK_LIMIT_MIB, f"memory of the GPU grew by {self.gpu_grown_mib:.1f} MiB"),
+            (not self.left, f"left on the GPU after the end: {_counted(self.left)}"),
+        ]
+        return [fault for holds, fault in rules if not holds]
+
+
+def _counted(left: Mapping[str, int]) -> str:
+    """Return e.g. ``device memory, 2 x execution context``."""
+    return ", ".join(kind if count == 1 else f"{count} x {kind}" for kind, count in left.items())
