@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ssd_edge.calibration.method import Method
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import quoted, say
 
 
 def calibrate(
@@ -32,9 +32,12 @@ def calibrate(
     ] = None,
 ) -> None:
     """Measure the range of every tensor on pictures: calibration/<model>.ranges.json, for build --int8."""
-    from ssd_edge.cli.calibration_run import calibrate_model, find_image_set
+    from ssd_edge.cli.calibration_run import FOLDER, calibrate_model, find_image_set, refuse_name
+    from ssd_edge.core.ranges import ranges_path
     from ssd_edge.core.workspace import newest_onnx
 
+    if output is not None:
+        refuse_name(output)
     if onnx is None:
         choice = newest_onnx(Path())
         say(choice.note)
@@ -42,4 +45,5 @@ def calibrate(
     chosen = find_image_set(images, onnx, split=split, limit=max_images, seed=seed)
     table, path = calibrate_model(onnx, chosen, method, output)
     say(f"wrote {path}: {len(table.ranges)} ranges by {table.method}, from {table.image_count} pictures")
-    say(f"next: ssd-edge build --int8 {onnx}")
+    named = "" if path == ranges_path(FOLDER, table.model) else f" --ranges {quoted(path)}"
+    say(f"next: ssd-edge build --int8 {quoted(onnx)}{named}")

@@ -65,6 +65,17 @@ def _learnt_from(name: str) -> tuple[Path, str]:
     return Path(data.dataset), data.train_split
 
 
+def refuse_name(table: Path) -> None:
+    """Raise InputError where a path is no name for a table of ranges: it might be the model's own."""
+    from ssd_edge.core.files import path_kind
+    from ssd_edge.core.ranges import RANGES_SUFFIX
+
+    if not table.name.endswith(RANGES_SUFFIX) or table.name == RANGES_SUFFIX:
+        raise InputError(f"{table} is no name for a table of ranges", wanted=f"a name that ends with {RANGES_SUFFIX}")
+    if path_kind(table) == "folder":
+        raise InputError(f"{table} is a folder", wanted="the name of a file for the table")
+
+
 def calibrate_model(
     onnx: Path, chosen: ImageSet, method: Method, output: Path | None = None
 ) -> tuple[CalibrationTable, Path]:
@@ -90,9 +101,12 @@ def calibrate_model(
     observed, kept = paths[: len(paths) - held_out], paths[len(paths) - held_out :]
     work = text_digest(file_digest(onnx) + "".join(chosen.digests[: len(observed)]))
     state = output.parent / f".{spec.name}.{work.removeprefix('sha256:')[:12]}.partial.npz"
-    observer = Observer(onnx, observed_tensors(source.model), spec.input)
+    tensors = observed_tensors(source.model)
+    if not tensors:
+        raise InputError(f"{onnx} has no convolution that INT8 could compute", do="Build it without --int8.")
+    observer = Observer(onnx, tensors, spec.input)
     with bar("calibrating") as progress:
-        observer.observe(observed, state=state, progress=progress)
+        observer.observe(observed, state=state, progress=progress, told=say)
     if method is Method.AUTO:
         method = _best_method(source, onnx, observer.histograms, chosen, kept or observed[-1:])
     table = make_table(observer.histograms, method, onnx=onnx, spec=spec, images=chosen)

@@ -162,3 +162,40 @@ def test_a_file_that_is_no_onnx(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "Traceback" not in result.output
     assert "x.onnx" in result.output
+
+
+@pytest.mark.parametrize("name", ["engines/selftest/selftest.onnx", "table.json", ".ranges.json"])
+def test_a_table_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+    before = (tmp_path / "engines/selftest/selftest.onnx").read_bytes()
+    result = run("calibrate", "--images", "pictures", "--output", name)
+    assert result.exit_code == 1
+    assert f"{name} is no name for a table of ranges: wanted a name that ends with .ranges.json" in result.output
+    assert (tmp_path / "engines/selftest/selftest.onnx").read_bytes() == before
+
+
+def test_a_table_elsewhere_is_named_in_the_next_command(tmp_path: Path) -> None:
+    (tmp_path / "a.ranges.json").mkdir()
+    assert "a.ranges.json is a folder" in run("calibrate", "--images", "pictures", "-o", "a.ranges.json").output
+    result = run("calibrate", "--images", "pictures", "--method", "minmax", "-o", "my tables/b.ranges.json")
+    assert result.exit_code == 0
+    assert "build --int8 engines/selftest/selftest.onnx --ranges 'my tables/b.ranges.json'" in result.output
+
+
+def test_damaged_work_is_named_and_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = observe.read_image
+
+    def stopped(path: Path):
+        if path.name == "007.png":
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(observe, "read_image", stopped)
+    assert run("calibrate", "--images", "pictures", "--method", "entropy").exit_code == 130
+    (state,) = Path("calibration").glob(".*")
+    state.write_bytes(state.read_bytes()[:-100])
+    monkeypatch.setattr(observe, "read_image", read)
+    result = run("calibrate", "--method", "entropy")
+    assert result.exit_code == 0
+    assert f"{state} cannot be gone on from (BadZipFile: " in result.output
+    assert "all pictures are measured anew" in result.output
+    assert not state.exists()
