@@ -100,8 +100,11 @@ def _layer_facts(path: Path, manifest: EngineManifest) -> dict[str, object]:
         import onnx
 
         return {"layers": layer_precisions(onnx.load(path))}
+    from ssd_edge.backends.trt import TARGETS
     from ssd_edge.backends.trt_layers import load_layers, read_layers
 
+    if manifest.target not in TARGETS:
+        return {"layers": f"built as {manifest.precision}, for a target that this version does not know"}
     try:
         return _reported(read_layers(path), "")
     except SsdEdgeError as error:
@@ -128,7 +131,7 @@ def _runs_here(path: Path, manifest: EngineManifest) -> str:
     from ssd_edge.backends import ort, trt
 
     try:
-        (ort if manifest.target == ORT else trt).check_engine(path)
+        (trt if manifest.target in trt.TARGETS else ort).check_engine(path)
     except SsdEdgeError as error:
         return f"no: {error}"
     return "yes"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import onnx
 
 _SHOWN_RANGES = 3
+_LOWERED = "ONNX Runtime, for eval; the engine itself is built from the exported model"
 
 
 class Lines(list[str]):
@@ -61,19 +62,27 @@ def onnx_facts(path: Path) -> dict[str, object]:
     Raises:
         ArtefactError: it is no ONNX of ours.
     """
-    from ssd_edge.core.graph import NMS_OP
-    from ssd_edge.engines.source import read_onnx
+    from ssd_edge.engines.source import lowered_to, read_graph
 
-    source = read_onnx(path)
+    source = read_graph(path)
+    made = lowered_to(source.model)
     return {
-        "kind": "ONNX",
+        "kind": f"graph of an engine ({made}), no exported model" if made else "ONNX",
         **spec_facts(source.spec),
-        "opset": max(entry.version for entry in source.model.opset_import if entry.domain == ""),
+        "opset": max((entry.version for entry in source.model.opset_import if entry.domain == ""), default=0),
         "layers": layer_precisions(source.model),
-        "NMS node": f"{NMS_OP}, with its portable body" if source.model.functions else NMS_OP,
-        "runs on": "ONNX Runtime as it is; for TensorRT build it: ssd-edge build",
+        "NMS node": _nms_node(source.model),
+        "runs on": _LOWERED if made else "ONNX Runtime as it is; for TensorRT build it: ssd-edge build",
         "digest": source.digest,
     }
+
+
+def _nms_node(model: onnx.ModelProto) -> str:
+    from ssd_edge.core.graph import NMS_OP
+
+    if not any(node.op_type == NMS_OP for node in model.graph.node):
+        return "none: it is part of the graph"
+    return f"{NMS_OP}, with its portable body" if model.functions else NMS_OP
 
 
 def layer_precisions(model: onnx.ModelProto) -> dict[str, int]:
