@@ -75,7 +75,7 @@ class Judge:
             raise InputError(
                 f"{seen} pictures of {self._labelled.origin} were calibrated with",
                 wanted="other pictures to judge on, or the accuracy of the INT8 model would be flattered",
-                do="Judge on others (--data, --split), or calibrate on those that it learnt from: ssd-edge calibrate",
+                do="Judge on others (--data, --split), or calibrate on others: ssd-edge calibrate --images",
             )
 
     @cached_property

@@ -36,6 +36,17 @@ class Improved:
     steps: tuple[str, ...] = ()
 
 
+def refuse_too_few(chosen: ImageSet) -> None:
+    """Raise InputError where there are too few pictures to hold some out."""
+    if len(chosen.images) < 2 * _HELD_OUT:
+        raise InputError(
+            "--improve needs pictures to hold out",
+            got=str(len(chosen.images)),
+            wanted=f"at least {2 * _HELD_OUT}",
+            do="Name more of them (--images), or leave out --improve.",
+        )
+
+
 def improve(
     source: SourceModel, table: CalibrationTable, chosen: ImageSet, lower: Lower, progress: Progress
 ) -> Improved:
@@ -50,10 +61,7 @@ def improve(
     from ssd_edge.precision.equalise import equalise
     from ssd_edge.precision.output_error import OutputError
 
-    if len(chosen.images) < 2 * _HELD_OUT:
-        raise InputError(
-            "--improve needs pictures to hold out", got=str(len(chosen.images)), wanted=f"at least {2 * _HELD_OUT}"
-        )
+    refuse_too_few(chosen)
     pictures = [preprocess(read_image(path), source.spec.input) for path in chosen.paths[-_HELD_OUT - _CORRECTING :]]
     seen, held_out = pictures[:_CORRECTING], pictures[_CORRECTING:]
     measure = OutputError(source.model, held_out)

@@ -12,7 +12,7 @@ import onnx
 
 from ssd_edge.backends.ort import ENGINE_SUFFIX
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import bytes_digest, file_digest, written_beside
+from ssd_edge.core.files import bytes_digest, file_digest, path_kind, written_beside
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.ort_build import OrtBuilder
@@ -33,6 +33,9 @@ class Builder(Protocol):
     device: str
     batch: tuple[int, int, int]
     options: dict[str, str]
+
+    def check(self) -> None:
+        """Raise SsdEdgeError where it cannot do what it was asked for, as far as that is known before the work."""
 
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the engine."""
@@ -124,6 +127,8 @@ def refuse_name(engine: Path) -> None:
     """Raise InputError where a path is no name for an engine."""
     if engine.suffix != ENGINE_SUFFIX:
         raise InputError(f"{engine} is no name for an engine", wanted=f"a name that ends with {ENGINE_SUFFIX}")
+    if path_kind(engine) == "folder":
+        raise InputError(f"{engine} is a folder", wanted="the name of a file for the engine")
 
 
 def engine_path(source: SourceModel, precision: str, target: str) -> Path:

@@ -31,6 +31,9 @@ class OrtBuilder:
         self.device = cpu_device()
         self.options = {"nms": "NonMaxSuppression"}  # an engine of another lowering is not taken for this one
 
+    def check(self) -> None:
+        """There is nothing that it is asked for and could not do."""
+
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the optimised graph; its layouts and fused kernels are those of this processor.
 
