@@ -63,11 +63,12 @@ class Observer:
         progress: Progress = silent,
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Run the pictures, from where ``state`` was left if that belongs to them; it is removed at the end.
+        """Run the pictures, from where ``state`` was left if that belongs to them.
 
         Args:
             images: files.
-            state: where to keep what is done, every few pictures and when interrupted.
+            state: where to keep what is done, every few pictures and when interrupted; it stays until whoever makes
+                something of the histograms removes it.
             progress: told after each picture.
             told: called where ``state`` is damaged: the pictures are then run from the first one.
 
@@ -84,7 +85,7 @@ class Observer:
         if state is not None and state.is_file():
             self._resume(state, len(images), told)
         session = _observing_session(self._path, self._tensors, optimise=self._optimise)
-        with self._kept(state), ThreadPoolExecutor(physical_cores()) as pool, ort_errors(self._path):
+        with self.kept(state), ThreadPoolExecutor(physical_cores()) as pool, ort_errors(self._path):
             for path in images[self.seen :]:
                 picture = preprocess(read_image(path), self._entry)
                 outputs = session.run(self._tensors, {INPUT_NAME: picture[None]})
@@ -94,20 +95,17 @@ class Observer:
                 progress(self.seen, len(images), "measuring ranges")
                 if state is not None and self.seen % _SAVED_EVERY == 0:
                     self._save(state)
-        if state is not None:
-            state.unlink(missing_ok=True)
 
     def _add(self, name: str, values: Any) -> None:
         self.histograms[name].add(values, name=name)
 
     @contextmanager
-    def _kept(self, state: Path | None) -> Iterator[None]:
-        """Save what was done when the work is interrupted between two pictures."""
-        before = self.seen
+    def kept(self, state: Path | None) -> Iterator[None]:
+        """Save what was done when the work inside the block is interrupted between two pictures, or after the last."""
         try:
             yield
-        except KeyboardInterrupt:
-            if state is not None and self.seen > before and not self._within_picture:
+        except (KeyboardInterrupt, SystemExit):
+            if state is not None and self.seen and not self._within_picture:
                 self._save(state)
             raise
 

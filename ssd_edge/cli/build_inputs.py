@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
-from ssd_edge.cli.build_plan import CALIBRATION_IMAGES
 from ssd_edge.cli.console import say
 from ssd_edge.core.files import make_folder
 
@@ -96,6 +95,8 @@ def _refuse_pictures(judge: Judge | None, chosen: ImageSet | None, pictures: Ima
 
     if judge is not None and chosen is not None:
         judge.refuse_seen(chosen)
+    elif judge is not None:
+        say("which pictures the ranges were measured on is not written down here: it may be judged on some of them")
     if pictures is not None:
         refuse_too_few(pictures)
 
@@ -162,7 +163,7 @@ def _calibrated(plan: BuildPlan, judge: Judge | None) -> BuildInputs:
     from ssd_edge.cli.calibration_run import calibrate_model, find_image_set
 
     source = plan.source
-    chosen = find_image_set(plan.images, source.path, split="train", limit=CALIBRATION_IMAGES, seed=0)
+    chosen = find_image_set(plan.images, source.path)
     pictures = chosen if plan.improve else None
     _refuse_pictures(judge, chosen, pictures)
     table, _ = calibrate_model(source.path, chosen, Method.AUTO)
@@ -196,4 +197,4 @@ def _pictures(plan: BuildPlan, chosen: ImageSet | None) -> ImageSet:
 
     source = plan.source
     images = plan.images if chosen is None else FOLDER / f"{source.spec.name}{SET_SUFFIX}"
-    return find_image_set(images, source.path, split="train", limit=CALIBRATION_IMAGES, seed=0)
+    return find_image_set(images, source.path)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ssd_edge.engines.source import SourceModel
 
 AUTO = "auto"
-CALIBRATION_IMAGES = 256
 
 
 @dataclass(frozen=True)

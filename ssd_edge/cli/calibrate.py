@@ -20,13 +20,18 @@ def calibrate(
         typer.Option("--images", help="A folder of pictures, a data set, or a set chosen before (*.images.json)."),
     ] = None,
     split: Annotated[
-        str, typer.Option("--split", help="Of a data set; not the one that models are judged on.")
-    ] = "train",
-    max_images: Annotated[int, typer.Option("--max-images", min=2, help="Pictures to choose.")] = 256,
+        str | None,
+        typer.Option("--split", help="Of a data set; not the one that models are judged on.", show_default="train"),
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option("--max-images", min=2, help="Pictures to choose.", show_default="256")
+    ] = None,
     method: Annotated[
         Method, typer.Option("--method", help="How ranges are chosen; auto measures which serves this model best.")
     ] = Method.AUTO,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of pictures.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of the choice of pictures.", show_default="0")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The table; by default calibration/<model>.ranges.json.")
     ] = None,

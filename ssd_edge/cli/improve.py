@@ -87,7 +87,7 @@ def _better(
 def _observed_anew(
     source: SourceModel, model: onnx.ModelProto, table: CalibrationTable, chosen: ImageSet, progress: Progress
 ) -> CalibrationTable:
-    """Return the ranges of an equalised model, on the pictures and by the method of the first table."""
+    """Return the ranges of an equalised model, by the first table's method, on all pictures that are not held out."""
     import onnx
 
     from ssd_edge.calibration.method import Method
@@ -99,5 +99,5 @@ def _observed_anew(
         path = Path(folder) / source.path.name
         onnx.save(model, path)
         observer = Observer(path, observed_tensors(model), source.spec.input)
-        observer.observe(chosen.paths, progress=progress)
+        observer.observe(chosen.paths[:-_HELD_OUT], progress=progress)
         return make_table(observer.histograms, Method(table.method), onnx=path, spec=source.spec, images=chosen)

@@ -64,7 +64,19 @@ def test_interrupted_and_resumed_is_the_same(parts, tmp_path: Path) -> None:
     second.observe(pictures, state=state, progress=lambda done, total, note="": told.append(done))
     assert told == [5, 6]
     assert same(whole, second)
-    assert not state.exists()
+
+
+def test_ended_by_a_signal_is_kept_too(parts, tmp_path: Path) -> None:
+    onnx, pictures = parts
+    state = tmp_path / "work.npz"
+
+    def end(done: int, total: int | None, note: str = "") -> None:
+        if done == 2:
+            raise SystemExit(143)
+
+    with pytest.raises(SystemExit):
+        observer(onnx).observe(pictures, state=state, progress=end)
+    assert module._read_state(state).seen == 2
 
 
 def half_done(onnx: Path, pictures: list[Path], state: Path) -> None:
@@ -136,7 +148,6 @@ def test_damaged_work_is_named_and_begun_anew(parts, tmp_path: Path, damage) -> 
     whole.observe(pictures)
     assert made.seen == 6
     assert same(made, whole)
-    assert not state.exists()
 
 
 def test_work_is_kept_every_few_pictures(parts, tmp_path: Path, monkeypatch) -> None:

@@ -199,3 +199,48 @@ def test_damaged_work_is_named_and_begun_anew(monkeypatch: pytest.MonkeyPatch) -
     assert f"{state} cannot be gone on from (BadZipFile: " in result.output
     assert "all pictures are measured anew" in result.output
     assert not state.exists()
+
+
+def test_ctrl_c_while_the_method_is_chosen_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ssd_edge.precision.output_error.OutputError.__call__", stopped)
+        assert run("calibrate", "--images", "pictures").exit_code == 130
+    assert not TABLE.exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(observe, "read_image", None)  # no picture is measured again
+        result = run("calibrate")
+    assert result.exit_code == 0, result.exception
+    assert CalibrationTable.load(TABLE).image_count == 20
+    assert not list(Path("calibration").glob(".*"))
+
+
+@pytest.mark.parametrize("option", [("--max-images", 12), ("--seed", 0), ("--split", "train")])
+def test_of_a_set_that_is_chosen_nothing_is_chosen(option: tuple[object, ...]) -> None:
+    assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
+    result = run("calibrate", *option)
+    assert result.exit_code == 1
+    assert "calibration/selftest.images.json holds 20 pictures that are chosen already" in result.output
+    assert "Choose anew: ssd-edge calibrate --images pictures, with these options" in result.output
+    assert run("calibrate", "--images", "pictures", "--method", "minmax", *option[:2]).exit_code == 0
+
+
+def test_a_set_that_is_named_becomes_the_models(tmp_path: Path) -> None:
+    """Else a build would not know what it must not be judged on."""
+    write_labelled(tmp_path / "voc", "val", 4)
+    assert run("calibrate", "--images", "voc/JPEGImages", "--method", "minmax").exit_code == 0
+    Path("calibration/selftest.images.json").rename("mine.images.json")
+    assert run("calibrate", "--images", "mine.images.json", "--method", "minmax").exit_code == 0
+    result = run("build", "--int8", "--data", "voc")
+    assert result.exit_code == 1
+    assert "4 pictures of VOC voc, split val were calibrated with" in result.output
+    Path("calibration/selftest.images.json").unlink()
+    result = run("build", "--int8", "--data", "voc")
+    assert "which pictures the ranges were measured on is not written down here" in result.output
+
+
+def test_few_pictures_are_not_called_held_out() -> None:
+    result = run("calibrate", "--images", "pictures", "--max-images", 4)
+    assert "output error on a picture that was measured, for none can be held out: minmax" in result.output
