@@ -33,7 +33,7 @@ class SourceModel:
 
 
 def read_onnx(path: Path) -> SourceModel:
-    """Read an exported ONNX.
+    """Read an exported ONNX; every node has a name of its own, which a foreign graph that was imported need not have.
 
     Raises:
         InputError: the file cannot be read.
@@ -49,6 +49,7 @@ def read_onnx(path: Path) -> SourceModel:
             wanted="the model as ssd-edge export wrote it",
             do=f"Name that one: {exported}" if exported.is_file() else "Export it: ssd-edge export",
         )
+    _name_nodes(source.model.graph)
     return source
 
 
@@ -88,3 +89,17 @@ def lowered_to(model: onnx.ModelProto) -> str:
         "optimised by ONNX Runtime": any(entry.domain == _ORT_DOMAIN for entry in model.opset_import),
     }
     return ", ".join(name for name, is_so in found.items() if is_so)
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Name the nodes that have no name, or another's, by what they give: layers are told apart by their names."""
+    taken = {node.name for node in graph.node}
+    met = {""}
+    for node in graph.node:
+        if node.name in met:
+            name = node.output[0]
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            node.name = name
+        met.add(node.name)
