@@ -45,16 +45,18 @@ def lower(job: BuildJob, progress: Progress, *, keep_float: frozenset[str] | Non
         quantise = _quantise(plan, improved.model, improved.table, builder)
     else:
         quantise = _quantise(plan, plan.source.model, table, builder)
+    unguarded = None
     if keep_float is not None:
         kept, model, measured = keep_float, quantise(keep_float), {}
     elif judge is not None and plan.max_drop is not None:
         guarded = judge.guard(lambda more: quantise(more | plan.keep_float), plan.max_drop, progress)
         kept, model = guarded.keep_float | plan.keep_float, guarded.model
         measured = judge.figures(guarded.map_lowered)
+        unguarded = guarded.plain if guarded.keep_float else None
     else:
         kept, model = plan.keep_float, quantise(plan.keep_float)
         measured = judge.compare(model, plan.precision, plan.target) if judge else {}
-    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured, judged)
+    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured, judged, unguarded)
 
 
 def _kept(keep_float: frozenset[str]) -> dict[str, str]:

@@ -52,6 +52,7 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
     Raises:
         SsdEdgeError: as :func:`run_build` raises.
     """
+    from ssd_edge.cli.build_guard import with_guard_cost
     from ssd_edge.cli.build_inputs import identity, refuse_impossible
     from ssd_edge.cli.build_lowering import lower
     from ssd_edge.engines.build import BuildReport, build_lowered
@@ -69,6 +70,7 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
     lowered = lower(job, progress)
     report = build_lowered(plan.source, lowered, builder, plan.output, asked=asked, force=plan.force, progress=progress)
     _tell(plan, report, judged_now=bool(lowered.measured))
+    report = with_guard_cost(job, lowered, report)
     if plan.target != ORT and not report.reused:
         _note_layers(report)
     if plan.keep_graph:
@@ -101,6 +103,7 @@ def _as_asked(job: BuildJob, asked: dict[str, str]) -> EngineManifest | None:
 
 def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> None:
     """Say what there is now; of an engine that is used again also how accurate it was when it was judged."""
+    from ssd_edge.cli.build_guard import cost_line
     from ssd_edge.cli.build_judge import accuracy_line
 
     made = report.manifest
@@ -112,7 +115,7 @@ def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> 
         say(f"as judged before: {accuracy_line(made.measured, made.precision, made.target)}")
     kept = made.options.get("keep_float", "").split()
     if kept and plan.max_drop is not None:
-        say(f"in float: {', '.join(kept)}")
+        say(f"in float: {', '.join(kept)}{cost_line(made.measured)}")
     with contextlib.suppress(OSError):  # in a folder that may only be read
         os.utime(report.engine)  # the newest is what `run` takes, and this is what was asked for last
 

@@ -52,6 +52,7 @@ class Lowered:
         options: what else makes one lowering another.
         measured: what was measured of it, e.g. mean AP; not part of the identity.
         judged_digest: of the labelled pictures that its mean AP was measured on.
+        unguarded: the same with no layer in float for the accuracy's sake; None where none is.
     """
 
     model: onnx.ModelProto
@@ -60,6 +61,7 @@ class Lowered:
     options: Mapping[str, str] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     judged_digest: str = ""
+    unguarded: onnx.ModelProto | None = None
 
 
 @dataclass(frozen=True)
