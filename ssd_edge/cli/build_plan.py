@@ -146,8 +146,8 @@ def _refuse_on_dla(plan: BuildPlan) -> None:
             got=":".join(map(str, plan.options.batch.sizes)),
             do=f"Build for one: --batch {most}",
         )
-    if plan.int8 and (plan.judged or plan.keep_float):
+    if plan.int8 and (plan.judged or plan.keep_float or plan.keep_graph):
         raise InputError(
-            "--data, --max-drop and --keep-float need Q/DQ, and INT8 goes to a DLA as a calibration cache",
+            "--data, --max-drop, --keep-float and --keep-graph need Q/DQ; INT8 goes to a DLA as a calibration cache",
             do="Leave them out, or leave out --dla.",
         )
