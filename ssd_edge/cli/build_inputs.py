@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.console import say
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder
 
 if TYPE_CHECKING:
@@ -86,6 +87,12 @@ def _read_inputs(plan: BuildPlan, builder: Builder) -> BuildInputs:
 def refuse_impossible(plan: BuildPlan, builder: Builder) -> None:
     """Raise SsdEdgeError where the engine cannot be built or written, as far as that is known before the work."""
     builder.check()
+    if plan.fp16 and plan.keep_float and getattr(builder, "is_weakly_typed", False):
+        raise InputError(
+            f"{builder.runtime} {builder.runtime_version} chooses itself which layers run in FP16",
+            wanted="a release whose networks are strongly typed (9.0 and later), for --keep-float with --fp16",
+            do="Leave out --fp16 or --keep-float.",
+        )
     make_folder(plan.engine.parent)
 
 
