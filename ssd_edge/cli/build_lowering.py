@@ -93,17 +93,16 @@ def _improved(
 def _quantise(plan: BuildPlan, model: onnx.ModelProto, table: CalibrationTable, builder: Builder) -> Quantise:
     """Return what lowers the model for the target, given the layers to leave in float."""
     from ssd_edge.precision import qdq_ort, qdq_tensorrt
-    from ssd_edge.precision.half import to_half
+    from ssd_edge.precision.half import mixed
 
     def for_ort(keep_float: frozenset[str]) -> onnx.ModelProto:
         return qdq_ort.quantise(model, table, scheme=_scheme(), keep_float=keep_float)
 
     def for_tensorrt(keep_float: frozenset[str]) -> onnx.ModelProto:
-        stored = not getattr(builder, "is_weakly_typed", False)
-        lowered = qdq_tensorrt.quantise(model, table, keep_float=keep_float, stored_weights=stored)
-        # Where flags choose the types (8.x), the parser knows float32 scales only, and the axes of older opsets.
+        weak = getattr(builder, "is_weakly_typed", False)
+        lowered = qdq_tensorrt.quantise(model, table, keep_float=keep_float, stored_weights=not weak)
         # What was returned to float for the accuracy's sake is as good in half; what the user kept is float32.
-        return to_half(lowered, keep_float=plan.keep_float) if plan.fp16 and stored else lowered
+        return mixed(lowered, weakly_typed=weak, keep_float=plan.keep_float) if plan.fp16 else lowered
 
     def for_dla(keep_float: frozenset[str]) -> onnx.ModelProto:
         return model  # the ranges go in as a calibration cache

@@ -15,7 +15,7 @@ from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, Missing
 from ssd_edge.core.graph import NMS_OP
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.trt_build import TrtBuilder
-from ssd_edge.precision.half import to_half
+from ssd_edge.precision.half import mixed, to_half
 from ssd_edge.precision.qdq_tensorrt import quantise
 from tests.emulator.standin.plan import unpack
 from tests.engines.standin_tensorrt import RELEASES, make_tensorrt
@@ -47,16 +47,17 @@ def install(monkeypatch):
 
 def build(tmp_path: Path, precision: str = "fp32", options: TrtOptions | None = None, **others: Any) -> TrtBuilder:
     builder = TrtBuilder("tensorrt", precision, options or TrtOptions(), **others)
-    model = square_model() if "calibration" in others else lowered(precision, typed=not builder.is_weakly_typed)
+    model = square_model() if "calibration" in others else lowered(precision, weakly_typed=builder.is_weakly_typed)
     builder.build(model, tmp_path / "a.engine")
     return builder
 
 
-def lowered(precision: str, *, typed: bool) -> onnx.ModelProto:
+def lowered(precision: str, *, weakly_typed: bool) -> onnx.ModelProto:
     model = square_model()
     if precision.startswith("int8"):
         model = quantise(model, table_for(model), stored_weights=False)
-    return to_half(model) if precision == "fp16" or (precision == "int8-fp16" and typed) else model
+        return mixed(model, weakly_typed=weakly_typed) if precision == "int8-fp16" else model
+    return to_half(model) if precision == "fp16" else model
 
 
 def called(trt: Any, name: str) -> list[tuple[Any, ...]]:
