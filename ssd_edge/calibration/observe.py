@@ -7,7 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,12 +89,22 @@ class Observer:
             for path in images[self.seen :]:
                 picture = preprocess(read_image(path), self._entry)
                 outputs = session.run(self._tensors, {INPUT_NAME: picture[None]})
-                self._within_picture = True  # from here on some tensors have counted it and others not
-                list(pool.map(self._add, self._tensors, outputs))
-                self.seen, self._within_picture = self.seen + 1, False
+                self._count(pool, outputs)
                 progress(self.seen, len(images), "measuring ranges")
                 if state is not None and self.seen % _SAVED_EVERY == 0:
                     self._save(state)
+
+    def _count(self, pool: ThreadPoolExecutor, outputs: Sequence[Any]) -> None:
+        """Count a picture in all tensors; interrupted, to its end, unless it could not be given to all of them."""
+        self._within_picture = True  # from here on some tensors have counted it and others not
+        counting = [pool.submit(self._add, name, values) for name, values in zip(self._tensors, outputs, strict=True)]
+        try:
+            for done in counting:
+                done.result()
+        finally:
+            wait(counting)
+            if not any(done.exception() for done in counting):
+                self.seen, self._within_picture = self.seen + 1, False
 
     def _add(self, name: str, values: Any) -> None:
         self.histograms[name].add(values, name=name)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +67,28 @@ def test_interrupted_and_resumed_is_the_same(parts, tmp_path: Path) -> None:
     told: list[int] = []
     second.observe(pictures, state=state, progress=lambda done, total, note="": told.append(done))
     assert told == [5, 6]
+    assert same(whole, second)
+
+
+def test_ctrl_c_while_a_picture_is_counted_counts_it_to_its_end(parts, tmp_path: Path, monkeypatch) -> None:
+    onnx, pictures = parts
+    state = tmp_path / "work.npz"
+    add, calls = Observer._add, itertools.count()
+
+    def interrupted(self: Observer, name: str, values: np.ndarray) -> None:
+        if next(calls) == 2 * len(self.histograms) + 1:  # in the third picture
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+        add(self, name, values)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Observer, "_add", interrupted)
+        observer(onnx).observe(pictures, state=state)
+    told: list[int] = []
+    whole, second = observer(onnx), observer(onnx)
+    second.observe(pictures, state=state, progress=lambda done, total, note="": told.append(done))
+    assert told == [4, 5, 6]
+    whole.observe(pictures)
     assert same(whole, second)
 
 
