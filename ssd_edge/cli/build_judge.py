@@ -42,14 +42,16 @@ class Judge:
         split: the part to judge on.
 
     Raises:
-        InputError: the images cannot be used.
+        InputError: the images cannot be used, or show classes that the model does not know.
     """
 
     def __init__(self, source: SourceModel, dataset: Path, split: str) -> None:
         from ssd_edge.data.find import open_dataset
+        from ssd_edge.evaluation.evaluate import class_numbers
 
         self._source = source
         self._labelled = open_dataset(dataset, split)
+        class_numbers(source.spec.class_names, self._labelled)
 
     @cached_property
     def digest(self) -> str:

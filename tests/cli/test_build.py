@@ -170,6 +170,7 @@ def test_what_does_not_go_together(workspace: Path, arguments: tuple[object, ...
         (("--target", "tensorrt"), "tensorrt is not installed"),
         (("--data", "nowhere"), "nowhere is not a folder"),
         (("--data", "voc", "--split", "test"), "voc holds no split 'test'"),
+        (("--data", "others"), "the model does not know crimson of VOC others"),
         (("--data", "voc", "--images", "voc/JPEGImages"), "were calibrated with: wanted other pictures"),
         (("--improve",), "--improve needs pictures to hold out: got 10; wanted at least 16"),
         (("-o", "blocked/x.engine"), "blocked cannot be written"),
@@ -182,6 +183,8 @@ def test_what_cannot_be_built_is_refused_before_ranges_are_measured(
     (workspace / "blocked").write_text("a file")
     (workspace / "pictures.engine").mkdir()
     write_labelled(workspace / "voc", "val", 4)
+    for path in [*write_labelled(workspace / "others", "val", 4).glob("Annotations/*.xml"), Path("others/labels.txt")]:
+        path.write_text(path.read_text().replace("red", "crimson"))
     monkeypatch.setattr("ssd_edge.calibration.observe.Observer.observe", None)
     result = run("build", "--int8", "--images", "pictures", *arguments)
     assert result.exit_code == 1, result.exception
