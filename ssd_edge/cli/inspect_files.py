@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import onnx
 
 _SHOWN_RANGES = 3
+_CONVOLUTIONS = ("Conv", "QLinearConv", "ConvTranspose", "FusedConv", "NhwcFusedConv")
 _LOWERED = "ONNX Runtime, for eval; the engine itself is built from the exported model"
 
 
@@ -70,7 +73,7 @@ def onnx_facts(path: Path) -> dict[str, object]:
         "kind": f"graph of an engine ({made}), no exported model" if made else "ONNX",
         **spec_facts(source.spec),
         "opset": max((entry.version for entry in source.model.opset_import if entry.domain == ""), default=0),
-        "layers": layer_precisions(source.model),
+        **layer_facts(source.model),
         "NMS node": _nms_node(source.model),
         "runs on": _LOWERED if made else "ONNX Runtime as it is; for TensorRT build it: ssd-edge build",
         "digest": source.digest,
@@ -85,8 +88,20 @@ def _nms_node(model: onnx.ModelProto) -> str:
     return f"{NMS_OP}, with its portable body" if model.functions else NMS_OP
 
 
-def layer_precisions(model: onnx.ModelProto) -> dict[str, int]:
-    """Count the convolutions of each precision: by integer kernels, by what is dequantised, by the weights' type."""
+def layer_facts(model: onnx.ModelProto) -> dict[str, object]:
+    """Return how many convolutions compute in each precision, and which, where they are not all float32."""
+    convolutions = [node for node in model.graph.node if node.op_type in _CONVOLUTIONS]
+    precisions = _precisions(model, convolutions)
+    counts = Counter(precisions)
+    facts: dict[str, object] = {"layers": {f"{name} convolutions": count for name, count in sorted(counts.items())}}
+    if set(counts) - {"fp32"}:
+        pairs = zip(precisions, convolutions, strict=True)
+        facts["each layer"] = Lines(f"{name:<7} {node.op_type:<16} {_exported_name(node.name)}" for name, node in pairs)
+    return facts
+
+
+def _precisions(model: onnx.ModelProto, convolutions: Sequence[onnx.NodeProto]) -> list[str]:
+    """Tell each convolution's precision: by integer kernels, by what is dequantised, by the weights' type."""
     from onnx import TensorProto
 
     weights = {entry.name: entry.data_type for entry in model.graph.initializer}
@@ -99,9 +114,12 @@ def layer_precisions(model: onnx.ModelProto) -> dict[str, int]:
             return "int8"
         return "fp16" if weights.get(node.input[1]) == TensorProto.FLOAT16 else "fp32"
 
-    kinds = ("Conv", "QLinearConv", "ConvTranspose", "FusedConv", "NhwcFusedConv")
-    found = Counter(precision(node) for node in model.graph.node if node.op_type in kinds)
-    return {f"{name} convolutions": count for name, count in sorted(found.items())}
+    return [precision(node) for node in convolutions]
+
+
+def _exported_name(name: str) -> str:
+    """Return a layer's name without what ONNX Runtime adds to it: ``conv2_nchwc``, ``conv1_token_2``."""
+    return re.sub(r"(_nchwc|_token_\d+)+$", "", name)
 
 
 def ranges_facts(path: Path) -> dict[str, object]:
@@ -124,6 +142,9 @@ def ranges_facts(path: Path) -> dict[str, object]:
         "ONNX": table.onnx_digest,
         "preprocessing": table.preprocessing_digest,
         "digest": table.digest,
+        "each tensor": Lines(
+            f"{entry.low:>10.4g} to {entry.high:>10.4g}  {name}" for name, entry in table.ranges.items()
+        ),
     }
 
 

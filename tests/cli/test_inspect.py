@@ -10,7 +10,10 @@ from typer.testing import CliRunner
 from ssd_edge.backends.trt_layers import EngineLayer, layers_path, save_layers
 from ssd_edge.cli.app import app
 from ssd_edge.core.files import file_digest
-from ssd_edge.engines.build import build_engine
+from ssd_edge.engines.build import Lowered, build_engine, build_lowered
+from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.source import read_onnx
+from ssd_edge.precision.qdq_ort import quantise as quantise_for_ort
 from ssd_edge.precision.qdq_tensorrt import quantise
 from tests.core.factories import manifest
 from tests.precision.square_model import observed, square_model, table_of, write_square_model
@@ -132,6 +135,21 @@ def test_the_graph_of_an_engine_is_told_for_what_it_is(tmp_path: Path) -> None:
     found = facts(tmp_path / "renamed.onnx")
     assert found["kind"] == "graph of an engine (optimised by ONNX Runtime), no exported model"
     assert found["NMS node"] == "none: it is part of the graph"
+
+
+def test_each_layer_of_an_engine_and_each_range_of_a_table(tmp_path: Path) -> None:
+    source = read_onnx(write_square_model(tmp_path / "squares.onnx"))
+    table = table_of(tmp_path / "observed")
+    int8 = Lowered(quantise_for_ort(source.model, table, keep_float=frozenset({"conv2"})), "int8")
+    engine = build_lowered(source, int8, OrtBuilder()).engine
+    shown = [line.split() for line in run(engine).stdout.splitlines()]
+    assert ["int8", "QLinearConv", "conv3"] in shown
+    assert ["fp32", "Conv", "conv2"] in shown
+    assert "each layer" not in facts(tmp_path / "squares.onnx")  # all float32
+    table.save(tmp_path / "m.ranges.json")
+    ranges = run(tmp_path / "m.ranges.json").stdout
+    assert all(line in ranges for line in table.ranges)
+    assert f"{table.ranges['conv1.relu'].high:.4g}  conv1.relu" in ranges
 
 
 def test_a_folder_names_what_it_holds(tmp_path: Path) -> None:
