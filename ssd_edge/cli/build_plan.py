@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.backends.trt_module import TENSORRT, is_installed
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import quoted, say
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def _refuse_unknown_layers(plan: BuildPlan) -> None:
         raise InputError(
             f"{plan.source.path} has no layer {unknown[0]!r} (--keep-float)",
             wanted=", ".join(near) or f"one of its {len(names)} layers",
+            do=f"All are listed by: ssd-edge inspect {quoted(plan.source.path)}",
         )
 
 

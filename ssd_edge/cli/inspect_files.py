@@ -89,15 +89,14 @@ def _nms_node(model: onnx.ModelProto) -> str:
 
 
 def layer_facts(model: onnx.ModelProto) -> dict[str, object]:
-    """Return how many convolutions compute in each precision, and which, where they are not all float32."""
+    """Return how many convolutions compute in each precision, and which, by the names that ``--keep-float`` takes."""
     convolutions = [node for node in model.graph.node if node.op_type in _CONVOLUTIONS]
     precisions = _precisions(model, convolutions)
-    counts = Counter(precisions)
-    facts: dict[str, object] = {"layers": {f"{name} convolutions": count for name, count in sorted(counts.items())}}
-    if set(counts) - {"fp32"}:
-        pairs = zip(precisions, convolutions, strict=True)
-        facts["each layer"] = Lines(f"{name:<7} {node.op_type:<16} {_exported_name(node.name)}" for name, node in pairs)
-    return facts
+    counts, pairs = Counter(precisions), zip(precisions, convolutions, strict=True)
+    return {
+        "layers": {f"{name} convolutions": count for name, count in sorted(counts.items())},
+        "each layer": Lines(f"{name:<7} {node.op_type:<16} {_exported_name(node.name)}" for name, node in pairs),
+    }
 
 
 def _precisions(model: onnx.ModelProto, convolutions: Sequence[onnx.NodeProto]) -> list[str]:

@@ -145,7 +145,8 @@ def test_each_layer_of_an_engine_and_each_range_of_a_table(tmp_path: Path) -> No
     shown = [line.split() for line in run(engine).stdout.splitlines()]
     assert ["int8", "QLinearConv", "conv3"] in shown
     assert ["fp32", "Conv", "conv2"] in shown
-    assert "each layer" not in facts(tmp_path / "squares.onnx")  # all float32
+    names = [line.split()[-1] for line in facts(tmp_path / "squares.onnx")["each layer"]]
+    assert names == ["conv1", "conv2", "conv3", "logits", "offsets"]  # what --keep-float takes
     table.save(tmp_path / "m.ranges.json")
     ranges = run(tmp_path / "m.ranges.json").stdout
     assert all(line in ranges for line in table.ranges)
