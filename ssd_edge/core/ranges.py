@@ -18,7 +18,7 @@ from ssd_edge.core.spec import InputSpec
 RANGES_FORMAT = "ssd-edge/ranges/1"
 RANGES_SUFFIX = ".ranges.json"
 _METHODS = ("minmax", "percentile", "entropy", "mse")
-_LARGEST = 3.4028234663852886e38  # of a float32
+_LARGEST, _SMALLEST_NORMAL = 3.4028234663852886e38, 1.1754943508222875e-38  # of a float32
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,11 @@ class CalibrationTable:
                     wanted=found,
                     do=f"Calibrate again: ssd-edge calibrate {onnx}",
                 )
+
+
+def symmetric_scale(amax: float) -> float:
+    """Return a 127th of the largest magnitude; 1 where that is no normal float32, and all values as good as zero."""
+    return amax / 127 if amax / 127 >= _SMALLEST_NORMAL else 1.0
 
 
 def preprocessing_digest(entry: InputSpec) -> str:
