@@ -13,7 +13,7 @@ from ssd_edge.cli.console import say
 from ssd_edge.core.errors import SsdEdgeError
 
 if TYPE_CHECKING:
-    from ssd_edge.cli.build_inputs import BuildJob
+    from ssd_edge.cli.build_job import BuildJob
     from ssd_edge.engines.build import BuildReport, Lowered
 
 _COST = "guard_cost"  # milliseconds a picture; no name that ends with _ms, which are whole times

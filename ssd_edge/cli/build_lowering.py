@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
     from ssd_edge.calibration.images import ImageSet
-    from ssd_edge.cli.build_inputs import BuildJob
+    from ssd_edge.cli.build_job import BuildJob
     from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.cli.improve import Improved
     from ssd_edge.core.progress import Progress

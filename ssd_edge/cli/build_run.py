@@ -18,7 +18,7 @@ from ssd_edge.core.progress import Progress
 if TYPE_CHECKING:
     import onnx
 
-    from ssd_edge.cli.build_inputs import BuildJob
+    from ssd_edge.cli.build_job import BuildJob
     from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.core.manifest import EngineManifest
     from ssd_edge.engines.build import BuildReport
@@ -30,7 +30,7 @@ def run_build(plan: BuildPlan) -> None:
     Raises:
         SsdEdgeError: an input cannot be used, accuracy cannot be kept, or the runtime refuses the graph.
     """
-    from ssd_edge.cli.build_inputs import prepare
+    from ssd_edge.cli.build_job import prepare
     from ssd_edge.cli.build_speed import refuse_to_compare, tell_speed
 
     plan = checked(plan)
@@ -53,7 +53,8 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
         SsdEdgeError: as :func:`run_build` raises.
     """
     from ssd_edge.cli.build_guard import with_guard_cost
-    from ssd_edge.cli.build_inputs import identity, refuse_impossible
+    from ssd_edge.cli.build_inputs import refuse_impossible
+    from ssd_edge.cli.build_job import identity
     from ssd_edge.cli.build_lowering import lower
     from ssd_edge.engines.build import BuildReport, build_lowered
 
