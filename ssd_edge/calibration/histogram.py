@@ -8,6 +8,7 @@ those that the final width would have given from the beginning.
 from __future__ import annotations
 
 import math
+from types import NoneType
 from typing import Any
 
 import cv2
@@ -70,9 +71,16 @@ class StreamingHistogram:
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> StreamingHistogram:
-        """Return the histogram of a :meth:`state`."""
+        """Return the histogram of a :meth:`state`.
+
+        Raises:
+            ValueError: it is none.
+        """
         histogram = cls()
-        histogram.counts, histogram.exponent = np.asarray(state["counts"], np.int64), state["exponent"]
+        counts, exponent = np.asarray(state["counts"]), state["exponent"]
+        if counts.shape != histogram.counts.shape or counts.dtype != np.int64 or type(exponent) not in (int, NoneType):
+            raise ValueError("no counts of a histogram")
+        histogram.counts, histogram.exponent = counts, exponent
         histogram.low, histogram.high = float(state["low"]), float(state["high"])
         return histogram
 

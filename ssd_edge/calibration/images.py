@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.images import list_images, read_image
@@ -71,8 +72,12 @@ class ImageSet:
             fields = json.loads(path.read_text(encoding="utf-8"))
             if fields["format"] != SET_FORMAT:
                 raise ValueError(f"format {fields['format']!r}")
-            return cls(**{**fields, "images": tuple(fields["images"]), "digests": tuple(fields["digests"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            made = cls(**{**fields, "images": tuple(fields["images"]), "digests": tuple(fields["digests"])})
+            refuse_other_types(made)
+            if not made.images or len(made.images) != len(made.digests):
+                raise ValueError(f"{len(made.images)} images and {len(made.digests)} digests")
+            return made
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArtefactError(
                 f"{path} is not a calibration set",
                 got=f"{type(error).__name__}: {error}",

@@ -64,7 +64,7 @@ def entropy(histogram: StreamingHistogram) -> Range:
     if counts.sum() == 0:
         return minmax(histogram)
     width = SIDE_BINS * histogram.width / _ENTROPY_BINS
-    last = min(int(np.ceil(reach / width)), _ENTROPY_BINS)
+    last = min(int(reach / width) + 1, _ENTROPY_BINS)  # at its edge, as a ReLU6 has it, the extreme is in the next
     candidates = [*range(_LEVELS, last, _ENTROPY_STEP), last] if last > _LEVELS else [last]
     best = min(candidates, key=lambda bins: _divergence(counts, bins))
     threshold = min(best * width, reach)

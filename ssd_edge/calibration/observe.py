@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -25,6 +28,11 @@ from ssd_edge.core.spec import InputSpec
 
 _SAVED_EVERY = 32  # pictures
 _AT_LEAST = 2
+# What reading a damaged archive of arrays ends in, bit by bit as it may be damaged.
+_DAMAGED = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError, OverflowError,
+    zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
 
 
 class Observer:
@@ -47,13 +55,22 @@ class Observer:
         self.seen = 0
         self._within_picture = False
 
-    def observe(self, images: Sequence[Path], *, state: Path | None = None, progress: Progress = silent) -> None:
-        """Run the pictures, from where ``state`` was left if that belongs to them; it is removed at the end.
+    def observe(
+        self,
+        images: Sequence[Path],
+        *,
+        state: Path | None = None,
+        progress: Progress = silent,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Run the pictures, from where ``state`` was left if that belongs to them.
 
         Args:
             images: files.
-            state: where to keep what is done, every few pictures and when interrupted.
+            state: where to keep what is done, every few pictures and when interrupted; it stays until whoever makes
+                something of the histograms removes it.
             progress: told after each picture.
+            told: called where ``state`` is damaged: the pictures are then run from the first one.
 
         Raises:
             InputError: too few pictures, or one cannot be read.
@@ -66,32 +83,39 @@ class Observer:
                 wanted=f"at least {_AT_LEAST}; some hundreds give good ranges",
             )
         if state is not None and state.is_file():
-            self._resume(state)
+            self._resume(state, len(images), told)
         session = _observing_session(self._path, self._tensors, optimise=self._optimise)
-        with self._kept(state), ThreadPoolExecutor(physical_cores()) as pool, ort_errors(self._path):
+        with self.kept(state), ThreadPoolExecutor(physical_cores()) as pool, ort_errors(self._path):
             for path in images[self.seen :]:
                 picture = preprocess(read_image(path), self._entry)
                 outputs = session.run(self._tensors, {INPUT_NAME: picture[None]})
-                self._within_picture = True  # from here on some tensors have counted it and others not
-                list(pool.map(self._add, self._tensors, outputs))
-                self.seen, self._within_picture = self.seen + 1, False
+                self._count(pool, outputs)
                 progress(self.seen, len(images), "measuring ranges")
                 if state is not None and self.seen % _SAVED_EVERY == 0:
                     self._save(state)
-        if state is not None:
-            state.unlink(missing_ok=True)
+
+    def _count(self, pool: ThreadPoolExecutor, outputs: Sequence[Any]) -> None:
+        """Count a picture in all tensors; interrupted, to its end, unless it could not be given to all of them."""
+        self._within_picture = True  # from here on some tensors have counted it and others not
+        counting = [pool.submit(self._add, name, values) for name, values in zip(self._tensors, outputs, strict=True)]
+        try:
+            for done in counting:
+                done.result()
+        finally:
+            wait(counting)
+            if not any(done.exception() for done in counting):
+                self.seen, self._within_picture = self.seen + 1, False
 
     def _add(self, name: str, values: Any) -> None:
         self.histograms[name].add(values, name=name)
 
     @contextmanager
-    def _kept(self, state: Path | None) -> Iterator[None]:
-        """Save what was done when the work is interrupted between two pictures."""
-        before = self.seen
+    def kept(self, state: Path | None) -> Iterator[None]:
+        """Save what was done when the work inside the block is interrupted between two pictures, or after the last."""
         try:
             yield
-        except KeyboardInterrupt:
-            if state is not None and self.seen > before and not self._within_picture:
+        except (KeyboardInterrupt, SystemExit):
+            if state is not None and self.seen and not self._within_picture:
                 self._save(state)
             raise
 
@@ -104,25 +128,38 @@ class Observer:
         with written_beside(state) as partial, partial.open("wb") as file:
             np.savez(file, header=np.array(header), **arrays)
 
-    def _resume(self, state: Path) -> None:
-        """Take up saved work; a file that cannot be read is begun anew, as nothing but time is lost with it."""
+    def _resume(self, state: Path, images: int, told: Callable[[str], None]) -> None:
+        """Take up saved work; a damaged file is begun anew, as nothing but time is lost with it."""
         try:
-            with np.load(state, allow_pickle=False) as saved:
-                header = json.loads(str(saved["header"]))
-                if header["tensors"] != self._tensors:
-                    return
-                self.histograms = {
-                    name: StreamingHistogram.restored(
-                        {**header["histograms"][name], "counts": saved[f"counts.{number}"]}
-                    )
-                    for number, name in enumerate(self._tensors)
-                }
-                self.seen = int(header["seen"])
-        except (OSError, ValueError, KeyError):
+            found = _read_state(state)
+            if found.tensors != self._tensors or not 0 <= found.seen <= images:
+                raise ValueError("it belongs to other work")
+        except _DAMAGED as error:
+            told(f"{state} cannot be gone on from ({type(error).__name__}: {error}): all pictures are measured anew")
             return
+        self.histograms, self.seen = dict(zip(found.tensors, found.histograms, strict=True)), found.seen
 
 
-def _plain(histogram: StreamingHistogram) -> Mapping[str, float | int | None]:
+class _State(NamedTuple):
+    """Saved work: the tensors, the histogram of each, and the number of pictures in them."""
+
+    tensors: list[str]
+    histograms: list[StreamingHistogram]
+    seen: int
+
+
+def _read_state(path: Path) -> _State:
+    with np.load(path, allow_pickle=False) as saved:
+        header = json.loads(str(saved["header"]))
+        tensors = list(header["tensors"])
+        histograms = [
+            StreamingHistogram.restored({**header["histograms"][name], "counts": saved[f"counts.{number}"]})
+            for number, name in enumerate(tensors)
+        ]
+        return _State(tensors, histograms, int(header["seen"]))
+
+
+def _plain(histogram: StreamingHistogram) -> dict[str, float | int | None]:
     return {"exponent": histogram.exponent, "low": histogram.low, "high": histogram.high}
 
 

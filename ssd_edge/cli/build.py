@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.console import say
 
 
 class Target(str, Enum):
@@ -118,5 +118,4 @@ def build(
         compare=compare,
         force=force,
     )
-    with bar("building") as progress:
-        run_build(plan, progress)
+    run_build(plan)

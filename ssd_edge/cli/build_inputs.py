@@ -1,14 +1,17 @@
-"""What a build reads besides the model: ranges, pictures and labels; and what identifies its result before the work."""
+"""What a build reads besides the model: ranges, pictures and labels.
+
+What cannot be built is refused first: measuring ranges takes minutes, and judging may take hours.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssd_edge.backends.ort import TARGET as ORT
-from ssd_edge.cli.build_plan import CALIBRATION_IMAGES
 from ssd_edge.cli.console import say
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import make_folder
 
 if TYPE_CHECKING:
     from ssd_edge.calibration.images import ImageSet
@@ -33,86 +36,79 @@ class BuildInputs:
     judge: Judge | None = None
 
 
-def read_inputs(plan: BuildPlan) -> BuildInputs:
-    """Read what the plan names; the table of ranges is made where it is missing and pictures are known.
+def read_inputs(plan: BuildPlan, builder: Builder) -> BuildInputs:
+    """Read what the plan names; ranges are measured where there are none and pictures are known.
 
     Raises:
-        SsdEdgeError: one of them is missing, damaged, foreign or stale.
+        SsdEdgeError: one of them is missing, damaged, foreign or stale, or the builder cannot do what is asked for.
     """
     from ssd_edge.cli.build_judge import Judge
 
-    table = _table(plan) if plan.int8 else None
     judge = Judge(plan.source, *plan.judged) if plan.judged else None
-    if table is None or not (judge or plan.improve):
+    if not plan.int8:
+        return BuildInputs(judge=judge)
+    path = _table_path(plan)
+    if plan.table is None and not path.is_file():
+        refuse_impossible(plan, builder)
+        say(f"{path} is not there: calibrating")
+        return _calibrated(plan, judge)
+    table = _read_table(plan, path)
+    if not (judge or plan.improve):
         return BuildInputs(table, judge=judge)
     chosen = _chosen_for(plan, table)
+    pictures = _pictures(plan, chosen) if plan.improve else None
+    _refuse_pictures(judge, chosen, pictures)
+    return BuildInputs(table, pictures, judge)
+
+
+def refuse_impossible(plan: BuildPlan, builder: Builder) -> None:
+    """Raise SsdEdgeError where the engine cannot be built or written, as far as that is known before the work."""
+    builder.check()
+    if plan.fp16 and plan.keep_float and getattr(builder, "is_weakly_typed", False):
+        raise InputError(
+            f"{builder.runtime} {builder.runtime_version} chooses itself which layers run in FP16",
+            wanted="a release whose networks are strongly typed (9.0 and later), for --keep-float with --fp16",
+            do="Leave out --fp16 or --keep-float.",
+        )
+    make_folder(plan.engine.parent)
+
+
+def _refuse_pictures(judge: Judge | None, chosen: ImageSet | None, pictures: ImageSet | None) -> None:
+    """Raise InputError where pictures that were calibrated with are judged on, or too few are there to improve with."""
+    from ssd_edge.cli.improve import refuse_too_few
+
     if judge is not None and chosen is not None:
         judge.refuse_seen(chosen)
-    return BuildInputs(table, _pictures(plan, chosen) if plan.improve else None, judge)
+    elif judge is not None:
+        say("which pictures the ranges were measured on is not written down here: it may be judged on some of them")
+    if pictures is not None:
+        refuse_too_few(pictures)
 
 
-def make_builder(plan: BuildPlan, table: CalibrationTable | None) -> Builder:
-    """Return what builds for the plan's target.
+def _table_path(plan: BuildPlan) -> Path:
+    from ssd_edge.cli.calibration_run import FOLDER
+    from ssd_edge.core.ranges import ranges_path
 
-    Raises:
-        MissingPackageError: the runtime is not installed.
-        DeviceError: it needs a GPU, and there is none.
-    """
-    from ssd_edge.engines.ort_build import OrtBuilder
-
-    if plan.target == ORT:
-        return OrtBuilder()
-    from ssd_edge.engines.trt_build import TrtBuilder
-    from ssd_edge.precision.text_cache import write_cache
-
-    calibration: Callable[[str], bytes] | None = None
-    if plan.options.dla is not None and table is not None:
-        ranges = table
-
-        def calibration(version: str) -> bytes:
-            return write_cache(ranges, version=version)
-
-    return TrtBuilder(
-        plan.target,
-        plan.precision,
-        plan.options,
-        timing_cache=plan.timing_cache,
-        calibration=calibration,
-        told=lambda message: say(f"{plan.target}: {message}"),
-    )
+    return plan.table or ranges_path(FOLDER, plan.source.spec.name)
 
 
-def identity(plan: BuildPlan, inputs: BuildInputs, builder: Builder) -> dict[str, str]:
-    """Return what identifies the engine before it is lowered; see :func:`ssd_edge.engines.reuse.asked_of`."""
-    from ssd_edge.core.files import text_digest
-    from ssd_edge.engines.reuse import asked_of
-
-    table, pictures, judge = inputs.table, inputs.pictures, inputs.judge
-    guarded = judge is not None and plan.max_drop is not None
-    digests = {
-        "onnx": plan.source.digest,
-        "ranges": table.digest if table else "",
-        "improved_with": text_digest(" ".join(pictures.digests)) if pictures else "",  # in order: the last are held out
-        "judged_on": judge.digest if judge is not None and guarded else "",
-    }
-    choices = {
-        "keep_float": " ".join(sorted(plan.keep_float)),
-        "max_drop": f"{plan.max_drop:g}" if guarded else "",
-    }
-    return asked_of(builder, plan.precision, digests, choices)
-
-
-def _table(plan: BuildPlan) -> CalibrationTable:
+def _calibrated(plan: BuildPlan, judge: Judge | None) -> BuildInputs:
+    """Return the inputs with ranges that are measured now."""
     from ssd_edge.calibration.method import Method
-    from ssd_edge.cli.calibration_run import FOLDER, calibrate_model, find_image_set
-    from ssd_edge.core.ranges import CalibrationTable, ranges_path
+    from ssd_edge.cli.calibration_run import calibrate_model, find_image_set
 
     source = plan.source
-    path = plan.table or ranges_path(FOLDER, source.spec.name)
-    if plan.table is None and not path.is_file():
-        say(f"{path} is not there: calibrating")
-        chosen = find_image_set(plan.images, source.path, split="train", limit=CALIBRATION_IMAGES, seed=0)
-        return calibrate_model(source.path, chosen, Method.AUTO)[0]
+    chosen = find_image_set(plan.images, source.path)
+    pictures = chosen if plan.improve else None
+    _refuse_pictures(judge, chosen, pictures)
+    table, _ = calibrate_model(source.path, chosen, Method.AUTO)
+    return BuildInputs(table, pictures, judge)
+
+
+def _read_table(plan: BuildPlan, path: Path) -> CalibrationTable:
+    from ssd_edge.core.ranges import CalibrationTable
+
+    source = plan.source
     table = CalibrationTable.load(path)
     table.refuse_if_foreign(path, source.path, source.spec.input)
     say(f"using {path}: {table.method} of {table.image_count} pictures")
@@ -136,4 +132,4 @@ def _pictures(plan: BuildPlan, chosen: ImageSet | None) -> ImageSet:
 
     source = plan.source
     images = plan.images if chosen is None else FOLDER / f"{source.spec.name}{SET_SUFFIX}"
-    return find_image_set(images, source.path, split="train", limit=CALIBRATION_IMAGES, seed=0)
+    return find_image_set(images, source.path)

@@ -42,14 +42,16 @@ class Judge:
         split: the part to judge on.
 
     Raises:
-        InputError: the images cannot be used.
+        InputError: the images cannot be used, or show classes that the model does not know.
     """
 
     def __init__(self, source: SourceModel, dataset: Path, split: str) -> None:
         from ssd_edge.data.find import open_dataset
+        from ssd_edge.evaluation.evaluate import class_numbers
 
         self._source = source
         self._labelled = open_dataset(dataset, split)
+        class_numbers(source.spec.class_names, self._labelled)
 
     @cached_property
     def digest(self) -> str:
@@ -75,7 +77,7 @@ class Judge:
             raise InputError(
                 f"{seen} pictures of {self._labelled.origin} were calibrated with",
                 wanted="other pictures to judge on, or the accuracy of the INT8 model would be flattered",
-                do="Judge on others (--data, --split), or calibrate on those that it learnt from: ssd-edge calibrate",
+                do="Judge on others (--data, --split), or calibrate on others: ssd-edge calibrate --images",
             )
 
     @cached_property

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.console import say
-from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
 
     from ssd_edge.calibration.images import ImageSet
-    from ssd_edge.cli.build_inputs import BuildInputs
+    from ssd_edge.cli.build_job import BuildJob
     from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.cli.improve import Improved
     from ssd_edge.core.progress import Progress
@@ -23,26 +21,17 @@ if TYPE_CHECKING:
     from ssd_edge.precision.sensitivity import Quantise
 
 
-def lower(
-    plan: BuildPlan,
-    inputs: BuildInputs,
-    builder: Builder,
-    progress: Progress,
-    *,
-    keep_float: frozenset[str] | None = None,
-) -> Lowered:
+def lower(job: BuildJob, progress: Progress, *, keep_float: frozenset[str] | None = None) -> Lowered:
     """Return the model as it shall run; with labelled data, judged, and with its worst layers in float if need be.
 
     Args:
-        plan: what is asked for.
-        inputs: what it reads.
-        builder: for the runtime that shall run it.
+        job: what is asked for, what it reads, and the builder for the runtime that shall run it.
         progress: told of the long steps.
         keep_float: the layers that stay float, where a judge has found them before.
     """
     from ssd_edge.engines.build import Lowered
 
-    _refuse_unknown_layers(plan)
+    plan, inputs, builder = job.plan, job.inputs, job.builder
     table, judge = inputs.table, inputs.judge
     judged = judge.digest if judge else ""
     if table is None:
@@ -56,27 +45,18 @@ def lower(
         quantise = _quantise(plan, improved.model, improved.table, builder)
     else:
         quantise = _quantise(plan, plan.source.model, table, builder)
+    unguarded = None
     if keep_float is not None:
         kept, model, measured = keep_float, quantise(keep_float), {}
     elif judge is not None and plan.max_drop is not None:
         guarded = judge.guard(lambda more: quantise(more | plan.keep_float), plan.max_drop, progress)
         kept, model = guarded.keep_float | plan.keep_float, guarded.model
         measured = judge.figures(guarded.map_lowered)
+        unguarded = guarded.plain if guarded.keep_float else None
     else:
         kept, model = plan.keep_float, quantise(plan.keep_float)
         measured = judge.compare(model, plan.precision, plan.target) if judge else {}
-    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured, judged)
-
-
-def _refuse_unknown_layers(plan: BuildPlan) -> None:
-    names = {node.name for node in plan.source.model.graph.node}
-    unknown = sorted(plan.keep_float - names)
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.3)
-        raise InputError(
-            f"{plan.source.path} has no layer {unknown[0]!r} (--keep-float)",
-            wanted=", ".join(near) or f"one of its {len(names)} layers",
-        )
+    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured, judged, unguarded)
 
 
 def _kept(keep_float: frozenset[str]) -> dict[str, str]:
@@ -113,15 +93,16 @@ def _improved(
 def _quantise(plan: BuildPlan, model: onnx.ModelProto, table: CalibrationTable, builder: Builder) -> Quantise:
     """Return what lowers the model for the target, given the layers to leave in float."""
     from ssd_edge.precision import qdq_ort, qdq_tensorrt
-    from ssd_edge.precision.half import to_half
+    from ssd_edge.precision.half import mixed
 
     def for_ort(keep_float: frozenset[str]) -> onnx.ModelProto:
         return qdq_ort.quantise(model, table, scheme=_scheme(), keep_float=keep_float)
 
     def for_tensorrt(keep_float: frozenset[str]) -> onnx.ModelProto:
-        stored = not getattr(builder, "is_weakly_typed", False)
-        lowered = qdq_tensorrt.quantise(model, table, keep_float=keep_float, stored_weights=stored)
-        return to_half(lowered) if plan.fp16 else lowered
+        weak = getattr(builder, "is_weakly_typed", False)
+        lowered = qdq_tensorrt.quantise(model, table, keep_float=keep_float, stored_weights=not weak)
+        # What was returned to float for the accuracy's sake is as good in half; what the user kept is float32.
+        return mixed(lowered, weakly_typed=weak, keep_float=plan.keep_float) if plan.fp16 else lowered
 
     def for_dla(keep_float: frozenset[str]) -> onnx.ModelProto:
         return model  # the ranges go in as a calibration cache

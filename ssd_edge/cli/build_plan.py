@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.backends.trt_module import TENSORRT, is_installed
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import quoted, say
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ssd_edge.engines.source import SourceModel
 
 AUTO = "auto"
-CALIBRATION_IMAGES = 256
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def checked(plan: BuildPlan) -> BuildPlan:
         raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
     if plan.improve and (not plan.int8 or plan.options.dla is not None):
         raise InputError("--improve is for --int8 with Q/DQ", do="Add --int8, and leave out --dla.")
+    _refuse_half_a_wish(plan)
+    _refuse_unknown_layers(plan)
     plan = _with_target(plan)
     if plan.options.dla is not None:
         _refuse_on_dla(plan)
@@ -85,6 +87,26 @@ def checked(plan: BuildPlan) -> BuildPlan:
             f"--keep-graph would overwrite {plan.source.path}", do="Choose another name for the engine: --output"
         )
     return plan
+
+
+def _refuse_half_a_wish(plan: BuildPlan) -> None:
+    """Refuse options that a build of this precision would not heed."""
+    if not plan.int8 and (plan.table or plan.images):
+        raise InputError("--ranges and --images are for --int8", do="Add --int8, or leave them out.")
+    if plan.precision == "fp32" and plan.keep_float:
+        raise InputError("--keep-float is for --int8 and --fp16", got="a build in which every layer is float32")
+
+
+def _refuse_unknown_layers(plan: BuildPlan) -> None:
+    names = {node.name for node in plan.source.model.graph.node}
+    unknown = sorted(plan.keep_float - names)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.3)
+        raise InputError(
+            f"{plan.source.path} has no layer {unknown[0]!r} (--keep-float)",
+            wanted=", ".join(near) or f"one of its {len(names)} layers",
+            do=f"All are listed by: ssd-edge inspect {quoted(plan.source.path)}",
+        )
 
 
 def _with_target(plan: BuildPlan) -> BuildPlan:
@@ -125,8 +147,8 @@ def _refuse_on_dla(plan: BuildPlan) -> None:
             got=":".join(map(str, plan.options.batch.sizes)),
             do=f"Build for one: --batch {most}",
         )
-    if plan.int8 and (plan.judged or plan.keep_float):
+    if plan.int8 and (plan.judged or plan.keep_float or plan.keep_graph):
         raise InputError(
-            "--data, --max-drop and --keep-float need Q/DQ, and INT8 goes to a DLA as a calibration cache",
+            "--data, --max-drop, --keep-float and --keep-graph need Q/DQ; INT8 goes to a DLA as a calibration cache",
             do="Leave them out, or leave out --dla.",
         )

@@ -36,10 +36,16 @@ def find_rivals(plan: BuildPlan) -> Rivals:
     others = [name for name in FLAGS if name != plan.precision]
     valid = {name: path for name in others if _is_valid(path := engine_path(plan.source, name, plan.target), plan)}
     there = {name: path for name, path in valid.items() if _takes(path, plan.options.batch.least)}
-    wanted = ("fp32",) if plan.target == ORT else ("fp32", "fp16")  # a processor computes FP16 in float32
+    wanted = _float_precisions(plan)
     # An engine for other batches is left as it is: it was built for a purpose.
     missing = tuple(name for name in wanted if name in others and name not in valid)
     return Rivals(there, missing)
+
+
+def _float_precisions(plan: BuildPlan) -> tuple[str, ...]:
+    if plan.target == ORT:
+        return ("fp32",)  # a processor computes FP16 in float32
+    return ("fp32", "fp16") if plan.options.dla is None else ("fp16",)  # a DLA has no float32
 
 
 def _is_valid(path: Path, plan: BuildPlan) -> bool:

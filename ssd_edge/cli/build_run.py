@@ -11,64 +11,70 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.build_plan import checked
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import bar, quoted, say
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.progress import Progress
 
 if TYPE_CHECKING:
     import onnx
 
-    from ssd_edge.cli.build_inputs import BuildInputs
+    from ssd_edge.cli.build_job import BuildJob
     from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.core.manifest import EngineManifest
-    from ssd_edge.engines.build import Builder, BuildReport
+    from ssd_edge.engines.build import BuildReport
 
 
-def run_build(plan: BuildPlan, progress: Progress) -> None:
+def run_build(plan: BuildPlan) -> None:
     """Lower the model, judge it where data are given, build its engine, and time it where it can run here.
 
     Raises:
         SsdEdgeError: an input cannot be used, accuracy cannot be kept, or the runtime refuses the graph.
     """
+    from ssd_edge.cli.build_job import prepare
     from ssd_edge.cli.build_speed import refuse_to_compare, tell_speed
 
     plan = checked(plan)
     refuse_to_compare(plan)
-    for float_plan in _to_compare(plan):  # first, so that the engine that was asked for is the newest
-        say(f"to compare with: {float_plan.precision}")
-        make_engine(float_plan, progress)
-    report = make_engine(plan, progress)
+    job = prepare(plan)
+    with bar("building") as progress:
+        for float_plan in _to_compare(plan):  # first, so that the engine that was asked for is the newest
+            say(f"to compare with: {float_plan.precision}")
+            make_engine(prepare(float_plan), progress)
+        report = make_engine(job, progress)
     tell_speed(plan, report)
     say(f"manifest {report.engine.with_suffix('.json')}")
     if plan.options.batch.least > 1:
         say("run and eval take one picture at a time, so this engine is for programs of your own; for them: --batch 1")
         return
-    say(f"next: ssd-edge run --model {report.engine} --camera 0")
+    say(f"next: ssd-edge run --model {quoted(report.engine)} --camera 0")
 
 
-def make_engine(plan: BuildPlan, progress: Progress) -> BuildReport:
-    """Return the engine of a plan, with its graph where that is to be kept; it is built where it is not there.
+def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
+    """Return the engine of a job, with its graph where that is to be kept; it is built where it is not there.
 
     Raises:
         SsdEdgeError: as :func:`run_build` raises.
     """
-    from ssd_edge.cli.build_inputs import identity, make_builder, read_inputs
+    from ssd_edge.cli.build_guard import with_guard_cost
+    from ssd_edge.cli.build_inputs import refuse_impossible
+    from ssd_edge.cli.build_job import identity
     from ssd_edge.cli.build_lowering import lower
     from ssd_edge.engines.build import BuildReport, build_lowered
 
-    inputs = read_inputs(plan)
-    builder = make_builder(plan, inputs.table)
-    asked = identity(plan, inputs, builder)
-    found = _as_asked(plan, inputs, asked)
+    plan, builder = job.plan, job.builder
+    asked = identity(job)
+    found = _as_asked(job, asked)
     if found is not None:
         report = BuildReport(plan.engine, found, reused=True)
         _tell(plan, report)
         if plan.keep_graph:
-            _restore_graph(plan, inputs, builder, found, progress)
+            _restore_graph(job, found, progress)
         return report
-    lowered = lower(plan, inputs, builder, progress)
+    refuse_impossible(plan, builder)
+    lowered = lower(job, progress)
     report = build_lowered(plan.source, lowered, builder, plan.output, asked=asked, force=plan.force, progress=progress)
     _tell(plan, report, judged_now=bool(lowered.measured))
+    report = with_guard_cost(job, lowered, report)
     if plan.target != ORT and not report.reused:
         _note_layers(report)
     if plan.keep_graph:
@@ -88,18 +94,20 @@ def _to_compare(plan: BuildPlan) -> list[BuildPlan]:
     return [replace(plain, fp16=precision == "fp16") for precision in missing]
 
 
-def _as_asked(plan: BuildPlan, inputs: BuildInputs, asked: dict[str, str]) -> EngineManifest | None:
+def _as_asked(job: BuildJob, asked: dict[str, str]) -> EngineManifest | None:
     """Return the manifest of the engine that is there already, judged on the same pictures where some are given."""
     from ssd_edge.engines.reuse import engine_as_asked
 
-    found = None if plan.force else engine_as_asked(plan.engine, asked)
-    if found is None or (inputs.judge is not None and inputs.judge.digest != found.judged_digest):
+    judge = job.inputs.judge
+    found = None if job.plan.force else engine_as_asked(job.plan.engine, asked)
+    if found is None or (judge is not None and judge.digest != found.judged_digest):
         return None
     return found
 
 
 def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> None:
     """Say what there is now; of an engine that is used again also how accurate it was when it was judged."""
+    from ssd_edge.cli.build_guard import cost_line
     from ssd_edge.cli.build_judge import accuracy_line
 
     made = report.manifest
@@ -111,7 +119,7 @@ def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> 
         say(f"as judged before: {accuracy_line(made.measured, made.precision, made.target)}")
     kept = made.options.get("keep_float", "").split()
     if kept and plan.max_drop is not None:
-        say(f"in float: {', '.join(kept)}")
+        say(f"in float: {', '.join(kept)}{cost_line(made.measured)}")
     with contextlib.suppress(OSError):  # in a folder that may only be read
         os.utime(report.engine)  # the newest is what `run` takes, and this is what was asked for last
 
@@ -130,18 +138,18 @@ def _note_layers(report: BuildReport) -> None:
     say(f"{len(layers)} layers ({listed}): {layers_path(report.engine)}")
 
 
-def _restore_graph(
-    plan: BuildPlan, inputs: BuildInputs, builder: Builder, made: EngineManifest, progress: Progress
-) -> None:
+def _restore_graph(job: BuildJob, made: EngineManifest, progress: Progress) -> None:
     """Write the graph of an engine that is used again, unless it is there: lowered as it was, and not judged again."""
     from ssd_edge.cli.build_lowering import lower
     from ssd_edge.core.files import bytes_digest, file_digest
 
+    plan = job.plan
     if plan.graph.is_file() and file_digest(plan.graph) == made.graph_digest:
         say(f"the graph is there already: {plan.graph}")
         return
     kept = frozenset(made.options.get("keep_float", "").split())
-    lowered = lower(plan, replace(inputs, judge=None), builder, progress, keep_float=kept if plan.int8 else None)
+    unjudged = replace(job, inputs=replace(job.inputs, judge=None))
+    lowered = lower(unjudged, progress, keep_float=kept if plan.int8 else None)
     if bytes_digest(lowered.model.SerializeToString()) != made.graph_digest:
         raise ArtefactError(
             f"the graph of {plan.engine} cannot be made again", wanted=made.graph_digest, do="Build anew, with --force."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.build_rivals import FLAGS, Rivals, find_rivals
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import quoted, say
 from ssd_edge.core.errors import InputError, SsdEdgeError
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def _commands(plan: BuildPlan) -> dict[str, str]:
 
     files = {name: engine_path(plan.source, name, plan.target) for name in FLAGS} | {plan.precision: plan.engine}
     return {
-        name: f"ssd-edge run --model {files[name]}"
+        name: f"ssd-edge run --model {quoted(files[name])}"
         if files[name].is_file()
-        else " ".join(["ssd-edge build", str(plan.source.path), *flags])
+        else " ".join(["ssd-edge build", quoted(plan.source.path), *flags])
         for name, flags in FLAGS.items()
     }
 

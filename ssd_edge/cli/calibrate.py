@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ssd_edge.calibration.method import Method
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import quoted, say
 
 
 def calibrate(
@@ -20,21 +20,29 @@ def calibrate(
         typer.Option("--images", help="A folder of pictures, a data set, or a set chosen before (*.images.json)."),
     ] = None,
     split: Annotated[
-        str, typer.Option("--split", help="Of a data set; not the one that models are judged on.")
-    ] = "train",
-    max_images: Annotated[int, typer.Option("--max-images", min=2, help="Pictures to choose.")] = 256,
+        str | None,
+        typer.Option("--split", help="Of a data set; not the one that models are judged on.", show_default="train"),
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option("--max-images", min=2, help="Pictures to choose.", show_default="256")
+    ] = None,
     method: Annotated[
         Method, typer.Option("--method", help="How ranges are chosen; auto measures which serves this model best.")
     ] = Method.AUTO,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of pictures.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of the choice of pictures.", show_default="0")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The table; by default calibration/<model>.ranges.json.")
     ] = None,
 ) -> None:
     """Measure the range of every tensor on pictures: calibration/<model>.ranges.json, for build --int8."""
-    from ssd_edge.cli.calibration_run import calibrate_model, find_image_set
+    from ssd_edge.cli.calibration_run import FOLDER, calibrate_model, find_image_set, refuse_name
+    from ssd_edge.core.ranges import ranges_path
     from ssd_edge.core.workspace import newest_onnx
 
+    if output is not None:
+        refuse_name(output)
     if onnx is None:
         choice = newest_onnx(Path())
         say(choice.note)
@@ -42,4 +50,5 @@ def calibrate(
     chosen = find_image_set(images, onnx, split=split, limit=max_images, seed=seed)
     table, path = calibrate_model(onnx, chosen, method, output)
     say(f"wrote {path}: {len(table.ranges)} ranges by {table.method}, from {table.image_count} pictures")
-    say(f"next: ssd-edge build --int8 {onnx}")
+    named = "" if path == ranges_path(FOLDER, table.model) else f" --ranges {quoted(path)}"
+    say(f"next: ssd-edge build --int8 {quoted(onnx)}{named}")

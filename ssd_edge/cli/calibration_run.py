@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.console import bar, quoted, say
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,34 +17,56 @@ if TYPE_CHECKING:
     from ssd_edge.engines.source import SourceModel
 
 FOLDER = Path("calibration")
+IMAGES = 256
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 8, 16
 
 
-def find_image_set(images: Path | None, onnx: Path, *, split: str, limit: int, seed: int) -> ImageSet:
+def find_image_set(
+    images: Path | None, onnx: Path, *, split: str | None = None, limit: int | None = None, seed: int | None = None
+) -> ImageSet:
     """Return the set to calibrate with: a written one, one chosen from ``images``, or the one that the model has.
 
+    It is written down as the model's, so that nothing is judged on its pictures later.
+
     Raises:
-        InputError: none is named and the model has none.
+        InputError: none is named and the model has none, or a choice is asked for of a set that is chosen.
     """
-    from ssd_edge.calibration.images import SET_SUFFIX, ImageSet, choose_images
+    from ssd_edge.calibration.images import SET_SUFFIX, choose_images
     from ssd_edge.engines.source import read_onnx
 
     name = read_onnx(onnx).spec.name
     written = FOLDER / f"{name}{SET_SUFFIX}"
     if images is None and written.is_file():
-        say(f"using {written}")
         images = written
     if images is None:
-        images, split = _learnt_from(name)
+        images, learnt_split = _learnt_from(name)
+        split = split or learnt_split
     if images.name.endswith(SET_SUFFIX):
-        chosen = ImageSet.load(images)
-        chosen.refuse_if_changed(images)
+        chosen = _chosen_before(images, is_asked=(split, limit, seed) != (None, None, None))
+        if images.resolve() != written.resolve():
+            chosen.save(written)
         return chosen
     with bar("pictures") as progress:
-        chosen = choose_images(images, split=split, limit=limit, seed=seed, progress=progress)
+        chosen = choose_images(images, split=split or "train", limit=limit or IMAGES, seed=seed or 0, progress=progress)
     chosen.save(written)
     part = f", split {chosen.split}" if chosen.split else ""
     say(f"chose {len(chosen.images)} pictures of {chosen.source}{part}: {written}")
+    return chosen
+
+
+def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
+    """Read a written set; refuse to choose of it once more."""
+    from ssd_edge.calibration.images import ImageSet
+
+    chosen = ImageSet.load(path)
+    if is_asked:
+        raise InputError(
+            f"{path} holds {len(chosen.images)} pictures that are chosen already",
+            got="--max-images, --seed or --split",
+            do=f"Choose anew: ssd-edge calibrate --images {quoted(Path(chosen.source))}, with these options",
+        )
+    chosen.refuse_if_changed(path)
+    say(f"using {path}: {len(chosen.images)} pictures")
     return chosen
 
 
@@ -63,6 +85,17 @@ def _learnt_from(name: str) -> tuple[Path, str]:
         )
     say(f"using what {name} learnt from: {data.dataset}, split {data.train_split}")
     return Path(data.dataset), data.train_split
+
+
+def refuse_name(table: Path) -> None:
+    """Raise InputError where a path is no name for a table of ranges: it might be the model's own."""
+    from ssd_edge.core.files import path_kind
+    from ssd_edge.core.ranges import RANGES_SUFFIX
+
+    if not table.name.endswith(RANGES_SUFFIX) or table.name == RANGES_SUFFIX:
+        raise InputError(f"{table} is no name for a table of ranges", wanted=f"a name that ends with {RANGES_SUFFIX}")
+    if path_kind(table) == "folder":
+        raise InputError(f"{table} is a folder", wanted="the name of a file for the table")
 
 
 def calibrate_model(
@@ -90,13 +123,18 @@ def calibrate_model(
     observed, kept = paths[: len(paths) - held_out], paths[len(paths) - held_out :]
     work = text_digest(file_digest(onnx) + "".join(chosen.digests[: len(observed)]))
     state = output.parent / f".{spec.name}.{work.removeprefix('sha256:')[:12]}.partial.npz"
-    observer = Observer(onnx, observed_tensors(source.model), spec.input)
+    tensors = observed_tensors(source.model)
+    if not tensors:
+        raise InputError(f"{onnx} has no convolution that INT8 could compute", do="Build it without --int8.")
+    observer = Observer(onnx, tensors, spec.input)
     with bar("calibrating") as progress:
-        observer.observe(observed, state=state, progress=progress)
+        observer.observe(observed, state=state, progress=progress, told=say)
     if method is Method.AUTO:
-        method = _best_method(source, onnx, observer.histograms, chosen, kept or observed[-1:])
+        with observer.kept(state):
+            method = _best_method(source, onnx, observer.histograms, chosen, kept)
     table = make_table(observer.histograms, method, onnx=onnx, spec=spec, images=chosen)
     table.save(output)
+    state.unlink(missing_ok=True)
     return table, output
 
 
@@ -107,7 +145,10 @@ def _best_method(
     chosen: ImageSet,
     held_out: list[Path],
 ) -> Method:
-    """Return the method of the least output error on pictures that no range was measured on; all errors are shown."""
+    """Return the method of the least output error on pictures that no range was measured on; all errors are shown.
+
+    Of very few pictures none is held out, and the last one that was measured must do.
+    """
     from ssd_edge.backends.cpu import cpu_device
     from ssd_edge.calibration.methods import METHODS
     from ssd_edge.calibration.table import make_table
@@ -117,7 +158,8 @@ def _best_method(
     from ssd_edge.precision.qdq_ort import quantise, scheme_for
 
     model, spec = source.model, source.spec
-    measure = OutputError(model, [preprocess(read_image(image), spec.input) for image in held_out])
+    judged_on = held_out or chosen.paths[-1:]
+    measure = OutputError(model, [preprocess(read_image(image), spec.input) for image in judged_on])
     scheme = scheme_for(cpu_device())
     errors: dict[Method, float] = {}
     with bar("choosing the method") as progress:
@@ -127,5 +169,8 @@ def _best_method(
             progress(number, len(METHODS), method.value)
     listed = ", ".join(f"{method.value} {error:.4f}" for method, error in errors.items())
     best = min(errors, key=lambda method: errors[method])
-    say(f"output error on {len(held_out)} held-out pictures: {listed}; {best.value} is taken")
+    where = (
+        f"{len(held_out)} held-out pictures" if held_out else "a picture that was measured, for none can be held out"
+    )
+    say(f"output error on {where}: {listed}; {best.value} is taken")
     return best

@@ -36,6 +36,17 @@ class Improved:
     steps: tuple[str, ...] = ()
 
 
+def refuse_too_few(chosen: ImageSet) -> None:
+    """Raise InputError where there are too few pictures to hold some out."""
+    if len(chosen.images) < 2 * _HELD_OUT:
+        raise InputError(
+            "--improve needs pictures to hold out",
+            got=str(len(chosen.images)),
+            wanted=f"at least {2 * _HELD_OUT}",
+            do="Name more of them (--images), or leave out --improve.",
+        )
+
+
 def improve(
     source: SourceModel, table: CalibrationTable, chosen: ImageSet, lower: Lower, progress: Progress
 ) -> Improved:
@@ -50,10 +61,7 @@ def improve(
     from ssd_edge.precision.equalise import equalise
     from ssd_edge.precision.output_error import OutputError
 
-    if len(chosen.images) < 2 * _HELD_OUT:
-        raise InputError(
-            "--improve needs pictures to hold out", got=str(len(chosen.images)), wanted=f"at least {2 * _HELD_OUT}"
-        )
+    refuse_too_few(chosen)
     pictures = [preprocess(read_image(path), source.spec.input) for path in chosen.paths[-_HELD_OUT - _CORRECTING :]]
     seen, held_out = pictures[:_CORRECTING], pictures[_CORRECTING:]
     measure = OutputError(source.model, held_out)
@@ -79,7 +87,7 @@ def _better(
 def _observed_anew(
     source: SourceModel, model: onnx.ModelProto, table: CalibrationTable, chosen: ImageSet, progress: Progress
 ) -> CalibrationTable:
-    """Return the ranges of an equalised model, on the pictures and by the method of the first table."""
+    """Return the ranges of an equalised model, by the first table's method, on all pictures that are not held out."""
     import onnx
 
     from ssd_edge.calibration.method import Method
@@ -91,5 +99,5 @@ def _observed_anew(
         path = Path(folder) / source.path.name
         onnx.save(model, path)
         observer = Observer(path, observed_tensors(model), source.spec.input)
-        observer.observe(chosen.paths, progress=progress)
+        observer.observe(chosen.paths[:-_HELD_OUT], progress=progress)
         return make_table(observer.histograms, Method(table.method), onnx=path, spec=source.spec, images=chosen)

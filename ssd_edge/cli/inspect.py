@@ -13,6 +13,7 @@ import typer
 from ssd_edge.core.errors import InputError
 
 Facts = Mapping[str, object]
+_NAMED = 8
 
 
 def inspect(
@@ -22,8 +23,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Show what a file is: classes, shapes, precision of its layers, ranges, digests, and what it can run on."""
-    if not path.is_file():
-        raise InputError(f"{path} cannot be read", got="no such file", wanted="a model, an engine or a table")
+    _refuse_no_file(path)
     facts = _reader(path)(path)
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
@@ -38,15 +38,47 @@ def inspect(
             typer.echo(f"{name:<{wide}}  {_text(value)}")
 
 
+def _refuse_no_file(path: Path) -> None:
+    """Raise InputError where no file lies at ``path``; of a folder the files are named that can be shown."""
+    from ssd_edge.core.files import path_kind
+
+    kind = path_kind(path)
+    if kind == "folder":
+        held = sorted(entry.name for entry in path.iterdir() if entry.is_file() and _reader_of(entry) is not None)
+        named = f"one file of it: {', '.join(held[:_NAMED])}" if held else "a model, an engine or a table"
+        more = f" and {len(held) - _NAMED} more" if len(held) > _NAMED else ""
+        raise InputError(f"{path} is a folder", wanted=named + more)
+    if kind != "file":
+        got = "no such file" if kind == "absent" else "a device, a pipe or a socket"
+        raise InputError(f"{path} cannot be read", got=got, wanted="a model, an engine or a table")
+
+
 def _reader(path: Path) -> Callable[[Path], Facts]:
     """Choose by the name what a file claims to be; its reader then says whether it is."""
+    reader = _reader_of(path)
+    if reader is None:
+        raise InputError(
+            f"{path} is nothing that ssd-edge makes",
+            got=f"suffix {path.suffix!r}",
+            wanted=", ".join(suffix for suffix, _ in _readers()),
+            do=f"If it holds another project's weights: ssd-edge import {path}",
+        )
+    return reader
+
+
+def _reader_of(path: Path) -> Callable[[Path], Facts] | None:
+    return next((reader for suffix, reader in _readers() if path.name.endswith(suffix)), None)
+
+
+def _readers() -> tuple[tuple[str, Callable[[Path], Facts]], ...]:
+    """Return what reads the files of each suffix; the longer suffixes come first."""
     from ssd_edge.backends.trt_layers import LAYERS_SUFFIX
     from ssd_edge.calibration.images import SET_SUFFIX
     from ssd_edge.cli import inspect_engine as engines
     from ssd_edge.cli import inspect_files as files
     from ssd_edge.core.ranges import RANGES_SUFFIX
 
-    by_suffix: tuple[tuple[str, Callable[[Path], Facts]], ...] = (
+    return (
         (RANGES_SUFFIX, files.ranges_facts),
         (SET_SUFFIX, files.image_set_facts),
         (LAYERS_SUFFIX, engines.layers_facts),
@@ -54,15 +86,6 @@ def _reader(path: Path) -> Callable[[Path], Facts]:
         (".engine", engines.engine_facts),
         (".onnx", files.onnx_facts),
         (".pt", files.checkpoint_facts),
-    )
-    for suffix, reader in by_suffix:
-        if path.name.endswith(suffix):
-            return reader
-    raise InputError(
-        f"{path} is nothing that ssd-edge makes",
-        got=f"suffix {path.suffix!r}",
-        wanted=", ".join(suffix for suffix, _ in by_suffix),
-        do=f"If it holds another project's weights: ssd-edge import {path}",
     )
 
 

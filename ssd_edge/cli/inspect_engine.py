@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, TENSORRT_RTX
-from ssd_edge.cli.inspect_files import Lines, layer_precisions, spec_facts
+from ssd_edge.cli.inspect_files import Lines, layer_facts, spec_facts
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 
 if TYPE_CHECKING:
@@ -99,9 +99,12 @@ def _layer_facts(path: Path, manifest: EngineManifest) -> dict[str, object]:
     if manifest.target == ORT:
         import onnx
 
-        return {"layers": layer_precisions(onnx.load(path))}
+        return layer_facts(onnx.load(path))
+    from ssd_edge.backends.trt import TARGETS
     from ssd_edge.backends.trt_layers import load_layers, read_layers
 
+    if manifest.target not in TARGETS:
+        return {"layers": f"built as {manifest.precision}, for a target that this version does not know"}
     try:
         return _reported(read_layers(path), "")
     except SsdEdgeError as error:
@@ -128,7 +131,7 @@ def _runs_here(path: Path, manifest: EngineManifest) -> str:
     from ssd_edge.backends import ort, trt
 
     try:
-        (ort if manifest.target == ORT else trt).check_engine(path)
+        (trt if manifest.target in trt.TARGETS else ort).check_engine(path)
     except SsdEdgeError as error:
         return f"no: {error}"
     return "yes"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     import onnx
 
 _SHOWN_RANGES = 3
+_CONVOLUTIONS = ("Conv", "QLinearConv", "ConvTranspose", "FusedConv", "NhwcFusedConv")
+_LOWERED = "ONNX Runtime, for eval; the engine itself is built from the exported model"
 
 
 class Lines(list[str]):
@@ -61,23 +65,42 @@ def onnx_facts(path: Path) -> dict[str, object]:
     Raises:
         ArtefactError: it is no ONNX of ours.
     """
-    from ssd_edge.core.graph import NMS_OP
-    from ssd_edge.engines.source import read_onnx
+    from ssd_edge.engines.source import lowered_to, read_graph
 
-    source = read_onnx(path)
+    source = read_graph(path)
+    made = lowered_to(source.model)
     return {
-        "kind": "ONNX",
+        "kind": f"graph of an engine ({made}), no exported model" if made else "ONNX",
         **spec_facts(source.spec),
-        "opset": max(entry.version for entry in source.model.opset_import if entry.domain == ""),
-        "layers": layer_precisions(source.model),
-        "NMS node": f"{NMS_OP}, with its portable body" if source.model.functions else NMS_OP,
-        "runs on": "ONNX Runtime as it is; for TensorRT build it: ssd-edge build",
+        "opset": max((entry.version for entry in source.model.opset_import if entry.domain == ""), default=0),
+        **layer_facts(source.model),
+        "NMS node": _nms_node(source.model),
+        "runs on": _LOWERED if made else "ONNX Runtime as it is; for TensorRT build it: ssd-edge build",
         "digest": source.digest,
     }
 
 
-def layer_precisions(model: onnx.ModelProto) -> dict[str, int]:
-    """Count the convolutions of each precision: by integer kernels, by what is dequantised, by the weights' type."""
+def _nms_node(model: onnx.ModelProto) -> str:
+    from ssd_edge.core.graph import NMS_OP
+
+    if not any(node.op_type == NMS_OP for node in model.graph.node):
+        return "none: it is part of the graph"
+    return f"{NMS_OP}, with its portable body" if model.functions else NMS_OP
+
+
+def layer_facts(model: onnx.ModelProto) -> dict[str, object]:
+    """Return how many convolutions compute in each precision, and which, by the names that ``--keep-float`` takes."""
+    convolutions = [node for node in model.graph.node if node.op_type in _CONVOLUTIONS]
+    precisions = _precisions(model, convolutions)
+    counts, pairs = Counter(precisions), zip(precisions, convolutions, strict=True)
+    return {
+        "layers": {f"{name} convolutions": count for name, count in sorted(counts.items())},
+        "each layer": Lines(f"{name:<7} {node.op_type:<16} {_exported_name(node.name)}" for name, node in pairs),
+    }
+
+
+def _precisions(model: onnx.ModelProto, convolutions: Sequence[onnx.NodeProto]) -> list[str]:
+    """Tell each convolution's precision: by integer kernels, by what is dequantised, by the weights' type."""
     from onnx import TensorProto
 
     weights = {entry.name: entry.data_type for entry in model.graph.initializer}
@@ -90,9 +113,12 @@ def layer_precisions(model: onnx.ModelProto) -> dict[str, int]:
             return "int8"
         return "fp16" if weights.get(node.input[1]) == TensorProto.FLOAT16 else "fp32"
 
-    kinds = ("Conv", "QLinearConv", "ConvTranspose", "FusedConv", "NhwcFusedConv")
-    found = Counter(precision(node) for node in model.graph.node if node.op_type in kinds)
-    return {f"{name} convolutions": count for name, count in sorted(found.items())}
+    return [precision(node) for node in convolutions]
+
+
+def _exported_name(name: str) -> str:
+    """Return a layer's name without what ONNX Runtime adds to it: ``conv2_nchwc``, ``conv1_token_2``."""
+    return re.sub(r"(_nchwc|_token_\d+)+$", "", name)
 
 
 def ranges_facts(path: Path) -> dict[str, object]:
@@ -115,6 +141,9 @@ def ranges_facts(path: Path) -> dict[str, object]:
         "ONNX": table.onnx_digest,
         "preprocessing": table.preprocessing_digest,
         "digest": table.digest,
+        "each tensor": Lines(
+            f"{entry.low:>10.4g} to {entry.high:>10.4g}  {name}" for name, entry in table.ranges.items()
+        ),
     }
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ssd_edge.engines.trt_build import TrtBuilder
 
 _CALIBRATION = 24
-_HALF_PRECISIONS = ("fp16", "int8-fp16")
 
 
 def sample_source(folder: Path) -> SourceModel:
@@ -82,13 +81,15 @@ def _tensorrt_targets() -> dict[str, TrtOptions]:
 def _for_tensorrt(source: SourceModel, table: CalibrationTable, builder: TrtBuilder) -> tuple[Lowered, Builder]:
     from ssd_edge.engines.build import Lowered
     from ssd_edge.precision import qdq_tensorrt
-    from ssd_edge.precision.half import to_half
+    from ssd_edge.precision.half import mixed, to_half
 
-    precision = builder.precision
-    model = source.model
+    precision, weak = builder.precision, builder.is_weakly_typed
     if precision.startswith("int8"):
-        model = qdq_tensorrt.quantise(model, table, stored_weights=not builder.is_weakly_typed)
-    return Lowered(to_half(model) if precision in _HALF_PRECISIONS else model, precision, table.digest), builder
+        model = qdq_tensorrt.quantise(source.model, table, stored_weights=not weak)
+        model = mixed(model, weakly_typed=weak) if precision == "int8-fp16" else model
+    else:
+        model = to_half(source.model) if precision == "fp16" else source.model
+    return Lowered(model, precision, table.digest), builder
 
 
 def _calibrated(source: SourceModel, folder: Path) -> CalibrationTable:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.spec import ModelSpec
 
@@ -83,7 +84,9 @@ class EngineManifest:
                 )
             fields["spec"] = ModelSpec.from_json(json.dumps(fields["spec"]), origin=str(path))
             fields["batch"] = tuple(fields["batch"])
-            return cls(**fields)
+            made = cls(**fields)
+            refuse_other_types(made)
+            return made
         except OSError as error:
             raise ArtefactError(
                 f"{path} cannot be read",
@@ -91,7 +94,7 @@ class EngineManifest:
                 wanted="the manifest that was built with the engine",
                 do="Copy it beside the engine, or build again: ssd-edge build",
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ArtefactError(
                 f"{path} is a damaged manifest",
                 got=f"{type(error).__name__}: {error}",

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.spec import InputSpec
 
 RANGES_FORMAT = "ssd-edge/ranges/1"
 RANGES_SUFFIX = ".ranges.json"
+_METHODS = ("minmax", "percentile", "entropy", "mse")
+_LARGEST, _SMALLEST_NORMAL = 3.4028234663852886e38, 1.1754943508222875e-38  # of a float32
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,19 @@ class Histogram:
     high: float
     counts: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf or min(self.counts, default=0) < 0:
+            raise ArtefactError(
+                "a histogram is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high, no count below 0"
+            )
+
 
 @dataclass(frozen=True)
 class TensorRange:
     """The values of a tensor that INT8 shall tell apart; those outside are cut off.
 
     Attributes:
-        low, high: finite, low <= high.
+        low, high: finite as float32, low <= high.
         histogram: of all values seen; None where a range was given by hand.
     """
 
@@ -41,7 +50,7 @@ class TensorRange:
     histogram: Histogram | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+        if not -_LARGEST <= self.low <= self.high <= _LARGEST:  # no number is neither less nor more
             raise ArtefactError("a range is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
 
     @property
@@ -101,7 +110,7 @@ class CalibrationTable:
                 wanted="a table of ranges",
                 do="Make one: ssd-edge calibrate",
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, ArtefactError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArtefactError) as error:
             raise ArtefactError(
                 f"{path} is a damaged table of ranges",
                 got=f"{type(error).__name__}: {error}",
@@ -113,7 +122,13 @@ class CalibrationTable:
     def _from_fields(cls, fields: dict[str, Any]) -> CalibrationTable:
         if fields["format"] != RANGES_FORMAT:
             raise ValueError(f"format {fields['format']!r}")
-        return cls(**{**fields, "ranges": {name: _range(entry) for name, entry in fields["ranges"].items()}})
+        made = cls(**{**fields, "ranges": {name: _range(entry) for name, entry in fields["ranges"].items()}})
+        refuse_other_types(made)
+        if made.method not in _METHODS:
+            raise ValueError(f"method {made.method!r}")
+        if not made.ranges:
+            raise ValueError("no range at all")
+        return made
 
     def refuse_if_foreign(self, table: Path, onnx: Path, entry: InputSpec) -> None:
         """Raise ArtefactError where this table (read from ``table``) was not measured on ``onnx`` as it is now."""
@@ -129,6 +144,11 @@ class CalibrationTable:
                     wanted=found,
                     do=f"Calibrate again: ssd-edge calibrate {onnx}",
                 )
+
+
+def symmetric_scale(amax: float) -> float:
+    """Return a 127th of the largest magnitude; 1 where that is no normal float32, and all values as good as zero."""
+    return amax / 127 if amax / 127 >= _SMALLEST_NORMAL else 1.0
 
 
 def preprocessing_digest(entry: InputSpec) -> str:

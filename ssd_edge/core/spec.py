@@ -12,6 +12,7 @@ from ssd_edge.core.anchor_spec import AnchorLevel as AnchorLevel
 from ssd_edge.core.anchor_spec import AnchorSpec as AnchorSpec
 from ssd_edge.core.anchor_spec import AnchorTable as AnchorTable
 from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import text_digest
 
 SPEC_FORMAT = "ssd-edge/spec/1"
@@ -125,8 +126,10 @@ class ModelSpec:
                     wanted=SPEC_FORMAT,
                     do="Export the model again with this version of ssd-edge.",
                 )
-            return _from_fields(fields)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            spec = _from_fields(fields)
+            refuse_other_types(spec)
+            return spec
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise ArtefactError(
                 f"{origin} holds a damaged model spec",
                 got=f"{type(error).__name__}: {error}",

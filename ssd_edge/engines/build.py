@@ -12,7 +12,7 @@ import onnx
 
 from ssd_edge.backends.ort import ENGINE_SUFFIX
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import bytes_digest, file_digest, written_beside
+from ssd_edge.core.files import bytes_digest, file_digest, path_kind, written_beside
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.ort_build import OrtBuilder
@@ -34,6 +34,9 @@ class Builder(Protocol):
     batch: tuple[int, int, int]
     options: dict[str, str]
 
+    def check(self) -> None:
+        """Raise SsdEdgeError where it cannot do what it was asked for, as far as that is known before the work."""
+
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the engine."""
 
@@ -49,6 +52,7 @@ class Lowered:
         options: what else makes one lowering another.
         measured: what was measured of it, e.g. mean AP; not part of the identity.
         judged_digest: of the labelled pictures that its mean AP was measured on.
+        unguarded: the same with no layer in float for the accuracy's sake; None where none is.
     """
 
     model: onnx.ModelProto
@@ -57,6 +61,7 @@ class Lowered:
     options: Mapping[str, str] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     judged_digest: str = ""
+    unguarded: onnx.ModelProto | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ def refuse_name(engine: Path) -> None:
     """Raise InputError where a path is no name for an engine."""
     if engine.suffix != ENGINE_SUFFIX:
         raise InputError(f"{engine} is no name for an engine", wanted=f"a name that ends with {ENGINE_SUFFIX}")
+    if path_kind(engine) == "folder":
+        raise InputError(f"{engine} is a folder", wanted="the name of a file for the engine")
 
 
 def engine_path(source: SourceModel, precision: str, target: str) -> Path:

@@ -35,6 +35,9 @@ class OrtBuilder:
         if self._groups_columns:
             self.options["int8_stem"] = "4 columns"
 
+    def check(self) -> None:
+        """There is nothing that it is asked for and could not do."""
+
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the optimised graph; its layouts and fused kernels are those of this processor.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssd_edge.engines.build import Builder
 
 _PACKAGE = Path(__file__).parents[1]
-_LOWERING = ("core", "engines", "precision")
+_LOWERING = ("core", "calibration", "engines", "precision")
 _IDENTITY = (
     "spec", "target", "precision", "onnx_digest", "runtime", "runtime_version", "device", "batch", "table_digest",
     "options", "graph_digest",
@@ -86,5 +86,5 @@ def _whole(engine: Path) -> EngineManifest | None:
 def _code_digest() -> str:
     """Return the digest of the code that decides what becomes of a model: a clone changes without a new version."""
     files = [path for room in _LOWERING for path in sorted((_PACKAGE / room).rglob("*.py"))]
-    files += sorted((_PACKAGE / "cli").glob("build*.py"))
+    files += [*sorted((_PACKAGE / "cli").glob("build*.py")), _PACKAGE / "cli" / "improve.py"]
     return text_digest("\n".join(f"{path.relative_to(_PACKAGE)} {file_digest(path)}" for path in files))

@@ -22,8 +22,14 @@ from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.engines.trt_advice import is_expected
-from ssd_edge.engines.trt_calibrator import make_calibrator
-from ssd_edge.engines.trt_config import set_accelerator, set_compatibility, set_limits, set_shapes
+from ssd_edge.engines.trt_calibrator import make_calibrator, refuse_without_calibrators
+from ssd_edge.engines.trt_config import (
+    refuse_range_of_sizes,
+    set_accelerator,
+    set_compatibility,
+    set_limits,
+    set_shapes,
+)
 from ssd_edge.engines.trt_network import parse_network, set_precision_flags
 from ssd_edge.engines.trt_progress import make_monitor
 from ssd_edge.engines.trt_release import Release
@@ -87,6 +93,19 @@ class TrtBuilder:
         """Whether flags choose the precision: before 9.0, and for DLA's calibration cache."""
         return not self._release.has_strong_types or self._calibration is not None
 
+    def check(self) -> None:
+        """See that the release can do what the options ask for, before any work for it is done.
+
+        Raises:
+            InputError: it cannot.
+            DeviceError: there is no such DLA core.
+        """
+        builder: tensorrt.Builder = self._release.trt.Builder(self._logger)
+        self._set_options(builder, builder.create_builder_config())
+        if self._calibration is not None:
+            refuse_without_calibrators(self._release.trt)
+        refuse_range_of_sizes(self._release, self.batch)
+
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
         """Write the engine. Ctrl-C ends the build where the release can stop it, and leaves it behind where not.
 
@@ -145,19 +164,22 @@ class TrtBuilder:
     ) -> tensorrt.IBuilderConfig:
         release, trt = self._release, self._release.trt
         config = builder.create_builder_config()
-        set_limits(release, config, self._options)
         if self.is_weakly_typed:
             if self._calibration is not None:  # first: a release without calibrators has no such flags either
                 config.int8_calibrator = make_calibrator(trt, self._calibration(self.runtime_version))
             set_precision_flags(release, config, self.precision)
-        set_compatibility(release, config, self._options)
-        set_accelerator(release, builder, config, self._options.dla)
+        self._set_options(builder, config)
         if self._timing is not None:
             self._timing.load(config)
         set_shapes(release, builder, network, config, self.batch)
         if hasattr(trt, "IProgressMonitor") and hasattr(config, "progress_monitor"):
             config.progress_monitor = make_monitor(trt, progress, stop)
         return config
+
+    def _set_options(self, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig) -> None:
+        set_limits(self._release, config, self._options)
+        set_compatibility(self._release, config, self._options)
+        set_accelerator(self._release, builder, config, self._options.dla)
 
     def _device(self) -> str:
         """Return what the engine will be bound to: this GPU, or those that RTX is asked to build for."""

@@ -7,16 +7,21 @@ from typing import Any
 from ssd_edge.core.errors import InputError
 
 
+def refuse_without_calibrators(trt: Any) -> None:
+    """Raise InputError where a release has no calibrators any more."""
+    if not hasattr(trt, "IInt8EntropyCalibrator2"):
+        raise InputError(
+            f"TensorRT {trt.__version__} has no calibration caches", do="DLA runs in FP16 with it: build --fp16 --dla 0"
+        )
+
+
 def make_calibrator(trt: Any, cache: bytes) -> Any:
     """Return an ``IInt8EntropyCalibrator2`` that answers with ``cache``.
 
     Raises:
         InputError: this release has no calibrators any more.
     """
-    if not hasattr(trt, "IInt8EntropyCalibrator2"):
-        raise InputError(
-            f"TensorRT {trt.__version__} has no calibration caches", do="DLA runs in FP16 with it: build --fp16 --dla 0"
-        )
+    refuse_without_calibrators(trt)
 
     class Calibrator(trt.IInt8EntropyCalibrator2):  # type: ignore[misc]  # the base is known at run time only
         def __init__(self) -> None:

@@ -100,18 +100,27 @@ def _share_profile(release: Release, config: tensorrt.IBuilderConfig, images: An
 
     From 9.0 on they always may. 8.6 must be told; 8.5 never lets them, where only a fixed size helps.
     """
-    sharing = getattr(release.trt.PreviewFeature, "PROFILE_SHARING_0806", None)
+    refuse_range_of_sizes(release, batch)
+    sharing = _profile_sharing(release)
     if sharing is not None:
         config.set_preview_feature(sharing, True)
         return
+    images.shape = (batch[-1], *tuple(images.shape)[1:])
+
+
+def refuse_range_of_sizes(release: Release, batch: tuple[int, int, int]) -> None:
+    """Raise InputError where a release cannot run several frames at once with sizes that differ."""
     least, _, most = batch
-    if least != most:
+    if least != most and not release.has_strong_types and _profile_sharing(release) is None:
         raise InputError(
             f"{release} cannot run several frames at once with --batch MIN:OPT:MAX",
             got=":".join(map(str, batch)),
             do=f"Build for one size: --batch {most}",
         )
-    images.shape = (most, *tuple(images.shape)[1:])
+
+
+def _profile_sharing(release: Release) -> Any:
+    return getattr(release.trt.PreviewFeature, "PROFILE_SHARING_0806", None)
 
 
 def _compute_capability(release: Release, number: int) -> Any:

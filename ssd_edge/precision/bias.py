@@ -15,9 +15,11 @@ from ssd_edge.backends.ort_session import load_runtime, make_session
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph import INPUT_NAME, NMS_OP
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.precision.graph import Array, Graph
+from ssd_edge.precision.graph import Array, Graph, make_node
 from ssd_edge.precision.output_error import Measure
 from ssd_edge.precision.sensitivity import convolutions
+
+_MEASURED = "bias.measured"
 
 Lower = Callable[[onnx.ModelProto], onnx.ModelProto]
 """Gives the INT8 model of a float one."""
@@ -61,7 +63,9 @@ def _channel_means(model: onnx.ModelProto, node_name: str, pictures: Sequence[UI
     for entry in nms:
         cut.graph.node.remove(entry)
     del cut.graph.output[:], cut.functions[:]
-    cut.graph.output.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None))
+    # In a mixed network some convolutions give half precision, whose mean over a map would be too coarse.
+    cut.graph.node.append(make_node("Cast", [node.output[0]], _MEASURED, to=onnx.TensorProto.FLOAT))
+    cut.graph.output.append(onnx.helper.make_tensor_value_info(_MEASURED, onnx.TensorProto.FLOAT, None))
     options = load_runtime().SessionOptions()
     options.log_severity_level = 4
     session = make_session(cut.SerializeToString(), options)

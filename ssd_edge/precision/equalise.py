@@ -95,7 +95,11 @@ def _is_idle_clip(graph: Graph, node: onnx.NodeProto, table: CalibrationTable | 
     low, high = (graph.constants.get(name) if name else None for name in [*node.input[1:], "", ""][:2])
     measured = table.ranges.get(str(node.output[0]))
     is_relu_below = low is not None and float(low) == 0
-    return is_relu_below and high is not None and measured is not None and measured.high < 0.99 * float(high)
+    if not is_relu_below or high is None or measured is None:
+        return False
+    # The range may cut off what the histogram has seen.
+    largest = measured.high if measured.histogram is None else max(measured.high, measured.histogram.high)
+    return largest < 0.99 * float(high)
 
 
 def _unclip(graph: Graph, pair: Pair) -> None:

@@ -40,6 +40,18 @@ def to_half(model: onnx.ModelProto, *, keep_float: frozenset[str] = frozenset())
     return _with_opset(finished, _HALF_SCALES_SINCE) if typer.has_half_scales else finished
 
 
+def mixed(int8: onnx.ModelProto, *, weakly_typed: bool, keep_float: frozenset[str] = frozenset()) -> onnx.ModelProto:
+    """Return an INT8 network whose float part is in half precision, as a release of TensorRT takes it.
+
+    Args:
+        int8: as :func:`ssd_edge.precision.qdq_tensorrt.quantise` gave it.
+        weakly_typed: flags choose the types (8.x), and the network stays as it is: those parsers read every scale as
+            float32, and the axes of reductions from the attribute that opset 18 has no more.
+        keep_float: names of nodes that stay in float32.
+    """
+    return int8 if weakly_typed else to_half(int8, keep_float=keep_float)
+
+
 def _half_nodes(graph: Graph, keep_float: frozenset[str]) -> set[int]:
     """Return the ids of the nodes that compute in half precision: the first convolutions and what comes behind them."""
     behind: set[str] = set()

@@ -161,9 +161,12 @@ def _quantise_weights(graph: Graph, node: onnx.NodeProto, input_scale: np.float3
 
 
 def weight_scale(weight: Array, limit: int = 127) -> Array:
-    """Return (O,) float32: each output channel's largest magnitude over ``limit``; 1 where a channel is all zero."""
-    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
-    return np.where(largest > 0, largest / limit, 1).astype(np.float32)
+    """Return (O,) float32: each output channel's largest magnitude over ``limit``; 1 where that is no normal number.
+
+    Such a channel is all zero, or as good as that.
+    """
+    scale = np.abs(weight.reshape(len(weight), -1)).max(axis=1) / limit
+    return np.where(scale >= np.finfo(np.float32).tiny, scale, 1).astype(np.float32)
 
 
 def _along(scale: Array, weight: Array) -> Array:

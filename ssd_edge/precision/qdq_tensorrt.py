@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from ssd_edge.core.ranges import CalibrationTable
+from ssd_edge.core.ranges import CalibrationTable, symmetric_scale
 from ssd_edge.precision.graph import Array, Graph, make_node
 from ssd_edge.precision.qdq_ort import range_of, weight_scale
 
@@ -124,7 +124,7 @@ def _read_quantised(
     """Let a node read what 8 bits leave of its input; readers of one tensor share the pair."""
     tensor = node.input[position]
     if tensor not in dequantised:
-        scale: Array = np.array(amax / 127 if amax > 0 else 1, np.float32)
+        scale: Array = np.array(symmetric_scale(amax), np.float32)
         dequantised[tensor] = _pair(
             graph,
             tensor,

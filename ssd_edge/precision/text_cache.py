@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.core.ranges import CalibrationTable
+from ssd_edge.core.ranges import CalibrationTable, symmetric_scale
 
 ALGORITHM = "EntropyCalibration2"  # the one that DLA takes
 
@@ -29,8 +29,7 @@ def write_cache(table: CalibrationTable, *, version: str, algorithm: str = ALGOR
     for name, entry in table.ranges.items():
         if "\n" in name or "\r" in name:
             raise ArtefactError(f"the tensor {name!r} does not fit into a calibration cache")
-        scale = entry.amax / 127 if entry.amax > 0 else 1.0
-        lines.append(f"{name}: {struct.pack('>f', scale).hex()}")
+        lines.append(f"{name}: {struct.pack('>f', symmetric_scale(entry.amax)).hex()}")
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -98,3 +99,14 @@ def test_rare_classes_come_early(tmp_path: Path) -> None:
     shown = {label for entry in labelled.samples if str(entry.image) in chosen.images for label in entry.class_ids}
     present = {label for entry in labelled.samples for label in entry.class_ids}
     assert shown == present
+
+
+@pytest.mark.parametrize(
+    "changes", [{"images": "abc"}, {"images": [5]}, {"images": []}, {"digests": []}, {"digests": [None]}, {"seed": "0"}]
+)
+def test_a_set_with_fields_that_are_none(tmp_path: Path, folder: Path, changes: dict[str, object]) -> None:
+    path = tmp_path / "m.images.json"
+    choose_images(folder, limit=1).save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(ArtefactError, match=r"m\.images\.json is not a calibration set"):
+        ImageSet.load(path)

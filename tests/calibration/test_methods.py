@@ -133,3 +133,24 @@ def test_compact_histogram_holds_every_value() -> None:
     assert sum(counts) == len(values)
     assert len(counts) <= 256
     np.testing.assert_array_equal(counts, np.histogram(values, len(counts), (low, high))[0])
+
+
+def histogram_of(values: np.ndarray) -> StreamingHistogram:
+    histogram = StreamingHistogram()
+    histogram.add(values)
+    return histogram
+
+
+@pytest.mark.parametrize("value", [5.0, 6.0, 0.75, -3.0, 5.1])
+def test_a_tensor_of_one_value_has_a_range(value: float) -> None:
+    """It lies at the very edge of a bin where it is a multiple of the bins' width."""
+    for method, choose in METHODS.items():
+        low, high = choose(histogram_of(np.full(9, value, np.float32)))
+        assert low <= high, method
+        assert max(abs(low), abs(high)) == pytest.approx(abs(value), rel=2e-3), method
+
+
+def test_what_a_clip_cuts_off_is_seen_by_entropy() -> None:
+    """A ReLU6 lets many values be 6 exactly: they are within the range that ends there, not beyond it."""
+    values = np.concatenate([np.linspace(0.1, 0.2, 50, dtype=np.float32), np.full(10_000, 6, np.float32)])
+    assert entropy(histogram_of(values))[1] == 6

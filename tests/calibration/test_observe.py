@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import itertools
+import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +68,112 @@ def test_interrupted_and_resumed_is_the_same(parts, tmp_path: Path) -> None:
     second.observe(pictures, state=state, progress=lambda done, total, note="": told.append(done))
     assert told == [5, 6]
     assert same(whole, second)
-    assert not state.exists()
 
 
-def test_state_of_other_tensors_or_a_damaged_one_is_begun_anew(parts, tmp_path: Path) -> None:
+def test_ctrl_c_while_a_picture_is_counted_counts_it_to_its_end(parts, tmp_path: Path, monkeypatch) -> None:
     onnx, pictures = parts
     state = tmp_path / "work.npz"
-    state.write_bytes(b"no archive")
+    add, calls = Observer._add, itertools.count()
+
+    def interrupted(self: Observer, name: str, values: np.ndarray) -> None:
+        if next(calls) == 2 * len(self.histograms) + 1:  # in the third picture
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+        add(self, name, values)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Observer, "_add", interrupted)
+        observer(onnx).observe(pictures, state=state)
+    told: list[int] = []
+    whole, second = observer(onnx), observer(onnx)
+    second.observe(pictures, state=state, progress=lambda done, total, note="": told.append(done))
+    assert told == [4, 5, 6]
+    whole.observe(pictures)
+    assert same(whole, second)
+
+
+def test_ended_by_a_signal_is_kept_too(parts, tmp_path: Path) -> None:
+    onnx, pictures = parts
+    state = tmp_path / "work.npz"
+
+    def end(done: int, total: int | None, note: str = "") -> None:
+        if done == 2:
+            raise SystemExit(143)
+
+    with pytest.raises(SystemExit):
+        observer(onnx).observe(pictures, state=state, progress=end)
+    assert module._read_state(state).seen == 2
+
+
+def half_done(onnx: Path, pictures: list[Path], state: Path) -> None:
     made = observer(onnx)
-    made.observe(pictures, state=state)
+    made.observe(pictures[:3])
+    made._save(state)
+
+
+def cut_short(state: Path) -> None:
+    state.write_bytes(state.read_bytes()[:-50])
+
+
+def bit_flipped(state: Path) -> None:
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 255
+    state.write_bytes(bytes(content))
+
+
+def emptied(state: Path) -> None:
+    state.write_bytes(b"")
+
+
+def no_archive(state: Path) -> None:
+    np.save(state, np.zeros(3))
+    state.with_suffix(".npz.npy").rename(state)
+
+
+def header_changed(state: Path, **changes: object) -> None:
+    with np.load(state) as saved:
+        arrays = dict(saved)
+    header = {**json.loads(str(arrays["header"])), **changes}
+    np.savez(state, **{**arrays, "header": np.array(json.dumps(header))})
+
+
+def of_other_tensors(state: Path) -> None:
+    header_changed(state, tensors=["another"])
+
+
+def without_a_number(state: Path) -> None:
+    header_changed(state, seen=None)
+
+
+def beyond_the_end(state: Path) -> None:
+    header_changed(state, seen=700)
+
+
+def other_bins(state: Path) -> None:
+    with np.load(state) as saved:
+        arrays = dict(saved)
+    np.savez(state, **{**arrays, "counts.0": np.zeros(7, np.int64)})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_short, bit_flipped, emptied, no_archive, of_other_tensors, without_a_number, beyond_the_end, other_bins,
+    ],
+)  # fmt: skip
+def test_damaged_work_is_named_and_begun_anew(parts, tmp_path: Path, damage) -> None:
+    onnx, pictures = parts
+    state = tmp_path / "work.npz"
+    half_done(onnx, pictures, state)
+    damage(state)
+    made, whole = observer(onnx), observer(onnx)
+    said: list[str] = []
+    made.observe(pictures, state=state, told=said.append)
+    assert len(said) == 1
+    assert f"{state} cannot be gone on from (" in said[0]
+    whole.observe(pictures)
     assert made.seen == 6
+    assert same(made, whole)
 
 
 def test_work_is_kept_every_few_pictures(parts, tmp_path: Path, monkeypatch) -> None:

@@ -146,6 +146,7 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--target", "onnxruntime", "--batch", "1:4:8"), "--batch, --workspace, --opt-level"),
         (("--target", "tensorrt", "--dla", 0), "a DLA has no float32. Add --int8 or --fp16"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "pictures"), "a DLA as a calibration cache"),
+        (("--target", "tensorrt", "--int8", "--dla", 0, "--keep-graph"), "a DLA as a calibration cache"),
         (("--target", "tensorrt", "--fp16", "--dla", 0, "--batch", "1:4:8"), "at a time: got 1:4:8. Build for one: "),
         (("--batch", "8:1"), "--batch is not understood"),
         (("--workspace", "nan"), "--workspace is out of range: got nan; wanted GiB, more than 0 and at most 1024"),

@@ -50,9 +50,9 @@ def lowered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     lower = build_lowering.lower
 
-    def counted(plan, *arguments, **options):
-        seen.append(plan.precision)
-        return lower(plan, *arguments, **options)
+    def counted(job, *arguments, **options):
+        seen.append(job.plan.precision)
+        return lower(job, *arguments, **options)
 
     monkeypatch.setattr(build_lowering, "lower", counted)
     return seen

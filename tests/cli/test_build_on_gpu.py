@@ -108,3 +108,19 @@ def test_a_timing_cache_of_another_release_is_said_and_replaced(tmp_path: Path) 
     assert said in workspace.run("build", "--force").stderr
     assert (tmp_path / "engines/timing.cache").read_bytes() != first
     assert said not in workspace.run("build", "--force").stderr
+
+
+def test_int8_of_a_dla_is_compared_with_its_half_precision(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "10.3", SSD_EDGE_STANDIN_DLA_CORES="2")
+    said = workspace.run("build", *INT8, "--dla", "0", "--compare").stderr
+    assert "to compare with: fp16" in said
+    assert "to compare with: fp32" not in said  # a DLA has none
+    assert set(manifest(workspace, "int8")["measured"]) == {"int8_ms", "fp16_ms"}
+
+
+@pytest.mark.parametrize("release", ["8.6", "10.3"])
+def test_float32_that_cannot_be_promised_is_refused(tmp_path: Path, release: str) -> None:
+    """8.x takes FP16 for any layer once it is allowed."""
+    workspace = Workspace(tmp_path, release)
+    said = workspace.run("build", "--fp16", "--keep-float", "conv2", code=int(release == "8.6")).stderr
+    assert ("chooses itself which layers run in FP16: wanted a release whose networks" in said) == (release == "8.6")

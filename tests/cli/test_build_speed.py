@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -12,7 +13,13 @@ from ssd_edge.cli.app import app
 from ssd_edge.cli.build_speed import kept_times, verdict
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.workspace import newest_engine
-from tests.precision.square_model import write_pictures, write_square_model
+from tests.precision.square_model import (
+    rescaled,
+    square_model,
+    write_labelled,
+    write_pictures,
+    write_square_model,
+)
 
 FOLDER = Path("engines/selftest")
 COMMANDS = {"fp32": "build fp32", "fp16": "run fp16", "int8": "run int8"}
@@ -120,3 +127,26 @@ def test_nothing_here_can_run_an_engine_for_a_gpu(workspace: Path, monkeypatch: 
     assert result.exit_code == 1
     assert "--compare times engines, and these run on a GPU: got no CUDA driver" in result.output
     assert not list(FOLDER.glob("*.engine"))
+
+
+def test_what_the_guard_costs_is_said_and_kept(workspace: Path, timed: list[list[str]]) -> None:
+    onnx.save(rescaled(square_model(), 2000), FOLDER / "selftest.onnx")
+    write_labelled(workspace / "voc")
+    guarded = ("--int8", "--data", "voc", "--max-drop", "1")
+    first = run(*guarded, "--images", "pictures")
+    assert timed[0] == ["int8.engine", "selftest.int8.onnxruntime.engine"]
+    costs = "which costs -1.00 ms a picture"
+    assert f"{costs}: 2.00 ms, and 3.00 ms with every layer in INT8" in first.output
+    assert measured("int8")["guard_cost"] == -1
+    again = run(*guarded)
+    assert "in float: " in again.output
+    assert costs in again.output
+    assert len(timed) == 2  # with the float engine, the first time
+
+
+def test_nothing_is_timed_where_the_guard_returned_nothing(workspace: Path, timed: list[list[str]]) -> None:
+    write_labelled(workspace / "voc")
+    result = run("--int8", "--images", "pictures", "--data", "voc", "--max-drop", "50")
+    assert result.exit_code == 0
+    assert "which costs" not in result.output
+    assert timed == [["selftest.int8.onnxruntime.engine", "float32.engine"]]

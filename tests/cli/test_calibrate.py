@@ -162,3 +162,85 @@ def test_a_file_that_is_no_onnx(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "Traceback" not in result.output
     assert "x.onnx" in result.output
+
+
+@pytest.mark.parametrize("name", ["engines/selftest/selftest.onnx", "table.json", ".ranges.json"])
+def test_a_table_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+    before = (tmp_path / "engines/selftest/selftest.onnx").read_bytes()
+    result = run("calibrate", "--images", "pictures", "--output", name)
+    assert result.exit_code == 1
+    assert f"{name} is no name for a table of ranges: wanted a name that ends with .ranges.json" in result.output
+    assert (tmp_path / "engines/selftest/selftest.onnx").read_bytes() == before
+
+
+def test_a_table_elsewhere_is_named_in_the_next_command(tmp_path: Path) -> None:
+    (tmp_path / "a.ranges.json").mkdir()
+    assert "a.ranges.json is a folder" in run("calibrate", "--images", "pictures", "-o", "a.ranges.json").output
+    result = run("calibrate", "--images", "pictures", "--method", "minmax", "-o", "my tables/b.ranges.json")
+    assert result.exit_code == 0
+    assert "build --int8 engines/selftest/selftest.onnx --ranges 'my tables/b.ranges.json'" in result.output
+
+
+def test_damaged_work_is_named_and_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = observe.read_image
+
+    def stopped(path: Path):
+        if path.name == "007.png":
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(observe, "read_image", stopped)
+    assert run("calibrate", "--images", "pictures", "--method", "entropy").exit_code == 130
+    (state,) = Path("calibration").glob(".*")
+    state.write_bytes(state.read_bytes()[:-100])
+    monkeypatch.setattr(observe, "read_image", read)
+    result = run("calibrate", "--method", "entropy")
+    assert result.exit_code == 0
+    assert f"{state} cannot be gone on from (BadZipFile: " in result.output
+    assert "all pictures are measured anew" in result.output
+    assert not state.exists()
+
+
+def test_ctrl_c_while_the_method_is_chosen_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ssd_edge.precision.output_error.OutputError.__call__", stopped)
+        assert run("calibrate", "--images", "pictures").exit_code == 130
+    assert not TABLE.exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(observe, "read_image", None)  # no picture is measured again
+        result = run("calibrate")
+    assert result.exit_code == 0, result.exception
+    assert CalibrationTable.load(TABLE).image_count == 20
+    assert not list(Path("calibration").glob(".*"))
+
+
+@pytest.mark.parametrize("option", [("--max-images", 12), ("--seed", 0), ("--split", "train")])
+def test_of_a_set_that_is_chosen_nothing_is_chosen(option: tuple[object, ...]) -> None:
+    assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
+    result = run("calibrate", *option)
+    assert result.exit_code == 1
+    assert "calibration/selftest.images.json holds 20 pictures that are chosen already" in result.output
+    assert "Choose anew: ssd-edge calibrate --images pictures, with these options" in result.output
+    assert run("calibrate", "--images", "pictures", "--method", "minmax", *option[:2]).exit_code == 0
+
+
+def test_a_set_that_is_named_becomes_the_models(tmp_path: Path) -> None:
+    """Else a build would not know what it must not be judged on."""
+    write_labelled(tmp_path / "voc", "val", 4)
+    assert run("calibrate", "--images", "voc/JPEGImages", "--method", "minmax").exit_code == 0
+    Path("calibration/selftest.images.json").rename("mine.images.json")
+    assert run("calibrate", "--images", "mine.images.json", "--method", "minmax").exit_code == 0
+    result = run("build", "--int8", "--data", "voc")
+    assert result.exit_code == 1
+    assert "4 pictures of VOC voc, split val were calibrated with" in result.output
+    Path("calibration/selftest.images.json").unlink()
+    result = run("build", "--int8", "--data", "voc")
+    assert "which pictures the ranges were measured on is not written down here" in result.output
+
+
+def test_few_pictures_are_not_called_held_out() -> None:
+    result = run("calibrate", "--images", "pictures", "--max-images", 4)
+    assert "output error on a picture that was measured, for none can be held out: minmax" in result.output

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.cli.app import app
+from ssd_edge.core.images import read_image
 from tests.precision.square_model import rescaled, square_model, squares_missed, write_pictures
 
 
@@ -57,3 +58,25 @@ def test_float_has_nothing_to_improve(hostile: Path) -> None:
     result = CliRunner().invoke(app, ["build", "--improve"])
     assert result.exit_code == 1
     assert "--improve is for --int8 with Q/DQ. Add --int8" in result.output
+
+
+def test_what_is_held_out_is_not_measured(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the equalised network would be judged on pictures that its ranges were made of."""
+    assert build().exit_code == 0
+    read: list[str] = []
+
+    def noted(path: Path):
+        read.append(path.name)
+        return read_image(path)
+
+    monkeypatch.setattr("ssd_edge.calibration.observe.read_image", noted)
+    assert build("--improve").exit_code == 0
+    chosen = json.loads(Path("calibration/selftest.images.json").read_text())["images"]
+    assert read == [Path(image).name for image in chosen[:8]]
+
+
+def test_the_mixed_network_of_tensorrt_is_improved_too(hostile: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
+    result = build("--fp16", "--target", "tensorrt-rtx", "--improve")
+    assert result.exit_code == 0, result.exception
+    assert "corrected: output error on 8 held-out pictures" in result.output

@@ -4,14 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from onnx import save as save_onnx
 from typer.testing import CliRunner
 
 from ssd_edge.backends.trt_layers import EngineLayer, layers_path, save_layers
 from ssd_edge.cli.app import app
 from ssd_edge.core.files import file_digest
-from ssd_edge.engines.build import build_engine
+from ssd_edge.engines.build import Lowered, build_engine, build_lowered
+from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.source import read_onnx
+from ssd_edge.precision.qdq_ort import quantise as quantise_for_ort
+from ssd_edge.precision.qdq_tensorrt import quantise
 from tests.core.factories import manifest
-from tests.precision.square_model import observed, table_of, write_square_model
+from tests.precision.square_model import observed, square_model, table_of, write_square_model
 
 
 def run(*arguments: object):
@@ -114,6 +119,57 @@ def test_what_it_is_not(tmp_path: Path, name: str, text: str, message: str) -> N
     assert result.exit_code == 1
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_the_graph_of_an_engine_is_told_for_what_it_is(tmp_path: Path) -> None:
+    onnx = write_square_model(tmp_path / "squares.onnx")
+    lowered = quantise(square_model(), table_of(tmp_path / "observed"))
+    save_onnx(lowered, tmp_path / "squares.int8.tensorrt.onnx")
+    engine = build_engine(onnx).engine
+    engine.rename(tmp_path / "renamed.onnx")
+    assert facts(onnx)["kind"] == "ONNX"
+    found = facts(tmp_path / "squares.int8.tensorrt.onnx")
+    assert found["kind"] == "graph of an engine (INT8), no exported model"
+    assert found["layers"] == {"int8 convolutions": 5}
+    assert found["runs on"] == "ONNX Runtime, for eval; the engine itself is built from the exported model"
+    found = facts(tmp_path / "renamed.onnx")
+    assert found["kind"] == "graph of an engine (optimised by ONNX Runtime), no exported model"
+    assert found["NMS node"] == "none: it is part of the graph"
+
+
+def test_each_layer_of_an_engine_and_each_range_of_a_table(tmp_path: Path) -> None:
+    source = read_onnx(write_square_model(tmp_path / "squares.onnx"))
+    table = table_of(tmp_path / "observed")
+    int8 = Lowered(quantise_for_ort(source.model, table, keep_float=frozenset({"conv2"})), "int8")
+    engine = build_lowered(source, int8, OrtBuilder()).engine
+    shown = [line.split() for line in run(engine).stdout.splitlines()]
+    assert ["int8", "QLinearConv", "conv3"] in shown
+    assert ["fp32", "Conv", "conv2"] in shown
+    names = [line.split()[-1] for line in facts(tmp_path / "squares.onnx")["each layer"]]
+    assert names == ["conv1", "conv2", "conv3", "logits", "offsets"]  # what --keep-float takes
+    table.save(tmp_path / "m.ranges.json")
+    ranges = run(tmp_path / "m.ranges.json").stdout
+    assert all(line in ranges for line in table.ranges)
+    assert f"{table.ranges['conv1.relu'].high:.4g}  conv1.relu" in ranges
+
+
+def test_a_folder_names_what_it_holds(tmp_path: Path) -> None:
+    write_square_model(tmp_path / "squares.onnx")
+    (tmp_path / "notes.txt").write_text("x")
+    result = run(tmp_path)
+    assert result.exit_code == 1
+    assert f"{tmp_path} is a folder: wanted one file of it: squares.onnx" in result.output
+    (tmp_path / "empty").mkdir()
+    assert "empty is a folder: wanted a model, an engine or a table" in run(tmp_path / "empty").output
+    for number in range(10):
+        (tmp_path / "empty" / f"{number}.onnx").touch()
+    assert "6.onnx, 7.onnx and 2 more" in run(tmp_path / "empty").output
+
+
+def test_an_engine_for_a_target_of_the_future(tmp_path: Path) -> None:
+    found = facts(write_tensorrt_engine(tmp_path, target="tensorrt-2"))
+    assert found["layers"] == "built as int8, for a target that this version does not know"
+    assert "was not built for this machine" in str(found["runs here"])
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def test_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
         EngineManifest.load(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize(
+    "changes", [{"target": None}, {"onnx": 5}, {"batch": [1]}, {"options": {"nms": 1}}, {"measured": {"map_50": "0.5"}}]
+)
+def test_manifest_with_fields_of_other_types_is_named(tmp_path: Path, changes: dict[str, object]) -> None:
+    manifest().save(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text(json.dumps({**json.loads((tmp_path / "a.json").read_text()), **changes}))
+    with pytest.raises(ArtefactError, match=r"a\.json is a damaged manifest: got TypeError: "):
+        EngineManifest.load(tmp_path / "a.json")
+
+
 def test_other_format_is_refused(tmp_path: Path) -> None:
     manifest().save(tmp_path / "a.json")
     fields = json.loads((tmp_path / "a.json").read_text())

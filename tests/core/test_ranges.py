@@ -59,6 +59,35 @@ def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:
             CalibrationTable.load(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("model",), 5), (("image_count",), "many"), (("image_count",), True), (("method",), "median"),
+        (("method",), []), (("ranges",), {}), (("ranges",), []), (("ranges", "b", "low"), True),
+        (("ranges", "b", "low"), "0"), (("ranges", "b", "low"), float("nan")), (("ranges", "b", "high"), 1e39),
+        (("ranges", "b", "high"), 10**400), (("ranges", "a", "histogram", "counts"), ["a"]),
+        (("ranges", "a", "histogram", "counts"), [-1]), (("ranges", "a", "histogram", "low"), float("nan")),
+    ],
+)  # fmt: skip
+def test_fields_that_are_none(tmp_path: Path, onnx: Path, place: tuple[str, ...], value: object) -> None:
+    path = tmp_path / "m.ranges.json"
+    table(onnx).save(path)
+    fields = json.loads(path.read_text())
+    holder = fields
+    for name in place[:-1]:
+        holder = holder[name]
+    holder[place[-1]] = value
+    path.write_text(json.dumps(fields))
+    with pytest.raises(ArtefactError, match=r"m\.ranges\.json is a damaged table of ranges: got "):
+        CalibrationTable.load(path)
+
+
+def test_endless_nesting(tmp_path: Path) -> None:
+    (tmp_path / "m.ranges.json").write_text("[" * 100_000)
+    with pytest.raises(ArtefactError, match="is a damaged table of ranges: got RecursionError"):
+        CalibrationTable.load(tmp_path / "m.ranges.json")
+
+
 def test_no_range() -> None:
     with pytest.raises(ArtefactError, match="a range is none"):
         TensorRange(2, 1)

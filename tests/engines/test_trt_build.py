@@ -11,11 +11,11 @@ import pytest
 
 import ssd_edge.engines.trt_build as module
 from ssd_edge.cli.build_options import trt_options
-from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, MissingPackageError
+from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, MissingPackageError, SsdEdgeError
 from ssd_edge.core.graph import NMS_OP
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.trt_build import TrtBuilder
-from ssd_edge.precision.half import to_half
+from ssd_edge.precision.half import mixed, to_half
 from ssd_edge.precision.qdq_tensorrt import quantise
 from tests.emulator.standin.plan import unpack
 from tests.engines.standin_tensorrt import RELEASES, make_tensorrt
@@ -47,15 +47,17 @@ def install(monkeypatch):
 
 def build(tmp_path: Path, precision: str = "fp32", options: TrtOptions | None = None, **others: Any) -> TrtBuilder:
     builder = TrtBuilder("tensorrt", precision, options or TrtOptions(), **others)
-    builder.build(lowered(precision) if "calibration" not in others else square_model(), tmp_path / "a.engine")
+    model = square_model() if "calibration" in others else lowered(precision, weakly_typed=builder.is_weakly_typed)
+    builder.build(model, tmp_path / "a.engine")
     return builder
 
 
-def lowered(precision: str) -> onnx.ModelProto:
+def lowered(precision: str, *, weakly_typed: bool) -> onnx.ModelProto:
     model = square_model()
     if precision.startswith("int8"):
         model = quantise(model, table_for(model), stored_weights=False)
-    return to_half(model) if precision.endswith("fp16") else model
+        return mixed(model, weakly_typed=weakly_typed) if precision == "int8-fp16" else model
+    return to_half(model) if precision == "fp16" else model
 
 
 def called(trt: Any, name: str) -> list[tuple[Any, ...]]:
@@ -125,6 +127,33 @@ def test_8_5_has_no_range_of_batches(tmp_path, install) -> None:
     install("8.5.2.2")
     with pytest.raises(InputError, match=r"at once with --batch MIN:OPT:MAX: got 1:4:8. Build for one size: --batch 8"):
         build(tmp_path, options=TrtOptions(Batch(1, 4, 8)))
+
+
+@pytest.mark.parametrize(
+    ("version", "precision", "options", "others", "message"),
+    [
+        ("8.5.2.2", "fp32", TrtOptions(Batch(1, 4, 8)), {}, "at once with --batch MIN:OPT:MAX"),
+        ("8.5.2.2", "fp32", TrtOptions(level=5), {}, "has no --opt-level"),
+        ("10.3.0", "fp32", TrtOptions(compute_capabilities=(86,)), {}, "has no --compute-capability"),
+        ("10.3.0", "fp16", TrtOptions(dla=1), {}, "there is no DLA core 1"),
+        ("11.4.0.106", "int8", TrtOptions(), {"calibration": None}, "has no calibration caches"),
+    ],
+)
+def test_what_a_release_cannot_do_is_known_before_the_work(
+    install, version, precision, options, others, message
+) -> None:
+    install(version, dla_cores=1)
+    calibration = {"calibration": lambda _: pytest.fail("there are no ranges yet")} if others else {}
+    builder = TrtBuilder("tensorrt", precision, options, **calibration)
+    with pytest.raises(SsdEdgeError, match=message):
+        builder.check()
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_nothing_is_wrong_with_what_every_release_can_do(install, version) -> None:
+    trt = install(version)
+    TrtBuilder("tensorrt", "int8", TrtOptions(Batch(4, 4, 4), workspace_gib=1)).check()
+    assert not called(trt, "parse")
 
 
 @pytest.mark.parametrize("version", RELEASES)

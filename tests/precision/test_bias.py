@@ -6,6 +6,7 @@ import onnxruntime
 
 from ssd_edge.doctor.sample_frames import sample_frames
 from ssd_edge.precision.bias import better_of, correct_biases
+from ssd_edge.precision.half import to_half
 from ssd_edge.precision.output_error import OutputError
 from tests.precision.square_model import square_model
 
@@ -67,3 +68,11 @@ def test_a_lowering_that_changes_nothing_is_not_corrected() -> None:
     model = square_model()
     corrected = correct_biases(model, lambda same: same, images(2, 3))
     assert OutputError(model, images(2, 7))(corrected) < 1e-6
+
+
+def test_a_lowering_to_half_precision_is_measured_too() -> None:
+    model = square_model()
+    corrected = correct_biases(model, lambda same: to_half(floored(same)), images(2, 3))
+    assert OutputError(model, images(2, 7))(to_half(floored(corrected))) < OutputError(model, images(2, 7))(
+        to_half(floored(model))
+    )

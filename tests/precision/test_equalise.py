@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
-from ssd_edge.core.ranges import CalibrationTable, TensorRange
+from ssd_edge.core.ranges import CalibrationTable, Histogram, TensorRange
 from ssd_edge.doctor.sample_frames import sample_frames
 from ssd_edge.precision.equalise import equalise
 from ssd_edge.precision.graph import Graph
@@ -88,6 +88,15 @@ def test_a_clip_that_no_value_reaches_becomes_a_relu() -> None:
     made = equalise(chain("Clip"), table_with(HIGHEST / 2)).model
     assert [node.op_type for node in made.graph.node] == ["Conv", "Relu", "Conv"]
     assert equalise(chain("Clip"), table_with(HIGHEST)).scales == {}
+
+
+def test_a_clip_is_reached_by_what_the_range_cuts_off() -> None:
+    """Entropy's range of a ReLU6 may end at 2 while some values are 6: as a ReLU it would answer otherwise."""
+    reached = TensorRange(0, 2, Histogram(0, HIGHEST, (9_000, 10, 1)))
+    table = CalibrationTable("m", "", "", "", 2, "entropy", {"t1": reached})
+    assert equalise(chain("Clip"), table).scales == {}
+    within = TensorRange(0, 2, Histogram(0, HIGHEST / 2, (9_000, 10, 1)))
+    assert equalise(chain("Clip"), CalibrationTable("m", "", "", "", 2, "entropy", {"t1": within})).scales
 
 
 def test_hostile_network_is_mended(tmp_path) -> None:

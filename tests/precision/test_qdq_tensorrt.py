@@ -6,6 +6,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from ssd_edge.backends.detector import open_detector
+from ssd_edge.core.ranges import TensorRange
+from ssd_edge.precision.qdq_ort import quantise as quantise_for_ort
 from ssd_edge.precision.qdq_tensorrt import quantise, quantised_convolutions
 from tests.precision.fake_table import table_for
 from tests.precision.square_model import square_model, squares_missed, table_of
@@ -95,3 +97,29 @@ def test_what_is_joined_shares_one_scale() -> None:
     lowered = quantise(model, type(table)(**{**vars(table), "ranges": ranges}))
     scales = {entry.name: numpy_helper.to_array(entry) for entry in lowered.graph.initializer}
     assert scales["a.scale"] == scales["sum.scale"] == pytest.approx(9 / 127)
+
+
+@pytest.mark.parametrize("size", [0, 1e-44, 1e-39])
+@pytest.mark.parametrize("lower", [quantise, quantise_for_ort])
+def test_a_channel_as_good_as_zero_has_a_scale(lower, size) -> None:
+    """A 127th of it is no float32; training with weight decay leaves such channels."""
+    model = onnx.ModelProto()
+    model.CopyFrom(square_model())
+    for entry in model.graph.initializer:
+        if entry.name == "conv2.weight":
+            value = numpy_helper.to_array(entry).copy()
+            value[0] = size
+            entry.CopyFrom(numpy_helper.from_array(value, entry.name))
+    constants = {entry.name: numpy_helper.to_array(entry) for entry in lower(model, table_for(model)).graph.initializer}
+    (scale,) = (value for name, value in constants.items() if name == "conv2.weight.scale")
+    assert (scale >= np.finfo(np.float32).tiny).all()
+    assert not constants["conv2.weight.stored"][0].any()
+
+
+def test_a_tensor_as_good_as_zero_has_a_scale() -> None:
+    model = square_model()
+    table = table_for(model)
+    dead = {name: TensorRange(0, 1e-45) for name in table.ranges}
+    lowered = quantise(model, type(table)(**{**vars(table), "ranges": dead}))
+    scales = [numpy_helper.to_array(entry) for entry in lowered.graph.initializer if entry.name.endswith(".scale")]
+    assert all((scale > 0).all() for scale in scales)

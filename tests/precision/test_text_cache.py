@@ -47,6 +47,12 @@ def test_known_line() -> None:
     assert b"\nx: 3c010204\n" in write_cache(table({"x": TensorRange(0, 1)}), version="8.5.2")
 
 
+@pytest.mark.parametrize("amax", [0.0, 1e-45, 1e-37])
+def test_no_scale_is_zero(amax) -> None:
+    """TensorRT takes none; what is that small is as good as zero at any scale."""
+    assert read_cache(write_cache(table({"x": TensorRange(0, amax)}), version="8.5.2"))[1] == {"x": 1.0}
+
+
 def test_what_does_not_fit() -> None:
     with pytest.raises(ArtefactError, match="that is no version of TensorRT: got ten"):
         write_cache(table({}), version="ten")

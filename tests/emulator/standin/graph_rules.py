@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from tests.emulator.standin.releases import is_8
+
 _MOST_TOP_K = 3840
 _NO_SUCH_LAYER = {"rtx": ("NonZero",)}
 _NO_SUCH_KERNEL = {"rtx": ("NonMaxSuppression",)}
@@ -36,6 +38,8 @@ def parser_faults(model: onnx.ModelProto, release: str) -> Iterator[tuple[int, s
             yield number, "a UINT8 input must be cast to FLOAT or HALF before anything else"
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             yield from ((number, text) for text in _scale_faults(node, known))
+        if is_8(release):
+            yield from ((number, text) for text in _unknown_to_8(node, known))
     yield from _type_faults(model)
 
 
@@ -82,6 +86,15 @@ def _scale_faults(node: onnx.NodeProto, known: dict[str, Any]) -> Iterator[str]:
     given = known.get(node.input[0])
     if node.op_type == "DequantizeLinear" and given is not None and given.dtype != np.int8:
         yield f"{node.name}: input has type {given.dtype} but must have type Int8"
+
+
+def _unknown_to_8(node: onnx.NodeProto, known: dict[str, Any]) -> Iterator[str]:
+    """What the parsers of 8.x read wrongly, without a word: see their QuantDequantLinearHelper and ReduceMax."""
+    scale = known.get(node.input[1]) if len(node.input) > 1 else None
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and scale is not None and scale.dtype != np.float32:
+        yield f"{node.name}: the scale is read as float32, and is {scale.dtype}"
+    if node.op_type.startswith("Reduce") and node.op_type != "ReduceSum" and len(node.input) > 1:
+        yield f"{node.name}: axes are read from the attribute, and are an input"
 
 
 def _type_faults(model: onnx.ModelProto) -> Iterator[tuple[int, str]]:
