@@ -18,6 +18,11 @@ def cpu_device(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return "+".join([platform.machine().lower(), *(feature for feature in _FEATURES if feature in found)])
 
 
+def has_vnni(device: str) -> bool:
+    """Whether a processor, as :func:`cpu_device` names it, multiplies uint8 by int8 into 32-bit sums in one step."""
+    return bool({"avx_vnni", "avx512_vnni", "amx_int8"} & set(device.split("+")))
+
+
 def _flags(cpuinfo: Path) -> frozenset[str]:
     """Return the flags of the first processor; none where the system has no such file."""
     try:

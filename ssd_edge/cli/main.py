@@ -49,7 +49,7 @@ def _spin_briefly() -> None:
     """Let PyTorch's threads fall asleep soon while they wait for one another; they look for this once, on import.
 
     By default they spin for milliseconds. Where another program has the core of the thread that is waited for, that is
-    the time it needs: two trainings on two cores took twenty times as long as one. What the user has set stands.
+    the time it needs: two trainings on two cores took many times as long as one. What the user has set stands.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)

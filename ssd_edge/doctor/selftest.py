@@ -105,7 +105,7 @@ def compare(wanted: Detections, found: Detections, floor: float = 0.0) -> Differ
     counted = [number for number, both in enumerate(scores) if max(both) >= floor]
     return Difference(
         compared=int((wanted.scores >= floor).sum()),
-        lost=sum(score >= floor for score in alone),
+        lost=sum(bool(score >= floor) for score in alone),
         worst_box=max((1 - pairs[number][2] for number in counted), default=0.0),
         worst_score=max((abs(scores[number][0] - scores[number][1]) for number in counted), default=0.0),
     )

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import onnx
 
-from ssd_edge.backends.cpu import cpu_device
+from ssd_edge.backends.cpu import cpu_device, has_vnni
 from ssd_edge.backends.ort import TARGET, OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
 from ssd_edge.backends.threads import Threads
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.ort_nms import use_non_max_suppression
 from ssd_edge.engines.ort_stem import read_columns_together
-from ssd_edge.precision.qdq_ort import Scheme, scheme_for
 
 
 class OrtBuilder:
@@ -57,7 +56,7 @@ class OrtBuilder:
     @property
     def _groups_columns(self) -> bool:
         """Whether it pays: without VNNI the larger product costs more than what it saves is worth."""
-        return scheme_for(self.device) is Scheme.U8S8
+        return has_vnni(self.device)
 
 
 def _group_columns(engine: Path) -> None:

@@ -10,14 +10,16 @@ integer sums, and so the bytes it puts out, are the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
 from ssd_edge.core.graph import INPUT_NAME
-from ssd_edge.precision.graph import Array
 
+Array = npt.NDArray[Any]
 _STRIDE, _COLUMNS, _OUTPUTS = 2, 4, 2  # columns read, and outputs made, at a time
 _WEIGHT, _SCALE, _ZERO, _BIAS = 3, 4, 5, 8  # inputs of QLinearConv
 

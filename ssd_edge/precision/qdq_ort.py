@@ -15,6 +15,7 @@ from enum import Enum
 import numpy as np
 import onnx
 
+from ssd_edge.backends.cpu import has_vnni
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.ranges import CalibrationTable
 from ssd_edge.precision.graph import Array, Graph, make_node
@@ -40,11 +41,9 @@ class Scheme(str, Enum):
 
 def scheme_for(device: str) -> Scheme:
     """Return the scheme for a processor as :func:`ssd_edge.backends.cpu.cpu_device` names it."""
-    machine, *features = device.split("+")
-    if machine in ("aarch64", "arm64", "armv7l"):
+    if device.partition("+")[0] in ("aarch64", "arm64", "armv7l"):
         return Scheme.S8S8
-    native = {"avx_vnni", "avx512_vnni", "amx_int8"}
-    return Scheme.U8S8 if native & set(features) else Scheme.U8S8_REDUCED
+    return Scheme.U8S8 if has_vnni(device) else Scheme.U8S8_REDUCED
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import cv2
 
 from ssd_edge.core.errors import TrainingError
+
+_TORCH_NOTICES_S = 1.0  # until its handler of SIGCHLD has raised; later it would raise anywhere
 
 
 @contextmanager
@@ -40,6 +43,8 @@ def named_worker_death() -> Iterator[None]:
     try:
         yield
     except (EOFError, ConnectionError) as error:  # it died while it handed a batch over
+        with suppress(RuntimeError):
+            time.sleep(_TORCH_NOTICES_S)
         raise _worker_died(str(error)) from error
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):

@@ -26,6 +26,14 @@ def record(epoch: int, *, mean_ap: float | None = 0.25) -> EpochRecord:
     )
 
 
+def as_of_an_earlier_process(folder: Path) -> None:
+    """Put the time in the files' names back: TensorBoard reads by name, and files of one second in any order."""
+    for path in folder.iterdir():
+        parts = path.name.split(".")
+        parts[3] = str(int(parts[3]) - 100)
+        path.rename(folder / ".".join(parts))
+
+
 def read_back(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard itself shows: step and value of each tag."""
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -57,12 +65,14 @@ def test_a_run_that_goes_on_hides_the_steps_that_it_makes_again(tmp_path: Path) 
         for number in (1, 2, 3):
             log.step(number, StepLoss(1.0, float(number)), 0.01)
         log.epoch(record(1))
+    as_of_an_earlier_process(tmp_path)
     with TensorBoardLog(tmp_path, steps_before=2) as log:
         log.step(3, StepLoss(1.0, 30.0), 0.01)
         log.epoch(record(1, mean_ap=0.5))
     shown = read_back(tmp_path)
     assert shown["loss/confidence"] == [(1, 1.0), (2, 2.0), (3, 30.0)]
     assert shown["epoch/mean_ap"] == [(3, 0.5)]
+    as_of_an_earlier_process(tmp_path)
     with TensorBoardLog(tmp_path, steps_before=0) as log:  # killed before it saved anything
         log.step(1, StepLoss(1.0, 4.0), 0.01)
     assert read_back(tmp_path)["loss/confidence"] == [(1, 4.0)]
@@ -104,6 +114,7 @@ def test_a_record_that_a_kill_cut_off_does_not_hide_what_follows(tmp_path: Path)
             log.step(number, StepLoss(1.0, float(number)), 0.01)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-10])
+    as_of_an_earlier_process(tmp_path)
     with TensorBoardLog(tmp_path, steps_before=2) as log:
         log.step(3, StepLoss(1.0, 30.0), 0.02)
     shown = read_back(tmp_path)
