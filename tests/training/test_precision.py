@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import torch
+from torch import Tensor, nn
 
+from ssd_edge.model.ssd import SSD
+from ssd_edge.training import precision
 from ssd_edge.training.precision import PrecisionTimes, measure_precisions
 from tests.training.factories import tiny_model
 
@@ -21,3 +25,19 @@ def test_a_small_gain_is_not_worth_the_digits() -> None:
     assert PrecisionTimes(float32_s=2.0, bfloat16_s=1.0).bfloat16_pays
     assert not PrecisionTimes(float32_s=1.1, bfloat16_s=1.0).bfloat16_pays
     assert not PrecisionTimes(float32_s=1.0, bfloat16_s=3.0).bfloat16_pays
+
+
+@pytest.mark.parametrize(("bfloat16_s", "timed"), [(3.0, {nn.Conv2d}), (0.4, {nn.Conv2d, SSD})])
+def test_no_network_is_timed_where_not_even_a_convolution_gains(
+    monkeypatch: pytest.MonkeyPatch, bfloat16_s: float, timed: set[type]
+) -> None:
+    """A pass of VGG16 in emulated bfloat16 takes minutes."""
+    seen = set()
+
+    def pass_seconds(network: nn.Module, inputs: Tensor, *, bfloat16: bool) -> float:
+        seen.add(type(network))
+        return bfloat16_s if bfloat16 else 1.0
+
+    monkeypatch.setattr(precision, "_pass_seconds", pass_seconds)
+    assert measure_precisions(tiny_model(), batch_size=1).bfloat16_pays == (bfloat16_s < 1)
+    assert seen == timed
