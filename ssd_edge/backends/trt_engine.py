@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ssd_edge.backends.held import hold
 from ssd_edge.backends.trt_logger import Listener, is_about_memory
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, load_tensorrt, plugin_names
+from ssd_edge.backends.trt_start import start_tensorrt
 from ssd_edge.core.errors import ArtefactError, DeviceError, InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.graph import INPUT_NAME, NMS_OP, OUTPUT_NAMES
@@ -42,6 +43,7 @@ class TrtEngine:
     Raises:
         MissingPackageError: TensorRT is not installed.
         ArtefactError: the file is no engine of this release, needs a plugin that is not there, or is not ours.
+        DeviceError: TensorRT cannot have CUDA, or its memory is full.
     """
 
     def __init__(self, path: Path, manifest: EngineManifest, *, keeps_cache: bool = True) -> None:
@@ -50,7 +52,8 @@ class TrtEngine:
         self._said = Listener(self._trt)
         self._logger = self._said.logger
         self._check_plugin(manifest)  # initialises the plugin library, without which no such engine is loaded
-        self._runtime: Any = self._trt.Runtime(self._logger)
+        release = f"{manifest.target} {self._trt.__version__}"
+        self._runtime: Any = start_tensorrt(self._trt.Runtime, self._said, release)
         if "version_compatible" in manifest.options:
             self._runtime.engine_host_code_allowed = True  # such an engine carries a runtime of its own
         if "dla" in manifest.options:

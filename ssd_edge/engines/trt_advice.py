@@ -19,6 +19,7 @@ _ADVICE = (
     (r"DLA", "Build without --dla, or let what DLA cannot run fall back to the GPU."),
     (r"profile|kMIN|kOPT|kMAX", "Give --batch as MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX."),
 )
+_ABOUT_NO_GPU = ("CUDA driver version", "Unable to determine GPU memory")
 _LAYER = (
     r"for node (?P<layer>\{ForeignNode\[.*?\]\}|.+?)(?= due to |\.?\)|\.? In |\.?$)",
     r"(?P<layer>\S+) has no runners",
@@ -51,9 +52,10 @@ def advice_for(messages: Sequence[str], precision: str = "fp32") -> str:
     return "Build again with --debug, and report it with ssd-edge doctor --json."
 
 
-def is_expected(message: str) -> bool:
-    """Tell what need not be said: that there is no GPU here, where it builds for another, or that it was stopped."""
-    return any(text in message for text in ("CUDA driver version", "Unable to determine GPU memory", "BuildCanceled"))
+def is_expected(message: str, *, without_gpu: bool) -> bool:
+    """Tell what need not be said: that it was stopped, or that there is no GPU, where it builds for another."""
+    expected = ("BuildCanceled", *(_ABOUT_NO_GPU if without_gpu else ()))
+    return any(text in message for text in expected)
 
 
 def _ends(found: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import onnx
 from ssd_edge.backends.cuda_driver import describe_gpu
 from ssd_edge.backends.trt_logger import Listener, quiet
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, has_nms_plugin, load_tensorrt
+from ssd_edge.backends.trt_start import start_tensorrt
 from ssd_edge.core.abandoned import run_interruptible
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.progress import Progress, silent
@@ -72,7 +74,8 @@ class TrtBuilder:
         told: Callable[[str], None] = quiet,
     ) -> None:
         self._release = Release(load_tensorrt(target), target)
-        self._listener, self._told = Listener(self._release.trt, ignored=is_expected), told
+        ignored = partial(is_expected, without_gpu=self._release.is_rtx)
+        self._listener, self._told = Listener(self._release.trt, ignored=ignored), told
         self._logger = self._listener.logger
         self._options = options
         # RTX times kernels on the device.
@@ -98,9 +101,9 @@ class TrtBuilder:
 
         Raises:
             InputError: it cannot.
-            DeviceError: there is no such DLA core.
+            DeviceError: there is no such DLA core, or TensorRT cannot have CUDA.
         """
-        builder: tensorrt.Builder = self._release.trt.Builder(self._logger)
+        builder = self._start()
         self._set_options(builder, builder.create_builder_config())
         if self._calibration is not None:
             refuse_without_calibrators(self._release.trt)
@@ -112,7 +115,7 @@ class TrtBuilder:
         Raises:
             ArtefactError: TensorRT cannot parse or build it; the message quotes what TensorRT said.
             InputError: the release cannot do what the options ask for.
-            DeviceError: there is no such DLA core.
+            DeviceError: there is no such DLA core, or TensorRT cannot have CUDA.
         """
         with self._listener.telling(self._told):
             plan, config = self._plan(model, progress)
@@ -141,7 +144,7 @@ class TrtBuilder:
 
     def _plan(self, model: onnx.ModelProto, progress: Progress) -> tuple[Any, tensorrt.IBuilderConfig]:
         """Return the serialised engine, and the config that holds what was measured for it."""
-        builder: tensorrt.Builder = self._release.trt.Builder(self._logger)
+        builder = self._start()
         network, parser = self.parse(builder, model)
         stop = threading.Event()
         config = self._config(builder, network, progress, stop)
@@ -154,6 +157,10 @@ class TrtBuilder:
         if plan is None:
             raise self._release.failure("cannot build the network", self._listener.errors, self.precision)
         return plan, config
+
+    def _start(self) -> tensorrt.Builder:
+        builder: tensorrt.Builder = start_tensorrt(self._release.trt.Builder, self._listener, str(self._release))
+        return builder
 
     def _config(
         self,

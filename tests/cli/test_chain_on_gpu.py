@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import pytest
 
+from ssd_edge.backends.trt_layers import layers_path
 from ssd_edge.data.sample import LabelledObject
 from ssd_edge.data.voc_writer import VocWriter
 from ssd_edge.doctor.sample_frames import sample_frames
@@ -95,6 +96,23 @@ def test_a_deep_learning_accelerator_is_built_for(tmp_path: Path, release: str) 
         assert sum(map(len, workspace.detections(workspace.engine(precision)))) > 12
     done = workspace.run("build", "--fp16", "--dla", "2", "--force", code=1)
     assert "there is no DLA core 2: got 2 cores" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("release", ["8.6", "10.3"])
+def test_cuda_that_tensorrt_cannot_have_is_said_with_what_helps(tmp_path: Path, release: str) -> None:
+    Workspace(tmp_path, release).run("build")
+    workspace = Workspace(tmp_path, release, SSD_EDGE_STANDIN_CUDA_PROBLEM="35")
+    engine = workspace.engine("fp32")
+    layers_path(tmp_path / engine).unlink()  # so that `inspect` asks TensorRT
+    run = ("run", "data/JPEGImages", "--model", engine, "--no-window")
+    for command, code in ((("build", "--force"), 1), (run, 1), (("inspect", engine), 0)):
+        done = workspace.run(*command, code=code)
+        said = " ".join((done.stdout + done.stderr).split())
+        assert (
+            f"{workspace.target} {RELEASES[release]} cannot start: got CUDA initialization failure with error: 35"
+            in said
+        )
+        assert "see: ssd-edge doctor" in said
 
 
 def test_an_engine_of_another_release_is_refused_with_the_command(tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ def make_tensorrt(
     builds: bool = True,
     plugins: tuple[str, ...] | None = None,
     dla_cores: int = 0,
+    cuda_problem: int = 0,
 ) -> ModuleType:
-    """A module of a release; ``calls`` on it lists what was asked for, in order."""
-    traits = Traits(parses=parses, builds=builds, plugins=plugins, dla_cores=dla_cores)
+    """A module of a release; ``calls`` on it lists what was asked for, in order. With a problem CUDA does not start."""
+    traits = Traits(parses=parses, builds=builds, plugins=plugins, dla_cores=dla_cores, cuda_problem=cuda_problem)
     module = make_module(release_of(version), version=version, device=Paper(), traits=traits)
     module.calls = module._standin.calls  # type: ignore[attr-defined]
     return module

@@ -56,6 +56,14 @@ def test_what_helps(message: str, precision: str, do: str) -> None:
 
 
 def test_what_need_not_be_said() -> None:
-    assert is_expected(CANCELLED)
-    assert is_expected("Unable to determine GPU memory usage: CUDA driver version is insufficient")
-    assert not is_expected(NO_RUNNERS)
+    for without_gpu in (True, False):
+        assert is_expected(CANCELLED, without_gpu=without_gpu)
+        assert not is_expected(NO_RUNNERS, without_gpu=without_gpu)
+
+
+@pytest.mark.parametrize(
+    "message", ["Unable to determine GPU memory usage", "CUDA driver version is insufficient for CUDA runtime version"]
+)
+def test_that_there_is_no_gpu_is_expected_only_where_it_builds_for_another(message: str) -> None:
+    assert is_expected(message, without_gpu=True)
+    assert not is_expected(message, without_gpu=False)

@@ -253,6 +253,18 @@ def test_machine_without_gpu_or_without_tensorrt(tmp_path, install, monkeypatch)
         build(tmp_path)
 
 
+@pytest.mark.parametrize("version", RELEASES)
+@pytest.mark.parametrize("step", ["check", "build"])
+def test_cuda_that_does_not_start_is_named_with_what_tensorrt_said(tmp_path, install, version, step) -> None:
+    install(version, cuda_problem=35)
+    builder = TrtBuilder("tensorrt", "fp32", TrtOptions())
+    with pytest.raises(
+        DeviceError, match=f"tensorrt {version} cannot start: got CUDA initialization failure with error: 35; "
+    ):
+        builder.check() if step == "check" else builder.build(square_model(), tmp_path / "a.engine")
+    assert not (tmp_path / "a.engine").exists()
+
+
 def test_manifest_fields(tmp_path, install) -> None:
     install("10.3.0")
     builder = build(tmp_path, options=TrtOptions(level=4))

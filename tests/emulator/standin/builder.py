@@ -25,10 +25,7 @@ class Builder(TrtObject):
     def __init__(self, logger: Any) -> None:
         check_logger(logger)
         self._logger = logger
-        problem = self._world.device.problem()
-        if problem and self._world.release != "rtx":
-            self._world.say(logger, "ERROR", f"CUDA initialization failure with error: {problem}")
-            raise TypeError("pybind11::init(): factory function returned nullptr")
+        self._world.require_cuda(logger, self._world.device.problem())
 
     @property
     def logger(self) -> Any:

@@ -22,6 +22,7 @@ class Runtime(TrtObject):
     def __init__(self, logger: Any) -> None:
         check_logger(logger)
         self._logger = logger
+        self._world.require_cuda(logger)
         self._engines: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property

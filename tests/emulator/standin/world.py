@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from tests.emulator.standin.device import Device
+from tests.emulator.standin.releases import is_8
 from tests.emulator.surface import Surface
 
 
@@ -18,12 +19,14 @@ class Traits:
         parses, builds: False: the parser or the builder fails.
         plugins: that the library registers; None: the release's own.
         dla_cores: of the board.
+        cuda_problem: code of the error with which CUDA does not start, e.g. 35 where the driver is too old.
     """
 
     parses: bool = True
     builds: bool = True
     plugins: tuple[str, ...] | None = None
     dla_cores: int = 0
+    cuda_problem: int = 0
 
 
 @dataclass
@@ -51,6 +54,14 @@ class World:
 
     def say(self, logger: Any, severity: str, message: str) -> None:
         logger.log(getattr(self.module.ILogger, severity), message)
+
+    def require_cuda(self, logger: Any, problem: int = 0) -> None:
+        """Raise TypeError, as pybind11 does, where CUDA does not start; 8.x says why in a warning."""
+        problem = problem or self.traits.cuda_problem
+        if problem and self.release != "rtx":
+            severity = "WARNING" if is_8(self.release) else "ERROR"
+            self.say(logger, severity, f"CUDA initialization failure with error: {problem}")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def refuse(self, logger: Any, message: str, *, misuse: bool = True) -> None:
         """Log an error; a misuse is also a fault in the driver's report."""

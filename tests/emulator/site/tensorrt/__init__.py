@@ -6,5 +6,8 @@ import sys
 from tests.emulator.standin.module import fill
 from tests.emulator.standin.world import Traits
 
-traits = Traits(dla_cores=int(os.environ.get("SSD_EDGE_STANDIN_DLA_CORES", "0")))
+traits = Traits(
+    dla_cores=int(os.environ.get("SSD_EDGE_STANDIN_DLA_CORES", "0")),
+    cuda_problem=int(os.environ.get("SSD_EDGE_STANDIN_CUDA_PROBLEM", "0")),
+)
 fill(sys.modules[__name__], os.environ["SSD_EDGE_STANDIN"], traits=traits)
