@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-_KEPT = 200
+_KEPT = 2000  # of a DLA's build there may be one for each layer and tensor
 _ABOUT_MEMORY = re.compile(r"out ?of ?memory|insufficient memory|could not be allocated", re.IGNORECASE)
 
 
@@ -26,7 +26,7 @@ class Listener:
 
     Attributes:
         logger: the ``ILogger`` to give to TensorRT.
-        errors, warnings: each text once, in the order in which they were said; the newest 200.
+        errors, warnings: each text once, in the order in which they were said; the newest 2000.
     """
 
     def __init__(self, trt: Any, ignored: Callable[[str], bool] | None = None) -> None:

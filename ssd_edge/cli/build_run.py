@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ssd_edge.cli.build_job import BuildJob
     from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.core.manifest import EngineManifest
-    from ssd_edge.engines.build import BuildReport
+    from ssd_edge.engines.build import BuildReport, Lowered
 
 
 def run_build(plan: BuildPlan) -> None:
@@ -59,7 +59,7 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
     from ssd_edge.cli.build_inputs import refuse_impossible
     from ssd_edge.cli.build_job import identity
     from ssd_edge.cli.build_lowering import lower
-    from ssd_edge.engines.build import BuildReport, build_lowered
+    from ssd_edge.engines.build import BuildReport
 
     plan, builder = job.plan, job.builder
     asked = identity(job)
@@ -72,13 +72,32 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
         return report
     refuse_impossible(plan, builder)
     lowered = lower(job, progress)
-    report = build_lowered(plan.source, lowered, builder, plan.output, asked=asked, force=plan.force, progress=progress)
+    report = _build(job, lowered, asked, progress)
     _tell(plan, report, judged_now=bool(lowered.measured))
     report = with_guard_cost(job, lowered, report)
     if plan.target != ORT and not report.reused:
-        _note_layers(report)
+        _note_layers(report, for_dla=plan.options.dla is not None)
     if plan.keep_graph:
         _write_graph(lowered.model, plan.graph)
+    return report
+
+
+def _build(job: BuildJob, lowered: Lowered, asked: dict[str, str], progress: Progress) -> BuildReport:
+    """Return the engine of a lowered model; what TensorRT said of it is kept beside it, also where there is none."""
+    from ssd_edge.cli.build_log import keep_log
+    from ssd_edge.engines.build import build_lowered
+
+    plan, builder = job.plan, job.builder
+    for_dla = plan.options.dla is not None
+    try:
+        report = build_lowered(
+            plan.source, lowered, builder, plan.output, asked=asked, force=plan.force, progress=progress
+        )
+    except SsdEdgeError:
+        keep_log(plan.engine, builder, for_dla=for_dla)
+        raise
+    if not report.reused:
+        keep_log(plan.engine, builder, for_dla=for_dla)
     return report
 
 
@@ -124,9 +143,10 @@ def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> 
         os.utime(report.engine)  # the newest is what `run` takes, and this is what was asked for last
 
 
-def _note_layers(report: BuildReport) -> None:
+def _note_layers(report: BuildReport, *, for_dla: bool) -> None:
     """Write beside the engine what TensorRT made of each layer, where it can be asked: on the GPU that runs it."""
     from ssd_edge.backends.trt_layers import layers_path, read_layers, save_layers
+    from ssd_edge.cli.build_log import count_on_dla
 
     try:
         layers = read_layers(report.engine)
@@ -136,6 +156,8 @@ def _note_layers(report: BuildReport) -> None:
     counts = Counter(layer.precision for layer in layers)
     listed = ", ".join(f"{name} {count}" for name, count in counts.most_common())
     say(f"{len(layers)} layers ({listed}): {layers_path(report.engine)}")
+    if for_dla:
+        say(f"of these layers {count_on_dla(layers)}")
 
 
 def _restore_graph(job: BuildJob, made: EngineManifest, progress: Progress) -> None:

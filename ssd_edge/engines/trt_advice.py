@@ -49,7 +49,7 @@ def advice_for(messages: Sequence[str], precision: str = "fp32") -> str:
     for pattern, do in _ADVICE:
         if any(re.search(pattern, message) for message in messages):
             return do
-    return "Build again with --debug, and report it with ssd-edge doctor --json."
+    return "Report it, with all that TensorRT said and with: ssd-edge doctor --json board.json"
 
 
 def is_expected(message: str, *, without_gpu: bool) -> bool:

@@ -57,6 +57,7 @@ class TrtBuilder:
 
     Attributes:
         target, precision, runtime, runtime_version, device, batch, options: what the manifest says of the engine.
+        heard: what TensorRT said so far.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -75,12 +76,12 @@ class TrtBuilder:
     ) -> None:
         self._release = Release(load_tensorrt(target), target)
         ignored = partial(is_expected, without_gpu=self._release.is_rtx)
-        self._listener, self._told = Listener(self._release.trt, ignored=ignored), told
-        self._logger = self._listener.logger
+        self.heard, self._told = Listener(self._release.trt, ignored=ignored), told
+        self._logger = self.heard.logger
         self._options = options
         # RTX times kernels on the device.
         kept = None if self._release.is_rtx else timing_cache
-        self._timing = TimingCache(kept, self._listener, told) if kept is not None else None
+        self._timing = TimingCache(kept, self.heard, told) if kept is not None else None
         self._calibration = calibration
         self.target = self.runtime = target
         self.precision = precision
@@ -117,7 +118,7 @@ class TrtBuilder:
             InputError: the release cannot do what the options ask for.
             DeviceError: there is no such DLA core, or TensorRT cannot have CUDA.
         """
-        with self._listener.telling(self._told):
+        with self.heard.telling(self._told):
             plan, config = self._plan(model, progress)
         engine.write_bytes(memoryview(plan))
         if self._timing is not None:
@@ -135,7 +136,7 @@ class TrtBuilder:
             self._release,
             builder,
             model,
-            self._listener,
+            self.heard,
             precision=self.precision,
             weakly_typed=self.is_weakly_typed,
             nms_plugin=self.has_nms_plugin,
@@ -155,11 +156,11 @@ class TrtBuilder:
         can_stop = getattr(config, "progress_monitor", None) is not None
         plan, _ = run_interruptible(work, stop, patience_s=_PATIENCE_S if can_stop else 0.0)
         if plan is None:
-            raise self._release.failure("cannot build the network", self._listener.errors, self.precision)
+            raise self._release.failure("cannot build the network", self.heard.errors, self.precision)
         return plan, config
 
     def _start(self) -> tensorrt.Builder:
-        builder: tensorrt.Builder = start_tensorrt(self._release.trt.Builder, self._listener, str(self._release))
+        builder: tensorrt.Builder = start_tensorrt(self._release.trt.Builder, self.heard, str(self._release))
         return builder
 
     def _config(

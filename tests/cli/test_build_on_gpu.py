@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
+from ssd_edge.cli.build_log import log_path
 from tests.cli.test_chain_on_gpu import Workspace
 from tests.emulator.rehearse import needs_emulator
 from tests.emulator.standin.releases import RELEASES
@@ -116,6 +117,32 @@ def test_int8_of_a_dla_is_compared_with_its_half_precision(tmp_path: Path) -> No
     assert "to compare with: fp16" in said
     assert "to compare with: fp32" not in said  # a DLA has none
     assert set(manifest(workspace, "int8")["measured"]) == {"int8_ms", "fp16_ms"}
+
+
+def test_what_tensorrt_said_of_a_build_lies_beside_its_engine(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "10.3", SSD_EDGE_STANDIN_DLA_CORES="2")
+    said = " ".join(workspace.run("build", "--fp16", "--dla", "0").stderr.split())
+    log = log_path(tmp_path / workspace.engine("fp16"))
+    first, *lines = log.read_text().splitlines()
+    assert first == "tensorrt 10.3.0 on Emulated sm_87, building squares.fp16.tensorrt.engine"
+    cast = "Layer 'pixels' (CAST): Unsupported on DLA. Switching this layer's device type to GPU."
+    assert f"warning: {cast}" in lines
+    assert f"TensorRT gave {len(lines)} warnings: engines/squares/{log.name}" in said
+    assert f"tensorrt: {cast}" in said
+    assert "of these layers 5 on the DLA, each of them a part of the graph as a whole, and " in said
+    text = log.read_text()
+    assert "TensorRT gave" not in workspace.run("build", "--fp16", "--dla", "0").stderr
+    assert log.read_text() == text  # nothing was built
+    assert "TensorRT gave" not in workspace.run("build", "--fp16").stderr
+    assert not log.exists()
+
+
+def test_what_tensorrt_said_of_a_build_that_failed_is_kept_too(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "10.3", SSD_EDGE_EMU_FAIL_ALLOCATION="0")
+    said = " ".join(workspace.run("build", code=1).stderr.split())
+    log = log_path(tmp_path / workspace.engine("fp32"))
+    assert "error: Requested amount of GPU memory could not be allocated" in log.read_text()
+    assert f"TensorRT gave 1 error: engines/squares/{log.name}" in said
 
 
 @pytest.mark.parametrize("release", ["8.6", "10.3"])

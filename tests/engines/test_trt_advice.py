@@ -48,7 +48,11 @@ def test_the_layer_that_a_message_names(message: str, layer: str) -> None:
             "Raise --workspace.",
         ),
         (MEMORY, "fp32", "Close other programs, or lower --workspace."),
-        ("something else", "fp32", "Build again with --debug"),
+        (
+            "something else",
+            "fp32",
+            "Report it, with all that TensorRT said and with: ssd-edge doctor --json board.json",
+        ),
     ],
 )
 def test_what_helps(message: str, precision: str, do: str) -> None:

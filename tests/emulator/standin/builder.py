@@ -73,7 +73,17 @@ class Builder(TrtObject):
         problem = next(iter(refusals(self._world, network, config)), "")
         if problem:
             return self._world.refuse(self._logger, problem, misuse=False)
+        self._warn_of_fallback(network, config)
         return self._plan(network, config) if self._timed(config) else None
+
+    def _warn_of_fallback(self, network: Any, config: Any) -> None:
+        """Say of each node that no DLA has that the GPU runs it."""
+        if config.default_device_type.name != "DLA":
+            return
+        for node in network._model.graph.node:
+            if node.op_type not in ("Conv", "Relu"):
+                what = f"Layer '{node.name}' ({node.op_type.upper()}): Unsupported on DLA."
+                self._world.say(self._logger, "WARNING", f"{what} Switching this layer's device type to GPU.")
 
     def _timed(self, config: Any) -> bool:
         """Time kernels on the GPU, step by step; False where there is no memory, or the monitor wants to stop."""

@@ -40,6 +40,7 @@ class EngineInspector(TrtObject):
         kind = self._engine._inference.computes_in[index]
         if kind:
             layer |= {"Inputs": [{"Name": f"{name}.input", **self._type(kind)}]}
+            layer |= {"LayerType": "DLA"} if self._engine._header.dla is not None else {}
             layer |= {"Weights": {"Type": _WORDS[kind], "Count": 1}}
         return layer
 
