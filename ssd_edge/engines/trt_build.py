@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 
-from ssd_edge.backends.cuda_driver import describe_gpu
 from ssd_edge.backends.trt_logger import Listener, quiet
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, has_nms_plugin, load_tensorrt
 from ssd_edge.backends.trt_start import start_tensorrt
 from ssd_edge.core.abandoned import run_interruptible
-from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.engines.trt_advice import is_expected
@@ -32,6 +30,7 @@ from ssd_edge.engines.trt_config import (
     set_limits,
     set_shapes,
 )
+from ssd_edge.engines.trt_device import bound_to
 from ssd_edge.engines.trt_network import parse_network, set_precision_flags
 from ssd_edge.engines.trt_progress import make_monitor
 from ssd_edge.engines.trt_release import Release
@@ -87,7 +86,7 @@ class TrtBuilder:
         self.precision = precision
         self.runtime_version = self._release.version
         self.batch = options.batch.sizes
-        self.device = self._device()
+        self.device = bound_to(self._release, options.compute_capabilities)
         self.has_nms_plugin = has_nms_plugin(self._release.trt, self._logger)
         # An engine with the plugin is refused by name where the plugin is gone.
         self.options = {**options.identity, **({NMS_OPTION: NMS_PLUGIN} if self.has_nms_plugin else {})}
@@ -188,18 +187,3 @@ class TrtBuilder:
         set_limits(self._release, config, self._options)
         set_compatibility(self._release, config, self._options)
         set_accelerator(self._release, builder, config, self._options.dla)
-
-    def _device(self) -> str:
-        """Return what the engine will be bound to: this GPU, or those that RTX is asked to build for."""
-        if self._release.is_rtx:
-            chosen = self._options.compute_capabilities
-            return "+".join(f"sm_{number}" for number in chosen) or "sm_80 and later"
-        found = describe_gpu()
-        if not isinstance(found, dict):
-            raise DeviceError(
-                "TensorRT builds on the GPU that shall run the engine",
-                got=found or "no CUDA driver on this machine",
-                do="Build on the device itself, or for --target onnxruntime; see: ssd-edge doctor",
-            )
-        major, minor = found["compute_capability"]
-        return f"{found['name']} sm_{major}{minor}"

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from ssd_edge.cli.main import main
-from ssd_edge.engines import trt_build, trt_progress
+from ssd_edge.engines import trt_build, trt_device, trt_progress
 from tests.engines.standin_tensorrt import make_tensorrt
 
 
@@ -41,7 +41,7 @@ def hold_standin(version: str) -> None:
     trt.Builder.build_serialized_network = build
     sys.modules["tensorrt"] = trt
     orin = {"name": "Orin", "compute_capability": [8, 7]}
-    for module in (trt_build, sys.modules["ssd_edge.backends.cuda_driver"]):
+    for module in (trt_device, sys.modules["ssd_edge.backends.cuda_driver"]):
         module.describe_gpu = lambda: orin  # type: ignore[attr-defined]
 
 

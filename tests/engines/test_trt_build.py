@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import pytest
 
-import ssd_edge.engines.trt_build as module
+import ssd_edge.engines.trt_device as module
 from ssd_edge.cli.build_options import trt_options
 from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, MissingPackageError, SsdEdgeError
 from ssd_edge.core.graph import NMS_OP
