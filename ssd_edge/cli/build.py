@@ -60,7 +60,7 @@ def build(
         str | None, typer.Option("--compute-capability", help="TensorRT-RTX: of the GPUs, e.g. 86,120.")
     ] = None,
     version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="TensorRT: runs on later releases too.")
+        bool, typer.Option("--version-compatible", help="TensorRT: runs on later releases too, with NMS as plain ONNX.")
     ] = False,
     hardware_compatible: Annotated[
         bool, typer.Option("--hardware-compatible", help="TensorRT: runs on every GPU from Ampere on.")

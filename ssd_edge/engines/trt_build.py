@@ -87,9 +87,10 @@ class TrtBuilder:
         self.runtime_version = self._release.version
         self.batch = options.batch.sizes
         self.device = bound_to(self._release, options.compute_capabilities)
-        self.has_nms_plugin = has_nms_plugin(self._release.trt, self._logger)
+        # What shall run on later releases must do without a plugin: 11 has it no more.
+        self.takes_nms_plugin = not options.version_compatible and has_nms_plugin(self._release.trt, self._logger)
         # An engine with the plugin is refused by name where the plugin is gone.
-        self.options = {**options.identity, **({NMS_OPTION: NMS_PLUGIN} if self.has_nms_plugin else {})}
+        self.options = {**options.identity, **({NMS_OPTION: NMS_PLUGIN} if self.takes_nms_plugin else {})}
 
     @property
     def is_weakly_typed(self) -> bool:
@@ -138,7 +139,7 @@ class TrtBuilder:
             self.heard,
             precision=self.precision,
             weakly_typed=self.is_weakly_typed,
-            nms_plugin=self.has_nms_plugin,
+            nms_plugin=self.takes_nms_plugin,
             for_turing=TURING in self._options.compute_capabilities,
         )
 

@@ -93,7 +93,7 @@ def test_what_the_manifest_says(tmp_path) -> None:
     assert builder.device == "sm_75+sm_86+sm_120"
     assert builder.batch == (1, 4, 8)
     assert builder.runtime_version == trt.__version__
-    assert not builder.has_nms_plugin
+    assert not builder.takes_nms_plugin
 
 
 def test_gpu_that_this_release_does_not_know(tmp_path) -> None:

@@ -90,9 +90,18 @@ def test_nms_is_the_plugin_where_it_is_registered(tmp_path, install, version) ->
     trt = install(version)
     builder = build(tmp_path)
     ops = {node.op_type for node in parsed(trt).graph.node}
-    assert builder.has_nms_plugin == (not version.startswith("11."))
-    assert (NMS_OP in ops) == builder.has_nms_plugin
+    assert builder.takes_nms_plugin == (not version.startswith("11."))
+    assert (NMS_OP in ops) == builder.takes_nms_plugin
     assert not parsed(trt).functions
+
+
+@pytest.mark.parametrize("version", ["8.6.2.3", "10.3.0", "10.16.2.10"])
+def test_an_engine_for_later_releases_has_no_plugin(tmp_path, install, version) -> None:
+    trt = install(version)
+    builder = build(tmp_path, options=TrtOptions(version_compatible=True))
+    assert NMS_OP not in {node.op_type for node in parsed(trt).graph.node}
+    assert not unpack((tmp_path / "a.engine").read_bytes())[0].plugin
+    assert builder.options == {"version_compatible": "True"}
 
 
 def test_a_registry_without_the_plugin_gets_plain_onnx(tmp_path, install) -> None:
