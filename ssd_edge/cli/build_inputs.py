@@ -64,7 +64,7 @@ def read_inputs(plan: BuildPlan, builder: Builder) -> BuildInputs:
 def refuse_impossible(plan: BuildPlan, builder: Builder) -> None:
     """Raise SsdEdgeError where the engine cannot be built or written, as far as that is known before the work."""
     builder.check()
-    if plan.fp16 and plan.keep_float and getattr(builder, "is_weakly_typed", False):
+    if plan.fp16 and plan.keep_float and not getattr(builder, "may_keep_float", True):
         raise InputError(
             f"{builder.runtime} {builder.runtime_version} chooses itself which layers run in FP16",
             wanted="a release whose networks are strongly typed (9.0 and later), for --keep-float with --fp16",

@@ -16,7 +16,7 @@ _ADVICE = (
         r"No importer registered|getPluginCreator|[Pp]lugin .*not (be )?found|(UNSUPPORTED|INVALID)_NODE",
         "Export the model again: ssd-edge export",
     ),
-    (r"DLA", "Build without --dla, or let what DLA cannot run fall back to the GPU."),
+    (r"DLA", "Build without --dla."),  # what it cannot run falls back to the GPU in any case
     (r"profile|kMIN|kOPT|kMAX", "Give --batch as MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX."),
 )
 _ABOUT_NO_GPU = ("CUDA driver version", "Unable to determine GPU memory")
@@ -39,11 +39,11 @@ def layer_in(messages: Sequence[str]) -> str:
     return ""
 
 
-def advice_for(messages: Sequence[str], precision: str = "fp32") -> str:
-    """Return what to do about TensorRT's errors while it built a network of some precision."""
+def advice_for(messages: Sequence[str], *, may_keep_float: bool) -> str:
+    """Return what to do about TensorRT's errors while it built a network, in which a layer may be kept in float."""
     if any(re.search(_NO_KERNEL, message) for message in messages):
         layer = layer_in(messages)
-        if precision == "fp32" or not layer:
+        if not may_keep_float or not layer:
             return "Raise --workspace, or build in another precision."
         return f"Leave it in float (--keep-float, once for each of its layers: {layer}), or raise --workspace."
     for pattern, do in _ADVICE:

@@ -97,6 +97,12 @@ class TrtBuilder:
         """Whether flags choose the precision: before 9.0, and for DLA's calibration cache."""
         return not self._release.has_strong_types or self._calibration is not None
 
+    @property
+    def may_keep_float(self) -> bool:
+        """Whether single layers can be left in float: by the types in the ONNX, as no flag promises it."""
+        is_typed = not (self.is_weakly_typed and "fp16" in self.precision)
+        return self.precision != "fp32" and self._calibration is None and is_typed
+
     def check(self) -> None:
         """See that the release can do what the options ask for, before any work for it is done.
 
@@ -119,10 +125,8 @@ class TrtBuilder:
             DeviceError: there is no such DLA core, or TensorRT cannot have CUDA.
         """
         with self.heard.telling(self._told):
-            plan, config = self._plan(model, progress)
+            plan = self._plan(model, progress)
         engine.write_bytes(memoryview(plan))
-        if self._timing is not None:
-            self._timing.keep(config)
 
     def parse(
         self, builder: tensorrt.Builder, model: onnx.ModelProto
@@ -137,14 +141,14 @@ class TrtBuilder:
             builder,
             model,
             self.heard,
-            precision=self.precision,
+            may_keep_float=self.may_keep_float,
             weakly_typed=self.is_weakly_typed,
             nms_plugin=self.takes_nms_plugin,
             for_turing=TURING in self._options.compute_capabilities,
         )
 
-    def _plan(self, model: onnx.ModelProto, progress: Progress) -> tuple[Any, tensorrt.IBuilderConfig]:
-        """Return the serialised engine, and the config that holds what was measured for it."""
+    def _plan(self, model: onnx.ModelProto, progress: Progress) -> Any:
+        """Return the serialised engine. What was measured is kept first: it took the time, and no engine may come."""
         builder = self._start()
         network, parser = self.parse(builder, model)
         stop = threading.Event()
@@ -155,9 +159,12 @@ class TrtBuilder:
 
         can_stop = getattr(config, "progress_monitor", None) is not None
         plan, _ = run_interruptible(work, stop, patience_s=_PATIENCE_S if can_stop else 0.0)
+        if self._timing is not None:
+            self._timing.keep(config)
         if plan is None:
-            raise self._release.failure("cannot build the network", self.heard.errors, self.precision)
-        return plan, config
+            what = "cannot build the network"
+            raise self._release.failure(what, self.heard.errors, may_keep_float=self.may_keep_float)
+        return plan
 
     def _start(self) -> tensorrt.Builder:
         builder: tensorrt.Builder = start_tensorrt(self._release.trt.Builder, self.heard, str(self._release))

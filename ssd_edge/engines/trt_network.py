@@ -21,7 +21,7 @@ def parse_network(
     model: onnx.ModelProto,
     listener: Listener,
     *,
-    precision: str,
+    may_keep_float: bool,
     weakly_typed: bool,
     nms_plugin: bool,
     for_turing: bool,
@@ -33,7 +33,7 @@ def parse_network(
         builder: makes the network.
         model: in the precision that it shall run in, with its BatchedNMS node.
         listener: hears what TensorRT says.
-        precision: of the model, for the error.
+        may_keep_float: ``--keep-float`` is open to this build, for the error.
         weakly_typed: flags choose the types, not the ONNX.
         nms_plugin: the node becomes TensorRT's plugin, else plain ONNX.
         for_turing: TensorRT-RTX shall build for that too.
@@ -49,7 +49,7 @@ def parse_network(
     parsed: Any = parser.parse(lowered.SerializeToString())  # the stubs say None
     if not parsed:
         faults = [_fault(parser.get_error(number), lowered) for number in range(parser.num_errors)]
-        raise release.failure("cannot parse the ONNX", faults or listener.errors, precision)
+        raise release.failure("cannot parse the ONNX", faults or listener.errors, may_keep_float=may_keep_float)
     return network, parser
 
 

@@ -46,11 +46,11 @@ class Release:
         if not has:
             raise InputError(f"{self} has no {option}", do=f"Build without {option}.")
 
-    def failure(self, what: str, messages: Sequence[str], precision: str) -> ArtefactError:
+    def failure(self, what: str, messages: Sequence[str], *, may_keep_float: bool) -> ArtefactError:
         """Return the error for what TensorRT refuses, with what it said, the layer that it named, and what helps."""
         layer = layer_in(messages)
         return ArtefactError(
             f"{self} {what}, at layer {layer}" if layer else f"{self} {what}",
             got="; ".join(messages[:3]) or "no message",
-            do=advice_for(messages, precision),
+            do=advice_for(messages, may_keep_float=may_keep_float),
         )

@@ -44,11 +44,12 @@ class TimingCache:
     def keep(self, config: tensorrt.IBuilderConfig) -> None:
         """Write what is measured now, in the old file's place."""
         cache: Any = config.get_timing_cache()  # the stubs know no None
-        if cache is None:
+        measured = None if cache is None else cache.serialize()
+        if measured is None:  # also where the GPU is lost
             return
         try:
             with written_beside(self._path) as partial:
-                partial.write_bytes(memoryview(cache.serialize()))
+                partial.write_bytes(memoryview(measured))
         except InputError as error:
             self._told(f"the next build times its kernels anew: {error}")
 

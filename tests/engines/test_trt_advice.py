@@ -34,29 +34,34 @@ def test_the_layer_that_a_message_names(message: str, layer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "precision", "do"),
+    ("message", "may_keep_float", "do"),
     [
-        (NO_KERNEL_10, "fp32", "Raise --workspace, or build in another precision."),
-        (NO_KERNEL_10, "int8", "Leave it in float (--keep-float, once for each of its layers: /backbone/0/Conv + "),
-        (NO_RUNNERS, "fp16", "its layers: /nms/NonMaxSuppression_30), or raise --workspace."),
-        (NO_IMPORTER, "int8", "Export the model again: ssd-edge export"),
-        (TOO_MANY, "fp32", "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
-        (TURING, "fp32", "Leave 75 out of --compute-capability."),
+        (NO_KERNEL_10, False, "Raise --workspace, or build in another precision."),
+        (NO_KERNEL_10, True, "Leave it in float (--keep-float, once for each of its layers: /backbone/0/Conv + "),
+        (NO_RUNNERS, True, "its layers: /nms/NonMaxSuppression_30), or raise --workspace."),
+        (NO_IMPORTER, True, "Export the model again: ssd-edge export"),
+        (TOO_MANY, False, "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
+        (TURING, False, "Leave 75 out of --compute-capability."),
         (
             "Tactic Selection: no tactics to implement the operation within workspace limit.",
-            "fp32",
+            False,
             "Raise --workspace.",
         ),
-        (MEMORY, "fp32", "Close other programs, or lower --workspace."),
+        (MEMORY, False, "Close other programs, or lower --workspace."),
         (
             "something else",
-            "fp32",
+            False,
             "Report it, with all that TensorRT said and with: ssd-edge doctor --json board.json",
         ),
     ],
 )
-def test_what_helps(message: str, precision: str, do: str) -> None:
-    assert do in advice_for([message], precision)
+def test_what_helps(message: str, may_keep_float: bool, do: str) -> None:
+    assert do in advice_for([message], may_keep_float=may_keep_float)
+
+
+def test_a_dla_falls_back_to_the_gpu_without_being_asked() -> None:
+    said = advice_for(["DLA Node compilation Failed."], may_keep_float=True)
+    assert said == "Build without --dla."
 
 
 def test_what_need_not_be_said() -> None:

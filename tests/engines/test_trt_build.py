@@ -252,6 +252,48 @@ def test_what_the_builder_says_is_quoted_with_advice(tmp_path, install) -> None:
     assert told == ["Could not find any implementation for node conv1"]
 
 
+@pytest.mark.parametrize(
+    ("version", "precision", "options", "others", "may"),
+    [
+        ("10.3.0", "int8", TrtOptions(), {}, True),
+        ("10.3.0", "fp16", TrtOptions(), {}, True),
+        ("10.3.0", "fp16", TrtOptions(dla=0), {}, True),
+        ("8.6.2.3", "int8", TrtOptions(), {}, True),
+        ("8.6.2.3", "int8-fp16", TrtOptions(), {}, False),  # flags promise no float32
+        ("10.3.0", "fp32", TrtOptions(), {}, False),
+        (
+            "10.3.0",
+            "int8",
+            TrtOptions(dla=0),
+            {"calibration": lambda _: b"TRT-100300-EntropyCalibration2\nx: 3c010204\n"},
+            False,
+        ),
+    ],
+)
+def test_keep_float_is_proposed_where_a_build_takes_it(
+    tmp_path, install, version, precision, options, others, may
+) -> None:
+    install(version, builds=False, dla_cores=1)
+    with pytest.raises(ArtefactError) as raised:
+        build(tmp_path, precision, options, **others)
+    assert ("--keep-float" in str(raised.value)) == may
+    assert "--workspace" in str(raised.value)
+
+
+def test_what_was_measured_is_kept_though_no_engine_comes(tmp_path, install) -> None:
+    cache = tmp_path / "timing.cache"
+    install("10.3.0", builds=False)
+    with pytest.raises(ArtefactError, match="cannot build the network"):
+        build(tmp_path, timing_cache=cache)
+    assert cache.is_file()
+    cache.unlink()
+    install("10.3.0")
+    (tmp_path / "a.engine").mkdir()  # cannot be written
+    with pytest.raises(OSError, match=r"a\.engine"):
+        build(tmp_path, timing_cache=cache)
+    assert cache.is_file()
+
+
 def test_machine_without_gpu_or_without_tensorrt(tmp_path, install, monkeypatch) -> None:
     install("10.3.0")
     monkeypatch.setattr(module, "describe_gpu", lambda: None)

@@ -71,6 +71,14 @@ def test_what_another_release_measured_is_said_and_replaced(
     assert path.read_bytes() == b"10.3"
 
 
+def test_where_the_gpu_is_lost_the_old_measurements_stay(tmp_path: Path, told: list[str], listener: Any) -> None:
+    path = tmp_path / "timing.cache"
+    path.write_bytes(b"10.3")
+    config: Any = SimpleNamespace(get_timing_cache=lambda: SimpleNamespace(serialize=lambda: None))
+    TimingCache(path, listener, told.append).keep(config)
+    assert (path.read_bytes(), told) == (b"10.3", [])
+
+
 def test_a_file_that_cannot_be_written_costs_no_engine(tmp_path: Path, told: list[str], listener: Any) -> None:
     (tmp_path / "blocked").write_text("a file")
     TimingCache(tmp_path / "blocked" / "timing.cache", listener, told.append).keep(Config(listener))
