@@ -79,7 +79,7 @@ def _make_builder(plan: BuildPlan, table: Callable[[], CalibrationTable | None])
 
     def calibration(version: str) -> bytes:
         ranges = table()
-        return write_cache(ranges, version=version) if ranges is not None else b""
+        return write_cache(ranges, plan.source.model, version=version) if ranges is not None else b""
 
     return TrtBuilder(
         plan.target,

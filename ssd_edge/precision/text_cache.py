@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import struct
 
+import onnx
+
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.ranges import CalibrationTable, symmetric_scale
+from ssd_edge.precision.common_ranges import with_common_ranges
 
 ALGORITHM = "EntropyCalibration2"  # the one that DLA takes
 
 
-def write_cache(table: CalibrationTable, *, version: str, algorithm: str = ALGORITHM) -> bytes:
-    """Return the cache of a table for a release of TensorRT.
+def write_cache(table: CalibrationTable, model: onnx.ModelProto, *, version: str, algorithm: str = ALGORITHM) -> bytes:
+    """Return the cache of a table for a release of TensorRT, with one scale for what a DLA joins.
 
     Args:
         table: ranges by tensor name; TensorRT keeps the names of the ONNX.
+        model: that the ranges are of.
         version: as ``tensorrt.__version__`` says, e.g. ``8.5.2.2`` or ``10.3.0``.
         algorithm: of the calibrator that hands the cache over.
 
@@ -26,7 +30,7 @@ def write_cache(table: CalibrationTable, *, version: str, algorithm: str = ALGOR
         ArtefactError: a name that does not fit into a line, or no version.
     """
     lines = [f"TRT-{_version_number(version)}-{algorithm}"]
-    for name, entry in table.ranges.items():
+    for name, entry in with_common_ranges(table, model).ranges.items():
         if "\n" in name or "\r" in name:
             raise ArtefactError(f"the tensor {name!r} does not fit into a calibration cache")
         lines.append(f"{name}: {struct.pack('>f', symmetric_scale(entry.amax)).hex()}")
