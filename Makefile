@@ -6,15 +6,19 @@ RTX_VERSION := 1.7.1.116
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test check bench setup clean
+.PHONY: demo test test-all check bench setup clean
 
 ## the whole chain on a data set that it draws itself; ends with demo/report.html
 demo: $(VENV)/.product
 	$(BIN)/ssd-edge demo
 
-## every test, after setting up everything they need
+## the tests, after setting up everything they need; of the presets that TensorRT-RTX builds, a few
 test: $(VENV)/.tests
 	$(BIN)/pytest -n 2
+
+## the same, and TensorRT-RTX builds every preset, in every precision
+test-all: export SSD_EDGE_TEST_ALL_PRESETS := 1
+test-all: test
 
 ## what a commit must pass besides the tests
 check: $(VENV)/.tests

@@ -38,6 +38,12 @@ def test_command_parses(line: str) -> None:
     assert context.params
 
 
+def test_what_make_is_told_to_do_is_in_the_makefile() -> None:
+    known = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    asked = set(re.findall(r"(?:^ {4}|`)make ([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert {"demo", "test", "test-all"} <= asked <= known
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text()):

@@ -24,7 +24,7 @@ if platform.machine() not in ("x86_64", "AMD64"):
     pytest.skip("TensorRT-RTX is for x86-64", allow_module_level=True)
 trt = pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
 
-ALWAYS = ("ssd192-tiny",)  # the others take two minutes together
+ALWAYS = ("ssd192-tiny",)  # the others take two minutes together: make test-all
 ALL = "SSD_EDGE_TEST_ALL_PRESETS"
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 ONE = TrtOptions(Batch(), compute_capabilities=(86, 120))
@@ -33,7 +33,7 @@ MANY = TrtOptions(Batch(1, 4, 8), compute_capabilities=(75, 86, 120))
 
 def preset(name):
     chosen = name in ALWAYS or os.environ.get(ALL)
-    return pytest.param(name, marks=[] if chosen else pytest.mark.skip(reason=f"set {ALL}=1"))
+    return pytest.param(name, marks=[] if chosen else pytest.mark.skip(reason="make test-all"))
 
 
 def lowered(model, precision):
@@ -69,6 +69,15 @@ def test_preset_builds_in_every_precision(tmp_path, name) -> None:
             assert (tmp_path / "a.engine").stat().st_size > 500_000
         if precision.startswith("int8"):
             assert int8_convolutions(builder, ready) == quantised_convolutions(ready) > 10
+
+
+def test_int8_of_the_largest_backbone_is_a_third_of_its_size(tmp_path) -> None:
+    model = onnx_model(build_model(make_spec("ssd300-vgg16", ["one", "two", "three"])).eval(), DIGEST)
+    sizes = {}
+    for precision in ("fp32", "int8"):
+        TrtBuilder("tensorrt-rtx", precision, ONE).build(lowered(model, precision), tmp_path / precision)
+        sizes[precision] = (tmp_path / precision).stat().st_size
+    assert sizes["int8"] <= 0.35 * sizes["fp32"], sizes
 
 
 def test_both_ways_to_write_weights(tmp_path) -> None:

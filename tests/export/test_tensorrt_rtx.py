@@ -38,7 +38,7 @@ def build(model, folder):
 
 def preset(name):
     chosen = name in ALWAYS or os.environ.get(ALL)
-    return pytest.param(name, marks=[] if chosen else pytest.mark.skip(reason=f"set {ALL}=1"))
+    return pytest.param(name, marks=[] if chosen else pytest.mark.skip(reason="make test-all"))
 
 
 @pytest.mark.parametrize("name", [preset(name) for name in preset_names()])
