@@ -56,10 +56,14 @@ class ImageSet:
         """The files."""
         return [Path(image) for image in self.images]
 
+    def to_json(self) -> str:
+        """Return the recipe and the list as indented JSON."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
     def save(self, path: Path) -> None:
         """Write the recipe and the list as JSON, whole or not at all."""
         with written_beside(path) as partial:
-            partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            partial.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> ImageSet:

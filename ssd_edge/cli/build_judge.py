@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,6 @@ from ssd_edge.core.errors import InputError
 if TYPE_CHECKING:
     import onnx
 
-    from ssd_edge.calibration.images import ImageSet
     from ssd_edge.core.progress import Progress
     from ssd_edge.engines.source import SourceModel
     from ssd_edge.precision.guard import Guarded
@@ -70,9 +69,9 @@ class Judge:
         with ThreadPoolExecutor() as pool:  # hashing needs no GIL
             return list(pool.map(file_digest, [sample.image for sample in self._labelled.samples]))
 
-    def refuse_seen(self, chosen: ImageSet) -> None:
-        """Raise InputError where a picture that is judged on was calibrated with: INT8 would be flattered."""
-        seen = len(set(self._pictures) & set(chosen.digests))
+    def refuse_seen(self, calibrated: Set[str]) -> None:
+        """Raise InputError where a picture of these digests is judged on: INT8 would be flattered."""
+        seen = len(calibrated & set(self._pictures))
         if seen:
             raise InputError(
                 f"{seen} pictures of {self._labelled.origin} were calibrated with",

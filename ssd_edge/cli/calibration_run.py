@@ -26,7 +26,7 @@ def find_image_set(
 ) -> ImageSet:
     """Return the set to calibrate with: a written one, one chosen from ``images``, or the one that the model has.
 
-    It is written down as the model's, so that nothing is judged on its pictures later.
+    Nothing is written: a calibration that fails or is interrupted leaves the set and the table as they were.
 
     Raises:
         InputError: none is named and the model has none, or a choice is asked for of a set that is chosen.
@@ -35,23 +35,26 @@ def find_image_set(
     from ssd_edge.engines.source import read_onnx
 
     name = read_onnx(onnx).spec.name
-    written = FOLDER / f"{name}{SET_SUFFIX}"
+    written = set_path(name)
     if images is None and written.is_file():
         images = written
     if images is None:
         images, learnt_split = _learnt_from(name)
         split = split or learnt_split
     if images.name.endswith(SET_SUFFIX):
-        chosen = _chosen_before(images, is_asked=(split, limit, seed) != (None, None, None))
-        if images.resolve() != written.resolve():
-            chosen.save(written)
-        return chosen
+        return _chosen_before(images, is_asked=(split, limit, seed) != (None, None, None))
     with bar("pictures") as progress:
         chosen = choose_images(images, split=split or "train", limit=limit or IMAGES, seed=seed or 0, progress=progress)
-    chosen.save(written)
     part = f", split {chosen.split}" if chosen.split else ""
-    say(f"chose {len(chosen.images)} pictures of {chosen.source}{part}: {written}")
+    say(f"chose {len(chosen.images)} pictures of {chosen.source}{part}")
     return chosen
+
+
+def set_path(name: str) -> Path:
+    """Return where the pictures of a model's table are written down: ``calibration/<model>.images.json``."""
+    from ssd_edge.calibration.images import SET_SUFFIX
+
+    return FOLDER / f"{name}{SET_SUFFIX}"
 
 
 def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
@@ -101,7 +104,7 @@ def refuse_name(table: Path) -> None:
 def calibrate_model(
     onnx: Path, chosen: ImageSet, method: Method, output: Path | None = None
 ) -> tuple[CalibrationTable, Path]:
-    """Measure and write the table of a model; return it and its path.
+    """Measure the table of a model and write it, with the set as the model's; return the table and its path.
 
     Raises:
         SsdEdgeError: a picture or the model cannot be used.
@@ -118,6 +121,7 @@ def calibrate_model(
     spec = source.spec
     output = output or ranges_path(FOLDER, spec.name)
     make_folder(output.parent)
+    make_folder(FOLDER)
     held_out = min(_MOST_HELD_OUT, len(chosen.images) // _HELD_OUT_SHARE) if method is Method.AUTO else 0
     paths = chosen.paths
     observed, kept = paths[: len(paths) - held_out], paths[len(paths) - held_out :]
@@ -133,9 +137,20 @@ def calibrate_model(
         with observer.kept(state):
             method = _best_method(source, onnx, observer.histograms, chosen, kept)
     table = make_table(observer.histograms, method, onnx=onnx, spec=spec, images=chosen)
-    table.save(output)
+    _save(table, output, chosen)
     state.unlink(missing_ok=True)
     return table, output
+
+
+def _save(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
+    """Write the table and the set: both are whole before either takes its place."""
+    from ssd_edge.core.files import written_beside
+
+    path = set_path(table.model)
+    with written_beside(path) as partial:
+        partial.write_text(chosen.to_json(), encoding="utf-8")
+        table.save(output)
+    say(f"wrote {path}: {len(chosen.images)} pictures")
 
 
 def _best_method(

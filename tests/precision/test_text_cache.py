@@ -11,7 +11,7 @@ from ssd_edge.precision.text_cache import write_cache
 
 
 def table(ranges: dict[str, TensorRange]) -> CalibrationTable:
-    return CalibrationTable("m", "a", "b", "c", 2, "minmax", ranges)
+    return CalibrationTable("m", "a", "b", ("c",) * 2, "minmax", ranges)
 
 
 def read_cache(text: bytes) -> tuple[str, dict[str, float]]:
