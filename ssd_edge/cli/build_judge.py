@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Set
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.console import say
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import scratch_folder
 
 if TYPE_CHECKING:
     import onnx
@@ -91,8 +91,8 @@ class Judge:
         from ssd_edge.cli.models import evaluate_file
         from ssd_edge.evaluation.metric import Metric
 
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "lowered.onnx"
+        with scratch_folder() as folder:
+            path = folder / "lowered.onnx"
             onnx.save(model, path)
             return evaluate_file(path, self._labelled, metric=Metric.VOC).accuracy.mean_ap
 

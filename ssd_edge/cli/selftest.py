@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar
 from ssd_edge.cli.selftest_builds import builds, sample_pictures, sample_source
+from ssd_edge.core.files import scratch_folder
 
 if TYPE_CHECKING:
     from ssd_edge.core.frame import UInt8Array
@@ -30,9 +30,9 @@ def run_selftest(engine: Path | None, images: Path | None, frames: int) -> list[
     """
     if engine is not None:
         return [_prove_engine(engine, images, frames)]
-    with tempfile.TemporaryDirectory() as folder:
-        source = sample_source(Path(folder))
-        return [_built_and_proved(source, *build, frames) for build in builds(source, Path(folder))]
+    with scratch_folder() as folder:
+        source = sample_source(folder)
+        return [_built_and_proved(source, *build, frames) for build in builds(source, folder)]
 
 
 def _built_and_proved(source: SourceModel, lowered: Lowered, builder: Builder, frames: int) -> Verdict:
