@@ -15,6 +15,7 @@ from ssd_edge.core.files import scratch_folder
 if TYPE_CHECKING:
     import onnx
 
+    from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.core.progress import Progress
     from ssd_edge.engines.source import SourceModel
     from ssd_edge.precision.guard import Guarded
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ssd_edge.precision.sensitivity import Quantise
 
 _HELD_OUT = 8
+_MUCH = 0.01
 
 
 def accuracy_line(figures: Mapping[str, float], precision: str, target: str) -> str:
@@ -30,6 +32,17 @@ def accuracy_line(figures: Mapping[str, float], precision: str, target: str) -> 
     where = "" if target == ORT else ", the very graph, on ONNX Runtime"
     lost = f"{100 * (before - after):.2f} points lost"
     return f"mAP {before:.4f} in float32, {after:.4f} in {precision}{where}: {lost}"
+
+
+def tell_remedy(plan: BuildPlan, figures: Mapping[str, float]) -> None:
+    """Say what may win back what INT8 costs, where that is much and neither of the two was asked for."""
+    if not plan.int8 or plan.improve or plan.max_drop is not None or "map_50_float" not in figures:
+        return
+    if figures["map_50"] < (1 - _MUCH) * figures["map_50_float"]:
+        say(
+            f"more than {100 * _MUCH:g} % of the mAP is lost: --improve may win some of it back, and --max-drop 0.5 "
+            "keeps the worst layers in float until no more than half a point is lost"
+        )
 
 
 class Judge:
@@ -62,12 +75,9 @@ class Judge:
     @cached_property
     def _pictures(self) -> list[str]:
         """``sha256:…`` of each picture's file."""
-        from concurrent.futures import ThreadPoolExecutor
+        from ssd_edge.cli.seen_pictures import picture_digests
 
-        from ssd_edge.core.files import file_digest
-
-        with ThreadPoolExecutor() as pool:  # hashing needs no GIL
-            return list(pool.map(file_digest, [sample.image for sample in self._labelled.samples]))
+        return picture_digests(self._labelled)
 
     def refuse_seen(self, calibrated: Set[str]) -> None:
         """Raise InputError where a picture of these digests is judged on: INT8 would be flattered."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
     from ssd_edge.calibration.images import ImageSet
+    from ssd_edge.cli.build_inputs import BuildInputs
     from ssd_edge.cli.build_job import BuildJob
     from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.cli.improve import Improved
@@ -29,6 +30,7 @@ def lower(job: BuildJob, progress: Progress, *, keep_float: frozenset[str] | Non
         progress: told of the long steps.
         keep_float: the layers that stay float, where a judge has found them before.
     """
+    from ssd_edge.cli.build_judge import tell_remedy
     from ssd_edge.engines.build import Lowered
 
     plan, inputs, builder = job.plan, job.inputs, job.builder
@@ -56,7 +58,15 @@ def lower(job: BuildJob, progress: Progress, *, keep_float: frozenset[str] | Non
     else:
         kept, model = plan.keep_float, quantise(plan.keep_float)
         measured = judge.compare(model, plan.precision, plan.target) if judge else {}
-    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured, judged, unguarded)
+        tell_remedy(plan, measured)
+    options |= _kept(kept)
+    return Lowered(model, plan.precision, table.digest, options, measured, judged, unguarded, _seen(inputs))
+
+
+def _seen(inputs: BuildInputs) -> tuple[str, ...]:
+    """Return the digests of all pictures that an INT8 model was made with."""
+    ranges = inputs.table.images if inputs.table else ()
+    return tuple(sorted({*ranges, *(inputs.pictures.digests if inputs.pictures else ())}))
 
 
 def _kept(keep_float: frozenset[str]) -> dict[str, str]:

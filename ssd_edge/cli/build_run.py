@@ -108,7 +108,7 @@ def _as_asked(job: BuildJob, asked: dict[str, str]) -> EngineManifest | None:
 def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> None:
     """Say what there is now; of an engine that is used again also how accurate it was when it was judged."""
     from ssd_edge.cli.build_guard import cost_line
-    from ssd_edge.cli.build_judge import accuracy_line
+    from ssd_edge.cli.build_judge import accuracy_line, tell_remedy
 
     made = report.manifest
     what = f"{made.precision} for {made.runtime} {made.runtime_version} on {made.device}"
@@ -117,6 +117,7 @@ def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> 
         return
     if "map_50" in made.measured and not judged_now:
         say(f"as judged before: {accuracy_line(made.measured, made.precision, made.target)}")
+        tell_remedy(plan, made.measured)
     kept = made.options.get("keep_float", "").split()
     if kept and plan.max_drop is not None:
         say(f"in float: {', '.join(kept)}{cost_line(made.measured)}")
