@@ -30,11 +30,13 @@ class BuildInputs:
         table: the ranges, for INT8.
         pictures: to improve with.
         judge: has the labelled pictures.
+        ranked_on: pictures to measure the error of each layer on.
     """
 
     table: CalibrationTable | None = None
     pictures: ImageSet | None = None
     judge: Judge | None = None
+    ranked_on: tuple[Path, ...] = ()
 
 
 def read_inputs(plan: BuildPlan, builder: Builder) -> BuildInputs:
@@ -54,9 +56,10 @@ def read_inputs(plan: BuildPlan, builder: Builder) -> BuildInputs:
         say(f"{path} is not there: calibrating")
         return _calibrated(plan, judge)
     table = _read_table(plan, path)
-    pictures = _pictures(plan, table) if plan.improve else None
+    chosen = _pictures(plan, table) if plan.improve or (plan.sensitivity and judge is None) else None
+    pictures = chosen if plan.improve else None
     _refuse_pictures(judge, table.images, pictures)
-    return BuildInputs(table, pictures, judge)
+    return BuildInputs(table, pictures, judge, _ranked_on(judge, chosen))
 
 
 def refuse_impossible(plan: BuildPlan, builder: Builder) -> None:
@@ -104,7 +107,16 @@ def _calibrated(plan: BuildPlan, judge: Judge | None) -> BuildInputs:
     pictures = chosen if plan.improve else None
     _refuse_pictures(judge, chosen.digests, pictures)
     table, _ = calibrate_model(source.path, chosen, Method.AUTO)
-    return BuildInputs(table, pictures, judge)
+    return BuildInputs(table, pictures, judge, _ranked_on(judge, chosen))
+
+
+def _ranked_on(judge: Judge | None, chosen: ImageSet | None) -> tuple[Path, ...]:
+    """Return the pictures to rank layers on: labelled ones where there are some, else the last of a chosen set."""
+    from ssd_edge.cli.build_sensitivity import RANKED_ON
+
+    if judge is not None:
+        return judge.pictures(RANKED_ON)
+    return tuple(chosen.paths[-RANKED_ON:]) if chosen else ()
 
 
 def _read_table(plan: BuildPlan, path: Path) -> CalibrationTable:
@@ -118,7 +130,7 @@ def _read_table(plan: BuildPlan, path: Path) -> CalibrationTable:
 
 
 def _pictures(plan: BuildPlan, table: CalibrationTable) -> ImageSet:
-    """Return pictures to improve with: those that the table came from where they are known, else those named."""
+    """Return pictures to improve or to rank with: those that the table came from, where known, else those named."""
     from ssd_edge.calibration.images import ImageSet
     from ssd_edge.cli.calibration_run import find_image_set, set_path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,10 @@ if TYPE_CHECKING:
     import onnx
 
     from ssd_edge.cli.build_plan import BuildPlan
-    from ssd_edge.core.progress import Progress
     from ssd_edge.engines.source import SourceModel
     from ssd_edge.precision.guard import Guarded
-    from ssd_edge.precision.output_error import OutputError
     from ssd_edge.precision.sensitivity import Quantise
 
-_HELD_OUT = 8
 _MUCH = 0.01
 
 
@@ -116,41 +113,13 @@ class Judge:
         """Return what a manifest keeps of a lowering's mean AP."""
         return {"map_50_float": round(self.map_float, 6), "map_50": round(lowered, 6)}
 
-    def guard(self, quantise: Quantise, max_drop: float, progress: Progress) -> Guarded:
+    def pictures(self, count: int) -> tuple[Path, ...]:
+        """Return the files of the first so many pictures."""
+        return tuple(sample.image for sample in self._labelled.samples[:count])
+
+    def guard(self, quantise: Quantise, max_drop: float, ranked: Callable[[], list[str]]) -> Guarded:
         """Return the INT8 model that loses at most ``max_drop`` points; see :func:`ssd_edge.precision.guard.guard`."""
         from ssd_edge.precision.guard import guard
 
         say(f"float32: mAP {self.map_float:.4f} on {self._labelled.origin}")
-        return guard(
-            quantise,
-            self.mean_ap,
-            lambda: self._ranked(quantise, progress),
-            map_float=self.map_float,
-            max_drop=max_drop,
-            told=say,
-        )
-
-    def _ranked(self, quantise: Quantise, progress: Progress) -> list[str]:
-        """Return the layers, the worst first; a picture of their errors is written beside the ONNX."""
-        from ssd_edge.core.files import written_beside
-        from ssd_edge.precision.sensitivity import sensitivity, sensitivity_svg
-
-        source = self._source
-        layers = sensitivity(source.model, quantise, self._output_error(), progress=progress)
-        picture = source.path.with_name(f"{source.path.stem}.sensitivity.svg")
-        with written_beside(picture) as partial:
-            title = f"{source.spec.name}: output error of each layer in INT8 alone"
-            partial.write_text(sensitivity_svg(layers, title), encoding="utf-8")
-        worst = ", ".join(f"{entry.name} {entry.error:.3f}" for entry in layers[:3])
-        say(f"most error comes from {worst}; all are in {picture}")
-        return [entry.name for entry in layers]
-
-    def _output_error(self) -> OutputError:
-        from ssd_edge.core.images import read_image
-        from ssd_edge.core.preprocess import preprocess
-        from ssd_edge.precision.output_error import OutputError
-
-        source, samples = self._source, self._labelled.samples[:_HELD_OUT]
-        return OutputError(
-            source.model, [preprocess(read_image(sample.image), source.spec.input) for sample in samples]
-        )
+        return guard(quantise, self.mean_ap, ranked, map_float=self.map_float, max_drop=max_drop, told=say)

@@ -58,7 +58,7 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
     from ssd_edge.cli.build_guard import with_guard_cost
     from ssd_edge.cli.build_inputs import refuse_impossible
     from ssd_edge.cli.build_job import identity
-    from ssd_edge.cli.build_lowering import lower
+    from ssd_edge.cli.build_lowering import lower, rank_layers
     from ssd_edge.engines.build import BuildReport, build_lowered
 
     plan, builder = job.plan, job.builder
@@ -69,6 +69,8 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
         _tell(plan, report)
         if plan.keep_graph:
             _restore_graph(job, found, progress)
+        if plan.sensitivity:
+            rank_layers(job, progress)
         return report
     refuse_impossible(plan, builder)
     lowered = lower(job, progress)
@@ -89,7 +91,7 @@ def _to_compare(plan: BuildPlan) -> list[BuildPlan]:
     missing = find_rivals(plan).missing if plan.compare else ()
     plain = replace(
         plan, int8=False, output=None, judged=None, max_drop=None, keep_float=frozenset(), improve=False,
-        keep_graph=False, force=False,
+        sensitivity=False, keep_graph=False, force=False,
     )  # fmt: skip
     return [replace(plain, fp16=precision == "fp16") for precision in missing]
 
