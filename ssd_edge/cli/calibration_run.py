@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,9 @@ from ssd_edge.cli.console import bar, quoted, say
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
-    from ssd_edge.calibration.histogram import StreamingHistogram
     from ssd_edge.calibration.images import ImageSet
     from ssd_edge.calibration.method import Method
     from ssd_edge.core.ranges import CalibrationTable
-    from ssd_edge.engines.source import SourceModel
 
 FOLDER = Path("calibration")
 IMAGES = 256
@@ -102,9 +99,16 @@ def refuse_name(table: Path) -> None:
 
 
 def calibrate_model(
-    onnx: Path, chosen: ImageSet, method: Method, output: Path | None = None
+    onnx: Path, chosen: ImageSet, method: Method, output: Path | None = None, *, keep_images: bool = False
 ) -> tuple[CalibrationTable, Path]:
     """Measure the table of a model and write it, with the set as the model's; return the table and its path.
+
+    Args:
+        onnx: the exported model.
+        chosen: pictures.
+        method: how ranges are chosen.
+        output: the table's path; by default ``calibration/<model>.ranges.json``.
+        keep_images: copy the pictures beside the set, so that the folder is complete wherever it is copied.
 
     Raises:
         SsdEdgeError: a picture or the model cannot be used.
@@ -112,6 +116,7 @@ def calibrate_model(
     from ssd_edge.calibration.method import Method
     from ssd_edge.calibration.observe import Observer
     from ssd_edge.calibration.table import make_table
+    from ssd_edge.cli.calibration_method import best_method
     from ssd_edge.core.files import file_digest, make_folder, text_digest
     from ssd_edge.core.ranges import ranges_path
     from ssd_edge.engines.source import read_onnx
@@ -135,11 +140,24 @@ def calibrate_model(
         observer.observe(observed, state=state, progress=progress, told=say)
     if method is Method.AUTO:
         with observer.kept(state):
-            method = _best_method(source, onnx, observer.histograms, chosen, kept)
+            method = best_method(source, onnx, observer.histograms, chosen, kept)
     table = make_table(observer.histograms, method, onnx=onnx, spec=spec, images=chosen)
-    _save(table, output, chosen)
+    if keep_images:
+        _save_with_images(table, output, chosen)
+    else:
+        _save(table, output, chosen)
     state.unlink(missing_ok=True)
     return table, output
+
+
+def _save_with_images(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
+    """Write the table, the set and copies of its pictures, which take the place of those that were kept before."""
+    from ssd_edge.core.files import folder_written_beside
+
+    place = set_path(table.model).with_suffix("")
+    with folder_written_beside(place) as partial:
+        _save(table, output, chosen.copied(partial, place))
+    say(f"copied the pictures: {place}")
 
 
 def _save(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
@@ -148,44 +166,6 @@ def _save(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
 
     path = set_path(table.model)
     with written_beside(path) as partial:
-        partial.write_text(chosen.to_json(), encoding="utf-8")
+        partial.write_text(chosen.to_json(path.parent), encoding="utf-8")
         table.save(output)
     say(f"wrote {path}: {len(chosen.images)} pictures")
-
-
-def _best_method(
-    source: SourceModel,
-    path: Path,
-    histograms: Mapping[str, StreamingHistogram],
-    chosen: ImageSet,
-    held_out: list[Path],
-) -> Method:
-    """Return the method of the least output error on pictures that no range was measured on; all errors are shown.
-
-    Of very few pictures none is held out, and the last one that was measured must do.
-    """
-    from ssd_edge.backends.cpu import cpu_device
-    from ssd_edge.calibration.methods import METHODS
-    from ssd_edge.calibration.table import make_table
-    from ssd_edge.core.images import read_image
-    from ssd_edge.core.preprocess import preprocess
-    from ssd_edge.precision.output_error import OutputError
-    from ssd_edge.precision.qdq_ort import quantise, scheme_for
-
-    model, spec = source.model, source.spec
-    judged_on = held_out or chosen.paths[-1:]
-    measure = OutputError(model, [preprocess(read_image(image), spec.input) for image in judged_on])
-    scheme = scheme_for(cpu_device())
-    errors: dict[Method, float] = {}
-    with bar("choosing the method") as progress:
-        for number, method in enumerate(METHODS, start=1):
-            table = make_table(histograms, method, onnx=path, spec=spec, images=chosen)
-            errors[method] = measure(quantise(model, table, scheme=scheme))
-            progress(number, len(METHODS), method.value)
-    listed = ", ".join(f"{method.value} {error:.4f}" for method, error in errors.items())
-    best = min(errors, key=lambda method: errors[method])
-    where = (
-        f"{len(held_out)} held-out pictures" if held_out else "a picture that was measured, for none can be held out"
-    )
-    say(f"output error on {where}: {listed}; {best.value} is taken")
-    return best

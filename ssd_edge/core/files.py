@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -67,6 +68,33 @@ def written_beside(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_beside(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``folder`` that takes its place when the block ends without an error.
+
+    Raises:
+        InputError: it cannot be made or written, or ``folder`` is something else.
+    """
+    if path_kind(folder) not in ("folder", "absent"):
+        raise InputError(f"{folder} cannot be written", got="a file", wanted="a folder, or a name that is free")
+    partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("partial", "old"))
+    make_folder(partial)
+    try:
+        yield partial
+        if folder.is_dir():
+            folder.rename(old)
+        partial.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written",
+            got=error.strerror or str(error),
+            do="Free some space, or choose another place.",
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _refuse_device(path: Path) -> None:

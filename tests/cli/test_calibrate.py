@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -278,3 +279,42 @@ def test_nothing_is_judged_on_pictures_that_it_was_improved_with(tmp_path: Path)
 def test_few_pictures_are_not_called_held_out() -> None:
     result = run("calibrate", "--images", "pictures", "--max-images", 4)
     assert "output error on a picture that was measured, for none can be held out: minmax" in result.output
+
+
+def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("calibrate", "--images", "pictures", "--method", "entropy", "--keep-images")
+    assert "copied the pictures: calibration/selftest.images\n" in result.output
+    table = TABLE.read_bytes()
+    assert json.loads(SET.read_text())["images"][0] == "selftest.images/0000.png"
+    for name in ("calibration", "engines"):
+        shutil.copytree(tmp_path / name, tmp_path / "board" / name)
+        shutil.rmtree(tmp_path / name)
+    shutil.rmtree(tmp_path / "pictures")
+    monkeypatch.chdir(tmp_path / "board")
+    TABLE.unlink()
+    assert run("calibrate", "--method", "entropy").exit_code == 0
+    assert TABLE.read_bytes() == table
+    assert run("build", "--int8", "--improve").exit_code == 0
+    shown = run("inspect", SET).output
+    assert "beside the list" in shown
+    Path("calibration/selftest.images/0003.png").write_bytes(b"another")
+    refused = run("calibrate")
+    assert refused.exit_code == 1
+    assert "selftest.images/0003.png of calibration/selftest.images.json is not the picture" in refused.output
+
+
+def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Path("calibration/selftest.images")
+    assert run("calibrate", "--images", "pictures", "--method", "minmax", "--keep-images").exit_code == 0
+    assert run("calibrate", "--method", "minmax", "--keep-images").exit_code == 0  # out of the folder itself
+    assert len(list(kept.iterdir())) == 20
+    before = sorted(path.read_bytes() for path in kept.iterdir())
+    write_pictures(tmp_path / "others", 3, seed=8)
+    with monkeypatch.context() as patched:
+        patched.setattr("ssd_edge.core.ranges.CalibrationTable.save", None)
+        run("calibrate", "--images", "others", "--method", "minmax", "--keep-images")
+    assert sorted(path.read_bytes() for path in kept.iterdir()) == before
+    assert run("calibrate", "--images", "others", "--method", "minmax", "--keep-images").exit_code == 0
+    others = sorted(path.read_bytes() for path in (tmp_path / "others").iterdir())
+    assert sorted(path.read_bytes() for path in kept.iterdir()) == others
+    assert not list(Path("calibration").glob(".*"))

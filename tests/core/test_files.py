@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import file_digest, make_folder, path_kind, scratch_folder, text_digest, written_beside
+from ssd_edge.core.files import (
+    file_digest,
+    folder_written_beside,
+    make_folder,
+    path_kind,
+    scratch_folder,
+    text_digest,
+    written_beside,
+)
 from tests.full_disk import full_after
 
 
@@ -150,4 +158,24 @@ def test_a_scratch_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "absent")])
     wanted = "the folder for temporary files cannot be written: got No usable"
     with pytest.raises(InputError, match=wanted), scratch_folder():
+        pass
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "pictures"
+    for content in ("first", "second"):
+        with folder_written_beside(target) as partial:
+            (partial / content).touch()
+            assert not (target / content).exists()
+        assert [path.name for path in target.iterdir()] == [content]
+    wanted = "pictures cannot be written: got File too large"
+    with pytest.raises(InputError, match=wanted), folder_written_beside(target) as partial, full_after(10):
+        (partial / "third").write_bytes(bytes(11))
+    assert [path.name for path in tmp_path.rglob("*")] == ["pictures", "second"]
+
+
+def test_a_folder_takes_the_place_of_no_file(tmp_path: Path) -> None:
+    (tmp_path / "pictures").touch()
+    wanted = "pictures cannot be written: got a file; wanted a folder"
+    with pytest.raises(InputError, match=wanted), folder_written_beside(tmp_path / "pictures"):
         pass
