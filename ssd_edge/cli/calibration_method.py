@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from ssd_edge.cli.console import bar, say
 
 if TYPE_CHECKING:
+    import onnx
+
     from ssd_edge.calibration.histogram import StreamingHistogram
     from ssd_edge.calibration.images import ImageSet
     from ssd_edge.calibration.method import Method
+    from ssd_edge.core.ranges import CalibrationTable
     from ssd_edge.engines.source import SourceModel
 
 
@@ -22,32 +25,46 @@ def best_method(
     chosen: ImageSet,
     held_out: list[Path],
 ) -> Method:
-    """Return the method of the least output error on pictures that no range was measured on; all errors are shown.
+    """Return the method whose worse output error, of ONNX Runtime's form and TensorRT's, is the least.
 
-    Of very few pictures none is held out, and the last one that was measured must do.
+    One table serves the engines of both, here and on the board. All errors are shown; they are measured on pictures
+    that no range was measured on. Of very few pictures none is held out, and the last one that was measured must do.
     """
-    from ssd_edge.backends.cpu import cpu_device
     from ssd_edge.calibration.methods import METHODS
     from ssd_edge.calibration.table import make_table
     from ssd_edge.core.images import read_image
     from ssd_edge.core.preprocess import preprocess
     from ssd_edge.precision.output_error import OutputError
-    from ssd_edge.precision.qdq_ort import quantise, scheme_for
 
     model, spec = source.model, source.spec
     judged_on = held_out or chosen.paths[-1:]
     measure = OutputError(model, [preprocess(read_image(image), spec.input) for image in judged_on])
-    scheme = scheme_for(cpu_device())
-    errors: dict[Method, float] = {}
+    errors: dict[Method, tuple[float, float]] = {}
     with bar("choosing the method") as progress:
         for number, method in enumerate(METHODS, start=1):
             table = make_table(histograms, method, onnx=path, spec=spec, images=chosen)
-            errors[method] = measure(quantise(model, table, scheme=scheme))
+            for_ort, for_tensorrt = _lowered(model, table)
+            errors[method] = measure(for_ort), measure(for_tensorrt)
             progress(number, len(METHODS), method.value)
-    listed = ", ".join(f"{method.value} {error:.4f}" for method, error in errors.items())
-    best = min(errors, key=lambda method: errors[method])
+    best = min(errors, key=lambda method: max(errors[method]))
     where = (
         f"{len(held_out)} held-out pictures" if held_out else "a picture that was measured, for none can be held out"
     )
-    say(f"output error on {where}: {listed}; {best.value} is taken")
+    say(f"output error on {where}: {_listed(errors)}; {best.value} is taken, whose worse error is the least")
     return best
+
+
+def _lowered(model: onnx.ModelProto, table: CalibrationTable) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Return the model in INT8 for this processor, and for TensorRT."""
+    from ssd_edge.backends.cpu import cpu_device
+    from ssd_edge.precision import qdq_ort, qdq_tensorrt
+
+    for_ort = qdq_ort.quantise(model, table, scheme=qdq_ort.scheme_for(cpu_device()))
+    return for_ort, qdq_tensorrt.quantise(model, table)
+
+
+def _listed(errors: Mapping[Method, tuple[float, float]]) -> str:
+    return ", ".join(
+        f"{method.value} {for_ort:.4f} (TensorRT {for_tensorrt:.4f})"
+        for method, (for_ort, for_tensorrt) in errors.items()
+    )
