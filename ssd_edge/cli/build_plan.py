@@ -57,10 +57,10 @@ class BuildPlan:
 
     @property
     def graph(self) -> Path:
-        """Where ``--keep-graph`` puts the lowered ONNX: beside the engine, with a name that no exported one has."""
-        stem = self.engine.stem
-        ending = f".{self.target}"
-        return self.engine.with_name(f"{stem if stem.endswith(ending) else stem + ending}.onnx")
+        """Where ``--keep-graph`` puts the lowered ONNX."""
+        from ssd_edge.engines.build import graph_path
+
+        return graph_path(self.engine, self.target)
 
 
 def checked(plan: BuildPlan) -> BuildPlan:

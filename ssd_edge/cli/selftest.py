@@ -51,7 +51,11 @@ def _built_and_proved(source: SourceModel, lowered: Lowered, builder: Builder, f
 
 
 def _prove_engine(engine: Path, images: Path | None, frames: int) -> Verdict:
-    """Prove a user's engine on pictures of theirs, or on noise and squares, against the ONNX that it was built from."""
+    """Prove a user's engine on pictures of theirs, or on noise and squares.
+
+    It is compared with the ONNX that it was built from, and with its own lowered graph where that was kept.
+    """
+    from ssd_edge.cli.selftest_prediction import with_prediction
     from ssd_edge.core.images import list_images, read_image
     from ssd_edge.core.manifest import EngineManifest, manifest_path
     from ssd_edge.doctor.verdict import OWN_TOLERANCES
@@ -62,9 +66,10 @@ def _prove_engine(engine: Path, images: Path | None, frames: int) -> Verdict:
     else:
         pictures = sample_pictures(_PICTURES, seed=7)
     tolerance = OWN_TOLERANCES[manifest.precision]
-    return _proved(
+    verdict = _proved(
         engine, manifest.onnx_path(engine), pictures, manifest.precision, manifest.runtime, tolerance, frames=frames
     )
+    return with_prediction(verdict, engine, pictures)
 
 
 def _proved(

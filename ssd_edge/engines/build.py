@@ -140,6 +140,12 @@ def engine_path(source: SourceModel, precision: str, target: str) -> Path:
     return source.path.with_name(f"{source.path.stem}.{precision}.{target}{ENGINE_SUFFIX}")
 
 
+def graph_path(engine: Path, target: str) -> Path:
+    """Return where the lowered ONNX of an engine is kept: beside it, with a name that no exported one has."""
+    ending = f".{target}"
+    return engine.with_name(f"{engine.stem if engine.stem.endswith(ending) else engine.stem + ending}.onnx")
+
+
 def _manifest(source: SourceModel, lowered: Lowered, builder: Builder, engine: Path) -> EngineManifest:
     return EngineManifest(
         spec=source.spec,
