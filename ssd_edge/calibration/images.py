@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+import os
+import shutil
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from ssd_edge.calibration.spread import spread, thumbnails
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import file_digest, text_digest, written_beside
-from ssd_edge.core.frame import FloatArray
-from ssd_edge.core.images import list_images, read_image
+from ssd_edge.core.images import list_images
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.data.find import open_dataset
-from ssd_edge.data.sample import BoolArray
 
 SET_FORMAT = "ssd-edge/calibration-set/1"
 SET_SUFFIX = ".images.json"
 JUDGED_SPLITS = ("test",)
 _LOOKED_AT = 4096  # of more pictures, a seeded sample is looked at
-_THUMBNAIL = 8
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,7 @@ class ImageSet:
         seed: of the choice.
         images: their files, in the order of choice: the first n are the best n.
         digests: ``sha256:…`` of each file.
+        kept: the files are copies that belong to the list: it says where they lie seen from its own folder.
     """
 
     source: str
@@ -44,6 +42,7 @@ class ImageSet:
     seed: int
     images: tuple[str, ...]
     digests: tuple[str, ...]
+    kept: bool = False
     format: str = SET_FORMAT
 
     @property
@@ -56,10 +55,22 @@ class ImageSet:
         """The files."""
         return [Path(image) for image in self.images]
 
+    def to_json(self, folder: Path) -> str:
+        """Return the recipe and the list as indented JSON for a file in ``folder``."""
+        images = [os.path.relpath(image, folder) for image in self.images] if self.kept else self.images
+        return json.dumps({**asdict(self), "images": images}, indent=1) + "\n"
+
+    def copied(self, folder: Path, place: Path) -> ImageSet:
+        """Copy the pictures into ``folder``, in the order of choice; return the set of what will lie in ``place``."""
+        names = [f"{number:04}{path.suffix.lower()}" for number, path in enumerate(self.paths)]
+        for name, path in zip(names, self.paths, strict=True):
+            shutil.copyfile(path, folder / name)
+        return replace(self, images=tuple(str(place / name) for name in names), kept=True)
+
     def save(self, path: Path) -> None:
         """Write the recipe and the list as JSON, whole or not at all."""
         with written_beside(path) as partial:
-            partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            partial.write_text(self.to_json(path.parent), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> ImageSet:
@@ -74,6 +85,8 @@ class ImageSet:
                 raise ValueError(f"format {fields['format']!r}")
             made = cls(**{**fields, "images": tuple(fields["images"]), "digests": tuple(fields["digests"])})
             refuse_other_types(made)
+            if made.kept:
+                made = replace(made, images=tuple(str(path.parent / image) for image in made.images))
             if not made.images or len(made.images) != len(made.digests):
                 raise ValueError(f"{len(made.images)} images and {len(made.digests)} digests")
             return made
@@ -113,9 +126,9 @@ def choose_images(
     paths, classes = _candidates(source, split)
     generator = np.random.default_rng(seed)
     looked_at = np.sort(generator.permutation(len(paths))[:_LOOKED_AT])
-    thumbnails = _thumbnails([paths[number] for number in looked_at], progress)
+    rows = thumbnails([paths[number] for number in looked_at], progress)
     shown = [classes[number] for number in looked_at]
-    order = _spread(thumbnails, shown, min(limit, len(looked_at)), int(generator.integers(len(looked_at))))
+    order = spread(rows, shown, min(limit, len(looked_at)), int(generator.integers(len(looked_at))))
     chosen = [paths[looked_at[number]] for number in order]
     return ImageSet(
         source=str(source),
@@ -154,46 +167,3 @@ def _is_folder_of_images(source: Path) -> bool:
     except InputError:
         return not any(source.iterdir())
     return True
-
-
-def _thumbnails(paths: Sequence[Path], progress: Progress) -> FloatArray:
-    """Return (N, 192) colours of 8 x 8 pictures; their reading finds every unreadable file before the work begins."""
-    rows = []
-    with ThreadPoolExecutor() as pool:
-        for done, row in enumerate(pool.map(_thumbnail, paths), start=1):
-            rows.append(row)
-            progress(done, len(paths), "looking at pictures")
-    return np.stack(rows)
-
-
-def _thumbnail(path: Path) -> FloatArray:
-    small = cv2.resize(read_image(path), (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).reshape(-1)
-
-
-def _spread(rows: FloatArray, shown: Sequence[frozenset[int]], count: int, first: int) -> list[int]:
-    """Return ``count`` rows, each the farthest from those before; classes that were taken least come first."""
-    taken = dict.fromkeys(set().union(*shown), 0)
-    distance = np.full(len(rows), np.inf)
-    free = np.ones(len(rows), bool)
-    order: list[int] = []
-    number = first
-    while True:
-        order.append(number)
-        free[number] = False
-        for label in shown[number]:
-            taken[label] += 1
-        if len(order) == count:
-            return order
-        distance = np.minimum(distance, ((rows - rows[number]) ** 2).sum(axis=1))
-        wanted = _with_rarest(shown, taken, free)
-        number = int(np.argmax(np.where(wanted, distance, -1)))
-
-
-def _with_rarest(shown: Sequence[frozenset[int]], taken: dict[int, int], free: BoolArray) -> BoolArray:
-    """Return which free rows show the class that was taken least; all free ones where there are no classes."""
-    for label in sorted(taken, key=lambda entry: (taken[entry], entry)):
-        wanted: BoolArray = free & np.array([label in classes for classes in shown])
-        if wanted.any():
-            return wanted
-    return free

@@ -81,6 +81,7 @@ class Observer:
                 "there are too few pictures to calibrate with",
                 got=str(len(images)),
                 wanted=f"at least {_AT_LEAST}; some hundreds give good ranges",
+                do="Name more of them: ssd-edge calibrate --images FOLDER",
             )
         if state is not None and state.is_file():
             self._resume(state, len(images), told)

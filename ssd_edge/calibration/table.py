@@ -25,8 +25,7 @@ def make_table(
         model=spec.name,
         onnx_digest=file_digest(onnx),
         preprocessing_digest=preprocessing_digest(spec.input),
-        images_digest=images.digest,
-        image_count=len(images.images),
+        images=tuple(sorted(images.digests)),
         method=method.value,
         ranges={name: _range(entry, *choose(entry)) for name, entry in histograms.items()},
     )

@@ -52,6 +52,10 @@ def build(
         bool,
         typer.Option("--improve", help="Equalise layers and correct biases for --int8, where held-out pictures gain."),
     ] = False,
+    sensitivity: Annotated[
+        bool,
+        typer.Option("--sensitivity", help="Rank the layers by the error of each in INT8: <model>.sensitivity.*"),
+    ] = False,
     batch: Annotated[str, typer.Option("--batch", help="TensorRT: pictures at a time, N or MIN:OPT:MAX.")] = "1",
     workspace: Annotated[float | None, typer.Option("--workspace", help="TensorRT: GiB that a kernel may use.")] = None,
     opt_level: Annotated[int | None, typer.Option("--opt-level", help="TensorRT: 0 (quick) to 5.")] = None,
@@ -102,6 +106,7 @@ def build(
         max_drop=max_drop,
         keep_float=frozenset(keep_float or ()),
         improve=improve,
+        sensitivity=sensitivity,
         options=trt_options(
             device,
             target=target.value,

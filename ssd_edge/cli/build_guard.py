@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.console import say
 from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.files import scratch_folder
 
 if TYPE_CHECKING:
     from ssd_edge.cli.build_job import BuildJob
@@ -53,7 +53,7 @@ def _times(job: BuildJob, plain: Lowered, engine: Path) -> tuple[float, float]:
     from ssd_edge.cli.speed import median_times
     from ssd_edge.engines.build import build_lowered
 
-    with tempfile.TemporaryDirectory() as folder:
-        other = build_lowered(job.plan.source, plain, job.builder, Path(folder) / "int8.engine").engine
+    with scratch_folder() as folder:
+        other = build_lowered(job.plan.source, plain, job.builder, folder / "int8.engine").engine
         first, second = median_times([other, engine], job.plan.options.batch.least)
     return first, second

@@ -5,6 +5,7 @@ What cannot be built is refused first: measuring ranges takes minutes, and judgi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +30,13 @@ class BuildInputs:
         table: the ranges, for INT8.
         pictures: to improve with.
         judge: has the labelled pictures.
+        ranked_on: pictures to measure the error of each layer on.
     """
 
     table: CalibrationTable | None = None
     pictures: ImageSet | None = None
     judge: Judge | None = None
+    ranked_on: tuple[Path, ...] = ()
 
 
 def read_inputs(plan: BuildPlan, builder: Builder) -> BuildInputs:
@@ -53,12 +56,10 @@ def read_inputs(plan: BuildPlan, builder: Builder) -> BuildInputs:
         say(f"{path} is not there: calibrating")
         return _calibrated(plan, judge)
     table = _read_table(plan, path)
-    if not (judge or plan.improve):
-        return BuildInputs(table, judge=judge)
-    chosen = _chosen_for(plan, table)
-    pictures = _pictures(plan, chosen) if plan.improve else None
-    _refuse_pictures(judge, chosen, pictures)
-    return BuildInputs(table, pictures, judge)
+    chosen = _pictures(plan, table) if plan.improve or (plan.sensitivity and judge is None) else None
+    pictures = chosen if plan.improve else None
+    _refuse_pictures(judge, table.images, pictures)
+    return BuildInputs(table, pictures, judge, _ranked_on(judge, chosen))
 
 
 def refuse_impossible(plan: BuildPlan, builder: Builder) -> None:
@@ -73,14 +74,18 @@ def refuse_impossible(plan: BuildPlan, builder: Builder) -> None:
     make_folder(plan.engine.parent)
 
 
-def _refuse_pictures(judge: Judge | None, chosen: ImageSet | None, pictures: ImageSet | None) -> None:
-    """Raise InputError where pictures that were calibrated with are judged on, or too few are there to improve with."""
+def _refuse_pictures(judge: Judge | None, calibrated: Sequence[str], pictures: ImageSet | None) -> None:
+    """Raise InputError where a picture that INT8 has seen is judged on, or too few are there to improve with.
+
+    Args:
+        judge: has the labelled pictures.
+        calibrated: ``sha256:…`` of the pictures that the ranges are of.
+        pictures: to improve with.
+    """
     from ssd_edge.cli.improve import refuse_too_few
 
-    if judge is not None and chosen is not None:
-        judge.refuse_seen(chosen)
-    elif judge is not None:
-        say("which pictures the ranges were measured on is not written down here: it may be judged on some of them")
+    if judge is not None:
+        judge.refuse_seen({*calibrated, *(pictures.digests if pictures else ())})
     if pictures is not None:
         refuse_too_few(pictures)
 
@@ -100,9 +105,18 @@ def _calibrated(plan: BuildPlan, judge: Judge | None) -> BuildInputs:
     source = plan.source
     chosen = find_image_set(plan.images, source.path)
     pictures = chosen if plan.improve else None
-    _refuse_pictures(judge, chosen, pictures)
+    _refuse_pictures(judge, chosen.digests, pictures)
     table, _ = calibrate_model(source.path, chosen, Method.AUTO)
-    return BuildInputs(table, pictures, judge)
+    return BuildInputs(table, pictures, judge, _ranked_on(judge, chosen))
+
+
+def _ranked_on(judge: Judge | None, chosen: ImageSet | None) -> tuple[Path, ...]:
+    """Return the pictures to rank layers on: labelled ones where there are some, else the last of a chosen set."""
+    from ssd_edge.cli.build_sensitivity import RANKED_ON
+
+    if judge is not None:
+        return judge.pictures(RANKED_ON)
+    return tuple(chosen.paths[-RANKED_ON:]) if chosen else ()
 
 
 def _read_table(plan: BuildPlan, path: Path) -> CalibrationTable:
@@ -115,21 +129,11 @@ def _read_table(plan: BuildPlan, path: Path) -> CalibrationTable:
     return table
 
 
-def _chosen_for(plan: BuildPlan, table: CalibrationTable) -> ImageSet | None:
-    """Return the pictures that the table was measured on, where they are written down."""
-    from ssd_edge.calibration.images import SET_SUFFIX, ImageSet
-    from ssd_edge.cli.calibration_run import FOLDER
+def _pictures(plan: BuildPlan, table: CalibrationTable) -> ImageSet:
+    """Return pictures to improve or to rank with: those that the table came from, where known, else those named."""
+    from ssd_edge.calibration.images import ImageSet
+    from ssd_edge.cli.calibration_run import find_image_set, set_path
 
-    written = FOLDER / f"{plan.source.spec.name}{SET_SUFFIX}"
-    chosen = ImageSet.load(written) if written.is_file() else None
-    return chosen if chosen is not None and chosen.digest == table.images_digest else None
-
-
-def _pictures(plan: BuildPlan, chosen: ImageSet | None) -> ImageSet:
-    """Return pictures to improve with: those that the table came from where they are known, else those named."""
-    from ssd_edge.calibration.images import SET_SUFFIX
-    from ssd_edge.cli.calibration_run import FOLDER, find_image_set
-
-    source = plan.source
-    images = plan.images if chosen is None else FOLDER / f"{source.spec.name}{SET_SUFFIX}"
-    return find_image_set(images, source.path)
+    written = set_path(plan.source.spec.name)
+    is_known = written.is_file() and ImageSet.load(written).digest == table.images_digest
+    return find_image_set(written if is_known else plan.images, plan.source.path)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,18 +10,17 @@ from typing import TYPE_CHECKING
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.console import say
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import scratch_folder
 
 if TYPE_CHECKING:
     import onnx
 
-    from ssd_edge.calibration.images import ImageSet
-    from ssd_edge.core.progress import Progress
+    from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.engines.source import SourceModel
     from ssd_edge.precision.guard import Guarded
-    from ssd_edge.precision.output_error import OutputError
     from ssd_edge.precision.sensitivity import Quantise
 
-_HELD_OUT = 8
+_MUCH = 0.01
 
 
 def accuracy_line(figures: Mapping[str, float], precision: str, target: str) -> str:
@@ -31,6 +29,17 @@ def accuracy_line(figures: Mapping[str, float], precision: str, target: str) -> 
     where = "" if target == ORT else ", the very graph, on ONNX Runtime"
     lost = f"{100 * (before - after):.2f} points lost"
     return f"mAP {before:.4f} in float32, {after:.4f} in {precision}{where}: {lost}"
+
+
+def tell_remedy(plan: BuildPlan, figures: Mapping[str, float]) -> None:
+    """Say what may win back what INT8 costs, where that is much and neither of the two was asked for."""
+    if not plan.int8 or plan.improve or plan.max_drop is not None or "map_50_float" not in figures:
+        return
+    if figures["map_50"] < (1 - _MUCH) * figures["map_50_float"]:
+        say(
+            f"more than {100 * _MUCH:g} % of the mAP is lost: --improve may win some of it back, and --max-drop 0.5 "
+            "keeps the worst layers in float until no more than half a point is lost"
+        )
 
 
 class Judge:
@@ -63,16 +72,13 @@ class Judge:
     @cached_property
     def _pictures(self) -> list[str]:
         """``sha256:…`` of each picture's file."""
-        from concurrent.futures import ThreadPoolExecutor
+        from ssd_edge.cli.seen_pictures import picture_digests
 
-        from ssd_edge.core.files import file_digest
+        return picture_digests(self._labelled)
 
-        with ThreadPoolExecutor() as pool:  # hashing needs no GIL
-            return list(pool.map(file_digest, [sample.image for sample in self._labelled.samples]))
-
-    def refuse_seen(self, chosen: ImageSet) -> None:
-        """Raise InputError where a picture that is judged on was calibrated with: INT8 would be flattered."""
-        seen = len(set(self._pictures) & set(chosen.digests))
+    def refuse_seen(self, calibrated: Set[str]) -> None:
+        """Raise InputError where a picture of these digests is judged on: INT8 would be flattered."""
+        seen = len(calibrated & set(self._pictures))
         if seen:
             raise InputError(
                 f"{seen} pictures of {self._labelled.origin} were calibrated with",
@@ -92,8 +98,8 @@ class Judge:
         from ssd_edge.cli.models import evaluate_file
         from ssd_edge.evaluation.metric import Metric
 
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "lowered.onnx"
+        with scratch_folder() as folder:
+            path = folder / "lowered.onnx"
             onnx.save(model, path)
             return evaluate_file(path, self._labelled, metric=Metric.VOC).accuracy.mean_ap
 
@@ -107,41 +113,13 @@ class Judge:
         """Return what a manifest keeps of a lowering's mean AP."""
         return {"map_50_float": round(self.map_float, 6), "map_50": round(lowered, 6)}
 
-    def guard(self, quantise: Quantise, max_drop: float, progress: Progress) -> Guarded:
+    def pictures(self, count: int) -> tuple[Path, ...]:
+        """Return the files of the first so many pictures."""
+        return tuple(sample.image for sample in self._labelled.samples[:count])
+
+    def guard(self, quantise: Quantise, max_drop: float, ranked: Callable[[], list[str]]) -> Guarded:
         """Return the INT8 model that loses at most ``max_drop`` points; see :func:`ssd_edge.precision.guard.guard`."""
         from ssd_edge.precision.guard import guard
 
         say(f"float32: mAP {self.map_float:.4f} on {self._labelled.origin}")
-        return guard(
-            quantise,
-            self.mean_ap,
-            lambda: self._ranked(quantise, progress),
-            map_float=self.map_float,
-            max_drop=max_drop,
-            told=say,
-        )
-
-    def _ranked(self, quantise: Quantise, progress: Progress) -> list[str]:
-        """Return the layers, the worst first; a picture of their errors is written beside the ONNX."""
-        from ssd_edge.core.files import written_beside
-        from ssd_edge.precision.sensitivity import sensitivity, sensitivity_svg
-
-        source = self._source
-        layers = sensitivity(source.model, quantise, self._output_error(), progress=progress)
-        picture = source.path.with_name(f"{source.path.stem}.sensitivity.svg")
-        with written_beside(picture) as partial:
-            title = f"{source.spec.name}: output error of each layer in INT8 alone"
-            partial.write_text(sensitivity_svg(layers, title), encoding="utf-8")
-        worst = ", ".join(f"{entry.name} {entry.error:.3f}" for entry in layers[:3])
-        say(f"most error comes from {worst}; all are in {picture}")
-        return [entry.name for entry in layers]
-
-    def _output_error(self) -> OutputError:
-        from ssd_edge.core.images import read_image
-        from ssd_edge.core.preprocess import preprocess
-        from ssd_edge.precision.output_error import OutputError
-
-        source, samples = self._source, self._labelled.samples[:_HELD_OUT]
-        return OutputError(
-            source.model, [preprocess(read_image(sample.image), source.spec.input) for sample in samples]
-        )
+        return guard(quantise, self.mean_ap, ranked, map_float=self.map_float, max_drop=max_drop, told=say)

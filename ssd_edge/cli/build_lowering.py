@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
     from ssd_edge.calibration.images import ImageSet
+    from ssd_edge.cli.build_inputs import BuildInputs
     from ssd_edge.cli.build_job import BuildJob
     from ssd_edge.cli.build_plan import BuildPlan
     from ssd_edge.cli.improve import Improved
@@ -29,34 +30,65 @@ def lower(job: BuildJob, progress: Progress, *, keep_float: frozenset[str] | Non
         progress: told of the long steps.
         keep_float: the layers that stay float, where a judge has found them before.
     """
+    from ssd_edge.cli.build_judge import tell_remedy
+    from ssd_edge.cli.build_sensitivity import Ranking
     from ssd_edge.engines.build import Lowered
 
-    plan, inputs, builder = job.plan, job.inputs, job.builder
+    plan, inputs = job.plan, job.inputs
     table, judge = inputs.table, inputs.judge
     judged = judge.digest if judge else ""
     if table is None:
         model = _in_float(plan)
         measured = judge.compare(model, plan.precision, plan.target) if judge else {}
         return Lowered(model, plan.precision, options=_kept(plan.keep_float), measured=measured, judged_digest=judged)
-    options = {"scheme": _scheme().value} if plan.target == ORT else {}
-    improved = _improved(plan, table, inputs.pictures, builder, progress) if inputs.pictures else None
-    if improved is not None:
-        options["improved"] = " ".join(improved.steps)
-        quantise = _quantise(plan, improved.model, improved.table, builder)
-    else:
-        quantise = _quantise(plan, plan.source.model, table, builder)
+    quantise, options = _int8(job, table, progress)
+    ranking = Ranking(plan.source, quantise, inputs.ranked_on, progress)
     unguarded = None
     if keep_float is not None:
         kept, model, measured = keep_float, quantise(keep_float), {}
     elif judge is not None and plan.max_drop is not None:
-        guarded = judge.guard(lambda more: quantise(more | plan.keep_float), plan.max_drop, progress)
+        guarded = judge.guard(quantise, plan.max_drop, ranking.names)
         kept, model = guarded.keep_float | plan.keep_float, guarded.model
         measured = judge.figures(guarded.map_lowered)
         unguarded = guarded.plain if guarded.keep_float else None
     else:
-        kept, model = plan.keep_float, quantise(plan.keep_float)
+        kept, model = plan.keep_float, quantise(frozenset())
         measured = judge.compare(model, plan.precision, plan.target) if judge else {}
-    return Lowered(model, plan.precision, table.digest, {**options, **_kept(kept)}, measured, judged, unguarded)
+        tell_remedy(plan, measured)
+    if plan.sensitivity and keep_float is None:
+        ranking.names()
+    options |= _kept(kept)
+    return Lowered(model, plan.precision, table.digest, options, measured, judged, unguarded, _seen(inputs))
+
+
+def rank_layers(job: BuildJob, progress: Progress) -> None:
+    """Rank the layers of an INT8 model whose engine is there already."""
+    from ssd_edge.cli.build_sensitivity import Ranking
+
+    if job.inputs.table is not None:
+        quantise, _ = _int8(job, job.inputs.table, progress)
+        Ranking(job.plan.source, quantise, job.inputs.ranked_on, progress).names()
+
+
+def _int8(job: BuildJob, table: CalibrationTable, progress: Progress) -> tuple[Quantise, dict[str, str]]:
+    """Return what lowers the model, improved where that is asked for, and what the manifest says of it.
+
+    The lowering is given the layers to leave in float, beside the user's.
+    """
+    plan, builder, pictures = job.plan, job.builder, job.inputs.pictures
+    options = {"scheme": _scheme().value} if plan.target == ORT else {}
+    model = plan.source.model
+    if pictures is not None:
+        improved = _improved(plan, table, pictures, builder, progress)
+        model, table, options["improved"] = improved.model, improved.table, " ".join(improved.steps)
+    lower_int8 = _quantise(plan, model, table, builder)
+    return lambda more: lower_int8(more | plan.keep_float), options
+
+
+def _seen(inputs: BuildInputs) -> tuple[str, ...]:
+    """Return the digests of all pictures that an INT8 model was made with."""
+    ranges = inputs.table.images if inputs.table else ()
+    return tuple(sorted({*ranges, *(inputs.pictures.digests if inputs.pictures else ())}))
 
 
 def _kept(keep_float: frozenset[str]) -> dict[str, str]:

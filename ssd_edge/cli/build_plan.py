@@ -34,6 +34,7 @@ class BuildPlan:
     max_drop: float | None
     keep_float: frozenset[str]
     improve: bool
+    sensitivity: bool
     options: TrtOptions
     timing_cache: Path
     keep_graph: bool
@@ -56,10 +57,10 @@ class BuildPlan:
 
     @property
     def graph(self) -> Path:
-        """Where ``--keep-graph`` puts the lowered ONNX: beside the engine, with a name that no exported one has."""
-        stem = self.engine.stem
-        ending = f".{self.target}"
-        return self.engine.with_name(f"{stem if stem.endswith(ending) else stem + ending}.onnx")
+        """Where ``--keep-graph`` puts the lowered ONNX."""
+        from ssd_edge.engines.build import graph_path
+
+        return graph_path(self.engine, self.target)
 
 
 def checked(plan: BuildPlan) -> BuildPlan:
@@ -74,6 +75,8 @@ def checked(plan: BuildPlan) -> BuildPlan:
         raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
     if plan.improve and (not plan.int8 or plan.options.dla is not None):
         raise InputError("--improve is for --int8 with Q/DQ", do="Add --int8, and leave out --dla.")
+    if plan.sensitivity and not plan.int8:
+        raise InputError("--sensitivity is for --int8", do="Add --int8, or leave it out.")
     _refuse_half_a_wish(plan)
     _refuse_unknown_layers(plan)
     plan = _with_target(plan)
@@ -147,8 +150,9 @@ def _refuse_on_dla(plan: BuildPlan) -> None:
             got=":".join(map(str, plan.options.batch.sizes)),
             do=f"Build for one: --batch {most}",
         )
-    if plan.int8 and (plan.judged or plan.keep_float or plan.keep_graph):
+    if plan.int8 and (plan.judged or plan.keep_float or plan.keep_graph or plan.sensitivity):
         raise InputError(
-            "--data, --max-drop, --keep-float and --keep-graph need Q/DQ; INT8 goes to a DLA as a calibration cache",
+            "--data, --max-drop, --keep-float, --keep-graph and --sensitivity need Q/DQ; INT8 goes to a DLA as a "
+            "calibration cache",
             do="Leave them out, or leave out --dla.",
         )

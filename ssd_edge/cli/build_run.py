@@ -58,7 +58,7 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
     from ssd_edge.cli.build_guard import with_guard_cost
     from ssd_edge.cli.build_inputs import refuse_impossible
     from ssd_edge.cli.build_job import identity
-    from ssd_edge.cli.build_lowering import lower
+    from ssd_edge.cli.build_lowering import lower, rank_layers
     from ssd_edge.engines.build import BuildReport
 
     plan, builder = job.plan, job.builder
@@ -69,6 +69,8 @@ def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
         _tell(plan, report)
         if plan.keep_graph:
             _restore_graph(job, found, progress)
+        if plan.sensitivity:
+            rank_layers(job, progress)
         return report
     refuse_impossible(plan, builder)
     lowered = lower(job, progress)
@@ -108,7 +110,7 @@ def _to_compare(plan: BuildPlan) -> list[BuildPlan]:
     missing = find_rivals(plan).missing if plan.compare else ()
     plain = replace(
         plan, int8=False, output=None, judged=None, max_drop=None, keep_float=frozenset(), improve=False,
-        keep_graph=False, force=False,
+        sensitivity=False, keep_graph=False, force=False,
     )  # fmt: skip
     return [replace(plain, fp16=precision == "fp16") for precision in missing]
 
@@ -127,7 +129,7 @@ def _as_asked(job: BuildJob, asked: dict[str, str]) -> EngineManifest | None:
 def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> None:
     """Say what there is now; of an engine that is used again also how accurate it was when it was judged."""
     from ssd_edge.cli.build_guard import cost_line
-    from ssd_edge.cli.build_judge import accuracy_line
+    from ssd_edge.cli.build_judge import accuracy_line, tell_remedy
 
     made = report.manifest
     what = f"{made.precision} for {made.runtime} {made.runtime_version} on {made.device}"
@@ -136,6 +138,7 @@ def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> 
         return
     if "map_50" in made.measured and not judged_now:
         say(f"as judged before: {accuracy_line(made.measured, made.precision, made.target)}")
+        tell_remedy(plan, made.measured)
     kept = made.options.get("keep_float", "").split()
     if kept and plan.max_drop is not None:
         say(f"in float: {', '.join(kept)}{cost_line(made.measured)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.build_rivals import FLAGS, Rivals, find_rivals
 from ssd_edge.cli.console import quoted, say
 from ssd_edge.core.errors import InputError, SsdEdgeError
+from ssd_edge.core.files import scratch_folder
 
 if TYPE_CHECKING:
     from ssd_edge.cli.build_plan import BuildPlan
@@ -120,8 +120,8 @@ def _float_engine(plan: BuildPlan, found: Rivals) -> Iterator[dict[str, Path]]:
     if plan.target != ORT or "fp32" not in found.missing:
         yield {}
         return
-    with tempfile.TemporaryDirectory() as folder:
-        yield {"fp32": build_engine(plan.source.path, Path(folder) / "float32.engine").engine}
+    with scratch_folder() as folder:
+        yield {"fp32": build_engine(plan.source.path, folder / "float32.engine").engine}
 
 
 def _times(plan: BuildPlan, files: Mapping[str, Path]) -> dict[str, float]:

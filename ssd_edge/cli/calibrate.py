@@ -32,6 +32,10 @@ def calibrate(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Of the choice of pictures.", show_default="0")
     ] = None,
+    keep_images: Annotated[
+        bool,
+        typer.Option("--keep-images", help="Copy the pictures to calibration/<model>.images/, to calibrate elsewhere."),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The table; by default calibration/<model>.ranges.json.")
     ] = None,
@@ -48,7 +52,7 @@ def calibrate(
         say(choice.note)
         onnx = choice.path
     chosen = find_image_set(images, onnx, split=split, limit=max_images, seed=seed)
-    table, path = calibrate_model(onnx, chosen, method, output)
+    table, path = calibrate_model(onnx, chosen, method, output, keep_images=keep_images)
     say(f"wrote {path}: {len(table.ranges)} ranges by {table.method}, from {table.image_count} pictures")
     named = "" if path == ranges_path(FOLDER, table.model) else f" --ranges {quoted(path)}"
     say(f"next: ssd-edge build --int8 {quoted(onnx)}{named}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,9 @@ from ssd_edge.cli.console import bar, quoted, say
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
-    from ssd_edge.calibration.histogram import StreamingHistogram
     from ssd_edge.calibration.images import ImageSet
     from ssd_edge.calibration.method import Method
     from ssd_edge.core.ranges import CalibrationTable
-    from ssd_edge.engines.source import SourceModel
 
 FOLDER = Path("calibration")
 IMAGES = 256
@@ -26,7 +23,7 @@ def find_image_set(
 ) -> ImageSet:
     """Return the set to calibrate with: a written one, one chosen from ``images``, or the one that the model has.
 
-    It is written down as the model's, so that nothing is judged on its pictures later.
+    Nothing is written: a calibration that fails or is interrupted leaves the set and the table as they were.
 
     Raises:
         InputError: none is named and the model has none, or a choice is asked for of a set that is chosen.
@@ -35,23 +32,26 @@ def find_image_set(
     from ssd_edge.engines.source import read_onnx
 
     name = read_onnx(onnx).spec.name
-    written = FOLDER / f"{name}{SET_SUFFIX}"
+    written = set_path(name)
     if images is None and written.is_file():
         images = written
     if images is None:
         images, learnt_split = _learnt_from(name)
         split = split or learnt_split
     if images.name.endswith(SET_SUFFIX):
-        chosen = _chosen_before(images, is_asked=(split, limit, seed) != (None, None, None))
-        if images.resolve() != written.resolve():
-            chosen.save(written)
-        return chosen
+        return _chosen_before(images, is_asked=(split, limit, seed) != (None, None, None))
     with bar("pictures") as progress:
         chosen = choose_images(images, split=split or "train", limit=limit or IMAGES, seed=seed or 0, progress=progress)
-    chosen.save(written)
     part = f", split {chosen.split}" if chosen.split else ""
-    say(f"chose {len(chosen.images)} pictures of {chosen.source}{part}: {written}")
+    say(f"chose {len(chosen.images)} pictures of {chosen.source}{part}")
     return chosen
+
+
+def set_path(name: str) -> Path:
+    """Return where the pictures of a model's table are written down: ``calibration/<model>.images.json``."""
+    from ssd_edge.calibration.images import SET_SUFFIX
+
+    return FOLDER / f"{name}{SET_SUFFIX}"
 
 
 def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
@@ -99,9 +99,16 @@ def refuse_name(table: Path) -> None:
 
 
 def calibrate_model(
-    onnx: Path, chosen: ImageSet, method: Method, output: Path | None = None
+    onnx: Path, chosen: ImageSet, method: Method, output: Path | None = None, *, keep_images: bool = False
 ) -> tuple[CalibrationTable, Path]:
-    """Measure and write the table of a model; return it and its path.
+    """Measure the table of a model and write it, with the set as the model's; return the table and its path.
+
+    Args:
+        onnx: the exported model.
+        chosen: pictures.
+        method: how ranges are chosen.
+        output: the table's path; by default ``calibration/<model>.ranges.json``.
+        keep_images: copy the pictures beside the set, so that the folder is complete wherever it is copied.
 
     Raises:
         SsdEdgeError: a picture or the model cannot be used.
@@ -109,6 +116,7 @@ def calibrate_model(
     from ssd_edge.calibration.method import Method
     from ssd_edge.calibration.observe import Observer
     from ssd_edge.calibration.table import make_table
+    from ssd_edge.cli.calibration_method import best_method
     from ssd_edge.core.files import file_digest, make_folder, text_digest
     from ssd_edge.core.ranges import ranges_path
     from ssd_edge.engines.source import read_onnx
@@ -118,6 +126,7 @@ def calibrate_model(
     spec = source.spec
     output = output or ranges_path(FOLDER, spec.name)
     make_folder(output.parent)
+    make_folder(FOLDER)
     held_out = min(_MOST_HELD_OUT, len(chosen.images) // _HELD_OUT_SHARE) if method is Method.AUTO else 0
     paths = chosen.paths
     observed, kept = paths[: len(paths) - held_out], paths[len(paths) - held_out :]
@@ -131,46 +140,32 @@ def calibrate_model(
         observer.observe(observed, state=state, progress=progress, told=say)
     if method is Method.AUTO:
         with observer.kept(state):
-            method = _best_method(source, onnx, observer.histograms, chosen, kept)
+            method = best_method(source, onnx, observer.histograms, chosen, kept)
     table = make_table(observer.histograms, method, onnx=onnx, spec=spec, images=chosen)
-    table.save(output)
+    if keep_images:
+        _save_with_images(table, output, chosen)
+    else:
+        _save(table, output, chosen)
     state.unlink(missing_ok=True)
     return table, output
 
 
-def _best_method(
-    source: SourceModel,
-    path: Path,
-    histograms: Mapping[str, StreamingHistogram],
-    chosen: ImageSet,
-    held_out: list[Path],
-) -> Method:
-    """Return the method of the least output error on pictures that no range was measured on; all errors are shown.
+def _save_with_images(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
+    """Write the table, the set and copies of its pictures, which take the place of those that were kept before."""
+    from ssd_edge.core.files import folder_written_beside
 
-    Of very few pictures none is held out, and the last one that was measured must do.
-    """
-    from ssd_edge.backends.cpu import cpu_device
-    from ssd_edge.calibration.methods import METHODS
-    from ssd_edge.calibration.table import make_table
-    from ssd_edge.core.images import read_image
-    from ssd_edge.core.preprocess import preprocess
-    from ssd_edge.precision.output_error import OutputError
-    from ssd_edge.precision.qdq_ort import quantise, scheme_for
+    place = set_path(table.model).with_suffix("")
+    with folder_written_beside(place) as partial:
+        _save(table, output, chosen.copied(partial, place))
+    say(f"copied the pictures: {place}")
 
-    model, spec = source.model, source.spec
-    judged_on = held_out or chosen.paths[-1:]
-    measure = OutputError(model, [preprocess(read_image(image), spec.input) for image in judged_on])
-    scheme = scheme_for(cpu_device())
-    errors: dict[Method, float] = {}
-    with bar("choosing the method") as progress:
-        for number, method in enumerate(METHODS, start=1):
-            table = make_table(histograms, method, onnx=path, spec=spec, images=chosen)
-            errors[method] = measure(quantise(model, table, scheme=scheme))
-            progress(number, len(METHODS), method.value)
-    listed = ", ".join(f"{method.value} {error:.4f}" for method, error in errors.items())
-    best = min(errors, key=lambda method: errors[method])
-    where = (
-        f"{len(held_out)} held-out pictures" if held_out else "a picture that was measured, for none can be held out"
-    )
-    say(f"output error on {where}: {listed}; {best.value} is taken")
-    return best
+
+def _save(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
+    """Write the table and the set: both are whole before either takes its place."""
+    from ssd_edge.core.files import written_beside
+
+    path = set_path(table.model)
+    with written_beside(path) as partial:
+        partial.write_text(chosen.to_json(path.parent), encoding="utf-8")
+        table.save(output)
+    say(f"wrote {path}: {len(chosen.images)} pictures")

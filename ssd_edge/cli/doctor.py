@@ -133,6 +133,12 @@ def run_and_show(engine: Path | None, images: Path | None, frames: int, lines: l
             f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "
             f"memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames"
         )
+        if verdict.prediction is not None:
+            found = verdict.prediction
+            say(
+                f"  against its own graph on the processor: {found.lost} detections differ, boxes within "
+                f"{found.worst_box:.4f}, scores within {found.worst_score:.4f}"
+            )
         show_stages(verdict)
     with written_beside(page) as partial:
         partial.write_text(selftest_page(verdicts, lines), encoding="utf-8")

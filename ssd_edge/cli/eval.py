@@ -71,13 +71,14 @@ def evaluate(
     labelled = open_dataset(dataset, split)
     reference = _reference(baseline, labelled, metric, iou)
     say(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
+    seen = _seen(models, labelled)
     evaluations = {path: _judged(path, labelled, metric, iou, cores) for path in models}
     numbers = _coco_numbers(evaluations, labelled) if coco else {}
     errors = _errors(evaluations, labelled)
     if json_path != "-":
         _show(evaluations, errors, numbers, score, compare)
     if json_path is not None:
-        _write_json(json_path, summary_json(evaluations, labelled, errors=errors, coco=numbers, score=score))
+        _write_json(json_path, summary_json(evaluations, labelled, errors, numbers, seen, score=score))
     if report is not None:
         _write_report(report, evaluations, errors, labelled, score)
     _gate({str(path): found.accuracy.mean_ap for path, found in evaluations.items()}, min_map, max_drop, reference)
@@ -105,6 +106,17 @@ def _reference(baseline: Path | None, labelled: LabelledSet, metric: Metric, iou
     from ssd_edge.evaluation.gate import read_baseline
 
     return None if baseline is None else read_baseline(baseline, labelled, metric, iou)
+
+
+def _seen(models: Sequence[Path], labelled: LabelledSet) -> dict[Path, int]:
+    """Say of each engine on how many of the pictures it was calibrated, and return these numbers where known."""
+    from ssd_edge.cli.seen_pictures import count_seen
+
+    found = count_seen(models, labelled)
+    for path, count in found.items():
+        if count:
+            say(f"{path}: {count} of these {len(labelled)} pictures were calibrated with: the figure is flattered")
+    return found
 
 
 def _judged(path: Path, labelled: LabelledSet, metric: Metric, iou: float, cores: int | None) -> Evaluation:

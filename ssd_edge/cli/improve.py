@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import say
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import scratch_folder
 from ssd_edge.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -95,8 +94,8 @@ def _observed_anew(
     from ssd_edge.calibration.table import make_table
     from ssd_edge.precision.observed import observed_tensors
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / source.path.name
+    with scratch_folder() as folder:
+        path = folder / source.path.name
         onnx.save(model, path)
         observer = Observer(path, observed_tensors(model), source.spec.input)
         observer.observe(chosen.paths[:-_HELD_OUT], progress=progress)

@@ -162,5 +162,6 @@ def image_set_facts(path: Path) -> dict[str, object]:
         "split": chosen.split or "a folder of pictures",
         "seed": chosen.seed,
         "pictures": len(chosen.images),
+        "copies": "beside the list" if chosen.kept else "none",
         "digest": chosen.digest,
     }

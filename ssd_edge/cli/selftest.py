@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar
 from ssd_edge.cli.selftest_builds import builds, sample_pictures, sample_source
+from ssd_edge.core.files import scratch_folder
 
 if TYPE_CHECKING:
     from ssd_edge.core.frame import UInt8Array
@@ -30,9 +30,9 @@ def run_selftest(engine: Path | None, images: Path | None, frames: int) -> list[
     """
     if engine is not None:
         return [_prove_engine(engine, images, frames)]
-    with tempfile.TemporaryDirectory() as folder:
-        source = sample_source(Path(folder))
-        return [_built_and_proved(source, *build, frames) for build in builds(source, Path(folder))]
+    with scratch_folder() as folder:
+        source = sample_source(folder)
+        return [_built_and_proved(source, *build, frames) for build in builds(source, folder)]
 
 
 def _built_and_proved(source: SourceModel, lowered: Lowered, builder: Builder, frames: int) -> Verdict:
@@ -51,7 +51,11 @@ def _built_and_proved(source: SourceModel, lowered: Lowered, builder: Builder, f
 
 
 def _prove_engine(engine: Path, images: Path | None, frames: int) -> Verdict:
-    """Prove a user's engine on pictures of theirs, or on noise and squares, against the ONNX that it was built from."""
+    """Prove a user's engine on pictures of theirs, or on noise and squares.
+
+    It is compared with the ONNX that it was built from, and with its own lowered graph where that was kept.
+    """
+    from ssd_edge.cli.selftest_prediction import with_prediction
     from ssd_edge.core.images import list_images, read_image
     from ssd_edge.core.manifest import EngineManifest, manifest_path
     from ssd_edge.doctor.verdict import OWN_TOLERANCES
@@ -62,9 +66,10 @@ def _prove_engine(engine: Path, images: Path | None, frames: int) -> Verdict:
     else:
         pictures = sample_pictures(_PICTURES, seed=7)
     tolerance = OWN_TOLERANCES[manifest.precision]
-    return _proved(
+    verdict = _proved(
         engine, manifest.onnx_path(engine), pictures, manifest.precision, manifest.runtime, tolerance, frames=frames
     )
+    return with_prediction(verdict, engine, pictures)
 
 
 def _proved(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from ssd_edge.core.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_STEM_BYTES = 200
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 PathKind = Literal["file", "folder", "other", "absent"]
 
@@ -66,6 +70,33 @@ def written_beside(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_written_beside(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``folder`` that takes its place when the block ends without an error.
+
+    Raises:
+        InputError: it cannot be made or written, or ``folder`` is something else.
+    """
+    if path_kind(folder) not in ("folder", "absent"):
+        raise InputError(f"{folder} cannot be written", got="a file", wanted="a folder, or a name that is free")
+    partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("partial", "old"))
+    make_folder(partial)
+    try:
+        yield partial
+        if folder.is_dir():
+            folder.rename(old)
+        partial.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written",
+            got=error.strerror or str(error),
+            do="Free some space, or choose another place.",
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def _refuse_device(path: Path) -> None:
     """A rename would put a file in the place of /dev/null itself, or of /dev/stdout, a link that leads into /proc."""
     if path_kind(path) == "other" or (path.is_symlink() and path.readlink().is_relative_to("/proc")):
@@ -78,6 +109,36 @@ def _short_stem(path: Path) -> str:
     """The stem; of one that leaves no room for more in a name of 255 bytes, the digest."""
     stem = os.fsencode(path.stem)
     return path.stem if len(stem) <= _LONGEST_STEM_BYTES else hashlib.sha256(stem).hexdigest()
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder for files that nobody keeps; it is gone afterwards.
+
+    Raises:
+        InputError: it cannot be made, or there is no space in it.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix="ssd-edge-")
+    except OSError as error:
+        raise _no_scratch(error) from error
+    with made as folder:
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if error.errno not in _FULL:  # a broken pipe, say, is not the folder's fault
+                raise
+            raise _no_scratch(error) from error
+
+
+def _no_scratch(error: OSError) -> InputError:
+    place = tempfile.tempdir or "the folder for temporary files"  # gettempdir() looks once more, and raises again
+    return InputError(
+        f"{place if isinstance(place, str) else os.fsdecode(place)} cannot be written",
+        got=error.strerror or str(error),
+        wanted="room for files that are not kept",
+        do="Free some space, or set TMPDIR to another folder.",
+    )
 
 
 def make_folder(folder: Path) -> None:

@@ -33,6 +33,7 @@ class EngineManifest:
         measured: what was measured of the engine or of its very graph, e.g. ``{"map_50": 0.71, "int8_ms": 1.9}``.
         judged_digest: of the labelled pictures that its mean AP was measured on; empty where it was not.
         graph_digest: of the lowered ONNX that the runtime was given.
+        calibrated_on: ``sha256:…`` of the pictures that INT8 was made with: on these nothing is judged.
         asked: all that identifies the build before any work is done; empty where it was not the command line's.
     """
 
@@ -52,6 +53,7 @@ class EngineManifest:
     measured: dict[str, float] = field(default_factory=dict)
     judged_digest: str = ""
     graph_digest: str = ""
+    calibrated_on: tuple[str, ...] = ()
     asked: dict[str, str] = field(default_factory=dict)
     format: str = MANIFEST_FORMAT
 
@@ -84,6 +86,7 @@ class EngineManifest:
                 )
             fields["spec"] = ModelSpec.from_json(json.dumps(fields["spec"]), origin=str(path))
             fields["batch"] = tuple(fields["batch"])
+            fields["calibrated_on"] = tuple(fields.get("calibrated_on", ()))
             made = cls(**fields)
             refuse_other_types(made)
             return made

@@ -15,7 +15,7 @@ from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.spec import InputSpec
 
-RANGES_FORMAT = "ssd-edge/ranges/1"
+RANGES_FORMAT = "ssd-edge/ranges/2"
 RANGES_SUFFIX = ".ranges.json"
 _METHODS = ("minmax", "percentile", "entropy", "mse")
 _LARGEST, _SMALLEST_NORMAL = 3.4028234663852886e38, 1.1754943508222875e-38  # of a float32
@@ -67,18 +67,27 @@ class CalibrationTable:
         model: name of the spec.
         onnx_digest: of the exported file.
         preprocessing_digest: see :func:`preprocessing_digest`.
-        images_digest, image_count: of the calibration images, in any order.
+        images: ``sha256:…`` of each calibration image, sorted: nothing is judged on these.
         method: ``minmax``, ``percentile``, ``entropy`` or ``mse``.
     """
 
     model: str
     onnx_digest: str
     preprocessing_digest: str
-    images_digest: str
-    image_count: int
+    images: tuple[str, ...]
     method: str
     ranges: Mapping[str, TensorRange]
     format: str = RANGES_FORMAT
+
+    @property
+    def image_count(self) -> int:
+        """How many images it was measured on."""
+        return len(self.images)
+
+    @property
+    def images_digest(self) -> str:
+        """``sha256:…`` of the contents of the images, in any order."""
+        return text_digest("\n".join(self.images))
 
     @property
     def digest(self) -> str:
@@ -102,7 +111,10 @@ class CalibrationTable:
             ArtefactError: it is missing, damaged or of another version of the format.
         """
         try:
-            return cls._from_fields(json.loads(path.read_text(encoding="utf-8")))
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            if fields["format"] == RANGES_FORMAT:
+                return cls._from_fields(fields)
+            found = repr(fields["format"])
         except OSError as error:
             raise ArtefactError(
                 f"{path} cannot be read",
@@ -117,15 +129,22 @@ class CalibrationTable:
                 wanted=RANGES_FORMAT,
                 do="Make it anew: ssd-edge calibrate",
             ) from error
+        raise ArtefactError(
+            f"{path} is not a table of ranges that this version reads",
+            got=found,
+            wanted=RANGES_FORMAT,
+            do="Make it anew: ssd-edge calibrate",
+        )
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any]) -> CalibrationTable:
-        if fields["format"] != RANGES_FORMAT:
-            raise ValueError(f"format {fields['format']!r}")
-        made = cls(**{**fields, "ranges": {name: _range(entry) for name, entry in fields["ranges"].items()}})
+        ranges = {name: _range(entry) for name, entry in fields["ranges"].items()}
+        made = cls(**{**fields, "images": tuple(fields["images"]), "ranges": ranges})
         refuse_other_types(made)
         if made.method not in _METHODS:
             raise ValueError(f"method {made.method!r}")
+        if not all(image.startswith("sha256:") for image in made.images):
+            raise ValueError(f"images {str(fields['images'])[:40]}")
         if not made.ranges:
             raise ValueError("no range at all")
         return made

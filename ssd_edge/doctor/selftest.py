@@ -48,8 +48,7 @@ def prove(
         progress: told after each.
     """
     allowed = tolerance or TOLERANCES[precision]
-    floor = max(_SEEN, engine.spec.nms.score_threshold + allowed.score)
-    pairs = [compare(reference.detect(picture), engine.detect(picture), floor) for picture in pictures]
+    found = differences(engine, reference, pictures, allowed)
     times, before, gpu_before = [], 0.0, 0
     for number in range(frames):
         start = time.perf_counter()
@@ -63,10 +62,10 @@ def prove(
         precision=precision,
         runtime=runtime,
         allowed=allowed,
-        compared=sum(pair.compared for pair in pairs),
-        lost=sum(pair.lost for pair in pairs),
-        worst_box=max(pair.worst_box for pair in pairs),
-        worst_score=max(pair.worst_score for pair in pairs),
+        compared=found.compared,
+        lost=found.lost,
+        worst_box=found.worst_box,
+        worst_score=found.worst_score,
         grown_mib=resident_mib() - before,
         frames=frames,
         median_ms=float(median),
@@ -78,12 +77,26 @@ def prove(
 
 @dataclass(frozen=True)
 class Difference:
-    """Two sets of detections of one picture."""
+    """Two sets of detections, of one picture or of several."""
 
     compared: int
     lost: int
     worst_box: float
     worst_score: float
+
+
+def differences(
+    engine: Detector, reference: Detector, pictures: Sequence[UInt8Array], allowed: Tolerance
+) -> Difference:
+    """Return how far an engine is from the reference on all pictures together, without what scores hardly anything."""
+    floor = max(_SEEN, engine.spec.nms.score_threshold + allowed.score)
+    pairs = [compare(reference.detect(picture), engine.detect(picture), floor) for picture in pictures]
+    return Difference(
+        compared=sum(pair.compared for pair in pairs),
+        lost=sum(pair.lost for pair in pairs),
+        worst_box=max(pair.worst_box for pair in pairs),
+        worst_score=max(pair.worst_score for pair in pairs),
+    )
 
 
 def compare(wanted: Detections, found: Detections, floor: float = 0.0) -> Difference:

@@ -34,6 +34,42 @@ OWN_TOLERANCES = {
     "int8-fp16": Tolerance(_OTHER_BOX, 0.3),
 }
 """Of a user's engine, on pictures of any kind."""
+PREDICTED_TOLERANCES = {
+    "fp32": Tolerance(_OTHER_BOX, 0.02),
+    "fp16": Tolerance(_OTHER_BOX, 0.02),
+    "int8": Tolerance(_OTHER_BOX, 0.05),  # a value midway between two steps falls to either side, layer after layer
+    "int8-fp16": Tolerance(_OTHER_BOX, 0.05),
+}
+"""Of a user's engine, from its own lowered graph on the processor: only the rounding is another."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How far an engine is from its own lowered graph.
+
+    Attributes:
+        graph: its file.
+        allowed: how far it may be.
+        lost: detections that only one of them has.
+        worst_box, worst_score: largest 1 - IoU and score difference of those that both have.
+    """
+
+    graph: str
+    allowed: Tolerance
+    lost: int
+    worst_box: float
+    worst_score: float
+
+    @property
+    def faults(self) -> list[str]:
+        """What is more than rounding; empty where all is well."""
+        box, score, name = self.allowed.box, self.allowed.score, f"its own graph, {self.graph}"
+        rules = [
+            (self.lost == 0, f"{self.lost} detections differ from {name}"),
+            (self.worst_box <= box, f"a box is {self.worst_box:.3f} off {name} ({box:g} allowed)"),
+            (self.worst_score <= score, f"a score is {self.worst_score:.3f} off {name} ({score:g} allowed)"),
+        ]
+        return [fault for holds, fault in rules if not holds]
 
 
 @dataclass(frozen=True)
@@ -52,6 +88,7 @@ class Verdict:
         graph_differs: the CUDA graph gave other outputs than plain enqueue.
         left: what was still held on the GPU when all was closed, by kind.
         emulated: the GPU was that of ssd-edge's own rehearsals, and no device.
+        prediction: how far it is from its own lowered graph, where that was kept.
         error: why it could not be built or run; all figures are 0 then.
     """
 
@@ -72,6 +109,7 @@ class Verdict:
     gpu_grown_mib: float = 0.0
     left: Mapping[str, int] = field(default_factory=dict)
     emulated: bool = False
+    prediction: Prediction | None = None
     error: str = ""
 
     @classmethod
@@ -101,7 +139,8 @@ class Verdict:
             (self.gpu_grown_mib <= GPU_LEAK_LIMIT_MIB, f"memory of the GPU grew by {self.gpu_grown_mib:.1f} MiB"),
             (not self.left, f"left on the GPU after the end: {_counted(self.left)}"),
         ]
-        return [fault for holds, fault in rules if not holds]
+        predicted = self.prediction.faults if self.prediction else []
+        return [fault for holds, fault in rules if not holds] + predicted
 
 
 def _counted(left: Mapping[str, int]) -> str:

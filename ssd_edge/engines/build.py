@@ -49,6 +49,7 @@ class Lowered:
         model: complete, with its BatchedNMS node.
         precision: ``fp32``, ``fp16``, ``int8`` or ``int8-fp16``.
         table_digest: of the table of ranges; empty where none was used.
+        calibrated_on: ``sha256:…`` of the pictures that the ranges and corrections are of.
         options: what else makes one lowering another.
         measured: what was measured of it, e.g. mean AP; not part of the identity.
         judged_digest: of the labelled pictures that its mean AP was measured on.
@@ -62,6 +63,7 @@ class Lowered:
     measured: Mapping[str, float] = field(default_factory=dict)
     judged_digest: str = ""
     unguarded: onnx.ModelProto | None = None
+    calibrated_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,12 @@ def engine_path(source: SourceModel, precision: str, target: str) -> Path:
     return source.path.with_name(f"{source.path.stem}.{precision}.{target}{ENGINE_SUFFIX}")
 
 
+def graph_path(engine: Path, target: str) -> Path:
+    """Return where the lowered ONNX of an engine is kept: beside it, with a name that no exported one has."""
+    ending = f".{target}"
+    return engine.with_name(f"{engine.stem if engine.stem.endswith(ending) else engine.stem + ending}.onnx")
+
+
 def _manifest(source: SourceModel, lowered: Lowered, builder: Builder, engine: Path) -> EngineManifest:
     return EngineManifest(
         spec=source.spec,
@@ -156,6 +164,7 @@ def _manifest(source: SourceModel, lowered: Lowered, builder: Builder, engine: P
         measured=dict(lowered.measured),
         judged_digest=lowered.judged_digest,
         graph_digest=bytes_digest(lowered.model.SerializeToString()),
+        calibrated_on=lowered.calibrated_on,
     )
 
 

@@ -18,9 +18,10 @@ SUMMARY_FORMAT = "ssd-edge/eval/1"
 def summary_json(
     evaluations: Mapping[Path, Evaluation],
     labelled: LabelledSet,
-    *,
     errors: Mapping[Path, Sequence[ErrorCost]] | None = None,
     coco: Mapping[Path, CocoAp] | None = None,
+    seen: Mapping[Path, int] | None = None,
+    *,
     score: float = 0.5,
 ) -> str:
     """Return indented JSON of one or more evaluations on the same set; the AP of a class without objects is null.
@@ -30,6 +31,7 @@ def summary_json(
         labelled: the set.
         errors: what each kind of error costs each model, where it was asked for.
         coco: COCO's numbers of the same models, where they were asked for.
+        seen: how many of the pictures an engine was calibrated with, where it says so.
         score: the threshold of precision and recall.
     """
     first = next(iter(evaluations.values())).accuracy
@@ -41,7 +43,10 @@ def summary_json(
         "metric": first.metric.value,
         "iou_threshold": first.iou_threshold,
         "models": [
-            _model(path, evaluation, score) | _errors((errors or {}).get(path)) | _coco((coco or {}).get(path))
+            _model(path, evaluation, score)
+            | _errors((errors or {}).get(path))
+            | _coco((coco or {}).get(path))
+            | _seen((seen or {}).get(path))
             for path, evaluation in evaluations.items()
         ],
     }
@@ -87,3 +92,7 @@ def _errors(costs: Sequence[ErrorCost] | None) -> dict[str, object]:
 
 def _coco(found: CocoAp | None) -> dict[str, object]:
     return {} if found is None else {"coco": {**found.numbers._asdict(), "classes": found.classes}}
+
+
+def _seen(count: int | None) -> dict[str, object]:
+    return {} if count is None else {"pictures_calibrated_with": count}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from ssd_edge.core.run_data import RunData
 from ssd_edge.data.synth.dataset import synthesize
 from tests.precision.square_model import write_labelled, write_pictures, write_square_model
 
-TABLE = Path("calibration/selftest.ranges.json")
+TABLE, SET = Path("calibration/selftest.ranges.json"), Path("calibration/selftest.images.json")
 
 
 def run(*arguments: object):
@@ -34,7 +35,8 @@ def test_a_folder_of_pictures_gives_a_set_and_a_table() -> None:
     result = run("calibrate", "--images", "pictures", "--max-images", 16)
     assert result.exit_code == 0, result.output
     assert "using engines/selftest/selftest.onnx" in result.output
-    assert "chose 16 pictures of pictures: calibration/selftest.images.json" in result.output
+    assert "chose 16 pictures of pictures\n" in result.output
+    assert "wrote calibration/selftest.images.json: 16 pictures" in result.output
     assert "output error on 2 held-out pictures: minmax" in result.output
     table = CalibrationTable.load(TABLE)
     assert (table.model, table.image_count, len(table.ranges)) == ("selftest", 16, 6)
@@ -122,6 +124,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(monkeypatch: pyt
     assert whole.exit_code == 0
     wanted = TABLE.read_bytes()
     TABLE.unlink()
+    SET.unlink()
     read, seen = observe.read_image, []
 
     def stopped(path: Path):
@@ -131,11 +134,12 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(monkeypatch: pyt
         return read(path)
 
     monkeypatch.setattr(observe, "read_image", stopped)
-    assert run("calibrate", "--method", "entropy").exit_code == 130
+    assert run("calibrate", "--images", "pictures", "--method", "entropy").exit_code == 130
     assert not TABLE.exists()
+    assert not SET.exists()
     assert [path.name for path in Path("calibration").glob(".*")] != []
     monkeypatch.setattr(observe, "read_image", lambda path: seen.append(path) or read(path))
-    assert run("calibrate", "--method", "entropy").exit_code == 0
+    assert run("calibrate", "--images", "pictures", "--method", "entropy").exit_code == 0
     assert len(seen) == 20  # none twice
     assert TABLE.read_bytes() == wanted
     assert not list(Path("calibration").glob(".*"))
@@ -146,6 +150,26 @@ def test_one_picture_is_too_few(tmp_path: Path) -> None:
     result = run("calibrate", "--images", "one")
     assert result.exit_code == 1
     assert "too few pictures to calibrate with: got 1; wanted at least 2" in result.output
+    assert "Name more of them: ssd-edge calibrate --images FOLDER" in result.output
+    assert not list(Path("calibration").iterdir())
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_calibration_that_fails_leaves_the_set_and_the_table_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
+    before = {path.name: path.read_bytes() for path in Path("calibration").iterdir()}
+    write_pictures(tmp_path / "others", 9 if stopped else 1, seed=8)
+    with monkeypatch.context() as patched:
+        if stopped:
+            patched.setattr(observe, "read_image", interrupted)
+        assert run("calibrate", "--images", "others", "--method", "minmax").exit_code == (130 if stopped else 1)
+    assert {path.name: path.read_bytes() for path in Path("calibration").iterdir()} == before
+    assert run("calibrate", "--method", "minmax").exit_code == 0
 
 
 def test_a_picture_of_the_set_that_has_changed(tmp_path: Path) -> None:
@@ -194,7 +218,7 @@ def test_damaged_work_is_named_and_begun_anew(monkeypatch: pytest.MonkeyPatch) -
     (state,) = Path("calibration").glob(".*")
     state.write_bytes(state.read_bytes()[:-100])
     monkeypatch.setattr(observe, "read_image", read)
-    result = run("calibrate", "--method", "entropy")
+    result = run("calibrate", "--images", "pictures", "--method", "entropy")
     assert result.exit_code == 0
     assert f"{state} cannot be gone on from (BadZipFile: " in result.output
     assert "all pictures are measured anew" in result.output
@@ -211,7 +235,7 @@ def test_ctrl_c_while_the_method_is_chosen_keeps_what_was_measured(monkeypatch: 
     assert not TABLE.exists()
     with monkeypatch.context() as patched:
         patched.setattr(observe, "read_image", None)  # no picture is measured again
-        result = run("calibrate")
+        result = run("calibrate", "--images", "pictures")
     assert result.exit_code == 0, result.exception
     assert CalibrationTable.load(TABLE).image_count == 20
     assert not list(Path("calibration").glob(".*"))
@@ -228,7 +252,7 @@ def test_of_a_set_that_is_chosen_nothing_is_chosen(option: tuple[object, ...]) -
 
 
 def test_a_set_that_is_named_becomes_the_models(tmp_path: Path) -> None:
-    """Else a build would not know what it must not be judged on."""
+    """What a build must not be judged on it knows from the table, whatever lies beside it."""
     write_labelled(tmp_path / "voc", "val", 4)
     assert run("calibrate", "--images", "voc/JPEGImages", "--method", "minmax").exit_code == 0
     Path("calibration/selftest.images.json").rename("mine.images.json")
@@ -236,11 +260,61 @@ def test_a_set_that_is_named_becomes_the_models(tmp_path: Path) -> None:
     result = run("build", "--int8", "--data", "voc")
     assert result.exit_code == 1
     assert "4 pictures of VOC voc, split val were calibrated with" in result.output
-    Path("calibration/selftest.images.json").unlink()
+    SET.unlink()
     result = run("build", "--int8", "--data", "voc")
-    assert "which pictures the ranges were measured on is not written down here" in result.output
+    assert result.exit_code == 1
+    assert "4 pictures of VOC voc, split val were calibrated with" in result.output
+
+
+def test_nothing_is_judged_on_pictures_that_it_was_improved_with(tmp_path: Path) -> None:
+    write_labelled(tmp_path / "voc", "val", 16)
+    assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
+    SET.unlink()
+    result = run("build", "--int8", "--improve", "--images", "voc/JPEGImages", "--data", "voc")
+    assert result.exit_code == 1
+    assert "16 pictures of VOC voc, split val were calibrated with" in result.output
+    assert not SET.exists()  # the table is not of these
 
 
 def test_few_pictures_are_not_called_held_out() -> None:
     result = run("calibrate", "--images", "pictures", "--max-images", 4)
     assert "output error on a picture that was measured, for none can be held out: minmax" in result.output
+
+
+def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("calibrate", "--images", "pictures", "--method", "entropy", "--keep-images")
+    assert "copied the pictures: calibration/selftest.images\n" in result.output
+    table = TABLE.read_bytes()
+    assert json.loads(SET.read_text())["images"][0] == "selftest.images/0000.png"
+    for name in ("calibration", "engines"):
+        shutil.copytree(tmp_path / name, tmp_path / "board" / name)
+        shutil.rmtree(tmp_path / name)
+    shutil.rmtree(tmp_path / "pictures")
+    monkeypatch.chdir(tmp_path / "board")
+    TABLE.unlink()
+    assert run("calibrate", "--method", "entropy").exit_code == 0
+    assert TABLE.read_bytes() == table
+    assert run("build", "--int8", "--improve").exit_code == 0
+    shown = run("inspect", SET).output
+    assert "beside the list" in shown
+    Path("calibration/selftest.images/0003.png").write_bytes(b"another")
+    refused = run("calibrate")
+    assert refused.exit_code == 1
+    assert "selftest.images/0003.png of calibration/selftest.images.json is not the picture" in refused.output
+
+
+def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Path("calibration/selftest.images")
+    assert run("calibrate", "--images", "pictures", "--method", "minmax", "--keep-images").exit_code == 0
+    assert run("calibrate", "--method", "minmax", "--keep-images").exit_code == 0  # out of the folder itself
+    assert len(list(kept.iterdir())) == 20
+    before = sorted(path.read_bytes() for path in kept.iterdir())
+    write_pictures(tmp_path / "others", 3, seed=8)
+    with monkeypatch.context() as patched:
+        patched.setattr("ssd_edge.core.ranges.CalibrationTable.save", None)
+        run("calibrate", "--images", "others", "--method", "minmax", "--keep-images")
+    assert sorted(path.read_bytes() for path in kept.iterdir()) == before
+    assert run("calibrate", "--images", "others", "--method", "minmax", "--keep-images").exit_code == 0
+    others = sorted(path.read_bytes() for path in (tmp_path / "others").iterdir())
+    assert sorted(path.read_bytes() for path in kept.iterdir()) == others
+    assert not list(Path("calibration").glob(".*"))

@@ -15,7 +15,13 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.backends.detector import open_detector
-from tests.precision.square_model import square_model, squares_missed, write_pictures, write_square_model
+from tests.precision.square_model import (
+    square_model,
+    squares_missed,
+    write_labelled,
+    write_pictures,
+    write_square_model,
+)
 
 ROOT = Path(__file__).parents[2]
 ENGINES = Path("engines/selftest")
@@ -92,11 +98,23 @@ def test_a_graph_without_space(workspace: Path) -> None:
     ("most", "full"), [(1_000, "selftest.images.json"), (7_000, ".partial.npz"), (4_500, "selftest.ranges.json")]
 )
 def test_a_calibration_without_space(workspace: Path, most: int, full: str) -> None:
-    pictures = 10 if full.endswith("ranges.json") else 36  # of few pictures no state is kept
+    pictures = 36 if full.endswith("npz") else 10  # of few pictures no state is kept
     arguments = ("calibrate", "--images", "pictures", "--max-images", str(pictures), "--method", "minmax")
     assert run(workspace, *arguments).returncode == 0
     before = contents(workspace)
     failed = run(workspace, *arguments, most=most)
     assert failed.returncode == 1
     assert f"{full} cannot be written: got File too large. Free some space" in failed.stderr
+    assert contents(workspace) == before
+
+
+@pytest.mark.parametrize("arguments", [("--int8", "--data", "voc"), ("--int8", "--improve")])
+def test_judging_and_improving_without_space_for_what_is_not_kept(workspace: Path, arguments: tuple[str, ...]) -> None:
+    write_labelled(workspace / "voc", "val", 2)
+    assert run(workspace, "calibrate", "--images", "pictures", "--method", "minmax").returncode == 0
+    before = contents(workspace)
+    failed = run(workspace, "build", *arguments, most=len(square_model().SerializeToString()) - 1)
+    assert failed.returncode == 1
+    assert f"ssd-edge: {workspace / 'tmp'} cannot be written: got File too large" in failed.stderr
+    assert "Free some space, or set TMPDIR" in failed.stderr
     assert contents(workspace) == before

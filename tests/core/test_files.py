@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import file_digest, make_folder, path_kind, text_digest, written_beside
+from ssd_edge.core.files import (
+    file_digest,
+    folder_written_beside,
+    make_folder,
+    path_kind,
+    scratch_folder,
+    text_digest,
+    written_beside,
+)
+from tests.full_disk import full_after
 
 
 def test_file_appears_whole(tmp_path: Path) -> None:
@@ -120,3 +131,51 @@ def test_a_path_of_which_nobody_can_tell_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=f"is no usable path: got .*{reason}"):
             path_kind(tmp_path / name)
+
+
+def test_a_scratch_folder_is_gone_afterwards() -> None:
+    with pytest.raises(BrokenPipeError), scratch_folder() as folder:
+        (folder / "a").touch()
+        raise BrokenPipeError(errno.EPIPE, "not the folder's fault")
+    assert not folder.exists()
+
+
+def test_a_scratch_folder_without_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(InputError) as caught, scratch_folder(), full_after(10):
+        (tmp_path / "a").write_bytes(bytes(11))
+    assert str(caught.value) == (
+        f"{tmp_path} cannot be written: got File too large; wanted room for files that are not kept. "
+        "Free some space, or set TMPDIR to another folder."
+    )
+
+
+def test_a_scratch_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="absent cannot be written: got No such file or directory"), scratch_folder():
+        pass
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "absent")])
+    wanted = "the folder for temporary files cannot be written: got No usable"
+    with pytest.raises(InputError, match=wanted), scratch_folder():
+        pass
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "pictures"
+    for content in ("first", "second"):
+        with folder_written_beside(target) as partial:
+            (partial / content).touch()
+            assert not (target / content).exists()
+        assert [path.name for path in target.iterdir()] == [content]
+    wanted = "pictures cannot be written: got File too large"
+    with pytest.raises(InputError, match=wanted), folder_written_beside(target) as partial, full_after(10):
+        (partial / "third").write_bytes(bytes(11))
+    assert [path.name for path in tmp_path.rglob("*")] == ["pictures", "second"]
+
+
+def test_a_folder_takes_the_place_of_no_file(tmp_path: Path) -> None:
+    (tmp_path / "pictures").touch()
+    wanted = "pictures cannot be written: got a file; wanted a folder"
+    with pytest.raises(InputError, match=wanted), folder_written_beside(tmp_path / "pictures"):
+        pass

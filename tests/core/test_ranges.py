@@ -15,7 +15,7 @@ ENTRY = InputSpec(64, 64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
 
 def table(onnx: Path) -> CalibrationTable:
     ranges = {"a": TensorRange(0.0, 5.5, Histogram(0.0, 6.0, (3, 0, 9))), "b": TensorRange(-1.25, 0.1)}
-    return CalibrationTable("m", file_digest(onnx), preprocessing_digest(ENTRY), "sha256:i", 8, "minmax", ranges)
+    return CalibrationTable("m", file_digest(onnx), preprocessing_digest(ENTRY), ("sha256:i",) * 8, "minmax", ranges)
 
 
 @pytest.fixture
@@ -53,16 +53,29 @@ def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:
     whole = path.read_text()
     fields = json.loads(whole)
     fields["ranges"]["a"]["low"] = 9
-    for text in (whole[: len(whole) // 2], "[]", "{}", json.dumps({**fields}), whole.replace("ranges/1", "ranges/9")):
+    for text in (whole[: len(whole) // 2], "[]", "{}", json.dumps({**fields})):
         path.write_text(text)
         with pytest.raises(ArtefactError, match="is a damaged table of ranges"):
             CalibrationTable.load(path)
 
 
+def test_a_table_of_the_format_before_is_refused_by_name(tmp_path: Path, onnx: Path) -> None:
+    """It does not say which pictures nothing may be judged on."""
+    path = tmp_path / "m.ranges.json"
+    table(onnx).save(path)
+    path.write_text(path.read_text().replace("ranges/2", "ranges/1"))
+    with pytest.raises(ArtefactError) as caught:
+        CalibrationTable.load(path)
+    assert str(caught.value) == (
+        f"{path} is not a table of ranges that this version reads: got 'ssd-edge/ranges/1'; wanted ssd-edge/ranges/2. "
+        "Make it anew: ssd-edge calibrate"
+    )
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (("model",), 5), (("image_count",), "many"), (("image_count",), True), (("method",), "median"),
+        (("model",), 5), (("images",), "many"), (("images",), [True]), (("method",), "median"),
         (("method",), []), (("ranges",), {}), (("ranges",), []), (("ranges", "b", "low"), True),
         (("ranges", "b", "low"), "0"), (("ranges", "b", "low"), float("nan")), (("ranges", "b", "high"), 1e39),
         (("ranges", "b", "high"), 10**400), (("ranges", "a", "histogram", "counts"), ["a"]),

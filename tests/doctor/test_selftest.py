@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,16 @@ from typer.testing import CliRunner
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.cli.app import app
 from ssd_edge.core.detections import Detections
+from ssd_edge.core.files import file_digest
 from ssd_edge.core.graph import SPEC_KEY
 from ssd_edge.core.images import write_image
 from ssd_edge.doctor.sample_frames import sample_frames
 from ssd_edge.doctor.sample_model import sample_graph, sample_spec
 from ssd_edge.doctor.selftest import Difference, compare, prove
+from ssd_edge.doctor.verdict import PREDICTED_TOLERANCES, Prediction
 from ssd_edge.engines.build import build_engine
 from ssd_edge.export.nms import attach_nms
-from tests.precision.square_model import square_model, write_square_model
+from tests.precision.square_model import square_model, write_pictures, write_square_model
 
 
 def detections(*rows: tuple[float, float, float, float, float, int]) -> Detections:
@@ -110,6 +113,7 @@ def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     result = run(engine, "--frames", 20)
     assert result.exit_code == 0, result.output
     assert "fp32 on onnxruntime" in result.output
+    assert "--keep-graph" not in result.output  # its graph is the ONNX
 
 
 def write_low_engine(folder: Path, precision_flags: list[str]) -> Path:
@@ -158,3 +162,59 @@ def test_an_engine_without_selftest() -> None:
     result = CliRunner().invoke(app, ["doctor", "a.engine"])
     assert result.exit_code == 1
     assert "an engine is named, but --selftest is not. ssd-edge doctor --selftest a.engine" in result.output
+
+
+@pytest.fixture
+def with_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An INT8 engine, with its lowered graph beside it."""
+    monkeypatch.chdir(tmp_path)
+    write_square_model(tmp_path / "engines/selftest/selftest.onnx")
+    write_pictures(tmp_path / "pictures", 10)
+    built = CliRunner().invoke(app, ["build", "--int8", "--images", "pictures", "--keep-graph"])
+    assert built.exit_code == 0, built.output
+    return Path("engines/selftest/selftest.int8.onnxruntime.engine")
+
+
+def test_an_engine_is_compared_with_its_own_graph(with_graph: Path) -> None:
+    result = run(with_graph, "--images", "pictures", "--frames", 20, "--json", "report.json")
+    assert result.exit_code == 0, result.output
+    assert "against its own graph on the processor: 0 detections differ" in result.output
+    (found,) = json.loads(Path("report.json").read_text())["selftest"]
+    assert found["prediction"]["graph"] == str(with_graph.with_suffix(".onnx"))
+    assert found["prediction"]["worst_score"] < 0.001
+
+
+def test_an_engine_that_is_not_what_was_predicted(with_graph: Path) -> None:
+    """Float32 and it agree, and its graph gives something else."""
+    graph, paper = with_graph.with_suffix(".onnx"), with_graph.with_suffix(".json")
+    onnx.save(broken_model(), graph)
+    paper.write_text(json.dumps({**json.loads(paper.read_text()), "graph_digest": file_digest(graph)}))
+    result = run(with_graph, "--images", "pictures", "--frames", 20)
+    assert result.exit_code == 1
+    assert re.search(rf"int8 on onnxruntime: \d+ detections differ from its own graph, {graph}", result.output)
+    assert "differ from float32" not in result.output
+
+
+def test_where_no_graph_was_kept_it_is_said_how(with_graph: Path) -> None:
+    graph = with_graph.with_suffix(".onnx")
+    graph.write_bytes(graph.read_bytes() + b"x")
+    wanted = f"build with --keep-graph to compare {with_graph} with the prediction"
+    assert f"{graph} is of another build: {wanted}" in run(with_graph, "--images", "pictures", "--frames", 20).output
+    graph.unlink()
+    result = run(with_graph, "--images", "pictures", "--frames", 20)
+    assert f"{graph} is not there: {wanted}" in result.output
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"lost": 2}, "2 detections differ from its own graph, g.onnx"),
+        ({"worst_box": 0.4}, "a box is 0.400 off its own graph, g.onnx (0.35 allowed)"),
+        ({"worst_score": 0.06}, "a score is 0.060 off its own graph, g.onnx (0.05 allowed)"),
+    ],
+)
+def test_more_than_rounding_is_a_fault(changes: dict[str, float], fault: str) -> None:
+    fine = Prediction("g.onnx", PREDICTED_TOLERANCES["int8"], lost=0, worst_box=0.2, worst_score=0.04)
+    assert fine.faults == []
+    assert dataclasses.replace(fine, **changes).faults == [fault]

@@ -10,4 +10,4 @@ from ssd_edge.precision.observed import observed_tensors
 
 def table_for(model: onnx.ModelProto, low: float = -4.0, high: float = 4.0) -> CalibrationTable:
     ranges = {name: TensorRange(low, high) for name in observed_tensors(model)}
-    return CalibrationTable("fake", "sha256:0", "sha256:0", "sha256:0", 2, "minmax", ranges)
+    return CalibrationTable("fake", "sha256:0", "sha256:0", ("sha256:0",) * 2, "minmax", ranges)

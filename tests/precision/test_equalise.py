@@ -81,7 +81,7 @@ def test_leaves_alone_what_would_answer_otherwise(model) -> None:
 
 
 def table_with(high: float) -> CalibrationTable:
-    return CalibrationTable("m", "", "", "", 2, "minmax", {"t1": TensorRange(0, high)})
+    return CalibrationTable("m", "", "", ("",) * 2, "minmax", {"t1": TensorRange(0, high)})
 
 
 def test_a_clip_that_no_value_reaches_becomes_a_relu() -> None:
@@ -93,10 +93,10 @@ def test_a_clip_that_no_value_reaches_becomes_a_relu() -> None:
 def test_a_clip_is_reached_by_what_the_range_cuts_off() -> None:
     """Entropy's range of a ReLU6 may end at 2 while some values are 6: as a ReLU it would answer otherwise."""
     reached = TensorRange(0, 2, Histogram(0, HIGHEST, (9_000, 10, 1)))
-    table = CalibrationTable("m", "", "", "", 2, "entropy", {"t1": reached})
+    table = CalibrationTable("m", "", "", ("",) * 2, "entropy", {"t1": reached})
     assert equalise(chain("Clip"), table).scales == {}
     within = TensorRange(0, 2, Histogram(0, HIGHEST / 2, (9_000, 10, 1)))
-    assert equalise(chain("Clip"), CalibrationTable("m", "", "", "", 2, "entropy", {"t1": within})).scales
+    assert equalise(chain("Clip"), CalibrationTable("m", "", "", ("",) * 2, "entropy", {"t1": within})).scales
 
 
 def test_hostile_network_is_mended(tmp_path) -> None:

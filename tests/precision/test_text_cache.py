@@ -14,7 +14,7 @@ NOTHING = onnx.ModelProto()  # joins nothing
 
 
 def table(ranges: dict[str, TensorRange]) -> CalibrationTable:
-    return CalibrationTable("m", "a", "b", "c", 2, "minmax", ranges)
+    return CalibrationTable("m", "a", "b", ("c",) * 2, "minmax", ranges)
 
 
 def read_cache(text: bytes) -> tuple[str, dict[str, float]]:
