@@ -116,3 +116,34 @@ def test_a_broken_picture_that_only_the_second_process_sees_is_named_and_ends_th
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 1
     assert f"ssd-edge: {broken} is not an image" in done.stderr
+
+
+# Spoils the targets of one picture, as a label could that no reader noticed.
+ONE_SPOILT = """
+import ssd_edge.training.loader as loader
+collate = loader._collate
+def spoil(examples):
+    batch = collate(examples)
+    for number, path in enumerate(batch.paths):
+        if path.endswith("{name}"):
+            batch.targets.offsets[number] = float("nan")
+    return batch
+loader._collate = spoil
+from ssd_edge.cli.main import main
+main()
+"""
+
+
+def test_of_two_processes_only_the_picture_with_a_bad_loss_is_named(workspace: Path) -> None:
+    draws = ShuffledDraws(32, batch_size=4, seed=0, share=Share(1, 2))
+    draws.set_epoch(1)
+    second = [draw.sample for draw in draws][4]
+    (spoilt,) = Path("data/JPEGImages").glob(f"train_{second}.*")
+    Path("run.py").write_text(ONE_SPOILT.format(name=f"/{spoilt.name}"))
+    command = torchrun(
+        "train", "data", *SETTINGS, "--epochs", "1", "--batch-size", "4", "--seed", "0", program=["run.py"]
+    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 1
+    assert f"the loss is not finite any more, on {spoilt}: got" in done.stderr
+    assert done.stderr.count("train_") == done.stderr.count(str(spoilt))  # the first process names no other
