@@ -13,7 +13,7 @@ from ssd_edge.cli.run_lock import only_training
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
 from ssd_edge.cli.training_report import report_on
 from ssd_edge.cli.training_run import is_first_process, run_training
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import SsdEdgeError
 
 if TYPE_CHECKING:
     from ssd_edge.training.journal import EpochRecord
@@ -60,10 +60,10 @@ def train_plan(plan: TrainingPlan, state: RunState | None = None, *, tensorboard
     try:
         with _observers(plan, state, tensorboard=tensorboard) as observers, bar("training") as progress:
             files = run_training(plan, observers=observers, progress=progress, state=state)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
         say("; ".join(_kept(plan.folder)) or "stopped before the first state was saved: nothing is kept")
         raise
-    except InputError:
+    except SsdEdgeError:
         for left in _kept(plan.folder):
             say(left)
         raise

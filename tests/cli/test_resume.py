@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
 
@@ -71,6 +74,16 @@ def test_kill_9_at_random_moments_changes_no_bit() -> None:
 
 def _killed_soon(arguments: list[str], state: Path) -> None:
     """Start it, wait until it has saved something new, and kill it at a random moment after that."""
+    with _learning(arguments, state) as process:
+        time.sleep(random.random() * 0.4)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+
+
+@contextmanager
+def _learning(arguments: list[str], state: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a training and yield it when it has saved something new."""
     before = state.stat().st_mtime_ns if state.exists() else 0
     command = [sys.executable, "-c", _ONE_CORE, "train", *arguments]
     with running(command, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, stderr=PIPE) as process:
@@ -80,10 +93,16 @@ def _killed_soon(arguments: list[str], state: Path) -> None:
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.002)
-        time.sleep(random.random() * 0.4)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+        yield process
+
+
+def test_a_run_that_is_ended_by_sigterm_says_how_to_go_on() -> None:
+    settings = ["data", *FAST, "--epochs", "9999", "--save-minutes", "0", "--name", "ended"]
+    with _learning(settings, Path("runs/ended/state.pt")) as process:
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "to go on: ssd-edge train --resume runs/ended" in stderr
 
 
 # As the tests themselves, which run side by side: another number of threads adds up in another order.

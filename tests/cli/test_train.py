@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import ssd_edge.cli.training_run as training_run
 from ssd_edge.cli.app import app
 from ssd_edge.core.detections import Detections
+from ssd_edge.core.errors import ArtefactError, TrainingError
 from ssd_edge.data.formats import open_writer
 from ssd_edge.data.sample import LabelledObject
 from ssd_edge.model.checkpoint import load_checkpoint
@@ -156,6 +157,28 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
         assert "stopped before the first state was saved: nothing is kept" in result.stderr
     assert sorted(path.name for path in Path("runs/lost").iterdir()) == ["data.json", "plan.json", "tensorboard"]
     assert train("--epochs", "1", "--name", "lost").exit_code == 0  # its name is free
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        (TrainingError("a data worker was ended from outside"), 1),
+        (ArtefactError("a damaged file"), 1),
+        (SystemExit(143), 143),  # as SIGTERM's handler raises
+    ],
+)
+def test_whatever_ends_a_run_early_the_way_back_is_said(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException, code: int
+) -> None:
+    def end(self, number: int, loss: object, learning_rate: float) -> None:
+        if number == 3:  # in the second epoch
+            raise ending
+
+    monkeypatch.setattr("ssd_edge.cli.training_session.SayEpochs.step", end)
+    result = train("--epochs", "3", "--name", "ended")
+    assert result.exit_code == code
+    assert "to go on: ssd-edge train --resume runs/ended" in result.stderr
+    assert "runs/ended/last.pt holds the last whole epoch" in result.stderr
 
 
 @pytest.mark.parametrize(
