@@ -38,6 +38,8 @@ def train(
     layer_decay: option.LayerDecay = None,
     freeze: option.Freeze = None,
     schedule: option.Schedule = "cosine",
+    warmup: option.Warmup = None,
+    momentum: option.Momentum = None,
     weight_decay: option.WeightDecay = None,
     clip_norm: option.ClipNorm = None,
     ema: option.Ema = None,
@@ -102,6 +104,8 @@ def train(
         optimisation={
             "learning_rate": lr,
             "schedule": schedule,
+            "warmup_share": warmup,
+            "momentum": momentum,
             "weight_decay": weight_decay,
             "clip_norm": clip_norm,
             "average_decay": ema,

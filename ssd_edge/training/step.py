@@ -65,7 +65,7 @@ class Learner:
 
     def __init__(self, model: SSD, fabric: Fabric, criterion: Criterion, optimisation: Optimisation) -> None:
         self.model, self._fabric, self._criterion = model, fabric, criterion
-        self._clip_norm, self._precision = optimisation.clip_norm, optimisation.precision
+        self._clip_norm, self._precision = optimisation.clip_norm or math.inf, optimisation.precision
         model.train().to(memory_format=torch.channels_last)
         if fabric.world_size > 1:
             synchronise_norms_(model, fabric.device)

@@ -57,6 +57,15 @@ def test_a_step_is_that_of_sgd_on_the_clipped_gradient() -> None:
         torch.testing.assert_close(changed.detach(), wanted, rtol=1e-3, atol=1e-5)
 
 
+def test_without_a_limit_the_gradient_is_not_clipped() -> None:
+    model, reference, batch = tiny_model(), tiny_model().train(), random_batch(2)
+    learner(model, clip_norm=0).step([batch], learning_rate=0.1)
+    multibox_loss(reference(DecodedSSD(reference).normalised(batch.images)), batch.targets).total.backward()
+    assert torch.stack([parameter.grad.norm() for parameter in reference.parameters()]).norm() > 0.5
+    for changed, parameter in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(changed.detach(), parameter.detach() - 0.1 * parameter.grad, rtol=1e-3, atol=1e-5)
+
+
 def test_accumulated_batches_are_one_large_batch() -> None:
     large = random_batch(6)
     parts = [
