@@ -116,6 +116,15 @@ Alpha = Annotated[float, _loss("--alpha", min=0, help="Weight of the loss of the
 LabelSmoothing = Annotated[
     float, _loss("--label-smoothing", min=0, max=0.5, help="Share of the wanted probability that all classes get.")
 ]
+EmptyNegatives = Annotated[
+    int,
+    _loss(
+        "--empty-negatives",
+        min=0,
+        metavar="N",
+        help="Background boxes to learn from in a picture without objects: those it gets most wrong.",
+    ),
+]
 
 Augmentation = Annotated[
     Literal["ssd", "ssdlite", "none"] | None, _data("--augmentation", help="Random views; by default the preset's.")

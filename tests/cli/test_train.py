@@ -255,6 +255,29 @@ def test_commands_to_type_next_are_about_the_same_network_and_pictures(workspace
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "said"), [([], True), (["--empty-negatives", "3"], False), (["--loss", "focal"], False)]
+)
+def test_pictures_that_teach_nothing_are_counted(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: bool
+) -> None:
+    chosen = []
+
+    def record(plan, **_):
+        chosen.append(plan.recipe.optimisation.loss.negatives_of_empty)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    for count, line in (
+        (1, "1 picture holds no object: the loss learns nothing from it; --empty-negatives 3 makes it count\n"),
+        (2, "2 pictures hold no object: the loss learns nothing from them; --empty-negatives 3 makes them count\n"),
+    ):
+        label = sorted(Path("data/Annotations").glob("train_*.xml"))[count]
+        label.write_text(re.sub("<object>.*</object>", "", label.read_text(), flags=re.DOTALL))
+        assert (line in train(*options).stderr) == said
+    assert chosen == [3 if options[:1] == ["--empty-negatives"] else 0] * 2
+
+
 def test_a_split_without_objects_teaches_nothing(workspace: Path) -> None:
     for label in Path("data/Annotations").glob("train_*.xml"):
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))

@@ -4,16 +4,19 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import InputError, TrainingError
+from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.blame import not_finite_alone
+from ssd_edge.training.criterion import MultiboxCriterion
 from ssd_edge.training.loader import Batch
+from ssd_edge.training.loss_options import LossOptions
 from ssd_edge.training.optimiser import layer_rates
 from ssd_edge.training.processes import make_fabric
 from ssd_edge.training.recipe import Optimisation, Precision
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import Targets
-from tests.training.factories import SIDE, multibox_loss, tiny_model, tiny_spec
+from tests.training.factories import SIDE, multibox_loss, tiny_anchors, tiny_model, tiny_spec
 
 
 def some_batch(pictures: int = 2) -> Batch:
@@ -80,6 +83,22 @@ def test_accumulated_batches_are_one_large_batch() -> None:
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     for one, several in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(one, several, rtol=1e-4, atol=1e-6)
+
+
+def test_empty_batches_are_part_of_the_large_batch_too() -> None:
+    """Their own share of the loss is over one; the step's is over the positives of all."""
+    large, losses = random_batch(3), []
+    large.targets.labels[0] = 0
+    parts = [
+        Batch(large.images[own], Targets(large.targets.labels[own], large.targets.offsets[own]), large.paths[own])
+        for own in (slice(0, 1), slice(1, 3))
+    ]
+    criterion = MultiboxCriterion(LossOptions(negatives_of_empty=3), tiny_anchors(), BoxCoding())
+    for batches in ([large], parts):
+        model = tiny_model()
+        student = Learner(model, make_fabric(), criterion, Optimisation(0.1, frozen=norms(model)))
+        losses.append(student.step(batches, learning_rate=0.1))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def norms(model: SSD) -> tuple[str, ...]:
