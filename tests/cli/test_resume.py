@@ -134,6 +134,27 @@ def test_what_cannot_go_on_is_refused_by_name(options: list[str], message: str) 
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("lacking", ["the run", "its data", "its state"])
+def test_another_machine_that_does_not_see_the_run_is_told_what_to_share(
+    monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")
+    where = {"the run": "runs", "its data": "data", "its state": "runs/stopped/state.pt"}[lacking]
+    reason = {"the run": "no such run", "its data": "pictures of runs/stopped are gone", "its state": "has no state.pt"}
+    Path(where).rename("elsewhere")
+    alone = resume("stopped")
+    assert alone.exit_code == 1
+    assert "machine" not in alone.stderr
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "RANK": "1", "GROUP_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("ssd_edge.cli.train.hush", lambda: None)
+    result = resume("stopped")
+    assert result.exit_code == 1
+    assert "machine 1 of the run cannot go on with it: got " in result.stderr
+    assert reason[lacking] in result.stderr
+    assert "wanted the data set and runs/ of machine 0, under the same paths. Share both" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("split", "role"), [("train", "what the run learnt from any more: got 16"), ("val", "what the run was judged by")]
 )
