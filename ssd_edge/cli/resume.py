@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from ssd_edge.cli.training_plan import Machine, SavedPlan, TrainingPlan
-from ssd_edge.core.errors import InputError
+from ssd_edge.cli.training_run import machine_number
+from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.run_data import RunData
+
+if TYPE_CHECKING:
+    from ssd_edge.training.state import RunState
 
 LAST = "last"
 _STATE = "state.pt"
@@ -33,6 +40,27 @@ def refuse_other_options(context: typer.Context) -> None:
             )
 
 
+@contextmanager
+def _named_other_machine() -> Iterator[None]:
+    """Say of what only another machine than the first lacks that all need it: the first alone writes a run's folder.
+
+    Raises:
+        SsdEdgeError: as the block raised; on another machine than the first it says what the machines must share.
+    """
+    try:
+        yield
+    except SsdEdgeError as error:
+        if machine_number() == 0:
+            raise
+        raise InputError(
+            f"machine {machine_number()} of the run cannot go on with it",
+            got=str(error).rstrip("."),
+            wanted="the data set and runs/ of machine 0, under the same paths",
+            do="Share both between the machines, and start each of them in the folder that holds runs/.",
+        ) from error
+
+
+@_named_other_machine()
 def interrupted_run(named: str) -> Path:
     """Return the folder of the run that ``--resume`` names: ``last``, a name in runs/, or a folder.
 
@@ -60,13 +88,20 @@ def interrupted_run(named: str) -> Path:
     return folder
 
 
-def resumed_plan(folder: Path, machine: Machine) -> TrainingPlan:
-    """Return the plan of an interrupted run, with its pictures.
+@_named_other_machine()
+def resumed(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
+    """Return the plan of an interrupted run, with its pictures, and its state.
 
     Raises:
         InputError: the run has no plan, or its pictures are gone or are others.
-        ArtefactError: its plan is damaged.
+        ArtefactError: its plan or its state is damaged.
     """
+    from ssd_edge.training.state import RunState
+
+    return _plan(folder, machine), RunState.load(folder / _STATE)
+
+
+def _plan(folder: Path, machine: Machine) -> TrainingPlan:
     from ssd_edge.data.find import open_dataset
 
     saved = SavedPlan.load(folder)

@@ -8,14 +8,15 @@ from pathlib import Path
 import typer
 
 from ssd_edge.cli import train_option_types as option
-from ssd_edge.cli.console import hush, say
+from ssd_edge.cli.console import hush
 from ssd_edge.cli.data_check import check_before_training, say_reach
 from ssd_edge.cli.requirements import require_training
 from ssd_edge.cli.resume import interrupted_run, refuse_other_options
 from ssd_edge.cli.run_folders import new_run
 from ssd_edge.cli.train_options import chosen_precision, chosen_recipe, class_names, listed, with_priors
+from ssd_edge.cli.training_opening import say_plan
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process, processes_in_all
+from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process
 from ssd_edge.cli.training_session import resume_run, train_plan
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.run_data import RunData
@@ -38,6 +39,8 @@ def train(
     layer_decay: option.LayerDecay = None,
     freeze: option.Freeze = None,
     schedule: option.Schedule = "cosine",
+    warmup: option.Warmup = None,
+    momentum: option.Momentum = None,
     weight_decay: option.WeightDecay = None,
     clip_norm: option.ClipNorm = None,
     ema: option.Ema = None,
@@ -45,6 +48,7 @@ def train(
     box_loss: option.BoxLoss = "smooth-l1",
     alpha: option.Alpha = 1.0,
     label_smoothing: option.LabelSmoothing = 0.0,
+    empty_negatives: option.EmptyNegatives = 0,
     augmentation: option.Augmentation = None,
     flip: option.Flip = True,
     precision: option.Precision = "auto",
@@ -102,6 +106,8 @@ def train(
         optimisation={
             "learning_rate": lr,
             "schedule": schedule,
+            "warmup_share": warmup,
+            "momentum": momentum,
             "weight_decay": weight_decay,
             "clip_norm": clip_norm,
             "average_decay": ema,
@@ -116,6 +122,7 @@ def train(
             "localisation": box_loss,
             "alpha": alpha,
             "label_smoothing": label_smoothing,
+            "negatives_of_empty": empty_negatives,
         },
         precision=chosen_precision(spec, precision, machine),
     )
@@ -131,7 +138,7 @@ def train(
         backbone=backbone,
         machine=machine,
     )
-    _say_plan(plan, preset)
+    say_plan(plan, preset)
     if is_first_process():
         plan.save()
         RunData(str(dataset.resolve()), train_split, val_split).save(plan.folder)
@@ -153,32 +160,3 @@ def _fit_command(dataset: Path, preset: str, context: typer.Context) -> str:
     words += ["--input-size", str(given["input_size"])] if given["input_size"] else []
     words += ["--split", given["train_split"]] if given["train_split"] != "train" else []
     return shlex.join(["ssd-edge", "data", "priors", str(dataset), *words])
-
-
-def _say_plan(plan: TrainingPlan, preset: str) -> None:
-    recipe, rate = plan.recipe, plan.recipe.optimisation.learning_rate
-    length = f"{plan.minutes:g} minutes" if plan.minutes else f"{recipe.epochs} epochs"
-    mirrored = "mirrored" if plan.horizontal_flip and recipe.augmentation != "none" else "not mirrored"
-    say(f"learning from {plan.learnt.origin}: {len(plan.learnt)} images, {plan.learnt.object_count} objects")
-    if {sample.image for sample in plan.judged.samples} & {sample.image for sample in plan.learnt.samples}:
-        say(
-            "some pictures to choose the best epoch by are learnt from too: their mAP says nothing about other pictures"
-        )
-    say(f"judging by {plan.judged.origin}: {len(plan.judged)} images; classes: {', '.join(plan.spec.class_names)}")
-    say(
-        f"{preset} at {plan.spec.input.height} x {plan.spec.input.width} from {_beginning(plan)}, {length}, "
-        f"{_images_a_step(plan)} images a step, peak learning rate {rate:g} ({recipe.optimisation.schedule}), "
-        f"augmentation {recipe.augmentation}, {mirrored}, seed {plan.seed}, {plan.machine.workers} workers"
-    )
-    say(f"writing {plan.folder}")
-
-
-def _beginning(plan: TrainingPlan) -> str:
-    return f"the backbone of {plan.backbone}" if plan.backbone else "random weights"
-
-
-def _images_a_step(plan: TrainingPlan) -> str:
-    settings, processes = plan.recipe.optimisation, processes_in_all(plan.machine.devices)
-    factors = [(settings.accumulate, "batches"), (processes, "devices")]
-    named = "".join(f" x {number} {what}" for number, what in factors if number > 1)
-    return f"{plan.recipe.batch_size}{named}"

@@ -83,8 +83,21 @@ Freeze = Annotated[
 Schedule = Annotated[
     Literal["cosine", "steps"], _learning("--schedule", help="How the rate falls; steps: the paper's.")
 ]
+Warmup = Annotated[
+    float | None,
+    _learning(
+        "--warmup",
+        min=0,
+        max=0.5,
+        metavar="SHARE",
+        help="Of the run, in which the rate rises from 0; by default 0.05, and none with steps.",
+    ),
+]
+Momentum = Annotated[float | None, _learning("--momentum", min=0, max=0.999, help="Of SGD; by default 0.9.")]
 WeightDecay = Annotated[float | None, _learning("--weight-decay", min=0, help="Of SGD.")]
-ClipNorm = Annotated[float | None, _learning("--clip-norm", min=0.01, help="Largest norm of a step's gradient.")]
+ClipNorm = Annotated[
+    float | None, _learning("--clip-norm", min=0, help="Largest norm of a step's gradient; 0 is no limit.")
+]
 Ema = Annotated[
     float | None,
     _learning(
@@ -102,6 +115,15 @@ BoxLoss = Annotated[Literal["smooth-l1", "giou", "diou"], _loss("--box-loss", he
 Alpha = Annotated[float, _loss("--alpha", min=0, help="Weight of the loss of the boxes.")]
 LabelSmoothing = Annotated[
     float, _loss("--label-smoothing", min=0, max=0.5, help="Share of the wanted probability that all classes get.")
+]
+EmptyNegatives = Annotated[
+    int,
+    _loss(
+        "--empty-negatives",
+        min=0,
+        metavar="N",
+        help="Background boxes to learn from in a picture without objects: those it gets most wrong.",
+    ),
 ]
 
 Augmentation = Annotated[

@@ -29,6 +29,8 @@ def chosen_recipe(
 ) -> recipes.Recipe:
     """Return the preset's recipe with what the user asked for; None stands for the preset's own value.
 
+    The schedule ``steps`` has no warm-up unless one is asked for.
+
     Args:
         preset: whose recipe.
         recipe: fields of :class:`ssd_edge.training.recipe.Recipe`.
@@ -40,9 +42,10 @@ def chosen_recipe(
     from ssd_edge.training.recipe import recipe_for
 
     own = recipe_for(preset)
-    settings = dataclasses.replace(
-        own.optimisation, precision=precision, loss=LossOptions(**_given(loss)), **_given(optimisation)
-    )
+    asked = _given(optimisation)
+    if asked.get("schedule") == "steps":
+        asked = {"warmup_share": 0.0, **asked}  # the paper's rate begins at its peak
+    settings = dataclasses.replace(own.optimisation, precision=precision, loss=LossOptions(**_given(loss)), **asked)
     return dataclasses.replace(own, optimisation=settings, **_given(recipe))
 
 

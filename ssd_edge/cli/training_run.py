@@ -35,6 +35,11 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
+def machine_number() -> int:
+    """Return which of the run's machines this is, as torchrun numbers them; the first is 0."""
+    return int(os.environ.get("GROUP_RANK", "0"))
+
+
 def devices_here(asked: int) -> int:
     """Return how many processes learn on this machine: torchrun's number, where it started them, else what is asked."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", asked))

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar, quoted, say
-from ssd_edge.cli.resume import resumed_plan
+from ssd_edge.cli.resume import resumed
 from ssd_edge.cli.run_lock import only_training
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
 from ssd_edge.cli.training_report import report_on
 from ssd_edge.cli.training_run import is_first_process, run_training
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import SsdEdgeError
 
 if TYPE_CHECKING:
     from ssd_edge.training.journal import EpochRecord
@@ -43,10 +43,8 @@ def resume_run(folder: Path, machine: Machine, *, tensorboard: bool, report: boo
     Raises:
         SsdEdgeError: its plan, state or pictures cannot be used, or training cannot go on.
     """
-    from ssd_edge.training.state import RunState
-
     with only_training(folder) if is_first_process() else nullcontext():
-        plan, state = resumed_plan(folder, machine), RunState.load(folder / "state.pt")
+        plan, state = resumed(folder, machine)
         say(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
         train_plan(plan, state, tensorboard=tensorboard, report=report)
 
@@ -60,10 +58,10 @@ def train_plan(plan: TrainingPlan, state: RunState | None = None, *, tensorboard
     try:
         with _observers(plan, state, tensorboard=tensorboard) as observers, bar("training") as progress:
             files = run_training(plan, observers=observers, progress=progress, state=state)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
         say("; ".join(_kept(plan.folder)) or "stopped before the first state was saved: nothing is kept")
         raise
-    except InputError:
+    except SsdEdgeError:
         for left in _kept(plan.folder):
             say(left)
         raise

@@ -117,6 +117,11 @@ class LabelledSet:
         return sum(len(sample) for sample in self.samples)
 
     @property
+    def empty_count(self) -> int:
+        """Number of pictures without an object to learn: none is labelled, or all are difficult."""
+        return sum(bool(sample.difficult.all()) for sample in self.samples)
+
+    @property
     def digest(self) -> str:
         """``sha256:<64 hex digits>`` of names and labels of all pictures in their order, and of the classes."""
         digest = hashlib.sha256("\n".join(self.class_names).encode())

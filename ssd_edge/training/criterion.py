@@ -26,7 +26,8 @@ class MultiboxCriterion:
     """The multibox loss (SSD, section 2.2) with the parts that :class:`LossOptions` chooses.
 
     Each part is a sum over the batch in float32, over its number of positive default boxes (at least one); a batch
-    without objects has a loss of zero with cross-entropy, and that of its background boxes with the focal loss.
+    without objects has a loss of zero with cross-entropy (or that of ``negatives_of_empty`` boxes a picture), and that
+    of its background boxes with the focal loss.
 
     Args:
         options: which parts.
@@ -67,7 +68,12 @@ class MultiboxCriterion:
         options = self._options
         if options.classification == "focal":
             return focal_loss(logits, labels, gamma=options.focal_gamma, alpha=options.focal_alpha)
-        counted = positive | hard_negatives(logits, positive, negatives_per_positive=options.negatives_per_positive)
+        counted = positive | hard_negatives(
+            logits,
+            positive,
+            negatives_per_positive=options.negatives_per_positive,
+            negatives_of_empty=options.negatives_of_empty,
+        )
         return functional.cross_entropy(
             logits[counted], labels[counted], reduction="sum", label_smoothing=options.label_smoothing
         )

@@ -142,6 +142,7 @@ class Training:
             is_last = self._judge(is_last=is_last) or is_last
         if self._fabric.world_size > 1:
             is_last = self._fabric.broadcast(is_last)
+        self._look_at_budget()  # judging takes time too, and a run that goes on from here must not get it again
         self._place.epoch, self._place.batches = self._place.epoch + 1, 0
         self._meter = EpochMeter(self._place.epoch)
         if not is_last:

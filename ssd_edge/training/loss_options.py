@@ -23,9 +23,11 @@ class LossOptions:
         focal_gamma: how little the easy boxes count (arXiv 1708.02002, equation 4).
         focal_alpha: weight of the real classes; background has 1 - focal_alpha (equation 5).
         negatives_per_positive: hard negatives of a picture for each of its positives, with cross-entropy.
+        negatives_of_empty: hard negatives of a picture without positives, with cross-entropy; 0 is the paper's and
+            torchvision's: such a picture teaches nothing.
 
     Raises:
-        InputError: label smoothing with the focal loss, which has no such form.
+        InputError: the focal loss, which has no such form, with label smoothing or hard negatives of empty pictures.
     """
 
     classification: Classification = "cross-entropy"
@@ -35,6 +37,7 @@ class LossOptions:
     focal_gamma: float = 2.0
     focal_alpha: float = 0.25
     negatives_per_positive: float = 3.0
+    negatives_of_empty: int = 0
 
     def __post_init__(self) -> None:
         if self.classification == "focal" and self.label_smoothing:
@@ -43,4 +46,11 @@ class LossOptions:
                 got=f"{self.label_smoothing:g}",
                 wanted="0",
                 do="Leave one of them out: --loss focal or --label-smoothing.",
+            )
+        if self.classification == "focal" and self.negatives_of_empty:
+            raise InputError(
+                "the focal loss chooses no hard negatives: it learns from every box of pictures without objects",
+                got=f"{self.negatives_of_empty}",
+                wanted="0",
+                do="Leave one of them out: --loss focal or --empty-negatives.",
             )

@@ -21,7 +21,7 @@ class Optimisation:
         learning_rate: its peak.
         momentum, weight_decay: of SGD; the paper's values (SSD, section 3).
         schedule, warmup_share: see :func:`ssd_edge.training.schedule.learning_rate_factor`.
-        clip_norm: gradients are scaled down to this norm.
+        clip_norm: gradients are scaled down to this norm; 0 leaves them as they are.
         average_decay: of the moving average of the weights; 0 is none.
         precision: of the network's convolutions (the loss and the weights stay float32).
         accumulate: batches a step of the optimiser; their loss is that of one large batch.

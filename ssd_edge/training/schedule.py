@@ -17,8 +17,9 @@ def learning_rate_factor(progress: float, *, schedule: ScheduleName, warmup_shar
     Args:
         progress: share of the run that is done in the middle of the step, 0..1.
         schedule: ``cosine`` falls to 1/100 along half a cosine (SGDR, arXiv 1608.03983, equation 5); ``steps`` is the
-            paper's: a tenth after 80,000 of 120,000 iterations and again after 100,000 (SSD, section 3.1).
-        warmup_share: share of the run in which the rate rises linearly from 0.
+            paper's: a tenth after two thirds of the run and again after five sixths (40,000, 10,000 and 10,000
+            iterations in SSD, section 3.1; 80,000, 20,000 and 20,000 in its authors' code).
+        warmup_share: share of the run in which the rate rises linearly from 0; the paper has none.
     """
     if progress < warmup_share:
         return progress / warmup_share

@@ -8,12 +8,13 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssd_edge.core.errors import TrainingError
 from ssd_edge.model.heads import HeadOutputs
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
+from ssd_edge.training.blame import not_finite_alone
 from ssd_edge.training.freezing import freeze_
 from ssd_edge.training.loader import Batch
 from ssd_edge.training.loss import BACKGROUND, MultiboxLoss
@@ -21,8 +22,6 @@ from ssd_edge.training.optimiser import make_sgd, set_learning_rate
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.synchronised_norm import synchronise_norms_
 from ssd_edge.training.targets import Targets
-
-_NAMED_IMAGES = 8
 
 
 class StepLoss(NamedTuple):
@@ -66,7 +65,7 @@ class Learner:
 
     def __init__(self, model: SSD, fabric: Fabric, criterion: Criterion, optimisation: Optimisation) -> None:
         self.model, self._fabric, self._criterion = model, fabric, criterion
-        self._clip_norm, self._precision = optimisation.clip_norm, optimisation.precision
+        self._clip_norm, self._precision = optimisation.clip_norm or math.inf, optimisation.precision
         model.train().to(memory_format=torch.channels_last)
         if fabric.world_size > 1:
             synchronise_norms_(model, fabric.device)
@@ -120,14 +119,17 @@ class Learner:
 
     def _backward(self, batch: Batch, positives: Tensor) -> Tensor:
         """Add a batch's gradient and return the (2,) parts of its loss, as this process' share of the mean."""
-        images = self._fabric.to_device(batch.images)
-        targets = Targets(*self._fabric.to_device(tuple(batch.targets)))
-        outputs = self._network(self._normalise(images).contiguous(memory_format=torch.channels_last))
-        loss = self._criterion(HeadOutputs(*outputs), targets)
-        own = (targets.labels != BACKGROUND).sum().clamp(min=1)
+        loss = self._loss(self._network, batch)
+        own = self._fabric.to_device((batch.targets.labels != BACKGROUND).sum().clamp(min=1))
         share = own * self._fabric.world_size / positives  # DDP takes the mean of the processes' gradients
         self._fabric.backward(loss.total * share)
         return (torch.stack([loss.localisation, loss.confidence]) * share).detach()
+
+    def _loss(self, network: nn.Module, batch: Batch) -> MultiboxLoss:
+        images = self._fabric.to_device(batch.images)
+        targets = Targets(*self._fabric.to_device(tuple(batch.targets)))
+        outputs = network(self._normalise(images).contiguous(memory_format=torch.channels_last))
+        return self._criterion(HeadOutputs(*outputs), targets)
 
     def _positives_of_all(self, batches: Sequence[Batch]) -> Tensor:
         """Count the positive default boxes of all batches of all processes; at least one."""
@@ -144,14 +146,35 @@ class Learner:
         # In float16 the gradient's scale is too large now and then; the scaler leaves that step out.
         gradient_matters = self._precision != "float16"
         if not math.isfinite(loss.total) or (gradient_matters and not math.isfinite(gradient_norm)):
-            raise _not_finite(loss, gradient_norm, [path for batch in batches for path in batch.paths])
+            raise _not_finite(loss, gradient_norm, self._guilty(batches), self._of_all(_paths(batches)))
+
+    def _guilty(self, batches: Sequence[Batch]) -> list[str]:
+        """Return the pictures of all processes whose own loss is not finite."""
+        with self._fabric.autocast():
+            own = not_finite_alone(self.model, lambda batch: self._loss(self.model, batch).total, batches)
+        return self._of_all(own)
+
+    def _of_all(self, paths: list[str]) -> list[str]:
+        """Return the paths of all processes, the first one's first."""
+        if self._fabric.world_size == 1:
+            return paths
+        return [path for rank in range(self._fabric.world_size) for path in self._fabric.broadcast(paths, src=rank)]
 
 
-def _not_finite(loss: StepLoss, gradient_norm: float, paths: list[str]) -> TrainingError:
-    more = f" and {len(paths) - _NAMED_IMAGES} more" if len(paths) > _NAMED_IMAGES else ""
+def _paths(batches: Sequence[Batch]) -> list[str]:
+    return [path for batch in batches for path in batch.paths]
+
+
+def _not_finite(loss: StepLoss, gradient_norm: float, guilty: list[str], everyone: list[str]) -> TrainingError:
+    """Name the pictures that are guilty; where it is none or all of them, the weights are."""
+    what = "the gradient" if math.isfinite(loss.total) else "the loss"
+    whose = "on" if guilty else "but the loss of each picture alone is, on"
+    do = "Look at these pictures and their labels; if they are sound, take a smaller --lr."
+    if len(guilty) in (0, len(everyone)):
+        do = "No picture stands out: take a smaller --lr."
     return TrainingError(
-        f"the loss is not finite any more, on {', '.join(paths[:_NAMED_IMAGES])}{more}",
+        f"{what} is not finite any more, {whose} {', '.join(guilty or everyone)}",
         got=f"localisation {loss.localisation:.4g}, confidence {loss.confidence:.4g}, gradient {gradient_norm:.4g}",
         wanted="finite numbers",
-        do="Look at these pictures and their labels; if they are sound, take a smaller --lr.",
+        do=do,
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
 
@@ -71,6 +74,16 @@ def test_kill_9_at_random_moments_changes_no_bit() -> None:
 
 def _killed_soon(arguments: list[str], state: Path) -> None:
     """Start it, wait until it has saved something new, and kill it at a random moment after that."""
+    with _learning(arguments, state) as process:
+        time.sleep(random.random() * 0.4)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+
+
+@contextmanager
+def _learning(arguments: list[str], state: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a training and yield it when it has saved something new."""
     before = state.stat().st_mtime_ns if state.exists() else 0
     command = [sys.executable, "-c", _ONE_CORE, "train", *arguments]
     with running(command, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, stderr=PIPE) as process:
@@ -80,10 +93,16 @@ def _killed_soon(arguments: list[str], state: Path) -> None:
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.002)
-        time.sleep(random.random() * 0.4)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+        yield process
+
+
+def test_a_run_that_is_ended_by_sigterm_says_how_to_go_on() -> None:
+    settings = ["data", *FAST, "--epochs", "9999", "--save-minutes", "0", "--name", "ended"]
+    with _learning(settings, Path("runs/ended/state.pt")) as process:
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "to go on: ssd-edge train --resume runs/ended" in stderr
 
 
 # As the tests themselves, which run side by side: another number of threads adds up in another order.
@@ -113,6 +132,27 @@ def test_what_cannot_go_on_is_refused_by_name(options: list[str], message: str) 
     assert result.exit_code == 1
     assert message.replace("got a data set", "got a data set") in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("lacking", ["the run", "its data", "its state"])
+def test_another_machine_that_does_not_see_the_run_is_told_what_to_share(
+    monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")
+    where = {"the run": "runs", "its data": "data", "its state": "runs/stopped/state.pt"}[lacking]
+    reason = {"the run": "no such run", "its data": "pictures of runs/stopped are gone", "its state": "has no state.pt"}
+    Path(where).rename("elsewhere")
+    alone = resume("stopped")
+    assert alone.exit_code == 1
+    assert "machine" not in alone.stderr
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "RANK": "1", "GROUP_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("ssd_edge.cli.train.hush", lambda: None)
+    result = resume("stopped")
+    assert result.exit_code == 1
+    assert "machine 1 of the run cannot go on with it: got " in result.stderr
+    assert reason[lacking] in result.stderr
+    assert "wanted the data set and runs/ of machine 0, under the same paths. Share both" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import ssd_edge.cli.training_run as training_run
 from ssd_edge.cli.app import app
 from ssd_edge.core.detections import Detections
+from ssd_edge.core.errors import ArtefactError, TrainingError
 from ssd_edge.data.formats import open_writer
 from ssd_edge.data.sample import LabelledObject
 from ssd_edge.model.checkpoint import load_checkpoint
@@ -159,6 +160,28 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        (TrainingError("a data worker was ended from outside"), 1),
+        (ArtefactError("a damaged file"), 1),
+        (SystemExit(143), 143),  # as SIGTERM's handler raises
+    ],
+)
+def test_whatever_ends_a_run_early_the_way_back_is_said(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException, code: int
+) -> None:
+    def end(self, number: int, loss: object, learning_rate: float) -> None:
+        if number == 3:  # in the second epoch
+            raise ending
+
+    monkeypatch.setattr("ssd_edge.cli.training_session.SayEpochs.step", end)
+    result = train("--epochs", "3", "--name", "ended")
+    assert result.exit_code == code
+    assert "to go on: ssd-edge train --resume runs/ended" in result.stderr
+    assert "runs/ended/last.pt holds the last whole epoch" in result.stderr
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--epochs", "1", "--minutes", "1"], "--epochs and --minutes are both given: wanted one of them"),
@@ -232,6 +255,29 @@ def test_commands_to_type_next_are_about_the_same_network_and_pictures(workspace
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "said"), [([], True), (["--empty-negatives", "3"], False), (["--loss", "focal"], False)]
+)
+def test_pictures_that_teach_nothing_are_counted(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: bool
+) -> None:
+    chosen = []
+
+    def record(plan, **_):
+        chosen.append(plan.recipe.optimisation.loss.negatives_of_empty)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    for count, line in (
+        (1, "1 picture holds no object: the loss learns nothing from it; --empty-negatives 3 makes it count\n"),
+        (2, "2 pictures hold no object: the loss learns nothing from them; --empty-negatives 3 makes them count\n"),
+    ):
+        label = sorted(Path("data/Annotations").glob("train_*.xml"))[count]
+        label.write_text(re.sub("<object>.*</object>", "", label.read_text(), flags=re.DOTALL))
+        assert (line in train(*options).stderr) == said
+    assert chosen == [3 if options[:1] == ["--empty-negatives"] else 0] * 2
+
+
 def test_a_split_without_objects_teaches_nothing(workspace: Path) -> None:
     for label in Path("data/Annotations").glob("train_*.xml"):
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
@@ -255,8 +301,9 @@ def test_a_full_disk_ends_the_run_and_says_what_is_left(workspace: Path) -> None
 def test_a_loss_that_is_not_finite_names_its_pictures(workspace: Path) -> None:
     result = train("--epochs", "30", "--lr", "1e12")
     assert result.exit_code == 1
+    named = r"(data/JPEGImages/train_\d+\.\w+(, |: )){8}"
     assert re.search(
-        r"the loss is not finite any more, on data/JPEGImages/train_\d+\.\w+, .*smaller --lr", result.stderr
+        rf"is not finite any more, .*on {named}.*No picture stands out: take a smaller --lr", result.stderr
     )
 
 

@@ -126,6 +126,20 @@ def test_a_batch_without_objects_is_fine(options: dict[str, object]) -> None:
     assert all(torch.isfinite(slope).all() for slope in gradients(loss.total, outputs))
 
 
+def test_a_batch_without_objects_can_teach_background() -> None:
+    outputs, targets = some()
+    empty = Targets(torch.zeros_like(targets.labels), torch.zeros_like(targets.offsets))
+    loss = criterion(negatives_of_empty=3)(outputs, empty)
+    wanted = -outputs.class_logits.log_softmax(-1)[..., 0]
+    assert loss.confidence.item() == pytest.approx(wanted.topk(3).values.sum().item(), rel=1e-5)  # over one
+    assert loss.localisation == 0
+
+
+def test_the_focal_loss_chooses_no_negatives_of_empty_pictures() -> None:
+    with pytest.raises(InputError, match=r"the focal loss chooses no hard negatives: .*: got 3; wanted 0"):
+        LossOptions(classification="focal", negatives_of_empty=3)
+
+
 def test_the_focal_loss_has_no_label_smoothing() -> None:
     with pytest.raises(InputError, match=r"the focal loss has no label smoothing: got 0\.1; wanted 0"):
         LossOptions(classification="focal", label_smoothing=0.1)

@@ -9,7 +9,9 @@ from torchvision.models.detection.ssd import SSD as TorchvisionSSD  # noqa: N811
 
 from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.heads import HeadOutputs
+from ssd_edge.training.criterion import MultiboxCriterion
 from ssd_edge.training.loss import hard_negatives
+from ssd_edge.training.loss_options import LossOptions
 from ssd_edge.training.targets import TargetEncoder, Targets, match
 from tests.training.factories import multibox_loss, random_boxes, tiny_anchors
 
@@ -102,6 +104,37 @@ def test_each_picture_gets_the_negatives_that_it_gets_most_wrong() -> None:
     chosen = hard_negatives(logits, positive, negatives_per_positive=3)
     assert chosen[0].nonzero().flatten().tolist() == [0, 2, 3]
     assert not chosen[1].any()
+
+
+def test_a_picture_without_objects_gets_as_many_negatives_as_are_asked_for() -> None:
+    logits = torch.zeros(3, 8, 3)
+    logits[..., 0] = torch.arange(8.0)
+    positive = torch.zeros(3, 8, dtype=torch.bool)
+    positive[0, 1] = True
+    chosen = hard_negatives(logits, positive, negatives_per_positive=1, negatives_of_empty=2)
+    assert [row.nonzero().flatten().tolist() for row in chosen] == [[0], [0, 1], [0, 1]]
+    assert hard_negatives(logits, positive, negatives_per_positive=1, negatives_of_empty=99)[1].all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_negatives_of_empty_pictures_come_on_top_of_torchvisions_loss(seed: int) -> None:
+    """At 0 it is torchvision's; at N each picture without objects adds its N greatest losses as background."""
+    rng = np.random.default_rng(seed)
+    targets, (truths, anchors, matches) = random_batch(rng, pictures=6, classes=4)
+    targets = Targets(targets.labels.clone(), targets.offsets)
+    targets.labels[:2], matches[:2] = 0, [torch.full_like(match, -1) for match in matches[:2]]
+    outputs = random_outputs(rng, targets, 4)
+    theirs = ReferenceLoss().compute_loss(
+        truths, {"bbox_regression": outputs.box_offsets, "cls_logits": outputs.class_logits}, anchors, matches
+    )
+    positive = targets.labels > 0
+    as_background = -outputs.class_logits.log_softmax(-1)[..., 0]
+    hardest = as_background.topk(5).values.sum(dim=1)[~positive.any(dim=1)].sum()
+    for count, more in ((0, 0.0), (5, hardest / positive.sum().clamp(min=1))):
+        criterion = MultiboxCriterion(LossOptions(negatives_of_empty=count), tiny_anchors(), BoxCoding())
+        loss = criterion(outputs, targets)
+        torch.testing.assert_close(loss.confidence, theirs["classification"] + more, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(loss.localisation, theirs["bbox_regression"], rtol=1e-5, atol=1e-5)
 
 
 def test_a_picture_with_few_negatives_gives_all_of_them_and_no_positive() -> None:

@@ -160,6 +160,45 @@ def test_a_run_that_goes_on_knows_how_long_its_validations_took(
     assert len(seen) == EPOCHS
 
 
+class Clock:
+    """Seconds that the test turns on."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_the_time_that_an_epoch_was_judged_for_is_spent_when_a_run_goes_on(pictures: Path, tmp_path: Path) -> None:
+    """Else each resume would add a validation's time to the run."""
+    clock, judging_s = Clock(), 30.0
+    loader = BatchLoader(training_set(squares(pictures, PICTURES), recipe="none"), batch_size=BATCH, workers=0, seed=5)
+
+    def judge(model) -> float:
+        clock.seconds += judging_s
+        return 0.5
+
+    def step(done: int, whole: int | None, note: str = "") -> None:
+        if clock.seconds > judging_s:
+            raise KeyboardInterrupt  # in the second epoch, before a step's state is written
+        clock.seconds += 1
+
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            tiny_model(),
+            loader,
+            judge,
+            optimisation=Optimisation(0.02),
+            budget=TimeBudget(10.0, clock=clock),
+            files=RunFolder(tmp_path),
+            watch=Watch(progress=step, save_every_s=1e9, clock=clock),
+        )
+    state = RunState.load(tmp_path / "state.pt")
+    assert (state.epoch, state.batches) == (2, 0)
+    assert state.spent == clock.seconds == PICTURES // BATCH + judging_s
+
+
 def test_a_time_budget_goes_on_with_what_was_left() -> None:
     clock = ticking()
     budget = TimeBudget(1.0, clock=clock)

@@ -4,15 +4,19 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import InputError, TrainingError
+from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
+from ssd_edge.training.blame import not_finite_alone
+from ssd_edge.training.criterion import MultiboxCriterion
 from ssd_edge.training.loader import Batch
+from ssd_edge.training.loss_options import LossOptions
 from ssd_edge.training.optimiser import layer_rates
 from ssd_edge.training.processes import make_fabric
 from ssd_edge.training.recipe import Optimisation, Precision
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import Targets
-from tests.training.factories import SIDE, multibox_loss, tiny_model, tiny_spec
+from tests.training.factories import SIDE, multibox_loss, tiny_anchors, tiny_model, tiny_spec
 
 
 def some_batch(pictures: int = 2) -> Batch:
@@ -56,6 +60,15 @@ def test_a_step_is_that_of_sgd_on_the_clipped_gradient() -> None:
         torch.testing.assert_close(changed.detach(), wanted, rtol=1e-3, atol=1e-5)
 
 
+def test_without_a_limit_the_gradient_is_not_clipped() -> None:
+    model, reference, batch = tiny_model(), tiny_model().train(), random_batch(2)
+    learner(model, clip_norm=0).step([batch], learning_rate=0.1)
+    multibox_loss(reference(DecodedSSD(reference).normalised(batch.images)), batch.targets).total.backward()
+    assert torch.stack([parameter.grad.norm() for parameter in reference.parameters()]).norm() > 0.5
+    for changed, parameter in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(changed.detach(), parameter.detach() - 0.1 * parameter.grad, rtol=1e-3, atol=1e-5)
+
+
 def test_accumulated_batches_are_one_large_batch() -> None:
     large = random_batch(6)
     parts = [
@@ -70,6 +83,22 @@ def test_accumulated_batches_are_one_large_batch() -> None:
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     for one, several in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(one, several, rtol=1e-4, atol=1e-6)
+
+
+def test_empty_batches_are_part_of_the_large_batch_too() -> None:
+    """Their own share of the loss is over one; the step's is over the positives of all."""
+    large, losses = random_batch(3), []
+    large.targets.labels[0] = 0
+    parts = [
+        Batch(large.images[own], Targets(large.targets.labels[own], large.targets.offsets[own]), large.paths[own])
+        for own in (slice(0, 1), slice(1, 3))
+    ]
+    criterion = MultiboxCriterion(LossOptions(negatives_of_empty=3), tiny_anchors(), BoxCoding())
+    for batches in ([large], parts):
+        model = tiny_model()
+        student = Learner(model, make_fabric(), criterion, Optimisation(0.1, frozen=norms(model)))
+        losses.append(student.step(batches, learning_rate=0.1))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def norms(model: SSD) -> tuple[str, ...]:
@@ -109,18 +138,86 @@ def test_a_bfloat16_step_is_near_the_float32_one() -> None:
     assert losses[1] != losses[0]
 
 
-@pytest.mark.parametrize("pictures", [2, 12])
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(pictures: int) -> None:
-    model, batch = tiny_model(), some_batch(pictures)
+def step_error(model: SSD, batches: list[Batch], **settings) -> str:
+    """Return what a step says that cannot be made, having seen that it leaves the weights alone."""
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    endless = batch._replace(images=torch.full((pictures, SIDE, SIDE, 3), torch.inf))
     with pytest.raises(TrainingError) as caught:
-        learner(model).step([endless], learning_rate=0.1)
-    message = str(caught.value)
-    assert message.startswith("the loss is not finite any more, on 0.jpg, 1.jpg")
-    assert ("7.jpg and 4 more: got localisation" in message) == (pictures == 12)
-    assert "smaller --lr" in message
+        learner(model, **settings).step(batches, learning_rate=0.1)
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    assert all(module.training for module in model.modules())
+    return str(caught.value)
+
+
+def with_endless_pixels(batch: Batch, number: int) -> Batch:
+    images = batch.images.float()
+    images[number] = torch.inf
+    return batch._replace(images=images)
+
+
+def with_endless_target(batch: Batch, number: int) -> Batch:
+    batch.targets.offsets[number, batch.targets.labels[number] > 0] = torch.inf
+    return batch
+
+
+@pytest.mark.parametrize("spoil", [with_endless_pixels, with_endless_target])
+@pytest.mark.parametrize("frozen", [(), ("backbone",)])
+def test_a_loss_that_is_no_number_names_the_one_picture_that_has_it(spoil, frozen: tuple[str, ...]) -> None:
+    """Through batch norm one bad picture spoils the outputs of all, and the running statistics."""
+    model = tiny_model()
+    student = learner(model, frozen=frozen)
+    with pytest.raises(TrainingError) as caught:
+        student.step([spoil(random_batch(32), 20)], learning_rate=0.1)
+    assert str(caught.value).startswith("the loss is not finite any more, on 20.jpg: got localisation ")
+    assert "Look at these pictures" in str(caught.value)
+
+
+def test_a_bad_picture_is_found_in_whichever_batch_of_the_step_it_is() -> None:
+    other = random_batch(4, seed=1)._replace(paths=[f"other{number}.jpg" for number in range(4)])
+    message = step_error(tiny_model(), [random_batch(4), with_endless_target(other, 2)])
+    assert "any more, on other2.jpg: got" in message
+
+
+def test_the_search_for_a_bad_picture_leaves_batch_norm_as_it_is() -> None:
+    model, batch = tiny_model().train(), random_batch(4)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def loss_of(one: Batch) -> torch.Tensor:
+        return multibox_loss(model(DecodedSSD(model).normalised(one.images)), one.targets).total
+
+    assert not_finite_alone(model, loss_of, [with_endless_pixels(batch, 3)]) == ["3.jpg"]
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+
+
+def test_a_batch_norm_of_a_single_value_bears_the_search() -> None:
+    """As the last maps of SSD512 are: 1 x 1."""
+    norm = torch.nn.BatchNorm2d(3)
+    batch = with_endless_pixels(random_batch(3), 1)
+
+    def loss_of(one: Batch) -> torch.Tensor:
+        return norm(one.images.float().mean(dim=(1, 2))[..., None, None]).sum()
+
+    assert not_finite_alone(norm, loss_of, [batch]) == ["1.jpg"]
+
+
+def test_where_all_pictures_are_bad_the_learning_rate_is_blamed() -> None:
+    batch = some_batch(12)._replace(images=torch.full((12, SIDE, SIDE, 3), torch.inf))
+    message = step_error(tiny_model(), [batch])
+    assert message.startswith("the loss is not finite any more, on 0.jpg, 1.jpg, ")
+    assert "10.jpg, 11.jpg: got localisation" in message
+    assert message.endswith("No picture stands out: take a smaller --lr.")
+
+
+def test_where_no_picture_alone_is_bad_the_error_says_so_and_names_all() -> None:
+    def endless_together(outputs, targets):
+        loss = multibox_loss(outputs, targets)
+        return loss if len(targets.labels) == 2 else loss._replace(confidence=loss.confidence * torch.inf)
+
+    student = Learner(tiny_model(), make_fabric(), endless_together, Optimisation(0.1))
+    with pytest.raises(TrainingError) as caught:
+        student.step([random_batch(3)], learning_rate=0.1)
+    assert "any more, but the loss of each picture alone is, on 0.jpg, 1.jpg, 2.jpg: got" in str(caught.value)
+    assert str(caught.value).endswith("No picture stands out: take a smaller --lr.")
 
 
 def test_a_layer_that_is_not_there_cannot_be_frozen() -> None:

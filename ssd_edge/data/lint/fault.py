@@ -30,7 +30,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "box-tiny": ("warning", "box less than two pixels wide or high"),
     "object-twice": ("warning", "the same object labelled twice"),
     "size-contradicted": ("warning", "labels state another size than the picture has"),
-    "no-labels": ("warning", "picture without a label file, learnt as background"),
+    "no-labels": (
+        "warning",
+        "picture without a label file: nothing is learnt from it unless train has --empty-negatives",
+    ),
     "unused-labels": ("warning", "label file that belongs to no picture of the splits"),
     "unlisted-image": ("warning", "picture that no label file and no list knows"),
     "class-unused": ("warning", "class without an object"),
