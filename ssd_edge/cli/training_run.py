@@ -150,16 +150,25 @@ def _loader(plan: TrainingPlan, share: Share) -> BatchLoader:
     from ssd_edge.training.targets import TargetEncoder
 
     spec, recipe = plan.spec, plan.recipe
+    augment = Augment.for_input(recipe.augmentation, spec.input, horizontal_flip=plan.horizontal_flip)
+    decoded = decode_images(plan.learnt.samples, limit_bytes=_DECODED_BYTES, least_side=augment.least_side)
+    _say_what_fits(len(decoded), plan.learnt)
     examples = TrainingSet(
         plan.learnt,
-        Augment.for_input(recipe.augmentation, spec.input, horizontal_flip=plan.horizontal_flip),
+        augment,
         TargetEncoder(default_boxes(spec.anchors), spec.box_coding),
         seed=plan.seed,
-        decoded=decode_images(plan.learnt.samples, limit_bytes=_DECODED_BYTES),
+        decoded=decoded,
     )
     return BatchLoader(
         examples, batch_size=recipe.batch_size, workers=plan.machine.workers, seed=plan.seed, share=share
     )
+
+
+def _say_what_fits(fitting: int, learnt: LabelledSet) -> None:
+    pictures = len({sample.image for sample in learnt.samples})
+    if fitting < pictures:
+        say(f"{fitting} of {pictures} pictures fit in memory; the others are decoded at each draw")
 
 
 def _budget(plan: TrainingPlan, loader: BatchLoader) -> Budget:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_END = b"\xff\xd9"
 _PNG_START, _PNG_HEADER_BYTES = b"\x89PNG", 8
 
 
@@ -138,7 +139,7 @@ def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
 
 def _refuse_truncated(path: Path, data: bytes) -> None:
     """OpenCV fills the lost part of a cut-off JPEG with grey and says nothing; nobody wants boxes on that."""
-    cut_jpeg = data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < _start_of_scan(data)
+    cut_jpeg = data.startswith(JPEG_START) and data.rfind(_JPEG_END) < _start_of_scan(data)
     cut_png = data.startswith(_PNG_START) and not _reaches_png_end(data)
     if cut_jpeg or cut_png:
         raise InputError(
@@ -151,13 +152,7 @@ def _refuse_truncated(path: Path, data: bytes) -> None:
 
 def _start_of_scan(data: bytes) -> int:
     """Offset of the JPEG's first SOS segment (ISO 10918-1, B.1.1), past any thumbnail; the length if there is none."""
-    offset = 2
-    while offset + 4 <= len(data) and data[offset] == 0xFF:
-        marker = data[offset + 1]
-        if marker == 0xDA:
-            return offset
-        offset += 1 if marker == 0xFF else 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
-    return len(data)
+    return next((offset for marker, offset in jpeg_segments(data) if marker == START_OF_SCAN), len(data))
 
 
 def _reaches_png_end(data: bytes) -> bool:

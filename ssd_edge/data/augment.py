@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.spec import InputSpec
 from ssd_edge.data.geometry import Bgr, boxes_in_window, flip_boxes, render, zoom_out
-from ssd_edge.data.iou_crop import centres_inside, crop_window
+from ssd_edge.data.iou_crop import MIN_SIDE, centres_inside, crop_window
 from ssd_edge.data.photometric import distort
 
 Recipe = Literal["ssd", "ssdlite", "none"]
@@ -77,6 +78,14 @@ class Augment:
         first, second, third = spec.mean
         fill = (first, second, third) if spec.color_order == "bgr" else (third, second, first)
         return cls(recipe, height=spec.height, width=spec.width, fill=fill, horizontal_flip=horizontal_flip)
+
+    @property
+    def least_side(self) -> int | None:
+        """Pixels that a picture's shorter side needs for the smallest crop to fill the input without enlarging.
+
+        None where the picture must stay as it is: ``none`` shows exactly what the detector sees.
+        """
+        return math.ceil(max(self._height, self._width) / MIN_SIDE) if self._steps.iou_crop else None
 
     def __call__(
         self, image: UInt8Array, boxes: FloatArray, class_ids: IntArray, rng: np.random.Generator

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import read_image
+from ssd_edge.core.jpeg import APP1, jpeg_frame_size, jpeg_segments
 
 _HEADER_BYTES = 1 << 16
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-_NO_FRAME = {0xC4, 0xC8, 0xCC}  # C4, C8 and CC of C0..CF hold tables, not the frame (ISO 10918-1, table B.1)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -40,13 +40,5 @@ def _png_size(header: bytes) -> tuple[int, int] | None:
 
 def _jpeg_size(header: bytes) -> tuple[int, int] | None:
     """None too where there is EXIF, which may turn the picture: the whole reader knows better."""
-    offset = 2
-    while header.startswith(b"\xff\xd8") and offset + 9 <= len(header) and header[offset] == 0xFF:
-        marker, length = header[offset + 1], int.from_bytes(header[offset + 2 : offset + 4], "big")
-        if marker == 0xE1 and header[offset + 4 : offset + 8] == b"Exif":
-            return None
-        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
-            height, width = struct.unpack(">HH", header[offset + 5 : offset + 9])
-            return (width, height) if height else None
-        offset += 1 if marker == 0xFF else 2 + length
-    return None
+    markers = ((marker, header[offset + 4 : offset + 8]) for marker, offset in jpeg_segments(header))
+    return None if (APP1, b"Exif") in markers else jpeg_frame_size(header)

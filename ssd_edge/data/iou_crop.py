@@ -12,7 +12,8 @@ WHOLE = -1.0  # option: the entire picture
 ANY = 0.0  # option: any patch that holds an object's centre
 CROP_OPTIONS = (WHOLE, ANY, 0.1, 0.3, 0.5, 0.7, 0.9)
 TRIALS = 50  # patches tried per option, as the authors' BatchSampler does
-_MIN_SIDE, _MAX_ASPECT = 0.3, 2.0
+MIN_SIDE = 0.3  # of a patch, as a share of the window's
+_MAX_ASPECT = 2.0
 
 
 def crop_window(window: IntArray, boxes: FloatArray, rng: np.random.Generator) -> IntArray:
@@ -39,7 +40,7 @@ def centres_inside(boxes: FloatArray, window: IntArray) -> BoolArray:
 def _random_patches(window: IntArray, rng: np.random.Generator) -> IntArray:
     """(T, 4) whole-pixel patches with sides of 0.3 to 1 of the window's and an aspect of 1/2 to 2 to the window's."""
     sides = window[2:] - window[:2]
-    relative = rng.uniform(_MIN_SIDE, 1.0, (TRIALS, 2))
+    relative = rng.uniform(MIN_SIDE, 1.0, (TRIALS, 2))
     aspect = relative[:, 0] / relative[:, 1]
     relative = relative[(aspect <= _MAX_ASPECT) & (aspect >= 1 / _MAX_ASPECT)]
     size = np.maximum(np.round(relative * sides).astype(np.int64), 1)

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ssd_edge.core.errors import SsdEdgeError
-from ssd_edge.core.frame import UInt8Array
-from ssd_edge.core.images import read_image
 from ssd_edge.core.progress import Progress, silent
+from ssd_edge.core.reduced_image import ReducedImage, read_reduced
 from ssd_edge.data.augment import Augment
 from ssd_edge.data.sample import LabelledSet, Sample
 from ssd_edge.training.targets import TargetEncoder, Targets
@@ -52,7 +51,8 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
         augment: gives the view and its boxes, in pixels of the input.
         encode_targets: matches the boxes to the default boxes.
         seed: of all random choices.
-        decoded: pictures that are in memory already; the others are read from disk each time.
+        decoded: pictures that are in memory already; the others are read from disk each time, photos that are far
+            larger than the views need reduced.
     """
 
     def __init__(
@@ -62,10 +62,11 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
         encode_targets: TargetEncoder,
         *,
         seed: int,
-        decoded: Mapping[Path, UInt8Array] | None = None,
+        decoded: Mapping[Path, ReducedImage] | None = None,
     ) -> None:
         self._samples = labelled.samples
         self._augment = augment
+        self._least_side = augment.least_side
         self._encode_targets = encode_targets
         self._seed = seed
         self._decoded = decoded or {}
@@ -82,33 +83,38 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
             return _about(sample, error)
 
     def _example(self, sample: Sample, rng: np.random.Generator) -> Example:
-        image = self._decoded.get(sample.image)
-        if image is None:
-            image = read_image(sample.image)
+        picture = self._decoded.get(sample.image) or read_reduced(sample.image, least_side=self._least_side)
         learnt = ~sample.difficult
-        view, boxes, class_ids = self._augment(image, sample.boxes[learnt], sample.class_ids[learnt], rng)
+        boxes = sample.boxes[learnt] / np.float32(picture.factor)
+        view, boxes, class_ids = self._augment(picture.pixels, boxes, sample.class_ids[learnt], rng)
         height, width = view.shape[:2]
         unit_boxes = (boxes / np.array([width, height, width, height], np.float32)).astype(np.float32)
         return Example(torch.from_numpy(view), self._encode_targets(unit_boxes, class_ids), str(sample.image))
 
 
 def decode_images(
-    samples: Iterable[Sample], *, limit_bytes: int, progress: Progress = silent
-) -> dict[Path, UInt8Array]:
+    samples: Iterable[Sample], *, limit_bytes: int, least_side: int | None = None, progress: Progress = silent
+) -> dict[Path, ReducedImage]:
     """Read pictures into memory, in order, until ``limit_bytes`` are held; the workers share them.
+
+    Args:
+        samples: whose pictures.
+        limit_bytes: of pixels.
+        least_side: see :func:`ssd_edge.core.reduced_image.read_reduced`; what the views need.
+        progress: called after each picture.
 
     Raises:
         InputError: a picture cannot be read.
     """
-    decoded: dict[Path, UInt8Array] = {}
+    decoded: dict[Path, ReducedImage] = {}
     held = 0
     paths = list(dict.fromkeys(sample.image for sample in samples))
     for number, path in enumerate(paths, start=1):
-        image = read_image(path)
-        held += image.nbytes
+        picture = read_reduced(path, least_side=least_side)
+        held += picture.pixels.nbytes
         if held > limit_bytes:
             break
-        decoded[path] = image
+        decoded[path] = picture
         progress(number, len(paths))
     return decoded
 

@@ -323,6 +323,19 @@ def test_a_picture_that_cannot_be_read_is_named(workspace: Path) -> None:
     assert f"{path.name} is not an image" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("fitting", "said"), [(3, "3 of 16 pictures fit in memory; the others are decoded at"), (16, "")]
+)
+def test_it_says_how_many_pictures_fit_in_memory(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, fitting: int, said: str
+) -> None:
+    monkeypatch.setattr(training_run, "_DECODED_BYTES", fitting * 80 * 60 * 3)
+    result = train("--epochs", "1", "--no-report", "--no-tensorboard")
+    assert result.exit_code == 0, result.stderr
+    assert (said or "16 images") in result.stderr
+    assert ("fit in memory" in result.stderr) == bool(said)
+
+
 @pytest.mark.parametrize("package", ["torch", "torchvision", "lightning_fabric"])
 def test_without_its_packages_it_says_what_to_install(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, package: str

@@ -113,3 +113,8 @@ def test_the_fill_is_the_mean_in_the_order_of_opencv() -> None:
 def test_unknown_recipes_are_refused() -> None:
     with pytest.raises(InputError, match="recipe 'yolo' is unknown: wanted ssd, ssdlite, none"):
         Augment("yolo", height=32, width=32)
+
+
+def test_no_view_needs_more_of_a_picture_than_the_smallest_crop() -> None:
+    for recipe, side in (("ssd", 1000), ("ssdlite", 1000), ("none", None)):
+        assert Augment(recipe, height=200, width=300).least_side == side

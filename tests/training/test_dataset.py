@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -60,6 +61,34 @@ def test_pictures_in_memory_give_the_same_examples_as_those_on_disk(tmp_path: Pa
     assert same(get(kept, 1, 1), get(training_set(labelled), 1, 1))
     labelled.samples[1].image.unlink()
     assert isinstance(kept[Draw(1, 1)], Example)
+
+
+def test_photos_far_larger_than_the_views_are_kept_reduced_and_their_boxes_with_them(tmp_path: Path) -> None:
+    large = photos_of(squares(tmp_path, 1), factor=40)
+    encode = TargetEncoder(tiny_anchors(), BoxCoding())
+    augment = Augment("ssdlite", height=SIDE, width=SIDE)
+    decoded = decode_images(large.samples, limit_bytes=10**9, least_side=augment.least_side)
+    (kept,) = decoded.values()
+    assert kept.factor == 8
+    assert kept.pixels.shape[:2] == (300, 400)
+    seen = []
+    examples = TrainingSet(large, augment, encode, seed=0, decoded=decoded)
+    examples._augment = lambda image, boxes, *rest: seen.append((image, boxes)) or augment(image, boxes, *rest)
+    kept_example = get(examples, 1, 0)
+    np.testing.assert_allclose(seen[0][1], large.samples[0].boxes / 8)
+    x1, y1, x2, y2 = seen[0][1][0].astype(int)
+    assert seen[0][0][y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].max(axis=2).min() > 200, "the box lies on the square"
+    assert same(kept_example, get(TrainingSet(large, augment, encode, seed=0), 1, 0)), "in memory or not"
+
+
+def photos_of(labelled: LabelledSet, *, factor: int) -> LabelledSet:
+    """Write the pictures enlarged, as JPEG."""
+    samples = []
+    for sample in labelled.samples:
+        path, image = sample.image.with_suffix(".jpg"), read_image(sample.image)
+        cv2.imwrite(str(path), cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST))
+        samples.append(dataclasses.replace(sample, image=path, boxes=sample.boxes * np.float32(factor)))
+    return LabelledSet(labelled.class_names, tuple(samples), origin="photos")
 
 
 def test_difficult_objects_are_not_learnt(tmp_path: Path) -> None:
