@@ -14,6 +14,7 @@ from ssd_edge.core.errors import InputError
 Opener = Callable[[], cv2.VideoCapture | None]
 
 _FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
+_CV_SILENT = 0  # LOG_LEVEL_SILENT
 
 
 def open_capture(
@@ -51,9 +52,18 @@ def silence_opencv() -> None:
     """Keep OpenCV and FFmpeg from writing to stderr, unless the user has asked for it by their own variables."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _FFMPEG_QUIET)
     if "OPENCV_LOG_LEVEL" not in os.environ:
-        from cv2.utils import logging
+        _set_log_level_silent()
 
-        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+
+def _set_log_level_silent() -> None:
+    """Ask OpenCV by the way that it has: 4.14 and later have ``cv2.utils.logging``, 4.6 to 4.12 ``cv2.setLogLevel``."""
+    older = getattr(cv2, "setLogLevel", None)
+    if older is not None:
+        older(_CV_SILENT)
+        return
+    from cv2.utils import logging
+
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from ssd_edge.backends.cpu import cpu_device, has_vnni
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.engines import ort_build
 from ssd_edge.engines.ort_build import OrtBuilder
@@ -17,6 +18,8 @@ from ssd_edge.precision.qdq_ort import Scheme, quantise
 from tests.precision.square_model import square_model, table_of, write_pictures
 
 OUTPUTS = 6
+LARGEST = 127 if has_vnni(cpu_device()) else 63
+"""Without VNNI two products are added in 16 bits, where large ones saturate; which two, the grouping changes."""
 
 
 def stem(
@@ -34,7 +37,7 @@ def stem(
     constants = {
         "picture.scale": np.array(1 / 64, np.float32),
         "picture.zero": np.array(117, np.uint8),
-        "weight": random.integers(-127, 128, (OUTPUTS, 3, *kernel)).astype(np.int8),
+        "weight": random.integers(-LARGEST, LARGEST + 1, (OUTPUTS, 3, *kernel)).astype(np.int8),
         "weight.scale": (random.random(scales) / 100).astype(np.float32),
         "weight.zero": np.full(scales, zero, np.int8),
         "output.scale": np.array(0.1, np.float32),
@@ -80,7 +83,7 @@ def test_the_bytes_stay_the_same(width: int, kernel, pads, scales: int) -> None:
     assert [node.op_type for node in grouped.graph.node] == ["Reshape", "QLinearConv", "Reshape"]
     pictures = np.random.default_rng(0).integers(0, 256, (3, 16, width, 3)).astype(np.uint8)
     expected = output(plain, pictures)
-    assert len(np.unique(expected)) > 50
+    assert len(np.unique(expected)) > 25
     np.testing.assert_array_equal(output(grouped, pictures), expected)
 
 
