@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEEDS_INPUT = {"candidates", "bccd_training", "torchvision_training"}  # take paths, or are a part of another
+# They take paths, or are a part of another.
+NEEDS_INPUT = {"bccd_training", "candidates", "int8_accuracy", "torchvision_training", "train_vgg"}
 
 
 def main() -> int:

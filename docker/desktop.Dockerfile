@@ -4,7 +4,7 @@ ARG BASE=nvcr.io/nvidia/tensorrt:25.08-py3
 FROM ${BASE}
 
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends python3-venv libgl1 libglib2.0-0 \
+ && apt-get install --yes --no-install-recommends python3-venv python3-dev build-essential libgl1 libglib2.0-0 \
  && rm -rf /var/lib/apt/lists/*
 
 # Its Python is the distribution's, into which pip may not install; TensorRT is seen from a virtual environment.

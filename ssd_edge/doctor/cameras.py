@@ -9,6 +9,7 @@ from ssd_edge.doctor.jetpack import JetPack
 from ssd_edge.doctor.line import Line, missing, ok, warn
 from ssd_edge.doctor.surroundings import as_root, is_container, let_see_system
 
+_CSI = "(vi-output"  # what the driver of a Jetson's CSI sensors calls them
 _PIP_PACKAGES = "opencv-python opencv-python-headless opencv-contrib-python"
 # What Ubuntu and JetPack ship was built for NumPy 1; ml_dtypes, which onnx needs, must be one that goes with it.
 _OLD_NUMPY = "pip install 'numpy<2' ml_dtypes"
@@ -97,7 +98,7 @@ def cameras(facts: Facts) -> Line:
         return ok("cameras", "none; streams, films and pictures need none")
     names = ", ".join(f"{device} ({_name(facts, device)})" for device in devices)
     if all(facts.readable(device) for device in devices):
-        return ok("cameras", names)
+        return ok("cameras", f"{names}; CSI cameras are opened so: ssd-edge run csi://0" if _CSI in names else names)
     do = "docker run --group-add video …" if is_container(facts) else "sudo usermod -aG video $USER; then log in again"
     return missing("cameras", f"{names}: this user may not read them", do)
 

@@ -55,7 +55,7 @@ def open_camera(number: int, shown: str, mode: CameraMode, reconnect: Reconnect,
         f"{shown} cannot be opened",
         got=f"cameras {', '.join(found)}" if found else "no camera on this machine",
         wanted=f"/dev/video{number}, which this user may read",
-        do="List them: ls -l /dev/video*",
+        do="List them: ls -l /dev/video*. A Jetson's CSI camera is opened so: ssd-edge run csi://0",
     )
 
     def opener() -> cv2.VideoCapture | None:

@@ -341,7 +341,9 @@ def test_cameras_that_this_user_may_not_read() -> None:
     assert not_ok(orin_nano() | {"access /dev/video0": False}) == {
         "cameras": (State.MISSING, "sudo usermod -aG video $USER; then log in again")
     }
-    assert examined(orin_nano())["cameras"].found == "/dev/video0 (vi-output, imx219 9-0010)"
+    assert examined(orin_nano())["cameras"].found == (
+        "/dev/video0 (vi-output, imx219 9-0010); CSI cameras are opened so: ssd-edge run csi://0"
+    )
 
 
 def test_gstreamer_elements_of_the_board() -> None:
