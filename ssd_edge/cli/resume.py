@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from ssd_edge.cli.training_plan import Machine, SavedPlan, TrainingPlan
-from ssd_edge.cli.training_run import machine_number
-from ssd_edge.core.errors import InputError, SsdEdgeError
+from ssd_edge.cli.training_run import machine_of
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.run_data import RunData
 
@@ -41,26 +41,27 @@ def refuse_other_options(context: typer.Context) -> None:
 
 
 @contextmanager
-def _named_other_machine() -> Iterator[None]:
-    """Say of what only another machine than the first lacks that all need it: the first alone writes a run's folder.
+def _shared_by_machines() -> Iterator[None]:
+    """Say of what a machine lacks that all need it: one of them writes a run's folder, and not the same at each start.
 
     Raises:
-        SsdEdgeError: as the block raised; on another machine than the first it says what the machines must share.
+        InputError: as the block raised; where there are several machines it says what they must share.
     """
     try:
         yield
-    except SsdEdgeError as error:
-        if machine_number() == 0:
+    except InputError as error:
+        number, machines = machine_of()
+        if machines == 1:
             raise
         raise InputError(
-            f"machine {machine_number()} of the run cannot go on with it",
+            f"machine {number} of {machines} cannot go on with the run",
             got=str(error).rstrip("."),
-            wanted="the data set and runs/ of machine 0, under the same paths",
+            wanted="the data set and runs/ of the machine that wrote them, under the same paths",
             do="Share both between the machines, and start each of them in the folder that holds runs/.",
         ) from error
 
 
-@_named_other_machine()
+@_shared_by_machines()
 def interrupted_run(named: str) -> Path:
     """Return the folder of the run that ``--resume`` names: ``last``, a name in runs/, or a folder.
 
@@ -88,7 +89,7 @@ def interrupted_run(named: str) -> Path:
     return folder
 
 
-@_named_other_machine()
+@_shared_by_machines()
 def resumed(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
     """Return the plan of an interrupted run, with its pictures, and its state.
 

@@ -35,9 +35,9 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
-def machine_number() -> int:
-    """Return which of the run's machines this is, as torchrun numbers them; the first is 0."""
-    return int(os.environ.get("GROUP_RANK", "0"))
+def machine_of() -> tuple[int, int]:
+    """Return which machine this is and of how many, as torchrun numbers them anew at each start; the first is 0."""
+    return int(os.environ.get("GROUP_RANK", "0")), int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
 
 def devices_here(asked: int) -> int:

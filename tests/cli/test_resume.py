@@ -145,14 +145,19 @@ def test_another_machine_that_does_not_see_the_run_is_told_what_to_share(
     alone = resume("stopped")
     assert alone.exit_code == 1
     assert "machine" not in alone.stderr
-    for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "RANK": "1", "GROUP_RANK": "1"}.items():
+    monkeypatch.setattr("ssd_edge.cli.train.hush", lambda: None)  # for the tests that follow
+    for number in ("0", "1"):  # torchrun numbers the machines anew: that which wrote the run may be any
+        _as_torchrun_starts_it(monkeypatch, WORLD_SIZE="2", LOCAL_WORLD_SIZE="1", RANK=number, GROUP_RANK=number)
+        result = resume("stopped")
+        assert result.exit_code == 1
+        assert f"machine {number} of 2 cannot go on with the run: got " in result.stderr
+        assert reason[lacking] in result.stderr
+        assert "under the same paths. Share both between the machines" in result.stderr
+
+
+def _as_torchrun_starts_it(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
+    for name, value in {"GROUP_WORLD_SIZE": "2", **environment}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("ssd_edge.cli.train.hush", lambda: None)
-    result = resume("stopped")
-    assert result.exit_code == 1
-    assert "machine 1 of the run cannot go on with it: got " in result.stderr
-    assert reason[lacking] in result.stderr
-    assert "wanted the data set and runs/ of machine 0, under the same paths. Share both" in result.stderr
 
 
 @pytest.mark.parametrize(
