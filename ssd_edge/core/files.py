@@ -17,6 +17,7 @@ from ssd_edge.core.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_STEM_BYTES = 200
+_CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP}  # folders of some network file systems
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 PathKind = Literal["file", "folder", "other", "absent"]
@@ -43,11 +44,16 @@ def path_kind(path: Path) -> PathKind:
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
 
     The temporary name keeps the suffix of ``path`` (some writers choose a format by it). After an error or Ctrl-C
     the temporary file is removed and ``path`` is as it was before.
+
+    Args:
+        path: of the file.
+        durable: wait until the disk has the file, so that a power cut leaves the old one or the new one, and no empty
+            one. Not worth its time for one of thousands.
 
     Raises:
         InputError: the folder cannot be made or written, or ``path`` is a device, pipe or socket.
@@ -59,7 +65,11 @@ def written_beside(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     try:
         yield partial
+        if durable:
+            _flush(partial)
         partial.replace(path)
+        if durable:
+            _flush(path.parent)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written",
@@ -83,9 +93,13 @@ def folder_written_beside(folder: Path) -> Iterator[Path]:
     make_folder(partial)
     try:
         yield partial
+        for inside in partial.rglob("*"):
+            _flush(inside)
+        _flush(partial)
         if folder.is_dir():
             folder.rename(old)
         partial.rename(folder)
+        _flush(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise InputError(
@@ -95,6 +109,18 @@ def folder_written_beside(folder: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk has the bytes of a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_device(path: Path) -> None:

@@ -71,7 +71,7 @@ def write_image(path: Path, image: UInt8Array) -> None:
     Raises:
         InputError: the folder cannot be written, or OpenCV knows no such format.
     """
-    with written_beside(path) as partial:
+    with written_beside(path, durable=False) as partial:
         try:
             encoded, data = cv2.imencode(path.suffix, image)
         except cv2.error as error:

@@ -47,7 +47,7 @@ class VocWriter:
             corners = {"xmin": x1 + 1, "ymin": y1 + 1, "xmax": x2, "ymax": y2}
             _put(ElementTree.SubElement(node, "bndbox"), **{key: _number(value) for key, value in corners.items()})
         ElementTree.indent(root, " ")
-        with written_beside(self._folder / "Annotations" / f"{image.stem}.xml") as partial:
+        with written_beside(self._folder / "Annotations" / f"{image.stem}.xml", durable=False) as partial:
             partial.write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
         self._stems.setdefault(split, []).append(image.stem)
 

@@ -26,7 +26,7 @@ class YoloWriter:
         if split not in self._splits:
             self._splits.append(split)
         rows = [self._row(found, size) for found in objects if not found.difficult]
-        with written_beside(self._folder / "labels" / split / f"{image.stem}.txt") as partial:
+        with written_beside(self._folder / "labels" / split / f"{image.stem}.txt", durable=False) as partial:
             partial.write_text("".join(rows), encoding="utf-8")
 
     def close(self) -> None:

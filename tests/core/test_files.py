@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ from ssd_edge.core.files import (
     written_beside,
 )
 from tests.full_disk import full_after
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open files are told by Linux's /proc")
 
 
 def test_file_appears_whole(tmp_path: Path) -> None:
@@ -91,6 +95,77 @@ def test_a_file_never_takes_the_place_of_a_device_or_a_stream(tmp_path: Path) ->
     for name in ("file", "link"):
         with written_beside(tmp_path / name) as partial:
             partial.write_text("whole")
+
+
+def _record_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
+    """Record what is flushed, and when a file takes its place."""
+    done: list[str] = []
+    flush, replace, rename = os.fsync, Path.replace, Path.rename
+
+    def record_flush(descriptor: int) -> None:
+        done.append(f"flush {os.path.relpath(Path(f'/proc/self/fd/{descriptor}').readlink(), folder)}")
+        flush(descriptor)
+
+    def record_move(move: Callable[[Path, Path], Path], path: Path, target: Path) -> Path:
+        done.append(f"move to {target.name}")
+        return move(path, target)
+
+    monkeypatch.setattr(os, "fsync", record_flush)
+    monkeypatch.setattr(Path, "replace", lambda path, target: record_move(replace, path, target))
+    monkeypatch.setattr(Path, "rename", lambda path, target: record_move(rename, path, target))
+    return done
+
+
+@linux_only
+def test_a_power_cut_leaves_no_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = _record_disk(monkeypatch, tmp_path)
+    with written_beside(tmp_path / "best.pt") as partial:
+        partial.write_text("whole")
+    assert done == [f"flush {partial.name}", "move to best.pt", "flush ."]
+
+
+@linux_only
+def test_one_of_thousands_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = _record_disk(monkeypatch, tmp_path)
+    with written_beside(tmp_path / "1.xml", durable=False) as partial:
+        partial.write_text("whole")
+    assert done == ["move to 1.xml"]
+
+
+@linux_only
+def test_a_power_cut_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = _record_disk(monkeypatch, tmp_path)
+    with folder_written_beside(tmp_path / "pictures") as partial:
+        (partial / "1.jpg").write_text("whole")
+    assert done == [f"flush {partial.name}/1.jpg", f"flush {partial.name}", "move to pictures", "flush ."]
+
+
+def test_a_disk_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "best.pt"
+    target.write_text("old")
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with (
+        pytest.raises(InputError, match=r"best.pt cannot be written: got Input/output error"),
+        written_beside(target) as partial,
+    ):
+        partial.write_text("new")
+    assert target.read_text() == "old"
+
+
+def test_a_file_system_that_cannot_flush_folders_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with written_beside(tmp_path / "best.pt") as partial:
+        partial.write_text("whole")
+    assert (tmp_path / "best.pt").read_text() == "whole"
 
 
 def test_digests_are_sha256_of_the_bytes(tmp_path: Path) -> None:
