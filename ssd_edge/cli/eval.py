@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.eval_gate import Gate
 from ssd_edge.cli.eval_tables import show_coco, show_errors, show_evaluations
 from ssd_edge.cli.models import evaluate_file, refuse_no_model
 from ssd_edge.core.errors import InputError
+from ssd_edge.evaluation.gate_figure import GateFigure
 from ssd_edge.evaluation.metric import Metric
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from ssd_edge.evaluation.coco_ap import CocoAp
     from ssd_edge.evaluation.error_kinds import ErrorCost
     from ssd_edge.evaluation.evaluate import Evaluation
-    from ssd_edge.evaluation.gate import Reference
 
 
 def evaluate(
@@ -39,16 +40,20 @@ def evaluate(
         bool, typer.Option("--compare", help="Show how far each model is from the first: points of mAP, speed.")
     ] = False,
     min_map: Annotated[
-        float | None, typer.Option("--min-map", min=0.0, max=1.0, help="Exit with 1 where a model's mAP is below this.")
+        float | None,
+        typer.Option("--min-map", min=0.0, max=1.0, help="Exit with 1 where a model is below this."),
     ] = None,
     max_drop: Annotated[
         float | None,
-        typer.Option("--max-drop", min=0.0, help="Exit with 1 where a model is more points of mAP below the first."),
+        typer.Option("--max-drop", min=0.0, help="Exit with 1 where a model is more points below the first."),
     ] = None,
     baseline: Annotated[
         Path | None,
         typer.Option("--baseline", metavar="JSON", help="An earlier --json; --max-drop counts from its first model."),
     ] = None,
+    gate_on: Annotated[
+        GateFigure, typer.Option("--gate-on", help="The figure that the gates go by; COCO's are counted for it.")
+    ] = GateFigure.MAP,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores to use; by default all.")] = None,
     report: Annotated[
         Path | None,
@@ -62,14 +67,18 @@ def evaluate(
     from ssd_edge.data.find import open_dataset
     from ssd_edge.evaluation.summary import summary_json
 
-    _refuse_half_a_wish(len(models), compare, max_drop, baseline)
+    gate = Gate(gate_on, min_map, max_drop, baseline)
+    gate.refuse_half_a_wish(len(models))
+    if compare and len(models) < 2:
+        raise InputError("--compare needs two models or more", got="one")
     _refuse_models(models)
+    coco = coco or gate_on.is_coco
     if coco:
         from ssd_edge.evaluation.coco_ap import require_coco
 
         require_coco()
     labelled = open_dataset(dataset, split)
-    reference = _reference(baseline, labelled, metric, iou)
+    reference = gate.reference(labelled, metric, iou)
     say(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
     seen = _seen(models, labelled)
     evaluations = {path: _judged(path, labelled, metric, iou, cores) for path in models}
@@ -81,17 +90,8 @@ def evaluate(
         _write_json(json_path, summary_json(evaluations, labelled, errors, numbers, seen, score=score))
     if report is not None:
         _write_report(report, evaluations, errors, labelled, score)
-    _gate({str(path): found.accuracy.mean_ap for path, found in evaluations.items()}, min_map, max_drop, reference)
-
-
-def _refuse_half_a_wish(models: int, compare: bool, max_drop: float | None, baseline: Path | None) -> None:
-    """Raise InputError for options that would say nothing, before any work is done."""
-    if baseline is not None and max_drop is None:
-        raise InputError("--baseline needs --max-drop", do="Say how many points of mAP may be lost: --max-drop 0.5.")
-    if compare and models < 2:
-        raise InputError("--compare needs two models or more", got="one")
-    if max_drop is not None and models < 2 and baseline is None:
-        raise InputError("--max-drop needs something to count from", wanted="two models or more, or --baseline")
+    figures = {str(path): gate_on.of(found.accuracy, numbers.get(path)) for path, found in evaluations.items()}
+    gate.judge(figures, reference)
 
 
 def _refuse_models(models: Sequence[Path]) -> None:
@@ -100,12 +100,6 @@ def _refuse_models(models: Sequence[Path]) -> None:
         refuse_no_model(path)
         if path in models[:number]:
             raise InputError(f"{path} is given twice", wanted="each model once")
-
-
-def _reference(baseline: Path | None, labelled: LabelledSet, metric: Metric, iou: float) -> Reference | None:
-    from ssd_edge.evaluation.gate import read_baseline
-
-    return None if baseline is None else read_baseline(baseline, labelled, metric, iou)
 
 
 def _seen(models: Sequence[Path], labelled: LabelledSet) -> dict[Path, int]:
@@ -155,17 +149,6 @@ def _show(
     show_errors({str(path): found for path, found in errors.items()})
     if numbers:
         show_coco({str(path): found for path, found in numbers.items()})
-
-
-def _gate(
-    mean_aps: Mapping[str, float], min_map: float | None, max_drop: float | None, reference: Reference | None
-) -> None:
-    from ssd_edge.evaluation.gate import Reference, refuse_below, refuse_drop
-
-    if min_map is not None:
-        refuse_below(min_map, mean_aps)
-    if max_drop is not None:
-        refuse_drop(max_drop, reference or Reference(*next(iter(mean_aps.items()))), mean_aps)
 
 
 def _write_report(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.data.sample import LabelledSet
+from ssd_edge.evaluation.gate_figure import GateFigure
 from ssd_edge.evaluation.metric import Metric
 from ssd_edge.evaluation.summary import SUMMARY_FORMAT
 
@@ -18,10 +19,10 @@ _ROUNDING = 1e-9  # points: a drop of just what is allowed is allowed, whatever 
 
 @dataclass(frozen=True)
 class Reference:
-    """What others are measured against: a model's name and its mAP, 0 to 1."""
+    """What others are measured against: a model's name and its figure, 0 to 1."""
 
     name: str
-    mean_ap: float
+    value: float
 
 
 def points(mean_ap: float, reference: float) -> float:
@@ -29,32 +30,40 @@ def points(mean_ap: float, reference: float) -> float:
     return 100 * (mean_ap - reference)
 
 
-def refuse_below(min_map: float, mean_aps: Mapping[str, float]) -> None:
-    """Raise AccuracyError where a model's mAP is under ``min_map``; all that are, are named."""
-    poor = {name: value for name, value in mean_aps.items() if value < min_map}
+def refuse_below(min_map: float, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP) -> None:
+    """Raise AccuracyError where a model's figure is under ``min_map``; all that are, are named."""
+    poor = {name: value for name, value in found.items() if value < min_map}
     if poor:
         raise AccuracyError(
             f"{', '.join(poor)} {'is' if len(poor) == 1 else 'are'} not accurate enough",
-            got=", ".join(f"mAP {value:.4f}" for value in poor.values()),
+            got=", ".join(f"{figure.label} {value:.4f}" for value in poor.values()),
             wanted=f"at least {min_map:g} (--min-map)",
         )
 
 
-def refuse_drop(max_drop: float, reference: Reference, mean_aps: Mapping[str, float]) -> None:
+def refuse_drop(
+    max_drop: float, reference: Reference, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP
+) -> None:
     """Raise AccuracyError where a model lies more than ``max_drop`` points under the reference; all are named."""
-    drops = {name: -points(value, reference.mean_ap) for name, value in mean_aps.items()}
+    drops = {name: -points(value, reference.value) for name, value in found.items()}
     poor = {name: drop for name, drop in drops.items() if drop > max_drop + _ROUNDING}
     if poor:
         verb = "loses" if len(poor) == 1 else "lose"
         raise AccuracyError(
-            f"{', '.join(poor)} {verb} too much against {reference.name} (mAP {reference.mean_ap:.4f})",
+            f"{', '.join(poor)} {verb} too much against {reference.name} ({figure.label} {reference.value:.4f})",
             got=", ".join(f"{drop:.2f} points" for drop in poor.values()),
             wanted=f"at most {max_drop:g} (--max-drop)",
         )
 
 
-def read_baseline(path: Path, labelled: LabelledSet, metric: Metric, iou_threshold: float) -> Reference:
-    """Return the first model of what ``ssd-edge eval --json`` wrote earlier.
+def read_baseline(
+    path: Path,
+    labelled: LabelledSet,
+    metric: Metric,
+    iou_threshold: float,
+    figure: GateFigure = GateFigure.MAP,
+) -> Reference:
+    """Return the first model of what ``ssd-edge eval --json`` wrote earlier, and its figure.
 
     Raises:
         InputError: the file cannot be read, is no such file, or was judged in another way or on another set.
@@ -65,11 +74,18 @@ def read_baseline(path: Path, labelled: LabelledSet, metric: Metric, iou_thresho
         form = fields["format"]
         judged = (fields["metric"], float(fields["iou_threshold"]), int(fields["images"]))
         labels = str(fields["labels"])
-        reference = Reference(f"{fields['models'][0]['path']} of {path}", float(fields["models"][0]["map"]))
+        first = fields["models"][0]
+        if figure.is_coco and "coco" not in first:
+            raise InputError(
+                f"{path} holds no {figure.label}", do="Judge its model again: ssd-edge eval MODEL DATASET --coco --json"
+            )
+        reference = Reference(f"{first['path']} of {path}", figure.saved(first))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path} is no baseline", got=f"{type(error).__name__}: {error}", wanted=wanted) from error
-    if form != SUMMARY_FORMAT or not math.isfinite(reference.mean_ap):
-        raise InputError(f"{path} is no baseline", got=f"format {form!r}, mAP {reference.mean_ap}", wanted=wanted)
+    if form != SUMMARY_FORMAT or not math.isfinite(reference.value):
+        raise InputError(
+            f"{path} is no baseline", got=f"format {form!r}, {figure.label} {reference.value}", wanted=wanted
+        )
     now = (metric.value, iou_threshold, len(labelled))
     if judged != now:
         raise InputError(

@@ -179,7 +179,25 @@ def test_drop_against_an_earlier_evaluation_exits_with_one(tmp_path: Path, datas
 def test_gates_that_would_say_nothing_are_refused(tmp_path: Path, dataset: Path) -> None:
     model = write_tiny_onnx(tmp_path / "bright.onnx")
     assert "--max-drop needs something to count from" in run(model, dataset, "--max-drop", "1").stderr
+    assert "--gate-on needs a gate: got coco-ap" in run(model, dataset, "--gate-on", "coco-ap").stderr
     assert "--baseline needs --max-drop" in run(model, dataset, "--baseline", tmp_path / "f.json").stderr
+
+
+COCO_DOG_AP = (51 * 1 + 50 * 2 / 3) / 101  # both dogs at .50, at 101 recalls: 1 up to recall 0.5, then 2/3
+
+
+def test_gates_can_go_by_coco(tmp_path: Path, dataset: Path) -> None:
+    model, figures = write_tiny_onnx(tmp_path / "bright.onnx"), tmp_path / "f.json"
+    limits = {"just": COCO_DOG_AP / 2 - 1e-4, "more": COCO_DOG_AP / 2 + 1e-4}
+    just = run(model, dataset, "--gate-on", "coco-ap50", "--min-map", limits["just"], "--json", figures)
+    assert just.exit_code == 0, just.stderr
+    more = run(model, dataset, "--gate-on", "coco-ap50", "--min-map", limits["more"])
+    assert more.exit_code == 1
+    assert "bright.onnx is not accurate enough: got COCO AP50 0.4175; wanted at least 0.417" in more.stderr
+    poor = write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)
+    dropped = run(poor, dataset, "--gate-on", "coco-ap50", "--max-drop", "1", "--baseline", figures)
+    assert dropped.exit_code == 1
+    assert "f.json (COCO AP50 0.4175): got 41.75 points" in dropped.stderr
 
 
 def test_coco_numbers_are_shown_and_written(tmp_path: Path, dataset: Path) -> None:
@@ -189,8 +207,7 @@ def test_coco_numbers_are_shown_and_written(tmp_path: Path, dataset: Path) -> No
     assert "COCO AP of each class" in result.stdout
     assert re.search(r"AP50\s+│\s+0\.41[78]\s", result.stdout)
     found = json.loads(figures.read_text(encoding="utf-8"))["models"][0]
-    dog = (51 * 1 + 50 * 2 / 3) / 101  # both dogs at .50, at 101 recalls: 1 up to recall 0.5, then 2/3
-    assert found["coco"]["ap_50"] == pytest.approx(dog / 2)
+    assert found["coco"]["ap_50"] == pytest.approx(COCO_DOG_AP / 2)
     assert found["coco"]["classes"]["Fußgänger"] is None
     assert "coco" not in json.loads(run(model, dataset, "--json", "-").stdout)["models"][0]
 

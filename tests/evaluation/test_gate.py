@@ -8,6 +8,7 @@ import pytest
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.data.sample import LabelledSet
 from ssd_edge.evaluation.gate import Reference, points, read_baseline, refuse_below, refuse_drop
+from ssd_edge.evaluation.gate_figure import GateFigure
 from ssd_edge.evaluation.metric import Metric
 
 EMPTY = LabelledSet(("stop",), (), "nothing")
@@ -53,6 +54,11 @@ def test_just_the_minimum_is_enough() -> None:
 def test_baseline_is_the_first_model_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path)
     assert read_baseline(path, EMPTY, Metric.VOC, 0.5) == Reference(f"a.onnx of {path}", 0.75)
+
+
+def test_baseline_without_the_figure_that_is_gone_by_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"figures\.json holds no COCO AP\. Judge its model again: .* --coco --json"):
+        read_baseline(write(tmp_path), EMPTY, Metric.VOC, 0.5, GateFigure.COCO_AP)
 
 
 @pytest.mark.parametrize(
