@@ -1,17 +1,21 @@
-"""Pictures a second on one core: our ``ssd`` recipe at 300 x 300 against torchvision's v2 SSD preset, same pictures.
+"""Pictures a second on one core that are made ready to learn from at 300 x 300, beside torchvision's v2 SSD preset.
 
-Both start from the same decoded 640 x 480 uint8 picture with the same boxes and end at 300 x 300 uint8. Rounds are
-interleaved; medians over the rounds.
+Ours and theirs start from the same decoded 640 x 480 uint8 picture with the same boxes and end at 300 x 300 uint8: the
+augmentation alone. "ready batch" is the whole way of ``train`` from the same pictures: augmentation, matching to
+SSD300's 8,732 default boxes, and the batch. "photo" is a drawn JPEG of 4000 x 3000 with a sensor's noise, read from
+disk and augmented, decoded whole or as ``train`` does. Rounds are interleaved; medians over the rounds.
 
-    python -m bench.augment [--pictures 24] [--rounds 5]
+    python -m bench.augment [--pictures 24] [--photos 4] [--rounds 5]
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,8 +23,16 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from ssd_edge.core.images import write_image
+from ssd_edge.core.reduced_image import ReducedImage, read_reduced
 from ssd_edge.data.augment import RECIPES, Augment
+from ssd_edge.data.sample import LabelledSet, Sample
 from ssd_edge.data.synth.scene import draw_scene
+from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.zoo import make_spec
+from ssd_edge.training.dataset import TrainingSet
+from ssd_edge.training.loader import BatchLoader
+from ssd_edge.training.targets import TargetEncoder
 
 SIDE = 300
 MEAN_RGB = (123.0, 117.0, 104.0)
@@ -29,26 +41,94 @@ MEAN_RGB = (123.0, 117.0, 104.0)
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--pictures", type=int, default=24)
+    arguments.add_argument("--photos", type=int, default=4)
     arguments.add_argument("--rounds", type=int, default=5)
     options = arguments.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    scenes = [scene for scene in (draw_scene(480, 640, 0, n) for n in range(2 * options.pictures)) if scene.objects]
-    pictures = [scene.image for scene in scenes[: options.pictures]]
-    boxes = [np.array([item.box for item in scene.objects], np.float32) for scene in scenes[: options.pictures]]
+    pictures, boxes = drawn(options.pictures, height=480, width=640)
     passes = {f"ours {recipe}": ours(recipe, pictures, boxes) for recipe in RECIPES}
     passes["torchvision v2 ssd"] = theirs(pictures, boxes)
+    passes |= {f"ready batch {recipe}": ready_batch(recipe, pictures, boxes) for recipe in ("ssd", "ssdlite")}
+    rates = measured(passes, len(pictures), options.rounds)
+    print(f"ours ssd / torchvision v2 ssd: {rates['ours ssd'] / rates['torchvision v2 ssd']:.1f}x")
+    with tempfile.TemporaryDirectory() as folder:
+        paths, photo_boxes = written_photos(Path(folder), options.photos)
+        decoded = {"whole": False, "as train does": True}
+        passes = {
+            f"photo at {side}, {name}": from_disk(paths, photo_boxes, side, reduced=reduced)
+            for side in (300, 192)
+            for name, reduced in decoded.items()
+        }
+        measured(passes, len(paths), options.rounds)
+
+
+def measured(passes: dict[str, Callable[[], None]], pictures: int, rounds: int) -> dict[str, float]:
+    """Print and return the pictures a second of each pass."""
     seconds: dict[str, list[float]] = {name: [] for name in passes}
-    for _ in range(options.rounds + 1):  # the first round warms up
+    for _ in range(rounds + 1):  # the first round warms up
         for name, once in passes.items():
             start = time.perf_counter()
             once()
             seconds[name].append(time.perf_counter() - start)
-    rates = {name: len(pictures) / statistics.median(times[1:]) for name, times in seconds.items()}
+    rates = {name: pictures / statistics.median(times[1:]) for name, times in seconds.items()}
     for name, rate in rates.items():
-        print(f"{name:20} {rate:8.0f} pictures/s/core")
-    print(f"ours ssd / torchvision v2 ssd: {rates['ours ssd'] / rates['torchvision v2 ssd']:.1f}x")
+        print(f"{name:28} {rate:8.1f} pictures/s/core")
+    return rates
+
+
+def drawn(count: int, *, height: int, width: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Pictures with objects, and their boxes."""
+    scenes = (draw_scene(height, width, 0, number) for number in range(2 * count))
+    found = [scene for scene in scenes if scene.objects][:count]
+    boxes = [np.array([item.box for item in scene.objects], np.float32) for scene in found]
+    return [scene.image for scene in found], boxes
+
+
+def written_photos(folder: Path, count: int) -> tuple[list[Path], list[np.ndarray]]:
+    pictures, boxes = drawn(count, height=3000, width=4000)
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{number}.jpg" for number in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        noise = rng.normal(0, 3, picture.shape).astype(np.float32)
+        write_image(path, np.clip(picture + noise, 0, 255).astype(np.uint8))
+    return paths, boxes
+
+
+def from_disk(paths: list[Path], boxes: list[np.ndarray], side: int, *, reduced: bool) -> Callable[[], None]:
+    augment, rng = Augment("ssd", height=side, width=side), np.random.default_rng(0)
+    least_side = augment.least_side if reduced else None
+
+    def once() -> None:
+        for path, found in zip(paths, boxes, strict=True):
+            picture = read_reduced(path, least_side=least_side)
+            augment(picture.pixels, found / np.float32(picture.factor), np.zeros(len(found), np.int64), rng)
+
+    return once
+
+
+def ready_batch(recipe: str, pictures: list[np.ndarray], boxes: list[np.ndarray]) -> Callable[[], None]:
+    spec = make_spec("ssd300-vgg16", ("sign",))
+    samples = tuple(
+        Sample(
+            Path(str(number)), found, np.zeros(len(found), np.int64), np.zeros(len(found), bool), np.ones(len(found))
+        )
+        for number, found in enumerate(boxes)
+    )
+    examples = TrainingSet(
+        LabelledSet(spec.class_names, samples, "drawn"),
+        Augment.for_input(recipe, spec.input),
+        TargetEncoder(default_boxes(spec.anchors), spec.box_coding),
+        seed=0,
+        decoded={sample.image: ReducedImage(picture) for sample, picture in zip(samples, pictures, strict=True)},
+    )
+    loader = BatchLoader(examples, batch_size=len(pictures), workers=0, seed=0)
+
+    def once() -> None:
+        (_,) = loader.epoch(1, done=0)
+
+    return once
 
 
 def ours(recipe: str, pictures: list[np.ndarray], boxes: list[np.ndarray]) -> Callable[[], None]:

@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ssd_edge.cli.training_run import validation
+from ssd_edge.core.progress import silent
 from ssd_edge.data.augment import Augment
 from ssd_edge.data.find import open_dataset
 from ssd_edge.data.sample import LabelledSet
@@ -114,7 +115,7 @@ def main() -> None:
     times = measure_precisions(build_model(make_spec(PRESET, learnt.class_names)), batch_size=4)
     started = time.perf_counter()
     model = train_vgg(learnt, minutes=asked.minutes, precision="bfloat16" if times.bfloat16_pays else "float32")
-    mean_ap = validation(open_dataset(asked.dataset, "val", learnt.class_names))(model)
+    mean_ap = validation(open_dataset(asked.dataset, "val", learnt.class_names))(model, silent)
     print(f"mAP on val {mean_ap:.4f} after {(time.perf_counter() - started) / 60:.1f} minutes")
     save_checkpoint(asked.output, model, {"map": mean_ap})
 

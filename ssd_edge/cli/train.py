@@ -32,6 +32,7 @@ def train(
     epochs: option.Epochs = None,
     minutes: option.Minutes = None,
     patience: option.Patience = None,
+    val_every: option.ValEvery = None,
     batch_size: option.BatchSize = None,
     accumulate: option.Accumulate = None,
     lr: option.Lr = None,
@@ -91,6 +92,10 @@ def train(
     refuse_missing(device)
     if epochs is not None and minutes is not None:
         raise InputError("--epochs and --minutes are both given", wanted="one of them")
+    if val_every is not None and minutes is not None:
+        raise InputError(
+            "--val-every counts epochs", got="--minutes", wanted="--epochs: with minutes the clock chooses when"
+        )
     names = class_names(classes)
     folder = context.with_resource(new_run(name, preset))
     if check and is_first_process():
@@ -102,7 +107,12 @@ def train(
         say_reach(learnt, spec, "" if priors else _fit_command(dataset, preset, context))
     recipe = chosen_recipe(
         preset,
-        recipe={"epochs": epochs, "batch_size": batch_size, "augmentation": augmentation},
+        recipe={
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "augmentation": augmentation,
+            "validate_every": val_every,
+        },
         optimisation={
             "learning_rate": lr,
             "schedule": schedule,

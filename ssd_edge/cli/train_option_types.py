@@ -35,6 +35,10 @@ Patience = Annotated[
     int | None,
     typer.Option("--patience", min=1, help="Stop after so many validations that are no better; by default never."),
 ]
+ValEvery = Annotated[
+    int | None,
+    typer.Option("--val-every", min=1, metavar="N", help="Epochs from one validation to the next; by default 1."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of weights, order and views.")]
 Tensorboard = Annotated[bool, typer.Option(help="Write runs/<name>/tensorboard, where TensorBoard is installed.")]
 Report = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import say
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ssd_edge.training.precision import PrecisionTimes
     from ssd_edge.training.run_folder import RunFolder
     from ssd_edge.training.state import RunState
+    from ssd_edge.training.validator import Validate
     from ssd_edge.training.watch import Observer
 
 _DECODED_BYTES = 1 << 30
@@ -131,13 +132,14 @@ def _fill_backbone(model: SSD, source: str) -> None:
     say(f"backbone from {filled.origin}: {count} of its {whole} tensors, matched by {filled.by}{others}{classes}")
 
 
-def validation(judged: LabelledSet) -> Callable[[SSD], float]:
+def validation(judged: LabelledSet) -> Validate:
     """Return a function that judges a model by its mean AP on ``judged``, as ``eval`` does."""
     from ssd_edge.evaluation.evaluate import evaluate
     from ssd_edge.model.predict import TorchDetector
 
-    def validate(model: SSD) -> float:
-        return evaluate(TorchDetector(model).detect, model.spec.class_names, judged).accuracy.mean_ap
+    def validate(model: SSD, progress: Progress) -> float:
+        detect = TorchDetector(model).detect
+        return evaluate(detect, model.spec.class_names, judged, progress=progress).accuracy.mean_ap
 
     return validate
 
@@ -177,7 +179,7 @@ def _budget(plan: TrainingPlan, loader: BatchLoader) -> Budget:
     if plan.minutes is not None:
         return TimeBudget(plan.minutes)
     steps = -(-len(loader) // plan.recipe.optimisation.accumulate)
-    return EpochBudget(plan.recipe.epochs, steps_per_epoch=steps)
+    return EpochBudget(plan.recipe.epochs, steps_per_epoch=steps, validate_every=plan.recipe.validate_every)
 
 
 def _refuse_nothing_to_learn(learnt: LabelledSet) -> None:

@@ -35,17 +35,19 @@ class Budget(Protocol):
 
 
 class EpochBudget:
-    """A fixed number of steps; every epoch is validated.
+    """A fixed number of steps.
 
     Args:
         epochs: passes over the pictures.
         steps_per_epoch: batches of one pass.
+        validate_every: epochs from one validation to the next.
     """
 
     half_step = 0.5
 
-    def __init__(self, epochs: int, *, steps_per_epoch: int) -> None:
+    def __init__(self, epochs: int, *, steps_per_epoch: int, validate_every: int = 1) -> None:
         self._whole = epochs * steps_per_epoch
+        self._steps_per_validation = validate_every * steps_per_epoch
         self._steps = 0
 
     def start(self, spent: float = 0.0) -> None:
@@ -61,8 +63,8 @@ class EpochBudget:
         return self._steps, self._whole
 
     def allows_validation(self) -> bool:
-        """Return True."""
-        return True
+        """Whether so many epochs are over."""
+        return self._steps % self._steps_per_validation == 0
 
     def validated(self, seconds: float) -> None:
         """Do nothing: time is no matter here."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from lightning_fabric import Fabric
 
@@ -22,11 +21,9 @@ from ssd_edge.training.schedule import learning_rate_factor
 from ssd_edge.training.snapshot import Parts, Place
 from ssd_edge.training.state import RunState
 from ssd_edge.training.step import Criterion, Learner, StepLoss
+from ssd_edge.training.validator import Validate, Validator
 from ssd_edge.training.watch import NOBODY, Watch
 from ssd_edge.training.workers import named_worker_death
-
-Validate = Callable[[SSD], float]
-"""Judges a model: its mean AP on pictures that it does not learn from."""
 
 
 class Training:
@@ -60,8 +57,9 @@ class Training:
         fabric: Fabric,
         watch: Watch,
     ) -> None:
-        self._loader, self._validate, self._budget, self._files = loader, validate, budget, files
+        self._loader, self._budget, self._files = loader, budget, files
         self._optimisation, self._fabric, self._watch = optimisation, fabric, watch
+        self._validator = Validator(validate, budget, watch.progress)
         self._learner = Learner(model, fabric, criterion, optimisation)
         self._average = WeightAverage(self._learner.model, decay=optimisation.average_decay)
         self._parts = Parts(self._learner, self._average, files, fabric.world_size)
@@ -87,8 +85,7 @@ class Training:
         """
         self._started = self._saved = self._watch.clock()
         self._budget.start(self._place.spent)
-        for seconds in self._place.validations:
-            self._budget.validated(seconds)
+        self._validator.recall(self._place)
         self._look_at_budget()
         is_over = False
         while not is_over:
@@ -153,10 +150,7 @@ class Training:
         """Keep the epoch's files; return whether patience is at its end."""
         mean_ap = None
         if is_last or self._budget.allows_validation():
-            started = time.monotonic()
-            mean_ap = self._validate(self._average.model)
-            self._place.validations.append(time.monotonic() - started)
-            self._budget.validated(self._place.validations[-1])
+            mean_ap = self._validator.judge(self._average.model, self._place, whole=self._whole)
         record = self._meter.record(seconds=self._seconds(), mean_ap=mean_ap)
         self._files.keep(self._average.model, record)
         for observer in self._watch.observers:

@@ -55,12 +55,14 @@ class Recipe:
     Attributes:
         epochs: where no time is given.
         augmentation: name of a recipe of ``ssd_edge.data.augment``.
+        validate_every: epochs from one validation to the next, where no time is given; the last is always validated.
     """
 
     epochs: int
     batch_size: int
     augmentation: str
     optimisation: Optimisation
+    validate_every: int = 1
 
 
 # The paper's rate is for a backbone that was trained before. Networks with batch norm bear, and from random weights

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import sys
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_trains_and_leaves_checkpoints_and_metrics(workspace: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["mean_ap"]) == pytest.approx(last.metrics["mean_ap"], abs=1e-5)
+
+
+def test_as_many_epochs_are_validated_as_are_asked_for_and_the_last(workspace: Path) -> None:
+    def validated() -> list[str]:
+        with Path("runs/rare/metrics.csv").open(newline="") as file:
+            return [row["epoch"] for row in csv.DictReader(file) if row["mean_ap"]]
+
+    result = train("--epochs", "3", "--val-every", "2", "--name", "rare")
+    assert result.exit_code == 0, result.stderr
+    assert validated() == ["2", "3"]
+    assert json.loads(Path("runs/rare/plan.json").read_text())["recipe"]["validate_every"] == 2
 
 
 def test_minutes_end_a_run_and_runs_are_numbered(workspace: Path) -> None:
@@ -185,6 +197,7 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
     ("options", "message"),
     [
         (["--epochs", "1", "--minutes", "1"], "--epochs and --minutes are both given: wanted one of them"),
+        (["--val-every", "2", "--minutes", "1"], "--val-every counts epochs: got --minutes; wanted --epochs"),
         (["--preset", "ssd9000"], "no such model preset: got 'ssd9000'"),
         (["--classes", " , "], "--classes lists no class"),
         (["--classes", "red,green,blue,red"], "--classes lists a class twice: got red"),

@@ -15,16 +15,26 @@ class Clock:
         return self.seconds
 
 
-def test_epochs_are_counted_in_steps_and_all_validated() -> None:
-    budget = EpochBudget(3, steps_per_epoch=2)
+@pytest.mark.parametrize(("every", "validated"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4])])
+def test_epochs_are_counted_in_steps_and_validated_as_often_as_is_asked(every: int, validated: list[int]) -> None:
+    budget = EpochBudget(5, steps_per_epoch=2, validate_every=every)
     budget.start()
-    for _ in range(5):
+    allowed = []
+    for epoch in range(1, 6):
         budget.count_step()
-    assert budget.done() == (5, 6)
-    assert budget.allows_validation()
-    budget.validated(1e9)
+        budget.count_step()
+        assert budget.done() == (2 * epoch, 10)
+        if budget.allows_validation():
+            allowed.append(epoch)
+            budget.validated(1e9)
+    assert allowed == validated
+
+
+def test_a_run_that_goes_on_validates_at_the_same_epochs() -> None:
+    budget = EpochBudget(4, steps_per_epoch=2, validate_every=2)
+    budget.start(spent=3)
     budget.count_step()
-    assert budget.done() == (6, 6)
+    assert budget.allows_validation()
 
 
 def test_time_is_counted_from_the_start_and_ends_with_room_for_the_last_validation() -> None:

@@ -34,7 +34,7 @@ def loader(folder: Path, pictures: int = 16) -> BatchLoader:
     return BatchLoader(training_set(squares(folder, pictures), recipe="none"), batch_size=8, workers=0, seed=0)
 
 
-def no_validation(model) -> float:
+def no_validation(model, progress) -> float:
     assert not model.training
     return 0.0
 
@@ -97,7 +97,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
 def test_the_averaged_model_is_validated_and_saved(tmp_path: Path) -> None:
     batches, model, judged = loader(tmp_path / "data"), tiny_model(), []
 
-    def validate(candidate) -> float:
+    def validate(candidate, progress) -> float:
         assert candidate is not model
         judged.append({name: tensor.clone() for name, tensor in candidate.state_dict().items()})
         return 0.1 * len(judged) if len(judged) < 3 else 0.0
@@ -123,7 +123,7 @@ def test_a_time_budget_ends_in_the_middle_of_an_epoch_after_annealing(tmp_path: 
     train(
         tiny_model(),
         batches,
-        lambda model: 0.5,
+        lambda model, progress: 0.5,
         optimisation=OPTIMISATION,
         budget=TimeBudget(14 / 60, clock=lambda: float(next(seconds))),
         files=files,

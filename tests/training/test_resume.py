@@ -45,7 +45,7 @@ def run(
     loader = BatchLoader(training_set(squares(pictures, PICTURES), recipe="ssd"), batch_size=BATCH, workers=0, seed=5)
     scores = dict(enumerate((0.3, 0.5, 0.4, 0.45), start=1))
 
-    def validate(model) -> float:
+    def validate(model, progress) -> float:
         if 1 + len(files.records) == judge_at:
             raise KeyboardInterrupt
         return scores[1 + len(files.records)]
@@ -175,7 +175,7 @@ def test_the_time_that_an_epoch_was_judged_for_is_spent_when_a_run_goes_on(pictu
     clock, judging_s = Clock(), 30.0
     loader = BatchLoader(training_set(squares(pictures, PICTURES), recipe="none"), batch_size=BATCH, workers=0, seed=5)
 
-    def judge(model) -> float:
+    def judge(model, progress) -> float:
         clock.seconds += judging_s
         return 0.5
 

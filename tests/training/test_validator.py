@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from ssd_edge.training.budget import TimeBudget
+from ssd_edge.training.snapshot import Place
+from ssd_edge.training.validator import Validator
+from tests.training.test_budget import Clock
+
+
+def test_the_bar_says_of_how_many_pictures_and_stays_where_the_run_is() -> None:
+    seen: list[tuple[int, int | None, str]] = []
+
+    def validate(model, progress) -> float:
+        progress(1, 2)
+        progress(2, 2)
+        return 0.75
+
+    place = Place(epoch=3, spent=40.0)
+    validator = Validator(validate, TimeBudget(10), lambda *report: seen.append(report))
+    assert validator.judge(model=object(), place=place, whole=100.0) == 0.75
+    assert seen == [(40, 100, f"epoch 3: judging picture {done} of 2") for done in (1, 2)]
+
+
+def test_the_budget_learns_how_long_it_took_and_an_interrupted_run_knows_it() -> None:
+    clock = Clock()
+    budget, later = TimeBudget(10, clock=clock), TimeBudget(10, clock=clock)
+    place = Place()
+    Validator(lambda model, progress: 0.0, budget, print).judge(object(), place, whole=1.0)
+    assert len(place.validations) == 1
+    place.validations[0] = 100.0
+    Validator(lambda model, progress: 0.0, later, print).recall(place)
+    assert later.done() == (0.0, 600 - 110)
