@@ -13,15 +13,17 @@ from pathlib import Path
 import cv2
 
 from ssd_edge.core.errors import DeviceError, InputError
-from ssd_edge.stream.capture import Opener, frame_count, open_capture
-from ssd_edge.stream.gstreamer import csi_pipeline, require_gstreamer
+from ssd_edge.stream.capture import Capture, Opener, frame_count, open_capture
+from ssd_edge.stream.gstreamer import csi_pipeline, require_elements, require_gstreamer
 from ssd_edge.stream.live_source import LiveSource, Reconnect
+from ssd_edge.stream.patient_capture import open_patiently
 from ssd_edge.stream.source import Report, Source
 from ssd_edge.stream.uri import Uri
 from ssd_edge.stream.video_source import VideoSource
 
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _TCP = "rtsp_transport;tcp"
+_PIPELINE_OPEN_S, _PIPELINE_READ_S = 15.0, 5.0
 _TIMEOUTS = {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
 
 
@@ -84,12 +86,15 @@ def open_pipeline(uri: Uri, reconnect: Reconnect, report: Report) -> Source:
         DeviceError: OpenCV has no GStreamer, or the pipeline does not start.
     """
     require_gstreamer(uri.shown)
+    require_elements(uri.target, uri.shown)
     absent = DeviceError(
         f"{uri.shown} cannot be opened", got="a pipeline that does not start", do=f"Try it: gst-launch-1.0 {uri.target}"
     )
 
-    def opener() -> cv2.VideoCapture | None:
-        return open_capture(uri.target, cv2.CAP_GSTREAMER)
+    def opener() -> Capture | None:
+        return open_patiently(
+            lambda: open_capture(uri.target, cv2.CAP_GSTREAMER), open_s=_PIPELINE_OPEN_S, read_s=_PIPELINE_READ_S
+        )
 
     return LiveSource(uri.shown, _opened(opener, absent), opener, reconnect=reconnect, report=report)
 
@@ -122,7 +127,7 @@ def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect, report: Repor
     return LiveSource(uri.shown, capture, opener, reconnect=reconnect, report=report)
 
 
-def _opened(opener: Opener, absent: DeviceError) -> cv2.VideoCapture:
+def _opened(opener: Opener, absent: DeviceError) -> Capture:
     capture = opener()
     if capture is None:
         raise absent

@@ -6,12 +6,27 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 import cv2
 
 from ssd_edge.core.errors import InputError
 
-Opener = Callable[[], cv2.VideoCapture | None]
+
+class Capture(Protocol):
+    """What the sources need of a ``cv2.VideoCapture``."""
+
+    def get(self, setting: int, /) -> float:
+        """Return a property, one of ``cv2.CAP_PROP_…``."""
+
+    def read(self) -> tuple[bool, Any]:
+        """Return (True, picture), or (False, None) where there is none."""
+
+    def release(self) -> None:
+        """Give the file or device back."""
+
+
+Opener = Callable[[], Capture | None]
 
 _FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
 _CV_SILENT = 0  # LOG_LEVEL_SILENT
@@ -84,13 +99,13 @@ def quiet_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def frame_rate(capture: cv2.VideoCapture) -> float | None:
+def frame_rate(capture: Capture) -> float | None:
     """Return frames a second; None where the container or driver gives none, or one that cannot be."""
     rate = float(capture.get(cv2.CAP_PROP_FPS))
     return rate if 0.1 <= rate <= 1000 else None
 
 
-def frame_count(capture: cv2.VideoCapture) -> int | None:
+def frame_count(capture: Capture) -> int | None:
     """Return the number of frames that the container announces; None where it is endless or unknown."""
     count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     return int(count) if 0 < count < 1e9 else None

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+
 import cv2
 
 from ssd_edge.core.errors import DeviceError
+
+_ELEMENT = re.compile(r"\s*([A-Za-z]\w*)(?:\s|$)")  # neither caps, which have a slash, nor a pad, which has a point
+_NVIDIAS = {"nvarguscamerasrc", "nvvidconv"}
+_ONLY_ON_JETSON = "Only a Jetson has CSI cameras; there: sudo apt-get install nvidia-l4t-gstreamer. USB: --camera 0"
 
 
 def has_gstreamer() -> bool:
@@ -22,6 +30,26 @@ def require_gstreamer(shown: str) -> None:
             wanted="an OpenCV with GStreamer",
             do="Use the one of JetPack or the distribution (apt install python3-opencv) in place of the wheel.",
         )
+
+
+def require_elements(pipeline: str, shown: str) -> None:
+    """Raise DeviceError where an element of the pipeline is not installed: OpenCV waits for the rest of it for ever.
+
+    Without ``gst-inspect-1.0``, which comes with ``gst-launch-1.0``, nobody can tell.
+    """
+    program = shutil.which("gst-inspect-1.0")
+    names = dict.fromkeys(found[1] for part in pipeline.split("!") if (found := _ELEMENT.match(part)))
+    missing = [name for name in names if program and not _is_installed(program, name)]
+    if missing:
+        raise DeviceError(
+            f"{shown} cannot be opened",
+            got=f"no GStreamer element {', '.join(missing)} on this machine",
+            do=_ONLY_ON_JETSON if set(missing) & _NVIDIAS else "Install the plugin that has it.",
+        )
+
+
+def _is_installed(program: str, element: str) -> bool:
+    return subprocess.run([program, "--exists", element], check=False, stdin=subprocess.DEVNULL).returncode == 0
 
 
 def csi_pipeline(sensor: int, width: int, height: int, fps: float) -> str:

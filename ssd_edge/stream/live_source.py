@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-import cv2
 import numpy.typing as npt
 
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.images import as_bgr
-from ssd_edge.stream.capture import Opener, frame_rate
+from ssd_edge.stream.capture import Capture, Opener, frame_rate
 from ssd_edge.stream.source import Report, Source, SourceInfo
 
 
@@ -51,11 +50,9 @@ class LiveSource(Source):
         DeviceError: while iterating, where it gives no frame or has stopped for good.
     """
 
-    def __init__(
-        self, shown: str, capture: cv2.VideoCapture, opener: Opener, *, reconnect: Reconnect, report: Report
-    ) -> None:
+    def __init__(self, shown: str, capture: Capture, opener: Opener, *, reconnect: Reconnect, report: Report) -> None:
         self._opener, self._reconnect, self._report = opener, reconnect, report
-        self._capture: cv2.VideoCapture | None = capture
+        self._capture: Capture | None = capture
         super().__init__(SourceInfo(shown, live=True, fps=frame_rate(capture)))
 
     def __iter__(self) -> Iterator[Frame]:

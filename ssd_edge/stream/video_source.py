@@ -12,7 +12,7 @@ import numpy as np
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
-from ssd_edge.stream.capture import Opener, frame_count, frame_rate, open_capture, require_utf8
+from ssd_edge.stream.capture import Capture, Opener, frame_count, frame_rate, open_capture, require_utf8
 from ssd_edge.stream.source import Report, Source, SourceInfo, no_report
 
 _DO = "Play it elsewhere to see whether it is damaged, or convert it: ffmpeg -i FILE film.mp4"
@@ -54,7 +54,7 @@ class VideoSource(Source):
     def __init__(
         self,
         shown: str,
-        capture: cv2.VideoCapture,
+        capture: Capture,
         opener: Opener,
         *,
         loop: bool = False,

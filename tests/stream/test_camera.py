@@ -95,6 +95,7 @@ def test_csi_and_pipelines_need_gstreamer(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_pipeline_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gstreamer, "has_gstreamer", lambda: True)
     monkeypatch.setattr(camera, "open_capture", lambda *_: None)
+    monkeypatch.setattr(camera, "require_elements", lambda *_: None)
     with pytest.raises(DeviceError, match=r"cannot be opened: got a pipeline that does not start. Try it: gst-launch"):
         open_pipeline(parse_uri("nosuchsrc ! appsink"), ONCE, pytest.fail)
 
