@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say, show_table
-from ssd_edge.cli.run_outputs import open_outputs
+from ssd_edge.cli.run_outputs import Wishes, open_outputs
 
 if TYPE_CHECKING:
     from ssd_edge.stream.source import SourceInfo
@@ -42,6 +42,14 @@ def run(
         str | None, typer.Option("--json", metavar="PATH", help="JSON lines, one a frame; - for stdout.")
     ] = None,
     threshold: Annotated[float, typer.Option("--threshold", "-t", help="Show what scores more, from 0 to 1.")] = 0.5,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            "--serve",
+            metavar="[HOST:]PORT",
+            help="Show the frames in web browsers, at http://HOST:PORT/; without HOST only on this machine.",
+        ),
+    ] = None,
     window: Annotated[
         bool | None,
         typer.Option("--window/--no-window", help="By default where there is a display and no other output."),
@@ -94,7 +102,8 @@ def run(
             say(f"the model itself shows only what scores more than {detector.spec.nms.score_threshold:g}")
         stack.enter_context(stopped_by_signals(stop))
         inputs = [chosen, *file_of(uri)]
-        outputs = open_outputs(stack, frames.info, inputs, detector.spec.class_names, output, json_path, window, stop)
+        wishes = Wishes(output, json_path, serve, window)
+        outputs = open_outputs(stack, frames.info, inputs, detector.spec.class_names, wishes, stop)
         progress = stack.enter_context(bar(frames.info.name))
         summary = Pipeline(frames, detector, outputs.sinks, max_frames=max_frames, stop=stop, progress=progress).run()
     for line in outputs.reports():

@@ -18,6 +18,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What the user asked for.
+
+    Attributes:
+        output: film, image or folder.
+        json_path: of JSON lines; ``-`` for stdout.
+        serve: address for web browsers.
+        window: None for one where nothing else is asked for and there is a display.
+    """
+
+    output: Path | None
+    json_path: str | None
+    serve: str | None
+    window: bool | None
+
+    @property
+    def any(self) -> bool:
+        """Whether something besides a window is asked for."""
+        return any(wish is not None for wish in (self.output, self.json_path, self.serve))
+
+
+@dataclass(frozen=True)
 class Outputs:
     """What was opened.
 
@@ -40,21 +62,20 @@ def open_outputs(
     info: SourceInfo,
     inputs: Sequence[Path],
     class_names: Sequence[str],
-    output: Path | None,
-    json_path: str | None,
-    window: bool | None,
+    wishes: Wishes,
     stop: StopRequest,
 ) -> Outputs:
     """Open what was asked for, and a window where nothing was and there is a display; ``stack`` closes it.
 
     Raises:
         InputError: an output is one of ``inputs`` or another output, or it cannot be written.
-        DeviceError: a window was asked for, and there is no display.
+        DeviceError: a window was asked for, and there is no display; or nothing can be served at the address.
     """
     from ssd_edge.stream.json_sink import JsonLinesSink
     from ssd_edge.stream.outputs import open_pictures
     from ssd_edge.stream.sink import AnnotatedSink
 
+    output, json_path = wishes.output, wishes.json_path
     lines_path = None if json_path in (None, "-") else Path(str(json_path))
     _refuse_overwriting([path for path in (output, lines_path) if path is not None], inputs)
     sinks: list[Sink] = []
@@ -68,7 +89,9 @@ def open_outputs(
     if output is not None:
         pictures.append(stack.enter_context(open_pictures(output, info)))
         files[output] = pictures[0]
-    pictures += _open_window(stack, info, stop, window, wanted_by_default=output is None and json_path is None)
+    if wishes.serve is not None:
+        pictures.append(_open_server(stack, info, wishes.serve))
+    pictures += _open_window(stack, info, stop, wishes.window, wanted_by_default=not wishes.any)
     if pictures:
         sinks.append(AnnotatedSink(class_names, pictures))
     return Outputs(sinks, files)
@@ -86,6 +109,16 @@ def _refuse_overwriting(outputs: Sequence[Path], inputs: Sequence[Path]) -> None
             say(f"{path} exists and is replaced")
 
 
+def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> PictureSink:
+    from ssd_edge.stream.browser_sink import Address, BrowserSink
+
+    sink = BrowserSink(Address.parse(address), info.name)
+    stack.enter_context(sink)
+    others = f"; for other machines, without protection: --serve 0.0.0.0:{sink.address.port}"
+    say(f"watch at {sink.address.url}{'' if sink.address.is_open else others}")
+    return sink
+
+
 def _open_window(
     stack: ExitStack, info: SourceInfo, stop: StopRequest, window: bool | None, *, wanted_by_default: bool
 ) -> list[PictureSink]:
@@ -93,7 +126,10 @@ def _open_window(
     from ssd_edge.stream.window_sink import WindowSink
 
     if window is None and wanted_by_default and (reason := why_no_window()) is not None:
-        say(f"no window: {reason}; --output or --json keeps the detections, here only the figures are shown")
+        say(
+            f"no window: {reason}; --serve 8080 shows the frames in a browser, --output or --json keeps the "
+            "detections, here only the figures are shown"
+        )
         return []
     if window or (window is None and wanted_by_default):
         return [stack.enter_context(WindowSink(f"ssd-edge: {info.name}", stop))]
