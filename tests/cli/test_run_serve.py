@@ -20,21 +20,9 @@ from tests.stream.films import write_film
 
 def test_a_run_can_be_watched_and_ended(tmp_path: Path) -> None:
     model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_film(tmp_path / "film.mp4", 6)
-    command = [
-        sys.executable,
-        "-m",
-        "ssd_edge",
-        "run",
-        film,
-        "--model",
-        model,
-        "--loop",
-        "--pace",
-        "30",
-        "--serve",
-        "0",
-    ]
-    with running([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    options = ["--model", model, "--loop", "--pace", 30, "--serve", 0]
+    command = [*map(str, [sys.executable, "-m", "ssd_edge", "run", film, *options])]
+    with running(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stderr is not None
         said = next(line for line in process.stderr if line.startswith("watch at "))
         url = said.removeprefix("watch at ").partition(";")[0]
