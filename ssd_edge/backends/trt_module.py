@@ -16,7 +16,7 @@ TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
 NMS_OPTION, NMS_PLUGIN = "nms", "plugin"  # in a manifest's options: what the builder made of the NMS node
 _MODULES = {TENSORRT: ("tensorrt",), TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 _INSTALL = {
-    TENSORRT: "On a Jetson: sudo apt-get install python3-libnvinfer; else: pip install 'ssd-edge[tensorrt]'",
+    TENSORRT: "ssd-edge doctor names the command that installs the one for this machine.",
     TENSORRT_RTX: "Install it: pip install 'ssd-edge[rtx]'",
 }
 

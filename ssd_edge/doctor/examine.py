@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssd_edge.doctor import board, cameras, computer, nvidia
+from ssd_edge.doctor import board, cameras, computer, nvidia, tensorrt
 from ssd_edge.doctor.facts import Facts
 from ssd_edge.doctor.jetpack import find_jetpack
 from ssd_edge.doctor.line import Line
@@ -19,8 +19,8 @@ def examine(facts: Facts) -> list[Line]:
         nvidia.gpu(facts, jetpack),
         nvidia.driver(facts),
         nvidia.cuda(facts, jetpack),
-        nvidia.tensorrt(facts, jetpack),
-        nvidia.plugins(facts),
+        tensorrt.tensorrt(facts, jetpack),
+        tensorrt.plugins(facts),
         nvidia.pycuda(facts, jetpack),
         computer.onnx_runtime(facts),
         cameras.opencv(facts, jetpack),

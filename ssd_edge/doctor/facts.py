@@ -91,6 +91,10 @@ class Facts:
         found = self._ask("module", name)
         return None if found is None else Module(**found)
 
+    def distribution(self, name: str) -> str | None:
+        """Return the version of what pip has installed under a name; None where it has not."""
+        return _text(self._ask("distribution", name))
+
     def python(self) -> Python:
         """Return the interpreter."""
         found = self._ask("python", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -34,6 +35,7 @@ class Live:
             "access": lambda path: os.access(path, os.R_OK | os.W_OK),
             "run": _run,
             "module": _module,
+            "distribution": _distribution,
             "python": lambda _: _python(),
             "gpu": lambda _: describe_gpu(),
             "plugins": lambda module: _foreign(lambda: _plugins(module)),
@@ -77,6 +79,13 @@ def _module(name: str) -> dict[str, str] | None:
         return {"version": "", "file": "", "problem": f"{type(error).__name__}: {error}"}
     version = getattr(sys.modules[package], "__version__", None) or getattr(sys.modules[package], "VERSION_TEXT", "")
     return {"version": str(version), "file": str(getattr(module, "__file__", "") or "")}
+
+
+def _distribution(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _python() -> dict[str, Any]:

@@ -1,24 +1,20 @@
-"""What NVIDIA gives: GPU, driver, CUDA, TensorRT, its plugins, pycuda."""
+"""What NVIDIA gives: GPU, driver, CUDA, pycuda."""
 
 from __future__ import annotations
 
 import re
 
 from ssd_edge.backends.cuda_driver import EMULATED
-from ssd_edge.core.graph import NMS_OP
 from ssd_edge.doctor.facts import Facts, Gpu, Module
 from ssd_edge.doctor.jetpack import JetPack
 from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container, let_see_system
+from ssd_edge.doctor.surroundings import as_root, is_container
+from ssd_edge.doctor.tensorrt import NOT_NEEDED, tensorrt_module
 
-# JetPack's own TensorRT, which is the one that its driver and DeepStream go with.
-_APT_TENSORRT = "apt-get install python3-libnvinfer libnvinfer-plugin-dev"
 _JETSON_GPU = "/dev/nvmap"
 _PYTHON_HEADERS = "/usr/include/python3.*/Python.h"
 _PYCUDA = "pip install 'pycuda>=2025.1.2'"
 _OLDEST_PYCUDA = (2025, 1, 2)
-_RTX_MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")
-_NOT_NEEDED = "not installed, and not needed without an NVIDIA GPU"
 
 
 def gpu(facts: Facts, jetpack: JetPack | None) -> Line:
@@ -87,71 +83,11 @@ def _nvcc(facts: Facts) -> str:
     return facts.output("nvcc --version") or facts.output("/usr/local/cuda/bin/nvcc --version") or ""
 
 
-def tensorrt(facts: Facts, jetpack: JetPack | None) -> Line:
-    """Return TensorRT, or TensorRT-RTX where only that is there."""
-    found = facts.gpu()
-    name = tensorrt_module(facts)
-    if name is None:
-        if not isinstance(found, Gpu):
-            return ok("TensorRT", _NOT_NEEDED)
-        if jetpack is not None and jetpack.major == 5:
-            why = "JetPack 5's is for Python 3.8, and ssd-edge needs 3.10: ONNX Runtime on the processor is used"
-            return warn("TensorRT", why, "Flash JetPack 6 where the board takes it (Orin); Xavier stays on 5")
-        return missing("TensorRT", "not installed", _install_tensorrt(found, jetpack, facts))
-    module = facts.module(name)
-    if not _usable(module):
-        return missing(
-            "TensorRT",
-            f"{name} cannot be imported: {module.problem if module else ''}",
-            _install_tensorrt(found, jetpack, facts),
-        )
-    version = f"{'TensorRT-RTX ' if name in _RTX_MODULES else ''}{module.version if module else ''}"
-    return _judge_tensorrt(version, module, found, jetpack, facts)
-
-
-def _judge_tensorrt(
-    version: str, module: Module | None, found: Gpu | str, jetpack: JetPack | None, facts: Facts
-) -> Line:
-    from_pip = module is not None and "dist-packages" not in module.file
-    if jetpack is not None and from_pip:
-        return warn(
-            "TensorRT",
-            f"{version} from pip hides JetPack's own",
-            f"pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13; {as_root(facts, _APT_TENSORRT)}",
-        )
-    if not isinstance(found, Gpu):
-        return ok("TensorRT", f"{version}, which can build but not run here")
-    return ok("TensorRT", version)
-
-
-def _install_tensorrt(found: Gpu | str, jetpack: JetPack | None, facts: Facts) -> str:
-    if jetpack is not None:
-        install, python = as_root(facts, _APT_TENSORRT), facts.python()
-        return f"{install}; {let_see_system(python.venv)}" if python.venv and not python.sees_system else install
-    series = "cu13" if isinstance(found, Gpu) and found.driver_cuda >= (13, 0) else "cu12"
-    return f"pip install tensorrt-{series}"
-
-
-def tensorrt_module(facts: Facts) -> str | None:
-    """Return the name of the TensorRT module that is there; TensorRT itself before TensorRT-RTX."""
-    return next((name for name in ("tensorrt", *_RTX_MODULES) if facts.module(name) is not None), None)
-
-
-def plugins(facts: Facts) -> Line:
-    """Return how the NMS node will run."""
-    name = tensorrt_module(facts)
-    if name is None or not _usable(facts.module(name)):
-        return ok("NMS", "plain ONNX in the graph")
-    if NMS_OP in facts.plugins(name):
-        return ok("NMS", f"plugin {NMS_OP}")
-    return ok("NMS", f"{NMS_OP} is not registered by this TensorRT; the builder puts plain ONNX in its place")
-
-
 def pycuda(facts: Facts, jetpack: JetPack | None) -> Line:
     """Return pycuda, through which TensorRT engines get their memory and streams."""
     found = facts.module("pycuda")
     if not isinstance(facts.gpu(), Gpu):
-        return ok("pycuda", found.version if found and found.version else _NOT_NEEDED)
+        return ok("pycuda", found.version if found and found.version else NOT_NEEDED)
     install = _PYCUDA if facts.output("nvcc --version") else f"PATH=/usr/local/cuda/bin:$PATH {_PYCUDA}"
     if jetpack is not None and not facts.paths(_PYTHON_HEADERS):
         install = f"{as_root(facts, 'apt-get install python3-dev')}; {install}"
@@ -171,10 +107,6 @@ def _pycuda_problem(facts: Facts, package: Module) -> str:
     """Return why pycuda cannot be used; the package itself is Python alone, and what was compiled is behind it."""
     compiled = facts.module("pycuda.driver")
     return package.problem or (compiled.problem if compiled is not None else "")
-
-
-def _usable(module: Module | None) -> bool:
-    return module is not None and not module.problem
 
 
 def _numbers(version: str) -> tuple[int, ...]:

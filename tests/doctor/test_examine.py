@@ -277,6 +277,37 @@ def test_desktop_without_tensorrt_takes_the_wheel_of_its_driver(cuda, package) -
     assert not_ok(answers)["TensorRT"] == (State.MISSING, f"pip install {package}")
 
 
+def with_driver_for(answers: Answers, *cuda: int) -> Answers:
+    return answers | {"gpu": {**answers["gpu"], "driver_cuda": list(cuda)}}
+
+
+def test_tensorrt_for_a_newer_cuda_than_the_drivers() -> None:
+    wheel = {"distribution tensorrt-cu13": "11.4.0.106"}
+    line = examined(with_driver_for(desktop() | wheel, 12, 8))["TensorRT"]
+    assert line.state is State.MISSING
+    assert line.found == "11.4.0.106 of tensorrt-cu13, and this driver runs programs up to CUDA 12.8"
+    assert line.do == (
+        "pip uninstall -y tensorrt tensorrt-cu13 tensorrt-cu13-bindings tensorrt-cu13-libs; "
+        "pip install tensorrt-cu12==11.4.0.106; or install NVIDIA's driver 580 or newer"
+    )
+    in_container = with_driver_for(desktop() | wheel | {"glob /.dockerenv": ["/.dockerenv"]}, 12, 8)
+    assert examined(in_container)["TensorRT"].do.endswith("; or install NVIDIA's driver 580 or newer on the host")
+    assert examined(desktop() | wheel)["TensorRT"].state is State.OK
+
+
+def test_tensorrt_rtx_for_a_newer_cuda_than_the_drivers() -> None:
+    wheel = {"distribution tensorrt-rtx-cu13-libs": "1.7.1.116"}
+    line = examined(with_driver_for(desktop_rtx() | wheel, 12, 8))["TensorRT"]
+    assert (line.state, line.do) == (State.MISSING, "Install NVIDIA's driver 580 or newer")
+
+
+def test_tensorrt_for_an_older_cuda_than_the_drivers_runs() -> None:
+    answers = desktop() | {"distribution tensorrt-cu12": "11.4.0.106"}
+    assert not_ok(answers) == {}
+    beside_rtx = answers | {"distribution tensorrt-rtx-cu13-libs": "1.7.1.116"}
+    assert not_ok(with_driver_for(beside_rtx, 12, 8)) == {}
+
+
 def test_nvidia_card_without_driver() -> None:
     device = "/sys/bus/pci/devices/0000:01:00.0"
     answers = bare_cpu() | {

@@ -28,6 +28,12 @@ def test_a_module_that_cannot_be_imported(tmp_path: Path, monkeypatch) -> None:
     assert found.problem == "OSError: libnvinfer.so.10: cannot open"
 
 
+def test_what_pip_has_installed() -> None:
+    facts = Facts(Live())
+    assert facts.distribution("onnxruntime") == onnxruntime.__version__
+    assert facts.distribution("no-such-package-here") is None
+
+
 def test_a_part_of_a_package(tmp_path: Path, monkeypatch) -> None:
     """As pycuda, whose own import says nothing of what was compiled for it."""
     (tmp_path / "half_package").mkdir()
