@@ -166,6 +166,7 @@ PLANTED = {
     "plugin_library_not_initialised": "plugin library not initialised",
     "engine_outliving_its_runtime": "an engine outlives its runtime",
     "contexts_never_dropped": "an engine outlives its runtime",
+    "captured_before_it_ran": "captured before it ran",
     "memory_never_freed": "leak: ",
     "pinned_memory_never_freed": "pinned memory is left",
     "memory_for_each_frame": "leak: 1048576 bytes",

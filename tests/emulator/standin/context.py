@@ -26,6 +26,7 @@ class IExecutionContext(TrtObject):
         self._device = self._world.device
         self._cuda_context = self._device.current()
         self._shape: tuple[int, ...] | None = None
+        self._has_run = False  # since its shape was set: what TensorRT puts off until then cannot be captured
         self._addresses: dict[str, int] = {}
         self._numbers: list[int] = []
         self._profile = 0 if engine._profile_is_free(0) else -1
@@ -49,7 +50,7 @@ class IExecutionContext(TrtObject):
                 f"Profile {profile_index} has been chosen by another IExecutionContext. Use another profileIndex or "
                 "destroy the IExecutionContext that use this profile."
             )
-        self._profile, self._shape = profile_index, None
+        self._profile, self._shape, self._has_run = profile_index, None, False
         return True
 
     def set_input_shape(self, name: str, shape: Any) -> bool:
@@ -62,6 +63,7 @@ class IExecutionContext(TrtObject):
         shape = tuple(int(size) for size in shape)
         if shape != tensor.size(shape[0]) or not low <= shape[0] <= high or tensor.shape[0] not in (-1, shape[0]):
             return self._refuse(f"wrong shape: {name} {shape} is not in the profile {low}..{high} of {tensor.shape}")
+        self._has_run = self._has_run and shape == self._shape
         self._shape = shape
         return True
 
@@ -99,8 +101,8 @@ class IExecutionContext(TrtObject):
         if os.environ.get("SSD_EDGE_STANDIN_NO_GRAPH") and self._device.is_captured(stream_handle):
             self._world.say(self._logger, "ERROR", "operation not permitted when stream is capturing")
             return False
-        if self._fills_in and self._device.is_captured(stream_handle):
-            self._device.fault("a CUDA graph keeps kernels that only fill in until those for its shape are compiled")
+        if self._device.is_captured(stream_handle):
+            self._note_what_a_graph_must_not_keep()
         # Not of this object: the job must not keep it alive.
         work = partial(_infer, self._device, self._engine._inference, dict(self._addresses), self._batch())
         number = add_job(work)
@@ -110,7 +112,14 @@ class IExecutionContext(TrtObject):
         if self._device.enqueue(stream_handle, number, touched, idle=idle) != 0:
             self._world.say(self._logger, "ERROR", "Cuda Runtime (unknown error)")
             return False
+        self._has_run = True
         return True
+
+    def _note_what_a_graph_must_not_keep(self) -> None:
+        if not self._has_run:
+            self._device.fault("captured before it ran: a first enqueue updates what a graph must not hold")
+        if self._fills_in:
+            self._device.fault("a CUDA graph keeps kernels that only fill in until those for its shape are compiled")
 
     def _batch(self) -> int:
         return self._shape[0] if self._shape else self._engine._header.profiles[0][0]
