@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import say, show_table
+from ssd_edge.cli.console import say
 from ssd_edge.core.errors import AccuracyError, InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ def doctor(
     ] = None,
     json_path: Annotated[
         str | None,
-        typer.Option("--json", metavar="PATH", help="Write the lines and all that was looked at; - for stdout."),
+        typer.Option(
+            "--json",
+            metavar="PATH",
+            help="Write the lines and all that was looked at; - for stdout. By default a self-test's, beside its page.",
+        ),
     ] = None,
     selftest: Annotated[
         bool, typer.Option("--selftest", help="Build small engines, run them, compare with float32, time them.")
@@ -51,21 +55,15 @@ def doctor(
     ] = None,
 ) -> None:
     """Say what this machine can do, what is missing, and the command that mends it; exit 1 where something is."""
+    from ssd_edge.cli.selftest_report import run_and_show
     from ssd_edge.doctor.examine import examine
     from ssd_edge.doctor.facts import Facts, Recorded
     from ssd_edge.doctor.line import State
     from ssd_edge.doctor.live import Live
 
-    if engine is not None and not selftest:
-        raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {engine}")
-    if images is not None and engine is None:
-        raise InputError(
-            "--images is for an engine of your own", do=f"ssd-edge doctor --selftest ENGINE --images {images}"
-        )
-    if emulated is not None and record is not None:
-        raise InputError("--emulated and --from are two machines", wanted="one of them")
-    if selftest and record is not None:
-        raise InputError("--selftest runs here, and --from is of another machine", wanted="one of them")
+    _refuse_contradictions(engine, images, record, emulated, selftest=selftest)
+    if selftest and json_path is None:
+        json_path = _beside(page)
     if emulated is not None:
         raise typer.Exit(_on_emulated_gpu(emulated, engine, images, json_path, selftest, frames, page))
     facts = Facts(Recorded(record) if record else Live())
@@ -81,6 +79,28 @@ def doctor(
         )
     if any(line.state is State.MISSING for line in lines):
         raise typer.Exit(1)
+
+
+def _refuse_contradictions(
+    engine: Path | None, images: Path | None, record: Path | None, emulated: str | None, *, selftest: bool
+) -> None:
+    if engine is not None and not selftest:
+        raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {engine}")
+    if images is not None and engine is None:
+        raise InputError(
+            "--images is for an engine of your own", do=f"ssd-edge doctor --selftest ENGINE --images {images}"
+        )
+    if emulated is not None and record is not None:
+        raise InputError("--emulated and --from are two machines", wanted="one of them")
+    if selftest and record is not None:
+        raise InputError("--selftest runs here, and --from is of another machine", wanted="one of them")
+
+
+def _beside(page: Path) -> str:
+    """Return where the self-test's JSON goes."""
+    if page.suffix == ".json":
+        raise InputError("--page is a page", got=str(page), wanted="e.g. selftest.html; its figures: --json")
+    return str(page.with_suffix(".json"))
 
 
 def _judged(facts: Facts, record: Path) -> list[Line]:
@@ -112,54 +132,6 @@ def _on_emulated_gpu(
     arguments += ["--frames", str(frames), "--page", str(page), *(["--json", json_path] if json_path else [])]
     arguments += ["--images", str(images)] if images else []
     return run_emulated(release, arguments)
-
-
-def run_and_show(engine: Path | None, images: Path | None, frames: int, lines: list[Line], page: Path) -> list[Verdict]:
-    """Run the self-test, print a row for each engine, and write the page."""
-    from ssd_edge.cli.selftest import run_selftest
-    from ssd_edge.core.files import written_beside
-    from ssd_edge.doctor.page import EMULATED_MEANS, selftest_page
-
-    verdicts = run_selftest(engine, images, frames)
-    if any(verdict.emulated for verdict in verdicts):
-        say(EMULATED_MEANS)
-    for verdict in verdicts:
-        state = "; ".join(verdict.faults) or "as it should be"
-        say(f"{verdict.precision} on {verdict.where}: {state}")
-        if verdict.error:
-            continue
-        say(
-            f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
-            f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "
-            f"memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames"
-        )
-        if verdict.prediction is not None:
-            found = verdict.prediction
-            say(
-                f"  against its own graph on the processor: {found.lost} detections differ, boxes within "
-                f"{found.worst_box:.4f}, scores within {found.worst_score:.4f}"
-            )
-        show_stages(verdict)
-    with written_beside(page) as partial:
-        partial.write_text(selftest_page(verdicts, lines), encoding="utf-8")
-    say(f"wrote {page}; attach it to a report")
-    return verdicts
-
-
-def show_stages(verdict: Verdict) -> None:
-    """Print the stages of an engine on a GPU in trtexec's terms; on a processor there are none."""
-    from ssd_edge.doctor.stages import graph_gain
-
-    if not verdict.stages:
-        say("  on a processor nothing is copied and nothing is queued: H2D, D2H and enqueue times have no meaning")
-        return
-    for table in verdict.stages:
-        rows = [
-            (name, *(f"{value:.3f}" for value in dataclasses.astuple(spread))) for name, spread in table.rows.items()
-        ]
-        title = f"{verdict.precision}, {table.mode}: {table.throughput:.0f} frames/s one at a time, in ms"
-        show_table(title, ("", "min", "mean", "median", "p90", "p95", "p99", "max"), rows, stderr=True)
-    say(f"  {graph_gain(verdict.stages)}")
 
 
 def show_lines(lines: list[Line]) -> None:

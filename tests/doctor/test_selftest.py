@@ -97,14 +97,30 @@ def run(*arguments: object):
 
 def test_selftest_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("--frames", 60, "--json", "report.json")
+    result = run("--frames", 60)
     assert result.exit_code == 0, result.output
     assert "fp32 on onnxruntime" in result.output
     assert "int8 on onnxruntime" in result.output
-    found = json.loads(Path("report.json").read_text())["selftest"]
+    found = json.loads(Path("selftest.json").read_text())["selftest"]
     assert [entry["faults"] for entry in found] == [[], []]
     assert all(entry["compared"] > 10 for entry in found)
     assert "as it should be" in Path("selftest.html").read_text()
+
+
+def test_the_figures_lie_beside_the_page_or_where_they_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = build_engine(write_square_model(tmp_path / "squares.onnx")).engine
+    assert run(engine, "--frames", 1, "--page", "out/board.html").exit_code == 0
+    assert json.loads(Path("out/board.json").read_text())["selftest"]
+    assert run(engine, "--frames", 1, "--json", "figures.json").exit_code == 0
+    assert Path("selftest.html").is_file()
+    assert Path("figures.json").is_file()
+    assert not Path("selftest.json").exists()
+    result = run(engine, "--page", "board.json")
+    assert result.exit_code == 1
+    assert "--page is a page: got board.json; wanted e.g. selftest.html; its figures: --json" in result.output
 
 
 def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
