@@ -1,4 +1,5 @@
 # ssd-edge on a desktop GPU, or on a Jetson with JetPack 7. NVIDIA's image carries TensorRT, CUDA and Python.
+# JetPack 7.2, whose TensorRT is 10.16: --build-arg BASE=nvcr.io/nvidia/tensorrt:26.05-py3
 # Never built here: this project's machines have neither Docker nor a GPU.
 ARG BASE=nvcr.io/nvidia/tensorrt:25.08-py3
 FROM ${BASE}

@@ -1,5 +1,5 @@
 # ssd-edge on a Jetson with JetPack 6 (Orin): TensorRT, CUDA and Python 3.10 are those of the image.
-# JetPack 7: docker/desktop.Dockerfile, whose image is also for Thor.
+# JetPack 6.0: --build-arg BASE=nvcr.io/nvidia/l4t-jetpack:r36.3.0; JetPack 7: docker/desktop.Dockerfile.
 # Never built here: this project's machines have neither Docker nor a Jetson.
 ARG BASE=nvcr.io/nvidia/l4t-jetpack:r36.4.0
 FROM ${BASE}

@@ -100,11 +100,17 @@ def clocks(facts: Facts) -> Line:
         for folder in facts.paths(pattern):
             lowest, highest = (facts.text(f"{folder}/{name}_freq") for name in ("min", "max"))
             if lowest and highest:
-                return _clock(int(lowest) / 1e6, int(highest) / 1e6)
-    return warn("clocks", "the GPU's clock cannot be read", "sudo jetson_clocks --show")
+                return _clock(facts, int(lowest) / 1e6, int(highest) / 1e6)
+    return warn("clocks", "the GPU's clock cannot be read", _on_the_board(facts, "jetson_clocks --show"))
 
 
-def _clock(lowest: float, highest: float) -> Line:
+def _clock(facts: Facts, lowest: float, highest: float) -> Line:
     if lowest == highest:
         return ok("clocks", f"GPU held at {highest:.0f} MHz")
-    return warn("clocks", f"GPU floats from {lowest:.0f} to {highest:.0f} MHz", "sudo jetson_clocks")
+    found = f"GPU floats from {lowest:.0f} to {highest:.0f} MHz"
+    return warn("clocks", found, _on_the_board(facts, "jetson_clocks"))
+
+
+def _on_the_board(facts: Facts, command: str) -> str:
+    """Return a command of the board's own, which no container has."""
+    return f"outside of the container: sudo {command}" if is_container(facts) else as_root(facts, command)

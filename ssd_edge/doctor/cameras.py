@@ -28,8 +28,9 @@ def opencv(facts: Facts, jetpack: JetPack | None) -> Line:
         return missing("OpenCV", f"cannot be imported: {found.problem}", _importable(facts, found.problem))
     if has_gstreamer(facts):
         return ok("OpenCV", f"{found.version} with GStreamer")
-    if jetpack is None:
-        return ok("OpenCV", f"{found.version} without GStreamer, which only csi:// and pipeline: sources need")
+    if jetpack is None or is_container(facts):
+        outside = "" if jetpack is None else "; those are for outside of this container"
+        return ok("OpenCV", f"{found.version} without GStreamer, which only csi:// and pipeline: sources need{outside}")
     if jetpack.major == 5:
         why = f"{found.version} without GStreamer: no CSI camera; JetPack 5's own is for Python 3.8"
         return warn("OpenCV", why, "Use a USB or network camera; or flash JetPack 6 where the board takes it")
@@ -68,7 +69,9 @@ def _without_gstreamer(facts: Facts, found: Module, jetpack: JetPack) -> tuple[s
 
 
 def gstreamer(facts: Facts) -> Line:
-    """Return a Jetson's camera and decoder elements."""
+    """Return a Jetson's camera and decoder elements, which an OpenCV without GStreamer has no use for."""
+    if is_container(facts) and not has_gstreamer(facts):
+        return ok("GStreamer", "not used by this container's OpenCV")
     if facts.output("gst-inspect-1.0 --version") is None:
         return missing(
             "GStreamer", "not installed", as_root(facts, "apt-get install gstreamer1.0-tools nvidia-l4t-gstreamer")
@@ -98,7 +101,8 @@ def cameras(facts: Facts) -> Line:
         return ok("cameras", "none; streams, films and pictures need none")
     names = ", ".join(f"{device} ({_name(facts, device)})" for device in devices)
     if all(facts.readable(device) for device in devices):
-        return ok("cameras", f"{names}; CSI cameras are opened so: ssd-edge run csi://0" if _CSI in names else names)
+        csi = "; CSI cameras are opened so: ssd-edge run csi://0"
+        return ok("cameras", names + (csi if _CSI in names and has_gstreamer(facts) else ""))
     do = "docker run --group-add video …" if is_container(facts) else "sudo usermod -aG video $USER; then log in again"
     return missing("cameras", f"{names}: this user may not read them", do)
 

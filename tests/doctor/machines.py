@@ -114,16 +114,27 @@ def thor() -> Answers:
 
 
 def jetson_container() -> Answers:
-    """An Orin Nano in a container that was started with --runtime nvidia: no L4T release, no model, no nvpmodel."""
-    answers = orin_nano()
+    """An Orin Nano in the image of docker/jetson.Dockerfile, with --runtime nvidia: no release, model, nvpmodel."""
     hidden = (L4T, f"read {BOARD_MODEL}", "run nvpmodel -q", "read /etc/nvpmodel.conf")
+    answers = {
+        question: answer
+        for question, answer in orin_nano().items()
+        if question not in hidden and "gst-inspect" not in question
+    }
+    site = "/opt/venv/lib/python3.10/site-packages"
     return {
-        **{question: answer for question, answer in answers.items() if question not in hidden},
-        "python": {"version": [3, 10, 12], "machine": "aarch64", "venv": "", "sees_system": True, "is_root": True},
+        **answers,
+        "python": {
+            "version": [3, 10, 12], "machine": "aarch64", "venv": "/opt/venv", "sees_system": True, "is_root": True,
+        },
+        "module cv2": module("4.11.0", site),
+        "module pycuda": module("2026.1", site),
+        "module onnxruntime": module("1.23.0", site),
+        "opencv": WITHOUT_GSTREAMER,
         "glob /.dockerenv": ["/.dockerenv"],
         "read /sys/devices/soc0/family": "Tegra\n",
         "read /sys/devices/soc0/machine": "NVIDIA Jetson Orin Nano Developer Kit Super\n",
-    }
+    }  # fmt: skip
 
 
 def jetpack_5() -> Answers:

@@ -203,8 +203,17 @@ def test_container_on_a_jetson_is_known_for_what_it_is() -> None:
     assert found["machine"].do == "In a container: docker run -v /etc/nv_tegra_release:/etc/nv_tegra_release:ro …"
     assert found["power mode"].found == "not to be seen in a container; outside of it: sudo nvpmodel -q"
     assert set(not_ok(jetson_container())) == {"machine"}
+    assert "those are for outside of this container" in found["OpenCV"].found
+    assert "csi://0" not in found["cameras"].found
     without = not_ok(jetson_container() | {"module tensorrt": None})
     assert without["TensorRT"] == (State.MISSING, "apt-get install python3-libnvinfer libnvinfer-plugin-dev")
+
+
+def test_clocks_are_set_outside_of_a_container() -> None:
+    floating = {"read /sys/class/devfreq/17000000.gpu/min_freq": "306000000\n"}
+    assert not_ok(orin_nano() | floating) == {"clocks": (State.WARN, "sudo jetson_clocks")}
+    outside = not_ok(jetson_container() | floating)["clocks"]
+    assert outside == (State.WARN, "outside of the container: sudo jetson_clocks")
 
 
 def test_container_without_nvidias_runtime() -> None:
