@@ -101,6 +101,7 @@ def _why_not_written(path: Path, message: str) -> OSError:
         with path.open("ab") as file:
             file.write(bytes(_MORE))
     except OSError as error:
+        error.filename = str(path)  # a write does not say what it was to
         return error
     return OSError(message)
 

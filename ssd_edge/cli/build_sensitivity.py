@@ -57,13 +57,15 @@ class Ranking:
         return sensitivity(source.model, self._quantise, measure, progress=self._progress)
 
     def _write(self, layers: Sequence[LayerError]) -> None:
-        from ssd_edge.precision.sensitivity import sensitivity_json, sensitivity_svg
+        from ssd_edge.precision.ranked_layers import RankedLayers
+        from ssd_edge.precision.sensitivity import sensitivity_svg
 
         source = self._source
         table, picture = (source.path.with_name(f"{source.path.stem}.sensitivity.{kind}") for kind in ("json", "svg"))
         title = f"{source.spec.name}: output error of each layer in INT8 alone"
         with written_beside(table) as figures, written_beside(picture) as drawn:
-            figures.write_text(sensitivity_json(layers, source.spec.name, source.digest), encoding="utf-8")
+            ranked = RankedLayers(source.spec.name, source.digest, tuple(layers))
+            figures.write_text(ranked.to_json(), encoding="utf-8")
             drawn.write_text(sensitivity_svg(layers, title), encoding="utf-8")
         say(f"all {len(layers)} layers: {table}, {picture}")
 

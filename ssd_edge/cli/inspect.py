@@ -18,7 +18,11 @@ _NAMED = 8
 
 def inspect(
     path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .pt, .onnx, .engine, manifest, table of ranges, calibration set.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A .pt, .onnx, .engine, manifest, table of ranges, calibration set or ranking of layers.",
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
@@ -77,10 +81,12 @@ def _readers() -> tuple[tuple[str, Callable[[Path], Facts]], ...]:
     from ssd_edge.cli import inspect_engine as engines
     from ssd_edge.cli import inspect_files as files
     from ssd_edge.core.ranges import RANGES_SUFFIX
+    from ssd_edge.precision.ranked_layers import SENSITIVITY_SUFFIX
 
     return (
         (RANGES_SUFFIX, files.ranges_facts),
         (SET_SUFFIX, files.image_set_facts),
+        (SENSITIVITY_SUFFIX, files.sensitivity_facts),
         (LAYERS_SUFFIX, engines.layers_facts),
         (".json", engines.manifest_facts),
         (".engine", engines.engine_facts),

@@ -165,3 +165,21 @@ def image_set_facts(path: Path) -> dict[str, object]:
         "copies": "beside the list" if chosen.kept else "none",
         "digest": chosen.digest,
     }
+
+
+def sensitivity_facts(path: Path) -> dict[str, object]:
+    """Return the facts of a ranking of layers.
+
+    Raises:
+        ArtefactError: it is none.
+    """
+    from ssd_edge.precision.ranked_layers import RankedLayers
+
+    ranked = RankedLayers.load(path)
+    return {
+        "kind": "layers by the output error that each adds in INT8 alone",
+        "model": ranked.model,
+        "layers": len(ranked.layers),
+        "ONNX": ranked.onnx_digest,
+        "each layer": Lines(f"{entry.error:8.4f}  {entry.name}" for entry in ranked.layers),
+    }

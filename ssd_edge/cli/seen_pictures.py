@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import ENGINE_SUFFIX
+from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 
@@ -22,13 +23,30 @@ def picture_digests(labelled: LabelledSet) -> list[str]:
 
 
 def count_seen(models: Sequence[Path], labelled: LabelledSet) -> dict[Path, int]:
-    """Return of each engine that says what it was calibrated with how many of the labelled pictures are among that.
+    """Return of each model that is known to be calibrated how many of the labelled pictures are among those.
+
+    An engine's manifest says it; of a graph that a build has kept, the manifest of its engine.
 
     Raises:
         ArtefactError: an engine's manifest is missing or damaged.
     """
-    engines = [path for path in models if path.suffix == ENGINE_SUFFIX]
-    known = {path: set(EngineManifest.load(manifest_path(path)).calibrated_on) for path in engines}
-    known = {path: seen for path, seen in known.items() if seen}
+    known = {path: seen for path in models if (seen := _calibrated_on(path))}
     digests = picture_digests(labelled) if known else []
     return {path: sum(digest in seen for digest in digests) for path, seen in known.items()}
+
+
+def _calibrated_on(model: Path) -> frozenset[str]:
+    if model.suffix == ENGINE_SUFFIX:
+        return frozenset(EngineManifest.load(manifest_path(model)).calibrated_on)
+    if model.suffix != ".onnx":
+        return frozenset()
+    beside = [found for path in sorted(model.parent.glob("*.json")) if (found := _manifest(path)) is not None]
+    digest = file_digest(model) if beside else ""
+    return frozenset(picture for made in beside if made.graph_digest == digest for picture in made.calibrated_on)
+
+
+def _manifest(path: Path) -> EngineManifest | None:
+    try:
+        return EngineManifest.load(path)
+    except ArtefactError:  # another kind of JSON
+        return None

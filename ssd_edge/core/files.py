@@ -152,9 +152,13 @@ def scratch_folder() -> Iterator[Path]:
         try:
             yield Path(folder)
         except OSError as error:
-            if error.errno not in _FULL:  # a broken pipe, say, is not the folder's fault
-                raise
+            if error.errno not in _FULL or _names_another(error, Path(folder)):
+                raise  # a broken pipe, say, or another full place, is not the folder's fault
             raise _no_scratch(error) from error
+
+
+def _names_another(error: OSError, folder: Path) -> bool:
+    return error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(folder)
 
 
 def _no_scratch(error: OSError) -> InputError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import onnx
@@ -11,6 +10,7 @@ from ssd_edge.backends.cpu import cpu_device, has_vnni
 from ssd_edge.backends.ort import TARGET, OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
 from ssd_edge.backends.threads import Threads
+from ssd_edge.core.files import scratch_folder
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.ort_nms import use_non_max_suppression
 from ssd_edge.engines.ort_stem import read_columns_together
@@ -43,15 +43,15 @@ class OrtBuilder:
         Raises:
             ArtefactError: ONNX Runtime refuses the graph, or it is none of ours.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{model.graph.name}.onnx"
+        with scratch_folder() as folder:
+            path = folder / f"{model.graph.name}.onnx"
             onnx.save(use_non_max_suppression(model), path)
             with OrtBackend(path, Threads(workers=1, per_worker=1)):
                 progress(1, 2)
             open_session(path, threads=1, optimise=True, save_to=engine)
-            if self._groups_columns:
-                _group_columns(engine)
-            progress(2, 2)
+        if self._groups_columns:
+            _group_columns(engine)
+        progress(2, 2)
 
     @property
     def _groups_columns(self) -> bool:

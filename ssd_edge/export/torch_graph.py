@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 import warnings
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -13,6 +11,7 @@ import onnxsim
 import torch
 from torch import Tensor
 
+from ssd_edge.core.files import scratch_folder
 from ssd_edge.core.graph import INPUT_NAME
 from ssd_edge.export.nms_function import OPSET
 from ssd_edge.model.predict import DecodedSSD
@@ -37,9 +36,9 @@ def decoded_graph(model: SSD) -> onnx.ModelProto:
     """
     traced, entry = _SharedLocations(model).eval(), model.spec.input
     images = torch.zeros(1, entry.height, entry.width, 3, dtype=torch.uint8)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    with scratch_folder() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        path = Path(folder) / "traced.onnx"
+        path = folder / "traced.onnx"
         torch.onnx.export(
             traced,
             (images,),

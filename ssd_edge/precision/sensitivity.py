@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 import onnx
@@ -16,7 +15,6 @@ from ssd_edge.precision.output_error import Measure
 Quantise = Callable[[frozenset[str]], onnx.ModelProto]
 """Gives the INT8 model in which the named nodes are left in float."""
 
-SENSITIVITY_FORMAT = "ssd-edge/sensitivity/1"
 _BAR_WIDTH, _ROW, _NAME_WIDTH = 420, 18, 460
 
 
@@ -50,17 +48,6 @@ def sensitivity(
         found.append(LayerError(name, measure(quantise(frozenset(names) - {name}))))
         progress(done, len(names), "measuring layers")
     return sorted(found, key=lambda entry: -entry.error)
-
-
-def sensitivity_json(layers: Sequence[LayerError], model: str, onnx_digest: str) -> str:
-    """Return the layers, in the order given, as indented JSON, with the name and the digest of the exported model."""
-    fields = {
-        "format": SENSITIVITY_FORMAT,
-        "model": model,
-        "onnx_digest": onnx_digest,
-        "layers": [asdict(entry) for entry in layers],
-    }
-    return json.dumps(fields, indent=1) + "\n"
 
 
 def sensitivity_svg(layers: Sequence[LayerError], title: str) -> str:

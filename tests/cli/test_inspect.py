@@ -15,8 +15,13 @@ from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.engines.source import read_onnx
 from ssd_edge.precision.qdq_ort import quantise as quantise_for_ort
 from ssd_edge.precision.qdq_tensorrt import quantise
+from ssd_edge.precision.ranked_layers import RankedLayers
+from ssd_edge.precision.sensitivity import LayerError
 from tests.core.factories import manifest
 from tests.precision.square_model import observed, square_model, table_of, write_square_model
+
+NO_NUMBER = """{"format": "ssd-edge/sensitivity/1", "model": "signs", "onnx_digest": "sha256:0",
+"layers": [{"name": "conv1", "error": NaN}]}"""
 
 
 def run(*arguments: object):
@@ -101,6 +106,15 @@ def test_table_and_set(tmp_path: Path) -> None:
     assert facts(tmp_path / "m.images.json")["pictures"] == 8
 
 
+def test_a_ranking_of_layers(tmp_path: Path) -> None:
+    ranked = RankedLayers("signs", "sha256:0", (LayerError("conv2", 0.25), LayerError("conv1", 0.0125)))
+    path = tmp_path / "signs.sensitivity.json"
+    path.write_text(ranked.to_json())
+    assert RankedLayers.load(path) == ranked
+    assert facts(path)["model"] == "signs"
+    assert [line.split() for line in run(path).stdout.splitlines()[-2:]] == [["0.2500", "conv2"], ["0.0125", "conv1"]]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -109,6 +123,8 @@ def test_table_and_set(tmp_path: Path) -> None:
         ("a.json", "{}", "is not a manifest"),
         ("a.ranges.json", "{}", "is a damaged table of ranges"),
         ("a.images.json", "{}", "is not a calibration set"),
+        ("a.sensitivity.json", "{}", "is no ranking of layers"),
+        ("a.sensitivity.json", NO_NUMBER, "is no ranking of layers: got ValueError: an error that is no number"),
         ("a.engine", "x", "a.json cannot be read"),
         ("a.pt", "x", "a.pt"),
     ],

@@ -42,6 +42,14 @@ def test_the_flattered_figure_is_named() -> None:
     assert "pictures_calibrated_with" not in float_model
 
 
+def test_the_graph_that_a_build_kept_is_flattered_as_its_engine_is() -> None:
+    run("build", "--int8", "--keep-graph", "--output", "engines/mine.engine")
+    graph = Path("engines/mine.onnxruntime.onnx")
+    result = run("eval", ENGINES / "selftest.onnx", graph, "voc", "--split", "val")
+    assert f"{graph}: 4 of these 4 pictures were calibrated with: the figure is flattered" in result.stderr
+    assert "selftest.onnx: 4 of" not in result.stderr.replace(str(graph), "")
+
+
 def test_other_pictures_flatter_nothing() -> None:
     result = run("eval", INT8, "others", "--split", "val", "--json", "-")
     assert "were calibrated with" not in result.stderr

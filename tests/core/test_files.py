@@ -225,6 +225,13 @@ def test_a_scratch_folder_without_space(tmp_path: Path, monkeypatch: pytest.Monk
     )
 
 
+def test_another_full_place_is_not_the_scratch_folders_fault(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "engine"))
+    with pytest.raises(OSError, match="No space left") as caught, scratch_folder():
+        raise full
+    assert caught.value is full
+
+
 def test_a_scratch_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     with pytest.raises(InputError, match="absent cannot be written: got No such file or directory"), scratch_folder():

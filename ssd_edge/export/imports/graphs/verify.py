@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from ssd_edge.backends.ort import OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_errors
 from ssd_edge.backends.threads import Threads
 from ssd_edge.core.errors import ParityError
+from ssd_edge.core.files import scratch_folder
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.graph import INPUT_NAME
 from ssd_edge.core.spec import ModelSpec
@@ -93,8 +93,8 @@ def by_hand(answer: dict[str, FloatArray], spec: ModelSpec, reading: Reading) ->
 
 
 def _session(path: Path, scored: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    with TemporaryDirectory() as folder:
-        before_nms = Path(folder) / path.name
+    with scratch_folder() as folder:
+        before_nms = folder / path.name
         onnx.save(scored, before_nms)
         return open_session(before_nms, threads=Threads.for_latency().per_worker, optimise=True)
 
