@@ -107,6 +107,7 @@ def build(
         keep_float=frozenset(keep_float or ()),
         improve=improve,
         sensitivity=sensitivity,
+        device=device or "",
         options=trt_options(
             device,
             target=target.value,

@@ -35,6 +35,7 @@ class BuildPlan:
     keep_float: frozenset[str]
     improve: bool
     sensitivity: bool
+    device: str
     options: TrtOptions
     timing_cache: Path
     keep_graph: bool
@@ -128,7 +129,7 @@ def _refuse_on_ort(plan: BuildPlan) -> None:
         raise InputError(
             "ONNX Runtime on a processor has no mixed INT8 and FP16", wanted="--int8 alone", do="Leave out --fp16."
         )
-    if plan.options != type(plan.options)():
+    if plan.device or plan.options != type(plan.options)():
         raise InputError(
             "--batch, --workspace, --opt-level, --dla, --device, --compute-capability and the compatible ones are "
             "TensorRT's",

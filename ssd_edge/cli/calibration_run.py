@@ -70,6 +70,11 @@ def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
     return chosen
 
 
+def _copies_path(name: str) -> Path:
+    """Return where ``--keep-images`` puts copies of the pictures: ``calibration/<model>.images``."""
+    return set_path(name).with_suffix("")
+
+
 def _learnt_from(name: str) -> tuple[Path, str]:
     """Return the data set and the split that the model of this name learnt from, as its run wrote it down."""
     from ssd_edge.core.run_data import RunData
@@ -154,7 +159,7 @@ def _save_with_images(table: CalibrationTable, output: Path, chosen: ImageSet) -
     """Write the table, the set and copies of its pictures, which take the place of those that were kept before."""
     from ssd_edge.core.files import folder_written_beside
 
-    place = set_path(table.model).with_suffix("")
+    place = _copies_path(table.model)
     with folder_written_beside(place) as partial:
         _save(table, output, chosen.copied(partial, place))
     say(f"copied the pictures: {place}")
@@ -169,3 +174,6 @@ def _save(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
         partial.write_text(chosen.to_json(path.parent), encoding="utf-8")
         table.save(output)
     say(f"wrote {path}: {len(chosen.images)} pictures")
+    copies = _copies_path(table.model)
+    if not chosen.kept and copies.is_dir():
+        say(f"nothing uses the copies of an earlier set any more: {quoted(copies)}")

@@ -24,7 +24,7 @@ class Builder(Protocol):
     """Turns a lowered model into a file that one runtime loads.
 
     Attributes:
-        target, runtime, runtime_version, device, batch, options: what the manifest says of the engine.
+        target, runtime, runtime_version, device, batch: what the manifest says of the engine.
     """
 
     target: str
@@ -32,7 +32,10 @@ class Builder(Protocol):
     runtime_version: str
     device: str
     batch: tuple[int, int, int]
-    options: dict[str, str]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What else makes one engine of a graph another."""
 
     def check(self) -> None:
         """Raise SsdEdgeError where it cannot do what it was asked for, as far as that is known before the work."""

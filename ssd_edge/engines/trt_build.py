@@ -19,6 +19,7 @@ from ssd_edge.backends.trt_logger import Listener, quiet
 from ssd_edge.backends.trt_module import NMS_OPTION, NMS_PLUGIN, has_nms_plugin, load_tensorrt
 from ssd_edge.backends.trt_start import start_tensorrt
 from ssd_edge.core.abandoned import run_interruptible
+from ssd_edge.core.files import bytes_digest
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.engines.trt_advice import is_expected
@@ -55,7 +56,7 @@ class TrtBuilder:
         told: called with each error that TensorRT prints, and with what was not to be had.
 
     Attributes:
-        target, precision, runtime, runtime_version, device, batch, options: what the manifest says of the engine.
+        target, precision, runtime, runtime_version, device, batch: what the manifest says of the engine.
         heard: what TensorRT said so far.
 
     Raises:
@@ -89,8 +90,13 @@ class TrtBuilder:
         self.device = bound_to(self._release, options.compute_capabilities)
         # What shall run on later releases must do without a plugin: 11 has it no more.
         self.takes_nms_plugin = not options.version_compatible and has_nms_plugin(self._release.trt, self._logger)
-        # An engine with the plugin is refused by name where the plugin is gone.
-        self.options = {**options.identity, **({NMS_OPTION: NMS_PLUGIN} if self.takes_nms_plugin else {})}
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What makes one engine of a graph another; one with the plugin is refused by name where that is gone."""
+        plugin = {NMS_OPTION: NMS_PLUGIN} if self.takes_nms_plugin else {}
+        cache = self._calibration(self.runtime_version) if self._calibration is not None else b""
+        return {**self._options.identity, **plugin, **({"calibration_cache": bytes_digest(cache)} if cache else {})}
 
     @property
     def is_weakly_typed(self) -> bool:

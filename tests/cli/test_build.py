@@ -144,6 +144,7 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--dla", 0), "--dla is of TensorRT, not of onnxruntime"),
         (("--max-drop", 0.5), "--max-drop needs --int8 and --data"),
         (("--target", "onnxruntime", "--batch", "1:4:8"), "--batch, --workspace, --opt-level"),
+        (("--target", "onnxruntime", "--device", "desktop"), "--batch, --workspace, --opt-level"),
         (("--target", "tensorrt", "--dla", 0), "a DLA has no float32. Add --int8 or --fp16"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "pictures"), "a DLA as a calibration cache"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--keep-graph"), "a DLA as a calibration cache"),

@@ -318,3 +318,13 @@ def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatc
     others = sorted(path.read_bytes() for path in (tmp_path / "others").iterdir())
     assert sorted(path.read_bytes() for path in kept.iterdir()) == others
     assert not list(Path("calibration").glob(".*"))
+
+
+def test_copies_that_nothing_uses_any_more_are_named_and_stay(tmp_path: Path) -> None:
+    kept = Path("calibration/selftest.images")
+    said = f"nothing uses the copies of an earlier set any more: {kept}"
+    assert said not in run("calibrate", "--images", "pictures", "--method", "minmax", "--keep-images").output
+    assert said not in run("calibrate", "--method", "minmax").output  # out of the folder itself
+    write_pictures(tmp_path / "others", 3, seed=8)
+    assert said in run("calibrate", "--images", "others", "--method", "minmax").output
+    assert len(list(kept.iterdir())) == 20

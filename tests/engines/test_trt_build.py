@@ -221,6 +221,16 @@ def test_dla_takes_a_calibration_cache_of_its_own_release(tmp_path, install, ver
     assert calibrator.get_batch_size() == 1
 
 
+def test_an_engine_of_another_calibration_cache_is_another(install) -> None:
+    install("10.3.0", dla_cores=2)
+
+    def options(cache: bytes) -> dict[str, str]:
+        return TrtBuilder("tensorrt", "int8", TrtOptions(dla=1), calibration=lambda _: cache).options
+
+    assert options(b"x: 3c010204") == options(b"x: 3c010204") != options(b"x: 3c010205")
+    assert "calibration_cache" not in options(b"")  # there are no ranges yet
+
+
 def test_release_without_calibrators_says_what_dla_can_do(tmp_path, install) -> None:
     install("11.4.0.106", dla_cores=2)
     with pytest.raises(InputError, match=r"has no calibration caches\. DLA runs in FP16 with it: build --fp16 --dla 0"):
