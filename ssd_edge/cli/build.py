@@ -60,6 +60,9 @@ def build(
     workspace: Annotated[float | None, typer.Option("--workspace", help="TensorRT: GiB that a kernel may use.")] = None,
     opt_level: Annotated[int | None, typer.Option("--opt-level", help="TensorRT: 0 (quick) to 5.")] = None,
     dla: Annotated[int | None, typer.Option("--dla", min=0, help="TensorRT: core of a Jetson's DLA.")] = None,
+    implicit: Annotated[
+        bool, typer.Option("--implicit", help="TensorRT up to 10: it places INT8 itself, from a calibration cache.")
+    ] = False,
     compute_capability: Annotated[
         str | None, typer.Option("--compute-capability", help="TensorRT-RTX: of the GPUs, e.g. 86,120.")
     ] = None,
@@ -115,6 +118,7 @@ def build(
             workspace_gib=workspace,
             level=opt_level,
             dla=dla,
+            implicit=implicit,
             compute_capabilities=compute_capability,
             version_compatible=version_compatible,
             hardware_compatible=hardware_compatible,

@@ -86,6 +86,6 @@ def _make_builder(plan: BuildPlan, table: Callable[[], CalibrationTable | None])
         plan.precision,
         plan.options,
         timing_cache=plan.timing_cache,
-        calibration=calibration if plan.options.dla is not None and plan.int8 else None,
+        calibration=calibration if plan.options.takes_cache and plan.int8 else None,
         told=lambda message: say(f"{plan.target}: {message}"),
     )

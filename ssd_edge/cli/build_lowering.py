@@ -136,9 +136,9 @@ def _quantise(plan: BuildPlan, model: onnx.ModelProto, table: CalibrationTable, 
         # What was returned to float for the accuracy's sake is as good in half; what the user kept is float32.
         return mixed(lowered, weakly_typed=weak, keep_float=plan.keep_float) if plan.fp16 else lowered
 
-    def for_dla(keep_float: frozenset[str]) -> onnx.ModelProto:
+    def with_cache(keep_float: frozenset[str]) -> onnx.ModelProto:
         return model  # the ranges go in as a calibration cache
 
     if plan.target == ORT:
         return for_ort
-    return for_dla if plan.options.dla is not None else for_tensorrt
+    return with_cache if plan.options.takes_cache else for_tensorrt

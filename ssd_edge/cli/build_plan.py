@@ -74,8 +74,8 @@ def checked(plan: BuildPlan) -> BuildPlan:
 
     if plan.max_drop is not None and (plan.judged is None or not plan.int8):
         raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
-    if plan.improve and (not plan.int8 or plan.options.dla is not None):
-        raise InputError("--improve is for --int8 with Q/DQ", do="Add --int8, and leave out --dla.")
+    if plan.improve and (not plan.int8 or plan.options.takes_cache):
+        raise InputError("--improve is for --int8 with Q/DQ", do="Add --int8, and leave out --dla and --implicit.")
     if plan.sensitivity and not plan.int8:
         raise InputError("--sensitivity is for --int8", do="Add --int8, or leave it out.")
     _refuse_half_a_wish(plan)
@@ -83,6 +83,10 @@ def checked(plan: BuildPlan) -> BuildPlan:
     plan = _with_target(plan)
     if plan.options.dla is not None:
         _refuse_on_dla(plan)
+    if plan.options.implicit:
+        _refuse_implicit(plan)
+    if plan.int8 and plan.options.takes_cache:
+        _refuse_with_cache(plan)
     if plan.target == ORT:
         _refuse_on_ort(plan)
     refuse_name(plan.engine)
@@ -131,15 +135,15 @@ def _refuse_on_ort(plan: BuildPlan) -> None:
         )
     if plan.device or plan.options != type(plan.options)():
         raise InputError(
-            "--batch, --workspace, --opt-level, --dla, --device, --compute-capability and the compatible ones are "
-            "TensorRT's",
+            "--batch, --workspace, --opt-level, --dla, --implicit, --device, --compute-capability and the compatible "
+            "ones are TensorRT's",
             got="--target onnxruntime",
             do="Leave them out, or add --target tensorrt or tensorrt-rtx.",
         )
 
 
 def _refuse_on_dla(plan: BuildPlan) -> None:
-    """Refuse what a DLA cannot run, and what nobody could know of it: the cache lowers the graph inside TensorRT."""
+    """Refuse what a DLA cannot run."""
     if plan.target != TENSORRT:
         raise InputError(f"--dla is of TensorRT, not of {plan.target}", do="Add --target tensorrt, or leave out --dla.")
     if plan.precision == "fp32":
@@ -151,9 +155,22 @@ def _refuse_on_dla(plan: BuildPlan) -> None:
             got=":".join(map(str, plan.options.batch.sizes)),
             do=f"Build for one: --batch {most}",
         )
-    if plan.int8 and (plan.judged or plan.keep_float or plan.keep_graph or plan.sensitivity):
+
+
+def _refuse_implicit(plan: BuildPlan) -> None:
+    if plan.target != TENSORRT:
         raise InputError(
-            "--data, --max-drop, --keep-float, --keep-graph and --sensitivity need Q/DQ; INT8 goes to a DLA as a "
-            "calibration cache",
-            do="Leave them out, or leave out --dla.",
+            f"--implicit is of TensorRT, not of {plan.target}", do="Add --target tensorrt, or leave it out."
+        )
+    if not plan.int8:
+        raise InputError("--implicit is for --int8", do="Add --int8, or leave it out.")
+
+
+def _refuse_with_cache(plan: BuildPlan) -> None:
+    """Refuse what nobody could know before TensorRT has built: with a cache, it lowers the graph itself."""
+    if plan.judged or plan.keep_float or plan.keep_graph or plan.sensitivity:
+        raise InputError(
+            "--data, --max-drop, --keep-float, --keep-graph and --sensitivity need Q/DQ",
+            got="INT8 by a calibration cache, as with --dla and --implicit",
+            do="Leave them out, or leave out --dla or --implicit.",
         )

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def with_prediction(verdict: Verdict, engine: Path, pictures: Sequence[UInt8Array]) -> Verdict:
     """Add how far the engine is from its graph, where ``build --keep-graph`` has left it; else say what to type.
 
-    The graph of float32 is the ONNX itself, and a DLA lowers it inside TensorRT: there is none to compare with.
+    The graph of float32 is the ONNX itself; for a DLA and from a calibration cache TensorRT lowers it: there is none.
     """
     from ssd_edge.backends.detector import open_detector
     from ssd_edge.doctor.selftest import differences
     from ssd_edge.doctor.verdict import PREDICTED_TOLERANCES, Prediction
 
     manifest = EngineManifest.load(manifest_path(engine))
-    if manifest.precision == "fp32" or "dla" in manifest.options:
+    if manifest.precision == "fp32" or {"dla", "calibration_cache"} & manifest.options.keys():
         return verdict
     graph = _kept_graph(engine, manifest)
     if graph is None:

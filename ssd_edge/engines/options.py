@@ -53,6 +53,7 @@ class TrtOptions:
         workspace_gib: most memory that a kernel may use while it runs; None leaves it to TensorRT.
         level: 0 (quick build) to 5; None leaves it to TensorRT (3).
         dla: core of the deep learning accelerator; what it cannot run falls back to the GPU. None: GPU only.
+        implicit: TensorRT places INT8 itself, from a calibration cache, as a DLA needs it (up to 10.x).
         compute_capabilities: of the GPUs that a TensorRT-RTX engine is for, e.g. (86, 120).
         version_compatible: the engine runs on later releases too, more slowly.
         hardware_compatible: it runs on every GPU from Ampere on, more slowly.
@@ -62,6 +63,7 @@ class TrtOptions:
     workspace_gib: float | None = None
     level: int | None = None
     dla: int | None = None
+    implicit: bool = False
     compute_capabilities: tuple[int, ...] = ()
     version_compatible: bool = False
     hardware_compatible: bool = False
@@ -77,12 +79,18 @@ class TrtOptions:
             )
 
     @property
+    def takes_cache(self) -> bool:
+        """Whether INT8 goes in as a calibration cache and not as Q/DQ."""
+        return self.dla is not None or self.implicit
+
+    @property
     def identity(self) -> dict[str, str]:
         """What makes one engine another, as the manifest keeps it; what was left to TensorRT is left out."""
         chosen = {
             "workspace_gib": self.workspace_gib,
             "opt_level": self.level,
             "dla": self.dla,
+            "implicit": self.implicit or None,
             "compute_capabilities": ",".join(map(str, self.compute_capabilities)) or None,
             "version_compatible": self.version_compatible or None,
             "hardware_compatible": self.hardware_compatible or None,

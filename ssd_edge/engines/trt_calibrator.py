@@ -1,4 +1,4 @@
-"""The calibrator of TensorRT's implicit INT8 (up to 10.x), which DLA needs: it hands over a cache, and no pictures."""
+"""The calibrator of TensorRT's implicit INT8 (up to 10.x), as a DLA needs it: it hands over a cache, not pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ def refuse_without_calibrators(trt: Any) -> None:
     """Raise InputError where a release has no calibrators any more."""
     if not hasattr(trt, "IInt8EntropyCalibrator2"):
         raise InputError(
-            f"TensorRT {trt.__version__} has no calibration caches", do="DLA runs in FP16 with it: build --fp16 --dla 0"
+            f"TensorRT {trt.__version__} has no calibration caches",
+            do="Leave out --implicit; a DLA runs in FP16 with it: build --fp16 --dla 0",
         )
 
 

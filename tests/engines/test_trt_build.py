@@ -221,6 +221,20 @@ def test_dla_takes_a_calibration_cache_of_its_own_release(tmp_path, install, ver
     assert calibrator.get_batch_size() == 1
 
 
+@pytest.mark.parametrize(
+    ("version", "number"), [("8.5.2.2", 8502), ("8.6.2", 8602), ("10.3.0", 100300), ("10.16.2", 101602)]
+)
+def test_a_gpu_takes_a_calibration_cache_too(tmp_path, install, version, number) -> None:
+    trt = install(version)
+    cache = f"TRT-{number}-EntropyCalibration2\nimages: 3c010204\n".encode()
+    build(tmp_path, "int8-fp16", TrtOptions(implicit=True), calibration=lambda _: cache)
+    made = settings(trt)
+    assert "default_device_type" not in made
+    assert [flag.name for (flag,) in called(trt, "set_flag")] == ["INT8", "FP16"]
+    assert called(trt, "create_network") == [(1,)]
+    assert made["int8_calibrator"].read_calibration_cache() == cache
+
+
 def test_an_engine_of_another_calibration_cache_is_another(install) -> None:
     install("10.3.0", dla_cores=2)
 
@@ -233,7 +247,7 @@ def test_an_engine_of_another_calibration_cache_is_another(install) -> None:
 
 def test_release_without_calibrators_says_what_dla_can_do(tmp_path, install) -> None:
     install("11.4.0.106", dla_cores=2)
-    with pytest.raises(InputError, match=r"has no calibration caches\. DLA runs in FP16 with it: build --fp16 --dla 0"):
+    with pytest.raises(InputError, match=r"has no calibration caches\. Leave out --implicit; a DLA runs in FP16"):
         build(tmp_path, "int8", TrtOptions(dla=0), calibration=lambda found: b"")
 
 
@@ -338,8 +352,8 @@ def test_manifest_fields(tmp_path, install) -> None:
 def test_device_profiles_ask_for_what_every_release_has(tmp_path, install, version, device) -> None:
     install(version)
     profile = trt_options(
-        device, target="tensorrt", batch="1", workspace_gib=None, level=None, dla=None, compute_capabilities=None,
-        version_compatible=False, hardware_compatible=False,
+        device, target="tensorrt", batch="1", workspace_gib=None, level=None, dla=None, implicit=False,
+        compute_capabilities=None, version_compatible=False, hardware_compatible=False,
     )  # fmt: skip
     build(tmp_path, options=profile)
     assert (tmp_path / "a.engine").is_file()
