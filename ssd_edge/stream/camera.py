@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 
 from ssd_edge.core.errors import DeviceError, InputError
+from ssd_edge.stream.build_information import require_ffmpeg
 from ssd_edge.stream.capture import Capture, Opener, frame_count, open_capture
 from ssd_edge.stream.gstreamer import csi_pipeline, require_elements, require_gstreamer
 from ssd_edge.stream.live_source import LiveSource, Reconnect
@@ -103,8 +104,10 @@ def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect, report: Repor
     """Return a network stream; a URL of a whole film is read like a file, without loss.
 
     Raises:
-        DeviceError: nothing answers there, or it is no video.
+        DeviceError: nothing answers there, or it is no video; or OpenCV has no FFmpeg.
     """
+    pipeline = "'rtspsrc location=URL ! decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink'"
+    require_ffmpeg(uri.shown, f"Read it through GStreamer: ssd-edge run {pipeline}")
     absent = DeviceError(
         f"{uri.shown} cannot be opened",
         got="no answer, or no video",

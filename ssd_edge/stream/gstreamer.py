@@ -9,6 +9,7 @@ import subprocess
 import cv2
 
 from ssd_edge.core.errors import DeviceError
+from ssd_edge.stream.build_information import is_built_with
 
 _ELEMENT = re.compile(r"\s*([A-Za-z]\w*)(?:\s|$)")  # neither caps, which have a slash, nor a pad, which has a point
 _NVIDIAS = {"nvarguscamerasrc", "nvvidconv"}
@@ -17,8 +18,7 @@ _ONLY_ON_JETSON = "Only a Jetson has CSI cameras; there: sudo apt-get install nv
 
 def has_gstreamer() -> bool:
     """Tell whether this OpenCV was built with GStreamer; the wheels of PyPI are not."""
-    line = next((text for text in cv2.getBuildInformation().splitlines() if "GStreamer:" in text), "")
-    return "YES" in line
+    return is_built_with("GStreamer")
 
 
 def require_gstreamer(shown: str) -> None:

@@ -10,6 +10,7 @@ import cv2
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind, written_beside
 from ssd_edge.core.frame import Frame, UInt8Array
+from ssd_edge.stream.build_information import require_ffmpeg
 from ssd_edge.stream.capture import quiet_stderr, require_utf8
 from ssd_edge.stream.film_check import has_room, is_whole
 from ssd_edge.stream.sink import PictureSink
@@ -33,12 +34,14 @@ class VideoSink(PictureSink):
     Raises:
         InputError: another suffix, a name that is no UTF-8, or a folder that cannot be written; and, while writing,
             pictures of another size than the first, or a size or codec that OpenCV cannot encode.
+        DeviceError: OpenCV has no FFmpeg.
     """
 
     def __init__(self, path: Path, fps: float, *, real_time: bool = False) -> None:
         if path.suffix.lower() not in CODECS:
             raise InputError(f"{path} is no film", got=f"suffix {path.suffix!r}", wanted=", ".join(CODECS))
         require_utf8(str(path), str(path))
+        require_ffmpeg(str(path), "Give --output a folder, or --json a file, instead.")
         if path_kind(path) == "folder":
             raise InputError(f"{path} cannot be written", got="a folder", wanted="a file")
         make_folder(path.parent)
