@@ -12,10 +12,11 @@ from ssd_edge.cli.check_images import check_images
 from ssd_edge.cli.console import bar, say, show_table
 
 if TYPE_CHECKING:
+    from ssd_edge.core.spec import NmsSpec
     from ssd_edge.export.onnx import ExportReport
     from ssd_edge.export.parity import ParityReport
 
-_DRAWN, _MOST_READ = 8, 32
+_FEW, _MOST_READ = 8, 32
 
 
 def export(
@@ -27,7 +28,10 @@ def export(
     ] = None,
     check: Annotated[
         Path | None,
-        typer.Option("--check", help="Folder of images on which it is compared with PyTorch; by default drawn scenes."),
+        typer.Option(
+            "--check",
+            help="Folder of images on which it is compared with PyTorch; by default what the run was judged by.",
+        ),
     ] = None,
     score_threshold: Annotated[
         float | None, typer.Option(help="Detections score more; by default as in the checkpoint, like all below.")
@@ -57,12 +61,23 @@ def export(
         "max_candidates": max_candidates,
     }
     asked = {name: value for name, value in changes.items() if value is not None}
-    images = check_images(check, most=_DRAWN if check is None else _MOST_READ)
+    images = check_images(check, most=_FEW if check is None else _MOST_READ, run=checkpoint.parent)
     with bar("comparing") as progress:
         report = export_onnx(checkpoint, output, images, nms_changes=asked, progress=progress)
     _show(report.parity)
+    _tell_limit(report.parity, report.spec.nms)
     say(f"exported {report.onnx}")
     say(f"next: ssd-edge build {report.onnx}")
+
+
+def _tell_limit(parity: ParityReport, nms: NmsSpec) -> None:
+    """Say where the graph does not look at all that passes the threshold, which costs weak detections."""
+    if parity.last_scores:
+        say(
+            f"on {len(parity.last_scores)} of {parity.images} images more than {nms.max_candidates} pairs of box and "
+            f"class score above {nms.score_threshold:g}; the best are looked at, down to {max(parity.last_scores):.2f} "
+            "(TensorRT's plugin has no such limit); --max-candidates looks at more"
+        )
 
 
 def _exporter() -> Callable[..., ExportReport]:

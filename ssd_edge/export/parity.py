@@ -33,6 +33,8 @@ class ParityReport:
         unmatched: detections that have none, though no threshold is near enough to explain it.
         box_difference: largest difference of a corner between partners, as a fraction of the picture.
         score_difference: largest difference of scores between partners.
+        last_scores: of the pictures in which more (box, class) pairs pass the threshold than the graph looks at, the
+            score of the last that it looks at.
         tolerance: what both differences may be at most.
     """
 
@@ -41,6 +43,7 @@ class ParityReport:
     unmatched: int
     box_difference: float
     score_difference: float
+    last_scores: tuple[float, ...] = ()
     tolerance: float = TOLERANCE
 
     @property
@@ -86,11 +89,13 @@ def check_parity(
     """
     decoded = DecodedSSD(model).eval()
     results: list[_Picture] = []
+    last_scores: list[float] = []
     for start in range(0, len(images), _BATCH):
         pixels = np.stack([preprocess(image, model.spec.input) for image in images[start : start + _BATCH]])
         references = _references(decoded, pixels, tolerance)
         found = _found_rows(backend.infer(pixels))
         results += [_compare(*pair, near=_NEAR * tolerance) for pair in zip(found, references, strict=True)]
+        last_scores += [reference.last_score for reference in references if reference.last_score]
         progress(len(results), len(images))
     return ParityReport(
         images=len(images),
@@ -98,6 +103,7 @@ def check_parity(
         unmatched=sum(picture.unmatched for picture in results),
         box_difference=max((float(picture.differences[:, :4].max(initial=0)) for picture in results), default=0.0),
         score_difference=max((float(picture.differences[:, 4].max(initial=0)) for picture in results), default=0.0),
+        last_scores=tuple(last_scores),
         tolerance=tolerance,
     )
 

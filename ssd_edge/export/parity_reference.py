@@ -29,10 +29,12 @@ class Reference:
     Attributes:
         rows: (N, 6) x1 y1 x2 y2 in 0..1, score, class of all detections that the graph may give.
         certain: (N,) those that it must give: no threshold or limit is near.
+        last_score: of the last candidate that the graph looks at; 0 where it looks at all above the threshold.
     """
 
     rows: FloatArray
     certain: npt.NDArray[np.bool_]
+    last_score: float
 
 
 def reference_of(boxes: Tensor, scores: Tensor, nms: NmsSpec, tolerance: float) -> Reference:
@@ -41,7 +43,8 @@ def reference_of(boxes: Tensor, scores: Tensor, nms: NmsSpec, tolerance: float) 
     A detection is certain when full NMS gives it with the IoU threshold as it is, a little lower and a little higher,
     and when it scores by more than ``tolerance`` above the score threshold and the last place of both limits.
     """
-    floor = max(nms.score_threshold, _nth_best(scores, nms.max_candidates))
+    nth_best = _nth_best(scores, nms.max_candidates)
+    floor = max(nms.score_threshold, nth_best)
     lowered = dataclasses.replace(
         nms,
         score_threshold=max(0.0, floor - tolerance),
@@ -51,7 +54,8 @@ def reference_of(boxes: Tensor, scores: Tensor, nms: NmsSpec, tolerance: float) 
     found = [_full_nms(boxes, scores, lowered, nms.iou_threshold + margin) for margin in (0, -_IOU_MARGIN, _IOU_MARGIN)]
     rows, times_found = np.unique(np.concatenate(found), axis=0, return_counts=True)
     last_place = max(floor, _nth_row(found[0], nms.keep_top_k))
-    return Reference(rows, (times_found == len(found)) & (rows[:, 4] > last_place + tolerance))
+    certain = (times_found == len(found)) & (rows[:, 4] > last_place + tolerance)
+    return Reference(rows, certain, nth_best if nth_best > nms.score_threshold else 0.0)
 
 
 def _full_nms(boxes: Tensor, scores: Tensor, nms: NmsSpec, iou_threshold: float) -> FloatArray:

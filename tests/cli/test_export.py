@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from ssd_edge.core.images import write_image
+from ssd_edge.core.run_data import RunData
 from ssd_edge.model.checkpoint import save_checkpoint
 from tests.export.models import lively_model, pictures
+from tests.precision.square_model import write_labelled
 
 
 @pytest.fixture
@@ -42,6 +44,30 @@ def test_draws_scenes_where_no_images_are_named(workspace: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "comparing on 8 drawn scenes; name a folder of your own images with --check" in result.stderr
     assert (workspace / "m.onnx").is_file()
+
+
+def test_compares_on_what_the_run_was_judged_by(workspace: Path) -> None:
+    write_labelled(workspace / "voc", "val", 20)
+    RunData(str(workspace / "voc"), "train", "val").save(workspace / "runs/first")
+    result = CliRunner().invoke(app, ["export"])
+    assert result.exit_code == 0, result.stderr
+    assert f"comparing on 8 images of {workspace / 'voc'}, split val" in result.stderr
+    for picture in (workspace / "voc/JPEGImages").iterdir():
+        picture.write_bytes(b"no picture")
+    result = CliRunner().invoke(app, ["export"])
+    assert result.exit_code == 0, result.stderr
+    assert "what runs/first was judged by cannot be read: " in result.stderr
+    assert "comparing on 8 drawn scenes" in result.stderr
+
+
+def test_candidates_that_are_not_looked_at_are_told(workspace: Path) -> None:
+    few = ["export", "--check", "photos", "--max-candidates", "50", "--keep-top-k", "50"]
+    result = CliRunner().invoke(app, few)
+    assert result.exit_code == 0, result.stderr
+    said = r"on 2 of 2 images more than 50 pairs of box and class score above 0\.01; .* down to 0\.\d\d "
+    assert re.search(said, result.stderr)
+    all_of_them = [*few, "--score-threshold", "0.6"]
+    assert "are looked at" not in CliRunner().invoke(app, all_of_them).stderr
 
 
 def test_failed_parity_exits_1_and_leaves_no_file(workspace: Path) -> None:
