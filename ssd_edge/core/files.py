@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,6 @@ from ssd_edge.core.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_STEM_BYTES = 200
-_CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP}  # folders of some network file systems
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 PathKind = Literal["file", "folder", "other", "absent"]
@@ -69,7 +68,7 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
             _flush(partial)
         partial.replace(path)
         if durable:
-            _flush(path.parent)
+            _flush_names(path.parent)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written",
@@ -94,12 +93,12 @@ def folder_written_beside(folder: Path) -> Iterator[Path]:
     try:
         yield partial
         for inside in partial.rglob("*"):
-            _flush(inside)
-        _flush(partial)
+            (_flush_names if inside.is_dir() else _flush)(inside)
+        _flush_names(partial)
         if folder.is_dir():
             folder.rename(old)
         partial.rename(folder)
-        _flush(folder.parent)
+        _flush_names(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise InputError(
@@ -112,15 +111,18 @@ def folder_written_beside(folder: Path) -> Iterator[Path]:
 
 
 def _flush(path: Path) -> None:
-    """Wait until the disk has the bytes of a file, or the names in a folder."""
+    """Wait until the disk has the bytes of a file."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _CANNOT_FLUSH:
-            raise
     finally:
         os.close(descriptor)
+
+
+def _flush_names(folder: Path) -> None:
+    """Wait until the disk has the names in a folder, where the system can say so; what they name is whole anyway."""
+    with suppress(OSError):
+        _flush(folder)
 
 
 def _refuse_device(path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -159,10 +160,14 @@ def test_a_disk_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
 def test_a_file_system_that_cannot_flush_folders_is_no_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: int) -> None:
-        raise OSError(errno.EINVAL, "Invalid argument")
+    flush = os.fsync
 
-    monkeypatch.setattr(os, "fsync", refuse)
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
     with written_beside(tmp_path / "best.pt") as partial:
         partial.write_text("whole")
     assert (tmp_path / "best.pt").read_text() == "whole"
