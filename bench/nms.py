@@ -140,6 +140,7 @@ def main() -> None:
         "ours, M = 400": session(portable(args.boxes, args.classes, 400)),
         "ours, M = 1000": session(portable(args.boxes, args.classes, 1000)),
         "in an engine, M = 400": session(use_non_max_suppression(portable(args.boxes, args.classes, 400))),
+        "in an engine, M = 1000": session(use_non_max_suppression(portable(args.boxes, args.classes, 1000))),
         "NonMaxSuppression": session(data_dependent(args.boxes, args.classes)),
     }
     feeds = {above: scored_boxes(args.boxes, args.classes, above) for above in ABOVE_THRESHOLD}
