@@ -12,7 +12,7 @@ from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.build_rivals import FLAGS, Rivals, find_rivals
 from ssd_edge.cli.console import quoted, say
 from ssd_edge.core.errors import InputError, SsdEdgeError
-from ssd_edge.core.files import scratch_folder
+from ssd_edge.core.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from ssd_edge.cli.build_plan import BuildPlan

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import say
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import scratch_folder
 from ssd_edge.core.progress import Progress
+from ssd_edge.core.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import onnx

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.cli.console import bar
 from ssd_edge.cli.selftest_builds import builds, sample_pictures, sample_source
-from ssd_edge.core.files import scratch_folder
+from ssd_edge.core.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from ssd_edge.core.frame import UInt8Array

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +15,6 @@ from ssd_edge.core.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_STEM_BYTES = 200
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 PathKind = Literal["file", "folder", "other", "absent"]
 
@@ -137,40 +134,6 @@ def _short_stem(path: Path) -> str:
     """The stem; of one that leaves no room for more in a name of 255 bytes, the digest."""
     stem = os.fsencode(path.stem)
     return path.stem if len(stem) <= _LONGEST_STEM_BYTES else hashlib.sha256(stem).hexdigest()
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Yield a folder for files that nobody keeps; it is gone afterwards.
-
-    Raises:
-        InputError: it cannot be made, or there is no space in it.
-    """
-    try:
-        made = tempfile.TemporaryDirectory(prefix="ssd-edge-")
-    except OSError as error:
-        raise _no_scratch(error) from error
-    with made as folder:
-        try:
-            yield Path(folder)
-        except OSError as error:
-            if error.errno not in _FULL or _names_another(error, Path(folder)):
-                raise  # a broken pipe, say, or another full place, is not the folder's fault
-            raise _no_scratch(error) from error
-
-
-def _names_another(error: OSError, folder: Path) -> bool:
-    return error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(folder)
-
-
-def _no_scratch(error: OSError) -> InputError:
-    place = tempfile.tempdir or "the folder for temporary files"  # gettempdir() looks once more, and raises again
-    return InputError(
-        f"{place if isinstance(place, str) else os.fsdecode(place)} cannot be written",
-        got=error.strerror or str(error),
-        wanted="room for files that are not kept",
-        do="Free some space, or set TMPDIR to another folder.",
-    )
 
 
 def make_folder(folder: Path) -> None:

@@ -65,7 +65,7 @@ def _mend_series(wheel: str, facts: Facts) -> str:
     if wheel not in _OF_CUDA_12:
         return f"Install {driver}"
     gone = f"pip uninstall -y tensorrt {wheel} {wheel}-bindings {wheel}-libs"
-    return f"{gone}; pip install {_OF_CUDA_12[wheel]}=={facts.distribution(wheel)}; or install {driver}"
+    return f"{gone}; pip install {_OF_CUDA_12[wheel]}=={facts.distribution(wheel)}  # or install {driver}"
 
 
 def _install_tensorrt(found: Gpu | str, jetpack: JetPack | None, facts: Facts) -> str:

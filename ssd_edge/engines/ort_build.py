@@ -10,8 +10,8 @@ from ssd_edge.backends.cpu import cpu_device, has_vnni
 from ssd_edge.backends.ort import TARGET, OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
 from ssd_edge.backends.threads import Threads
-from ssd_edge.core.files import scratch_folder
 from ssd_edge.core.progress import Progress, silent
+from ssd_edge.core.scratch import scratch_folder
 from ssd_edge.engines.ort_nms import use_non_max_suppression
 from ssd_edge.engines.ort_stem import read_columns_together
 

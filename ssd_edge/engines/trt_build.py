@@ -26,9 +26,7 @@ from ssd_edge.engines.trt_advice import is_expected
 from ssd_edge.engines.trt_calibrator import make_calibrator, refuse_without_calibrators
 from ssd_edge.engines.trt_config import (
     refuse_range_of_sizes,
-    set_accelerator,
-    set_compatibility,
-    set_limits,
+    set_options,
     set_shapes,
 )
 from ssd_edge.engines.trt_device import bound_to
@@ -117,9 +115,9 @@ class TrtBuilder:
             DeviceError: there is no such DLA core, or TensorRT cannot have CUDA.
         """
         builder = self._start()
-        self._set_options(builder, builder.create_builder_config())
+        set_options(self._release, builder, builder.create_builder_config(), self._options)
         if self._calibration is not None:
-            refuse_without_calibrators(self._release.trt)
+            refuse_without_calibrators(self._release.trt, for_dla=self._options.dla is not None)
         refuse_range_of_sizes(self._release, self.batch)
 
     def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
@@ -187,17 +185,13 @@ class TrtBuilder:
         config = builder.create_builder_config()
         if self.is_weakly_typed:
             if self._calibration is not None:  # first: a release without calibrators has no such flags either
-                config.int8_calibrator = make_calibrator(trt, self._calibration(self.runtime_version))
+                cache, for_dla = self._calibration(self.runtime_version), self._options.dla is not None
+                config.int8_calibrator = make_calibrator(trt, cache, for_dla=for_dla)
             set_precision_flags(release, config, self.precision)
-        self._set_options(builder, config)
+        set_options(release, builder, config, self._options)
         if self._timing is not None:
             self._timing.load(config)
         set_shapes(release, builder, network, config, self.batch)
         if hasattr(trt, "IProgressMonitor") and hasattr(config, "progress_monitor"):
             config.progress_monitor = make_monitor(trt, progress, stop)
         return config
-
-    def _set_options(self, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig) -> None:
-        set_limits(self._release, config, self._options)
-        set_compatibility(self._release, config, self._options)
-        set_accelerator(self._release, builder, config, self._options.dla)

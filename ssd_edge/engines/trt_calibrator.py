@@ -7,22 +7,22 @@ from typing import Any
 from ssd_edge.core.errors import InputError
 
 
-def refuse_without_calibrators(trt: Any) -> None:
+def refuse_without_calibrators(trt: Any, *, for_dla: bool) -> None:
     """Raise InputError where a release has no calibrators any more."""
     if not hasattr(trt, "IInt8EntropyCalibrator2"):
         raise InputError(
             f"TensorRT {trt.__version__} has no calibration caches",
-            do="Leave out --implicit; a DLA runs in FP16 with it: build --fp16 --dla 0",
+            do="A DLA runs in FP16 with it: build --fp16 --dla 0" if for_dla else "Leave out --implicit.",
         )
 
 
-def make_calibrator(trt: Any, cache: bytes) -> Any:
+def make_calibrator(trt: Any, cache: bytes, *, for_dla: bool) -> Any:
     """Return an ``IInt8EntropyCalibrator2`` that answers with ``cache``.
 
     Raises:
         InputError: this release has no calibrators any more.
     """
-    refuse_without_calibrators(trt)
+    refuse_without_calibrators(trt, for_dla=for_dla)
 
     class Calibrator(trt.IInt8EntropyCalibrator2):  # type: ignore[misc]  # the base is known at run time only
         def __init__(self) -> None:

@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 _GIB = 1 << 30
 
 
+def set_options(
+    release: Release, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig, options: TrtOptions
+) -> None:
+    """Set all that the options ask for, but the shapes.
+
+    Raises:
+        InputError: the release has no such option.
+        DeviceError: there is no such DLA core.
+    """
+    set_limits(release, config, options)
+    set_compatibility(release, config, options)
+    set_accelerator(release, builder, config, options.dla)
+
+
 def set_limits(release: Release, config: tensorrt.IBuilderConfig, options: TrtOptions) -> None:
     """Set what a kernel may use and how long TensorRT looks for the best.
 

@@ -11,8 +11,8 @@ import onnxsim
 import torch
 from torch import Tensor
 
-from ssd_edge.core.files import scratch_folder
 from ssd_edge.core.graph import INPUT_NAME
+from ssd_edge.core.scratch import scratch_folder
 from ssd_edge.export.nms_function import OPSET
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD

@@ -297,10 +297,10 @@ def test_tensorrt_for_a_newer_cuda_than_the_drivers() -> None:
     assert line.found == "11.4.0.106 of tensorrt-cu13, and this driver runs programs up to CUDA 12.8"
     assert line.do == (
         "pip uninstall -y tensorrt tensorrt-cu13 tensorrt-cu13-bindings tensorrt-cu13-libs; "
-        "pip install tensorrt-cu12==11.4.0.106; or install NVIDIA's driver 580 or newer"
+        "pip install tensorrt-cu12==11.4.0.106  # or install NVIDIA's driver 580 or newer"
     )
     in_container = with_driver_for(desktop() | wheel | {"glob /.dockerenv": ["/.dockerenv"]}, 12, 8)
-    assert examined(in_container)["TensorRT"].do.endswith("; or install NVIDIA's driver 580 or newer on the host")
+    assert examined(in_container)["TensorRT"].do.endswith("  # or install NVIDIA's driver 580 or newer on the host")
     assert examined(desktop() | wheel)["TensorRT"].state is State.OK
 
 

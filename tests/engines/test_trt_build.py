@@ -245,10 +245,17 @@ def test_an_engine_of_another_calibration_cache_is_another(install) -> None:
     assert "calibration_cache" not in options(b"")  # there are no ranges yet
 
 
-def test_release_without_calibrators_says_what_dla_can_do(tmp_path, install) -> None:
+@pytest.mark.parametrize(
+    ("options", "do"),
+    [
+        (TrtOptions(dla=0), r"A DLA runs in FP16 with it: build --fp16 --dla 0"),
+        (TrtOptions(implicit=True), r"Leave out --implicit\."),
+    ],
+)
+def test_release_without_calibrators_says_what_to_do(tmp_path, install, options, do) -> None:
     install("11.4.0.106", dla_cores=2)
-    with pytest.raises(InputError, match=r"has no calibration caches\. Leave out --implicit; a DLA runs in FP16"):
-        build(tmp_path, "int8", TrtOptions(dla=0), calibration=lambda found: b"")
+    with pytest.raises(InputError, match=rf"has no calibration caches\. {do}"):
+        build(tmp_path, "int8", options, calibration=lambda found: b"")
 
 
 def test_core_that_is_not_there(tmp_path, install) -> None:

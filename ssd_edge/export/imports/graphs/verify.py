@@ -14,9 +14,9 @@ from ssd_edge.backends.ort import OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_errors
 from ssd_edge.backends.threads import Threads
 from ssd_edge.core.errors import ParityError
-from ssd_edge.core.files import scratch_folder
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.graph import INPUT_NAME
+from ssd_edge.core.scratch import scratch_folder
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.export.imports.graphs.probe import Probe
 from ssd_edge.export.imports.graphs.reference import Found, decode, greedy_nms, softmax

@@ -1,0 +1,48 @@
+"""A folder for files that nobody keeps."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder for files that nobody keeps; it is gone afterwards.
+
+    Raises:
+        InputError: it cannot be made, or there is no space in it.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix="ssd-edge-")
+    except OSError as error:
+        raise _no_scratch(error) from error
+    with made as folder:
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if error.errno not in _FULL or _names_another(error, Path(folder)):
+                raise  # a broken pipe, say, or another full place, is not the folder's fault
+            raise _no_scratch(error) from error
+
+
+def _names_another(error: OSError, folder: Path) -> bool:
+    return error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(folder)
+
+
+def _no_scratch(error: OSError) -> InputError:
+    place = tempfile.tempdir or "the folder for temporary files"  # gettempdir() looks once more, and raises again
+    return InputError(
+        f"{place if isinstance(place, str) else os.fsdecode(place)} cannot be written",
+        got=error.strerror or str(error),
+        wanted="room for files that are not kept",
+        do="Free some space, or set TMPDIR to another folder.",
+    )
