@@ -12,6 +12,7 @@ from ssd_edge.cli.requirements import require_training
 from ssd_edge.cli.training_plan import Machine, TrainingPlan
 from ssd_edge.cli.training_run import default_workers, measure_precision, run_training
 from ssd_edge.cli.training_session import SayEpochs
+from ssd_edge.core.run_data import RunData
 
 if TYPE_CHECKING:
     from ssd_edge.cli.stamps import Done, Facts
@@ -24,6 +25,7 @@ def train_model(plan: DemoPlan, files: DemoFiles, _before: Sequence[Done]) -> Fa
     require_training()
     with bar("training") as progress:
         run = run_training(_training_plan(plan, files), observers=[SayEpochs()], progress=progress)
+    RunData(str(files.data.resolve()), "train", "val").save(files.run)  # what `build --int8` calibrates on there
     views = sum(record.images for record in run.records)
     return {"detail": f"mAP@0.5 {run.best_mean_ap or 0:.3f} on pictures to choose by, {views} views learnt from"}
 

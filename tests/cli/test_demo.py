@@ -139,6 +139,16 @@ def test_a_second_run_does_only_what_changed(
     assert "train: nothing changed, kept: mAP@0.5" in result.stderr
 
 
+def test_an_int8_build_in_its_workspace_needs_no_further_argument(
+    copied: DemoFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied.folder)
+    result = CliRunner().invoke(app, ["build", "--int8"])
+    assert result.exit_code == 0, result.stderr
+    assert "using what signs learnt from: " in result.stderr
+    assert list((copied.folder / "engines/signs").glob("*.int8.onnxruntime.engine"))
+
+
 def test_a_step_that_fails_keeps_what_was_there_before(copied: DemoFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     from ssd_edge.export import onnx as export_room
 
