@@ -29,10 +29,9 @@ def test_the_box_has_the_colour_of_its_class_on_its_edges_and_none_inside() -> N
 
 def test_the_label_stands_above_the_box_on_its_own_ground() -> None:
     picture = drawn((400, 300), one_box((100, 100, 300, 250)))
-    label = picture[85:99, 101:130].reshape(-1, 3)
-    shown = {tuple(pixel) for pixel in label.tolist()}
-    assert class_colour(1) in shown
-    assert text_colour(class_colour(1)) in shown
+    label = picture[85:99, 101:130].reshape(-1, 3).astype(int)
+    assert (label == class_colour(1)).all(axis=1).any()
+    assert np.abs(label - text_colour(class_colour(1))).max(axis=1).min() < 16  # thin strokes blend with the ground
 
 
 @pytest.mark.parametrize("box", [(0, 0, 400, 300), (380, 2, 400, 40), (-50, -50, 20, 20), (390, 290, 500, 400)])
