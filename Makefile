@@ -45,7 +45,7 @@ $(VENV)/.product: pyproject.toml | $(BIN)/pip
 	$(PIP) --editable '.[train,export]'
 	touch $@
 
-$(VENV)/.tests: pyproject.toml tests/emulator/driver.cc tests/emulator/build.py | $(VENV)/.product
+$(VENV)/.tests: pyproject.toml tools/emulator/driver.cc tools/emulator/build.py | $(VENV)/.product
 	$(PIP) --editable '.[train,eval,export,timm,dev]'
 # The stubs lie apart, as a folder "tensorrt" would look like the package; two of their lines are no Python.
 	$(PIP) --no-deps --upgrade --target $(VENV)/stubs 'tensorrt-stubs==10.13.*'
@@ -53,5 +53,5 @@ $(VENV)/.tests: pyproject.toml tests/emulator/driver.cc tests/emulator/build.py 
 ifeq ($(shell uname -sm),Linux x86_64)
 	$(PIP) --no-deps tensorrt-rtx-cu13-libs==$(RTX_VERSION) tensorrt-rtx-cu13-bindings==$(RTX_VERSION)
 endif
-	$(BIN)/python -m tests.emulator.build $(VENV)/emulator
+	$(BIN)/python -m tools.emulator.build $(VENV)/emulator
 	touch $@

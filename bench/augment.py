@@ -24,12 +24,12 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ssd_edge.core.images import write_image
-from ssd_edge.core.reduced_image import ReducedImage, read_reduced
+from ssd_edge.core.sample import LabelledSet, Sample
+from ssd_edge.core.scaled_decoding import ReducedImage, read_reduced
 from ssd_edge.data.augment import RECIPES, Augment
-from ssd_edge.data.sample import LabelledSet, Sample
-from ssd_edge.data.synth.scene import draw_scene
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.zoo import make_spec
+from ssd_edge.scenes.scene import draw_scene
 from ssd_edge.training.dataset import TrainingSet
 from ssd_edge.training.loader import BatchLoader
 from ssd_edge.training.targets import TargetEncoder

@@ -15,16 +15,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from ssd_edge.calibration.images import ImageSet
-from ssd_edge.calibration.method import Method
-from ssd_edge.calibration.observe import Observer
-from ssd_edge.calibration.table import make_table
-from ssd_edge.core.graph import INPUT_NAME
+from ssd_edge.core.choices import Method
+from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.images import read_image
 from ssd_edge.core.preprocess import preprocess
-from ssd_edge.data.synth.dataset import synthesize
-from ssd_edge.engines.source import read_onnx
-from ssd_edge.precision.observed import observed_tensors
+from ssd_edge.graph.source import read_onnx
+from ssd_edge.quantization.image_set import ImageSet
+from ssd_edge.quantization.observer import Observer, observed_tensors
+from ssd_edge.quantization.range_estimators import make_table
+from ssd_edge.scenes.dataset import synthesize
 
 THEIRS_AT_MOST = 12  # their memory grows with each
 
@@ -95,7 +94,7 @@ def child(road: str, path: str, count: int) -> None:
 def main() -> None:
     import torch  # here, so that no child has it in memory
 
-    from ssd_edge.export.onnx import onnx_model
+    from ssd_edge.exporting.export_onnx import onnx_model
     from ssd_edge.model.zoo import build_model, make_spec
 
     preset = sys.argv[1] if len(sys.argv) > 1 else "ssd300-vgg16"

@@ -17,19 +17,18 @@ import onnx
 
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.files import file_digest
-from ssd_edge.core.graph import SPEC_KEY
+from ssd_edge.core.graph_contract import SPEC_KEY
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.data.find import open_dataset
-from ssd_edge.data.sample import LabelledSet
 from ssd_edge.evaluation.evaluate import Evaluation, evaluate
-from ssd_edge.export.nms import nms_node
-from ssd_edge.export.nms_function import batched_nms_function
+from ssd_edge.graph.nms import batched_nms_function, nms_node
 
 
 def load(path: Path) -> onnx.ModelProto:
     if path.suffix == ".onnx":
         return onnx.load(path)
-    from ssd_edge.export.onnx import onnx_model
+    from ssd_edge.exporting.export_onnx import onnx_model
     from ssd_edge.model.checkpoint import load_checkpoint
 
     return onnx_model(load_checkpoint(path).model, file_digest(path))

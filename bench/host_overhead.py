@@ -21,8 +21,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tests.emulator.rehearse import rehearse
-from tests.emulator.surroundings import READY
+from tools.emulator.rehearse import rehearse
+from tools.emulator.surroundings import READY
 
 SIZE, KEPT, FRAMES, WANTED_MS = 320, 200, 3000, 0.15
 LEFT_TO_GPU = "copies left to the GPU"
@@ -38,7 +38,7 @@ def write_idle_engine(folder: Path) -> Path:
     from ssd_edge.core.manifest import EngineManifest, manifest_path
     from ssd_edge.core.spec import InputSpec
     from tests.backends.tiny_onnx import tiny_spec
-    from tests.emulator.standin.plan import write_engine
+    from tools.emulator.standin.plan import write_engine
 
     info = helper.make_tensor_value_info
     outputs = {"num_detections": (1,), "nmsed_boxes": (KEPT, 4), "nmsed_scores": (KEPT,), "nmsed_classes": (KEPT,)}
@@ -74,7 +74,7 @@ def write_idle_engine(folder: Path) -> Path:
 
 def measure(folder: str, frames: int = FRAMES) -> dict[str, float]:
     """Runs on the emulator: milliseconds from a prepared picture to the raw outputs."""
-    from ssd_edge.backends.trt import TrtBackend
+    from ssd_edge.backends.tensorrt.backend import TrtBackend
 
     batch = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)
     times = []

@@ -16,21 +16,19 @@ import numpy as np
 import onnx
 import torch
 
-from ssd_edge.backends.cpu import cpu_device
+from ssd_edge.backends.cpu import Threads, cpu_device
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.backends.threads import Threads
-from ssd_edge.calibration.images import choose_images
-from ssd_edge.calibration.method import Method
-from ssd_edge.calibration.observe import Observer
-from ssd_edge.calibration.table import make_table
-from ssd_edge.data.synth.dataset import synthesize
+from ssd_edge.core.choices import Method
 from ssd_edge.engines.build import Lowered, build_lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.source import SourceModel, read_onnx
-from ssd_edge.export.onnx import onnx_model
+from ssd_edge.exporting.export_onnx import onnx_model
+from ssd_edge.graph.source import SourceModel, read_onnx
 from ssd_edge.model.zoo import build_model, make_spec
-from ssd_edge.precision.observed import observed_tensors
-from ssd_edge.precision.qdq_ort import quantise, scheme_for
+from ssd_edge.quantization.image_set import choose_images
+from ssd_edge.quantization.observer import Observer, observed_tensors
+from ssd_edge.quantization.qdq_ort import quantise, scheme_for
+from ssd_edge.quantization.range_estimators import make_table
+from ssd_edge.scenes.dataset import synthesize
 
 PRESETS = ("ssd300-vgg16", "ssd300-mobilenet-v1", "ssdlite300-mobilenet-v2", "ssdlite320-mobilenet-v3-large")
 ROUNDS, CLASSES, IMAGES = 25, 20, 8

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import onnx
 
-from ssd_edge.cli.models import evaluate_file
-from ssd_edge.core.ranges import CalibrationTable, ranges_path
+from ssd_edge.core.calibration_table import CalibrationTable, ranges_path
+from ssd_edge.core.choices import Metric
 from ssd_edge.data.find import open_dataset
-from ssd_edge.engines.source import read_onnx
-from ssd_edge.evaluation.metric import Metric
-from ssd_edge.precision import qdq_ort, qdq_tensorrt
-from ssd_edge.precision.half import to_half
-from ssd_edge.precision.qdq_ort import Scheme
+from ssd_edge.graph.source import read_onnx
+from ssd_edge.quantization import qdq_ort, qdq_tensorrt
+from ssd_edge.quantization.fp16 import to_half
+from ssd_edge.quantization.qdq_ort import Scheme
+from ssd_edge.workflows.open_model import evaluate_file
 
 Lowering = Callable[[onnx.ModelProto, CalibrationTable], onnx.ModelProto]
 LOWERINGS: dict[str, Lowering] = {

@@ -17,12 +17,11 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from ssd_edge.backends.threads import physical_cores
-from ssd_edge.core.graph import NMS_DOMAIN, OUTPUT_NAMES
+from ssd_edge.backends.cpu import physical_cores
+from ssd_edge.core.graph_contract import NMS_DOMAIN, OUTPUT_NAMES
 from ssd_edge.core.spec import NmsSpec
-from ssd_edge.engines.ort_nms import use_non_max_suppression
-from ssd_edge.export.nms import nms_node, nms_outputs
-from ssd_edge.export.nms_function import OPSET, batched_nms_function
+from ssd_edge.engines.ort_build import use_non_max_suppression
+from ssd_edge.graph.nms import OPSET, batched_nms_function, nms_node, nms_outputs
 
 ROWS, SCORE_THRESHOLD, IOU_THRESHOLD = 200, 0.01, 0.45
 ABOVE_THRESHOLD = (800, 100_000)

@@ -22,18 +22,17 @@ from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.engines.options import Batch as BatchSizes
 from ssd_edge.engines.options import TrtOptions
-from ssd_edge.engines.trt_build import TrtBuilder
-from ssd_edge.export.onnx import ExportReport, export_onnx
+from ssd_edge.engines.tensorrt.build import TrtBuilder
+from ssd_edge.exporting.export_onnx import ExportReport, export_onnx
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
-from ssd_edge.training.criterion import MultiboxCriterion
+from ssd_edge.training.distributed import make_fabric
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.loss_options import LossOptions
-from ssd_edge.training.processes import make_fabric
-from ssd_edge.training.recipe import Optimisation, recipe_for
+from ssd_edge.training.losses import MultiboxCriterion
+from ssd_edge.training.recipe import LossOptions, Optimisation, recipe_for
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import TargetEncoder, Targets
 

@@ -21,11 +21,10 @@ from torchvision.models.detection import ssd300_vgg16, ssdlite320_mobilenet_v3_l
 
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.core.preprocess import preprocess
+from ssd_edge.importing.torchvision import load_torchvision
 from ssd_edge.model.checkpoint import load_checkpoint
-from ssd_edge.model.predict import DecodedSSD
+from ssd_edge.model.predict import DecodedSSD, suppress
 from ssd_edge.model.ssd import SSD
-from ssd_edge.model.suppression import suppress
-from ssd_edge.model.torchvision_weights import load_torchvision
 from tests.model.torchvision_reference import BCCD, scaled_random
 
 CLASSES = tuple("abcde")

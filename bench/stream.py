@@ -25,14 +25,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector
 from ssd_edge.backends.ort import OrtBackend
-from ssd_edge.backends.threads import Threads
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.stream.json_sink import JsonLinesSink
-from ssd_edge.stream.pipeline import Pipeline
-from ssd_edge.stream.sources import open_source
-from ssd_edge.stream.summary import RunSummary
+from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
+from ssd_edge.streaming.sources.factory import open_source
+from ssd_edge.streaming.timing import RunSummary
 
 REQUIRED = 0.90
 
@@ -79,7 +79,7 @@ def random_ssd300(folder: Path) -> Path:
     import onnx
     import torch
 
-    from ssd_edge.export.onnx import onnx_model
+    from ssd_edge.exporting.export_onnx import onnx_model
     from ssd_edge.model.zoo import build_model, make_spec
 
     torch.manual_seed(0)

@@ -76,8 +76,8 @@ def test_commands_import_heavy_packages_on_use_only(path: Path) -> None:
     ("room", "statement"),
     [
         ("core", "from ssd_edge.model.ssd import SSD"),
-        ("model", "from ssd_edge.data.sample import Sample"),
-        ("stream", "from ssd_edge.export.onnx import export_onnx"),
+        ("model", "from ssd_edge.core.sample import Sample"),
+        ("stream", "from ssd_edge.exporting.export_onnx import export_onnx"),
         ("stream", "def f():\n    import torch"),
         ("backends", "import torchvision.ops"),
     ],

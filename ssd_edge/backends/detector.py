@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 
 from ssd_edge.backends.base import Backend, RawOutputs
-from ssd_edge.backends.threads import Threads
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
@@ -111,7 +111,7 @@ def open_detector(path: Path, threads: Threads | None = None, score_threshold: f
 
 def _open_backend(path: Path, threads: Threads | None) -> Backend:
     from ssd_edge.backends.ort import ENGINE_SUFFIX, OrtBackend
-    from ssd_edge.backends.trt import TARGETS, TrtBackend
+    from ssd_edge.backends.tensorrt.backend import TARGETS, TrtBackend
 
     if path.suffix == ENGINE_SUFFIX and EngineManifest.load(manifest_path(path)).target in TARGETS:
         return TrtBackend(path)
@@ -120,7 +120,8 @@ def _open_backend(path: Path, threads: Threads | None) -> Backend:
 
 def usable_here(engine: Path) -> bool:
     """Tell whether an engine's manifest allows it to run on this machine."""
-    from ssd_edge.backends import ort, trt
+    from ssd_edge.backends import ort
+    from ssd_edge.backends.tensorrt import backend as trt
 
     try:
         on_gpu = EngineManifest.load(manifest_path(engine)).target in trt.TARGETS

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from ssd_edge import __version__
 from ssd_edge.cli.build import build
 from ssd_edge.cli.calibrate import calibrate
+from ssd_edge.cli.console import show_log
 from ssd_edge.cli.data import data
 from ssd_edge.cli.demo import demo
 from ssd_edge.cli.doctor import doctor
@@ -83,9 +84,13 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines on stderr.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """From labelled images to SSD boxes on a live camera."""
+    show_log(verbose=verbose, quiet=quiet, as_json=log_json)
 
 
 app.command("build")(build)

@@ -88,10 +88,10 @@ def build(
 ) -> None:
     """Turn an exported ONNX into an engine for this machine, with its manifest."""
     from ssd_edge.cli.build_options import trt_options
-    from ssd_edge.cli.build_plan import BuildPlan
-    from ssd_edge.cli.build_run import run_build
     from ssd_edge.core.workspace import newest_onnx
-    from ssd_edge.engines.source import read_onnx
+    from ssd_edge.graph.source import read_onnx
+    from ssd_edge.workflows.build.build import run_build
+    from ssd_edge.workflows.build.config import BuildPlan
 
     if onnx is None:
         choice = newest_onnx(Path())

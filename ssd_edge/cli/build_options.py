@@ -28,9 +28,9 @@ def trt_options(
     Raises:
         InputError: one is out of range or not understood.
     """
-    from ssd_edge.backends.trt_module import TENSORRT_RTX
+    from ssd_edge.backends.tensorrt.module import TENSORRT_RTX
+    from ssd_edge.engines.boards import DeviceProfile, load_profile
     from ssd_edge.engines.options import Batch, TrtOptions
-    from ssd_edge.engines.targets import DeviceProfile, load_profile
 
     is_rtx = target == TENSORRT_RTX  # TensorRT itself builds for the GPU that it runs on
     profile = load_profile(device) if device else DeviceProfile("")

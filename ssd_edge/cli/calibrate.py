@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.calibration.method import Method
-from ssd_edge.cli.console import quoted, say
+from ssd_edge.cli.console import say
+from ssd_edge.core.choices import Method
+from ssd_edge.core.shell import quoted
 
 
 def calibrate(
@@ -41,9 +42,9 @@ def calibrate(
     ] = None,
 ) -> None:
     """Measure the range of every tensor on pictures: calibration/<model>.ranges.json, for build --int8."""
-    from ssd_edge.cli.calibration_run import FOLDER, calibrate_model, find_image_set, refuse_name
-    from ssd_edge.core.ranges import ranges_path
+    from ssd_edge.core.calibration_table import ranges_path
     from ssd_edge.core.workspace import newest_onnx
+    from ssd_edge.quantization.calibrate import FOLDER, calibrate_model, find_image_set, refuse_name
 
     if output is not None:
         refuse_name(output)

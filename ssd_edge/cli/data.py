@@ -12,7 +12,7 @@ import typer
 from ssd_edge.cli.console import bar, say
 from ssd_edge.cli.data_check import check
 from ssd_edge.cli.data_priors import priors
-from ssd_edge.cli.data_stats import stats
+from ssd_edge.cli.data_tables import stats
 from ssd_edge.core.errors import InputError
 
 data = typer.Typer(
@@ -50,7 +50,7 @@ def synth(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace all that the folder holds.")] = False,
 ) -> None:
     """Draw road scenes with labelled signs of eight kinds; the same seed draws the same pictures."""
-    from ssd_edge.data.synth import SIGN_KINDS, synth_video, synthesize
+    from ssd_edge.scenes import SIGN_KINDS, synth_video, synthesize
 
     picture_size, film_size = parse_size(size), parse_size(video_size)
     with bar("drawing") as progress:

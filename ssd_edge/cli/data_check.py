@@ -15,11 +15,11 @@ from ssd_edge.core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ssd_edge.core.sample import LabelledSet
     from ssd_edge.core.spec import AnchorSpec, ModelSpec
+    from ssd_edge.data.anchor_recall import Reach
     from ssd_edge.data.lint.check import LintReport
-    from ssd_edge.data.lint.fault import Fault
-    from ssd_edge.data.reach import Reach
-    from ssd_edge.data.sample import LabelledSet
+    from ssd_edge.data.lint.issue import Fault
 
 _BEFORE_TRAINING = 10
 _ANY_CLASS = ("object",)  # default boxes are the same for all
@@ -57,7 +57,7 @@ def check(
     show_sizes(report.labelled, report.sizes, stderr=on_stderr)
     reached = _reach(report, chosen)
     if html is not None:
-        from ssd_edge.data.lint.sheet import write_sheet
+        from ssd_edge.data.lint.contact_sheet import write_sheet
 
         say(f"wrote {html}: {write_sheet(report, html)} pictures")
     if json is not None:
@@ -97,7 +97,7 @@ def say_reach(labelled: LabelledSet, spec: ModelSpec, fit_command: str) -> None:
     Raises:
         InputError: a picture cannot be read.
     """
-    from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
+    from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
 
     reached = Reach.of(best_overlaps(unit_boxes(labelled), spec.anchors))
     hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _ENOUGH else ""
@@ -118,7 +118,7 @@ def _say_faults(faults: Sequence[Fault], limit: int, *, every: str) -> None:
 def _show_kinds(report: LintReport, *, stderr: bool) -> None:
     from collections import Counter
 
-    from ssd_edge.data.lint.fault import KINDS
+    from ssd_edge.data.lint.issue import KINDS
 
     counts = Counter(fault.kind for fault in report.faults)
     rows = [(f"{kind}: {KINDS[kind][1]}", KINDS[kind][0], f"{counts[kind]}") for kind in KINDS if counts[kind]]
@@ -128,7 +128,7 @@ def _show_kinds(report: LintReport, *, stderr: bool) -> None:
 
 def _reach(report: LintReport, chosen: tuple[AnchorSpec, str] | None) -> dict[str, Reach]:
     """Say which share of the objects the chosen default boxes can match."""
-    from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
+    from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
 
     if chosen is None:
         say("default boxes are not checked; to see which objects they can match: --preset NETWORK or --priors FILE")
@@ -155,8 +155,8 @@ def _chosen_boxes(preset: str | None, input_size: int | None, priors: Path | Non
 
     if preset is None:
         return None if priors is None else (PriorsFile.load(priors).anchors, str(priors))
-    from ssd_edge.cli.requirements import require_torch
     from ssd_edge.cli.train_options import with_priors
+    from ssd_edge.core.requirements import require_torch
 
     require_torch()
     from ssd_edge.model.zoo import make_spec

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ssd_edge.cli.data_tables import statistics_of
 from ssd_edge.core.files import written_beside
 
 if TYPE_CHECKING:
+    from ssd_edge.data.anchor_recall import Reach
     from ssd_edge.data.lint.check import LintReport
-    from ssd_edge.data.lint.fault import Fault
-    from ssd_edge.data.reach import Reach
+    from ssd_edge.data.lint.issue import Fault
 
 
 def report_fields(report: LintReport, reached: Mapping[str, Reach]) -> dict[str, Any]:
     """Return everything that a check found."""
+    from ssd_edge.cli.data_tables import statistics_of
+
     figures = statistics_of(report.labelled, report.sizes)
     return {
         "dataset": str(report.dataset),

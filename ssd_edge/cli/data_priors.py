@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssd_edge.cli.console import say, show_table
-from ssd_edge.cli.requirements import require_torch
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.requirements import require_torch
 
 if TYPE_CHECKING:
     from ssd_edge.core.spec import ModelSpec
+    from ssd_edge.data.anchor_recall import Reach
     from ssd_edge.data.priors import FittedPriors
-    from ssd_edge.data.reach import Reach
 
 
 def priors(
@@ -37,9 +37,9 @@ def priors(
 ) -> None:
     """Fit a network's default boxes to the objects of a data set: a file for train --priors."""
     require_torch()
+    from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
     from ssd_edge.data.find import dataset_splits, open_dataset
     from ssd_edge.data.priors import fit_priors
-    from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
     from ssd_edge.model.zoo import make_spec
 
     learnt = open_dataset(dataset, split)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import say, show_table
-from ssd_edge.cli.demo_plan import FULL, QUICK, DemoFiles, DemoPlan
-from ssd_edge.cli.stamps import Done, run_steps
+from ssd_edge.demo.plan import FULL, QUICK, DemoFiles, DemoPlan
+from ssd_edge.demo.step_cache import Done, run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +44,8 @@ def run_demo(plan: DemoPlan, files: DemoFiles, *, fresh: bool = False) -> tuple[
     Raises:
         SsdEdgeError: from any step.
     """
-    from ssd_edge.cli.demo_steps import demo_steps
     from ssd_edge.core.files import make_folder
+    from ssd_edge.demo.steps import demo_steps
 
     make_folder(files.folder)
     return run_steps(demo_steps(plan, files), files.stamps, fresh=fresh, announce=say)

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say
-from ssd_edge.cli.eval_gate import Gate
 from ssd_edge.cli.eval_tables import show_coco, show_errors, show_evaluations
-from ssd_edge.cli.models import evaluate_file, refuse_no_model
+from ssd_edge.core.choices import Metric
 from ssd_edge.core.errors import InputError
-from ssd_edge.evaluation.gate_figure import GateFigure
-from ssd_edge.evaluation.metric import Metric
+from ssd_edge.evaluation.gate import Gate, GateFigure
+from ssd_edge.workflows.open_model import evaluate_file, refuse_no_model
 
 if TYPE_CHECKING:
-    from ssd_edge.data.sample import LabelledSet
+    from ssd_edge.core.sample import LabelledSet
     from ssd_edge.evaluation.coco_ap import CocoAp
-    from ssd_edge.evaluation.error_kinds import ErrorCost
     from ssd_edge.evaluation.evaluate import Evaluation
+    from ssd_edge.evaluation.tide_errors import ErrorCost
 
 
 def evaluate(
@@ -104,7 +103,7 @@ def _refuse_models(models: Sequence[Path]) -> None:
 
 def _seen(models: Sequence[Path], labelled: LabelledSet) -> dict[Path, int]:
     """Say of each engine on how many of the pictures it was calibrated, and return these numbers where known."""
-    from ssd_edge.cli.seen_pictures import count_seen
+    from ssd_edge.evaluation.calibration_overlap import count_seen
 
     found = count_seen(models, labelled)
     for path, count in found.items():
@@ -131,7 +130,7 @@ def _coco_numbers(evaluations: Mapping[Path, Evaluation], labelled: LabelledSet)
 
 
 def _errors(evaluations: Mapping[Path, Evaluation], labelled: LabelledSet) -> dict[Path, tuple[ErrorCost, ...]]:
-    from ssd_edge.evaluation.error_kinds import error_costs
+    from ssd_edge.evaluation.tide_errors import error_costs
 
     return {
         path: error_costs(found.detections, labelled.samples, found.accuracy) for path, found in evaluations.items()

@@ -10,8 +10,8 @@ from ssd_edge.cli.console import show_table
 
 if TYPE_CHECKING:
     from ssd_edge.evaluation.coco_ap import CocoAp
-    from ssd_edge.evaluation.error_kinds import ErrorCost
     from ssd_edge.evaluation.evaluate import Evaluation
+    from ssd_edge.evaluation.tide_errors import ErrorCost
 
 _COCO_HEADINGS = ("AP", "AP50", "AP75", "AP S", "AP M", "AP L", "AR1", "AR10", "AR100", "AR S", "AR M", "AR L")
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.check_images import check_images
 from ssd_edge.cli.console import bar, say, show_table
+from ssd_edge.exporting.parity_images import check_images
 
 if TYPE_CHECKING:
     from ssd_edge.core.spec import NmsSpec
-    from ssd_edge.export.onnx import ExportReport
-    from ssd_edge.export.parity import ParityReport
+    from ssd_edge.exporting.export_onnx import ExportReport
+    from ssd_edge.exporting.parity import ParityReport
 
 _FEW, _MOST_READ = 8, 32
 
@@ -85,7 +85,7 @@ def _exporter() -> Callable[..., ExportReport]:
     from ssd_edge.core.errors import MissingPackageError
 
     try:
-        from ssd_edge.export.onnx import export_onnx
+        from ssd_edge.exporting.export_onnx import export_onnx
     except ImportError as error:
         raise MissingPackageError(
             "exporting needs PyTorch and onnxsim", got=str(error), do="Install them: pip install 'ssd-edge[export]'"

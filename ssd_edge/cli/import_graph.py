@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssd_edge.cli.check_images import check_images
 from ssd_edge.cli.console import say, show_table
+from ssd_edge.exporting.parity_images import check_images
 
 if TYPE_CHECKING:
-    from ssd_edge.export.imports.graphs.import_onnx import GraphImport, Hints
+    from ssd_edge.importing.graphs.import_onnx import GraphImport, Hints
 
 _CHECK_IMAGES = 4
 
@@ -20,7 +20,7 @@ def import_graph(file: Path, output: Path | None, check: Path | None, hints: Hin
     Raises:
         SsdEdgeError: as ``export.imports.graphs.import_onnx`` raises.
     """
-    from ssd_edge.export.imports.graphs.import_onnx import import_onnx
+    from ssd_edge.importing.graphs.import_onnx import import_onnx
 
     report = import_onnx(file, output, check_images(check, most=_CHECK_IMAGES), hints)
     for line in _choices(report, hints):

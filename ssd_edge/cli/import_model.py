@@ -13,7 +13,7 @@ from ssd_edge.cli.import_graph import import_graph
 from ssd_edge.cli.import_weights import fetch_weights, import_weight_file
 
 if TYPE_CHECKING:
-    from ssd_edge.export.imports.graphs.normalisation import Normalisation
+    from ssd_edge.importing.graphs.normalization import Normalisation
 
 _GRAPH = "Of an .onnx"
 _GRAPH_OPTIONS = (
@@ -118,7 +118,7 @@ def import_model(
         import_weight_file(path, output, labels or _labels_beside(path), name or stem)
         return
     from ssd_edge.core.spec import BoxCoding, NmsSpec
-    from ssd_edge.export.imports.graphs.import_onnx import Hints
+    from ssd_edge.importing.graphs.import_onnx import Hints
 
     hints = Hints(
         name=name,
@@ -175,7 +175,7 @@ def _labels_beside(file: Path) -> Path | None:
 
 def _normalisation(mean: Triple | None, std: Triple | None, color: Color) -> Normalisation | None:
     from ssd_edge.core.errors import InputError
-    from ssd_edge.export.imports.graphs.normalisation import Normalisation
+    from ssd_edge.importing.graphs.normalization import Normalisation
 
     if (mean is None) != (std is None):
         raise InputError("--mean and --std belong together", got="one of them", wanted="both or none")

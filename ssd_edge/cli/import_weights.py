@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ssd_edge.cli.console import say, show_table
 
 if TYPE_CHECKING:
-    from ssd_edge.export.imports.weights import ImportReport
+    from ssd_edge.importing.weights import ImportReport
 
 
 def fetch_weights(source: str) -> Path:
@@ -19,7 +19,7 @@ def fetch_weights(source: str) -> Path:
         MissingPackageError: PyTorch is not installed.
     """
     _need_torch(source)
-    from ssd_edge.export.imports.fetch import fetch
+    from ssd_edge.importing.fetch import fetch
 
     path = fetch(source)
     say(f"using {path}")
@@ -35,7 +35,7 @@ def import_weight_file(file: Path, output: Path | None, labels: Path | None, nam
         MissingPackageError: PyTorch is not installed.
     """
     _need_torch(str(file))
-    from ssd_edge.export.imports.weights import import_weights
+    from ssd_edge.importing.weights import import_weights
 
     report = import_weights(file, output or _unused(name), labels=labels, name=name)
     _show(report)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from ssd_edge.core.patience import begin_closing, is_closing
+from ssd_edge.core.shutdown import begin_closing, is_closing
 
 _Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 _SPINS = "300"  # some 10 microseconds; GNU's OpenMP has 300,000 by default
@@ -20,7 +20,7 @@ def main() -> None:
     try:
         _run()
     except SystemExit as leaving:
-        from ssd_edge.core.abandoned import end_process
+        from ssd_edge.core.shutdown import end_process
 
         end_process(leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None))
         raise

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bar, say, show_table
-from ssd_edge.cli.run_outputs import Wishes, open_outputs
+from ssd_edge.streaming.outputs import Wishes, open_outputs
 
 if TYPE_CHECKING:
-    from ssd_edge.stream.source import SourceInfo
-    from ssd_edge.stream.summary import RunSummary
+    from ssd_edge.streaming.sources.base import SourceInfo
+    from ssd_edge.streaming.timing import RunSummary
 
 
 class Goal(str, Enum):
@@ -73,14 +73,14 @@ def run(
     ] = 5,
 ) -> None:
     """Detect on every frame. Ctrl-C, or q in the window, ends the run with whole files, the summary and exit code 0."""
+    from ssd_edge.backends.cpu import Threads
     from ssd_edge.backends.detector import open_detector
-    from ssd_edge.backends.threads import Threads
-    from ssd_edge.stream.camera import CameraMode
-    from ssd_edge.stream.live_source import Reconnect
-    from ssd_edge.stream.pipeline import Pipeline
-    from ssd_edge.stream.sources import open_source
-    from ssd_edge.stream.stop import StopRequest, stopped_by_signals
-    from ssd_edge.stream.uri import file_of
+    from ssd_edge.core.shutdown import StopRequest, stopped_by_signals
+    from ssd_edge.streaming.pipeline import Pipeline
+    from ssd_edge.streaming.sources.camera import CameraMode
+    from ssd_edge.streaming.sources.factory import open_source
+    from ssd_edge.streaming.sources.live import Reconnect
+    from ssd_edge.streaming.sources.uri import file_of
 
     uri, stop = _source_uri(source, camera), StopRequest()
     with ExitStack() as stack:

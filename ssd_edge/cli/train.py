@@ -10,16 +10,15 @@ import typer
 from ssd_edge.cli import train_option_types as option
 from ssd_edge.cli.console import hush
 from ssd_edge.cli.data_check import check_before_training, say_reach
-from ssd_edge.cli.requirements import require_training
-from ssd_edge.cli.resume import interrupted_run, refuse_other_options
-from ssd_edge.cli.run_folders import new_run
 from ssd_edge.cli.train_options import chosen_precision, chosen_recipe, class_names, listed, with_priors
 from ssd_edge.cli.training_opening import say_plan
-from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process
-from ssd_edge.cli.training_session import resume_run, train_plan
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.requirements import require_training
 from ssd_edge.core.run_data import RunData
+from ssd_edge.training.config import Machine, TrainingPlan
+from ssd_edge.training.resume import interrupted_run, refuse_other_options
+from ssd_edge.training.run_names import new_run
+from ssd_edge.workflows.train import default_workers, devices_here, is_first_process, resume_run, train_plan
 
 
 def train(
@@ -87,7 +86,7 @@ def train(
         raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
     from ssd_edge.data.find import open_dataset
     from ssd_edge.model.zoo import make_spec
-    from ssd_edge.training.processes import refuse_missing
+    from ssd_edge.training.distributed import refuse_missing
 
     refuse_missing(device)
     if epochs is not None and minutes is not None:

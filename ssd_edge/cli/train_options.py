@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ssd_edge.cli.console import say
 from ssd_edge.cli.train_option_types import PrecisionWish
-from ssd_edge.cli.training_plan import Machine
-from ssd_edge.cli.training_run import measure_precision, processes_in_all
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
+from ssd_edge.training.config import Machine
+from ssd_edge.workflows.train import measure_precision, processes_in_all
 
 if TYPE_CHECKING:
     from ssd_edge.core.spec import ModelSpec
@@ -35,11 +35,10 @@ def chosen_recipe(
         preset: whose recipe.
         recipe: fields of :class:`ssd_edge.training.recipe.Recipe`.
         optimisation: fields of :class:`ssd_edge.training.recipe.Optimisation`.
-        loss: fields of :class:`ssd_edge.training.loss_options.LossOptions`.
+        loss: fields of :class:`ssd_edge.training.recipe.LossOptions`.
         precision: of the convolutions.
     """
-    from ssd_edge.training.loss_options import LossOptions
-    from ssd_edge.training.recipe import recipe_for
+    from ssd_edge.training.recipe import LossOptions, recipe_for
 
     own = recipe_for(preset)
     asked = _given(optimisation)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ssd_edge.cli.console import say
-from ssd_edge.cli.training_plan import TrainingPlan
-from ssd_edge.cli.training_run import processes_in_all
+from ssd_edge.training.config import TrainingPlan
+from ssd_edge.workflows.train import processes_in_all
 
 
 def say_plan(plan: TrainingPlan, preset: str) -> None:

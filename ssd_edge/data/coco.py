@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.faults import LabelError, LabelFaultKind, Report, refuse
+from ssd_edge.core.label_errors import LabelError, LabelFaultKind, Report, refuse
+from ssd_edge.core.sample import Corners, LabelledObject, LabelledSet, refuse_too_many
 from ssd_edge.data.label_files import checked_class_names, existing_image, inner_path, read_label_text
-from ssd_edge.data.sample import Corners, LabelledObject, LabelledSet, refuse_too_many
 from ssd_edge.data.scan import ScannedPicture, ScannedSet
 
 _MAX_JSON_BYTES = 2 << 30  # COCO's own file has 0.45 GB; parsed, a file takes some eight times its size in memory

@@ -10,8 +10,8 @@ from typing import Protocol
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
-from ssd_edge.data.faults import LabelError
-from ssd_edge.data.sample import LabelledObject
+from ssd_edge.core.label_errors import LabelError
+from ssd_edge.core.sample import LabelledObject
 
 CLASS_FILE = "labels.txt"
 _MAX_LABEL_BYTES = 32 << 20  # of one picture's labels: far above any real one, far below what exhausts memory

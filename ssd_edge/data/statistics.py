@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.core.sample import LabelledSet
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 _SMALL_PX, _MEDIUM_PX = 32, 96

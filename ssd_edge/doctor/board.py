@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ssd_edge.doctor.check import Line, as_root, is_container, ok, warn
 from ssd_edge.doctor.facts import Facts
 from ssd_edge.doctor.jetpack import L4T_RELEASE, JetPack, board_model
-from ssd_edge.doctor.line import Line, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container
 
 _GIB = 1 << 30
 _LOW_MEMORY = 1.5 * _GIB

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ssd_edge.doctor.check import Line, as_root, is_container, let_see_system, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Module
 from ssd_edge.doctor.jetpack import JetPack
-from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container, let_see_system
 
 _CSI = "(vi-output"  # what the driver of a Jetson's CSI sensors calls them
 _PIP_PACKAGES = "opencv-python opencv-python-headless opencv-contrib-python"

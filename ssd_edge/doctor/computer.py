@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ssd_edge.doctor.check import Line, let_see_system, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Module
 from ssd_edge.doctor.jetpack import JetPack
-from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import let_see_system
 
 _OLDEST_PYTHON = (3, 10)
 _SYSTEM_PYTHON = "/usr/bin/python3"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ssd_edge.doctor import board, cameras, computer, nvidia, tensorrt
+from ssd_edge.doctor.check import Line
 from ssd_edge.doctor.facts import Facts
 from ssd_edge.doctor.jetpack import find_jetpack
-from ssd_edge.doctor.line import Line
 
 
 def examine(facts: Facts) -> list[Line]:

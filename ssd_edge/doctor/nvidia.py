@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from ssd_edge.backends.cuda_driver import EMULATED
+from ssd_edge.doctor.check import Line, as_root, is_container, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Gpu, Module
 from ssd_edge.doctor.jetpack import JetPack
-from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container
 from ssd_edge.doctor.tensorrt import NOT_NEEDED, tensorrt_module
 
 _JETSON_GPU = "/dev/nvmap"

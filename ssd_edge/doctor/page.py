@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ssd_edge.doctor.line import Line
+from ssd_edge.doctor.check import Line
 from ssd_edge.doctor.verdict import Verdict
 
 _STYLE = (

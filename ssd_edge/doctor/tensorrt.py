@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ssd_edge.core.graph import NMS_OP
+from ssd_edge.core.graph_contract import NMS_OP
+from ssd_edge.doctor.check import Line, as_root, is_container, let_see_system, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Gpu, Module
 from ssd_edge.doctor.jetpack import JetPack
-from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container, let_see_system
 
 NOT_NEEDED = "not installed, and not needed without an NVIDIA GPU"
 # JetPack's own TensorRT, which is the one that its driver and DeepStream go with.

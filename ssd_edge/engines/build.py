@@ -15,9 +15,9 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import bytes_digest, file_digest, path_kind, written_beside
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.progress import Progress, silent
+from ssd_edge.engines.cache import noted, same_engine
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.reuse import noted, same_engine
-from ssd_edge.engines.source import SourceModel, read_onnx
+from ssd_edge.graph.source import SourceModel, read_onnx
 
 
 class Builder(Protocol):
@@ -108,7 +108,7 @@ def build_lowered(
         lowered: made of it.
         builder: for the runtime that shall run it.
         output: the engine's path; by default :func:`engine_path`.
-        asked: what identifies the build, see :func:`ssd_edge.engines.reuse.asked_of`.
+        asked: what identifies the build, see :func:`ssd_edge.engines.cache.asked_of`.
         force: build even where the engine that lies there would be the same.
         progress: told of the builder's steps, where its runtime reports them.
 

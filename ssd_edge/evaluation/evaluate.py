@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import IntArray, UInt8Array
 from ssd_edge.core.images import read_image
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.evaluation.matching import Float64Array
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
-from ssd_edge.evaluation.metric import Metric
 
 Detect = Callable[[UInt8Array], Detections]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from ssd_edge import __version__
 from ssd_edge.core.files import make_folder
 from ssd_edge.core.images import write_image
-from ssd_edge.data.sample import LabelledSet
-from ssd_edge.evaluation.error_kinds import ErrorCost
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.examples import drawn, marked
 from ssd_edge.evaluation.report import write_report
 from ssd_edge.evaluation.report_content import Judged, Report, Still
 from ssd_edge.evaluation.stills import spread
+from ssd_edge.evaluation.tide_errors import ErrorCost
 
 STILLS = 12
 

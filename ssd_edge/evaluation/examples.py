@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.images import read_image
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.evaluation.report_content import Still
 from ssd_edge.evaluation.stills import Marks, draw, mark
 

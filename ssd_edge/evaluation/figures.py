@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.core.errors import MissingPackageError
 from ssd_edge.core.files import written_beside
-from ssd_edge.evaluation.captions import Color
 from ssd_edge.evaluation.mean_ap import ClassAp
-from ssd_edge.evaluation.panel import Panel, round_ticks
 from ssd_edge.evaluation.report_content import Still
 from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
+from ssd_edge.reporting.captions import Color
+from ssd_edge.reporting.chart import Panel, round_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,13 +6,55 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from ssd_edge.core.choices import Metric
 from ssd_edge.core.errors import AccuracyError, InputError
-from ssd_edge.data.sample import LabelledSet
-from ssd_edge.evaluation.gate_figure import GateFigure
-from ssd_edge.evaluation.metric import Metric
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.evaluation.summary import SUMMARY_FORMAT
+
+if TYPE_CHECKING:
+    from ssd_edge.core.choices import Metric
+    from ssd_edge.core.sample import LabelledSet
+    from ssd_edge.evaluation.coco_ap import CocoAp
+    from ssd_edge.evaluation.mean_ap import MeanAp
+
+
+class GateFigure(str, Enum):
+    """A model's accuracy as one number, 0 to 1."""
+
+    MAP = "map"
+    MAP_50_95 = "map-50-95"
+    COCO_AP = "coco-ap"
+    COCO_AP_50 = "coco-ap50"
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return {"map": "mAP", "map-50-95": "mAP@.5:.95", "coco-ap": "COCO AP", "coco-ap50": "COCO AP50"}[self.value]
+
+    @property
+    def is_coco(self) -> bool:
+        """Whether COCO's numbers must be counted for it."""
+        return self in (GateFigure.COCO_AP, GateFigure.COCO_AP_50)
+
+    def of(self, accuracy: MeanAp, coco: CocoAp | None) -> float:
+        """Return it; ``coco`` is needed where :attr:`is_coco`."""
+        model = {"map": accuracy.mean_ap, "map_50_95": accuracy.mean_ap_50_95}
+        return self.saved({**model, "coco": coco and coco.numbers._asdict()})
+
+    def saved(self, model: Mapping[str, Any]) -> float:
+        """Return it from a model's entry in what ``eval --json`` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: the entry does not hold it.
+        """
+        if self.is_coco:
+            return float(model["coco"]["ap" if self is GateFigure.COCO_AP else "ap_50"])
+        return float(model["map" if self is GateFigure.MAP else "map_50_95"])
+
 
 _ROUNDING = 1e-9  # points: a drop of just what is allowed is allowed, whatever float arithmetic makes of it
 
@@ -101,3 +143,46 @@ def read_baseline(
             do="Judge its model on these again: ssd-edge eval MODEL DATASET --json",
         )
     return reference
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is demanded.
+
+    Attributes:
+        figure: by which models are judged.
+        min_map: the least.
+        max_drop: the most points that a model may lie below the reference.
+        baseline: an earlier ``--json``, whose first model is the reference; None for the first of these models.
+    """
+
+    figure: GateFigure
+    min_map: float | None
+    max_drop: float | None
+    baseline: Path | None
+
+    def refuse_half_a_wish(self, models: int) -> None:
+        """Raise InputError for options that would say nothing of so many models, before any work is done."""
+        if self.baseline is not None and self.max_drop is None:
+            raise InputError(
+                "--baseline needs --max-drop", do="Say how many points of mAP may be lost: --max-drop 0.5."
+            )
+        if self.max_drop is not None and models < 2 and self.baseline is None:
+            raise InputError("--max-drop needs something to count from", wanted="two models or more, or --baseline")
+        if self.figure is not GateFigure.MAP and self.min_map is None and self.max_drop is None:
+            raise InputError("--gate-on needs a gate", got=self.figure.value, wanted="--min-map or --max-drop besides")
+
+    def reference(self, labelled: LabelledSet, metric: Metric, iou: float) -> Reference | None:
+        """Return what the baseline says; None without one.
+
+        Raises:
+            InputError: it cannot be compared with.
+        """
+        return None if self.baseline is None else read_baseline(self.baseline, labelled, metric, iou, self.figure)
+
+    def judge(self, found: Mapping[str, float], reference: Reference | None) -> None:
+        """Raise AccuracyError where one of these figures is not good enough."""
+        if self.min_map is not None:
+            refuse_below(self.min_map, found, self.figure)
+        if self.max_drop is not None:
+            refuse_drop(self.max_drop, reference or Reference(*next(iter(found.items()))), found, self.figure)

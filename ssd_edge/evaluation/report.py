@@ -37,7 +37,7 @@ def write_page(
     Raises:
         InputError: the folder cannot be written.
     """
-    template = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    template = Template(files("ssd_edge.reporting").joinpath("report.html").read_text(encoding="utf-8"))
     page = template.substitute(
         title=escape(title),
         subtitle=escape(subtitle),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.evaluation.error_kinds import ErrorCost
 from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.mean_ap import MeanAp
+from ssd_edge.evaluation.tide_errors import ErrorCost
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from html import escape
 from pathlib import Path
 
 from ssd_edge.evaluation.curves import class_chart
-from ssd_edge.evaluation.line_chart import line_chart
 from ssd_edge.evaluation.mean_ap import MeanAp
-from ssd_edge.evaluation.page import card, embedded_image, figure, link, section, table, video
-from ssd_edge.evaluation.panel import Panel
 from ssd_edge.evaluation.report_content import Film, Judged, Report, StepTime, Still
+from ssd_edge.reporting.chart import Panel, line_chart
+from ssd_edge.reporting.page import card, embedded_image, figure, link, section, table, video
 
 
 def cards(report: Report) -> list[str]:

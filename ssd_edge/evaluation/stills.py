@@ -10,8 +10,8 @@ import numpy as np
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import FloatArray, UInt8Array
-from ssd_edge.evaluation.captions import Captions, Color
 from ssd_edge.evaluation.matching import BoolArray, Truth, assign, judge
+from ssd_edge.reporting.captions import Captions, Color
 
 RIGHT: Color = (94, 197, 34)  # BGR; report.html has the same three
 WRONG: Color = (22, 115, 249)

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.evaluation.coco_ap import CocoAp
-from ssd_edge.evaluation.error_kinds import ErrorCost
 from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.mean_ap import ClassAp
+from ssd_edge.evaluation.tide_errors import ErrorCost
 
 SUMMARY_FORMAT = "ssd-edge/eval/1"
 

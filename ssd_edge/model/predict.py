@@ -5,16 +5,45 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchvision.ops import nms
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import as_bgr
 from ssd_edge.core.preprocess import preprocess
-from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.spec import ModelSpec, NmsSpec
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.box_coder import decode
 from ssd_edge.model.ssd import SSD
-from ssd_edge.model.suppression import suppress
+
+
+def suppress(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (boxes, scores, class ids) of the detections of one picture, best first.
+
+    Each class keeps its ``top_k`` best boxes that score more than the threshold and suppresses those that overlap a
+    better one by more than the IoU threshold; of what is left the picture keeps the ``keep_top_k`` best. Equal scores
+    keep the order of classes, then of default boxes.
+
+    Args:
+        boxes: (A, 4) x1 y1 x2 y2.
+        scores: (A, C) of the real classes.
+        spec: the limits; ``max_candidates`` plays no part here.
+    """
+    kept = [_suppress_class(boxes, column, spec) for column in scores.unbind(dim=1)]
+    anchors = torch.cat(kept)
+    class_ids = torch.cat([torch.full_like(indices, class_id) for class_id, indices in enumerate(kept)])
+    found = scores[anchors, class_ids]
+    best = found.argsort(descending=True, stable=True)[: spec.keep_top_k]
+    return boxes[anchors[best]], found[best], class_ids[best]
+
+
+def _suppress_class(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> Tensor:
+    """Return the indices of the default boxes that one class keeps, best first."""
+    candidates = torch.nonzero(scores > spec.score_threshold).squeeze(1)
+    order = scores[candidates].argsort(descending=True, stable=True)[: spec.top_k]
+    candidates = candidates[order]
+    survivors: Tensor = nms(boxes[candidates], scores[candidates], spec.iou_threshold)
+    return candidates[survivors]
 
 
 class DecodedSSD(nn.Module):

@@ -9,21 +9,20 @@ from lightning_fabric import Fabric
 
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.ssd import SSD
-from ssd_edge.training.average import WeightAverage
 from ssd_edge.training.budget import Budget
-from ssd_edge.training.criterion import MultiboxCriterion
-from ssd_edge.training.journal import EpochMeter
-from ssd_edge.training.loader import Batch, BatchLoader, grouped
-from ssd_edge.training.processes import make_fabric
+from ssd_edge.training.callbacks import NOBODY, Watch
+from ssd_edge.training.checkpointing import Parts, Place
+from ssd_edge.training.distributed import make_fabric
+from ssd_edge.training.ema import WeightAverage
+from ssd_edge.training.loader import Batch, BatchLoader, grouped, named_worker_death
+from ssd_edge.training.losses import MultiboxCriterion
+from ssd_edge.training.metrics import EpochMeter
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
+from ssd_edge.training.run_state import RunState
 from ssd_edge.training.schedule import learning_rate_factor
-from ssd_edge.training.snapshot import Parts, Place
-from ssd_edge.training.state import RunState
 from ssd_edge.training.step import Criterion, Learner, StepLoss
 from ssd_edge.training.validator import Validate, Validator
-from ssd_edge.training.watch import NOBODY, Watch
-from ssd_edge.training.workers import named_worker_death
 
 
 class Training:

@@ -9,8 +9,8 @@ from pathlib import Path
 from ssd_edge.core.files import make_folder, written_beside
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.ssd import SSD
-from ssd_edge.training.journal import EpochRecord
-from ssd_edge.training.state import RunState
+from ssd_edge.training.metrics import EpochRecord
+from ssd_edge.training.run_state import RunState
 
 STATE_NAME = "state.pt"
 

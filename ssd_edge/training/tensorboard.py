@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.core.files import make_folder
-from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.step import StepLoss
 
 

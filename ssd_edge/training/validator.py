@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ssd_edge.core.progress import Progress
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.budget import Budget
-from ssd_edge.training.snapshot import Place
+from ssd_edge.training.checkpointing import Place
 
 Validate = Callable[[SSD, Progress], float]
 """Judges a model: its mean AP on pictures that it does not learn from."""

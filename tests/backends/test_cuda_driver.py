@@ -7,7 +7,7 @@ import ctypes
 import pytest
 
 from ssd_edge.backends import cuda_driver
-from tests.emulator.rehearse import needs_emulator, rehearse
+from tools.emulator.rehearse import needs_emulator, rehearse
 
 HERE = "tests.backends.test_cuda_driver"
 MIB = 1 << 20

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ssd_edge import __version__
 from ssd_edge.cli.app import Commands, root
 from ssd_edge.core.errors import InputError
-from tests.precision.square_model import write_square_model
+from tests.quantization.square_model import write_square_model
 
 ROOT = Path(__file__).parents[2]
 

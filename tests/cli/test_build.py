@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from tests.backends.tiny_onnx import write_tiny_onnx
-from tests.precision.square_model import write_labelled, write_pictures, write_square_model
+from tests.quantization.square_model import write_labelled, write_pictures, write_square_model
 
 
 def test_builds_the_newest_onnx_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
-from ssd_edge.cli.build_log import log_path
+from ssd_edge.engines.build_log import log_path
 from tests.cli.test_chain_on_gpu import Workspace
-from tests.emulator.rehearse import needs_emulator
-from tests.emulator.standin.releases import RELEASES
+from tools.emulator.rehearse import needs_emulator
+from tools.emulator.standin.releases import RELEASES
 
 pytestmark = needs_emulator
 INT8 = ("--int8", "--images", "data/JPEGImages")

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
-from ssd_edge.cli.models import open_model
 from ssd_edge.core.errors import InputError, MissingPackageError
-from ssd_edge.data.sample import LabelledObject
-from ssd_edge.data.voc_writer import VocWriter
+from ssd_edge.core.sample import LabelledObject
+from ssd_edge.data.writers import VocWriter
 from ssd_edge.engines.build import build_engine
+from ssd_edge.workflows.open_model import open_model
 from tests.backends.tiny_onnx import CLASS_NAMES, SIZE, write_tiny_onnx
 
 # Class (the model always says dog) and bright rectangle of each picture: two of the three dogs are found where they

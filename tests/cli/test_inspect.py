@@ -7,18 +7,17 @@ import pytest
 from onnx import save as save_onnx
 from typer.testing import CliRunner
 
-from ssd_edge.backends.trt_layers import EngineLayer, layers_path, save_layers
+from ssd_edge.backends.tensorrt.layers import EngineLayer, layers_path, save_layers
 from ssd_edge.cli.app import app
 from ssd_edge.core.files import file_digest
 from ssd_edge.engines.build import Lowered, build_engine, build_lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.source import read_onnx
-from ssd_edge.precision.qdq_ort import quantise as quantise_for_ort
-from ssd_edge.precision.qdq_tensorrt import quantise
-from ssd_edge.precision.ranked_layers import RankedLayers
-from ssd_edge.precision.sensitivity import LayerError
+from ssd_edge.graph.source import read_onnx
+from ssd_edge.quantization.qdq_ort import quantise as quantise_for_ort
+from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.sensitivity import LayerError, RankedLayers
 from tests.core.factories import manifest
-from tests.precision.square_model import observed, square_model, table_of, write_square_model
+from tests.quantization.square_model import observed, square_model, table_of, write_square_model
 
 NO_NUMBER = """{"format": "ssd-edge/sensitivity/1", "model": "signs", "onnx_digest": "sha256:0",
 "layers": [{"name": "conv1", "error": NaN}]}"""

@@ -10,14 +10,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import ssd_edge.cli.training_run as training_run
+import ssd_edge.workflows.train as training_run
 from ssd_edge.cli.app import app
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import ArtefactError, TrainingError
-from ssd_edge.data.formats import open_writer
-from ssd_edge.data.sample import LabelledObject
+from ssd_edge.core.sample import LabelledObject
+from ssd_edge.data.writers import open_writer
 from ssd_edge.model.checkpoint import load_checkpoint
-from ssd_edge.training.precision import PrecisionTimes
+from ssd_edge.training.bf16_trial import PrecisionTimes
 from tests.full_disk import full_after
 from tests.training.factories import CLASS_NAMES, squares
 
@@ -42,7 +42,7 @@ def write_data(folder: Path, *, splits: dict[str, int]) -> None:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_data(tmp_path / "data", splits={"train": 16, "val": 4})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)  # as tests run side by side
+    monkeypatch.setattr("ssd_edge.backends.cpu.physical_cores", lambda: 1)  # as tests run side by side
     return tmp_path
 
 
@@ -112,7 +112,7 @@ def test_bfloat16_is_used_where_it_is_measured_to_pay(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ssd_edge.cli.train_options.measure_precision", lambda spec: PrecisionTimes(1.0, bfloat16_s))
-    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    monkeypatch.setattr("ssd_edge.workflows.train.run_training", record)
     result = train("--precision", "auto")
     assert f"using {chosen}: here bfloat16 takes {bfloat16_s:.2f} of float32's time" in result.stderr
     assert used == [chosen]
@@ -131,7 +131,7 @@ def test_processes_on_several_machines_do_not_measure_each_for_itself(
     for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("ssd_edge.cli.train_options.measure_precision", lambda spec: PrecisionTimes(1.0, 0.4))
-    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    monkeypatch.setattr("ssd_edge.workflows.train.run_training", record)
     result = train("--precision", "auto")
     assert used == ["float32"]
     assert "8 x 2 devices images a step" in result.stderr
@@ -186,7 +186,7 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
         if number == 3:  # in the second epoch
             raise ending
 
-    monkeypatch.setattr("ssd_edge.cli.training_session.SayEpochs.step", end)
+    monkeypatch.setattr("ssd_edge.workflows.train.SayEpochs.step", end)
     result = train("--epochs", "3", "--name", "ended")
     assert result.exit_code == code
     assert "to go on: ssd-edge train --resume runs/ended" in result.stderr
@@ -280,7 +280,7 @@ def test_pictures_that_teach_nothing_are_counted(
         chosen.append(plan.recipe.optimisation.loss.negatives_of_empty)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    monkeypatch.setattr("ssd_edge.workflows.train.run_training", record)
     for count, line in (
         (1, "1 picture holds no object: the loss learns nothing from it; --empty-negatives 3 makes it count\n"),
         (2, "2 pictures hold no object: the loss learns nothing from them; --empty-negatives 3 makes them count\n"),

@@ -9,8 +9,7 @@ import typer.main
 
 from ssd_edge.cli.app import app
 from ssd_edge.cli.train_options import chosen_recipe
-from ssd_edge.training.loss_options import LossOptions
-from ssd_edge.training.recipe import Optimisation, Recipe
+from ssd_edge.training.recipe import LossOptions, Optimisation, Recipe
 from ssd_edge.training.schedule import learning_rate_factor
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from ssd_edge.core import patience
-from ssd_edge.core.patience import begin_closing, is_closing
+from ssd_edge.core import shutdown as patience
+from ssd_edge.core.shutdown import begin_closing, is_closing
 
 
 def test_closing_may_be_interrupted_only_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ssd_edge.core.calibration_table import CalibrationTable, Histogram, TensorRange, preprocessing_digest
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import file_digest
-from ssd_edge.core.ranges import CalibrationTable, Histogram, TensorRange, preprocessing_digest
 from ssd_edge.core.spec import InputSpec
 
 ENTRY = InputSpec(64, 64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.sample import LabelledObject, LabelledSet
 from ssd_edge.data.coco import read_coco
-from ssd_edge.data.coco_writer import CocoWriter
-from ssd_edge.data.sample import LabelledObject, LabelledSet
+from ssd_edge.data.writers import CocoWriter
 from tests.data.folders import coco_document, draw, write_coco
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.film import read_film_truth, truth_line, truth_path
-from ssd_edge.data.sample import LabelledObject
+from ssd_edge.core.sample import LabelledObject
+from ssd_edge.data.video_truth import read_film_truth, truth_line, truth_path
 
 NAMES = ("cat", "dog")
 

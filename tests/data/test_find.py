@@ -6,7 +6,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.data.find import dataset_splits, open_dataset
-from ssd_edge.data.formats import LABEL_FORMATS, open_writer
+from ssd_edge.data.writers import LABEL_FORMATS, open_writer
 from tests.data.folders import coco_document, draw, voc_object, write_coco, write_voc, write_yolo
 
 

@@ -9,11 +9,10 @@ import pytest
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.spec import AnchorLevel, AnchorSpec, AnchorTable
+from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
-from ssd_edge.data.priors import fit_priors
+from ssd_edge.data.priors import cluster_sizes, fit_priors, size_overlaps
 from ssd_edge.data.priors_file import PriorsFile
-from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
-from ssd_edge.data.size_clusters import cluster_sizes, size_overlaps
 from ssd_edge.model.zoo import make_spec
 
 BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd"

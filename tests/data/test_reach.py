@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.boxes import corner_form, iou_matrix
+from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.core.spec import AnchorSpec
-from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
-from ssd_edge.data.sample import LabelledSet, Sample
+from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.zoo import make_spec
 from tests.data.folders import draw

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.sample import LabelledObject
+from ssd_edge.core.sample import LabelledObject
 from ssd_edge.data.voc import read_voc
-from ssd_edge.data.voc_writer import VocWriter
+from ssd_edge.data.writers import VocWriter
 from tests.data.folders import draw, voc_object, write_voc
 
 BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.sample import LabelledObject
+from ssd_edge.core.sample import LabelledObject
+from ssd_edge.data.writers import YoloWriter
 from ssd_edge.data.yolo import label_path, read_yolo
-from ssd_edge.data.yolo_writer import YoloWriter
 from tests.data.folders import draw, write_yolo
 
 

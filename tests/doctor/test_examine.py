@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ssd_edge.doctor.check import Line, State, let_see_system
 from ssd_edge.doctor.examine import examine
-from ssd_edge.doctor.line import Line, State
-from ssd_edge.doctor.surroundings import let_see_system
 from tests.doctor.machines import (
     L4T,
     SITE,

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 import ssd_edge.cli.emulated as emulated
 from ssd_edge.cli.app import app
-from tests.emulator.rehearse import command_line, needs_emulator
-from tests.emulator.standin.releases import RELEASES
+from tools.emulator.rehearse import command_line, needs_emulator
+from tools.emulator.standin.releases import RELEASES
 
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
 FAULTS = "tests.backends.trt_faults"

@@ -13,10 +13,10 @@ from onnx import numpy_helper
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.doctor.sample_model import sample_spec
-from tests.emulator.rehearse import command_line, needs_emulator
-from tests.emulator.standin.plan import write_engine
-from tests.emulator.standin.releases import RELEASES
-from tests.precision.square_model import square_model, write_square_model
+from tests.quantization.square_model import square_model, write_square_model
+from tools.emulator.rehearse import command_line, needs_emulator
+from tools.emulator.standin.plan import write_engine
+from tools.emulator.standin.releases import RELEASES
 
 pytestmark = needs_emulator
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from tests.backends.tiny_onnx import KEPT, SIZE, write_tiny_onnx
-from tests.emulator.rehearse import needs_emulator, rehearse
-from tests.emulator.standin.plan import Header, pack, unpack, write_engine
+from tools.emulator.rehearse import needs_emulator, rehearse
+from tools.emulator.standin.plan import Header, pack, unpack, write_engine
 
-HERE = "tests.emulator.test_refusals_running"
+HERE = "tools.emulator.test_refusals_running"
 BYTES = {
     "images": 4 * SIZE * SIZE * 3, "num_detections": 16, "nmsed_boxes": 64 * KEPT, "nmsed_scores": 16 * KEPT,
     "nmsed_classes": 16 * KEPT,

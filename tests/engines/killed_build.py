@@ -16,7 +16,7 @@ from typing import Any
 
 from ssd_edge.engines.build import Lowered, build_lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.source import read_onnx
+from ssd_edge.graph.source import read_onnx
 from tests.backends.tiny_onnx import write_tiny_onnx
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate"}

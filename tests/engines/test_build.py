@@ -15,7 +15,7 @@ from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.engines.build import Lowered, build_engine, build_lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.source import read_onnx
+from ssd_edge.graph.source import read_onnx
 from tests.backends.tiny_onnx import tiny_spec, write_tiny_onnx
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.engines import reuse
+from ssd_edge.engines import cache as reuse
 
 
 @pytest.mark.parametrize(

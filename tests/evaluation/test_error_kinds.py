@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ssd_edge.evaluation.error_kinds import ErrorKind, error_costs
+from ssd_edge.core.choices import Metric
 from ssd_edge.evaluation.mean_ap import mean_average_precision
-from ssd_edge.evaluation.metric import Metric
+from ssd_edge.evaluation.tide_errors import ErrorKind, error_costs
 from tests.evaluation.test_mean_ap import detections, devkit_overlap, objects
 
 CLASSES = ("stop", "yield", "rare")

@@ -9,11 +9,11 @@ import pytest
 
 from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.evaluation.figures import save_panels, save_precision_recall, save_stills, shortened
-from ssd_edge.evaluation.learning_curves import best_record, learning_curves
 from ssd_edge.evaluation.mean_ap import ClassAp
 from ssd_edge.evaluation.report_content import Still
 from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
-from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.metrics import EpochRecord
+from ssd_edge.workflows.training_report import best_record, learning_curves
 
 BLUE, AMBER, BLACK = (235, 99, 37), (11, 158, 245), (39, 24, 17)  # BGR
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.data.sample import LabelledSet, Sample
-from ssd_edge.evaluation.film import evaluate_film, read_lines
+from ssd_edge.core.sample import LabelledSet, Sample
+from ssd_edge.evaluation.video import evaluate_film, read_lines
 
 NAMES = ("stop", "yield")
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ssd_edge.core.choices import Metric
 from ssd_edge.core.errors import AccuracyError, InputError
-from ssd_edge.data.sample import LabelledSet
-from ssd_edge.evaluation.gate import Reference, points, read_baseline, refuse_below, refuse_drop
-from ssd_edge.evaluation.gate_figure import GateFigure
-from ssd_edge.evaluation.metric import Metric
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.evaluation.gate import GateFigure, Reference, points, read_baseline, refuse_below, refuse_drop
 
 EMPTY = LabelledSet(("stop",), (), "nothing")
 FIELDS = {

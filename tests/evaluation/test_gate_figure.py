@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from ssd_edge.core.choices import Metric
 from ssd_edge.evaluation.coco_ap import CocoAp, CocoNumbers
-from ssd_edge.evaluation.gate_figure import GateFigure
+from ssd_edge.evaluation.gate import GateFigure
 from ssd_edge.evaluation.mean_ap import MeanAp
-from ssd_edge.evaluation.metric import Metric
 
 ACCURACY = MeanAp(Metric.VOC, 0.5, mean_ap=0.1, mean_ap_50_95=0.2, classes=())
 COCO = CocoAp(CocoNumbers(0.3, 0.4, *[None] * 10), classes={})

@@ -12,14 +12,14 @@ import pytest
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import write_image
-from ssd_edge.data.sample import LabelledSet, Sample
+from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.evaluation_report import write_evaluation_report
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
-from ssd_edge.evaluation.page import embedded_image, table
 from ssd_edge.evaluation.report import write_report
 from ssd_edge.evaluation.report_content import Film, Judged, Report, StageLatency, StepTime, Still
 from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
+from ssd_edge.reporting.page import embedded_image, table
 
 NAMES = ("stop", "give <way>", "never")
 VOID = {"meta", "img", "br", "path", "polyline"}

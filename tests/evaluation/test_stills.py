@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.data.sample import Sample
+from ssd_edge.core.sample import Sample
 from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG, Marks, draw, extremes, mark, spread
 
 NAMES = ("stop", "yield")

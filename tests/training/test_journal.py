@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssd_edge.training.journal import EpochMeter
+from ssd_edge.training.metrics import EpochMeter
 from ssd_edge.training.step import StepLoss
 
 

@@ -8,12 +8,12 @@ import torch
 
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.budget import EpochBudget, TimeBudget
-from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.callbacks import Watch
 from ssd_edge.training.loader import BatchLoader
 from ssd_edge.training.loop import train
+from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
-from ssd_edge.training.watch import Watch
 from tests.training.factories import squares, tiny_model
 from tests.training.test_dataset import training_set
 

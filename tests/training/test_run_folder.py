@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.evaluation.learning_curves import best_record
 from ssd_edge.model.checkpoint import load_checkpoint
-from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.run_folder import RunFolder
+from ssd_edge.workflows.training_report import best_record
 from tests.training.factories import tiny_model
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError, MissingPackageError
-from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.step import StepLoss
 from ssd_edge.training.tensorboard import TensorBoardLog
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from ssd_edge.training.budget import TimeBudget
-from ssd_edge.training.snapshot import Place
+from ssd_edge.training.checkpointing import Place
 from ssd_edge.training.validator import Validator
 from tests.training.test_budget import Clock
 

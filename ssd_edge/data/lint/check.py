@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.data.faults import LabelError
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.data.find import dataset_splits, scan_dataset
-from ssd_edge.data.lint.copies import copy_faults, near_copy_faults
-from ssd_edge.data.lint.fault import Fault
+from ssd_edge.data.lint.duplicates import copy_faults, near_copy_faults
+from ssd_edge.data.lint.images import ExaminedPicture, examine_pictures
+from ssd_edge.data.lint.issue import Fault
 from ssd_edge.data.lint.objects import object_faults
-from ssd_edge.data.lint.pictures import ExaminedPicture, examine_pictures
-from ssd_edge.data.lint.strays import stray_files
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.data.lint.unreferenced import stray_files
 from ssd_edge.data.scan import ScannedPicture, ScannedSet
 
 

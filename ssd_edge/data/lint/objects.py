@@ -7,8 +7,8 @@ from collections.abc import Container, Iterator
 import numpy as np
 
 from ssd_edge.core.boxes import iou_matrix
-from ssd_edge.data.lint.fault import Fault
-from ssd_edge.data.sample import LabelledObject, object_fault
+from ssd_edge.core.sample import LabelledObject, object_fault
+from ssd_edge.data.lint.issue import Fault
 from ssd_edge.data.scan import ScannedPicture
 
 _TINY_PX = 2.0

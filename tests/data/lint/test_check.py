@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ssd_edge.core.sample import MAX_OBJECTS
 from ssd_edge.data.lint.check import LintReport, lint_dataset
-from ssd_edge.data.lint.fault import KINDS
-from ssd_edge.data.sample import MAX_OBJECTS
-from ssd_edge.data.synth import SIGN_KINDS, synthesize
+from ssd_edge.data.lint.issue import KINDS
+from ssd_edge.scenes import SIGN_KINDS, synthesize
 
 BCCD = Path(__file__).parents[4] / "shared" / "data" / "bccd"
 SPLITS = {"train": 4, "val": 2, "test": 2}

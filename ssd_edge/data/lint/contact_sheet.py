@@ -1,0 +1,117 @@
+"""A contact sheet of the worst pictures: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+import cv2
+import numpy as np
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import written_beside
+from ssd_edge.core.frame import FloatArray, UInt8Array
+from ssd_edge.core.images import read_image
+from ssd_edge.core.sample import Corners
+from ssd_edge.data.lint.check import LintReport
+from ssd_edge.data.lint.issue import Fault
+
+_THUMBNAIL_SIDE = 480
+_JPEG_QUALITY = 80
+_ERROR, _WARNING, _SOUND = (38, 38, 220), (6, 119, 217), (94, 197, 34)  # BGR
+_MARGIN_PX = 1
+_LISTED = 12
+_NO_BOXES = np.zeros((0, 4), np.float32)
+
+
+def write_sheet(report: LintReport, page: Path, *, limit: int = 200) -> int:
+    """Write the pictures with the most errors, then those with the most warnings; return how many were drawn.
+
+    Args:
+        report: what was found.
+        page: the file to write.
+        limit: most pictures on the sheet; each takes some 40 kB.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    worst = worst_first(report.faults)
+    sound = {sample.image: sample.boxes for found in report.labelled.values() for sample in found.samples}
+    figures = [_figure(image, faults, sound.get(image, _NO_BOXES)) for image, faults in worst[:limit]]
+    lead = (
+        f"{len(report.errors)} errors and {len(report.warnings)} warnings in {len(worst)} pictures and files, "
+        f"worst first; {len(figures)} are shown."
+    )
+    template = Template((Path(__file__).parent / "sheet.html").read_text(encoding="utf-8"))
+    text = template.substitute(
+        title=escape(f"Faults of {report.dataset}"), lead=escape(lead), figures="\n".join(figures)
+    )
+    with written_beside(page) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return len(figures)
+
+
+def worst_first(faults: Sequence[Fault]) -> list[tuple[Path, list[Fault]]]:
+    """Return the pictures (or files, where there is no picture) with their faults, most errors first."""
+    of_picture: defaultdict[Path, list[Fault]] = defaultdict(list)
+    for fault in faults:
+        of_picture[fault.image or fault.file].append(fault)
+
+    def badness(entry: tuple[Path, list[Fault]]) -> tuple[int, int]:
+        errors = sum(fault.severity == "error" for fault in entry[1])
+        return -errors, errors - len(entry[1])
+
+    return sorted(of_picture.items(), key=badness)
+
+
+def _figure(path: Path, faults: Sequence[Fault], sound: FloatArray) -> str:
+    others = list(dict.fromkeys(fault.other for fault in faults if fault.other is not None and fault.other != path))
+    shown = [_thumbnail(path, faults, sound), *(_thumbnail(other, (), _NO_BOXES) for other in others[:1])]
+    images = "".join(_embedded(image, path) for image in shown if image is not None)
+    listed = "".join(
+        f'<li class="{fault.severity}">{escape(fault.kind)}: {escape(fault.message)}</li>' for fault in faults[:_LISTED]
+    )
+    more = f"<li>and {len(faults) - _LISTED} more</li>" if len(faults) > _LISTED else ""
+    pair = ' class="pair"' if len(shown) > 1 else ""
+    caption = f"<figcaption><b>{escape(path.name)}</b><ul>{listed}{more}</ul></figcaption>"
+    return f"<figure><div{pair}>{images}</div>{caption}</figure>"
+
+
+def _thumbnail(path: Path, faults: Sequence[Fault], sound: FloatArray) -> UInt8Array | None:
+    """The picture with its boxes, at most 480 pixels wide and high; None where it cannot be read."""
+    try:
+        image = read_image(path)
+    except InputError:
+        return None
+    scale = min(_THUMBNAIL_SIDE / max(image.shape[:2]), 1.0)
+    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    for box in sound:
+        _draw(small, (box[0], box[1], box[2], box[3]), scale, _SOUND, 1)
+    for fault in sorted(faults, key=lambda fault: fault.severity, reverse=True):
+        if fault.box is not None:
+            _draw(small, fault.box, scale, _ERROR if fault.severity == "error" else _WARNING, 2)
+    return small
+
+
+def _draw(image: UInt8Array, box: Corners, scale: float, color: tuple[int, int, int], width: int) -> None:
+    """Draw a box of any kind: one that is no number is left out, one outside is drawn along the edge."""
+    if not all(math.isfinite(value) for value in box):
+        return
+    limits = (image.shape[1], image.shape[0]) * 2
+    x1, y1, x2, y2 = (
+        round(min(max(value * scale, _MARGIN_PX), limit - 1 - _MARGIN_PX))
+        for value, limit in zip(box, limits, strict=True)
+    )
+    cv2.rectangle(image, (x1, y1), (x2, y2), color, width)
+
+
+def _embedded(image: UInt8Array, path: Path) -> str:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    source = base64.b64encode(data.tobytes()).decode("ascii")
+    return f'<img loading="lazy" alt="{escape(path.name)}" src="data:image/jpeg;base64,{source}">'

@@ -1,0 +1,1 @@
+"""Pages, charts and images for reports; knows no type of another room."""

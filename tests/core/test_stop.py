@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ssd_edge.core import shutdown as patience
+from ssd_edge.core.shutdown import StopRequest, stopped_by_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_one_that_comes_long_after_acts_as_before(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(number)
+    arrived: list[int] = []
+    signal.signal(number, lambda seen, _: arrived.append(seen))
+    try:
+        stop = StopRequest()
+        with stopped_by_signals(stop):
+            assert not stop.requested
+            os.kill(os.getpid(), number)
+            assert stop.requested
+            assert arrived == []
+            os.kill(os.getpid(), number)
+            assert arrived == []
+            monkeypatch.setattr(patience, "PATIENCE_S", 0.0)
+            os.kill(os.getpid(), number)
+            assert arrived == [number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_signal_soon_after_the_key_tears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_began", [])
+    stop = StopRequest()
+    with stopped_by_signals(stop):
+        stop.request()  # as q in the window does
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            pytest.fail("what the key began was interrupted")
+
+
+def test_the_handlers_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stopped_by_signals(StopRequest()):
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        stop = StopRequest()
+        with stopped_by_signals(stop):
+            os.kill(os.getpid(), number)
+            assert not stop.requested
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
