@@ -1,8 +1,45 @@
-"""The names of the metrics."""
+"""What can be chosen by name, in configs, manifests and on the command line; imports nothing heavy."""
 
 from __future__ import annotations
 
 from enum import Enum
+
+
+class Precision(str, Enum):
+    """The types that a network computes in; the value is what manifests and file names hold."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+    INT8_FP16 = "int8-fp16"
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether convolutions compute in 8-bit integers, which needs a calibration table."""
+        return self in (Precision.INT8, Precision.INT8_FP16)
+
+    @property
+    def has_fp16(self) -> bool:
+        """Whether what is not INT8 computes in half precision."""
+        return self in (Precision.FP16, Precision.INT8_FP16)
+
+    @property
+    def bits(self) -> int:
+        """Width of the narrowest type."""
+        return {"fp32": 32, "fp16": 16}.get(self.value, 8)
+
+
+class Target(str, Enum):
+    """The runtime that an engine is for; the value is what manifests and file names hold."""
+
+    ONNXRUNTIME = "onnxruntime"
+    TENSORRT = "tensorrt"
+    TENSORRT_RTX = "tensorrt-rtx"
+
+    @property
+    def is_tensorrt(self) -> bool:
+        """Whether it is one of the two that run on NVIDIA's GPUs."""
+        return self is not Target.ONNXRUNTIME
 
 
 class Method(str, Enum):
