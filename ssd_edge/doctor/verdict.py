@@ -5,30 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ssd_edge.backends.tensorrt.profile import StageTimes
-
-_PERCENTILES = (50, 90, 95, 99)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Milliseconds over all frames."""
-
-    minimum: float
-    mean: float
-    median: float
-    p90: float
-    p95: float
-    p99: float
-    maximum: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Summarise at least one value."""
-        median, p90, p95, p99 = (float(value) for value in np.percentile(values, _PERCENTILES))
-        return cls(min(values), float(np.mean(values)), median, p90, p95, p99, max(values))
+from ssd_edge.core.timing import Spread
 
 
 @dataclass(frozen=True)
@@ -37,7 +15,7 @@ class StageTable:
 
     Attributes:
         mode: ``enqueue`` or ``graph``.
-        rows: by the names that trtexec prints, and ``Host overhead``: what the host adds to the Latency.
+        rows: milliseconds, by the names that trtexec prints, and ``Host overhead``: what the host adds to the Latency.
         throughput: frames a second, one at a time.
     """
 
