@@ -7,5 +7,19 @@ from __future__ import annotations
 
 import logging
 
+
+class _Printable(logging.Filter):
+    """Escapes file names that are no text (lone surrogates): a handler that writes UTF-8 would fail on them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record."""
+        message = record.getMessage()
+        printable = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        if printable != message:
+            record.msg, record.args = printable, ()
+        return True
+
+
 log = logging.getLogger("ssd_edge")
 log.addHandler(logging.NullHandler())
+log.addFilter(_Printable())
