@@ -57,7 +57,7 @@ def check(
     show_sizes(report.labelled, report.sizes, stderr=on_stderr)
     reached = _reach(report, chosen)
     if html is not None:
-        from ssd_edge.data.lint.contact_sheet import write_sheet
+        from ssd_edge.workflows.contact_sheet import write_sheet
 
         say(f"wrote {html}: {write_sheet(report, html)} pictures")
     if json is not None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ssd_edge.core.frame import UInt8Array
     from ssd_edge.core.sample import LabelledSet
     from ssd_edge.demo.step_cache import Done, Facts
-    from ssd_edge.evaluation.report_content import Film, Judged, Still
+    from ssd_edge.evaluation.report_content import Film, Judged
+    from ssd_edge.reporting.images import CaptionedImage
 
 _STILL_SCORE = 0.5
 
@@ -94,11 +95,10 @@ def _poster(files: DemoFiles, class_names: Sequence[str]) -> UInt8Array:
     raise ArtefactError(f"{files.annotated} is shorter than {files.lines}", wanted=f"{busiest + 1} frames")
 
 
-def _stills(plan: DemoPlan, files: DemoFiles, judged: Judged, held_out: LabelledSet) -> tuple[Still, ...]:
+def _stills(plan: DemoPlan, files: DemoFiles, judged: Judged, held_out: LabelledSet) -> tuple[CaptionedImage, ...]:
     """Mark held-out pictures from the worst to the best, and keep them as files too."""
     from ssd_edge.core.images import write_image
-    from ssd_edge.evaluation.examples import drawn, marked
-    from ssd_edge.evaluation.stills import spread
+    from ssd_edge.evaluation.example_images import drawn, marked, spread
 
     marks = marked(judged.evaluation.detections, held_out, score=_STILL_SCORE)
     stills = drawn(marks, held_out, spread(marks, plan.stills))

@@ -9,6 +9,7 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.evaluation.evaluate import Evaluation
 from ssd_edge.evaluation.mean_ap import MeanAp
 from ssd_edge.evaluation.tide_errors import ErrorCost
+from ssd_edge.reporting.images import CaptionedImage
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,6 @@ class Judged:
     path: Path
     evaluation: Evaluation
     errors: tuple[ErrorCost, ...] = ()
-
-
-@dataclass(frozen=True)
-class Still:
-    """A picture with marks drawn in (see ``stills.draw``), and what they say."""
-
-    image: UInt8Array
-    name: str
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -88,5 +80,5 @@ class Report:
     judged: tuple[Judged, ...]
     footer: str
     film: Film | None = None
-    stills: tuple[Still, ...] = ()
+    stills: tuple[CaptionedImage, ...] = ()
     steps: tuple[StepTime, ...] = ()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
-from ssd_edge.evaluation.curves import class_chart
-from ssd_edge.evaluation.mean_ap import MeanAp
-from ssd_edge.evaluation.report_content import Film, Judged, Report, StepTime, Still
-from ssd_edge.reporting.chart import Panel, line_chart
-from ssd_edge.reporting.page import card, embedded_image, figure, link, section, table, video
+import numpy as np
+
+from ssd_edge.evaluation.example_images import COLOR_KEY
+from ssd_edge.evaluation.mean_ap import ClassAp, MeanAp
+from ssd_edge.evaluation.report_content import Film, Judged, Report, StepTime
+from ssd_edge.reporting.chart import Panel, Series, chart_svg
+from ssd_edge.reporting.images import CaptionedImage, image_grid
+from ssd_edge.reporting.page import card, figure, grid, link, section, series_key, table, video
 
 
 def cards(report: Report) -> list[str]:
@@ -113,11 +116,42 @@ def curve_section(judged: Sequence[Judged]) -> str:
     """Return the precision-recall chart of each class, with a line for each artefact."""
     charts = []
     for number, known in enumerate(judged[0].evaluation.accuracy.classes):
-        curves = [entry.evaluation.accuracy.classes[number] for entry in judged]
-        charts.append(figure(class_chart(curves), known.name, f"AP {curves[-1].ap_text}"))
+        curves = [(entry.label, entry.evaluation.accuracy.classes[number]) for entry in judged]
+        charts.append(figure(chart_svg(precision_recall_panel(curves)), known.name, f"AP {curves[-1][1].ap_text}"))
     text = "Precision (up) over recall (right) as the score threshold falls; lines that agree lie on one another."
     key = series_key([entry.label for entry in judged])
-    return section("Precision and recall", text, f'{key}<div class="grid-of-curves">{"".join(charts)}</div>')
+    return section("Precision and recall", text, key + grid(charts, "squares"))
+
+
+def precision_recall_panel(curves: Sequence[tuple[str, ClassAp]]) -> Panel:
+    """Return one class's chart, with a line for each artifact under its label.
+
+    The curve itself is drawn, not its envelope; each run of equal recall is reduced to its first and last point.
+    """
+    last = curves[-1][1]
+    title = f"precision over recall of {last.name}"
+    return Panel(title, "recall", tuple(_curve(*curve) for curve in curves), is_unit_square=True)
+
+
+def _curve(label: str, curve: ClassAp) -> Series:
+    if len(curve.recall) == 0:
+        return Series(label, (), ())
+    starts = np.flatnonzero(np.diff(curve.recall, prepend=-1.0))
+    ends = np.append(starts[1:], len(curve.recall)) - 1
+    rows = np.unique(np.stack([starts, ends], axis=1))
+    return Series(label, tuple(curve.recall[rows].tolist()), tuple(curve.precision[rows].tolist()))
+
+
+def class_panels(label: str, accuracy: MeanAp) -> list[Panel]:
+    """Return each class's chart with its AP, for a file."""
+    return [
+        dataclasses.replace(
+            precision_recall_panel([(label, entry)]),
+            title=entry.name,
+            remark=f"AP {entry.ap_text}, {entry.objects} objects",
+        )
+        for entry in accuracy.classes
+    ]
 
 
 def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
@@ -125,10 +159,8 @@ def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
     charts = []
     for panel in panels:
         key = series_key([series.label for series in panel.series]) if len(panel.series) > 1 else ""
-        charts.append(
-            figure(line_chart(panel), panel.title, panel.remark).replace("</figcaption>", f"{key}</figcaption>")
-        )
-    return section(title, text, f'<div class="grid-of-charts">{"".join(charts)}</div>')
+        charts.append(figure(chart_svg(panel), panel.title, panel.remark, key=key))
+    return section(title, text, grid(charts, "charts"))
 
 
 def error_section(judged: Sequence[Judged]) -> str:
@@ -147,20 +179,9 @@ def error_section(judged: Sequence[Judged]) -> str:
     return section("Errors by kind", text, table(("kind", *columns), rows, notes=meanings))
 
 
-def series_key(labels: Sequence[str]) -> str:
-    """Return what the colours of a chart's lines mean."""
-    keys = "".join(f'<span class="series-{n}"><i></i><b>{escape(label)}</b></span>' for n, label in enumerate(labels))
-    return f'<div class="key">{keys}</div>'
-
-
-def still_section(text: str, stills: Sequence[Still]) -> str:
-    """Return the marked pictures with the key of their colours; ``text`` says how they were chosen."""
-    key = (
-        '<div class="key"><span class="found"><i></i>found</span><span class="wrong"><i></i>wrong</span>'
-        '<span class="missed"><i></i>missed</span></div>'
-    )
-    figures = [figure(embedded_image(still.image, still.name), still.name, still.verdict) for still in stills]
-    return section("Detections against truth", text, f'{key}<div class="grid-of-stills">{"".join(figures)}</div>')
+def still_section(text: str, stills: Sequence[CaptionedImage]) -> str:
+    """Return the marked images with the key of their colors; ``text`` says how they were chosen."""
+    return section("Detections against truth", text, image_grid(stills, COLOR_KEY))
 
 
 def _latency(film: Film) -> str:

@@ -18,7 +18,7 @@ from ssd_edge.workflows.open_model import evaluate_file
 if TYPE_CHECKING:
     from ssd_edge.core.sample import LabelledSet
     from ssd_edge.evaluation.evaluate import Evaluation
-    from ssd_edge.evaluation.report_content import Still
+    from ssd_edge.reporting.images import CaptionedImage
     from ssd_edge.training.metrics import EpochRecord
 
 
@@ -120,8 +120,8 @@ class _Run:
     records: Sequence[EpochRecord]
     judged: LabelledSet
     found: Evaluation
-    worst: tuple[Still, ...]
-    good: tuple[Still, ...]
+    worst: tuple[CaptionedImage, ...]
+    good: tuple[CaptionedImage, ...]
 
     @property
     def name(self) -> str:
@@ -171,9 +171,8 @@ def write_training_report(run: Path, judged: LabelledSet, *, cores: int | None =
     return [run / "report.html", *_draw(run, finished)]
 
 
-def _stills(found: Evaluation, judged: LabelledSet) -> tuple[tuple[Still, ...], tuple[Still, ...]]:
-    from ssd_edge.evaluation.examples import drawn, marked
-    from ssd_edge.evaluation.stills import extremes
+def _stills(found: Evaluation, judged: LabelledSet) -> tuple[tuple[CaptionedImage, ...], tuple[CaptionedImage, ...]]:
+    from ssd_edge.evaluation.example_images import drawn, extremes, marked
 
     marks = marked(found.detections, judged, score=_SCORE)
     worst, good = extremes(marks, _STILLS)
@@ -181,23 +180,27 @@ def _stills(found: Evaluation, judged: LabelledSet) -> tuple[tuple[Still, ...], 
 
 
 def _draw(run: Path, finished: _Run) -> list[Path]:
-    from ssd_edge.evaluation.figures import save_panels, save_precision_recall, save_stills
+    from ssd_edge.evaluation.example_images import COLOR_KEY
+    from ssd_edge.evaluation.sections import class_panels
+    from ssd_edge.reporting.chart import save_charts
+    from ssd_edge.reporting.images import save_images
 
     curves, precision_recall, detections = (run / f"{name}.png" for name in ("curves", "pr_curves", "detections"))
     accuracy = finished.found.accuracy
-    save_panels(curves, f"Training of {finished.name}", learning_curves(finished.records))
-    save_precision_recall(
+    save_charts(curves, f"Training of {finished.name}", learning_curves(finished.records))
+    save_charts(
         precision_recall,
-        f"{finished.name}, IoU {accuracy.iou_threshold:g}",
-        accuracy.classes,
+        f"{finished.name}: precision over recall, IoU {accuracy.iou_threshold:g}",
+        class_panels(finished.name, accuracy),
     )
     rows = [("Most mistakes", finished.worst[:_STILLS_IN_PNG]), ("Fewest mistakes", finished.good[:_STILLS_IN_PNG])]
-    save_stills(detections, [(heading, stills) for heading, stills in rows if stills])
+    shown = [(heading, stills) for heading, stills in rows if stills]
+    save_images(detections, f"Detections of {finished.name}", shown, COLOR_KEY)
     return [curves, precision_recall, detections]
 
 
 def _write_page(page: Path, run: _Run) -> None:
-    from ssd_edge.evaluation.report import write_page
+    from ssd_edge.reporting.page import write_page
 
     write_page(
         page,

@@ -14,11 +14,12 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import write_image
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.evaluation.evaluate import Evaluation
-from ssd_edge.evaluation.evaluation_report import write_evaluation_report
-from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
-from ssd_edge.evaluation.report import write_report
-from ssd_edge.evaluation.report_content import Film, Judged, Report, StageLatency, StepTime, Still
-from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
+from ssd_edge.evaluation.example_images import MISSED, RIGHT, WRONG
+from ssd_edge.evaluation.mean_ap import ClassAp, MeanAp, mean_average_precision
+from ssd_edge.evaluation.report import write_evaluation_report, write_report
+from ssd_edge.evaluation.report_content import Film, Judged, Report, StageLatency, StepTime
+from ssd_edge.evaluation.sections import precision_recall_panel
+from ssd_edge.reporting.images import CaptionedImage
 from ssd_edge.reporting.page import embedded_image, table
 
 NAMES = ("stop", "give <way>", "never")
@@ -95,7 +96,7 @@ def report(tmp_path) -> Report:
             accuracy=accuracy(0.5),
             score_threshold=0.3,
         ),
-        stills=(Still(np.full((20, 30, 3), (10, 200, 30), np.uint8), "still-7", "1 missed"),),
+        stills=(CaptionedImage(np.full((20, 30, 3), (10, 200, 30), np.uint8), "still-7", "1 missed"),),
         steps=(StepTime("train", "mAP 0.8", 12.34),),
     )
 
@@ -178,9 +179,16 @@ def test_one_artefact_is_not_compared_with_itself(tmp_path, report):
 def test_colours_of_the_key_are_those_of_the_stills(tmp_path, report):
     write_report(tmp_path / "report.html", report)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    keys = dict(re.findall(r"\.(found|wrong|missed) i { color: (#\w+);", text))
+    keys = {name: color for color, name in re.findall(r'style="color:(#\w+)"></i>(\w+)<', text)}
     colors = {"found": RIGHT, "wrong": WRONG, "missed": MISSED}
     assert keys == {name: "#{2:02x}{1:02x}{0:02x}".format(*bgr) for name, bgr in colors.items()}
+
+
+def test_runs_of_equal_recall_become_two_points():
+    precision, recall = np.array([1.0, *[1 / n for n in range(2, 1002)]]), np.full(1001, 0.25)
+    long = ClassAp("stop", 0.5, 4, 0, np.ones(1001, np.float32), precision, recall)
+    (series,) = precision_recall_panel([("engine", long)]).series
+    assert (series.x, series.y) == ((0.25, 0.25), (1.0, 1 / 1001))
 
 
 def test_notes_stand_below_the_names_of_their_rows():

@@ -14,7 +14,7 @@ from ssd_edge.data.find import open_dataset
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.run_folder import RunFolder
-from ssd_edge.workflows.training_report import write_training_report
+from ssd_edge.workflows.training_report import best_record, learning_curves, write_training_report
 from tests.cli.test_train import FAST, write_data
 from tests.evaluation.test_report import Page
 from tests.training.factories import CLASS_NAMES, tiny_model
@@ -93,7 +93,7 @@ def test_a_report_that_fails_does_not_lose_the_run(workspace: Path, monkeypatch:
     def full(*_):
         raise InputError("curves.png cannot be written", got="No space left on device")
 
-    monkeypatch.setattr("ssd_edge.evaluation.figures.save_panels", full)
+    monkeypatch.setattr("ssd_edge.reporting.chart.save_charts", full)
     result = train()
     assert result.exit_code == 1
     assert "the checkpoints and metrics.csv in runs/r are whole; only the report failed" in result.stderr
@@ -112,3 +112,31 @@ def test_a_foreign_checkpoint_is_not_judged(run: Path) -> None:
     save_checkpoint(run / "best.pt", model, {})
     with pytest.raises(InputError, match="the model does not know mauve"):
         write_training_report(run, open_dataset(Path("data"), "val", (*CLASS_NAMES, "mauve")))
+
+
+def epochs(count: int) -> list[EpochRecord]:
+    return [
+        EpochRecord(n, 10, n * 2.0, 5.0, 0.01 / n, 6 / n, 2 / n, 4 / n, n / count if n % 2 == count % 2 else None)
+        for n in range(1, count + 1)
+    ]
+
+
+def test_the_loss_and_its_parts_and_the_best_epoch_are_in_the_panels():
+    loss, accuracy, rate, speed = learning_curves(epochs(4))
+    assert [(series.label, series.y) for series in loss.series] == [
+        ("total", (6, 3, 2, 1.5)),
+        ("boxes", (2, 1, 2 / 3, 0.5)),
+        ("classes", (4, 2, 4 / 3, 1)),
+    ]
+    assert (accuracy.series[0].x, accuracy.series[0].y) == ((2, 4), (0.5, 1))
+    assert (accuracy.mark, accuracy.top) == ((4, 1.0), 1.0)
+    assert accuracy.caption == "mAP@0.5 of the validation images: best 1.000, epoch 4"
+    assert rate.series[0].y == (0.01, 0.005, 0.01 / 3, 0.0025)
+    assert speed.series[0].y == (5, 5, 5, 5)
+
+
+def test_the_last_of_equal_epochs_is_the_best_and_without_validation_there_is_none():
+    records = [EpochRecord(n, 1, 1.0, 1.0, 0.1, 1.0, 0.5, 0.5, ap) for n, ap in enumerate((None, 0.0, 0.3, 0.3), 1)]
+    assert best_record(records).epoch == 4
+    assert best_record(records[:1]) is None
+    assert len(learning_curves(records[:1])) == 3

@@ -1,4 +1,4 @@
-"""What was found, wrong and missed, drawn into pictures."""
+"""Images of a set with what a detector found, got wrong and missed drawn in."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ import numpy as np
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import FloatArray, UInt8Array
+from ssd_edge.core.images import read_image
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.evaluation.matching import BoolArray, Truth, assign, judge
 from ssd_edge.reporting.captions import Captions, Color
+from ssd_edge.reporting.images import CaptionedImage, KeyEntry
 
-RIGHT: Color = (94, 197, 34)  # BGR; report.html has the same three
+RIGHT: Color = (94, 197, 34)  # BGR
 WRONG: Color = (22, 115, 249)
 MISSED: Color = (248, 189, 56)
 _WORST_FIRST = (WRONG, MISSED, RIGHT)
+COLOR_KEY = tuple(
+    KeyEntry(label, "#{2:02x}{1:02x}{0:02x}".format(*color), dashed=color is MISSED)
+    for label, color in (("found", RIGHT), ("wrong", WRONG), ("missed", MISSED))
+)
+"""What the colors of the drawn boxes mean."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,25 @@ def mark(found: Detections, truth: Truth, *, score_threshold: float, iou_thresho
         missed[assignment.objects[verdicts.counted][verdicts.right]] = False
     boxes, scores, class_ids = shown.boxes[kept], shown.scores[kept], shown.class_ids[kept]
     return Marks(Detections(boxes, scores, class_ids), right[kept], missed)
+
+
+def marked(found: Sequence[Detections], labelled: LabelledSet, *, score: float) -> list[Marks]:
+    """Compare each image's detections of ``score`` or more with its objects."""
+    return [mark(seen, sample, score_threshold=score) for seen, sample in zip(found, labelled.samples, strict=True)]
+
+
+def drawn(marks: Sequence[Marks], labelled: LabelledSet, numbers: Sequence[int]) -> tuple[CaptionedImage, ...]:
+    """Return the images of these numbers, in this order, with their marks drawn in.
+
+    Raises:
+        InputError: an image cannot be read any more.
+    """
+    images = []
+    for number in numbers:
+        sample = labelled.samples[number]
+        image = draw(read_image(sample.image), marks[number], sample, labelled.class_names)
+        images.append(CaptionedImage(image, sample.image.stem, marks[number].verdict))
+    return tuple(images)
 
 
 def spread(marks: Sequence[Marks], count: int) -> list[int]:

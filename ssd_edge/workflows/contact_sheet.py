@@ -1,28 +1,24 @@
-"""A contact sheet of the worst pictures: one HTML file that needs nothing else."""
+"""A contact sheet of the worst images: one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
-import base64
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from string import Template
 
 import cv2
 import numpy as np
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import written_beside
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.images import read_image
 from ssd_edge.core.sample import Corners
 from ssd_edge.data.lint.check import LintReport
 from ssd_edge.data.lint.issue import Fault
+from ssd_edge.reporting.page import Level, embedded_image, figure, grid, listing, note, pair, write_page
 
 _THUMBNAIL_SIDE = 480
-_JPEG_QUALITY = 80
 _ERROR, _WARNING, _SOUND = (38, 38, 220), (6, 119, 217), (94, 197, 34)  # BGR
 _MARGIN_PX = 1
 _LISTED = 12
@@ -47,12 +43,12 @@ def write_sheet(report: LintReport, page: Path, *, limit: int = 200) -> int:
         f"{len(report.errors)} errors and {len(report.warnings)} warnings in {len(worst)} pictures and files, "
         f"worst first; {len(figures)} are shown."
     )
-    template = Template((Path(__file__).parent / "sheet.html").read_text(encoding="utf-8"))
-    text = template.substitute(
-        title=escape(f"Faults of {report.dataset}"), lead=escape(lead), figures="\n".join(figures)
+    write_page(
+        page,
+        title=f"Faults of {report.dataset}",
+        subtitle=lead,
+        sections=[note("Red: an error. Orange: a warning. Green: the other objects of the picture."), grid(figures)],
     )
-    with written_beside(page) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     return len(figures)
 
 
@@ -72,14 +68,11 @@ def worst_first(faults: Sequence[Fault]) -> list[tuple[Path, list[Fault]]]:
 def _figure(path: Path, faults: Sequence[Fault], sound: FloatArray) -> str:
     others = list(dict.fromkeys(fault.other for fault in faults if fault.other is not None and fault.other != path))
     shown = [_thumbnail(path, faults, sound), *(_thumbnail(other, (), _NO_BOXES) for other in others[:1])]
-    images = "".join(_embedded(image, path) for image in shown if image is not None)
-    listed = "".join(
-        f'<li class="{fault.severity}">{escape(fault.kind)}: {escape(fault.message)}</li>' for fault in faults[:_LISTED]
-    )
-    more = f"<li>and {len(faults) - _LISTED} more</li>" if len(faults) > _LISTED else ""
-    pair = ' class="pair"' if len(shown) > 1 else ""
-    caption = f"<figcaption><b>{escape(path.name)}</b><ul>{listed}{more}</ul></figcaption>"
-    return f"<figure><div{pair}>{images}</div>{caption}</figure>"
+    images = "".join(embedded_image(image, path.name) for image in shown if image is not None)
+    listed: list[tuple[Level, str]] = [(fault.severity, f"{fault.kind}: {fault.message}") for fault in faults[:_LISTED]]
+    if len(faults) > _LISTED:
+        listed.append(("", f"and {len(faults) - _LISTED} more"))
+    return figure(pair(images) if len(shown) > 1 else images, path.name, key=listing(listed))
 
 
 def _thumbnail(path: Path, faults: Sequence[Fault], sound: FloatArray) -> UInt8Array | None:
@@ -109,9 +102,3 @@ def _draw(image: UInt8Array, box: Corners, scale: float, color: tuple[int, int, 
         for value, limit in zip(box, limits, strict=True)
     )
     cv2.rectangle(image, (x1, y1), (x2, y2), color, width)
-
-
-def _embedded(image: UInt8Array, path: Path) -> str:
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    source = base64.b64encode(data.tobytes()).decode("ascii")
-    return f'<img loading="lazy" alt="{escape(path.name)}" src="data:image/jpeg;base64,{source}">'

@@ -7,7 +7,7 @@ import pytest
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.sample import Sample
-from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG, Marks, draw, extremes, mark, spread
+from ssd_edge.evaluation.example_images import MISSED, RIGHT, WRONG, Marks, draw, extremes, mark, spread
 
 NAMES = ("stop", "yield")
 

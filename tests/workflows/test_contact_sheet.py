@@ -6,8 +6,8 @@ import numpy as np
 
 from ssd_edge.core.images import write_image
 from ssd_edge.data.lint.check import LintReport
-from ssd_edge.data.lint.contact_sheet import worst_first, write_sheet
 from ssd_edge.data.lint.issue import Fault
+from ssd_edge.workflows.contact_sheet import worst_first, write_sheet
 
 
 def fault(kind: str, image: Path, box: tuple[float, float, float, float] | None = None, **more: Path) -> Fault:
