@@ -1,4 +1,4 @@
-"""One line of the doctor's report."""
+"""What one check of a machine finds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class State(str, Enum):
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckResult:
     """What was looked at.
 
     Attributes:
@@ -32,19 +32,19 @@ class Line:
     do: str = ""
 
 
-def ok(name: str, found: str) -> Line:
-    """Return a line with nothing to mend."""
-    return Line(name, State.OK, found)
+def ok(name: str, found: str) -> CheckResult:
+    """Return a result with nothing to mend."""
+    return CheckResult(name, State.OK, found)
 
 
-def warn(name: str, found: str, do: str) -> Line:
-    """Return a line about something that works, but worse than it could."""
-    return Line(name, State.WARN, found, do)
+def warn(name: str, found: str, do: str) -> CheckResult:
+    """Return a result about something that works, but worse than it could."""
+    return CheckResult(name, State.WARN, found, do)
 
 
-def missing(name: str, found: str, do: str) -> Line:
-    """Return a line about something that must be mended."""
-    return Line(name, State.MISSING, found, do)
+def missing(name: str, found: str, do: str) -> CheckResult:
+    """Return a result about something that must be mended."""
+    return CheckResult(name, State.MISSING, found, do)
 
 
 _MARKS = ("/.dockerenv", "/run/.containerenv")

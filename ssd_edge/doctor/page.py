@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ssd_edge.doctor.check import Line
+from ssd_edge.doctor.check import CheckResult
 from ssd_edge.doctor.verdict import Verdict
 
 _STYLE = (
     "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}"
     ".missing{color:#c0392b}.warn{color:#b9770e}"
 )
-EMULATED_MEANS = (
-    "The GPU and its TensorRT are emulated: what is proved is how ssd-edge uses them. Nothing is proved of TensorRT, "
+VIRTUAL_MEANS = (
+    "The GPU is virtual: what is proved is how ssd-edge uses it. Nothing is proved of TensorRT, "
     "of a driver or of a board, and the times mean nothing."
 )
 _COLUMNS = ("precision", "runtime", "detections", "worst box", "worst score", "median ms", "p95", "p99", "memory", "")
 
 
-def selftest_page(verdicts: Sequence[Verdict], lines: Sequence[Line]) -> str:
+def selftest_page(verdicts: Sequence[Verdict], lines: Sequence[CheckResult]) -> str:
     """Return the whole page as HTML without anything from elsewhere."""
     rows = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(verdict))}</tr>" for verdict in verdicts
@@ -38,7 +38,7 @@ def selftest_page(verdicts: Sequence[Verdict], lines: Sequence[Line]) -> str:
 
 
 def _warning(verdicts: Sequence[Verdict]) -> str:
-    return f"<p class='warn'>{escape(EMULATED_MEANS)}</p>" if any(verdict.emulated for verdict in verdicts) else ""
+    return f"<p class='warn'>{escape(VIRTUAL_MEANS)}</p>" if any(verdict.is_virtual for verdict in verdicts) else ""
 
 
 def _stages(verdicts: Sequence[Verdict]) -> str:

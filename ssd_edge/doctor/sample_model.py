@@ -9,6 +9,7 @@ around it (a matched filter), and the offsets come from the filter's first momen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from ssd_edge.core.anchor_spec import AnchorLevel, AnchorSpec
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, SPEC_KEY
 from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
+from ssd_edge.graph.nms import attach_nms
+from ssd_edge.graph.source import SourceModel, read_onnx
 
 COLOURS = ("red", "green", "blue")
 SIZES = (24, 40)  # sides of the squares, in pixels of the input
@@ -49,6 +52,12 @@ def sample_spec() -> ModelSpec:
         box_coding=BoxCoding(_VARIANCES),
         nms=NmsSpec(score_threshold=0.3, iou_threshold=0.2, top_k=100, keep_top_k=20, max_candidates=100),
     )
+
+
+def write_sample_model(path: Path) -> SourceModel:
+    """Write the whole detector as ONNX, and return it."""
+    onnx.save(attach_nms(sample_graph(), sample_spec()), path)
+    return read_onnx(path)
 
 
 def sample_graph() -> onnx.ModelProto:

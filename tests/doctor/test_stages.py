@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ssd_edge.backends.tensorrt.profile import StageTimes
-from ssd_edge.doctor.verdict import Spread, graph_gain, stage_table
+from ssd_edge.core.timing import Spread
+from ssd_edge.doctor.verdict import graph_gain, stage_table
 
 
 def times(mode: str, host: float) -> StageTimes:
