@@ -27,7 +27,7 @@ HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "cv2", "numpy", "rich", 
 MOST_LINES = 400
 
 PENDING: set[str] = {  # still on their way; empty when the house is built
-    "quantization/calibrate.py", "quantization/choose_method.py", "quantization/refine.py", 
+    "quantization/calibrate.py", "quantization/choose_method.py", "quantization/refine.py",
     "workflows/training_report.py", "workflows/build/build.py", "workflows/train.py", "demo/report.py", "demo/steps.py",
     "demo/training.py", "engines/alternatives.py", "engines/benchmark.py", "engines/build_log.py", "scenes/dataset.py",
     "scenes/video.py", "training/resume.py", "training/run_names.py", "training/config.py", "evaluation/gate.py",
