@@ -16,7 +16,7 @@ from ssd_edge.core.calibration_table import CalibrationTable
 from ssd_edge.core.choices import Method
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError, SsdEdgeError
-from ssd_edge.core.files import file_digest, written_beside
+from ssd_edge.core.files import file_digest
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import list_images, read_image, write_image
 from ssd_edge.core.left_out import LeftOut
@@ -24,7 +24,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.temp_dir import scratch_folder
-from ssd_edge.doctor.page import VIRTUAL_MEANS, selftest_page
+from ssd_edge.doctor.page import VIRTUAL_MEANS, write_selftest_page
 from ssd_edge.doctor.sample_model import sample_frames, write_sample_model
 from ssd_edge.doctor.selftest import prove_engine, with_prediction
 from ssd_edge.doctor.verdict import OWN_TOLERANCES, Verdict
@@ -132,8 +132,7 @@ def selftest(
     else:
         verdicts, left_out = _prove_small_ones(config, progress)
     page = config.page or Path(workspace) / PAGE
-    with written_beside(page) as partial:
-        partial.write_text(selftest_page(verdicts, machine.checks), encoding="utf-8")
+    write_selftest_page(page, verdicts, machine.checks)
     return SelftestResult(page, verdicts, machine, left_out)
 
 
