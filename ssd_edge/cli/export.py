@@ -46,7 +46,7 @@ def export(
     ] = None,
 ) -> None:
     """Turn a checkpoint into one ONNX with its NMS inside, and check that it gives the same detections."""
-    from ssd_edge.core.workspace import newest_checkpoint
+    from ssd_edge.core.workspace import newest_checkpoint, set_exported
 
     export_onnx = _exporter()
     if checkpoint is None:
@@ -64,6 +64,7 @@ def export(
     images = check_images(check, most=_FEW if check is None else _MOST_READ, run=checkpoint.parent)
     with bar("comparing") as progress:
         report = export_onnx(checkpoint, output, images, nms_changes=asked, progress=progress)
+    set_exported(Path(), report.onnx)
     _show(report.parity)
     _tell_limit(report.parity, report.spec.nms)
     say(f"exported {report.onnx}")

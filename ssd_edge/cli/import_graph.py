@@ -20,9 +20,11 @@ def import_graph(file: Path, output: Path | None, check: Path | None, hints: Hin
     Raises:
         SsdEdgeError: as ``export.imports.graphs.import_onnx`` raises.
     """
+    from ssd_edge.core.workspace import set_exported
     from ssd_edge.importing.graphs.import_onnx import import_onnx
 
     report = import_onnx(file, output, check_images(check, most=_CHECK_IMAGES), hints)
+    set_exported(Path(), report.onnx)
     for line in _choices(report, hints):
         say(line)
     _show(report)

@@ -1,4 +1,4 @@
-"""The files of a run: best.pt, last.pt, metrics.csv and state.pt, each whole at any moment."""
+"""The files of a run: best.pt with its run.json, last.pt, metrics.csv and state.pt, each whole at any moment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from ssd_edge.core.files import make_folder, written_beside
+from ssd_edge.core.runs import record_run
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.metrics import EpochRecord
@@ -63,6 +64,7 @@ class RunFolder:
         if self.best_mean_ap is not None and record.mean_ap < self.best_mean_ap:
             return
         save_checkpoint(self.best, model, record.metrics)
+        record_run(self.best, "trained")
         if record.mean_ap != self.best_mean_ap:
             self.best_mean_ap, self.since_best = record.mean_ap, 0
 

@@ -161,5 +161,6 @@ def test_ctrl_c_in_an_epoch_leaves_the_files_of_the_one_before(tmp_path: Path) -
         "best.pt",
         "last.pt",
         "metrics.csv",
+        "run.json",
         "state.pt",
     ]

@@ -49,7 +49,7 @@ def test_metrics_csv_has_a_line_an_epoch(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert [row["mean_ap"] for row in rows] == ["", "0.25"]
     assert rows[1]["seconds"] == "3"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "last.pt", "metrics.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "last.pt", "metrics.csv", "run.json"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
 from ssd_edge.cli.console import bar
-from ssd_edge.core.errors import ArtefactError, SsdEdgeError
+from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress
 from ssd_edge.core.shell import quoted
+from ssd_edge.core.workspace import make_current
 from ssd_edge.workflows.build.config import checked
 from ssd_edge.workflows.build.inputs import BuildInputs, read_inputs
 
@@ -213,6 +213,7 @@ def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> 
     made = report.manifest
     what = f"{made.precision} for {made.runtime} {made.runtime_version} on {made.device}"
     log.info(f"{'already built' if report.reused else 'built'} {report.engine}: {what}")
+    _make_current(report.engine)
     if not report.reused:
         return
     if "map_50" in made.measured and not judged_now:
@@ -221,8 +222,14 @@ def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> 
     kept = made.options.get("keep_float", "").split()
     if kept and plan.max_drop is not None:
         log.info(f"in float: {', '.join(kept)}{cost_line(made.measured)}")
-    with contextlib.suppress(OSError):  # in a folder that may only be read
-        os.utime(report.engine)  # the newest is what `run` takes, and this is what was asked for last
+
+
+def _make_current(engine: Path) -> None:
+    """Make the engine that was asked for last the one that ``run`` takes, unless another is pinned."""
+    with contextlib.suppress(InputError):  # in a folder that may only be read
+        current = make_current(Path(), engine, "built")
+        if current is not None and current.why == "pinned" and current.path(Path()).resolve() != engine.resolve():
+            log.info(f"run takes {current.path(Path())}, which is pinned; for this one: ssd-edge use {quoted(engine)}")
 
 
 def _note_layers(report: BuildReport, *, for_dla: bool) -> None:
