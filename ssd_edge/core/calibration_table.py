@@ -8,16 +8,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.spec import InputSpec
 
 RANGES_FORMAT = "ssd-edge/ranges/2"
 RANGES_SUFFIX = ".ranges.json"
-_METHODS = ("minmax", "percentile", "entropy", "mse")
+_FORM = Format(RANGES_FORMAT, "table of ranges", "Make it anew: ssd-edge calibrate")
 _LARGEST, _SMALLEST_NORMAL = 3.4028234663852886e38, 1.1754943508222875e-38  # of a float32
 
 
@@ -75,7 +75,7 @@ class CalibrationTable:
     onnx_digest: str
     preprocessing_digest: str
     images: tuple[str, ...]
-    method: str
+    method: Literal["minmax", "percentile", "entropy", "mse"]
     ranges: Mapping[str, TensorRange]
     format: str = RANGES_FORMAT
 
@@ -110,44 +110,12 @@ class CalibrationTable:
         Raises:
             ArtefactError: it is missing, damaged or of another version of the format.
         """
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            if fields["format"] == RANGES_FORMAT:
-                return cls._from_fields(fields)
-            found = repr(fields["format"])
-        except OSError as error:
-            raise ArtefactError(
-                f"{path} cannot be read",
-                got=error.strerror or str(error),
-                wanted="a table of ranges",
-                do="Make one: ssd-edge calibrate",
-            ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArtefactError) as error:
-            raise ArtefactError(
-                f"{path} is a damaged table of ranges",
-                got=f"{type(error).__name__}: {error}",
-                wanted=RANGES_FORMAT,
-                do="Make it anew: ssd-edge calibrate",
-            ) from error
-        raise ArtefactError(
-            f"{path} is not a table of ranges that this version reads",
-            got=found,
-            wanted=RANGES_FORMAT,
-            do="Make it anew: ssd-edge calibrate",
-        )
-
-    @classmethod
-    def _from_fields(cls, fields: dict[str, Any]) -> CalibrationTable:
-        ranges = {name: _range(entry) for name, entry in fields["ranges"].items()}
-        made = cls(**{**fields, "images": tuple(fields["images"]), "ranges": ranges})
-        refuse_other_types(made)
-        if made.method not in _METHODS:
-            raise ValueError(f"method {made.method!r}")
-        if not all(image.startswith("sha256:") for image in made.images):
-            raise ValueError(f"images {str(fields['images'])[:40]}")
-        if not made.ranges:
-            raise ValueError("no range at all")
-        return made
+        table = read_artifact(path, cls, _FORM)
+        wrong = [image for image in table.images if not image.startswith("sha256:")]
+        if wrong or not table.ranges:
+            got = f"image {wrong[0][:40]!r}" if wrong else "no range at all"
+            raise ArtefactError(f"{path} is a damaged {_FORM.what}", got=got, wanted=RANGES_FORMAT, do=_FORM.do)
+        return table
 
     def refuse_if_foreign(self, table: Path, onnx: Path, entry: InputSpec) -> None:
         """Raise ArtefactError where this table (read from ``table``) was not measured on ``onnx`` as it is now."""
@@ -178,9 +146,3 @@ def preprocessing_digest(entry: InputSpec) -> str:
 def ranges_path(folder: Path, model: str) -> Path:
     """Return ``<folder>/<model>.ranges.json``."""
     return folder / f"{model}{RANGES_SUFFIX}"
-
-
-def _range(fields: dict[str, Any]) -> TensorRange:
-    entry = fields["histogram"]
-    histogram = None if entry is None else Histogram(entry["low"], entry["high"], tuple(entry["counts"]))
-    return TensorRange(fields["low"], fields["high"], histogram)

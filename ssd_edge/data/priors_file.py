@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.artifact import Format, parse_artifact
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.spec import AnchorSpec, ModelSpec
 from ssd_edge.data.label_files import read_label_text
 
 PRIORS_FORMAT = "ssd-edge/priors/1"
+_MAKE = "Fit them: ssd-edge data priors DATASET --preset PRESET"
+_FORM = Format(PRIORS_FORMAT, "file of default boxes", _MAKE)
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,7 @@ class PriorsFile:
             InputError: the file cannot be read.
             ArtefactError: it is damaged, or something else.
         """
-        try:
-            fields = json.loads(read_label_text(path, kind="file that data priors wrote"))
-            if fields.pop("format", None) != PRIORS_FORMAT:
-                raise ArtefactError(f"{path} holds no default boxes", wanted=PRIORS_FORMAT, do=_MAKE)
-            anchors = AnchorSpec.from_fields(fields.pop("anchors"))
-            return cls(anchors=anchors, **fields)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            raise ArtefactError(
-                f"{path} holds damaged default boxes", got=f"{type(error).__name__}: {error}", do=_MAKE
-            ) from error
+        return parse_artifact(read_label_text(path, kind=_FORM.what), cls, _FORM, origin=str(path))
 
     def applied_to(self, spec: ModelSpec, *, preset: str, origin: Path) -> ModelSpec:
         """Return the spec with these default boxes.
@@ -70,6 +64,3 @@ class PriorsFile:
         if got != wanted or maps != [(level.rows, level.cols) for level in spec.anchors.levels]:
             raise InputError(f"{origin} holds the default boxes of another network", got=got, wanted=wanted, do=_MAKE)
         return dataclasses.replace(spec, anchors=self.anchors)
-
-
-_MAKE = "Fit them: ssd-edge data priors DATASET --preset PRESET"

@@ -55,7 +55,7 @@ def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:
     fields["ranges"]["a"]["low"] = 9
     for text in (whole[: len(whole) // 2], "[]", "{}", json.dumps({**fields})):
         path.write_text(text)
-        with pytest.raises(ArtefactError, match="is a damaged table of ranges"):
+        with pytest.raises(ArtefactError, match="is (a damaged|not a) table of ranges"):
             CalibrationTable.load(path)
 
 

@@ -125,7 +125,7 @@ def test_the_file_gives_back_what_was_saved_and_fits_its_network_only(tmp_path: 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": "x"}, "holds no default boxes"), ({"anchors": {}}, "damaged"), ({"more": 1}, "damaged")],
+    [({"format": "x"}, "is not a file of default boxes"), ({"anchors": {}}, "damaged"), ({"more": 1}, "damaged")],
 )
 def test_damaged_files_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = tmp_path / "p.json"
