@@ -157,7 +157,7 @@ def _write_report(
     labelled: LabelledSet,
     score: float,
 ) -> None:
-    from ssd_edge.evaluation.evaluation_report import stills_folder, write_evaluation_report
+    from ssd_edge.evaluation.report import stills_folder, write_evaluation_report
 
     write_evaluation_report(page, evaluations, labelled, errors=errors, score=score)
     say(f"wrote {page}, pictures in {stills_folder(page)}")
