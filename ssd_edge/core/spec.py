@@ -14,6 +14,7 @@ from ssd_edge.core.anchor_spec import AnchorTable as AnchorTable
 from ssd_edge.core.artifact import Format, parse_artifact
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import text_digest
+from ssd_edge.core.names import WANTED_NAME, is_file_name
 
 SPEC_FORMAT = "ssd-edge/spec/1"
 _FORM = Format(SPEC_FORMAT, "model spec", "Export the model again with this version of ssd-edge.")
@@ -129,6 +130,7 @@ def _no_name_twice(names: tuple[str, ...]) -> bool:
 def _check(spec: ModelSpec) -> None:
     nms = spec.nms
     rules = [
+        (is_file_name(spec.name), "name", repr(spec.name)[:80], WANTED_NAME),
         (bool(spec.class_names), "class_names", spec.class_names, "at least one class"),
         (
             _no_name_twice(spec.class_names),
@@ -165,4 +167,4 @@ def _check(spec: ModelSpec) -> None:
     ]
     for holds, field, got, wanted in rules:
         if not holds:
-            raise ArtefactError(f"model spec {spec.name!r}: {field} is out of range", got=str(got), wanted=wanted)
+            raise ArtefactError(f"model spec {spec.name!r:.80}: {field} is out of range", got=str(got), wanted=wanted)

@@ -106,7 +106,7 @@ class OrtBuilder:
             ArtefactError: ONNX Runtime refuses the graph, or it is none of ours.
         """
         with scratch_folder() as folder:
-            path = folder / f"{model.graph.name}.onnx"
+            path = folder / "model.onnx"  # never its own name, which is text from a file
             onnx.save(use_non_max_suppression(model), path)
             with OrtBackend(path, Threads(workers=1, per_worker=1)):
                 progress(1, 2)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
+from ssd_edge.core.names import WANTED_NAME, is_file_name
 from ssd_edge.training.run_lock import LOCK_NAME, RunInUseError, only_training
 from ssd_edge.workflows.train import is_first_process
 
@@ -56,8 +57,8 @@ def _holds_run(folder: Path) -> bool:
 
 def _named(name: str) -> Path:
     folder = Path("runs") / name
-    if Path(name).name != name or name in (".", ".."):
-        raise InputError("--name is not a name", got=repr(name), wanted="letters, digits, - and _ without a /")
+    if not is_file_name(name):
+        raise InputError("--name is not a name", got=repr(name), wanted=WANTED_NAME)
     if is_first_process() and _holds_run(folder):
         go_on = f", or go on with it: --resume {name}" if (folder / "state.pt").is_file() else ""
         raise InputError(
