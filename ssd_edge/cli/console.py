@@ -8,10 +8,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
 
 if TYPE_CHECKING:
@@ -105,6 +107,15 @@ def say(text: str) -> None:
     from rich.text import Text
 
     _with_bar[-1].print(Text(text), soft_wrap=True)
+
+
+def write_text(target: Path | str, text: str) -> None:
+    """Write text to a file, whole or not at all, or to stdout where ``target`` is ``-``."""
+    if str(target) == "-":
+        sys.stdout.write(text)
+        return
+    with written_beside(Path(target)) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:

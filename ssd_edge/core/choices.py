@@ -62,3 +62,22 @@ class Metric(str, Enum):
     def description(self) -> str:
         """What it is, in words."""
         return {"voc": "VOC, area under the curve", "voc07": "VOC2007, 11 points"}[self.value]
+
+
+class GateFigure(str, Enum):
+    """A model's accuracy as one number, 0 to 1, by which an accuracy gate goes."""
+
+    MAP = "map"
+    MAP_50_95 = "map-50-95"
+    COCO_AP = "coco-ap"
+    COCO_AP_50 = "coco-ap50"
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return {"map": "mAP", "map-50-95": "mAP@.5:.95", "coco-ap": "COCO AP", "coco-ap50": "COCO AP50"}[self.value]
+
+    @property
+    def is_coco(self) -> bool:
+        """Whether COCO's numbers must be counted for it."""
+        return self in (GateFigure.COCO_AP, GateFigure.COCO_AP_50)

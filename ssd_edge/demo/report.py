@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ssd_edge.core.frame import UInt8Array
     from ssd_edge.core.sample import LabelledSet
     from ssd_edge.demo.step_cache import Done, Facts
-    from ssd_edge.evaluation.report_content import Film, Judged
+    from ssd_edge.evaluation.evaluate import EvaluatedModel
+    from ssd_edge.evaluation.report_content import Film
     from ssd_edge.reporting.images import CaptionedImage
 
 _STILL_SCORE = 0.5
@@ -38,26 +39,28 @@ def judge(plan: DemoPlan, files: DemoFiles, before: Sequence[Done]) -> Facts:
         title="Road signs, from nothing to boxes on a film",
         subtitle=f"{PRESET} at {plan.input_size} × {plan.input_size}, trained for {plan.minutes:g} minutes on "
         f"{plan.train} drawn pictures, judged on {plan.test} that were drawn from another seed.",
-        judged=judged,
+        models=judged,
         footer=_machine(),
         film=film,
         stills=_stills(plan, files, judged[-1], held_out),
         steps=tuple(StepTime(done.name, done.facts["detail"], done.seconds) for done in before),
     )
     with written_beside(files.figures) as partial:
-        text = summary_json({entry.path: entry.evaluation for entry in judged}, held_out)
+        text = summary_json(judged, held_out)
         partial.write_text(text, encoding="utf-8")
     write_report(files.report, report)
     return _facts(judged, film)
 
 
-def _judged(files: DemoFiles, held_out: LabelledSet) -> tuple[Judged, ...]:
-    from ssd_edge.evaluation.report_content import Judged
+def _judged(files: DemoFiles, held_out: LabelledSet) -> tuple[EvaluatedModel, ...]:
+    from ssd_edge.evaluation.evaluate import EvaluatedModel
 
     judged = []
     for label, path in (("checkpoint", files.checkpoint), ("ONNX", files.onnx), ("engine", files.engine)):
         with bar(f"judging the {label}") as progress:
-            judged.append(Judged(label, path, evaluate_file(path, held_out, metric=Metric.VOC, progress=progress)))
+            judged.append(
+                EvaluatedModel(label, path, evaluate_file(path, held_out, metric=Metric.VOC, progress=progress))
+            )
     return tuple(judged)
 
 
@@ -95,7 +98,9 @@ def _poster(files: DemoFiles, class_names: Sequence[str]) -> UInt8Array:
     raise ArtefactError(f"{files.annotated} is shorter than {files.lines}", wanted=f"{busiest + 1} frames")
 
 
-def _stills(plan: DemoPlan, files: DemoFiles, judged: Judged, held_out: LabelledSet) -> tuple[CaptionedImage, ...]:
+def _stills(
+    plan: DemoPlan, files: DemoFiles, judged: EvaluatedModel, held_out: LabelledSet
+) -> tuple[CaptionedImage, ...]:
     """Mark held-out pictures from the worst to the best, and keep them as files too."""
     from ssd_edge.core.images import write_image
     from ssd_edge.evaluation.example_images import drawn, marked, spread
@@ -109,7 +114,7 @@ def _stills(plan: DemoPlan, files: DemoFiles, judged: Judged, held_out: Labelled
     return stills
 
 
-def _facts(judged: Sequence[Judged], film: Film) -> Facts:
+def _facts(judged: Sequence[EvaluatedModel], film: Film) -> Facts:
     """Return the figures that the command prints, as rows of model, mAP, median milliseconds and frames a second."""
     rows = [
         (

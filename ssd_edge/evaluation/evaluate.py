@@ -1,10 +1,11 @@
-"""Run any detector over labelled images, and judge and time it: a checkpoint, an ONNX and an engine alike."""
+"""Run any detector over labelled images, and measure its accuracy and time: a checkpoint, an ONNX, an engine alike."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from ssd_edge.core.frame import IntArray, UInt8Array
 from ssd_edge.core.images import read_image
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import LabelledSet
+from ssd_edge.evaluation.coco_ap import CocoAp
 from ssd_edge.evaluation.matching import Float64Array
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
+from ssd_edge.evaluation.tide_errors import ErrorCost
 
 Detect = Callable[[UInt8Array], Detections]
 
@@ -52,6 +55,28 @@ class Evaluation:
     def fps(self) -> float:
         """Pictures in a second at the median time, one after the other."""
         return 1000 / self.median_ms
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """One model file and how it did.
+
+    Attributes:
+        label: what reports call it.
+        path: the file.
+        evaluation: its accuracy, detections and times.
+        errors: what each kind of error costs; empty where that was not asked for.
+        coco: COCO's numbers; None where they were not asked for.
+        calibrated_images: how many of the images INT8 was calibrated with, which flatters the accuracy; None where
+            that is not known.
+    """
+
+    label: str
+    path: Path
+    evaluation: Evaluation
+    errors: tuple[ErrorCost, ...] = ()
+    coco: CocoAp | None = None
+    calibrated_images: int | None = None
 
 
 def evaluate(

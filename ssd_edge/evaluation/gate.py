@@ -1,59 +1,40 @@
-"""Refuses models that are worse than demanded, so that a pipeline can stop at them."""
+"""The accuracy gate: refuses models that are worse than demanded, so that a pipeline can stop at them.
+
+Messages name what was asked for as keywords (``min_map=``); the command line shows them as its options.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ssd_edge.core.choices import Metric
+from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.core.sample import LabelledSet
+from ssd_edge.evaluation.evaluate import EvaluatedModel
 from ssd_edge.evaluation.summary import SUMMARY_FORMAT
 
-if TYPE_CHECKING:
-    from ssd_edge.core.choices import Metric
-    from ssd_edge.core.sample import LabelledSet
-    from ssd_edge.evaluation.coco_ap import CocoAp
-    from ssd_edge.evaluation.mean_ap import MeanAp
+
+def gate_figure(figure: GateFigure, model: EvaluatedModel) -> float:
+    """Return a model's figure; COCO's numbers must have been counted where it is one of COCO's."""
+    accuracy = model.evaluation.accuracy
+    fields = {"map": accuracy.mean_ap, "map_50_95": accuracy.mean_ap_50_95}
+    return saved_figure(figure, {**fields, "coco": model.coco and model.coco.numbers._asdict()})
 
 
-class GateFigure(str, Enum):
-    """A model's accuracy as one number, 0 to 1."""
+def saved_figure(figure: GateFigure, model: Mapping[str, Any]) -> float:
+    """Return the figure from a model's entry in what ``eval --json`` wrote.
 
-    MAP = "map"
-    MAP_50_95 = "map-50-95"
-    COCO_AP = "coco-ap"
-    COCO_AP_50 = "coco-ap50"
-
-    @property
-    def label(self) -> str:
-        """What it is called."""
-        return {"map": "mAP", "map-50-95": "mAP@.5:.95", "coco-ap": "COCO AP", "coco-ap50": "COCO AP50"}[self.value]
-
-    @property
-    def is_coco(self) -> bool:
-        """Whether COCO's numbers must be counted for it."""
-        return self in (GateFigure.COCO_AP, GateFigure.COCO_AP_50)
-
-    def of(self, accuracy: MeanAp, coco: CocoAp | None) -> float:
-        """Return it; ``coco`` is needed where :attr:`is_coco`."""
-        model = {"map": accuracy.mean_ap, "map_50_95": accuracy.mean_ap_50_95}
-        return self.saved({**model, "coco": coco and coco.numbers._asdict()})
-
-    def saved(self, model: Mapping[str, Any]) -> float:
-        """Return it from a model's entry in what ``eval --json`` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: the entry does not hold it.
-        """
-        if self.is_coco:
-            return float(model["coco"]["ap" if self is GateFigure.COCO_AP else "ap_50"])
-        return float(model["map" if self is GateFigure.MAP else "map_50_95"])
+    Raises:
+        KeyError, TypeError, ValueError: the entry does not hold it.
+    """
+    if figure.is_coco:
+        return float(model["coco"]["ap" if figure is GateFigure.COCO_AP else "ap_50"])
+    return float(model["map" if figure is GateFigure.MAP else "map_50_95"])
 
 
 _ROUNDING = 1e-9  # points: a drop of just what is allowed is allowed, whatever float arithmetic makes of it
@@ -72,29 +53,29 @@ def points(mean_ap: float, reference: float) -> float:
     return 100 * (mean_ap - reference)
 
 
-def refuse_below(min_map: float, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP) -> None:
+def check_minimum(min_map: float, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP) -> None:
     """Raise AccuracyError where a model's figure is under ``min_map``; all that are, are named."""
     poor = {name: value for name, value in found.items() if value < min_map}
     if poor:
         raise AccuracyError(
             f"{', '.join(poor)} {'is' if len(poor) == 1 else 'are'} not accurate enough",
             got=", ".join(f"{figure.label} {value:.4f}" for value in poor.values()),
-            wanted=f"at least {min_map:g} (--min-map)",
+            wanted=f"at least {min_map:g} (min_map=)",
         )
 
 
-def refuse_drop(
-    max_drop: float, reference: Reference, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP
+def check_drop(
+    max_drop_points: float, reference: Reference, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP
 ) -> None:
-    """Raise AccuracyError where a model lies more than ``max_drop`` points under the reference; all are named."""
+    """Raise AccuracyError where a model lies more than these points under the reference; all are named."""
     drops = {name: -points(value, reference.value) for name, value in found.items()}
-    poor = {name: drop for name, drop in drops.items() if drop > max_drop + _ROUNDING}
+    poor = {name: drop for name, drop in drops.items() if drop > max_drop_points + _ROUNDING}
     if poor:
         verb = "loses" if len(poor) == 1 else "lose"
         raise AccuracyError(
             f"{', '.join(poor)} {verb} too much against {reference.name} ({figure.label} {reference.value:.4f})",
             got=", ".join(f"{drop:.2f} points" for drop in poor.values()),
-            wanted=f"at most {max_drop:g} (--max-drop)",
+            wanted=f"at most {max_drop_points:g} (max_drop_points=)",
         )
 
 
@@ -121,7 +102,7 @@ def read_baseline(
             raise InputError(
                 f"{path} holds no {figure.label}", do="Judge its model again: ssd-edge eval MODEL DATASET --coco --json"
             )
-        reference = Reference(f"{first['path']} of {path}", figure.saved(first))
+        reference = Reference(f"{first['path']} of {path}", saved_figure(figure, first))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path} is no baseline", got=f"{type(error).__name__}: {error}", wanted=wanted) from error
     if form != SUMMARY_FORMAT or not math.isfinite(reference.value):
@@ -150,27 +131,32 @@ class Gate:
     """What is demanded.
 
     Attributes:
-        figure: by which models are judged.
+        figure: what models are compared by.
         min_map: the least.
-        max_drop: the most points that a model may lie below the reference.
+        max_drop_points: the most points that a model may lie below the reference.
         baseline: an earlier ``--json``, whose first model is the reference; None for the first of these models.
     """
 
-    figure: GateFigure
-    min_map: float | None
-    max_drop: float | None
-    baseline: Path | None
+    figure: GateFigure = GateFigure.MAP
+    min_map: float | None = None
+    max_drop_points: float | None = None
+    baseline: Path | None = None
 
-    def refuse_half_a_wish(self, models: int) -> None:
-        """Raise InputError for options that would say nothing of so many models, before any work is done."""
-        if self.baseline is not None and self.max_drop is None:
+    def check_complete(self, models: int) -> None:
+        """Raise InputError for demands that would say nothing of so many models, before any work is done."""
+        if self.baseline is not None and self.max_drop_points is None:
             raise InputError(
-                "--baseline needs --max-drop", do="Say how many points of mAP may be lost: --max-drop 0.5."
+                "baseline= needs max_drop_points=",
+                do="Say how many points of mAP may be lost: max_drop_points=0.5.",
             )
-        if self.max_drop is not None and models < 2 and self.baseline is None:
-            raise InputError("--max-drop needs something to count from", wanted="two models or more, or --baseline")
-        if self.figure is not GateFigure.MAP and self.min_map is None and self.max_drop is None:
-            raise InputError("--gate-on needs a gate", got=self.figure.value, wanted="--min-map or --max-drop besides")
+        if self.max_drop_points is not None and models < 2 and self.baseline is None:
+            raise InputError(
+                "max_drop_points= needs something to count from", wanted="two models or more, or baseline="
+            )
+        if self.figure is not GateFigure.MAP and self.min_map is None and self.max_drop_points is None:
+            raise InputError(
+                "gate_on= needs a gate", got=self.figure.value, wanted="min_map= or max_drop_points= besides"
+            )
 
     def reference(self, labelled: LabelledSet, metric: Metric, iou: float) -> Reference | None:
         """Return what the baseline says; None without one.
@@ -180,9 +166,10 @@ class Gate:
         """
         return None if self.baseline is None else read_baseline(self.baseline, labelled, metric, iou, self.figure)
 
-    def judge(self, found: Mapping[str, float], reference: Reference | None) -> None:
-        """Raise AccuracyError where one of these figures is not good enough."""
+    def check(self, models: Sequence[EvaluatedModel], reference: Reference | None) -> None:
+        """Raise AccuracyError where one of the models is not good enough."""
+        found = {str(model.path): gate_figure(self.figure, model) for model in models}
         if self.min_map is not None:
-            refuse_below(self.min_map, found, self.figure)
-        if self.max_drop is not None:
-            refuse_drop(self.max_drop, reference or Reference(*next(iter(found.items()))), found, self.figure)
+            check_minimum(self.min_map, found, self.figure)
+        if self.max_drop_points is not None:
+            check_drop(self.max_drop_points, reference or Reference(*next(iter(found.items()))), found, self.figure)

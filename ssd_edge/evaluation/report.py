@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssd_edge import __version__
 from ssd_edge.core.files import make_folder
 from ssd_edge.core.images import write_image
 from ssd_edge.core.sample import LabelledSet
-from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
 from ssd_edge.evaluation.example_images import drawn, marked, spread
-from ssd_edge.evaluation.report_content import Judged, Report
+from ssd_edge.evaluation.report_content import Report
 from ssd_edge.evaluation.sections import cards, sections
-from ssd_edge.evaluation.tide_errors import ErrorCost
 from ssd_edge.reporting.images import CaptionedImage
 from ssd_edge.reporting.page import write_page
 
@@ -42,40 +41,26 @@ def stills_folder(page: Path) -> Path:
 
 
 def write_evaluation_report(
-    page: Path,
-    evaluations: Mapping[Path, Evaluation],
-    labelled: LabelledSet,
-    *,
-    errors: Mapping[Path, tuple[ErrorCost, ...]] | None = None,
-    score: float = 0.5,
+    page: Path, models: Sequence[EvaluatedModel], labelled: LabelledSet, *, score: float = 0.5
 ) -> None:
-    """Write the page, which holds everything in itself, and its pictures as PNG into :func:`stills_folder`.
+    """Write the page, which holds everything in itself, and its images as PNG into :func:`stills_folder`.
 
-    The pictures show the last model's detections of ``score`` or more, from the picture with most mistakes to the best.
+    The images show the last model's detections of ``score`` or more, from the image with most mistakes to the best.
 
     Raises:
-        InputError: the folder cannot be written, or a picture cannot be read any more.
+        InputError: the folder cannot be written, or an image cannot be read any more.
     """
-    *_, (deployed, last) = evaluations.items()
-    stills = _stills(stills_folder(page), last, labelled, score)
+    last = models[-1]
+    stills = _stills(stills_folder(page), last.evaluation, labelled, score)
     report = Report(
-        title=f"Evaluation of {', '.join(path.name for path in evaluations)}",
+        title=f"Evaluation of {', '.join(model.path.name for model in models)}",
         subtitle=f"{labelled.origin}: {len(labelled)} images, {labelled.object_count} objects. "
-        f"Pictures: {deployed.name}, detections with a score of {score:g} or more.",
-        judged=tuple(
-            Judged(label, path, found, (errors or {}).get(path, ()))
-            for label, (path, found) in zip(_labels([*evaluations]), evaluations.items(), strict=True)
-        ),
+        f"Pictures: {last.path.name}, detections with a score of {score:g} or more.",
+        models=tuple(models),
         footer=f"ssd-edge {__version__}",
         stills=stills,
     )
     write_report(page, report)
-
-
-def _labels(models: Sequence[Path]) -> list[str]:
-    """Return the files' names, with their folders only where two would be called the same."""
-    names = [path.name for path in models]
-    return names if len(set(names)) == len(names) else [str(path) for path in models]
 
 
 def _stills(folder: Path, found: Evaluation, labelled: LabelledSet, score: float) -> tuple[CaptionedImage, ...]:

@@ -6,20 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.evaluate import EvaluatedModel
 from ssd_edge.evaluation.mean_ap import MeanAp
-from ssd_edge.evaluation.tide_errors import ErrorCost
 from ssd_edge.reporting.images import CaptionedImage
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One artefact: what the reader calls it, where it lies, how it did, and what its errors cost if that is known."""
-
-    label: str
-    path: Path
-    evaluation: Evaluation
-    errors: tuple[ErrorCost, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,13 +60,13 @@ class Report:
     """Everything on the page; an empty tuple, or None, leaves its section out.
 
     Attributes:
-        judged: at least one; the last is the one that is deployed, and gives the big figures.
+        models: at least one; the last is the one that is deployed, and gives the big figures.
         footer: what it was measured on.
     """
 
     title: str
     subtitle: str
-    judged: tuple[Judged, ...]
+    models: tuple[EvaluatedModel, ...]
     footer: str
     film: Film | None = None
     stills: tuple[CaptionedImage, ...] = ()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ssd_edge.evaluation.evaluate import EvaluatedModel
 from ssd_edge.evaluation.example_images import COLOR_KEY
 from ssd_edge.evaluation.mean_ap import ClassAp, MeanAp
-from ssd_edge.evaluation.report_content import Film, Judged, Report, StepTime
+from ssd_edge.evaluation.report_content import Film, Report, StepTime
 from ssd_edge.reporting.chart import Panel, Series, chart_svg
 from ssd_edge.reporting.images import CaptionedImage, image_grid
 from ssd_edge.reporting.page import card, figure, grid, link, section, series_key, table, video
@@ -18,7 +19,7 @@ from ssd_edge.reporting.page import card, figure, grid, link, section, series_ke
 
 def cards(report: Report) -> list[str]:
     """Return the big figures at the top."""
-    deployed = report.judged[-1]
+    deployed = report.models[-1]
     accuracy = deployed.evaluation.accuracy
     images = len(deployed.evaluation.detections)
     found = [
@@ -34,10 +35,10 @@ def cards(report: Report) -> list[str]:
 def sections(report: Report, page: Path) -> list[str]:
     """Return the parts below the cards, in order; those without content are left out."""
     parts = [_film(report.film, page)] if report.film else []
-    parts += [_artefacts(report.judged), class_section(_accuracies(report)), curve_section(report.judged)]
-    parts.append(threshold_section(report.judged[-1].label, report.judged[-1].evaluation.accuracy))
-    if all(entry.errors for entry in report.judged):
-        parts.append(error_section(report.judged))
+    parts += [_artefacts(report.models), class_section(_accuracies(report)), curve_section(report.models)]
+    parts.append(threshold_section(report.models[-1].label, report.models[-1].evaluation.accuracy))
+    if all(entry.errors for entry in report.models):
+        parts.append(error_section(report.models))
     if report.stills:
         text = "From the pictures with most mistakes to those with none, in equal steps: not a choice of the best."
         parts.append(still_section(text, report.stills))
@@ -61,13 +62,13 @@ def _film(film: Film, page: Path) -> str:
     return section("The film", text, player + note)
 
 
-def _artefacts(judged: Sequence[Judged]) -> str:
-    first = judged[0].evaluation.accuracy
+def _artefacts(models: Sequence[EvaluatedModel]) -> str:
+    first = models[0].evaluation.accuracy
     columns = ["artefact", f"mAP@{first.iou_threshold:g}", "mAP@.5:.95", "median ms", "p95 ms", "FPS", "size"]
-    rows = [_artefact_row(entry) for entry in judged]
-    if len(judged) > 1:
-        columns.insert(2, f"against {judged[0].label}")
-        for row, entry in zip(rows, judged, strict=True):
+    rows = [_artefact_row(entry) for entry in models]
+    if len(models) > 1:
+        columns.insert(2, f"against {models[0].label}")
+        for row, entry in zip(rows, models, strict=True):
             row.insert(2, f"{entry.evaluation.accuracy.mean_ap - first.mean_ap:+.4f}")
     text = (
         f"The same images, the same judge ({first.metric.description}), one picture at a time: from the decoded "
@@ -76,7 +77,7 @@ def _artefacts(judged: Sequence[Judged]) -> str:
     return section("One model, every form", text, table(columns, rows))
 
 
-def _artefact_row(entry: Judged) -> list[str]:
+def _artefact_row(entry: EvaluatedModel) -> list[str]:
     evaluation = entry.evaluation
     times = (f"{evaluation.median_ms:.2f}", f"{evaluation.p95_ms:.2f}", f"{evaluation.fps:.0f}")
     accuracy = evaluation.accuracy
@@ -106,20 +107,20 @@ def threshold_section(label: str, accuracy: MeanAp) -> str:
 
 
 def _accuracies(report: Report) -> list[tuple[str, MeanAp]]:
-    accuracies = [(entry.label, entry.evaluation.accuracy) for entry in report.judged]
+    accuracies = [(entry.label, entry.evaluation.accuracy) for entry in report.models]
     if report.film and report.film.accuracy:
         accuracies.append(("film", report.film.accuracy))
     return accuracies
 
 
-def curve_section(judged: Sequence[Judged]) -> str:
+def curve_section(models: Sequence[EvaluatedModel]) -> str:
     """Return the precision-recall chart of each class, with a line for each artefact."""
     charts = []
-    for number, known in enumerate(judged[0].evaluation.accuracy.classes):
-        curves = [(entry.label, entry.evaluation.accuracy.classes[number]) for entry in judged]
+    for number, known in enumerate(models[0].evaluation.accuracy.classes):
+        curves = [(entry.label, entry.evaluation.accuracy.classes[number]) for entry in models]
         charts.append(figure(chart_svg(precision_recall_panel(curves)), known.name, f"AP {curves[-1][1].ap_text}"))
     text = "Precision (up) over recall (right) as the score threshold falls; lines that agree lie on one another."
-    key = series_key([entry.label for entry in judged])
+    key = series_key([entry.label for entry in models])
     return section("Precision and recall", text, key + grid(charts, "squares"))
 
 
@@ -163,14 +164,14 @@ def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
     return section(title, text, grid(charts, "charts"))
 
 
-def error_section(judged: Sequence[Judged]) -> str:
+def error_section(models: Sequence[EvaluatedModel]) -> str:
     """Return what each kind of error costs each artefact."""
     rows, meanings = [], []
-    for costs in zip(*(entry.errors for entry in judged), strict=True):
+    for costs in zip(*(entry.errors for entry in models), strict=True):
         rows.append([costs[0].kind.value, *(cell for cost in costs for cell in (cost.points_text, str(cost.count)))])
         meanings.append(costs[0].kind.meaning)
-    several = len(judged) > 1
-    names = [f", {entry.label}" if several else "" for entry in judged]
+    several = len(models) > 1
+    names = [f", {entry.label}" if several else "" for entry in models]
     columns = [column for name in names for column in (f"points{name}", f"number{name}")]
     text = (
         "Points, hundredths of mAP, that mending one kind of error alone would add (TIDE). The number counts "

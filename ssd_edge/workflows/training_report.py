@@ -214,11 +214,13 @@ def _write_page(page: Path, run: _Run) -> None:
 
 def _sections(run: _Run) -> list[str]:
     from ssd_edge.evaluation import sections
-    from ssd_edge.evaluation.report_content import Judged
+    from ssd_edge.evaluation.evaluate import EvaluatedModel
     from ssd_edge.evaluation.tide_errors import error_costs
 
     accuracy, label = run.found.accuracy, run.best.name
-    judged = [Judged(label, run.best, run.found, error_costs(run.found.detections, run.judged.samples, accuracy))]
+    judged = [
+        EvaluatedModel(label, run.best, run.found, error_costs(run.found.detections, run.judged.samples, accuracy))
+    ]
     chosen = f"Detections with a score of {_SCORE:g} or more: first the pictures with most mistakes, then with fewest."
     return [
         sections.panel_section("Learning", "What each epoch came to.", learning_curves(run.records)),

@@ -232,7 +232,7 @@ def test_report_holds_curves_and_pictures_from_the_worst_to_the_best(tmp_path: P
     result = run(model, dataset, "--report", page)
     assert result.exit_code == 0, result.stderr
     text = page.read_text(encoding="utf-8")
-    assert text.count('class="curve"') == len(CLASS_NAMES)
+    assert text.count('class="chart"') == len(CLASS_NAMES)
     assert text.count("data:image/jpeg;base64,") == len(PICTURES)
     assert "0 found, 1 wrong, 1 missed" in text  # the cat that is found as a dog
     pictures = sorted((tmp_path / "out" / "figures-stills").glob("*.png"))
