@@ -30,9 +30,9 @@ PENDING: set[str] = {  # still on their way; empty when the house is built
     "quantization/calibrate.py", "quantization/choose_method.py", "quantization/refine.py",
     "workflows/training_report.py", "workflows/build/build.py", "workflows/train.py", "demo/report.py", "demo/steps.py",
     "demo/training.py", "engines/alternatives.py", "engines/benchmark.py", "engines/build_log.py", "scenes/dataset.py",
-    "scenes/video.py", "training/resume.py", "training/run_names.py", "training/config.py", "evaluation/gate.py",
+    "scenes/video.py", "training/resume.py", "training/run_names.py", "training/config.py",
     "quantization/sensitivity.py", "exporting/parity_images.py", "workflows/open_model.py", "workflows/inspect.py",
-    "evaluation/calibration_overlap.py", "streaming/outputs.py", "engines/build.py", "engines/cache.py",
+    "streaming/outputs.py", "engines/build.py", "engines/cache.py",
     "cli/data_tables.py", "cli/data_json.py", "cli/import_weights.py", "cli/train_options.py",
 }  # fmt: skip
 
