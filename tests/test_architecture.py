@@ -31,9 +31,9 @@ PENDING: set[str] = {  # still on their way; empty when the house is built
     "workflows/training_report.py", "workflows/build/build.py", "workflows/train.py", "demo/report.py", "demo/steps.py",
     "demo/training.py", "engines/alternatives.py", "engines/benchmark.py", "engines/build_log.py", "scenes/dataset.py",
     "scenes/video.py", "training/resume.py", "training/run_names.py", "training/config.py",
-    "quantization/sensitivity.py", "exporting/parity_images.py", "workflows/open_model.py", "workflows/inspect.py",
+    "quantization/sensitivity.py", "workflows/open_model.py", "workflows/inspect.py",
     "streaming/outputs.py", "engines/build.py", "engines/cache.py",
-    "cli/data_tables.py", "cli/data_json.py", "cli/import_weights.py", "cli/train_options.py",
+    "cli/data_tables.py", "cli/data_json.py", "cli/train_options.py",
 }  # fmt: skip
 
 

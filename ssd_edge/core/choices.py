@@ -81,3 +81,18 @@ class GateFigure(str, Enum):
     def is_coco(self) -> bool:
         """Whether COCO's numbers must be counted for it."""
         return self in (GateFigure.COCO_AP, GateFigure.COCO_AP_50)
+
+
+class Color(str, Enum):
+    """Order of the channels that a network was trained on."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+
+
+class Activation(str, Enum):
+    """What the scores of a foreign graph are; ``auto`` is told by their values."""
+
+    AUTO = "auto"
+    SOFTMAX = "softmax"
+    LOGITS = "logits"

@@ -45,6 +45,7 @@ def export_onnx(
     output: Path | None,
     images: Sequence[UInt8Array],
     *,
+    root: Path = Path(),
     nms_changes: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> ExportReport:
@@ -52,8 +53,9 @@ def export_onnx(
 
     Args:
         checkpoint: a file written by :func:`~ssd_edge.model.checkpoint.save_checkpoint`.
-        output: the ONNX; by default ``engines/<name>/<name>.onnx`` in the current folder.
+        output: the ONNX; by default ``engines/<name>/<name>.onnx`` below ``root``.
         images: BGR pictures of any size, on which PyTorch and ONNX Runtime are compared.
+        root: of the workspace.
         nms_changes: fields of :class:`~ssd_edge.core.spec.NmsSpec` that shall differ from the checkpoint's.
         progress: told of the pictures compared.
 
@@ -63,7 +65,7 @@ def export_onnx(
         ParityError: the detections differ, or there are none; ``output`` is left as it was.
     """
     model = _model_of(checkpoint, nms_changes or {})
-    output = output or Path("engines") / model.spec.name / f"{model.spec.name}.onnx"
+    output = output or root / "engines" / model.spec.name / f"{model.spec.name}.onnx"
     with written_beside(output) as partial:
         onnx.save(onnx_model(model, file_digest(checkpoint)), partial)
         with OrtBackend(partial) as backend:

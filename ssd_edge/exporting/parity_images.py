@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.images import list_images, read_image
 from ssd_edge.core.log import log
-
-if TYPE_CHECKING:
-    from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.run_data import RunData
+from ssd_edge.data.find import open_dataset
+from ssd_edge.scenes.scene import draw_scene
 
 _DRAWN_SIZE, _DRAWN_SEED = (480, 640), 2016
 
@@ -25,9 +26,6 @@ def check_images(folder: Path | None, *, most: int, run: Path | None = None) -> 
     Raises:
         InputError: the folder holds no pictures, or one of them cannot be read.
     """
-    from ssd_edge.core.images import list_images, read_image
-    from ssd_edge.scenes.scene import draw_scene
-
     if folder is None:
         judged = _judged_by(run, most) if run is not None else []
         if judged:
@@ -41,10 +39,6 @@ def check_images(folder: Path | None, *, most: int, run: Path | None = None) -> 
 
 def _judged_by(run: Path, most: int) -> list[UInt8Array]:
     """Read some pictures that a run was judged by, from all over the split; none where they cannot be read here."""
-    from ssd_edge.core.images import read_image
-    from ssd_edge.core.run_data import RunData
-    from ssd_edge.data.find import open_dataset
-
     data = RunData.of(run)
     if data is None:
         return []

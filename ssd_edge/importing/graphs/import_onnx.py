@@ -88,16 +88,17 @@ class GraphImport:
 
 
 def import_onnx(
-    path: Path, output: Path | None, images: Sequence[UInt8Array], hints: Hints | None = None
+    path: Path, output: Path | None, images: Sequence[UInt8Array], hints: Hints | None = None, *, root: Path = Path()
 ) -> GraphImport:
     """Write an ONNX that obeys our graph contract and finds what the foreign SSD at ``path`` finds.
 
     Args:
         path: a graph from float32 pixels (B, 3, H, W) to class scores (B, N, classes and background) and either boxes
             x1 y1 x2 y2 in 0..1 or offsets, both (B, N, 4).
-        output: by default ``engines/<name>/<name>.onnx`` in the current folder.
+        output: by default ``engines/<name>/<name>.onnx`` below ``root``.
         images: BGR pictures of any size, on which both are compared.
         hints: what the file cannot tell.
+        root: of the workspace.
 
     Raises:
         InputError: a file cannot be read or written, or the file needs a hint that is missing or does not fit.
@@ -119,7 +120,7 @@ def import_onnx(
         raise unknown_normalisation(path)
     reading = _read_outputs(outputs, path, probe, hints, table)
     spec = _spec(path, entry, probe, reading, hints, given, table)
-    target = output or Path("engines") / spec.name / f"{spec.name}.onnx"
+    target = output or root / "engines" / spec.name / f"{spec.name}.onnx"
     plan = GraphPlan(spec, reading, probe, file_digest(path))
     free, agreement = write_graph(in_our_opset(model, path), plan, target)
     return GraphImport(target, spec, normalisation, reading.softmaxed, free, agreement)
