@@ -9,16 +9,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import onnx
 
+from bench._options import run
 from ssd_edge.core.choices import Method
 from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.images import read_image
 from ssd_edge.core.preprocess import preprocess
+from ssd_edge.core.timing import Stopwatch
 from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.image_set import ImageSet
 from ssd_edge.quantization.observer import Observer, observed_tensors
@@ -79,10 +80,12 @@ ROADS = {"ours": ours, "plain": plain, "theirs": theirs}
 
 
 def child(road: str, path: str, count: int) -> None:
+    """Run in a process of its own: print time and memory of one way."""
     images = pictures(Path(path).parent, count)
-    start = time.perf_counter()
-    ROADS[road](Path(path), images)
-    seconds = time.perf_counter() - start
+    watch = Stopwatch()
+    with watch:
+        ROADS[road](Path(path), images)
+    seconds = watch.timing.total_s
     # getrusage would tell the parent's peak too, which survives fork and exec
     status = Path("/proc/self/status").read_text()
     peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
@@ -91,14 +94,12 @@ def child(road: str, path: str, count: int) -> None:
     )
 
 
-def main() -> None:
+def main(preset: str = "ssd300-vgg16", counts: tuple[int, ...] = (50, 500)) -> None:
     import torch  # here, so that no child has it in memory
 
     from ssd_edge.exporting.export_onnx import onnx_model
     from ssd_edge.model.zoo import build_model, make_spec
 
-    preset = sys.argv[1] if len(sys.argv) > 1 else "ssd300-vgg16"
-    counts = [int(count) for count in sys.argv[2:]] or [50, 500]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         synthesize(folder / "drawn", train=max(counts), size=(320, 240))
@@ -111,12 +112,9 @@ def main() -> None:
             ("theirs", few),
         ]
         for road, count in jobs:
-            arguments = ["--child", road, str(folder / "model.onnx"), str(count)]
-            subprocess.run([sys.executable, "-m", "bench.calibration", *arguments], check=False)
+            call = f"from bench.calibration import child; child({road!r}, {str(folder / 'model.onnx')!r}, {count})"
+            subprocess.run([sys.executable, "-c", call], check=False)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2], sys.argv[3], int(sys.argv[4]))
-    else:
-        main()
+    run(main)

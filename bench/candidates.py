@@ -8,13 +8,13 @@ output, where M is smaller); 3840 is the most that TensorRT sorts.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import tempfile
 from pathlib import Path
 
 import onnx
 
+from bench._options import run
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.graph_contract import SPEC_KEY
@@ -64,26 +64,22 @@ def judge(model: onnx.ModelProto, labelled: LabelledSet, folder: Path) -> Evalua
         return evaluate(detector.detect, detector.spec.class_names, labelled)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--candidates", type=int, nargs="+", default=[100, 200, 400, 1000, 3000])
-    args = parser.parse_args()
-    labelled, model = open_dataset(args.dataset, args.split), load(args.model)
-    print(f"{args.model} on {len(labelled.samples)} images of {labelled.origin}")
+def main(
+    model: Path, dataset: Path, *, split: str = "test", candidates: tuple[int, ...] = (100, 200, 400, 1000, 3000)
+) -> None:
+    labelled, graph = open_dataset(dataset, split), load(model)
+    print(f"{model} on {len(labelled.samples)} images of {labelled.origin}")
     print(f"{'M':>6}{'mAP@0.5':>12}{'mAP@.50:.95':>14}{'ms a picture':>16}")
     with tempfile.TemporaryDirectory() as folder:
-        for candidates in args.candidates:
-            varied = with_candidates(model, candidates)
+        for count in candidates:
+            varied = with_candidates(graph, count)
             judged = judge(varied, labelled, Path(folder))
             accuracy = judged.accuracy
             print(
-                f"{candidates:>6}{accuracy.mean_ap:>12.4f}{accuracy.mean_ap_50_95:>14.4f}{judged.median_ms:>16.2f}",
+                f"{count:>6}{accuracy.mean_ap:>12.4f}{accuracy.mean_ap_50_95:>14.4f}{judged.median_ms:>16.2f}",
                 flush=True,
             )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,10 +10,8 @@ there is nothing to copy.
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from ssd_edge.core.timing import time_calls
 from tools.emulator.rehearse import rehearse
 from tools.emulator.surroundings import READY
 
@@ -77,14 +76,11 @@ def measure(folder: str, frames: int = FRAMES) -> dict[str, float]:
     from ssd_edge.backends.tensorrt.backend import TrtBackend
 
     batch = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)
-    times = []
+    warm_up = frames // 30
     with TrtBackend(write_idle_engine(Path(folder))) as backend:
-        for _ in range(frames):
-            start = time.perf_counter()
-            backend.infer(batch)
-            times.append((time.perf_counter() - start) * 1000)
-    cuts = statistics.quantiles(times[frames // 30 :], n=100)
-    return {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98]}
+        frame = {"frame": lambda: backend.infer(batch)}
+        spread = time_calls(frame, rounds=frames - warm_up, warm_up=warm_up)["frame"].spread
+    return {"p50": spread.median, "p95": spread.p95, "p99": spread.p99}
 
 
 def main() -> int:

@@ -5,20 +5,20 @@ Weights are random, which changes no time, and the threshold lets through what a
 
 from __future__ import annotations
 
-import statistics
-import sys
 import tempfile
-import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 import onnx
 import torch
 
+from bench._options import run
 from ssd_edge.backends.cpu import Threads, cpu_device
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.choices import Method
+from ssd_edge.core.timing import Timing, time_calls
 from ssd_edge.engines.build import Lowered, build_lowered
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.exporting.export_onnx import onnx_model
@@ -51,37 +51,30 @@ def engines(source: SourceModel, pictures: Path) -> list[Path]:
     return [build_lowered(source, lowered, OrtBuilder()).engine for lowered in models]
 
 
-def times(paths: list[Path], threads: int) -> list[list[float]]:
+def times(paths: list[Path], threads: int) -> list[Timing]:
+    """Time a 640 x 480 picture from pixels to boxes."""
     picture = cv2.imread(str(next((paths[0].parent / "drawn/JPEGImages").iterdir())))
     picture = cv2.resize(picture, (640, 480))
-    detectors = [open_detector(path, Threads(workers=1, per_worker=threads)) for path in paths]
-    kept: list[list[float]] = [[] for _ in paths]
-    for round_number in range(ROUNDS + 2):
-        for entry, detector in zip(kept, detectors, strict=True):
-            start = time.perf_counter()
-            detector.detect(picture)
-            if round_number > 1:
-                entry.append((time.perf_counter() - start) * 1000)
-    for detector in detectors:
-        detector.close()
-    return kept
+    with ExitStack() as stack:
+        detectors = [stack.enter_context(open_detector(path, Threads(1, per_worker=threads))) for path in paths]
+        calls = {number: partial(detector.detect, picture) for number, detector in enumerate(detectors)}
+        return list(time_calls(calls, rounds=ROUNDS, warm_up=2).values())
 
 
-def main() -> None:
+def main(presets: tuple[str, ...] = PRESETS) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         synthesize(folder / "drawn", train=IMAGES, size=(320, 240))
-        for preset in sys.argv[1:] or PRESETS:
+        for preset in presets:
             paths = engines(exported(preset, folder), folder / "drawn")
             for threads in (1, 2):
                 whole, small = times(paths, threads)
-                ratios = np.array(whole) / np.array(small)
                 print(
-                    f"{preset}, {threads} threads: float32 {statistics.median(whole):.2f} ms, "
-                    f"int8 {statistics.median(small):.2f} ms, ratio {np.median(ratios):.2f}",
+                    f"{preset}, {threads} threads: float32 {whole.median_ms:.2f} ms, "
+                    f"int8 {small.median_ms:.2f} ms, ratio {whole.ratio_to(small):.2f}",
                     flush=True,
                 )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,13 +8,13 @@ TensorRT is judged on ONNX Runtime, in the very graph that TensorRT gets.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 
+from bench._options import run
 from ssd_edge.core.calibration_table import CalibrationTable, ranges_path
 from ssd_edge.core.choices import Metric
 from ssd_edge.data.find import open_dataset
@@ -51,16 +51,12 @@ def judge(path: Path, calibration: Path, dataset: Path, split: str) -> None:
             print(f"  {name:34} mAP@0.5 {found:.4f}  {100 * found / whole:6.2f} %", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("models", type=Path, nargs="+")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--calibration", type=Path, default=Path("calibration"))
-    asked = parser.parse_args()
-    for path in asked.models:
-        judge(path, asked.calibration, asked.dataset, asked.split)
+def main(
+    dataset: Path, models: tuple[Path, ...], *, split: str = "test", calibration: Path = Path("calibration")
+) -> None:
+    for path in models:
+        judge(path, calibration, dataset, split)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
