@@ -16,7 +16,10 @@ from ssd_edge.cli.data_tables import stats
 from ssd_edge.core.errors import InputError
 
 data = typer.Typer(
-    name="data", help="Check, count and draw labelled pictures; fit default boxes to them.", no_args_is_help=True
+    name="data",
+    help="Check, count and draw labelled pictures; fit default boxes to them.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")

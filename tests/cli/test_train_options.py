@@ -5,9 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from ssd_edge.cli.app import app
+from ssd_edge.cli.app import load_command
 from ssd_edge.cli.train_options import chosen_recipe
 from ssd_edge.training.recipe import LossOptions, Optimisation, Recipe
 from ssd_edge.training.schedule import learning_rate_factor
@@ -33,7 +32,7 @@ def recipe(preset: str = "ssd300-vgg16", batch_size: int | None = None, **optimi
 def documented() -> dict[str, object]:
     """Return what the options of the command stand for that docs/training.md gives as the paper's recipe."""
     (line,) = re.findall(r"^    ssd-edge (train .*--schedule steps.*)$", DOCUMENT.read_text(), re.MULTILINE)
-    command = typer.main.get_command(app).commands["train"]
+    command = load_command("train")
     return command.make_context("ssd-edge", shlex.split(line)[1:]).params
 
 
