@@ -52,7 +52,7 @@ def draw_film(path: Path, frames: int) -> None:
 
 def read_frames(film: Path, detector: Detector, limit: int) -> list[UInt8Array]:
     with open_source(str(film)) as source:
-        return [detector.prepare(frame.image)[None] for frame, _ in zip(source, range(limit), strict=False)]
+        return [detector.preprocess(frame.image)[None] for frame, _ in zip(source, range(limit), strict=False)]
 
 
 def bare_fps(backend: OrtBackend, batches: list[UInt8Array], frames: int) -> float:
@@ -70,7 +70,7 @@ def bare_fps(backend: OrtBackend, batches: list[UInt8Array], frames: int) -> flo
 
 
 def end_to_end(detector: Detector, film: Path, lines: Path, frames: int) -> RunSummary:
-    with open_source(str(film), loop=True) as source, JsonLinesSink(lines, detector.spec.class_names, 30.0) as sink:
+    with open_source(str(film), loop=True) as source, JsonLinesSink(lines, 30.0) as sink:
         return Pipeline(source, detector, [sink], max_frames=frames).run()
 
 

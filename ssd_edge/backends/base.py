@@ -32,7 +32,15 @@ class RawOutputs(NamedTuple):
 
 
 class Backend(Protocol):
-    """One loaded model on one runtime."""
+    """One loaded model on one runtime; any thread may call it."""
+
+    @property
+    def path(self) -> Path:
+        """The model's file."""
+
+    @property
+    def batch_limits(self) -> tuple[int, int | None]:
+        """The fewest and the most images that :meth:`infer` takes at a time; None for no limit."""
 
     @property
     def spec(self) -> ModelSpec:

@@ -135,6 +135,16 @@ class OrtBackend:
         self._fixed_batch = inputs[0].shape[0] if isinstance(inputs[0].shape[0], int) else None
 
     @property
+    def path(self) -> Path:
+        """The model's file."""
+        return self._path
+
+    @property
+    def batch_limits(self) -> tuple[int, int | None]:
+        """The fewest and the most images at a time; None for no limit."""
+        return self._fixed_batch or 1, self._fixed_batch
+
+    @property
     def spec(self) -> ModelSpec:
         """The model's spec, from the file's metadata."""
         return self._spec
@@ -158,10 +168,11 @@ class OrtBackend:
                 got=str(len(batch)),
                 do="Export it again with a free batch size: ssd-edge export",
             )
-        if self._session is None:
+        session = self._session  # another thread may close the backend meanwhile
+        if session is None:
             raise ArtefactError(f"{self._path} is closed", do="Open it again.")
         with ort_errors(self._path):
-            return RawOutputs(*self._session.run(OUTPUT_NAMES, {INPUT_NAME: batch}))
+            return RawOutputs(*session.run(OUTPUT_NAMES, {INPUT_NAME: batch}))
 
     def close(self) -> None:
         """Drop the session; ONNX Runtime frees its memory with it."""

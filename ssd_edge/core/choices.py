@@ -42,6 +42,13 @@ class Target(str, Enum):
         return self is not Target.ONNXRUNTIME
 
 
+class Goal(str, Enum):
+    """What the processor's cores are spread for: all on one image, or one core on each of several images."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
 class Method(str, Enum):
     """How a range is chosen; ``auto`` measures which of the others serves the model best."""
 

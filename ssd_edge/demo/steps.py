@@ -148,8 +148,8 @@ def run_on_film(plan: DemoPlan, files: DemoFiles, progress: Progress) -> Facts:
         open_source(str(files.film)) as source,
         open_detector(files.engine, score_threshold=plan.score_threshold) as detector,
         open_pictures(files.annotated, source.info) as film,
-        JsonLinesSink(files.lines, detector.spec.class_names, source.info.fps) as lines,
-        AnnotatedSink(detector.spec.class_names, [film]) as drawn,
+        JsonLinesSink(files.lines, source.info.fps) as lines,
+        AnnotatedSink([film]) as drawn,
     ):
         summary = Pipeline(source, detector, [lines, drawn], progress=progress).run()
     return {

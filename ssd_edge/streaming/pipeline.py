@@ -1,7 +1,8 @@
-"""Capture, inference and output side by side: each stage works on its own frame, in order.
+"""Capture, inference and output side by side, each on its own frame; results come in order.
 
-Threads: one captures, ``detector.workers`` infer, and the caller's writes. OpenCV and the runtimes give up Python's
-lock while they work. Two buffers join them: frames (the newest only, where the source is live) and results.
+Threads: one captures and preprocesses, ``detector.workers`` infer, and the caller's takes the results. OpenCV and the
+runtimes give up Python's lock while they work. Two buffers join them: frames (the newest only, where the source is
+live) and results.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Generic, Literal, TypeVar
 
 from ssd_edge.backends.detector import Detector
@@ -99,7 +101,7 @@ class Captured:
     """A frame that is ready for inference, and what that took."""
 
     frame: Frame
-    prepared: UInt8Array
+    pixels: UInt8Array
     capture_s: float
     preprocess_s: float
 
@@ -114,14 +116,14 @@ class Result:
     infer_s: float
 
 
-def capture(source: Source, prepare: Callable[[UInt8Array], UInt8Array], frames: FrameBuffer[Captured]) -> None:
+def capture(source: Source, preprocess: Callable[[UInt8Array], UInt8Array], frames: FrameBuffer[Captured]) -> None:
     """Move frames from the source to the buffer until the one ends or the other is abandoned."""
     try:
         began = time.monotonic()
         for frame in source:
             read = time.monotonic()
-            prepared = prepare(frame.image)
-            if not frames.put(Captured(frame, prepared, read - began, time.monotonic() - read)):
+            pixels = preprocess(frame.image)
+            if not frames.put(Captured(frame, pixels, read - began, time.monotonic() - read)):
                 return
             began = time.monotonic()
     finally:
@@ -157,7 +159,7 @@ class Inference:
     def _infer(self, number: int, captured: Captured) -> Result:
         began = time.monotonic()
         frame = captured.frame
-        detections = self._detector.detect_prepared(captured.prepared, width=frame.width, height=frame.height)
+        detections = self._detector.detect_preprocessed(captured.pixels, width=frame.width, height=frame.height)
         return Result(number, captured, detections, time.monotonic() - began)
 
     def _leave(self) -> None:
@@ -173,12 +175,12 @@ _POLL_S = 0.1  # how soon a request to stop is seen while no result comes
 
 
 class Pipeline:
-    """One run of a source through a detector.
+    """One run of a source through a detector: call :meth:`run` or :meth:`results`, once.
 
     Args:
         source: where frames come from; interrupted, but not closed, by the pipeline.
         detector: closed by its owner.
-        sinks: where results go; closed by their owner.
+        sinks: where :meth:`run` writes results; closed by their owner.
         max_frames: end after this many results.
         stop: end when it is requested.
         progress: told of each written frame.
@@ -188,7 +190,7 @@ class Pipeline:
         self,
         source: Source,
         detector: Detector,
-        sinks: Sequence[Sink],
+        sinks: Sequence[Sink] = (),
         *,
         max_frames: int | None = None,
         stop: StopRequest | None = None,
@@ -208,28 +210,32 @@ class Pipeline:
         Raises:
             SsdEdgeError: from the source, the detector or a sink; the results before it are written.
         """
+        known = [count for count in (self._max_frames, self._source.info.frames) if count is not None]
+        total = min(known, default=None)
+        with closing(self.results()) as results:
+            for done, result in enumerate(results, start=1):
+                self._write(result)
+                self._progress(done, total)
+        return self._clock.summary(dropped=self._frames.dropped, stopped=self._stop.requested)
+
+    def results(self) -> Generator[Result, None, None]:
+        """Yield results in order until the source ends or someone stops it; closing the generator ends the threads.
+
+        Raises:
+            SsdEdgeError: from the source or the detector, after the results before it.
+        """
         self._detector.warm_up()
         inference = Inference(self._detector, self._frames, self._results)
         self._clock.start()
         with ThreadPoolExecutor(1 + self._detector.workers, "ssd-edge") as threads:
-            work = [threads.submit(capture, self._source, self._detector.prepare, self._frames)]
+            work = [threads.submit(capture, self._source, self._detector.preprocess, self._frames)]
             work += [threads.submit(inference.work) for _ in range(self._detector.workers)]
             try:
-                self._write_all()
+                yield from islice(self._in_order(), self._max_frames)
             finally:
                 self._release_threads()
         for done in work:
             done.result()
-        return self._clock.summary(dropped=self._frames.dropped, stopped=self._stop.requested)
-
-    def _write_all(self) -> None:
-        known = [count for count in (self._max_frames, self._source.info.frames) if count is not None]
-        total = min(known, default=None)
-        for done, result in enumerate(self._in_order(), start=1):
-            self._write(result)
-            self._progress(done, total)
-            if done == self._max_frames:
-                return
 
     def _in_order(self) -> Iterator[Result]:
         """Yield results by number, though several workers finish them in any order."""

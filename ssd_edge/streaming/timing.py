@@ -1,4 +1,4 @@
-"""What a run took: frames, rate, and how long each stage needs."""
+"""What a run took: frames, rate, and how long each stage of a frame's way takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ _BINS = math.ceil(math.log(1e4 / _SHORTEST_S, _GROWTH))
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Percentiles of one stage, in milliseconds."""
+    """How long one of :data:`STAGES` took over all frames.
+
+    Attributes:
+        stage: one of :data:`STAGES`.
+        count: frames.
+        mean_ms, p50_ms, p95_ms, p99_ms, max_ms: mean, percentiles and maximum, in milliseconds.
+    """
 
     stage: str
     count: int
@@ -58,6 +64,7 @@ class LatencyHistogram:
 
 
 STAGES = ("capture", "preprocess", "infer", "output", "end_to_end")
+"""Of a frame's way; the last is all of it, with the waits in between."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,8 @@ import numpy as np
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import Frame
-from ssd_edge.streaming.sources.opencv import silence_opencv
 
-silence_opencv()  # FFmpeg's level is read once, with the first film, which may be one of ours
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # is read once, with the first film, which may be one of ours
 
 STEP = 10  # of grey, from frame to frame: far more than a codec changes
 
@@ -56,4 +56,6 @@ def frame_at(seconds: float, index: int = 0, *, level: int = 0, size: tuple[int,
 
 
 def one_box(box: tuple[float, float, float, float] = (8, 8, 40, 40), score: float = 0.5) -> Detections:
-    return Detections(np.array([box], np.float32), np.array([score], np.float32), np.array([1], np.int64))
+    return Detections(
+        np.array([box], np.float32), np.array([score], np.float32), np.array([1], np.int64), ("cat", "Fußgänger")
+    )

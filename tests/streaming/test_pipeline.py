@@ -36,6 +36,8 @@ class FakeBackend:
     """Finds nothing; ``on_frame`` is called with the level of the picture on the thread that infers."""
 
     workers: int = 1
+    path = Path("fake.onnx")
+    batch_limits = (1, None)
     on_frame: Callable[[int], None] = lambda _: None
     spec = tiny_spec()
 

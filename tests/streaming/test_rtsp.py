@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ def serving(*login: str, port: str = "0") -> Iterator[tuple[str, subprocess.Pope
 
 
 def test_a_stream_gives_live_frames() -> None:
-    with serving() as (url, _), open_url(parse_uri(url), LATENCY_MS, Reconnect(), pytest.fail) as source:
+    with serving() as (url, _), open_url(parse_uri(url), LATENCY_MS, Reconnect()) as source:
         assert source.info.live
         assert source.info.fps == pytest.approx(30, rel=0.01)
         frames = list(islice(source, 20))
@@ -64,28 +65,28 @@ def test_a_stream_gives_live_frames() -> None:
 def test_a_login_is_used_and_its_password_is_never_shown() -> None:
     with serving("viewer", "s3cret") as (url, _):
         login = url.replace("rtsp://", "rtsp://viewer:s3cret@")
-        with open_url(parse_uri(login), LATENCY_MS, Reconnect(), pytest.fail) as source:
+        with open_url(parse_uri(login), LATENCY_MS, Reconnect()) as source:
             assert len(list(islice(source, 3))) == 3
             assert "s3cret" not in source.info.name
         wrong = url.replace("rtsp://", "rtsp://viewer:wr0ng@")
         with pytest.raises(DeviceError, match=r"rtsp://viewer:\*\*\*@.* cannot be opened: got no answer, or no video"):
-            open_url(parse_uri(wrong), LATENCY_MS, Reconnect(), pytest.fail)
+            open_url(parse_uri(wrong), LATENCY_MS, Reconnect())
 
 
-def test_a_server_that_goes_and_comes_back_is_found_again() -> None:
-    said: list[str] = []
+def test_a_server_that_goes_and_comes_back_is_found_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     with serving() as (url, server):
         port = url.split(":")[2].split("/")[0]
-        source = open_url(parse_uri(url), LATENCY_MS, Reconnect(first_wait_s=0.1), said.append)
+        source = open_url(parse_uri(url), LATENCY_MS, Reconnect(first_wait_s=0.1))
         with source:
             frames = iter(source)
             before = [next(frames) for _ in range(5)]
             server.kill()
             server.wait()
             with serving(port=port):
-                while not said or not said[-1].endswith("is back"):
+                while not caplog.messages or not caplog.messages[-1].endswith("is back"):
                     after = next(frames)
-    assert f"stopped after {after.index} frames; opening it again in 0.1 s (try 1 of 5)" in said[0]
+    assert f"stopped after {after.index} frames; opening it again in 0.1 s (try 1 of 5)" in caplog.messages[0]
     assert after.index >= len(before)
 
 

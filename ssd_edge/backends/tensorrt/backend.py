@@ -136,6 +136,16 @@ class TrtBackend:
         self._thread = GpuThread(path, manifest)
 
     @property
+    def path(self) -> Path:
+        """The engine's file."""
+        return self._path
+
+    @property
+    def batch_limits(self) -> tuple[int, int | None]:
+        """The fewest and the most images at a time, as the engine was built."""
+        return self._thread.limits
+
+    @property
     def spec(self) -> ModelSpec:
         """The model's spec, from the manifest."""
         return self._spec

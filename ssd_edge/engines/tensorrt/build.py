@@ -25,8 +25,8 @@ from ssd_edge.backends.tensorrt.module import (
     start_tensorrt,
 )
 from ssd_edge.core.files import bytes_digest
+from ssd_edge.core.interruptible import run_interruptible
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.core.shutdown import run_interruptible
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.engines.tensorrt.callbacks import make_calibrator, make_monitor, refuse_without_calibrators
 from ssd_edge.engines.tensorrt.config import refuse_range_of_sizes, set_options, set_shapes

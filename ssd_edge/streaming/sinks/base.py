@@ -8,7 +8,6 @@ from types import TracebackType
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import Frame, UInt8Array
-from ssd_edge.streaming.sinks.overlay import draw
 
 
 class _Closed(ABC):
@@ -53,20 +52,18 @@ class PictureSink(_Closed):
 
 
 class AnnotatedSink(Sink):
-    """Draws the boxes once, for all that show pictures.
+    """Draws the boxes once, for all sinks that show images.
 
     Args:
-        class_names: labels by class id.
         pictures: closed by their owner.
     """
 
-    def __init__(self, class_names: Sequence[str], pictures: Sequence[PictureSink]) -> None:
-        self._class_names, self._pictures = class_names, pictures
+    def __init__(self, pictures: Sequence[PictureSink]) -> None:
+        self._pictures = pictures
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Show the drawn frame to all; the frame itself stays as it is."""
-        picture = frame.image.copy()
-        draw(picture, detections, self._class_names)
+        picture = detections.plot(frame.image)
         for sink in self._pictures:
             sink.show(frame, picture)
 

@@ -8,8 +8,8 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.images import IMAGE_SUFFIXES, write_image
-from ssd_edge.streaming.overwriting import refuse_input
 from ssd_edge.streaming.sinks.base import PictureSink
+from ssd_edge.streaming.sinks.conflicts import check_keeps_input
 
 
 class ImageFolderSink(PictureSink):
@@ -31,7 +31,7 @@ class ImageFolderSink(PictureSink):
         """Write one picture, whole or not at all."""
         name = Path(frame.source).name if self._named_by_source else f"frame_{frame.index:06d}.jpg"
         if self._named_by_source:
-            refuse_input(self._folder / name, Path(frame.source))
+            check_keeps_input(self._folder / name, Path(frame.source))
         write_image(self._folder / name, picture)
         self.written += 1
 

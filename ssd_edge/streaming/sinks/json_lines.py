@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,7 +28,6 @@ class JsonLinesSink(Sink):
 
     Args:
         path: the file; None for stdout.
-        class_names: labels by class id.
         film_fps: rate of the film that is played; None for cameras and pictures.
 
     Raises:
@@ -37,8 +35,8 @@ class JsonLinesSink(Sink):
             where the place is full or the reader of stdout has gone.
     """
 
-    def __init__(self, path: Path | None, class_names: Sequence[str], film_fps: float | None = None) -> None:
-        self._path, self._class_names, self._film_fps = path, class_names, film_fps
+    def __init__(self, path: Path | None, film_fps: float | None = None) -> None:
+        self._path, self._film_fps = path, film_fps
         self._stdout = sys.stdout  # bound here: what replaces it later, for the sake of a progress bar, is not meant
         self._encoding = self._stdout.encoding or "utf-8" if path is None else "utf-8"
         self._file: TextIO | None = None
@@ -90,14 +88,14 @@ class JsonLinesSink(Sink):
     def _fields(self, frame: Frame, detections: Detections) -> dict[str, Any]:
         boxes = np.round(detections.boxes.astype(np.float64), _PIXEL_DIGITS).tolist()
         scores = np.round(detections.scores.astype(np.float64), _SCORE_DIGITS).tolist()
-        found = zip(boxes, scores, detections.class_ids.tolist(), strict=True)
+        found = zip(boxes, scores, detections.class_ids.tolist(), detections.labels, strict=True)
         return {
             "frame": frame.index,
             "source": frame.source,
             "t": round(self._seconds(frame), _SECOND_DIGITS),
             "detections": [
-                {"box": box, "score": score, "class_id": class_id, "label": self._class_names[class_id]}
-                for box, score, class_id in found
+                {"box": box, "score": score, "class_id": class_id, "label": label}
+                for box, score, class_id, label in found
             ],
         }
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
 from ssd_edge.core.frame import Frame
-
-Report = Callable[[str], None]
-
-
-def no_report(text: str) -> None:
-    """Take the report and show nothing."""
 
 
 @dataclass(frozen=True)

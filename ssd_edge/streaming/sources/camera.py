@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
 from ssd_edge.core.errors import DeviceError, InputError
-from ssd_edge.streaming.sources.base import Report, Source
+from ssd_edge.core.log import log
+from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.gstreamer import csi_pipeline, require_elements, require_gstreamer
 from ssd_edge.streaming.sources.live import LiveSource, Reconnect
-from ssd_edge.streaming.sources.opencv import Capture, Opener, frame_count, open_capture, open_patiently, require_ffmpeg
+from ssd_edge.streaming.sources.opencv import (
+    Capture,
+    Opener,
+    environment,
+    frame_count,
+    open_capture,
+    open_patiently,
+    require_ffmpeg,
+)
 from ssd_edge.streaming.sources.uri import Uri
 from ssd_edge.streaming.sources.video import VideoSource
 
-_FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _TCP = "rtsp_transport;tcp"
 _PIPELINE_OPEN_S, _PIPELINE_READ_S = 15.0, 5.0
 _TIMEOUTS = {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
@@ -45,7 +50,7 @@ class CameraMode:
             )
 
 
-def open_camera(number: int, shown: str, mode: CameraMode, reconnect: Reconnect, report: Report) -> Source:
+def open_camera(number: int, shown: str, mode: CameraMode, reconnect: Reconnect) -> Source:
     """Return camera ``number`` (V4L2 on Linux), as MJPEG where it can: raw pictures of 720p are too many for USB 2.
 
     Raises:
@@ -62,23 +67,23 @@ def open_camera(number: int, shown: str, mode: CameraMode, reconnect: Reconnect,
     def opener() -> cv2.VideoCapture | None:
         capture = open_capture(number, cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY)
         if capture is not None:
-            _set_mode(capture, mode, shown, report)
+            _set_mode(capture, mode, shown)
         return capture
 
-    return LiveSource(shown, _opened(opener, absent), opener, reconnect=reconnect, report=report)
+    return LiveSource(shown, _opened(opener, absent), opener, reconnect=reconnect)
 
 
-def open_csi(uri: Uri, mode: CameraMode, reconnect: Reconnect, report: Report) -> Source:
+def open_csi(uri: Uri, mode: CameraMode, reconnect: Reconnect) -> Source:
     """Return a CSI camera of a Jetson.
 
     Raises:
         DeviceError: OpenCV has no GStreamer, or there is no such sensor.
     """
     text = csi_pipeline(int(uri.target), mode.width or 1280, mode.height or 720, mode.fps or 30)
-    return open_pipeline(Uri("pipeline", text, uri.shown), reconnect, report)
+    return open_pipeline(Uri("pipeline", text, uri.shown), reconnect)
 
 
-def open_pipeline(uri: Uri, reconnect: Reconnect, report: Report) -> Source:
+def open_pipeline(uri: Uri, reconnect: Reconnect) -> Source:
     """Return a GStreamer pipeline that ends in an appsink.
 
     Raises:
@@ -95,10 +100,10 @@ def open_pipeline(uri: Uri, reconnect: Reconnect, report: Report) -> Source:
             lambda: open_capture(uri.target, cv2.CAP_GSTREAMER), open_s=_PIPELINE_OPEN_S, read_s=_PIPELINE_READ_S
         )
 
-    return LiveSource(uri.shown, _opened(opener, absent), opener, reconnect=reconnect, report=report)
+    return LiveSource(uri.shown, _opened(opener, absent), opener, reconnect=reconnect)
 
 
-def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect, report: Report) -> Source:
+def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect) -> Source:
     """Return a network stream; a URL of a whole film is read like a file, without loss.
 
     Raises:
@@ -114,18 +119,19 @@ def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect, report: Repor
 
     def opener() -> cv2.VideoCapture | None:
         # FFmpeg throws away what it has read to learn of the stream.
-        with _ffmpeg_options(f"{_TCP}|fflags;nobuffer|flags;low_delay|max_delay;{rtsp_latency_ms * 1000}"):
+        options = f"{_TCP}|fflags;nobuffer|flags;low_delay|max_delay;{rtsp_latency_ms * 1000}"
+        with environment(OPENCV_FFMPEG_CAPTURE_OPTIONS=options):
             return open_capture(uri.target, cv2.CAP_FFMPEG, _TIMEOUTS)
 
     def film_opener() -> cv2.VideoCapture | None:
-        with _ffmpeg_options(_TCP):
+        with environment(OPENCV_FFMPEG_CAPTURE_OPTIONS=_TCP):
             return open_capture(uri.target, cv2.CAP_FFMPEG, _TIMEOUTS)
 
     capture = _opened(opener, absent)
     if frame_count(capture) is not None:
         capture.release()
-        return VideoSource(uri.shown, _opened(film_opener, absent), film_opener, report=report)
-    return LiveSource(uri.shown, capture, opener, reconnect=reconnect, report=report)
+        return VideoSource(uri.shown, _opened(film_opener, absent), film_opener)
+    return LiveSource(uri.shown, capture, opener, reconnect=reconnect)
 
 
 def _opened(opener: Opener, absent: DeviceError) -> Capture:
@@ -135,7 +141,7 @@ def _opened(opener: Opener, absent: DeviceError) -> Capture:
     return capture
 
 
-def _set_mode(capture: cv2.VideoCapture, mode: CameraMode, shown: str, report: Report) -> None:
+def _set_mode(capture: cv2.VideoCapture, mode: CameraMode, shown: str) -> None:
     wanted = {cv2.CAP_PROP_FRAME_WIDTH: mode.width, cv2.CAP_PROP_FRAME_HEIGHT: mode.height, cv2.CAP_PROP_FPS: mode.fps}
     capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
     for setting, value in wanted.items():
@@ -145,17 +151,4 @@ def _set_mode(capture: cv2.VideoCapture, mode: CameraMode, shown: str, report: R
     given = {setting: capture.get(setting) for setting in wanted}
     if any(value is not None and given[setting] != value for setting, value in wanted.items()):
         width, height, fps = given.values()
-        report(f"{shown} gives {width:.0f} x {height:.0f} at {fps:g} FPS, the nearest that it has")
-
-
-@contextmanager
-def _ffmpeg_options(options: str) -> Iterator[None]:
-    """Give FFmpeg these options for what is opened inside; a user's own options stand."""
-    if _FFMPEG_OPTIONS in os.environ:
-        yield
-        return
-    os.environ[_FFMPEG_OPTIONS] = options
-    try:
-        yield
-    finally:
-        del os.environ[_FFMPEG_OPTIONS]
+        log.warning(f"{shown} gives {width:.0f} x {height:.0f} at {fps:g} FPS, the nearest that it has")

@@ -7,7 +7,7 @@ from pathlib import Path
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
-from ssd_edge.streaming.sources.base import Report, Source, no_report
+from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.camera import CameraMode, open_camera, open_csi, open_pipeline, open_url
 from ssd_edge.streaming.sources.images import ImageSource
 from ssd_edge.streaming.sources.live import Reconnect
@@ -28,9 +28,8 @@ def open_source(
     pace: float | None = None,
     rtsp_latency_ms: int = 200,
     reconnect: Reconnect = _RECONNECT,
-    report: Report = no_report,
 ) -> Source:
-    """Return an open source.
+    """Return an open source; it logs stops, returns, videos that are cut short, and modes that a camera does not have.
 
     Args:
         uri: image, folder of images or video; camera number or ``/dev/video0``; ``csi://0``; RTSP or HTTP URL;
@@ -40,7 +39,6 @@ def open_source(
         pace: play a file or folder at this many frames a second, as a camera would.
         rtsp_latency_ms: how long a stream may hold frames back to put them in order.
         reconnect: what to do when a camera or stream stops.
-        report: told of stops, returns, films that are cut short, and modes that a camera does not have.
 
     Raises:
         InputError: the file or folder cannot be read, or an option does not fit the source.
@@ -49,21 +47,21 @@ def open_source(
     parsed = parse_uri(uri)
     if parsed.kind != "file":
         _refuse_file_options(parsed, loop=loop, pace=pace)
-        return _open_live(parsed, mode, rtsp_latency_ms, reconnect, report)
+        return _open_live(parsed, mode, rtsp_latency_ms, reconnect)
     _refuse_camera_options(parsed, mode)
-    source = _open_file(Path(parsed.target), loop=loop, report=report)
+    source = _open_file(Path(parsed.target), loop=loop)
     return PacedSource(source, pace) if pace is not None else source
 
 
-def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect, report: Report) -> Source:
+def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect) -> Source:
     require_utf8(uri.target, uri.shown)
     if uri.kind == "camera":
-        return open_camera(int(uri.target), uri.shown, mode, reconnect, report)
+        return open_camera(int(uri.target), uri.shown, mode, reconnect)
     if uri.kind == "csi":
-        return open_csi(uri, mode, reconnect, report)
+        return open_csi(uri, mode, reconnect)
     if uri.kind == "pipeline":
-        return open_pipeline(uri, reconnect, report)
-    return open_url(uri, rtsp_latency_ms, reconnect, report)
+        return open_pipeline(uri, reconnect)
+    return open_url(uri, rtsp_latency_ms, reconnect)
 
 
 def _refuse_file_options(uri: Uri, *, loop: bool, pace: float | None) -> None:
@@ -86,7 +84,7 @@ def _refuse_camera_options(uri: Uri, mode: CameraMode) -> None:
         )
 
 
-def _open_file(path: Path, *, loop: bool, report: Report) -> Source:
+def _open_file(path: Path, *, loop: bool) -> Source:
     kind = path_kind(path)
     if kind == "absent":
         raise InputError(
@@ -96,4 +94,4 @@ def _open_file(path: Path, *, loop: bool, report: Report) -> Source:
         return ImageSource(path, loop=loop)
     if kind == "file" and path.stat().st_size == 0:
         raise InputError(f"{path} is empty", wanted="a video")
-    return open_film(path, loop=loop, report=report)
+    return open_film(path, loop=loop)

@@ -31,9 +31,11 @@ class ImageSource(Source):
         super().__init__(SourceInfo(str(path), live=False, frames=frames, stills=True))
 
     def __iter__(self) -> Iterator[Frame]:
+        began = 0.0
         for index in count():
             lap, place = divmod(index, len(self._paths))
             if self._interrupted.is_set() or (lap and not self._loop):
                 return
-            image = read_image(self._paths[place])
-            yield Frame(image, index, time.monotonic(), str(self._paths[place]))
+            image, now = read_image(self._paths[place]), time.monotonic()
+            began = now if index == 0 else began
+            yield Frame(image, index, now, str(self._paths[place]), now - began)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.images import as_bgr
-from ssd_edge.streaming.sources.base import Report, Source, SourceInfo
+from ssd_edge.core.log import log
+from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.opencv import Capture, Opener, frame_rate
 
 
@@ -44,18 +45,18 @@ class LiveSource(Source):
         capture: the open device.
         opener: opens it again; returns None where that fails.
         reconnect: what to do when it stops.
-        report: told of each stop and each return.
 
     Raises:
         DeviceError: while iterating, where it gives no frame or has stopped for good.
     """
 
-    def __init__(self, shown: str, capture: Capture, opener: Opener, *, reconnect: Reconnect, report: Report) -> None:
-        self._opener, self._reconnect, self._report = opener, reconnect, report
+    def __init__(self, shown: str, capture: Capture, opener: Opener, *, reconnect: Reconnect) -> None:
+        self._opener, self._reconnect = opener, reconnect
         self._capture: Capture | None = capture
         super().__init__(SourceInfo(shown, live=True, fps=frame_rate(capture)))
 
     def __iter__(self) -> Iterator[Frame]:
+        began = 0.0
         for index in count():
             image = self._read()
             if image is None and index == 0 and not self._interrupted.is_set():
@@ -65,7 +66,9 @@ class LiveSource(Source):
             image = self._read_again(index) if image is None else image
             if image is None or self._interrupted.is_set():
                 return
-            yield Frame(as_bgr(image, origin=self.info.name), index, time.monotonic(), self.info.name)
+            now = time.monotonic()
+            began = now if index == 0 else began
+            yield Frame(as_bgr(image, origin=self.info.name), index, now, self.info.name, now - began)
 
     def close(self) -> None:
         """Release the device."""
@@ -83,13 +86,13 @@ class LiveSource(Source):
         for attempt in range(self._reconnect.attempts):
             wait = self._reconnect.wait_s(attempt)
             tries = f"try {attempt + 1} of {self._reconnect.attempts}"
-            self._report(f"{self.info.name} stopped after {index} frames; opening it again in {wait:g} s ({tries})")
+            log.warning(f"{self.info.name} stopped after {index} frames; opening it again in {wait:g} s ({tries})")
             self._release()
             if self._interrupted.wait(wait):
                 return None
             self._capture = self._opener()
             if (image := self._read()) is not None:
-                self._report(f"{self.info.name} is back")
+                log.info(f"{self.info.name} is back")
                 return image
         if self._interrupted.is_set():
             return None

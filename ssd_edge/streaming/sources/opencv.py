@@ -58,12 +58,12 @@ def open_capture(
         api: one of ``cv2.CAP_…``.
         settings: properties that must be known before opening, by ``cv2.CAP_PROP_…``.
     """
-    silence_opencv()
     parameters = [int(value) for pair in (settings or {}).items() for value in pair]
-    try:
-        capture = cv2.VideoCapture(target, api, parameters)
-    except cv2.error:
-        return None
+    with quiet_opencv():
+        try:
+            capture = cv2.VideoCapture(target, api, parameters)
+        except cv2.error:
+            return None
     return capture if capture.isOpened() else None
 
 
@@ -79,22 +79,43 @@ def require_utf8(target: str, shown: str) -> None:
         ) from error
 
 
-def silence_opencv() -> None:
-    """Keep OpenCV and FFmpeg from writing to stderr, unless the user has asked for it by their own variables."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _FFMPEG_QUIET)
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        _set_log_level_silent()
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV and FFmpeg from writing to stderr inside the block, unless the user's own variables ask for it.
+
+    FFmpeg's level is read once in a process, when the first video is opened.
+    """
+    with environment(OPENCV_FFMPEG_LOGLEVEL=_FFMPEG_QUIET):
+        before = None if "OPENCV_LOG_LEVEL" in os.environ else _exchange_log_level(_CV_SILENT)
+        try:
+            yield
+        finally:
+            if before is not None:
+                _exchange_log_level(before)
 
 
-def _set_log_level_silent() -> None:
-    """Ask OpenCV by the way that it has: 4.14 and later have ``cv2.utils.logging``, 4.6 to 4.12 ``cv2.setLogLevel``."""
-    older = getattr(cv2, "setLogLevel", None)
-    if older is not None:
-        older(_CV_SILENT)
-        return
-    from cv2.utils import logging
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set variables of the environment inside the block; those that the user has set stand."""
+    mine = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for name in mine:
+            os.environ.pop(name, None)
 
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+
+def _exchange_log_level(level: int) -> int:
+    """Set OpenCV's log level and return the former: 4.14 has ``cv2.utils.logging`` for it, 4.6 to 4.12 ``cv2``."""
+    calls: Any = cv2
+    if not hasattr(cv2, "setLogLevel"):
+        from cv2.utils import logging
+
+        calls = logging
+    before = int(calls.getLogLevel())
+    calls.setLogLevel(level)
+    return before
 
 
 @contextmanager
@@ -103,12 +124,12 @@ def quiet_stderr() -> Iterator[None]:
 
     OpenCV's FFmpeg writer complains with a bare ``fprintf`` about codecs that it then encodes well.
     """
-    silence_opencv()
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        yield
+        with quiet_opencv():
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

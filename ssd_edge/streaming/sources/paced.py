@@ -41,12 +41,13 @@ class PacedSource(Source):
         self._wait = wait or self._interrupted.wait
 
     def __iter__(self) -> Iterator[Frame]:
-        due = self._clock()
+        due = began = self._clock()
         for frame in self._source:
             if self._wait(max(0.0, due - self._clock())):
                 return
             now = self._clock()
-            yield dataclasses.replace(frame, captured_at=now)
+            began = now if frame.index == 0 else began
+            yield dataclasses.replace(frame, captured_at=now, time=now - began)
             # A reader that is too slow for the pace delays the film; it does not make it race afterwards.
             due = max(due, now - self._period_s) + self._period_s
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
-from ssd_edge.streaming.sources.base import Report, Source, SourceInfo, no_report
+from ssd_edge.core.log import log
+from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.opencv import Capture, Opener, frame_count, frame_rate, open_capture, require_utf8
 
 _DO = "Play it elsewhere to see whether it is damaged, or convert it: ffmpeg -i FILE film.mp4"
@@ -20,7 +21,7 @@ _COUNT_ERROR = 0.02  # of the frames: some containers give a length in seconds, 
 _COUNT_ERROR_FRAMES = 3
 
 
-def open_film(path: Path, *, loop: bool = False, report: Report = no_report) -> VideoSource:
+def open_film(path: Path, *, loop: bool = False) -> VideoSource:
     """Return the film in a file; see :class:`VideoSource`.
 
     Raises:
@@ -34,7 +35,7 @@ def open_film(path: Path, *, loop: bool = False, report: Report = no_report) -> 
     capture = opener()
     if capture is None:
         raise InputError(f"{path} is not a video that OpenCV can read", wanted="e.g. .mp4, .avi, .mkv, .webm", do=_DO)
-    return VideoSource(str(path), capture, opener, loop=loop, report=report)
+    return VideoSource(str(path), capture, opener, loop=loop)
 
 
 class VideoSource(Source):
@@ -45,28 +46,19 @@ class VideoSource(Source):
         capture: the open film.
         opener: opens it again; returns None where that fails.
         loop: begin again after the last frame, for ever.
-        report: told of a film that ends long before it should.
 
     Raises:
         InputError: while iterating, a film without a single frame, or one that is gone when its next lap begins.
     """
 
-    def __init__(
-        self,
-        shown: str,
-        capture: Capture,
-        opener: Opener,
-        *,
-        loop: bool = False,
-        report: Report = no_report,
-    ) -> None:
-        self._capture, self._opener, self._loop, self._report = capture, opener, loop, report
+    def __init__(self, shown: str, capture: Capture, opener: Opener, *, loop: bool = False) -> None:
+        self._capture, self._opener, self._loop = capture, opener, loop
         self._announced = frame_count(capture)
         frames = None if loop else self._announced
         super().__init__(SourceInfo(shown, live=False, fps=frame_rate(capture), frames=frames))
 
     def __iter__(self) -> Iterator[Frame]:
-        first_of_lap = 0
+        first_of_lap, began = 0, 0.0
         for index in count():
             if self._interrupted.is_set():
                 return
@@ -79,7 +71,10 @@ class VideoSource(Source):
                 read, image = self._capture.read()
             if not read:
                 return
-            yield Frame(np.asarray(image, np.uint8), index, time.monotonic(), self.info.name)
+            now = time.monotonic()
+            began = now if index == 0 else began
+            place = index / self.info.fps if self.info.fps else now - began
+            yield Frame(np.asarray(image, np.uint8), index, now, self.info.name, place)
 
     def close(self) -> None:
         """Close the file."""
@@ -99,4 +94,4 @@ class VideoSource(Source):
             raise InputError(f"{self.info.name} holds no frame that can be decoded", do=_DO)
         announced = self._announced or 0
         if frames == index and announced - frames > max(_COUNT_ERROR_FRAMES, _COUNT_ERROR * announced):
-            self._report(f"{self.info.name} ends after {frames} of {announced} frames; it is cut short or damaged")
+            log.warning(f"{self.info.name} ends after {frames} of {announced} frames; it is cut short or damaged")

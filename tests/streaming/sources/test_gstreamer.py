@@ -18,9 +18,10 @@ PYTHON = "/usr/bin/python3"  # the wheels of PyPI have no GStreamer, the distrib
 ROOT = Path(__file__).parents[2]
 BGR = "videoconvert ! video/x-raw,format=BGR ! appsink drop=1 max-buffers=1"
 PROGRAM = """
-import itertools, json, sys
+import itertools, json, logging, sys
 from ssd_edge.core.errors import DeviceError
-from ssd_edge.stream import camera
+from ssd_edge.core.log import log
+from ssd_edge.streaming.sources import camera
 from ssd_edge.streaming.sources.gstreamer import has_gstreamer
 from ssd_edge.streaming.sources.live import Reconnect
 from ssd_edge.streaming.sources.uri import parse_uri
@@ -29,8 +30,13 @@ if not has_gstreamer():
     raise SystemExit("no GStreamer")
 camera._PIPELINE_OPEN_S = camera._PIPELINE_READ_S = float(sys.argv[2])
 said, shapes, error = [], [], ""
+class Keep(logging.Handler):
+    def emit(self, record):
+        said.append(record.getMessage())
+log.addHandler(Keep())
+log.setLevel(logging.INFO)
 try:
-    with camera.open_pipeline(parse_uri(sys.argv[1]), Reconnect(attempts=1, first_wait_s=0.0), said.append) as source:
+    with camera.open_pipeline(parse_uri(sys.argv[1]), Reconnect(attempts=1, first_wait_s=0.0)) as source:
         for frame in itertools.islice(source, int(sys.argv[3])):
             shapes.append(frame.image.shape)
 except DeviceError as problem:

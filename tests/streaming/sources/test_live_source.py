@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 import numpy as np
@@ -28,23 +29,21 @@ class FakeCapture:
         self.released = True
 
 
-def live(*captures: FakeCapture | None, reconnect: Reconnect = AT_ONCE) -> tuple[LiveSource, list[str]]:
+def live(*captures: FakeCapture | None, reconnect: Reconnect = AT_ONCE) -> LiveSource:
     """A camera that gives the captures one after the other as it is opened again."""
-    reports: list[str] = []
     later = list(captures[1:])
-    source = LiveSource(
+    return LiveSource(
         "camera 0",
         captures[0],  # type: ignore[arg-type]
         lambda: later.pop(0) if later else None,  # type: ignore[arg-type, return-value]
         reconnect=reconnect,
-        report=reports.append,
     )
-    return source, reports
 
 
-def test_a_camera_that_stops_is_opened_again_and_counts_on() -> None:
+def test_a_camera_that_stops_is_opened_again_and_counts_on(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     first, second = FakeCapture([1, 2]), FakeCapture([3])
-    source, reports = live(first, None, second)
+    source = live(first, None, second)
     seen = []
     with pytest.raises(DeviceError, match="camera 0 stopped after 3 frames: got no frame after 3 tries"):
         for frame in source:
@@ -52,42 +51,40 @@ def test_a_camera_that_stops_is_opened_again_and_counts_on() -> None:
     assert seen == [(0, 1), (1, 2), (2, 3)]
     assert first.released
     assert second.released
-    assert reports[:3] == [
+    assert caplog.messages[:3] == [
         "camera 0 stopped after 2 frames; opening it again in 0 s (try 1 of 3)",
         "camera 0 stopped after 2 frames; opening it again in 0 s (try 2 of 3)",
         "camera 0 is back",
     ]
 
 
-def test_a_camera_without_any_frame_is_not_tried_again() -> None:
-    source, reports = live(FakeCapture([]), FakeCapture([1]))
+def test_a_camera_without_any_frame_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    source = live(FakeCapture([]), FakeCapture([1]))
     with pytest.raises(DeviceError, match="camera 0 gives no frames"):
         next(iter(source))
-    assert reports == []
+    assert caplog.messages == []
 
 
 def test_no_tries_make_a_stop_final() -> None:
-    source, _ = live(FakeCapture([1]), FakeCapture([2]), reconnect=Reconnect(attempts=0))
+    source = live(FakeCapture([1]), FakeCapture([2]), reconnect=Reconnect(attempts=0))
     frames = iter(source)
     next(frames)
     with pytest.raises(DeviceError, match="stopped after 1 frames"):
         next(frames)
 
 
-def test_an_interrupt_ends_the_wait_for_the_next_try() -> None:
-    source, reports = live(
-        FakeCapture([1]), FakeCapture([2]), reconnect=Reconnect(first_wait_s=3600, longest_wait_s=3600)
-    )
+def test_an_interrupt_ends_the_wait_for_the_next_try(caplog: pytest.LogCaptureFixture) -> None:
+    source = live(FakeCapture([1]), FakeCapture([2]), reconnect=Reconnect(first_wait_s=3600, longest_wait_s=3600))
     frames = iter(source)
     next(frames)
     source.interrupt()
     assert list(frames) == []
-    assert len(reports) == 1
+    assert len(caplog.messages) == 1
 
 
 def test_closing_releases_the_device() -> None:
     capture = FakeCapture([1])
-    with live(capture)[0] as source:
+    with live(capture) as source:
         assert (source.info.live, source.info.fps) == (True, 30.0)
     assert capture.released
 

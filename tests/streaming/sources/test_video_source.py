@@ -57,10 +57,11 @@ def halved(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("loop", [False, True])
-def test_a_film_that_was_cut_in_half_is_reported_once(tmp_path: Path, loop: bool) -> None:
+def test_a_film_that_was_cut_in_half_is_reported_once(
+    tmp_path: Path, loop: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     path = halved(write_film(tmp_path / "film.avi", 24))
-    reports: list[str] = []
-    with open_film(path, loop=loop, report=reports.append) as source:
+    with open_film(path, loop=loop) as source:
         frames = []
         for frame in source:
             frames.append(number_of(frame.image))
@@ -68,23 +69,27 @@ def test_a_film_that_was_cut_in_half_is_reported_once(tmp_path: Path, loop: bool
                 source.interrupt()
     count = frames.index(0, 1) if loop else len(frames)
     assert 6 < count < 18
-    assert reports == [f"{path} ends after {count} of 24 frames; it is cut short or damaged"]
+    assert caplog.messages == [f"{path} ends after {count} of 24 frames; it is cut short or damaged"]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 24])
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
-def test_a_whole_film_is_not_reported(tmp_path: Path, suffix: str, frames: int) -> None:
+def test_a_whole_film_is_not_reported(
+    tmp_path: Path, suffix: str, frames: int, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write_film(tmp_path / f"film{suffix}", frames)
-    with open_film(path, report=pytest.fail) as source:
+    with open_film(path) as source:
         assert len(list(source)) == frames
+    assert caplog.messages == []
 
 
-def test_a_film_that_was_interrupted_is_not_reported(tmp_path: Path) -> None:
-    with open_film(write_film(tmp_path / "film.mp4", 24), report=pytest.fail) as source:
+def test_a_film_that_was_interrupted_is_not_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_film(write_film(tmp_path / "film.mp4", 24)) as source:
         for frame in source:
             if frame.index == 3:
                 source.interrupt()
     assert frame.index == 3
+    assert caplog.messages == []
 
 
 def test_a_film_that_is_gone_when_its_next_lap_begins_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.streaming.overwriting import refuse_input, refuse_shared
+from ssd_edge.streaming.sinks.conflicts import check_distinct, check_keeps_input
 
 
 def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
@@ -14,10 +14,10 @@ def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
     link.symlink_to(film)
     for output in (film, link, tmp_path / "." / "film.mp4"):
         with pytest.raises(InputError, match="is the input itself"):
-            refuse_input(output, film)
-    refuse_input(tmp_path / "other.mp4", film)
+            check_keeps_input(output, film)
+    check_keeps_input(tmp_path / "other.mp4", film)
     with pytest.raises(InputError, match="is the input itself"):
-        refuse_input(tmp_path, tmp_path)
+        check_keeps_input(tmp_path, tmp_path)
 
 
 def test_no_picture_of_the_input_folder_is_overwritten(tmp_path: Path) -> None:
@@ -28,9 +28,9 @@ def test_no_picture_of_the_input_folder_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "link.jpg").symlink_to(photos / "a.jpg")
     for output in (photos / "a.jpg", tmp_path / "link.jpg"):
         with pytest.raises(InputError, match="is the input itself"):
-            refuse_input(output, photos)
+            check_keeps_input(output, photos)
     for output in (photos / "b.jpg", photos / "notes.txt", tmp_path):
-        refuse_input(output, photos)
+        check_keeps_input(output, photos)
 
 
 def test_two_outputs_are_two_places(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_two_outputs_are_two_places(tmp_path: Path) -> None:
     (tmp_path / "hard").hardlink_to(tmp_path / "there")
     for one, other in (("new", "new"), ("new", "./a/../new"), ("there", "link"), ("there", "hard")):
         with pytest.raises(InputError, match=f"{one} is given for two outputs"):
-            refuse_shared([tmp_path / one, tmp_path / other])
-    refuse_shared([tmp_path / "new", tmp_path / "newer"])
-    refuse_shared([tmp_path / "there"])
-    refuse_shared([])
+            check_distinct([tmp_path / one, tmp_path / other])
+    check_distinct([tmp_path / "new", tmp_path / "newer"])
+    check_distinct([tmp_path / "there"])
+    check_distinct([])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.streaming.sinks.overlay import class_colour, draw, text_colour
+from ssd_edge.core.overlay import class_color, draw_boxes, text_color
 from tests.streaming.films import one_box
 
 NAMES = ("cat", "dog")
@@ -14,13 +14,13 @@ NAMES = ("cat", "dog")
 
 def drawn(size: tuple[int, int], found: Detections) -> np.ndarray:
     picture = np.zeros((size[1], size[0], 3), np.uint8)
-    draw(picture, found, NAMES)
+    draw_boxes(picture, found.boxes, found.class_ids, [f"{NAMES[number]} 50%" for number in found.class_ids])
     return picture
 
 
 def test_the_box_has_the_colour_of_its_class_on_its_edges_and_none_inside() -> None:
     picture = drawn((400, 300), one_box((100, 100, 300, 250)))
-    colour = class_colour(1)
+    colour = class_color(1)
     for x, y in ((100, 200), (299, 200), (250, 249)):
         assert tuple(picture[y, x].tolist()) == colour
     assert not picture[150:240, 120:280].any()
@@ -30,16 +30,16 @@ def test_the_box_has_the_colour_of_its_class_on_its_edges_and_none_inside() -> N
 def test_the_label_stands_above_the_box_on_its_own_ground() -> None:
     picture = drawn((400, 300), one_box((100, 100, 300, 250)))
     label = picture[85:99, 101:130].reshape(-1, 3).astype(int)
-    assert (label == class_colour(1)).all(axis=1).any()
-    assert np.abs(label - text_colour(class_colour(1))).max(axis=1).min() < 16  # thin strokes blend with the ground
+    assert (label == class_color(1)).all(axis=1).any()
+    assert np.abs(label - text_color(class_color(1))).max(axis=1).min() < 16  # thin strokes blend with the ground
 
 
 @pytest.mark.parametrize("box", [(0, 0, 400, 300), (380, 2, 400, 40), (-50, -50, 20, 20), (390, 290, 500, 400)])
 def test_a_label_at_the_edge_stays_in_the_picture(box: tuple[float, float, float, float]) -> None:
     whole = drawn((400, 300), one_box((100, 150, 300, 250)))
-    area = int(np.all(whole[:149] == class_colour(1), axis=2).sum())
+    area = int(np.all(whole[:149] == class_color(1), axis=2).sum())
     at_edge = drawn((400, 300), one_box(box))
-    assert int(np.all(at_edge == class_colour(1), axis=2).sum()) >= area
+    assert int(np.all(at_edge == class_color(1), axis=2).sum()) >= area
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (64, 64), (3840, 2160)])
@@ -61,7 +61,7 @@ def test_the_best_detection_is_drawn_last() -> None:
         np.array([0.9, 0.2], np.float32),
         np.array([0, 1], np.int64),
     )
-    assert tuple(drawn((200, 200), both)[89, 89].tolist()) == class_colour(0)
+    assert tuple(drawn((200, 200), both)[89, 89].tolist()) == class_color(0)
 
 
 def test_no_detection_draws_nothing() -> None:
@@ -69,16 +69,17 @@ def test_no_detection_draws_nothing() -> None:
 
 
 def test_colours_of_neighbouring_classes_are_far_apart() -> None:
-    colours = np.array([class_colour(number) for number in range(20)], int)
+    colours = np.array([class_color(number) for number in range(20)], int)
     assert min(np.abs(one - other).sum() for one, other in itertools.pairwise(colours)) > 150
 
 
 @pytest.mark.parametrize(("ground", "text"), [((255, 255, 255), (0, 0, 0)), ((200, 0, 0), (255, 255, 255))])
 def test_text_is_black_on_light_and_white_on_dark(ground: tuple[int, int, int], text: tuple[int, int, int]) -> None:
-    assert text_colour(ground) == text
+    assert text_color(ground) == text
 
 
 def test_a_class_name_that_is_no_utf8_does_not_end_the_process() -> None:
     picture = np.zeros((300, 400, 3), np.uint8)
-    draw(picture, one_box((100, 100, 300, 250)), ("cat", "caf\udce9"))
+    found = one_box((100, 100, 300, 250))
+    draw_boxes(picture, found.boxes, found.class_ids, ["caf\udce9 50%"])
     assert picture[85:99].any()

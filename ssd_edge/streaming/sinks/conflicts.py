@@ -1,4 +1,4 @@
-"""Keeps what is read, and what else is written, from being overwritten."""
+"""Output conflicts: what is read, and what else is written, is kept from being overwritten."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import list_images
 
 
-def refuse_input(output: Path, source: Path) -> None:
-    """Raise InputError where writing ``output`` would overwrite ``source``, or a picture of that folder."""
+def check_keeps_input(output: Path, source: Path) -> None:
+    """Raise InputError where writing ``output`` would overwrite ``source``, or an image of that folder."""
     if path_kind(output) == "absent" or path_kind(source) == "absent":
         return
     inside = list_images(source) if path_kind(source) == "folder" and path_kind(output) == "file" else []
@@ -20,7 +20,7 @@ def refuse_input(output: Path, source: Path) -> None:
         raise InputError(f"{output} is the input itself", wanted="another place", do="Choose another --output.")
 
 
-def refuse_shared(outputs: Sequence[Path]) -> None:
+def check_distinct(outputs: Sequence[Path]) -> None:
     """Raise InputError where two outputs are one file."""
     for one, other in combinations(outputs, 2):
         together = path_kind(one) != "absent" and path_kind(other) != "absent" and one.samefile(other)

@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
-from ssd_edge.core import shutdown as patience
-from ssd_edge.core.shutdown import StopRequest, stopped_by_signals
+from ssd_edge.cli.signals import SignalStop, stopped_by_signals
+from ssd_edge.core import shutdown
+from ssd_edge.core.shutdown import StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -25,7 +26,7 @@ def test_the_first_signal_asks_and_one_that_comes_long_after_acts_as_before(
             assert arrived == []
             os.kill(os.getpid(), number)
             assert arrived == []
-            monkeypatch.setattr(patience, "PATIENCE_S", 0.0)
+            monkeypatch.setattr(shutdown, "PATIENCE_S", 0.0)
             os.kill(os.getpid(), number)
             assert arrived == [number]
     finally:
@@ -33,7 +34,7 @@ def test_the_first_signal_asks_and_one_that_comes_long_after_acts_as_before(
 
 
 def test_a_signal_soon_after_the_key_tears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_began", [])
+    monkeypatch.setattr(shutdown, "_began", [])
     stop = StopRequest()
     with stopped_by_signals(stop):
         stop.request()  # as q in the window does
@@ -62,3 +63,13 @@ def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals) -> None:
         assert signal.getsignal(number) is signal.SIG_IGN
     finally:
         signal.signal(number, before)
+
+
+def test_signals_are_answered_from_when_the_run_heeds_the_request() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    stop = SignalStop()
+    assert signal.getsignal(signal.SIGINT) is before
+    with stop.heeded():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stop.requested
+    assert signal.getsignal(signal.SIGINT) is before
