@@ -22,10 +22,13 @@ _COMMANDS = {  # module and function of each, in the order of the help
     "doctor": "doctor:doctor",
     "export": "export:export",
     "import": "import_model:import_model",
+    "init": "workspace:init",
     "inspect": "inspect:inspect",
     "models": "presets:models",
     "run": "run:run",
+    "runs": "workspace:runs",
     "train": "train:train",
+    "use": "workspace:use",
     "data": "data:data",
 }
 

@@ -117,6 +117,18 @@ def make_current(root: Path, engine: Path, why: Why) -> CurrentEngine | None:
     return made
 
 
+def clear_current(root: Path) -> None:
+    """Forget which engine is current, pinned or not: the newest by the manifests is, then.
+
+    Raises:
+        InputError: the file cannot be removed.
+    """
+    try:
+        current_path(root).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{current_path(root)} cannot be removed", got=error.strerror or str(error)) from error
+
+
 def _current_or_none(root: Path) -> CurrentEngine | None:
     """Return the current engine; a damaged file is said and written anew."""
     try:
