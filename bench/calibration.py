@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from bench._models import write_random_onnx
 from bench._options import run
 from ssd_edge.core.choices import Method
 from ssd_edge.core.graph_contract import INPUT_NAME
@@ -95,17 +96,10 @@ def child(road: str, path: str, count: int) -> None:
 
 
 def main(preset: str = "ssd300-vgg16", counts: tuple[int, ...] = (50, 500)) -> None:
-    import torch  # here, so that no child has it in memory
-
-    from ssd_edge.exporting.export_onnx import onnx_model
-    from ssd_edge.model.zoo import build_model, make_spec
-
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         synthesize(folder / "drawn", train=max(counts), size=(320, 240))
-        torch.manual_seed(0)
-        model = onnx_model(build_model(make_spec(preset, [f"class {n}" for n in range(20)])).eval(), "sha256:0")
-        onnx.save(model, folder / "model.onnx")
+        write_random_onnx(preset, folder / "model.onnx")
         few = min(THEIRS_AT_MOST, *counts)
         jobs = [(road, count) for count in counts for road in ("ours", "plain")] + [
             ("theirs", few // 2),

@@ -15,23 +15,15 @@ from pathlib import Path
 import onnx
 
 from bench._options import run
-from ssd_edge.backends.detector import open_detector
-from ssd_edge.core.files import file_digest
 from ssd_edge.core.graph_contract import SPEC_KEY
-from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.data.find import open_dataset
-from ssd_edge.evaluation.evaluate import Evaluation, evaluate
 from ssd_edge.graph.nms import batched_nms_function, nms_node
+from ssd_edge.workflows.evaluate import evaluate
+from ssd_edge.workflows.export import export
 
 
-def load(path: Path) -> onnx.ModelProto:
-    if path.suffix == ".onnx":
-        return onnx.load(path)
-    from ssd_edge.exporting.export_onnx import onnx_model
-    from ssd_edge.model.checkpoint import load_checkpoint
-
-    return onnx_model(load_checkpoint(path).model, file_digest(path))
+def load(path: Path, folder: Path) -> onnx.ModelProto:
+    return onnx.load(path if path.suffix == ".onnx" else export(path, output=folder / "exported.onnx").path)
 
 
 def with_candidates(model: onnx.ModelProto, candidates: int) -> onnx.ModelProto:
@@ -57,28 +49,20 @@ def with_candidates(model: onnx.ModelProto, candidates: int) -> onnx.ModelProto:
     return varied
 
 
-def judge(model: onnx.ModelProto, labelled: LabelledSet, folder: Path) -> Evaluation:
-    path = folder / "varied.onnx"
-    onnx.save(model, path)
-    with open_detector(path) as detector:
-        return evaluate(detector.detect, detector.spec.class_names, labelled)
-
-
 def main(
     model: Path, dataset: Path, *, split: str = "test", candidates: tuple[int, ...] = (100, 200, 400, 1000, 3000)
 ) -> None:
-    labelled, graph = open_dataset(dataset, split), load(model)
-    print(f"{model} on {len(labelled.samples)} images of {labelled.origin}")
-    print(f"{'M':>6}{'mAP@0.5':>12}{'mAP@.50:.95':>14}{'ms a picture':>16}")
     with tempfile.TemporaryDirectory() as folder:
+        graph, varied = load(model, Path(folder)), Path(folder) / "varied.onnx"
         for count in candidates:
-            varied = with_candidates(graph, count)
-            judged = judge(varied, labelled, Path(folder))
-            accuracy = judged.accuracy
-            print(
-                f"{count:>6}{accuracy.mean_ap:>12.4f}{accuracy.mean_ap_50_95:>14.4f}{judged.median_ms:>16.2f}",
-                flush=True,
-            )
+            onnx.save(with_candidates(graph, count), varied)
+            result = evaluate(varied, dataset, split=split)
+            if count == candidates[0]:
+                print(f"{model} on {len(result.labelled)} images of {result.labelled.origin}")
+                print(f"{'M':>6}{'mAP@0.5':>12}{'mAP@.50:.95':>14}{'ms an image':>16}")
+            found = result.models[0].evaluation
+            figures = f"{found.accuracy.mean_ap:>12.4f}{found.accuracy.mean_ap_50_95:>14.4f}{found.median_ms:>16.2f}"
+            print(f"{count:>6}{figures}", flush=True)
 
 
 if __name__ == "__main__":

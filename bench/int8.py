@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-import onnx
-import torch
 
+from bench._models import write_random_onnx
 from bench._options import run
 from ssd_edge.backends.cpu import Threads, cpu_device
 from ssd_edge.backends.detector import open_detector
@@ -21,9 +20,7 @@ from ssd_edge.core.choices import Method
 from ssd_edge.core.timing import Timing, time_calls
 from ssd_edge.engines.build import Lowered, build_lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.exporting.export_onnx import onnx_model
 from ssd_edge.graph.source import SourceModel, read_onnx
-from ssd_edge.model.zoo import build_model, make_spec
 from ssd_edge.quantization.image_set import choose_images
 from ssd_edge.quantization.observer import Observer, observed_tensors
 from ssd_edge.quantization.qdq_ort import quantise, scheme_for
@@ -31,14 +28,7 @@ from ssd_edge.quantization.range_estimators import make_table
 from ssd_edge.scenes.dataset import synthesize
 
 PRESETS = ("ssd300-vgg16", "ssd300-mobilenet-v1", "ssdlite300-mobilenet-v2", "ssdlite320-mobilenet-v3-large")
-ROUNDS, CLASSES, IMAGES = 25, 20, 8
-
-
-def exported(preset: str, folder: Path) -> SourceModel:
-    torch.manual_seed(0)
-    spec = make_spec(preset, [f"class {number}" for number in range(CLASSES)])
-    onnx.save(onnx_model(build_model(spec).eval(), "sha256:0"), folder / f"{preset}.onnx")
-    return read_onnx(folder / f"{preset}.onnx")
+ROUNDS, IMAGES = 25, 8
 
 
 def engines(source: SourceModel, pictures: Path) -> list[Path]:
@@ -66,7 +56,8 @@ def main(presets: tuple[str, ...] = PRESETS) -> None:
         folder = Path(temporary)
         synthesize(folder / "drawn", train=IMAGES, size=(320, 240))
         for preset in presets:
-            paths = engines(exported(preset, folder), folder / "drawn")
+            write_random_onnx(preset, folder / f"{preset}.onnx")
+            paths = engines(read_onnx(folder / f"{preset}.onnx"), folder / "drawn")
             for threads in (1, 2):
                 whole, small = times(paths, threads)
                 print(

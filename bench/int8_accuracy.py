@@ -16,13 +16,11 @@ import onnx
 
 from bench._options import run
 from ssd_edge.core.calibration_table import CalibrationTable, ranges_path
-from ssd_edge.core.choices import Metric
-from ssd_edge.data.find import open_dataset
 from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization import qdq_ort, qdq_tensorrt
 from ssd_edge.quantization.fp16 import to_half
 from ssd_edge.quantization.qdq_ort import Scheme
-from ssd_edge.workflows.open_model import evaluate_file
+from ssd_edge.workflows.evaluate import evaluate
 
 Lowering = Callable[[onnx.ModelProto, CalibrationTable], onnx.ModelProto]
 LOWERINGS: dict[str, Lowering] = {
@@ -39,14 +37,13 @@ def judge(path: Path, calibration: Path, dataset: Path, split: str) -> None:
     source = read_onnx(path)
     table = CalibrationTable.load(ranges_path(calibration, source.spec.name))
     table.refuse_if_foreign(ranges_path(calibration, source.spec.name), path, source.spec.input)
-    labelled = open_dataset(dataset, split)
     print(f"{source.spec.name} on {dataset.name}, split {split}; {table.method} of {table.image_count} pictures")
     whole = None
     with tempfile.TemporaryDirectory() as folder:
         for name, lower in LOWERINGS.items():
             lowered = Path(folder) / "lowered.onnx"
             onnx.save(lower(source.model, table), lowered)
-            found = evaluate_file(lowered, labelled, metric=Metric.VOC).accuracy.mean_ap
+            found = evaluate(lowered, dataset, split=split).models[0].evaluation.accuracy.mean_ap
             whole = found if whole is None else whole
             print(f"  {name:34} mAP@0.5 {found:.4f}  {100 * found / whole:6.2f} %", flush=True)
 

@@ -23,6 +23,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from bench._models import write_random_onnx
 from bench._options import run
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector
@@ -34,7 +35,7 @@ from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
 from ssd_edge.streaming.sources.factory import open_source
 from ssd_edge.streaming.timing import RunSummary
 
-REQUIRED = 0.90
+PRESET, REQUIRED = "ssd300-vgg16", 0.90
 
 
 def draw_film(path: Path, frames: int) -> None:
@@ -74,21 +75,6 @@ def end_to_end(detector: Detector, film: Path, lines: Path, frames: int) -> RunS
         return Pipeline(source, detector, [sink], max_frames=frames).run()
 
 
-def random_ssd300(folder: Path) -> Path:
-    """Export SSD300-VGG16 with random weights: as much work for the engine as with trained ones."""
-    import onnx
-    import torch
-
-    from ssd_edge.exporting.export_onnx import onnx_model
-    from ssd_edge.model.zoo import build_model, make_spec
-
-    torch.manual_seed(0)
-    model = build_model(make_spec("ssd300-vgg16", [f"class {number}" for number in range(20)]))
-    path = folder / "ssd300-vgg16.onnx"
-    onnx.save(onnx_model(model.eval(), "sha256:" + "0" * 64), path)
-    return path
-
-
 def main(
     model: Path | None = None,
     *,
@@ -102,7 +88,9 @@ def main(
     chosen = Threads.for_latency() if threads == "latency" else Threads.for_throughput()
     chosen = dataclasses.replace(chosen, spin=not no_spin)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        path = model or random_ssd300(Path(folder))
+        path = model or Path(folder) / f"{PRESET}.onnx"
+        if model is None:
+            write_random_onnx(PRESET, path)
         backend = stack.enter_context(OrtBackend(path, chosen))
         film = video or Path(folder) / "film.mp4"
         if video is None:

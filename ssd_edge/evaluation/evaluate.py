@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ssd_edge.core.frame import IntArray, UInt8Array
 from ssd_edge.core.images import read_image
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.timing import Stopwatch
 from ssd_edge.evaluation.coco_ap import CocoAp
 from ssd_edge.evaluation.matching import Float64Array
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
@@ -100,12 +100,11 @@ def evaluate(
     if not labelled.samples:
         raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
     detect(read_image(labelled.samples[0].image))
-    found, detect_ms = [], []
+    found, watch = [], Stopwatch()
     for done, sample in enumerate(labelled.samples, start=1):
         image = read_image(sample.image)
-        start = time.perf_counter()
-        detections = detect(image)
-        detect_ms.append((time.perf_counter() - start) * 1000)
+        with watch:
+            detections = detect(image)
         found.append(renumbered(detections, numbers))
         progress(done, len(labelled.samples))
     return Evaluation(
@@ -113,7 +112,7 @@ def evaluate(
             found, labelled.samples, labelled.class_names, metric=metric, iou_threshold=iou_threshold
         ),
         detections=tuple(found),
-        detect_ms=np.array(detect_ms),
+        detect_ms=np.array(watch.timing.times_ms),
         not_judged=tuple(name for name in class_names if name not in labelled.class_names),
     )
 

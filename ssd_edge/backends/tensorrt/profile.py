@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ssd_edge.backends.tensorrt.session import Plan
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES
+from ssd_edge.core.timing import Stopwatch
 
 if TYPE_CHECKING:
     from ssd_edge.backends.tensorrt.engine import TrtContext
@@ -130,25 +130,19 @@ class _Bench:
         return StageTimes(mode, upload, compute, download, enqueue, host, outputs)
 
     def _frame(self, plan: Plan) -> tuple[float, float, float, float, float]:
-        began = time.perf_counter()
-        self._buffers[INPUT_NAME].host[:] = self._picture
-        self._stage(0, lambda: self._cuda.upload(self._buffers[INPUT_NAME], self._batch, self._stream))
-        enqueue = self._stage(1, lambda: plan.start(self._stream))
-        self._stage(2, self._download)
-        self._clocks[3].record(self._stream)
-        self._clocks[3].synchronize()
-        host = time.perf_counter() - began
+        host, enqueue = Stopwatch(), Stopwatch()
+        with host:
+            self._buffers[INPUT_NAME].host[:] = self._picture
+            self._clocks[0].record(self._stream)
+            self._cuda.upload(self._buffers[INPUT_NAME], self._batch, self._stream)
+            self._clocks[1].record(self._stream)
+            with enqueue:
+                plan.start(self._stream)
+            self._clocks[2].record(self._stream)
+            for name in OUTPUT_NAMES:
+                self._cuda.download(self._buffers[name], self._batch, self._stream)
+            self._clocks[3].record(self._stream)
+            self._clocks[3].synchronize()
         first, second, third, last = self._clocks
         spans = (first.time_till(second), second.time_till(third), third.time_till(last))
-        return (*spans, 1000 * enqueue, 1000 * host)
-
-    def _stage(self, number: int, start: Callable[[], None]) -> float:
-        """Record the clock before a stage and queue it; return the seconds that the host took for that."""
-        self._clocks[number].record(self._stream)
-        began = time.perf_counter()
-        start()
-        return time.perf_counter() - began
-
-    def _download(self) -> None:
-        for name in OUTPUT_NAMES:
-            self._cuda.download(self._buffers[name], self._batch, self._stream)
+        return (*spans, enqueue.last_ms, host.last_ms)
