@@ -28,13 +28,13 @@ from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec
-from ssd_edge.training.bf16_trial import measure_precisions
 from ssd_edge.training.budget import TimeBudget
 from ssd_edge.training.dataset import TrainingSet, decode_images
 from ssd_edge.training.distributed import make_fabric
 from ssd_edge.training.ema import WeightAverage
 from ssd_edge.training.loader import Batch, BatchLoader
 from ssd_edge.training.losses import MultiboxCriterion
+from ssd_edge.training.precision import measure_precisions
 from ssd_edge.training.recipe import LossOptions, Optimisation, Precision
 from ssd_edge.training.schedule import learning_rate_factor
 from ssd_edge.training.step import Learner

@@ -9,21 +9,17 @@ import typer
 
 from ssd_edge.cli.console import bar, say, show_table
 from ssd_edge.cli.data_tables import show_classes, show_sizes
-from ssd_edge.cli.train_options import class_names
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ssd_edge.core.sample import LabelledSet
-    from ssd_edge.core.spec import AnchorSpec, ModelSpec
+    from ssd_edge.core.spec import AnchorSpec
     from ssd_edge.data.anchor_recall import Reach
     from ssd_edge.data.lint.check import LintReport
     from ssd_edge.data.lint.issue import Fault
 
-_BEFORE_TRAINING = 10
 _ANY_CLASS = ("object",)  # default boxes are the same for all
-_ENOUGH = 0.95  # of the objects; the others are learnt by one badly fitting default box each
 
 
 def check(
@@ -45,9 +41,10 @@ def check(
     json: Annotated[Path | None, typer.Option("--json", help="All faults and figures; - for stdout.")] = None,
 ) -> None:
     """Find all faults of a data set at once; exit code 1 where there are errors."""
+    from ssd_edge.data.label_files import listed_class_names
     from ssd_edge.data.lint.check import lint_dataset
 
-    names, chosen = class_names(classes), _chosen_boxes(preset, input_size, priors)
+    names, chosen = listed_class_names(classes), _chosen_boxes(preset, input_size, priors)
     with bar("checking") as progress:
         report = lint_dataset(dataset, split, names, progress=progress)
     on_stderr = json is not None and str(json) == "-"
@@ -67,41 +64,6 @@ def check(
     if report.errors:
         raise InputError(f"{dataset} has {_counted(len(report.errors), 'error')}", do="Mend what is listed above.")
     say(f"{dataset}: no error, {_counted(len(report.warnings), 'warning')}")
-
-
-def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[str] | None, command: str) -> None:
-    """See that a data set can be trained on; its pictures' files are looked at, but not decoded.
-
-    ``command`` shows all of its faults.
-
-    Raises:
-        InputError: there are errors; the first of them are printed.
-    """
-    from ssd_edge.data.lint.check import lint_dataset
-
-    with bar("checking") as progress:
-        report = lint_dataset(dataset, splits, names, pixels=False, progress=progress)
-    if report.errors:
-        _say_faults(report.errors, _BEFORE_TRAINING, every="below")
-        raise InputError(
-            f"{dataset} has {_counted(len(report.errors), 'error')}",
-            do=f"See all of them: {command}. To train all the same: --no-check",
-        )
-    if report.warnings:
-        say(f"{_counted(len(report.warnings), 'warning')} about the data; to see them: {command}")
-
-
-def say_reach(labelled: LabelledSet, spec: ModelSpec, fit_command: str) -> None:
-    """Say which share of the objects the default boxes can match, and where it is small how to fit them, if at all.
-
-    Raises:
-        InputError: a picture cannot be read.
-    """
-    from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
-
-    reached = Reach.of(best_overlaps(unit_boxes(labelled), spec.anchors))
-    hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _ENOUGH else ""
-    say(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
 
 
 def _counted(count: int, noun: str) -> str:
@@ -151,15 +113,14 @@ def _chosen_boxes(preset: str | None, input_size: int | None, priors: Path | Non
     Raises:
         SsdEdgeError: there is no such network, or the file cannot be used; known before the pictures are looked at.
     """
-    from ssd_edge.data.priors_file import PriorsFile
+    from ssd_edge.data.priors_file import PriorsFile, with_priors
 
     if preset is None:
         return None if priors is None else (PriorsFile.load(priors).anchors, str(priors))
-    from ssd_edge.cli.train_options import with_priors
     from ssd_edge.core.requirements import require_torch
 
     require_torch()
     from ssd_edge.model.zoo import make_spec
 
     spec = make_spec(preset, _ANY_CLASS, input_size=input_size)
-    return with_priors(spec, preset, priors).anchors, preset
+    return (spec if priors is None else with_priors(spec, preset, priors)).anchors, preset

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar, Union
+from typing import Any, Literal, TypeVar, Union
 
 from ssd_edge.core.errors import InputError
 
@@ -60,14 +61,19 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
         return None
     enums = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Enum)]
     if enums and not isinstance(value, Enum):
-        return _member(name, value, enums[0])
-    if Path in kinds and isinstance(value, (str, PathLike)):
-        return Path(value)
+        return _member(name, value, list(enums[0]))
+    if isinstance(value, (str, PathLike)) and {Path, str} & set(kinds):
+        return Path(value) if Path in kinds else os.fspath(value)
     origins = {typing.get_origin(kind) for kind in kinds}
     for sequence in (tuple, frozenset):
         if sequence in origins and isinstance(value, (list, tuple, set, frozenset)):
             inner = next(typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is sequence)
             return sequence(_converted(name, entry, inner) for entry in value)
+    literals = [choice for kind in kinds if typing.get_origin(kind) is Literal for choice in typing.get_args(kind)]
+    if literals:
+        return _member(name, value, literals)
+    if {tuple, frozenset} & origins and str not in kinds:
+        raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted="a list")
     return _checked(name, value, kinds)
 
 
@@ -84,12 +90,12 @@ def _checked(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
     raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted=wanted)
 
 
-def _member(name: str, value: Any, kind: type[Enum]) -> Enum:
-    try:
-        return kind(value)
-    except ValueError:
-        wanted = ", ".join(repr(member.value) for member in kind)
-        raise InputError(f"{name} has no such value", got=repr(value), wanted=wanted) from None
+def _member(name: str, value: Any, members: Sequence[Any]) -> Any:
+    """Return the member of an enum, or the choice of a literal, that a value stands for."""
+    values = [member.value if isinstance(member, Enum) else member for member in members]
+    if value not in values:
+        raise InputError(f"{name} has no such value", got=repr(value), wanted=", ".join(map(repr, values)))
+    return members[values.index(value)]
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:

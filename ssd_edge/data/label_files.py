@@ -122,6 +122,30 @@ def read_class_file(path: Path) -> tuple[str, ...]:
     return checked_class_names(names, origin=path)
 
 
+def listed_class_names(classes: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the classes that are asked for; None where nothing is given.
+
+    Args:
+        classes: the names, or a file with one a line, or a text of names with commas between.
+
+    Raises:
+        InputError: there is no name, one is listed twice or is background, or the file cannot be read.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, str) and _is_file(classes):
+        return read_class_file(Path(classes))
+    names = classes.split(",") if isinstance(classes, str) else classes
+    return checked_class_names([name.strip() for name in names if name.strip()], origin=Path("--classes"))
+
+
+def _is_file(classes: str) -> bool:
+    try:
+        return path_kind(Path(classes)) == "file"
+    except InputError:  # a list that is too long for a file's name
+        return False
+
+
 def checked_class_names(names: Sequence[str], *, origin: Path) -> tuple[str, ...]:
     """Return the classes as they are.
 

@@ -11,6 +11,7 @@ from typing import Any
 from ssd_edge.core.artifact import Format, parse_artifact
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
+from ssd_edge.core.log import log
 from ssd_edge.core.spec import AnchorSpec, ModelSpec
 from ssd_edge.data.label_files import read_label_text
 
@@ -64,3 +65,14 @@ class PriorsFile:
         if got != wanted or maps != [(level.rows, level.cols) for level in spec.anchors.levels]:
             raise InputError(f"{origin} holds the default boxes of another network", got=got, wanted=wanted, do=_MAKE)
         return dataclasses.replace(spec, anchors=self.anchors)
+
+
+def with_priors(spec: ModelSpec, preset: str, priors: Path) -> ModelSpec:
+    """Return the spec with the default boxes of a file that ``data priors`` wrote, and log how many they are.
+
+    Raises:
+        SsdEdgeError: the file cannot be used for this network and input size.
+    """
+    fitted = PriorsFile.load(priors).applied_to(spec, preset=preset, origin=priors)
+    log.info(f"using the {fitted.anchors.count} default boxes of {priors}")
+    return fitted

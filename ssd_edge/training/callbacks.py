@@ -1,42 +1,32 @@
-"""Who is told how a run goes on."""
+"""What is told of a run while it goes on: the public :class:`Callback`, and the one that logs each epoch."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-from ssd_edge.core.progress import Progress, silent
-from ssd_edge.training.metrics import EpochRecord
-from ssd_edge.training.step import StepLoss
+from ssd_edge.core.log import log
+from ssd_edge.training.metrics import EpochRecord, StepLoss
 
 
-class Observer(Protocol):
-    """Is told of every step and epoch, in the first process only."""
+class Callback:
+    """Told of every step and every epoch, in the first process only; a subclass overrides what it wants to know.
 
-    def step(self, number: int, loss: StepLoss, learning_rate: float) -> None:
-        """A step was made; ``number`` counts the run's steps from 1."""
+    It is called between two steps, on the thread that trains. What it raises ends the run as Ctrl-C does: the last
+    saved state stays, and the run can go on from it.
+    """
 
-    def epoch(self, record: EpochRecord) -> None:
+    def on_step(self, number: int, loss: StepLoss, learning_rate: float) -> None:
+        """A step was made; ``number`` counts the steps of the run from 1, those before an interruption included."""
+
+    def on_epoch(self, record: EpochRecord) -> None:
         """An epoch is over, and its files are written."""
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Who is told what, and how often the state is saved.
+class EpochLog(Callback):
+    """Logs loss, accuracy and speed of each epoch."""
 
-    Attributes:
-        observers: told of steps and epochs.
-        progress: called after each step.
-        save_every_s: seconds from one state to the next within an epoch; one is saved after each epoch anyway.
-        clock: seconds that never go back.
-    """
-
-    observers: Sequence[Observer] = ()
-    progress: Progress = silent
-    save_every_s: float = 300.0
-    clock: Callable[[], float] = time.monotonic
-
-
-NOBODY = Watch()
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Log one line."""
+        accuracy = "" if record.mean_ap is None else f", mAP@0.5 {record.mean_ap:.4f}"
+        log.info(
+            f"epoch {record.epoch}: loss {record.loss:.3f} (boxes {record.localisation_loss:.3f}, classes "
+            f"{record.confidence_loss:.3f}){accuracy}, {record.images_per_s:.0f} images/s, {record.seconds:.0f} s"
+        )

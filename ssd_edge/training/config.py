@@ -1,19 +1,18 @@
-"""What a training run was asked to do, and its file plan.json, from which an interrupted run goes on."""
+"""The plan of a run, with nothing left open, and its file plan.json, from which an interrupted run goes on."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.files import text_digest, written_beside
+from ssd_edge.core.ranks import world_size
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from ssd_edge.core.sample import LabelledSet
-    from ssd_edge.training.recipe import Recipe
+from ssd_edge.training.recipe import Device, LossOptions, Optimisation, Recipe
 
 _NAME = "plan.json"
 _FORMAT = "ssd-edge/training-plan/2"
@@ -21,17 +20,17 @@ _FORMAT = "ssd-edge/training-plan/2"
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a run learns; another machine may go on with it.
+    """What a run trains on; it may go on with other devices, and on another machine.
 
     Attributes:
-        device: auto, cpu, cuda or mps.
-        devices: processes, each with a device of its own.
+        device: ``auto`` is the GPU where there is one.
+        devices: processes on this machine, each with a device of its own.
         workers: processes that prepare batches, for each of them.
-        cores: of the processor, that the network learns on; None for all that the process may use.
+        cores: of the processor, for the network; None for all that the process may use.
         save_every_s: seconds from one saved state to the next within an epoch.
     """
 
-    device: Any = "cpu"
+    device: Device = "cpu"
     devices: int = 1
     workers: int = 1
     cores: int | None = None
@@ -43,9 +42,9 @@ class TrainingPlan:
     """What to train, on what, and for how long.
 
     Attributes:
-        spec: of the network; its classes are those of the pictures.
-        learnt: pictures to learn from.
-        judged: pictures by which the best epoch is chosen.
+        spec: of the network; its classes are those of the data.
+        train_set: labelled images to learn from.
+        val_set: labelled images that the best epoch is chosen by.
         recipe: batch size, augmentation, learning rate and the like.
         folder: where checkpoints and metrics go.
         minutes: of training with validation; None for the recipe's epochs.
@@ -56,8 +55,8 @@ class TrainingPlan:
     """
 
     spec: ModelSpec
-    learnt: LabelledSet
-    judged: LabelledSet
+    train_set: LabelledSet
+    val_set: LabelledSet
     recipe: Recipe
     folder: Path
     minutes: float | None = None
@@ -67,12 +66,12 @@ class TrainingPlan:
     machine: Machine = Machine()
 
     def save(self) -> None:
-        """Write it into the run's folder, without the pictures but with their digests."""
+        """Write it into the run's folder, without the images but with their digests."""
         content = {
             "format": _FORMAT,
             "spec": self.spec.to_json(),
-            "learnt": _pictures_digest(self.learnt),
-            "judged": _pictures_digest(self.judged),
+            "learnt": _images_digest(self.train_set),
+            "judged": _images_digest(self.val_set),
             "recipe": asdict(self.recipe),
             "minutes": self.minutes,
             "horizontal_flip": self.horizontal_flip,
@@ -82,10 +81,51 @@ class TrainingPlan:
         with written_beside(self.folder / _NAME) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
+    def summary(self, preset: str) -> list[str]:
+        """Return the lines that a run begins with: every choice, those that the user left open too."""
+        recipe, settings = self.recipe, self.recipe.optimisation
+        length = f"{self.minutes:g} minutes" if self.minutes else f"{recipe.epochs} epochs"
+        mirrored = "mirrored" if self.horizontal_flip and recipe.augmentation != "none" else "not mirrored"
+        beginning = f"the backbone of {self.backbone}" if self.backbone else "random weights"
+        train, val, size = self.train_set, self.val_set, self.spec.input
+        return [
+            f"learning from {train.origin}: {len(train)} images, {train.object_count} objects",
+            *self._warnings(),
+            f"judging by {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
+            f"{preset} at {size.height} x {size.width} from {beginning}, {length}, "
+            f"{self._images_a_step()} images a step, "
+            f"peak learning rate {settings.learning_rate:g} ({settings.schedule}), "
+            f"augmentation {recipe.augmentation}, {mirrored}, seed {self.seed}, {self.machine.workers} workers",
+            f"writing {self.folder}",
+        ]
+
+    def _warnings(self) -> list[str]:
+        """Return what to know of images that teach nothing, and of a split that is used twice."""
+        said, loss, empty = [], self.recipe.optimisation.loss, self.train_set.empty_count
+        if empty and loss.classification != "focal" and not loss.negatives_of_empty:
+            hold, them = ("s hold", "them") if empty > 1 else (" holds", "it")
+            said.append(
+                f"{empty} picture{hold} no object: the loss learns nothing from {them}; "
+                f"--empty-negatives 3 makes {them} count"
+            )
+        if {sample.image for sample in self.val_set.samples} & {sample.image for sample in self.train_set.samples}:
+            said.append(
+                "some pictures to choose the best epoch by are learnt from too: "
+                "their mAP says nothing about other pictures"
+            )
+        return said
+
+    def _images_a_step(self) -> str:
+        factors = [
+            (self.recipe.optimisation.accumulate, "batches"),
+            (world_size(self.machine.devices), "devices"),
+        ]
+        return f"{self.recipe.batch_size}" + "".join(f" x {number} {what}" for number, what in factors if number > 1)
+
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """What plan.json says; its pictures must be opened anew.
+    """What plan.json says; its images must be opened anew.
 
     Attributes:
         folder: of the run.
@@ -119,20 +159,20 @@ class SavedPlan:
         except (ValueError, KeyError, TypeError) as error:
             raise ArtefactError(f"{path} is damaged", got=str(error), wanted=_FORMAT, do="Train again.") from error
 
-    def with_pictures(self, learnt: LabelledSet, judged: LabelledSet, machine: Machine) -> TrainingPlan:
+    def with_images(self, train_set: LabelledSet, val_set: LabelledSet, machine: Machine) -> TrainingPlan:
         """Return the whole plan.
 
         Raises:
-            InputError: the pictures or their labels are not those that the run learnt from.
+            InputError: the images or their labels are not those that the run learnt from.
             ArtefactError: the file is damaged.
         """
-        self._refuse_others("learnt", learnt, "what the run learnt from")
-        self._refuse_others("judged", judged, "what the run was judged by")
+        self._check_same("learnt", train_set, "what the run learnt from")
+        self._check_same("judged", val_set, "what the run was judged by")
         try:
             return TrainingPlan(
                 spec=self.spec,
-                learnt=learnt,
-                judged=judged,
+                train_set=train_set,
+                val_set=val_set,
                 recipe=_recipe(self.content["recipe"]),
                 folder=self.folder,
                 minutes=self.content["minutes"],
@@ -145,8 +185,8 @@ class SavedPlan:
             path = self.folder / _NAME
             raise ArtefactError(f"{path} is damaged", got=str(error), wanted=_FORMAT, do="Train again.") from error
 
-    def _refuse_others(self, key: str, labelled: LabelledSet, role: str) -> None:
-        digest, wanted = _pictures_digest(labelled), str(self.content.get(key))
+    def _check_same(self, key: str, labelled: LabelledSet, role: str) -> None:
+        digest, wanted = _images_digest(labelled), str(self.content.get(key))
         if digest != wanted:
             raise InputError(
                 f"{labelled.origin} is not {role} any more",
@@ -156,8 +196,8 @@ class SavedPlan:
             )
 
 
-def _pictures_digest(labelled: LabelledSet) -> str:
-    """Of labels, names and lengths of the files: to read all pictures would take minutes where there are many."""
+def _images_digest(labelled: LabelledSet) -> str:
+    """Of labels, names and lengths of the files: to read all images would take minutes where there are many."""
     try:
         lengths = [str(sample.image.stat().st_size) for sample in labelled.samples]
     except OSError as error:
@@ -166,8 +206,6 @@ def _pictures_digest(labelled: LabelledSet) -> str:
 
 
 def _recipe(content: dict[str, Any]) -> Recipe:
-    from ssd_edge.training.recipe import LossOptions, Optimisation, Recipe
-
     settings = content["optimisation"]
     loss = LossOptions(**settings["loss"])
     optimisation = Optimisation(**{**settings, "frozen": tuple(settings["frozen"]), "loss": loss})

@@ -1,4 +1,4 @@
-"""Where a run learns: one process or several, on which device, in which precision. Lightning Fabric does the work."""
+"""Devices and processes: which device a run trains on, in how many processes. Lightning Fabric does the work."""
 
 from __future__ import annotations
 
@@ -12,20 +12,14 @@ from lightning_fabric import Fabric
 from torch import distributed
 
 from ssd_edge.core.errors import InputError, TrainingError
-from ssd_edge.training.recipe import Precision
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
+from ssd_edge.core.ranks import from_torchrun
+from ssd_edge.training.recipe import Device, Precision
 
 _FABRIC_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
     "float16": "16-mixed",
 }
-
-
-def from_torchrun() -> bool:
-    """Whether torchrun started this process."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precision = "float32") -> Fabric:
@@ -39,7 +33,7 @@ def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precisio
     Raises:
         InputError: there is no such device, or it cannot do this precision.
     """
-    refuse_missing(device)
+    check_device(device)
     nodes = 1
     if from_torchrun():
         devices, nodes = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ.get("GROUP_WORLD_SIZE", "1"))
@@ -61,8 +55,8 @@ def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precisio
         ) from error
 
 
-def refuse_missing(device: Device) -> None:
-    """See that PyTorch finds such a device.
+def check_device(device: Device) -> None:
+    """Check that PyTorch finds such a device.
 
     Raises:
         InputError: it does not.

@@ -1,4 +1,7 @@
-"""Batches of training examples from worker processes, in an order that the seed settles."""
+"""Batches of training examples: their order, which the seed settles, and the worker processes that prepare them.
+
+Several processes that train together cut every large batch into theirs.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 from ssd_edge.core.errors import InputError, SsdEdgeError, TrainingError
 from ssd_edge.training.dataset import Draw, Example, TrainingSet
 from ssd_edge.training.targets import Targets
+
+_TORCH_NOTICES_S = 1.0  # until its handler of SIGCHLD has raised; later it would raise anywhere
 
 
 class Share(NamedTuple):
@@ -67,55 +72,6 @@ class ShuffledDraws(Sampler[Draw]):
     def set_epoch(self, epoch: int, *, done: int = 0) -> None:
         """Choose the order that the next iteration gives, without the first ``done`` batches."""
         self._epoch, self._done = epoch, done
-
-
-_TORCH_NOTICES_S = 1.0  # until its handler of SIGCHLD has raised; later it would raise anywhere
-
-
-@contextmanager
-def no_opencv_threads() -> Iterator[None]:
-    """Stop OpenCV's threads while workers are forked: a fork inherits the pool without its threads and waits for ever.
-
-    The workers keep to one thread, which leaves the cores to the network.
-    """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
-
-
-def start_worker(_number: int) -> None:
-    """Leave Ctrl-C to the process that can save."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def named_worker_death() -> Iterator[None]:
-    """Turn what torch raises when a worker process is killed, in whatever line that is, into a TrainingError.
-
-    Raises:
-        TrainingError: a worker was killed, most often for want of memory.
-    """
-    try:
-        yield
-    except (EOFError, ConnectionError) as error:  # it died while it handed a batch over
-        with suppress(RuntimeError):
-            time.sleep(_TORCH_NOTICES_S)
-        raise _worker_died(str(error)) from error
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise _worker_died(str(error)) from error
-
-
-def _worker_died(reason: str) -> TrainingError:
-    return TrainingError(
-        "a data worker was ended from outside",
-        got=reason.partition("\n")[0] or "a closed connection",
-        do="Memory is the usual cause: take fewer workers or a smaller batch, for example --workers 0.",
-    )
 
 
 class Batch(NamedTuple):
@@ -215,3 +171,49 @@ def grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
     """Yield lists of ``size`` batches; the last may be shorter."""
     while group := list(itertools.islice(batches, size)):
         yield group
+
+
+@contextmanager
+def no_opencv_threads() -> Iterator[None]:
+    """Stop OpenCV's threads while workers are forked: a fork inherits the pool without its threads and waits for ever.
+
+    The workers keep to one thread, which leaves the cores to the network.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def start_worker(_number: int) -> None:
+    """Leave Ctrl-C to the process that can save."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def named_worker_death() -> Iterator[None]:
+    """Turn what torch raises when a worker process is killed, in whatever line that is, into a TrainingError.
+
+    Raises:
+        TrainingError: a worker was killed, most often for want of memory.
+    """
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:  # it died while it handed a batch over
+        with suppress(RuntimeError):
+            time.sleep(_TORCH_NOTICES_S)
+        raise _worker_died(str(error)) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise _worker_died(str(error)) from error
+
+
+def _worker_died(reason: str) -> TrainingError:
+    return TrainingError(
+        "a data worker was ended from outside",
+        got=reason.partition("\n")[0] or "a closed connection",
+        do="Memory is the usual cause: take fewer workers or a smaller batch, for example --workers 0.",
+    )

@@ -1,4 +1,7 @@
-"""The loss that was asked for, ready to be called on batches."""
+"""The multibox loss of a batch: smooth L1 or an IoU loss of the boxes, cross-entropy or focal loss of the classes.
+
+Hard negatives are chosen here too. :class:`ssd_edge.training.recipe.LossOptions` says which parts are used.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,10 @@ from ssd_edge.training.targets import Targets
 
 BACKGROUND = 0
 
+_LARGEST_LOG_SCALE = math.log(1000 / 16)  # torchvision's: beyond it the exponential would run away
+
+_UNITS = 1000.0  # of a picture's side: torchvision's IoU losses add 1e-7 to areas
+
 
 class MultiboxLoss(NamedTuple):
     """The two parts of the loss, each already divided by the number of positive default boxes.
@@ -36,32 +43,6 @@ class MultiboxLoss(NamedTuple):
     def total(self) -> Tensor:
         """Their sum."""
         return self.localisation + self.confidence
-
-
-@torch.no_grad()
-def hard_negatives(
-    logits: Tensor, positive: Tensor, *, negatives_per_positive: float, negatives_of_empty: int = 0
-) -> Tensor:
-    """Return a (B, A) bool mask of the background boxes that each picture gets most wrong.
-
-    Args:
-        logits: (B, A, C + 1) float32.
-        positive: (B, A) bool; these are never chosen.
-        negatives_per_positive: a picture with P positives gets this times P negatives, or all that it has.
-        negatives_of_empty: a picture without positives gets this many.
-    """
-    loss_as_background = logits.logsumexp(dim=-1) - logits[..., BACKGROUND]
-    loss_as_background = loss_as_background.masked_fill(positive, -torch.inf)
-    positives = positive.sum(dim=1, keepdim=True)
-    wanted = (negatives_per_positive * positives).ceil().long().masked_fill(positives == 0, negatives_of_empty)
-    wanted = wanted.minimum((~positive).sum(dim=1, keepdim=True))
-    hardest = loss_as_background.topk(int(wanted.max()), dim=1).indices
-    chosen = torch.arange(hardest.shape[1], device=logits.device) < wanted
-    return torch.zeros_like(positive).scatter_(1, hardest, chosen)
-
-
-_LARGEST_LOG_SCALE = math.log(1000 / 16)  # torchvision's: beyond it the exponential would run away
-_UNITS = 1000.0  # of a picture's side: torchvision's IoU losses add 1e-7 to areas
 
 
 class MultiboxCriterion:
@@ -119,6 +100,28 @@ class MultiboxCriterion:
         return functional.cross_entropy(
             logits[counted], labels[counted], reduction="sum", label_smoothing=options.label_smoothing
         )
+
+
+@torch.no_grad()
+def hard_negatives(
+    logits: Tensor, positive: Tensor, *, negatives_per_positive: float, negatives_of_empty: int = 0
+) -> Tensor:
+    """Return a (B, A) bool mask of the background boxes that each picture gets most wrong.
+
+    Args:
+        logits: (B, A, C + 1) float32.
+        positive: (B, A) bool; these are never chosen.
+        negatives_per_positive: a picture with P positives gets this times P negatives, or all that it has.
+        negatives_of_empty: a picture without positives gets this many.
+    """
+    loss_as_background = logits.logsumexp(dim=-1) - logits[..., BACKGROUND]
+    loss_as_background = loss_as_background.masked_fill(positive, -torch.inf)
+    positives = positive.sum(dim=1, keepdim=True)
+    wanted = (negatives_per_positive * positives).ceil().long().masked_fill(positives == 0, negatives_of_empty)
+    wanted = wanted.minimum((~positive).sum(dim=1, keepdim=True))
+    hardest = loss_as_background.topk(int(wanted.max()), dim=1).indices
+    chosen = torch.arange(hardest.shape[1], device=logits.device) < wanted
+    return torch.zeros_like(positive).scatter_(1, hardest, chosen)
 
 
 def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float, alpha: float) -> Tensor:

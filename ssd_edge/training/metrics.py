@@ -1,4 +1,7 @@
-"""What happened in an epoch."""
+"""Loss, speed and accuracy of a run: of a step, of an epoch, and the table of epochs in metrics.csv.
+
+PyTorch is not needed here, so that a run can be looked at where it is not installed.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ssd_edge.core.errors import ArtefactError, InputError
-from ssd_edge.training.step import StepLoss
+
+
+class StepLoss(NamedTuple):
+    """The loss of one step.
+
+    Attributes:
+        localisation: the part of the boxes, weight included.
+        confidence: the part of the classes.
+    """
+
+    localisation: float
+    confidence: float
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+        return self.localisation + self.confidence
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,20 @@
-"""How to train: the settings that belong together, and those that each preset starts from."""
+"""How to train: the settings that belong together, and those that each preset starts from.
+
+PyTorch is not needed here: the command line shows these values in its help.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.training.schedule import ScheduleName
 
+Augmentation = Literal["ssd", "ssdlite", "none"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16", "float16"]
 Classification = Literal["cross-entropy", "focal"]
 Localisation = Literal["smooth-l1", "giou", "diou"]
 
@@ -58,7 +64,6 @@ class LossOptions:
             )
 
 
-Precision = Literal["float32", "bfloat16", "float16"]
 _PAPERS_LOSS = LossOptions()
 
 
@@ -99,7 +104,7 @@ class Optimisation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a run needs besides network and pictures.
+    """All that a run needs besides network and images.
 
     Attributes:
         epochs: where no time is given.
@@ -112,6 +117,28 @@ class Recipe:
     augmentation: str
     optimisation: Optimisation
     validate_every: int = 1
+
+    def with_changes(
+        self, changes: Mapping[str, Any], *, optimisation: Mapping[str, Any], loss: Mapping[str, Any]
+    ) -> Recipe:
+        """Return the recipe with other values where they are given; None stands for the recipe's own.
+
+        The schedule ``steps`` has no warm-up unless one is asked for.
+
+        Args:
+            changes: fields of :class:`Recipe`.
+            optimisation: fields of :class:`Optimisation`.
+            loss: fields of :class:`LossOptions`.
+        """
+        asked = _given(optimisation)
+        if asked.get("schedule") == "steps":
+            asked = {"warmup_share": 0.0, **asked}  # the paper's rate begins at its peak
+        settings = replace(self.optimisation, loss=replace(self.optimisation.loss, **_given(loss)), **asked)
+        return replace(self, optimisation=settings, **_given(changes))
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 # The paper's rate is for a backbone that was trained before. Networks with batch norm bear, and from random weights

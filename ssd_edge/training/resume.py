@@ -1,42 +1,22 @@
-"""``ssd-edge train --resume``: an interrupted run goes on."""
+"""An interrupted run goes on: which run is meant, what it was asked to do, and how far it was."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
+from ssd_edge.core.ranks import machine_number
 from ssd_edge.core.run_data import RunData
+from ssd_edge.data.find import open_dataset
+from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import Machine, SavedPlan, TrainingPlan
-
-if TYPE_CHECKING:
-    from ssd_edge.training.run_state import RunState
+from ssd_edge.training.run_folder import STATE_NAME
 
 LAST = "last"
-_STATE = "state.pt"
-_MAY_CHANGE = frozenset({"resume", "device", "devices", "workers", "cores", "save_minutes", "tensorboard", "report"})
-
-
-def refuse_other_options(context: typer.Context) -> None:
-    """A run goes on as it began: refuse what would make it another run.
-
-    Raises:
-        InputError: the user gave an option that a resumed run cannot change.
-    """
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if source is not None and source.name == "COMMANDLINE" and parameter.name not in _MAY_CHANGE:
-            raise InputError(
-                "a resumed run goes on as it began",
-                got=parameter.opts[0] if parameter.param_type_name == "option" else "a data set",
-                wanted="no more than --device, --devices, --workers, --cores and --save-minutes",
-                do="Leave it out, or start a new run.",
-            )
+"""Stands for the newest run that can go on."""
 
 
 @contextmanager
@@ -49,9 +29,7 @@ def _shared_by_machines() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        from ssd_edge.workflows.train import machine_of
-
-        number, machines = machine_of()
+        number, machines = machine_number()
         if machines == 1:
             raise
         raise InputError(
@@ -63,24 +41,28 @@ def _shared_by_machines() -> Iterator[None]:
 
 
 @_shared_by_machines()
-def interrupted_run(named: str) -> Path:
-    """Return the folder of the run that ``--resume`` names: ``last``, a name in runs/, or a folder.
+def interrupted_run(named: str, runs: Path) -> Path:
+    """Return the folder of a run that can go on.
+
+    Args:
+        named: ``last``, a name in ``runs``, or a folder.
+        runs: where the workspace has its runs.
 
     Raises:
         InputError: there is no such run, or it has no state to go on from.
     """
     if named == LAST:
-        states = sorted(Path("runs").glob(f"*/{_STATE}"), key=lambda path: path.stat().st_mtime)
+        states = sorted(runs.glob(f"*/{STATE_NAME}"), key=lambda path: path.stat().st_mtime)
         if not states:
-            raise InputError("no run waits to go on", got=f"no runs/*/{_STATE}", wanted="an interrupted run")
+            raise InputError("no run waits to go on", got=f"no {runs / '*' / STATE_NAME}", wanted="an interrupted run")
         return states[-1].parent
-    folder = next((path for path in (Path("runs") / named, Path(named)) if path_kind(path) == "folder"), None)
+    folder = next((path for path in (runs / named, Path(named)) if path_kind(path) == "folder"), None)
     if folder is None:
-        raise InputError("there is no such run", got=repr(named), wanted=f"{LAST}, a name in runs/, or a folder")
-    if not (folder / _STATE).is_file():
+        raise InputError("there is no such run", got=repr(named), wanted=f"{LAST}, a name in {runs}/, or a folder")
+    if not (folder / STATE_NAME).is_file():
         finished = (folder / "last.pt").is_file()
         raise InputError(
-            f"{folder} has no {_STATE} to go on from",
+            f"{folder} has no {STATE_NAME} to go on from",
             got="a run that is finished" if finished else "a run that saved nothing yet",
             wanted="an interrupted run",
             do=f"To train on from its weights, start a new run: --backbone {folder / 'best.pt'}"
@@ -91,25 +73,18 @@ def interrupted_run(named: str) -> Path:
 
 
 @_shared_by_machines()
-def resumed(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
-    """Return the plan of an interrupted run, with its pictures, and its state.
+def saved_run(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
+    """Return the plan of an interrupted run, with its images, and its state.
 
     Raises:
-        InputError: the run has no plan, or its pictures are gone or are others.
+        InputError: the run has no plan, or its images are gone or are others.
         ArtefactError: its plan or its state is damaged.
     """
-    from ssd_edge.training.run_state import RunState
-
-    return _plan(folder, machine), RunState.load(folder / _STATE)
-
-
-def _plan(folder: Path, machine: Machine) -> TrainingPlan:
-    from ssd_edge.data.find import open_dataset
-
     saved = SavedPlan.load(folder)
     data = RunData.of(folder)
     if data is None:
         raise InputError(f"the pictures of {folder} are gone", wanted="the data set where it was", do="Put it back.")
     names = saved.spec.class_names
-    learnt = open_dataset(Path(data.dataset), data.train_split, names)
-    return saved.with_pictures(learnt, open_dataset(Path(data.dataset), data.val_split, names), machine)
+    train_set = open_dataset(Path(data.dataset), data.train_split, names)
+    val_set = open_dataset(Path(data.dataset), data.val_split, names)
+    return saved.with_images(train_set, val_set, machine), RunState.load(folder / STATE_NAME)

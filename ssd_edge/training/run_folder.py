@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssd_edge.core.files import make_folder, written_beside
@@ -11,7 +12,6 @@ from ssd_edge.core.runs import record_run
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.metrics import EpochRecord
-from ssd_edge.training.run_state import RunState
 
 STATE_NAME = "state.pt"
 
@@ -42,10 +42,10 @@ class RunFolder:
         self.best_mean_ap: float | None = None
         self.since_best = 0
 
-    def restore(self, state: RunState) -> None:
+    def restore(self, records: Sequence[EpochRecord], *, best_mean_ap: float | None, since_best: int) -> None:
         """Take over the epochs before an interruption; the files are as they were then, or newer."""
-        self.records = [EpochRecord(**record) for record in state.records]
-        self.best_mean_ap, self.since_best = state.best_mean_ap, state.since_best
+        self.records = list(records)
+        self.best_mean_ap, self.since_best = best_mean_ap, since_best
 
     def keep(self, model: SSD, record: EpochRecord) -> None:
         """Write the files after an epoch; best.pt where this epoch's mean AP is the highest so far, or as high.

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ssd_edge import __version__
-from ssd_edge.cli.console import bar
 from ssd_edge.core.choices import Metric
 from ssd_edge.core.errors import MissingPackageError, SsdEdgeError
 from ssd_edge.core.log import log
+from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.reporting.chart import Panel, Series
 from ssd_edge.workflows.open_model import evaluate_file
 
@@ -128,24 +128,30 @@ class _Run:
         return self.best.parent.name
 
 
-def report_on(run: Path, judged: LabelledSet, *, cores: int | None = None) -> None:
-    """Write the report of a run that is over, and say where it lies; without matplotlib the page alone.
+def report_on(
+    run: Path, judged: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
+) -> Path:
+    """Write the report of a run that is over and return its page; without matplotlib the page alone is written.
 
     Raises:
         InputError, ArtefactError: as :func:`write_training_report`; the run itself is on the disk all the same.
     """
     try:
-        page, *pictures = write_training_report(run, judged, cores=cores)
+        page, *pictures = write_training_report(run, judged, cores=cores, progress=progress)
     except MissingPackageError as error:
-        log.info(f"report: {run / 'report.html'}, without pictures beside it: {error}")
+        page = run / "report.html"
+        log.info(f"report: {page}, without pictures beside it: {error}")
     except SsdEdgeError:
         log.info(f"the checkpoints and metrics.csv in {run} are whole; only the report failed")
         raise
     else:
         log.info(f"report: {page}, and beside it {', '.join(path.name for path in pictures)}")
+    return page
 
 
-def write_training_report(run: Path, judged: LabelledSet, *, cores: int | None = None) -> list[Path]:
+def write_training_report(
+    run: Path, judged: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
+) -> list[Path]:
     """Judge ``run``/best.pt, draw the run's metrics.csv, and return the files that were written.
 
     These are report.html (it holds everything in itself), curves.png, pr_curves.png and detections.png.
@@ -154,6 +160,7 @@ def write_training_report(run: Path, judged: LabelledSet, *, cores: int | None =
         run: the folder of a run, with best.pt and metrics.csv.
         judged: the pictures to judge on, those that the best epoch was chosen by.
         cores: of the processor, to judge on; None for all.
+        progress: told of the stage ``judging best.pt``.
 
     Raises:
         InputError: a file or picture cannot be read, or the folder cannot be written.
@@ -164,8 +171,8 @@ def write_training_report(run: Path, judged: LabelledSet, *, cores: int | None =
 
     records = read_metrics(run / "metrics.csv")
     best = run / "best.pt"
-    with bar("judging best.pt") as progress:
-        found = evaluate_file(best, judged, metric=Metric.VOC, cores=cores, progress=progress)
+    with stage(progress, "judging best.pt") as done:
+        found = evaluate_file(best, judged, metric=Metric.VOC, cores=cores, progress=done)
     finished = _Run(best, records, judged, found, *_stills(found, judged))
     _write_page(run / "report.html", finished)
     return [run / "report.html", *_draw(run, finished)]

@@ -39,7 +39,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int, *options: str) -> No
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("ssd_edge.workflows.train.SayEpochs.step", interrupt)
+        patched.setattr("ssd_edge.training.callbacks.EpochLog.on_step", interrupt)
         assert train("--save-minutes", "0", *options).exit_code == 130
 
 

@@ -103,8 +103,8 @@ def _second_process(parent: int) -> int:
 
 # Reads every picture when its turn comes, as with a data set that memory does not hold.
 NOTHING_DECODED = """
-import ssd_edge.workflows.train as training_run
-training_run._DECODED_BYTES = 0
+import ssd_edge.training.fit as fit
+fit.DECODED_BYTES = 0
 from ssd_edge.cli.main import main
 main()
 """

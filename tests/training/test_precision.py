@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from ssd_edge.model.ssd import SSD
-from ssd_edge.training import bf16_trial as precision
-from ssd_edge.training.bf16_trial import PrecisionTimes, measure_precisions
+from ssd_edge.training import precision
+from ssd_edge.training.precision import PrecisionTimes, measure_precisions
 from tests.training.factories import tiny_model
 
 

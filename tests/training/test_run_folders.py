@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.training.run_lock import LOCK_NAME, only_training
-from ssd_edge.training.run_names import new_run
+from ssd_edge.training.run_names import LOCK_NAME, OWNER_NAME, new_run, only_training
 from tests.cli.test_resume import resume, stop_after
 from tests.cli.test_train import train, workspace  # noqa: F401  (a fixture)
 
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 _HOLD = """
 import sys
 from pathlib import Path
-from ssd_edge.training.run_lock import only_training
+from ssd_edge.training.run_names import only_training
 with only_training(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -57,7 +56,7 @@ def test_a_run_that_saved_nothing_yet_keeps_its_folder() -> None:
         assert named.exit_code == 1
         assert f"another process trains in runs/ssd192-tiny-1: got process {other.pid}" in named.stderr
     assert train("--epochs", "1", "--name", "ssd192-tiny-1", "--no-report").exit_code == 0  # it was killed
-    assert not list(Path("runs").glob(f"*/{LOCK_NAME}"))
+    assert not [*Path("runs").glob(f"*/{LOCK_NAME}"), *Path("runs").glob(f"*/{OWNER_NAME}")]
 
 
 @pytest.mark.usefixtures("workspace")
@@ -81,7 +80,7 @@ def test_what_ends_before_it_begins_leaves_no_folder() -> None:
 def test_the_other_processes_of_a_run_claim_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RANK", "1")
-    with new_run("two", "ssd192-tiny") as folder:
+    with new_run("two", "ssd192-tiny", Path("runs")) as folder:
         assert folder == Path("runs/two")
         assert not folder.exists()
 
@@ -94,5 +93,5 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_lock_says_who_holds_it(tmp_path: Path) -> None:
     with only_training(tmp_path / "run"):
-        assert (tmp_path / "run" / LOCK_NAME).read_text() == f"{os.getpid()}\n"
+        assert (tmp_path / "run" / OWNER_NAME).read_text() == f"{os.getpid()}\n"
     assert not (tmp_path / "run").exists()
