@@ -9,6 +9,7 @@ import pytest
 
 from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.workflows.evaluate import EvaluateConfig, EvaluateOptions, evaluate
 from tests.backends.tiny_onnx import CLASS_NAMES, write_tiny_onnx
@@ -25,8 +26,13 @@ def test_keywords_are_the_fields_of_the_config() -> None:
 
 
 def test_one_model_is_evaluated_without_a_word(
-    tmp_path: Path, dataset: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    dataset: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(log, "handlers", [])  # a command that ran before in this process has shown its log
     events: list[ProgressEvent] = []
     with caplog.at_level(logging.INFO, "ssd_edge"):
         result = evaluate(str(write_tiny_onnx(tmp_path / "bright.onnx")), str(dataset), progress=events.append)
