@@ -25,7 +25,7 @@ from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.image_set import ImageSet
 from ssd_edge.quantization.observer import Observer, observed_tensors
 from ssd_edge.quantization.range_estimators import make_table
-from ssd_edge.scenes.dataset import synthesize
+from ssd_edge.workflows.synthesize import synthesize
 
 THEIRS_AT_MOST = 12  # their memory grows with each
 
@@ -98,7 +98,7 @@ def child(road: str, path: str, count: int) -> None:
 def main(preset: str = "ssd300-vgg16", counts: tuple[int, ...] = (50, 500)) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        synthesize(folder / "drawn", train=max(counts), size=(320, 240))
+        synthesize(folder / "drawn", train=max(counts), val=0, test=0, size=(320, 240))
         write_random_onnx(preset, folder / "model.onnx")
         few = min(THEIRS_AT_MOST, *counts)
         jobs = [(road, count) for count in counts for road in ("ours", "plain")] + [

@@ -25,7 +25,7 @@ from ssd_edge.quantization.image_set import choose_images
 from ssd_edge.quantization.observer import Observer, observed_tensors
 from ssd_edge.quantization.qdq_ort import quantise, scheme_for
 from ssd_edge.quantization.range_estimators import make_table
-from ssd_edge.scenes.dataset import synthesize
+from ssd_edge.workflows.synthesize import synthesize
 
 PRESETS = ("ssd300-vgg16", "ssd300-mobilenet-v1", "ssdlite300-mobilenet-v2", "ssdlite320-mobilenet-v3-large")
 ROUNDS, IMAGES = 25, 8
@@ -54,7 +54,7 @@ def times(paths: list[Path], threads: int) -> list[Timing]:
 def main(presets: tuple[str, ...] = PRESETS) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        synthesize(folder / "drawn", train=IMAGES, size=(320, 240))
+        synthesize(folder / "drawn", train=IMAGES, val=0, test=0, size=(320, 240))
         for preset in presets:
             write_random_onnx(preset, folder / f"{preset}.onnx")
             paths = engines(read_onnx(folder / f"{preset}.onnx"), folder / "drawn")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from ssd_edge.core.progress import Progress, ProgressCallback, ProgressEvent
 
+_KEYWORD = re.compile(r"\b([a-z_]+)=(\d[\d.]*\d|\d|True|)")
 _BAR_LINE = 66
 """Cells that title, bar, count and time left need to be read."""
 
@@ -107,6 +110,24 @@ def say(text: str) -> None:
     from rich.text import Text
 
     _with_bar[-1].print(Text(text), soft_wrap=True)
+
+
+def name_options(error: SsdEdgeError, options: Mapping[str, str]) -> None:
+    """Put a command's options in the place of the function's keywords, which messages write as ``keyword=``.
+
+    Args:
+        error: changed in place.
+        options: of each keyword, e.g. ``{"min_map": "--min-map"}``; a switch takes no value.
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = options.get(match[1]), match[2]
+        if name is None:
+            return match[0]
+        return f"{name} {value}" if value and value != "True" else name
+
+    for part in ("what", "got", "wanted", "do"):
+        setattr(error, part, _KEYWORD.sub(option, getattr(error, part)))
 
 
 def write_text(target: Path | str, text: str) -> None:

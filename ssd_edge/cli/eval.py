@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, write_text
+from ssd_edge.cli.console import bars, name_options, write_text
 from ssd_edge.cli.eval_tables import show_evaluations
 from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError, SsdEdgeError
 
-_KEYWORD = re.compile(r"\b(baseline|gate_on|max_drop_points|min_map)=")
+_OPTIONS = {
+    "baseline": "--baseline",
+    "gate_on": "--gate-on",
+    "max_drop_points": "--max-drop",
+    "min_map": "--min-map",
+}
 
 
 def evaluate(
@@ -87,17 +91,6 @@ def evaluate(
     except SsdEdgeError as error:
         if isinstance(error, AccuracyError):
             show(error.result)
-        _name_options(error)
+        name_options(error, _OPTIONS)
         raise
     show(result)
-
-
-def _name_options(error: SsdEdgeError) -> None:
-    """Put the command's options in place of the function's keywords."""
-
-    def option(match: re.Match[str]) -> str:
-        name = match[1].removesuffix("_points").replace("_", "-")
-        return f"--{name} " if match.string[match.end() :][:1].isdigit() else f"--{name}"
-
-    for part in ("what", "got", "wanted", "do"):
-        setattr(error, part, _KEYWORD.sub(option, getattr(error, part)))

@@ -103,3 +103,11 @@ class Activation(str, Enum):
     AUTO = "auto"
     SOFTMAX = "softmax"
     LOGITS = "logits"
+
+
+class LabelFormat(str, Enum):
+    """The layout of a labelled data set."""
+
+    VOC = "voc"
+    COCO = "coco"
+    YOLO = "yolo"

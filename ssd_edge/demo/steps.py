@@ -15,7 +15,7 @@ from ssd_edge.demo.training import train_model
 
 if TYPE_CHECKING:
     from ssd_edge.core.frame import UInt8Array
-    from ssd_edge.core.progress import Progress
+    from ssd_edge.core.progress import Progress, ProgressCallback
 
 _PARITY_IMAGES = 16
 _PREVIEW_STEP, _PREVIEW_FPS = 2, 15.0
@@ -96,20 +96,26 @@ def demo_steps(plan: DemoPlan, files: DemoFiles) -> tuple[Step, ...]:
 
 def draw_pictures(plan: DemoPlan, files: DemoFiles, progress: Progress) -> Facts:
     """``data synth``: the pictures to learn from, and the held-out ones of another seed."""
-    from ssd_edge.scenes.dataset import synthesize
+    from ssd_edge.workflows.synthesize import synthesize
 
-    synthesize(files.data, train=plan.train, val=plan.val, size=plan.size, seed=plan.seeds[0], progress=progress)
-    synthesize(files.held_out, train=0, test=plan.test, size=plan.size, seed=plan.seeds[1], progress=progress)
+    told, size, seeds = _told(progress), plan.size, plan.seeds
+    synthesize(files.data, train=plan.train, val=plan.val, test=0, size=size, seed=seeds[0], progress=told)
+    synthesize(files.held_out, train=0, val=0, test=plan.test, size=size, seed=seeds[1], progress=told)
     return {"detail": f"{plan.train} pictures to learn from, {plan.val} to choose by, {plan.test} held out"}
 
 
 def draw_film(plan: DemoPlan, files: DemoFiles, progress: Progress) -> Facts:
     """``data synth --video``: a film past signs, and the truth about every frame."""
-    from ssd_edge.scenes.video import synth_video
+    from ssd_edge.workflows.synthesize import synthesize
 
-    synth_video(files.film, frames=plan.film_frames, size=plan.film_size, seed=plan.seeds[2], progress=progress)
-    width, height = plan.film_size
-    return {"detail": f"{plan.film_frames} frames of {width} × {height} with their truth"}
+    frames, size = plan.film_frames, plan.film_size
+    synthesize(None, video=files.film, frames=frames, video_size=size, seed=plan.seeds[2], progress=_told(progress))
+    width, height = size
+    return {"detail": f"{frames} frames of {width} × {height} with their truth"}
+
+
+def _told(progress: Progress) -> ProgressCallback:
+    return lambda event: progress(event.done, event.total, event.note)
 
 
 def export_checkpoint(files: DemoFiles, progress: Progress) -> Facts:

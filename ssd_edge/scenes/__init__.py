@@ -1,7 +1,4 @@
-"""Drawn scenes with road signs: labelled data of any size, without a download."""
+"""Drawn scenes with road signs: images and video frames with the truth about them, of any number, without a download.
 
-from ssd_edge.scenes.dataset import synthesize
-from ssd_edge.scenes.signs import SIGN_KINDS
-from ssd_edge.scenes.video import synth_video
-
-__all__ = ["SIGN_KINDS", "synth_video", "synthesize"]
+It draws; ``workflows/synthesize.py`` writes data sets and videos.
+"""

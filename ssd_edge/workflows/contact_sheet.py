@@ -15,7 +15,7 @@ from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.images import read_image
 from ssd_edge.core.sample import Corners
 from ssd_edge.data.lint.check import LintReport
-from ssd_edge.data.lint.issue import Fault
+from ssd_edge.data.lint.issue import Issue
 from ssd_edge.reporting.page import Level, embedded_image, figure, grid, listing, note, pair, write_page
 
 _THUMBNAIL_SIDE = 480
@@ -36,9 +36,9 @@ def write_sheet(report: LintReport, page: Path, *, limit: int = 200) -> int:
     Raises:
         InputError: the file cannot be written.
     """
-    worst = worst_first(report.faults)
+    worst = worst_first(report.issues)
     sound = {sample.image: sample.boxes for found in report.labelled.values() for sample in found.samples}
-    figures = [_figure(image, faults, sound.get(image, _NO_BOXES)) for image, faults in worst[:limit]]
+    figures = [_figure(image, issues, sound.get(image, _NO_BOXES)) for image, issues in worst[:limit]]
     lead = (
         f"{len(report.errors)} errors and {len(report.warnings)} warnings in {len(worst)} pictures and files, "
         f"worst first; {len(figures)} are shown."
@@ -52,30 +52,30 @@ def write_sheet(report: LintReport, page: Path, *, limit: int = 200) -> int:
     return len(figures)
 
 
-def worst_first(faults: Sequence[Fault]) -> list[tuple[Path, list[Fault]]]:
-    """Return the pictures (or files, where there is no picture) with their faults, most errors first."""
-    of_picture: defaultdict[Path, list[Fault]] = defaultdict(list)
-    for fault in faults:
-        of_picture[fault.image or fault.file].append(fault)
+def worst_first(issues: Sequence[Issue]) -> list[tuple[Path, list[Issue]]]:
+    """Return the pictures (or files, where there is no picture) with their issues, most errors first."""
+    of_picture: defaultdict[Path, list[Issue]] = defaultdict(list)
+    for issue in issues:
+        of_picture[issue.image or issue.file].append(issue)
 
-    def badness(entry: tuple[Path, list[Fault]]) -> tuple[int, int]:
-        errors = sum(fault.severity == "error" for fault in entry[1])
+    def badness(entry: tuple[Path, list[Issue]]) -> tuple[int, int]:
+        errors = sum(issue.severity == "error" for issue in entry[1])
         return -errors, errors - len(entry[1])
 
     return sorted(of_picture.items(), key=badness)
 
 
-def _figure(path: Path, faults: Sequence[Fault], sound: FloatArray) -> str:
-    others = list(dict.fromkeys(fault.other for fault in faults if fault.other is not None and fault.other != path))
-    shown = [_thumbnail(path, faults, sound), *(_thumbnail(other, (), _NO_BOXES) for other in others[:1])]
+def _figure(path: Path, issues: Sequence[Issue], sound: FloatArray) -> str:
+    others = list(dict.fromkeys(issue.other for issue in issues if issue.other is not None and issue.other != path))
+    shown = [_thumbnail(path, issues, sound), *(_thumbnail(other, (), _NO_BOXES) for other in others[:1])]
     images = "".join(embedded_image(image, path.name) for image in shown if image is not None)
-    listed: list[tuple[Level, str]] = [(fault.severity, f"{fault.kind}: {fault.message}") for fault in faults[:_LISTED]]
-    if len(faults) > _LISTED:
-        listed.append(("", f"and {len(faults) - _LISTED} more"))
+    listed: list[tuple[Level, str]] = [(issue.severity, f"{issue.kind}: {issue.message}") for issue in issues[:_LISTED]]
+    if len(issues) > _LISTED:
+        listed.append(("", f"and {len(issues) - _LISTED} more"))
     return figure(pair(images) if len(shown) > 1 else images, path.name, key=listing(listed))
 
 
-def _thumbnail(path: Path, faults: Sequence[Fault], sound: FloatArray) -> UInt8Array | None:
+def _thumbnail(path: Path, issues: Sequence[Issue], sound: FloatArray) -> UInt8Array | None:
     """The picture with its boxes, at most 480 pixels wide and high; None where it cannot be read."""
     try:
         image = read_image(path)
@@ -86,9 +86,9 @@ def _thumbnail(path: Path, faults: Sequence[Fault], sound: FloatArray) -> UInt8A
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     for box in sound:
         _draw(small, (box[0], box[1], box[2], box[3]), scale, _SOUND, 1)
-    for fault in sorted(faults, key=lambda fault: fault.severity, reverse=True):
-        if fault.box is not None:
-            _draw(small, fault.box, scale, _ERROR if fault.severity == "error" else _WARNING, 2)
+    for issue in sorted(issues, key=lambda issue: issue.severity, reverse=True):
+        if issue.box is not None:
+            _draw(small, issue.box, scale, _ERROR if issue.severity == "error" else _WARNING, 2)
     return small
 
 

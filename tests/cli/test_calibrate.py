@@ -13,7 +13,7 @@ from ssd_edge.cli.app import app
 from ssd_edge.core.calibration_table import CalibrationTable
 from ssd_edge.core.run_data import RunData
 from ssd_edge.quantization import observer as observe
-from ssd_edge.scenes.dataset import synthesize
+from ssd_edge.workflows.synthesize import synthesize
 from tests.quantization.square_model import write_labelled, write_pictures, write_square_model
 
 TABLE, SET = Path("calibration/selftest.ranges.json"), Path("calibration/selftest.images.json")
@@ -52,7 +52,7 @@ def test_the_set_is_used_again_and_gives_the_same_table() -> None:
 
 
 def test_the_run_says_what_the_model_learnt_from(tmp_path: Path) -> None:
-    synthesize(tmp_path / "drawn", train=6, size=(96, 64), workers=1)
+    synthesize(tmp_path / "drawn", train=6, val=0, test=0, size=(96, 64), workers=1)
     run_folder = tmp_path / "runs/selftest"
     run_folder.mkdir(parents=True)
     RunData(str(tmp_path / "drawn"), "train", "val").save(run_folder)

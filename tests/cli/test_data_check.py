@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
-from ssd_edge.scenes import synthesize
+from ssd_edge.workflows.synthesize import synthesize
 
 
 def run(*arguments: object):

@@ -10,7 +10,7 @@ import pytest
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.data.find import open_dataset
 from ssd_edge.quantization.image_set import ImageSet, choose_images
-from ssd_edge.scenes.dataset import synthesize
+from ssd_edge.workflows.synthesize import synthesize
 
 
 def grey(path: Path, value: int) -> Path:
@@ -93,7 +93,7 @@ def test_grey_and_16_bit_pictures_are_read_as_the_camera_gives_them(tmp_path: Pa
 
 
 def test_rare_classes_come_early(tmp_path: Path) -> None:
-    synthesize(tmp_path / "drawn", train=40, size=(96, 64), seed=2, workers=1)
+    synthesize(tmp_path / "drawn", train=40, val=0, test=0, size=(96, 64), seed=2, workers=1)
     labelled = open_dataset(tmp_path / "drawn", "train")
     chosen = choose_images(tmp_path / "drawn", limit=10)
     shown = {label for entry in labelled.samples if str(entry.image) in chosen.images for label in entry.class_ids}

@@ -6,12 +6,12 @@ import numpy as np
 
 from ssd_edge.core.images import write_image
 from ssd_edge.data.lint.check import LintReport
-from ssd_edge.data.lint.issue import Fault
+from ssd_edge.data.lint.issue import Issue
 from ssd_edge.workflows.contact_sheet import worst_first, write_sheet
 
 
-def fault(kind: str, image: Path, box: tuple[float, float, float, float] | None = None, **more: Path) -> Fault:
-    return Fault(kind, "train", image.with_suffix(".xml"), f"<{kind}> of {image}", "object 1", image, box, **more)
+def fault(kind: str, image: Path, box: tuple[float, float, float, float] | None = None, **more: Path) -> Issue:
+    return Issue(kind, "train", image.with_suffix(".xml"), f"<{kind}> of {image}", "object 1", image, box, **more)
 
 
 def test_most_errors_come_first_then_most_warnings(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.data.lint.images import ExaminedPicture
-from ssd_edge.data.lint.issue import Fault
+from ssd_edge.data.lint.images import ExaminedImage
+from ssd_edge.data.lint.issue import Issue
 
 _BANDS = 16
 _NEAR_GREY = 3.0
@@ -20,7 +20,7 @@ _LARGEST_BUCKET = 2000
 Place = tuple[str, Path]
 
 
-def copy_faults(places: Sequence[Place], examined: Mapping[Path, ExaminedPicture]) -> Iterator[Fault]:
+def duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[Issue]:
     """Yield the pictures whose file has the bytes of an earlier one.
 
     Args:
@@ -31,7 +31,7 @@ def copy_faults(places: Sequence[Place], examined: Mapping[Path, ExaminedPicture
     listed: set[Place] = set()
     for split, image in places:
         if (split, image) in listed:
-            yield Fault("duplicate", split, image, f"{image} is listed twice in split {split}", image=image)
+            yield Issue("duplicate", split, image, f"{image} is listed twice in split {split}", image=image)
             continue
         listed.add((split, image))
         digest = examined[image].digest
@@ -40,12 +40,12 @@ def copy_faults(places: Sequence[Place], examined: Mapping[Path, ExaminedPicture
         other_split, other = first.setdefault(digest, (split, image))
         if other_split != split:
             message = f"{image} of split {split} is {_same(other, image)} of split {other_split}"
-            yield Fault("leakage", split, image, message, image=image, other=other)
+            yield Issue("leakage", split, image, message, image=image, other=other)
         elif other != image:
-            yield Fault("duplicate", split, image, f"{image} has the content of {other}", image=image, other=other)
+            yield Issue("duplicate", split, image, f"{image} has the content of {other}", image=image, other=other)
 
 
-def near_copy_faults(places: Sequence[Place], examined: Mapping[Path, ExaminedPicture]) -> Iterator[Fault]:
+def near_duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[Issue]:
     """Yield the pictures that look like one of an earlier split: smaller, compressed again, or the next of a film.
 
     Pictures are compared as 16 x 17 grey sketches. Candidates share one of 16 bands of the difference hash (Krawetz
@@ -61,7 +61,7 @@ def near_copy_faults(places: Sequence[Place], examined: Mapping[Path, ExaminedPi
             continue
         told.add(image)
         message = f"{image} of split {split} looks like {other} of split {other_split}"
-        yield Fault("leakage-near", split, image, message, image=image, other=other)
+        yield Issue("leakage-near", split, image, message, image=image, other=other)
 
 
 def _same(other: Path, image: Path) -> str:
@@ -72,14 +72,14 @@ def _has_contrast(sketch: UInt8Array | None) -> bool:
     return sketch is not None and float(sketch.std()) >= _LEAST_CONTRAST
 
 
-def _near(first: ExaminedPicture, second: ExaminedPicture) -> bool:
+def _near(first: ExaminedImage, second: ExaminedImage) -> bool:
     if first.sketch is None or second.sketch is None:
         return False
     difference = np.abs(first.sketch.astype(np.int16) - second.sketch.astype(np.int16))
     return float(difference.mean()) <= _NEAR_GREY
 
 
-def _candidates(places: Sequence[Place], examined: Mapping[Path, ExaminedPicture]) -> Iterator[tuple[int, int]]:
+def _candidates(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[tuple[int, int]]:
     """Pairs of numbers, the smaller first, that share a band of their hash; each pair once."""
     buckets: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
     seen: set[tuple[int, int]] = set()

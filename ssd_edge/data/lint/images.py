@@ -23,7 +23,7 @@ _MAX_THREADS = 16
 
 
 @dataclass(frozen=True)
-class ExaminedPicture:
+class ExaminedImage:
     """What a picture's file is.
 
     Attributes:
@@ -39,9 +39,7 @@ class ExaminedPicture:
     fault: str = ""
 
 
-def examine_pictures(
-    images: Iterable[Path], *, pixels: bool, progress: Progress = silent
-) -> dict[Path, ExaminedPicture]:
+def examine_images(images: Iterable[Path], *, pixels: bool, progress: Progress = silent) -> dict[Path, ExaminedImage]:
     """Return what each file is, each looked at once, several at a time.
 
     Args:
@@ -50,7 +48,7 @@ def examine_pictures(
         progress: told of every picture.
     """
     paths = list(dict.fromkeys(images))
-    examined: dict[Path, ExaminedPicture] = {}
+    examined: dict[Path, ExaminedImage] = {}
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as pool:
         for path, found in zip(paths, pool.map(lambda path: _examine(path, pixels=pixels), paths), strict=True):
             examined[path] = found
@@ -58,13 +56,13 @@ def examine_pictures(
     return examined
 
 
-def _examine(path: Path, *, pixels: bool) -> ExaminedPicture:
+def _examine(path: Path, *, pixels: bool) -> ExaminedImage:
     try:
         data = image_bytes(path)
         sketch = _sketch(path, data) if pixels else None
-        return ExaminedPicture(image_size(path), bytes_digest(data), sketch)
+        return ExaminedImage(image_size(path), bytes_digest(data), sketch)
     except InputError as error:
-        return ExaminedPicture(None, fault=str(error))
+        return ExaminedImage(None, fault=str(error))
 
 
 def _sketch(path: Path, data: bytes) -> UInt8Array:

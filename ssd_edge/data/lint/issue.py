@@ -1,10 +1,11 @@
-"""A fault of a data set, and how bad each kind is."""
+"""An issue of a data set, and how bad each kind is."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.sample import Corners
@@ -38,22 +39,22 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "unlisted-image": ("warning", "picture that no label file and no list knows"),
     "class-unused": ("warning", "class without an object"),
 }
-"""Kind of fault: its severity, and what it is."""
+"""Kind of issue: its severity, and what it is."""
 
 
 @dataclass(frozen=True)
-class Fault:
+class Issue:
     """One thing that is wrong.
 
     Attributes:
         kind: key of :data:`KINDS`.
         split: where it was found.
-        file: the label file or picture to mend.
-        place: the object, e.g. ``object 2 (cat)``; empty where the whole file is at fault.
+        file: the label file or image to mend.
+        place: the object, e.g. ``object 2 (cat)``; empty where it is the whole file.
         message: what is wrong, in words.
-        image: the picture that it is about, be it there or not.
-        box: x1 y1 x2 y2 in its pixels, where the fault is of a box.
-        other: the other picture of a pair.
+        image: the image that it is about, be it there or not.
+        box: x1 y1 x2 y2 in its pixels, where the issue is of a box.
+        other: the other image of a pair.
     """
 
     kind: str
@@ -71,6 +72,20 @@ class Fault:
         return KINDS[self.kind][0]
 
     @classmethod
-    def of_error(cls, error: LabelError, split: str, *, image: Path | None = None, box: Corners | None = None) -> Fault:
-        """Return the fault that a reader met."""
+    def of_error(cls, error: LabelError, split: str, *, image: Path | None = None, box: Corners | None = None) -> Issue:
+        """Return the issue that a reader met."""
         return cls(error.kind, split, error.file, str(error), error.place, image or error.image, box)
+
+    def fields(self) -> dict[str, Any]:
+        """Return plain JSON values; numbers that JSON does not have become text."""
+        return {
+            "kind": self.kind,
+            "severity": self.severity,
+            "split": self.split,
+            "file": str(self.file),
+            "object": self.place or None,
+            "image": str(self.image) if self.image else None,
+            "other": str(self.other) if self.other else None,
+            "box": [value if math.isfinite(value) else repr(value) for value in self.box] if self.box else None,
+            "message": self.message,
+        }

@@ -6,30 +6,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ssd_edge.core.images import IMAGE_SUFFIXES
-from ssd_edge.data.lint.issue import Fault
+from ssd_edge.data.lint.issue import Issue
 from ssd_edge.data.scan import ScannedSet
 
 _LABEL_SUFFIXES = frozenset({".xml", ".txt"})
 
 
-def stray_files(scanned: Mapping[str, ScannedSet], faults: Sequence[Fault]) -> list[Fault]:
+def unreferenced_files(scanned: Mapping[str, ScannedSet], issues: Sequence[Issue]) -> list[Issue]:
     """Return the pictures and the label files that no split uses.
 
     Args:
         scanned: all splits of the data set.
-        faults: those found so far; a file that has one is not told of twice.
+        issues: those found so far; a file that has one is not told of twice.
     """
     images = {picture.image for found in scanned.values() for picture in found.pictures}
-    images |= {fault.image for fault in faults if fault.image}
+    images |= {issue.image for issue in issues if issue.image}
     every = "/".join(scanned)
     return [
         *(
-            Fault("unlisted-image", every, path, f"{path} is in none of {every}", image=path)
+            Issue("unlisted-image", every, path, f"{path} is in none of {every}", image=path)
             for path in _lost_images(scanned, images)
         ),
         *(
-            Fault("unused-labels", every, path, f"{path} belongs to no picture of {every}")
-            for path in _lost_labels(scanned, {fault.file for fault in faults}, {image.stem for image in images})
+            Issue("unused-labels", every, path, f"{path} belongs to no picture of {every}")
+            for path in _lost_labels(scanned, {issue.file for issue in issues}, {image.stem for image in images})
         ),
     ]
 
