@@ -6,7 +6,7 @@ RTX_VERSION := 1.7.1.116
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test test-all check bench setup clean
+.PHONY: demo test test-all check bench release setup clean
 
 ## the whole chain on a data set that it draws itself; ends with demo/report.html
 demo: $(VENV)/.product
@@ -29,6 +29,10 @@ check: $(VENV)/.tests
 ## speed and memory, as ratios within one run
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench
+
+## wheel and sdist in dist/, each proved in an empty folder
+release: $(VENV)/.tests
+	$(BIN)/python -m tools.release
 
 setup: $(VENV)/.tests
 
