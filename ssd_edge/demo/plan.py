@@ -85,6 +85,11 @@ class DemoFiles:
         return self.folder / "data" / "film.mp4"
 
     @property
+    def film_truth(self) -> Path:
+        """What is to be seen in its frames."""
+        return self.film.with_suffix(".truth.jsonl")
+
+    @property
     def run(self) -> Path:
         """What training leaves."""
         return self.folder / "runs" / MODEL_NAME

@@ -1,18 +1,20 @@
-"""Steps that are skipped when nothing that they depend on has changed."""
+"""Steps that are skipped when nothing that they depend on has changed, as ``make`` does it."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ssd_edge import __version__
 from ssd_edge.core.files import file_digest, text_digest, written_beside
+from ssd_edge.core.log import log
+from ssd_edge.core.timing import Stopwatch
 
 STAMP_FORMAT = "ssd-edge/stamp/1"
-_PACKAGE = Path(__file__).parents[1]
 
 Facts = dict[str, Any]
 
@@ -43,7 +45,8 @@ class Step:
         settings: plain JSON values that the result depends on.
         inputs: files and folders that it reads; a folder stands for all files below it.
         outputs: files and folders that it writes.
-        rooms: rooms of the package whose code the result depends on; core is always one.
+        packages: distributions whose version the result depends on; that of ``ssd-edge`` counts for every step.
+        version: of the work; a higher one does a step again that was done by a lower one.
     """
 
     name: str
@@ -51,44 +54,59 @@ class Step:
     settings: Mapping[str, object]
     inputs: Sequence[Path]
     outputs: Sequence[Path]
-    rooms: Sequence[str]
+    packages: Sequence[str] = ()
+    version: int = 1
+
+    def key(self) -> str:
+        """Return one ``sha256:…`` of all that the result depends on."""
+        versions = {name: _version_of(name) for name in self.packages}
+        depends = [self.settings, self.version, {"ssd-edge": __version__, **versions}, tree_digest(self.inputs)]
+        return text_digest(json.dumps(depends, sort_keys=True))
 
 
-def run_steps(steps: Sequence[Step], folder: Path, *, fresh: bool, announce: Callable[[str], None]) -> tuple[Done, ...]:
-    """Do each step in order, unless it was done with the same settings, inputs and code and its outputs are untouched.
+def _version_of(package: str) -> str:
+    """Return what is installed of a distribution; empty where it is not."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def run_steps(steps: Sequence[Step], folder: Path, *, fresh: bool = False) -> tuple[Done, ...]:
+    """Do each step in order, unless its key is that of its last run and its outputs are untouched.
 
     A stamp in ``folder`` is removed before its step's work begins and written after it ended well: a step that fails or
-    is stopped runs again next time, and those before it do not.
+    is stopped runs again next time, and those before it do not. The log tells of each step that begins, ends or is
+    skipped.
 
     Args:
         steps: in order.
         folder: where the stamps lie.
         fresh: do every step, whatever its stamp says.
-        announce: told of each step that begins, ends or is skipped.
     """
     done: list[Done] = []
     for step in steps:
-        stamp = folder / f"{step.name}.json"
-        digest = _inputs_digest(step)
-        known = None if fresh else _read(stamp, digest, step)
+        stamp, key = folder / f"{step.name}.json", step.key()
+        known = None if fresh else _read(stamp, key, step)
         if known is None:
-            announce(f"{step.name} …")
+            log.info(f"{step.name} …")
             stamp.unlink(missing_ok=True)
-            known = _do(step, stamp, digest, done)
-            announce(f"{step.name}: {known.facts['detail']} ({known.seconds:.1f} s)")
+            known = _do(step, stamp, key, done)
+            log.info(f"{step.name}: {known.facts['detail']} ({known.seconds:.1f} s)")
         else:
-            announce(f"{step.name}: nothing changed, kept: {known.facts['detail']} (took {known.seconds:.1f} s)")
+            log.info(f"{step.name}: nothing changed, kept: {known.facts['detail']} (took {known.seconds:.1f} s)")
         done.append(known)
     return tuple(done)
 
 
-def _do(step: Step, stamp: Path, digest: str, before: Sequence[Done]) -> Done:
-    started = time.monotonic()
-    facts = step.work(before)
-    seconds = time.monotonic() - started
+def _do(step: Step, stamp: Path, key: str, before: Sequence[Done]) -> Done:
+    watch = Stopwatch()
+    with watch:
+        facts = step.work(before)
+    seconds = watch.timing.total_s
     fields = {
         "format": STAMP_FORMAT,
-        "inputs": digest,
+        "inputs": key,
         "outputs": tree_digest(step.outputs),
         "seconds": seconds,
         "facts": facts,
@@ -107,17 +125,11 @@ def tree_digest(paths: Iterable[Path]) -> str:
     return text_digest("\n".join(lines))
 
 
-def _inputs_digest(step: Step) -> str:
-    code = [path for room in ("core", *step.rooms) for path in sorted((_PACKAGE / room).rglob("*.py"))]
-    settings = json.dumps(step.settings, sort_keys=True)
-    return text_digest("\n".join([settings, tree_digest(step.inputs), tree_digest(code)]))
-
-
-def _read(stamp: Path, digest: str, step: Step) -> Done | None:
+def _read(stamp: Path, key: str, step: Step) -> Done | None:
     """Return what the stamp says where it still holds; an unreadable stamp is no stamp: the step is done again."""
     try:
         fields = json.loads(stamp.read_text(encoding="utf-8"))
-        holds = fields["format"] == STAMP_FORMAT and fields["inputs"] == digest
+        holds = fields["format"] == STAMP_FORMAT and fields["inputs"] == key
         there = holds and all(path.exists() for path in step.outputs)
         if not there or fields["outputs"] != tree_digest(step.outputs):
             return None

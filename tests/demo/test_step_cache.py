@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import ssd_edge.demo.step_cache as step_cache
 from ssd_edge.core.errors import InputError
-from ssd_edge.demo import step_cache as stamps
 from ssd_edge.demo.step_cache import Done, Step, run_steps, tree_digest
 
 
@@ -14,7 +14,7 @@ class Bench:
     """One step that copies a file, and a count of how often it really ran."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.runs, self.said = folder, 0, []
+        self.folder, self.runs = folder, 0
         self.source, self.target = folder / "in" / "a.txt", folder / "out.txt"
         self.source.parent.mkdir()
         self.source.write_text("one")
@@ -24,16 +24,17 @@ class Bench:
         self.target.write_text(self.source.read_text())
         return {"detail": "copied", "size": self.target.stat().st_size}
 
-    def step(self, *, fresh=False, settings=None, work=None):
+    def step(self, *, fresh=False, settings=None, work=None, version=1):
         step = Step(
             "copy",
             work or self.copy,
             settings=settings or {"n": 1},
             inputs=[self.source.parent],
             outputs=[self.target],
-            rooms=["evaluation"],
+            packages=["numpy", "no-such-package"],
+            version=version,
         )
-        (done,) = run_steps([step], self.folder / "stamps", fresh=fresh, announce=self.said.append)
+        (done,) = run_steps([step], self.folder / "stamps", fresh=fresh)
         return done
 
 
@@ -42,13 +43,14 @@ def bench(tmp_path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_second_time_nothing_is_done_and_the_facts_are_kept(bench):
+def test_second_time_nothing_is_done_and_the_facts_are_kept(bench, caplog):
+    caplog.set_level("INFO", logger="ssd_edge")
     first, second = bench.step(), bench.step()
     assert bench.runs == 1
     assert (first.skipped, second.skipped) == (False, True)
     assert second.facts == first.facts == {"detail": "copied", "size": 3}
     assert second.seconds == first.seconds
-    began, ended, kept = bench.said
+    began, ended, kept = (record.getMessage() for record in caplog.records)
     assert began == "copy …"
     assert re.fullmatch(r"copy: copied \(\d+\.\d s\)", ended)
     assert re.fullmatch(r"copy: nothing changed, kept: copied \(took \d+\.\d s\)", kept)
@@ -106,17 +108,15 @@ def test_a_change_runs_the_step_again(bench, change):
     assert bench.target.read_text() == bench.source.read_text()
 
 
-def test_changed_code_runs_the_step_again(bench, tmp_path, monkeypatch):
-    package = tmp_path / "package"
-    for room in ("core", "evaluation", "stream"):
-        (package / room).mkdir(parents=True)
-        (package / room / "noun.py").write_text("x = 1\n")
-    monkeypatch.setattr(stamps, "_PACKAGE", package)
+def test_another_version_runs_the_step_again(bench, monkeypatch):
     bench.step()
-    (package / "stream" / "noun.py").write_text("x = 2\n")
-    assert bench.step().skipped  # a room that the step does not use
-    (package / "evaluation" / "noun.py").write_text("x = 2\n")
-    assert not bench.step().skipped
+    assert not bench.step(version=2).skipped
+    assert bench.step(version=2).skipped
+    monkeypatch.setattr(step_cache, "_version_of", lambda package: "99" if package == "numpy" else "")
+    assert not bench.step(version=2).skipped
+    assert bench.step(version=2).skipped
+    monkeypatch.setattr(step_cache, "__version__", "99")
+    assert not bench.step(version=2).skipped
 
 
 def test_a_step_that_fails_leaves_no_stamp(bench):
@@ -149,9 +149,9 @@ def test_steps_see_what_those_before_them_left(tmp_path):
             seen.append([(done.name, done.facts) for done in before])
             return {"detail": name}
 
-        return Step(name, work, settings={}, inputs=[], outputs=[], rooms=[])
+        return Step(name, work, settings={}, inputs=[], outputs=[])
 
-    first, second = run_steps([step("a"), step("b")], tmp_path, fresh=False, announce=lambda text: None)
+    first, second = run_steps([step("a"), step("b")], tmp_path)
     assert seen == [[], [("a", {"detail": "a"})]]
     assert (first, second) == (
         Done("a", {"detail": "a"}, first.seconds, skipped=False),
@@ -169,9 +169,9 @@ def test_a_step_that_fails_leaves_those_before_it_done(tmp_path):
                 raise InputError("no")
             return {"detail": name}
 
-        return Step(name, work, settings={}, inputs=[], outputs=[], rooms=[])
+        return Step(name, work, settings={}, inputs=[], outputs=[])
 
     with pytest.raises(InputError):
-        run_steps([step("a"), step("b", broken=True)], tmp_path, fresh=False, announce=lambda text: None)
-    run_steps([step("a"), step("b")], tmp_path, fresh=False, announce=lambda text: None)
+        run_steps([step("a"), step("b", broken=True)], tmp_path)
+    run_steps([step("a"), step("b")], tmp_path)
     assert ran == ["a", "b", "b"]
