@@ -41,6 +41,15 @@ def suppress(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> tuple[Tensor, Tens
     return boxes[anchors[best]], found[best], class_ids[best]
 
 
+def _best_pairs(scores: Tensor, count: int) -> Tensor:
+    """Return (A, C) scores in which all but the ``count`` best are 0; of equal ones the first stay."""
+    flat = scores.flatten()
+    best = flat.argsort(descending=True, stable=True)[:count]
+    kept = torch.zeros_like(flat)
+    kept[best] = flat[best]
+    return kept.view_as(scores)
+
+
 def _suppress_class(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> Tensor:
     """Return the indices of the default boxes that one class keeps, best first."""
     candidates = torch.nonzero(scores > spec.score_threshold).squeeze(1)
@@ -174,7 +183,10 @@ class TorchDetector:
         )
 
     def infer(self, batch: UInt8Array, *, threads: int | None = None) -> list[tuple[FloatArray, FloatArray, IntArray]]:
-        """Return (boxes, scores, class ids) of each image, best first, computed in float32 throughout.
+        """Return (boxes, scores, class ids) of each image, best first, as the exported graph gives them.
+
+        It looks at the ``max_candidates`` best pairs of box and class, as the graph does, and a GPU computes in float32
+        throughout.
 
         Args:
             batch: (B, H, W, 3) BGR of the spec's input size.
@@ -184,11 +196,15 @@ class TorchDetector:
             For each image (N, 4) float32 x1 y1 x2 y2 in 0..1, (N,) float32 and (N,) int64.
         """
         with _threads(threads), _without_tf32():
-            return self._found(batch)
+            return self._found(batch, candidates=self.spec.nms.max_candidates)
 
-    def _found(self, batch: UInt8Array) -> list[tuple[FloatArray, FloatArray, IntArray]]:
+    def _found(
+        self, batch: UInt8Array, *, candidates: int | None = None
+    ) -> list[tuple[FloatArray, FloatArray, IntArray]]:
         pixels = torch.from_numpy(np.array(batch, order="C")).to(self._decoded.mean.device)
         with torch.inference_mode():
             boxes, scores = (part.float().cpu() for part in self._decoded(pixels))
+            if candidates is not None:
+                scores = torch.stack([_best_pairs(image, candidates) for image in scores])
             kept = [suppress(*image, self.spec.nms) for image in zip(boxes, scores, strict=True)]
         return [(boxes.numpy(), scores.numpy(), class_ids.numpy()) for boxes, scores, class_ids in kept]
