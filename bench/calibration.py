@@ -22,9 +22,8 @@ from ssd_edge.core.images import read_image
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.timing import Stopwatch
 from ssd_edge.graph.source import read_onnx
+from ssd_edge.quantization.calibrate import measure_ranges
 from ssd_edge.quantization.image_set import ImageSet
-from ssd_edge.quantization.observer import Observer, observed_tensors
-from ssd_edge.quantization.range_estimators import make_table
 from ssd_edge.workflows.synthesize import synthesize
 
 THEIRS_AT_MOST = 12  # their memory grows with each
@@ -35,11 +34,8 @@ def pictures(folder: Path, count: int) -> list[Path]:
 
 
 def ours(path: Path, images: list[Path]) -> None:
-    source = read_onnx(path)
-    observer = Observer(path, observed_tensors(source.model), source.spec.input)
-    observer.observe(images)
     chosen = ImageSet("", "", 0, tuple(map(str, images)), ("",) * len(images))
-    make_table(observer.histograms, Method.ENTROPY, onnx=path, spec=source.spec, images=chosen)
+    measure_ranges(read_onnx(path), chosen, Method.ENTROPY)
 
 
 def plain(path: Path, images: list[Path]) -> None:

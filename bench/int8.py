@@ -14,17 +14,17 @@ import cv2
 
 from bench._models import write_random_onnx
 from bench._options import run
-from ssd_edge.backends.cpu import Threads, cpu_device
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.core.choices import Method
+from ssd_edge.core.choices import Precision
 from ssd_edge.core.timing import Timing, time_calls
-from ssd_edge.engines.build import Lowered, build_lowered
+from ssd_edge.engines.build import build_lowered
+from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.graph.source import SourceModel, read_onnx
+from ssd_edge.quantization.calibrate import measure_ranges
 from ssd_edge.quantization.image_set import choose_images
-from ssd_edge.quantization.observer import Observer, observed_tensors
-from ssd_edge.quantization.qdq_ort import quantise, scheme_for
-from ssd_edge.quantization.range_estimators import make_table
+from ssd_edge.quantization.lowering import Lowering
 from ssd_edge.workflows.synthesize import synthesize
 
 PRESETS = ("ssd300-vgg16", "ssd300-mobilenet-v1", "ssdlite300-mobilenet-v2", "ssdlite320-mobilenet-v3-large")
@@ -32,12 +32,9 @@ ROUNDS, IMAGES = 25, 8
 
 
 def engines(source: SourceModel, pictures: Path) -> list[Path]:
-    chosen = choose_images(pictures, limit=IMAGES)
-    observer = Observer(source.path, observed_tensors(source.model), source.spec.input)
-    observer.observe(chosen.paths)
-    table = make_table(observer.histograms, Method.MINMAX, onnx=source.path, spec=source.spec, images=chosen)
-    int8 = quantise(source.model, table, scheme=scheme_for(cpu_device()))
-    models = (Lowered(source.model), Lowered(int8, "int8"))
+    table = measure_ranges(source, choose_images(pictures, limit=IMAGES))
+    int8 = Lowering(Precision.INT8)(source.model, table)
+    models = (Lowered(source.model), Lowered(int8, Precision.INT8))
     return [build_lowered(source, lowered, OrtBuilder()).engine for lowered in models]
 
 

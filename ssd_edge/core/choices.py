@@ -13,6 +13,10 @@ class Precision(str, Enum):
     INT8 = "int8"
     INT8_FP16 = "int8-fp16"
 
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
+
     @property
     def is_int8(self) -> bool:
         """Whether convolutions compute in 8-bit integers, which needs a calibration table."""
@@ -35,6 +39,10 @@ class Target(str, Enum):
     ONNXRUNTIME = "onnxruntime"
     TENSORRT = "tensorrt"
     TENSORRT_RTX = "tensorrt-rtx"
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
 
     @property
     def is_tensorrt(self) -> bool:

@@ -37,24 +37,24 @@ class DeviceProfile:
     compute_capabilities: tuple[int, ...] = ()
 
 
-def load_profile(name: str) -> DeviceProfile:
+def load_profile(name: str, workspace: Path = Path()) -> DeviceProfile:
     """Return a profile by its file's name: the workspace's own, else the one that came with ssd-edge.
 
     Raises:
         InputError: there is none of the name, or its file cannot be understood.
     """
-    for folder in _folders():
+    for folder in _folders(workspace):
         path = folder / f"{name}.toml"
         if path.is_file():
             return _read(path)
-    known = sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")})
+    known = sorted({path.stem for folder in _folders(workspace) for path in folder.glob("*.toml")})
     raise InputError(
         f"there is no device profile {name!r}", wanted=", ".join(known), do=f"Write {_IN_WORKSPACE / name}.toml"
     )
 
 
-def _folders() -> list[Path]:
-    return [folder for folder in (_IN_WORKSPACE, _INSTALLED, _IN_CLONE) if folder.is_dir()]
+def _folders(workspace: Path) -> list[Path]:
+    return [folder for folder in (workspace / _IN_WORKSPACE, _INSTALLED, _IN_CLONE) if folder.is_dir()]
 
 
 def _read(path: Path) -> DeviceProfile:

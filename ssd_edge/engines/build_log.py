@@ -6,15 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.backends.tensorrt.layers import EngineLayer, layers_path, read_layers, save_layers
+from ssd_edge.backends.tensorrt.module import Listener
+from ssd_edge.core.errors import InputError, SsdEdgeError
+from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
-
-if TYPE_CHECKING:
-    from ssd_edge.backends.tensorrt.layers import EngineLayer
-    from ssd_edge.backends.tensorrt.module import Listener
-    from ssd_edge.engines.build import Builder
+from ssd_edge.engines.builder import Builder
 
 LOG_SUFFIX = ".messages.log"  # a plain .log may be the user's own, to which this very command is redirected
 _ABOUT_DLA = re.compile(r"\bDLA\b|GPU fallback|Missing scale", re.IGNORECASE)
@@ -32,7 +30,7 @@ def keep_log(engine: Path, builder: Builder, *, for_dla: bool) -> None:
     A build has its log whether it gave an engine or failed. For a DLA, what it does not run is said here too. A log
     that cannot be written costs no engine.
     """
-    heard: Listener | None = getattr(builder, "heard", None)  # ONNX Runtime has none
+    heard = builder.messages
     if heard is None:
         return
     path = log_path(engine)
@@ -47,6 +45,20 @@ def keep_log(engine: Path, builder: Builder, *, for_dla: bool) -> None:
         _tell(heard.warnings)
 
 
+def keep_layers(engine: Path, engine_digest: str, *, for_dla: bool) -> None:
+    """Write beside the engine what TensorRT made of each layer, where it can be asked: on the GPU that runs it."""
+    try:
+        layers = read_layers(engine)
+    except SsdEdgeError:  # `inspect` says why
+        return
+    save_layers(engine, engine_digest, layers)
+    counts = Counter(layer.precision for layer in layers)
+    listed = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    log.info(f"{len(layers)} layers ({listed}): {layers_path(engine)}")
+    if for_dla:
+        log.info(f"of these layers {count_on_dla(layers)}")
+
+
 def count_on_dla(layers: Sequence[EngineLayer]) -> str:
     """Return in words how many layers of an engine run on the DLA."""
     counts = Counter("DLA" in layer.kind.upper() for layer in layers)
@@ -54,8 +66,6 @@ def count_on_dla(layers: Sequence[EngineLayer]) -> str:
 
 
 def _write(path: Path, heard: Listener, title: str) -> None:
-    from ssd_edge.core.files import written_beside
-
     lines = [f"error: {message}" for message in heard.errors] + [f"warning: {message}" for message in heard.warnings]
     if not lines:
         path.unlink(missing_ok=True)

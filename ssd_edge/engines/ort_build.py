@@ -1,4 +1,4 @@
-"""The ONNX Runtime lowering: the graph optimised for this processor once, instead of at every start."""
+"""Engines for ONNX Runtime: the graph optimized for this processor once, instead of at every start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import onnx.parser
 from ssd_edge.backends.cpu import Threads, cpu_device, has_vnni
 from ssd_edge.backends.ort import TARGET, OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
+from ssd_edge.backends.tensorrt.module import Listener
+from ssd_edge.core.choices import Target
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
+from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.engines.ort_stem import read_columns_together
@@ -78,28 +81,42 @@ def _living(nodes: list[onnx.NodeProto], wanted: set[str]) -> Iterator[onnx.Node
             yield node
 
 
+LOWERING_VERSION = 1
+"""Goes up with every change by which the same graph gives another engine for ONNX Runtime: the build cache keys by it.
+
+What counts is this file, :mod:`ssd_edge.engines.ort_stem` and how :mod:`ssd_edge.backends.ort_session` opens and writes
+graphs. ``tests/engines/test_lowering_versions.py`` holds it.
+"""
+
+
 class OrtBuilder:
-    """Builds engines for ONNX Runtime on this processor.
+    """Builds engines for ONNX Runtime on this processor; see :class:`~ssd_edge.engines.builder.Builder`."""
 
-    Attributes:
-        target, runtime, runtime_version, device, batch, options: what the manifest says of the engine.
-    """
-
-    target = TARGET
+    target = Target.ONNXRUNTIME
     runtime = TARGET
     batch = (1, 1, 0)
+    lowering_version = LOWERING_VERSION
+    is_weakly_typed = False
+    may_keep_float = True
+    messages: Listener | None = None
 
     def __init__(self) -> None:
         self.runtime_version = ort_version()
         self.device = cpu_device()
-        self.options = {"nms": "NonMaxSuppression"}  # an engine of another lowering is not taken for this one
-        if self._groups_columns:
-            self.options["int8_stem"] = "4 columns"
+        # An engine of another lowering is not taken for this one.
+        self.options = EngineOptions(nms="NonMaxSuppression", int8_stem="4 columns" if self._groups_columns else "")
 
     def check(self) -> None:
         """There is nothing that it is asked for and could not do."""
 
-    def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
+    def build(
+        self,
+        model: onnx.ModelProto,
+        engine: Path,
+        progress: Progress = silent,
+        *,
+        calibration_cache: bytes = b"",  # noqa: ARG002 - the builders' common signature; INT8 is in the graph here
+    ) -> None:
         """Write the optimised graph; its layouts and fused kernels are those of this processor.
 
         Raises:

@@ -1,27 +1,116 @@
-"""Joins pictures, the observer and INT8's lowering: what ``calibrate`` and ``build --int8`` share."""
+"""The one calibration chain: images, the observed tensors of a model, and the table of their ranges."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ssd_edge.cli.console import bar
+from ssd_edge.core.calibration_table import RANGES_SUFFIX, CalibrationTable, ranges_path
+from ssd_edge.core.choices import Method
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import folder_written_beside, make_folder, path_kind, text_digest, written_beside
 from ssd_edge.core.log import log
+from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, silent, stage
+from ssd_edge.core.run_data import RunData
 from ssd_edge.core.shell import quoted
+from ssd_edge.graph.source import SourceModel
+from ssd_edge.quantization.choose_method import best_method
+from ssd_edge.quantization.image_set import SET_SUFFIX, ImageSet, choose_images
+from ssd_edge.quantization.observer import Observer, observed_tensors
+from ssd_edge.quantization.range_estimators import make_table
 
-if TYPE_CHECKING:
-    from ssd_edge.core.calibration_table import CalibrationTable
-    from ssd_edge.core.choices import Method
-    from ssd_edge.quantization.image_set import ImageSet
-
-FOLDER = Path("calibration")
 IMAGES = 256
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 8, 16
 
 
+def measure_ranges(
+    source: SourceModel,
+    chosen: ImageSet,
+    method: Method = Method.MINMAX,
+    *,
+    held_out: int | None = None,
+    state: Path | None = None,
+    progress: Progress = silent,
+) -> CalibrationTable:
+    """Return the table of a model: its observed tensors, their histograms over the images, and ranges by a method.
+
+    Args:
+        source: the exported model.
+        chosen: images, the best first.
+        method: how ranges are chosen; ``auto`` tries all of them on the images that are held out.
+        held_out: of the images, the last so many are not measured; by default none, and for ``auto`` an eighth.
+        state: file that keeps what was measured where the work is interrupted; the same work goes on from there.
+        progress: told after each image, and after each method that is tried.
+
+    Raises:
+        SsdEdgeError: an image or the model cannot be used.
+    """
+    if held_out is None:
+        held_out = _held_out(chosen, method)
+    measured = len(chosen.images) - held_out
+    tensors = observed_tensors(source.model)
+    if not tensors:
+        raise InputError(f"{source.path} has no convolution that INT8 could compute", do="Build it without --int8.")
+    observer = Observer(source, tensors)
+    observer.observe(chosen.paths[:measured], state=state, progress=progress)
+    if method is Method.AUTO:
+        with observer.kept(state):
+            method = best_method(source, observer.histograms, chosen, chosen.paths[measured:], progress)
+    return make_table(observer.histograms, method, source, chosen)
+
+
+def _held_out(chosen: ImageSet, method: Method) -> int:
+    """Return how many images a method is tried on and not measured on."""
+    return min(_MOST_HELD_OUT, len(chosen.images) // _HELD_OUT_SHARE) if method is Method.AUTO else 0
+
+
+@dataclass(frozen=True)
+class CalibrationFiles:
+    """Where the calibration of a model lies.
+
+    Attributes:
+        folder: ``calibration/`` of the workspace.
+        model: the model's name.
+    """
+
+    folder: Path
+    model: str
+
+    @property
+    def table(self) -> Path:
+        """``<model>.ranges.json``."""
+        return ranges_path(self.folder, self.model)
+
+    @property
+    def image_set(self) -> Path:
+        """``<model>.images.json``: the images of the model's table."""
+        return self.folder / f"{self.model}{SET_SUFFIX}"
+
+    @property
+    def copies(self) -> Path:
+        """``<model>.images``: copies of the images, where these were to be kept."""
+        return self.image_set.with_suffix("")
+
+    @property
+    def run(self) -> Path:
+        """``runs/<model>``: the training run that the model is of, if any."""
+        return self.folder.parent / "runs" / self.model
+
+    @classmethod
+    def of(cls, source: SourceModel, workspace: Path) -> CalibrationFiles:
+        """Return those of a model in a workspace."""
+        return cls(workspace / "calibration", source.spec.name)
+
+
 def find_image_set(
-    images: Path | None, onnx: Path, *, split: str | None = None, limit: int | None = None, seed: int | None = None
+    images: Path | None,
+    files: CalibrationFiles,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> ImageSet:
     """Return the set to calibrate with: a written one, one chosen from ``images``, or the one that the model has.
 
@@ -30,36 +119,22 @@ def find_image_set(
     Raises:
         InputError: none is named and the model has none, or a choice is asked for of a set that is chosen.
     """
-    from ssd_edge.graph.source import read_onnx
-    from ssd_edge.quantization.image_set import SET_SUFFIX, choose_images
-
-    name = read_onnx(onnx).spec.name
-    written = set_path(name)
-    if images is None and written.is_file():
-        images = written
+    if images is None and files.image_set.is_file():
+        images = files.image_set
     if images is None:
-        images, learnt_split = _learnt_from(name)
+        images, learnt_split = _learnt_from(files)
         split = split or learnt_split
     if images.name.endswith(SET_SUFFIX):
         return _chosen_before(images, is_asked=(split, limit, seed) != (None, None, None))
-    with bar("pictures") as progress:
-        chosen = choose_images(images, split=split or "train", limit=limit or IMAGES, seed=seed or 0, progress=progress)
+    with stage(progress, "pictures") as report:
+        chosen = choose_images(images, split=split or "train", limit=limit or IMAGES, seed=seed or 0, progress=report)
     part = f", split {chosen.split}" if chosen.split else ""
     log.info(f"chose {len(chosen.images)} pictures of {chosen.source}{part}")
     return chosen
 
 
-def set_path(name: str) -> Path:
-    """Return where the pictures of a model's table are written down: ``calibration/<model>.images.json``."""
-    from ssd_edge.quantization.image_set import SET_SUFFIX
-
-    return FOLDER / f"{name}{SET_SUFFIX}"
-
-
 def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
     """Read a written set; refuse to choose of it once more."""
-    from ssd_edge.quantization.image_set import ImageSet
-
     chosen = ImageSet.load(path)
     if is_asked:
         raise InputError(
@@ -72,33 +147,22 @@ def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
     return chosen
 
 
-def _copies_path(name: str) -> Path:
-    """Return where ``--keep-images`` puts copies of the pictures: ``calibration/<model>.images``."""
-    return set_path(name).with_suffix("")
-
-
-def _learnt_from(name: str) -> tuple[Path, str]:
-    """Return the data set and the split that the model of this name learnt from, as its run wrote it down."""
-    from ssd_edge.core.run_data import RunData
-
-    run = Path("runs") / name
-    data = RunData.of(run)
+def _learnt_from(files: CalibrationFiles) -> tuple[Path, str]:
+    """Return the data set and the split that the model was trained on, as its run wrote them down."""
+    data = RunData.of(files.run)
     if data is None:
         raise InputError(
-            f"there are no pictures to calibrate {name} with",
-            got=f"neither {FOLDER / name}.images.json nor a data set that {run} names",
+            f"there are no pictures to calibrate {files.model} with",
+            got=f"neither {files.image_set} nor a data set that {files.run} names",
             wanted="pictures like those that the camera will show",
             do="Name them: ssd-edge calibrate --images FOLDER",
         )
-    log.info(f"using what {name} learnt from: {data.dataset}, split {data.train_split}")
+    log.info(f"using what {files.model} learnt from: {data.dataset}, split {data.train_split}")
     return Path(data.dataset), data.train_split
 
 
 def refuse_name(table: Path) -> None:
-    """Raise InputError where a path is no name for a table of ranges: it might be the model's own."""
-    from ssd_edge.core.calibration_table import RANGES_SUFFIX
-    from ssd_edge.core.files import path_kind
-
+    """Raise InputError where a path is no name for a calibration table: it might be the model's own."""
     if not table.name.endswith(RANGES_SUFFIX) or table.name == RANGES_SUFFIX:
         raise InputError(f"{table} is no name for a table of ranges", wanted=f"a name that ends with {RANGES_SUFFIX}")
     if path_kind(table) == "folder":
@@ -106,75 +170,54 @@ def refuse_name(table: Path) -> None:
 
 
 def calibrate_model(
-    onnx: Path, chosen: ImageSet, method: Method, output: Path | None = None, *, keep_images: bool = False
-) -> tuple[CalibrationTable, Path]:
-    """Measure the table of a model and write it, with the set as the model's; return the table and its path.
+    source: SourceModel,
+    chosen: ImageSet,
+    method: Method,
+    files: CalibrationFiles,
+    output: Path | None = None,
+    *,
+    keep_images: bool = False,
+    progress: ProgressCallback = no_progress,
+) -> CalibrationTable:
+    """Measure the table of a model and write it, with the set as the model's; return the table.
 
     Args:
-        onnx: the exported model.
-        chosen: pictures.
+        source: the exported model.
+        chosen: images.
         method: how ranges are chosen.
-        output: the table's path; by default ``calibration/<model>.ranges.json``.
-        keep_images: copy the pictures beside the set, so that the folder is complete wherever it is copied.
+        files: where table and set belong.
+        output: the table's path; by default the model's.
+        keep_images: copy the images beside the set, so that the folder is complete wherever it is copied.
+        progress: of the stage ``calibrating``.
 
     Raises:
-        SsdEdgeError: a picture or the model cannot be used.
+        SsdEdgeError: an image or the model cannot be used.
     """
-    from ssd_edge.core.calibration_table import ranges_path
-    from ssd_edge.core.choices import Method
-    from ssd_edge.core.files import file_digest, make_folder, text_digest
-    from ssd_edge.graph.source import read_onnx
-    from ssd_edge.quantization.choose_method import best_method
-    from ssd_edge.quantization.observer import Observer, observed_tensors
-    from ssd_edge.quantization.range_estimators import make_table
-
-    source = read_onnx(onnx)
-    spec = source.spec
-    output = output or ranges_path(FOLDER, spec.name)
+    output = output or files.table
     make_folder(output.parent)
-    make_folder(FOLDER)
-    held_out = min(_MOST_HELD_OUT, len(chosen.images) // _HELD_OUT_SHARE) if method is Method.AUTO else 0
-    paths = chosen.paths
-    observed, kept = paths[: len(paths) - held_out], paths[len(paths) - held_out :]
-    work = text_digest(file_digest(onnx) + "".join(chosen.digests[: len(observed)]))
-    state = output.parent / f".{spec.name}.{work.removeprefix('sha256:')[:12]}.partial.npz"
-    tensors = observed_tensors(source.model)
-    if not tensors:
-        raise InputError(f"{onnx} has no convolution that INT8 could compute", do="Build it without --int8.")
-    observer = Observer(onnx, tensors, spec.input)
-    with bar("calibrating") as progress:
-        observer.observe(observed, state=state, progress=progress, told=log.info)
-    if method is Method.AUTO:
-        with observer.kept(state):
-            method = best_method(source, onnx, observer.histograms, chosen, kept)
-    table = make_table(observer.histograms, method, onnx=onnx, spec=spec, images=chosen)
-    if keep_images:
-        _save_with_images(table, output, chosen)
-    else:
-        _save(table, output, chosen)
+    make_folder(files.folder)
+    held_out = _held_out(chosen, method)
+    work = text_digest(source.digest + "".join(chosen.digests[: len(chosen.images) - held_out]))
+    state = output.parent / f".{files.model}.{work.removeprefix('sha256:')[:12]}.partial.npz"
+    with stage(progress, "calibrating") as report:
+        table = measure_ranges(source, chosen, method, held_out=held_out, state=state, progress=report)
+    _save(table, output, chosen, files, keep_images=keep_images)
     state.unlink(missing_ok=True)
-    return table, output
+    return table
 
 
-def _save_with_images(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
-    """Write the table, the set and copies of its pictures, which take the place of those that were kept before."""
-    from ssd_edge.core.files import folder_written_beside
-
-    place = _copies_path(table.model)
-    with folder_written_beside(place) as partial:
-        _save(table, output, chosen.copied(partial, place))
-    log.info(f"copied the pictures: {place}")
-
-
-def _save(table: CalibrationTable, output: Path, chosen: ImageSet) -> None:
-    """Write the table and the set: both are whole before either takes its place."""
-    from ssd_edge.core.files import written_beside
-
-    path = set_path(table.model)
-    with written_beside(path) as partial:
-        partial.write_text(chosen.to_json(path.parent), encoding="utf-8")
-        table.save(output)
-    log.info(f"wrote {path}: {len(chosen.images)} pictures")
-    copies = _copies_path(table.model)
-    if not chosen.kept and copies.is_dir():
-        log.info(f"nothing uses the copies of an earlier set any more: {quoted(copies)}")
+def _save(
+    table: CalibrationTable, output: Path, chosen: ImageSet, files: CalibrationFiles, *, keep_images: bool
+) -> None:
+    """Write the table, the set and, where asked for, copies of its images: all are whole before any takes its place."""
+    with ExitStack() as stack:
+        if keep_images:
+            chosen = chosen.copied(stack.enter_context(folder_written_beside(files.copies)), files.copies)
+        with written_beside(files.image_set) as partial:
+            partial.write_text(chosen.to_json(files.folder), encoding="utf-8")
+            table.save(output)
+        log.info(f"wrote {files.image_set}: {len(chosen.images)} pictures")
+    if keep_images:
+        log.info(f"copied the pictures: {files.copies}")
+    elif not chosen.kept and files.copies.is_dir():
+        log.info(f"nothing uses the copies of an earlier set any more: {quoted(files.copies)}")

@@ -1,4 +1,4 @@
-"""Runs pictures through the float network and keeps a histogram of every tensor, in constant memory."""
+"""Run images through the float network and keep a histogram of every tensor, in constant memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +21,11 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.images import read_image
+from ssd_edge.core.log import log
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.core.spec import InputSpec
 from ssd_edge.graph.editor import Graph, network_nodes
+from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.range_estimators import StreamingHistogram
 
 _SAVED_EVERY = 32  # pictures
@@ -40,18 +41,16 @@ class Observer:
     """Histograms of named tensors over pictures.
 
     Args:
-        onnx_path: the exported model.
+        source: the exported model; images are prepared as the camera's are.
         tensors: names of float tensors inside of it.
-        entry: its input: the pictures are prepared as the camera's are.
         optimise: let ONNX Runtime fuse and re-arrange layers, which changes the last digit of some values, and the time
             by a factor.
     """
 
-    def __init__(self, onnx_path: Path, tensors: Sequence[str], entry: InputSpec, *, optimise: bool = True) -> None:
+    def __init__(self, source: SourceModel, tensors: Sequence[str], *, optimise: bool = True) -> None:
         self._optimise = optimise
-        self._path = onnx_path
+        self._source = source
         self._tensors = list(tensors)
-        self._entry = entry
         self.histograms = {name: StreamingHistogram() for name in tensors}
         self.seen = 0
         self._within_picture = False
@@ -62,16 +61,14 @@ class Observer:
         *,
         state: Path | None = None,
         progress: Progress = silent,
-        told: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Run the pictures, from where ``state`` was left if that belongs to them.
+        """Run the images, from where ``state`` was left if that belongs to them.
 
         Args:
             images: files.
             state: where to keep what is done, every few pictures and when interrupted; it stays until whoever makes
                 something of the histograms removes it.
-            progress: told after each picture.
-            told: called where ``state`` is damaged: the pictures are then run from the first one.
+            progress: told after each image.
 
         Raises:
             InputError: too few pictures, or one cannot be read.
@@ -85,11 +82,11 @@ class Observer:
                 do="Name more of them: ssd-edge calibrate --images FOLDER",
             )
         if state is not None and state.is_file():
-            self._resume(state, len(images), told)
-        session = _observing_session(self._path, self._tensors, optimise=self._optimise)
-        with self.kept(state), ThreadPoolExecutor(physical_cores()) as pool, ort_errors(self._path):
+            self._resume(state, len(images))
+        session = _observing_session(self._source, self._tensors, optimise=self._optimise)
+        with self.kept(state), ThreadPoolExecutor(physical_cores()) as pool, ort_errors(self._source.path):
             for path in images[self.seen :]:
-                picture = preprocess(read_image(path), self._entry)
+                picture = preprocess(read_image(path), self._source.spec.input)
                 outputs = session.run(self._tensors, {INPUT_NAME: picture[None]})
                 self._count(pool, outputs)
                 progress(self.seen, len(images), "measuring ranges")
@@ -130,14 +127,16 @@ class Observer:
         with written_beside(state) as partial, partial.open("wb") as file:
             np.savez(file, header=np.array(header), **arrays)
 
-    def _resume(self, state: Path, images: int, told: Callable[[str], None]) -> None:
+    def _resume(self, state: Path, images: int) -> None:
         """Take up saved work; a damaged file is begun anew, as nothing but time is lost with it."""
         try:
             found = _read_state(state)
             if found.tensors != self._tensors or not 0 <= found.seen <= images:
                 raise ValueError("it belongs to other work")
         except _DAMAGED as error:
-            told(f"{state} cannot be gone on from ({type(error).__name__}: {error}): all pictures are measured anew")
+            log.warning(
+                f"{state} cannot be gone on from ({type(error).__name__}: {error}): all pictures are measured anew"
+            )
             return
         self.histograms, self.seen = dict(zip(found.tensors, found.histograms, strict=True)), found.seen
 
@@ -165,12 +164,10 @@ def _plain(histogram: StreamingHistogram) -> dict[str, float | int | None]:
     return {"exponent": histogram.exponent, "low": histogram.low, "high": histogram.high}
 
 
-def _observing_session(path: Path, tensors: Sequence[str], *, optimise: bool) -> Any:
+def _observing_session(source: SourceModel, tensors: Sequence[str], *, optimise: bool) -> Any:
     """Open the network with the tensors as its outputs; what no tensor needs (decoding, NMS) is not run."""
-    try:
-        model = onnx.load(path)
-    except Exception as error:
-        raise InputError(f"{path} cannot be read", got=str(error), wanted="an exported ONNX") from error
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
     del model.graph.output[:]
     model.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors
@@ -182,7 +179,7 @@ def _observing_session(path: Path, tensors: Sequence[str], *, optimise: bool) ->
     options.log_severity_level = 4
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    with ort_errors(path):
+    with ort_errors(source.path):
         return make_session(model.SerializeToString(), options)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import NoneType
 from typing import Any
 
@@ -15,9 +14,8 @@ import numpy.typing as npt
 from ssd_edge.core.calibration_table import CalibrationTable, Histogram, TensorRange, preprocessing_digest
 from ssd_edge.core.choices import Method
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.core.files import file_digest
 from ssd_edge.core.frame import FloatArray
-from ssd_edge.core.spec import ModelSpec
+from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.image_set import ImageSet
 
 SIDE_BINS = 4096
@@ -254,14 +252,14 @@ def compact_counts(histogram: StreamingHistogram) -> tuple[float, float, tuple[i
 
 
 def make_table(
-    histograms: Mapping[str, StreamingHistogram], method: Method, *, onnx: Path, spec: ModelSpec, images: ImageSet
+    histograms: Mapping[str, StreamingHistogram], method: Method, source: SourceModel, images: ImageSet
 ) -> CalibrationTable:
     """Return the ranges that ``method`` (not ``auto``) chooses, with what they were measured on."""
     choose = METHODS[method]
     return CalibrationTable(
-        model=spec.name,
-        onnx_digest=file_digest(onnx),
-        preprocessing_digest=preprocessing_digest(spec.input),
+        model=source.spec.name,
+        onnx_digest=source.digest,
+        preprocessing_digest=preprocessing_digest(source.spec.input),
         images=tuple(sorted(images.digests)),
         method=method.value,  # type: ignore[arg-type]  # every method but auto
         ranges={name: _range(entry, *choose(entry)) for name, entry in histograms.items()},

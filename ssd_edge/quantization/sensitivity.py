@@ -7,24 +7,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import onnx
 
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import written_beside
+from ssd_edge.core.images import read_image
 from ssd_edge.core.log import log
+from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.graph.editor import Graph
-from ssd_edge.quantization.output_error import Measure
+from ssd_edge.graph.source import SourceModel
+from ssd_edge.quantization.output_error import Measure, OutputError
 
-if TYPE_CHECKING:
-    from ssd_edge.core.progress import Progress
-    from ssd_edge.graph.source import SourceModel
-
-
-Quantise = Callable[[frozenset[str]], onnx.ModelProto]
+Quantize = Callable[[frozenset[str]], onnx.ModelProto]
 """Gives the INT8 model in which the named nodes are left in float."""
 
 _BAR_WIDTH, _ROW, _NAME_WIDTH = 420, 18, 460
@@ -44,20 +41,20 @@ def convolutions(model: onnx.ModelProto) -> list[str]:
 
 
 def sensitivity(
-    model: onnx.ModelProto, quantise: Quantise, measure: Measure, *, progress: Progress = silent
+    model: onnx.ModelProto, quantize: Quantize, measure: Measure, *, progress: Progress = silent
 ) -> list[LayerError]:
     """Return every convolution with the error that it adds, the worst first.
 
     Args:
         model: as exported.
-        quantise: lowers it.
+        quantize: lowers it.
         measure: of the whole model's outputs against the float ones.
         progress: told after each layer.
     """
     names = convolutions(model)
     found = []
     for done, name in enumerate(names, start=1):
-        found.append(LayerError(name, measure(quantise(frozenset(names) - {name}))))
+        found.append(LayerError(name, measure(quantize(frozenset(names) - {name}))))
         progress(done, len(names), "measuring layers")
     return sorted(found, key=lambda entry: -entry.error)
 
@@ -137,14 +134,14 @@ class Ranking:
 
     Args:
         source: the exported model.
-        quantise: lowers it.
+        quantize: lowers it.
         pictures: files to measure the error on.
         progress: told after each layer.
     """
 
-    def __init__(self, source: SourceModel, quantise: Quantise, pictures: Sequence[Path], progress: Progress) -> None:
+    def __init__(self, source: SourceModel, quantize: Quantize, pictures: Sequence[Path], progress: Progress) -> None:
         self._source = source
-        self._quantise = quantise
+        self._quantize = quantize
         self._pictures = pictures
         self._progress = progress
         self._names: list[str] = []
@@ -159,17 +156,12 @@ class Ranking:
         return self._names
 
     def _measured(self) -> list[LayerError]:
-        from ssd_edge.core.images import read_image
-        from ssd_edge.core.preprocess import preprocess
-        from ssd_edge.quantization.output_error import OutputError
-
         source = self._source
         entry = source.spec.input
         measure = OutputError(source.model, [preprocess(read_image(path), entry) for path in self._pictures])
-        return sensitivity(source.model, self._quantise, measure, progress=self._progress)
+        return sensitivity(source.model, self._quantize, measure, progress=self._progress)
 
     def _write(self, layers: Sequence[LayerError]) -> None:
-
         source = self._source
         table, picture = (source.path.with_name(f"{source.path.stem}.sensitivity.{kind}") for kind in ("json", "svg"))
         title = f"{source.spec.name}: output error of each layer in INT8 alone"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.ort import TARGET as ORT
-from ssd_edge.backends.tensorrt.module import NMS_OPTION, NMS_PLUGIN, TENSORRT_RTX
+from ssd_edge.backends.tensorrt.module import NMS_PLUGIN, TENSORRT_RTX
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.spec import ModelSpec
@@ -243,14 +243,14 @@ def runs_on(manifest: EngineManifest) -> str:
     """Return in words on which releases and machines an engine runs."""
     options = manifest.options
     release = f"{manifest.runtime} {manifest.runtime_version}"
-    if "version_compatible" in options:
+    if options.version_compatible:
         release += " and later"
     if manifest.target == TENSORRT_RTX:
-        wanted = options.get("compute_capabilities")
+        wanted = ",".join(map(str, options.compute_capabilities))
         machine = f"GPUs of compute capability {wanted}" if wanted else "every RTX GPU from Ampere on"
     else:
-        machine = "every GPU from Ampere on" if "hardware_compatible" in options else manifest.device
-    plugin = ", with its plugin for NMS" if options.get(NMS_OPTION) == NMS_PLUGIN else ""
+        machine = "every GPU from Ampere on" if options.hardware_compatible else manifest.device
+    plugin = ", with its plugin for NMS" if options.nms == NMS_PLUGIN else ""
     return f"{release}{plugin}, on {machine}"
 
 
@@ -258,15 +258,25 @@ def _manifest_facts(manifest: EngineManifest) -> dict[str, object]:
     return {
         "kind": "engine",
         **spec_facts(manifest.spec),
-        "precision": manifest.precision,
+        "precision": manifest.precision.value,
         "runs on": runs_on(manifest),
         "batch": "{}, tuned for {}, at most {}".format(*manifest.batch[:2], manifest.batch[2] or "any number"),
-        "options": manifest.options,
-        "measured": manifest.measured,
+        "options": manifest.options.listed(),
+        "measured": _measured(manifest),
         "built": manifest.built_at,
         "ONNX": f"{manifest.onnx}, {manifest.onnx_digest}",
         "ranges": manifest.table_digest or "none",
         "digest": manifest.engine_digest,
+    }
+
+
+def _measured(manifest: EngineManifest) -> dict[str, float]:
+    """Return what was measured of an engine, by the names that ``inspect --json`` has always had."""
+    accuracy, cost = manifest.accuracy, manifest.fallback_cost_ms
+    return {
+        **({"map_50_float": accuracy.map_50_float, "map_50": accuracy.map_50} if accuracy else {}),
+        **({} if cost is None else {"guard_cost": cost}),
+        **{f"{precision}_ms": ms for precision, ms in manifest.times_ms.items()},
     }
 
 
@@ -276,11 +286,8 @@ def _layer_facts(path: Path, manifest: EngineManifest) -> dict[str, object]:
         import onnx
 
         return layer_facts(onnx.load(path))
-    from ssd_edge.backends.tensorrt.backend import TARGETS
     from ssd_edge.backends.tensorrt.layers import load_layers, read_layers
 
-    if manifest.target not in TARGETS:
-        return {"layers": f"built as {manifest.precision}, for a target that this version does not know"}
     try:
         return _reported(read_layers(path), "")
     except SsdEdgeError as error:
@@ -288,7 +295,7 @@ def _layer_facts(path: Path, manifest: EngineManifest) -> dict[str, object]:
     layers = load_layers(path, manifest.engine_digest)
     if layers is not None:
         return _reported(layers, ", when it was built")
-    kept = manifest.options.get("keep_float")
+    kept = " ".join(manifest.options.keep_float)
     built = f"built as {manifest.precision}" + (f", in float: {kept}" if kept else "")
     return {"layers": f"{built}; TensorRT itself cannot be asked here: {why}"}
 

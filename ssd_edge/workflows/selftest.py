@@ -9,11 +9,10 @@ from typing import Any, TypedDict
 
 from typing_extensions import Unpack
 
-from ssd_edge.backends.cpu import cpu_device
 from ssd_edge.backends.cuda_driver import describe_gpu, is_virtual
 from ssd_edge.backends.tensorrt.module import TENSORRT, TENSORRT_RTX, is_installed, load_tensorrt
 from ssd_edge.core.calibration_table import CalibrationTable
-from ssd_edge.core.choices import Method
+from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.files import file_digest
@@ -28,16 +27,15 @@ from ssd_edge.doctor.page import VIRTUAL_MEANS, write_selftest_page
 from ssd_edge.doctor.sample_model import sample_frames, write_sample_model
 from ssd_edge.doctor.selftest import prove_engine, with_prediction
 from ssd_edge.doctor.verdict import OWN_TOLERANCES, Verdict
-from ssd_edge.engines.build import Builder, Lowered, build_lowered, graph_path
+from ssd_edge.engines.build import build_lowered, graph_path
+from ssd_edge.engines.builder import Builder, Lowered
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.graph.source import SourceModel
-from ssd_edge.quantization import qdq_ort, qdq_tensorrt
-from ssd_edge.quantization.fp16 import mixed, to_half
+from ssd_edge.quantization.calibrate import measure_ranges
 from ssd_edge.quantization.image_set import choose_images
-from ssd_edge.quantization.observer import Observer, observed_tensors
-from ssd_edge.quantization.range_estimators import make_table
+from ssd_edge.quantization.lowering import Lowering
 from ssd_edge.workflows.diagnose import DiagnoseResult, diagnose
 
 __all__ = ["SelftestConfig", "SelftestOptions", "SelftestResult", "Verdict", "selftest"]
@@ -151,15 +149,16 @@ def _prove_small_ones(config: SelftestConfig, progress: ProgressCallback) -> Pro
     return verdicts, left_out
 
 
-def _tensorrt_targets() -> tuple[dict[str, TrtOptions], tuple[LeftOut, ...]]:
+def _tensorrt_targets() -> tuple[dict[Target, TrtOptions], tuple[LeftOut, ...]]:
     """Return the targets that can be built for and run here, with how each builds for this GPU; and the others."""
-    gpu, targets, left_out = describe_gpu(), {}, []
+    gpu, left_out = describe_gpu(), []
+    targets: dict[Target, TrtOptions] = {}
     if isinstance(gpu, dict) and is_installed(TENSORRT):
-        targets[TENSORRT] = TrtOptions()
+        targets[Target.TENSORRT] = TrtOptions()
     if isinstance(gpu, dict) and is_installed(TENSORRT_RTX):
         major, minor = gpu["compute_capability"]
         if hasattr(getattr(load_tensorrt(TENSORRT_RTX), "ComputeCapability", None), f"SM{major}{minor}"):
-            targets[TENSORRT_RTX] = TrtOptions(compute_capabilities=(10 * major + minor,))
+            targets[Target.TENSORRT_RTX] = TrtOptions(compute_capabilities=(10 * major + minor,))
         else:
             why = f"{TENSORRT_RTX} is installed, and builds for no GPU of compute capability {major}.{minor}"
             left_out.append(LeftOut(TENSORRT_RTX, why))
@@ -169,25 +168,22 @@ def _tensorrt_targets() -> tuple[dict[str, TrtOptions], tuple[LeftOut, ...]]:
     return targets, tuple(left_out)
 
 
-def _builds(source: SourceModel, folder: Path, targets: dict[str, TrtOptions]) -> Iterator[tuple[Lowered, Builder]]:
+def _builds(source: SourceModel, folder: Path, targets: dict[Target, TrtOptions]) -> Iterator[tuple[Lowered, Builder]]:
     """Yield what can be built and run here: every precision for TensorRT, where it is; for ONNX Runtime what pays."""
     table = _calibrated(source, folder / "images")
-    int8 = qdq_ort.quantise(source.model, table, scheme=qdq_ort.scheme_for(cpu_device()))
-    yield Lowered(source.model), OrtBuilder()
-    yield Lowered(int8, "int8", table.digest), OrtBuilder()
+    for precision in (Precision.FP32, Precision.INT8):
+        yield _lowered(source, table, precision, OrtBuilder())
     for target, options in targets.items():
-        for precision in ("fp32", "fp16", "int8", "int8-fp16"):
-            yield _for_tensorrt(source, table, TrtBuilder(target, precision, options, told=log.info))
+        for precision in (Precision.FP32, Precision.FP16, Precision.INT8, Precision.INT8_FP16):
+            builder = TrtBuilder(target, precision, options, told=log.info)
+            yield _lowered(source, table, precision, builder)
 
 
-def _for_tensorrt(source: SourceModel, table: CalibrationTable, builder: TrtBuilder) -> tuple[Lowered, Builder]:
-    precision, weak = builder.precision, builder.is_weakly_typed
-    if precision.startswith("int8"):
-        model = qdq_tensorrt.quantise(source.model, table, stored_weights=not weak)
-        model = mixed(model, weakly_typed=weak) if precision == "int8-fp16" else model
-    else:
-        model = to_half(source.model) if precision == "fp16" else source.model
-    return Lowered(model, precision, table.digest), builder
+def _lowered(
+    source: SourceModel, table: CalibrationTable, precision: Precision, builder: Builder
+) -> tuple[Lowered, Builder]:
+    lower = Lowering(precision, builder.target, builder.is_weakly_typed)
+    return Lowered(lower(source.model, table), precision, table.digest if precision.is_int8 else ""), builder
 
 
 def _calibrated(source: SourceModel, folder: Path) -> CalibrationTable:
@@ -195,16 +191,13 @@ def _calibrated(source: SourceModel, folder: Path) -> CalibrationTable:
     folder.mkdir()
     for number, frame in enumerate(sample_frames(_CALIBRATION_IMAGES, seed=3)):
         write_image(folder / f"{number}.png", frame.image)
-    chosen = choose_images(folder, limit=_CALIBRATION_IMAGES)
-    observer = Observer(source.path, observed_tensors(source.model), source.spec.input)
-    observer.observe(chosen.paths)
-    return make_table(observer.histograms, Method.MINMAX, onnx=source.path, spec=source.spec, images=chosen)
+    return measure_ranges(source, choose_images(folder, limit=_CALIBRATION_IMAGES))
 
 
 def _build_and_prove(
     source: SourceModel, lowered: Lowered, builder: Builder, config: SelftestConfig, progress: ProgressCallback
 ) -> Verdict:
-    precision, runtime = lowered.precision, builder.runtime
+    precision, runtime = lowered.precision.value, builder.runtime
     try:
         engine = build_lowered(source, lowered, builder).engine
         with stage(progress, f"{precision} on {runtime}") as report:
@@ -231,7 +224,7 @@ def _prove_own(engine: Path, folder: AnyPath | None, config: SelftestConfig, pro
             engine,
             manifest.onnx_path(engine),
             images,
-            precision=manifest.precision,
+            precision=manifest.precision.value,
             runtime=manifest.runtime,
             tolerance=OWN_TOLERANCES[manifest.precision],
             frames=config.frames,
@@ -259,7 +252,8 @@ def _kept_graph(engine: Path, manifest: EngineManifest) -> Path | None:
 
     The graph of float32 is the ONNX itself; for a DLA and from a calibration cache TensorRT lowers it: there is none.
     """
-    if manifest.precision == "fp32" or {"dla", "calibration_cache"} & manifest.options.keys():
+    options = manifest.options
+    if manifest.precision is Precision.FP32 or options.dla is not None or options.calibration_cache:
         return None
     graph = graph_path(engine, manifest.target)
     if graph.is_file() and file_digest(graph) == manifest.graph_digest:

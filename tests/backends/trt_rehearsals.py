@@ -19,7 +19,7 @@ from ssd_edge.backends.tensorrt.backend import TrtBackend
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.frame import Frame
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import EngineManifest, EngineOptions, manifest_path
 from tests.backends.tiny_onnx import SIZE, tiny_spec, write_tiny_onnx
 from tools.emulator.rehearse import inject, report
 from tools.emulator.standin.plan import write_engine
@@ -42,7 +42,7 @@ def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: A
         spec=tiny_spec(), target=target, precision="fp32", onnx=onnx.name, onnx_digest=file_digest(onnx),
         engine_digest=file_digest(engine), runtime=target, runtime_version=RELEASES[in_release],
         device="sm_80 and later" if in_release == "rtx" else "Emulated sm_87", batch=(1, 1, 4),
-        built_at="2025-01-01T00:00:00+00:00", options={"nms": "plugin"} if plugin else {},
+        built_at="2025-01-01T00:00:00+00:00", options=EngineOptions(nms="plugin" if plugin else ""),
     )  # fmt: skip
     dataclasses.replace(manifest, **changes).save(manifest_path(engine))
     return engine

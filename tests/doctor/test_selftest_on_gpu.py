@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from ssd_edge.core.files import file_digest
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import EngineManifest, EngineOptions, manifest_path
 from ssd_edge.doctor.sample_model import sample_spec
 from tests.quantization.square_model import square_model, write_square_model
 from tools.emulator.rehearse import command_line, needs_emulator
@@ -32,7 +32,8 @@ def write_square_engine(folder: Path, *, broken: bool = False) -> Path:
     EngineManifest(
         spec=sample_spec(), target="tensorrt", precision="fp32", onnx=path.name, onnx_digest=file_digest(path),
         engine_digest=file_digest(engine), runtime="tensorrt", runtime_version=RELEASES["10.3"],
-        device="Emulated sm_87", batch=(1, 1, 1), built_at="2025-01-01T00:00:00+00:00", options={"nms": "plugin"},
+        device="Emulated sm_87", batch=(1, 1, 1), built_at="2025-01-01T00:00:00+00:00",
+        options=EngineOptions(nms="plugin"),
     ).save(manifest_path(engine))  # fmt: skip
     return engine
 

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
+from ssd_edge.core.choices import Precision
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.workspace import newest_engine
-from ssd_edge.engines.benchmark import kept_times, verdict
+from ssd_edge.engines.benchmark import verdict
 from tests.quantization.square_model import rescaled, square_model, write_labelled, write_pictures, write_square_model
 
 FOLDER = Path("engines/selftest")
-COMMANDS = {"fp32": "build fp32", "fp16": "run fp16", "int8": "run int8"}
+COMMANDS = {Precision.FP32: "build fp32", Precision.FP16: "run fp16", Precision.INT8: "run int8"}
 
 
 def run(*arguments: str):
     return CliRunner().invoke(app, ["build", *arguments])
 
 
-def measured(name: str) -> dict[str, float]:
-    return json.loads((FOLDER / f"selftest.{name}.onnxruntime.json").read_text())["measured"]
+def manifest(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"selftest.{name}.onnxruntime.json").read_text())
 
 
 @pytest.fixture
@@ -64,11 +66,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     ],
 )
 def test_verdict(mine: str, times: dict[str, float], said: str) -> None:
-    assert said in verdict(mine, times, COMMANDS)
-
-
-def test_what_a_manifest_keeps() -> None:
-    assert kept_times({"map_50": 0.7, "int8_ms": 1.5, "int8-fp16_ms": 2.0}) == {"int8": 1.5, "int8-fp16": 2.0}
+    assert said in verdict(Precision(mine), {Precision(name): ms for name, ms in times.items()}, COMMANDS)
 
 
 def test_int8_that_is_slower_is_said_with_the_float_command(workspace: Path, timed: list[list[str]]) -> None:
@@ -76,7 +74,7 @@ def test_int8_that_is_slower_is_said_with_the_float_command(workspace: Path, tim
     assert timed == [["selftest.int8.onnxruntime.engine", "float32.engine"]]
     assert "int8 is SLOWER here: 3.00 ms a picture; fp32 2.00 ms, 0.67 times as long" in result.output
     assert f"Use fp32: ssd-edge build {FOLDER / 'selftest.onnx'}\n" in result.output
-    assert measured("int8") == {"int8_ms": 3.0, "fp32_ms": 2.0}
+    assert manifest("int8")["times_ms"] == {"int8": 3.0, "fp32": 2.0}
     assert sorted(path.name for path in FOLDER.glob("*.engine")) == ["selftest.int8.onnxruntime.engine"]
 
 
@@ -116,7 +114,7 @@ def test_an_engine_that_cannot_be_timed_is_built_all_the_same(workspace: Path, m
 
 
 def test_nothing_here_can_run_an_engine_for_a_gpu(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ssd_edge.backends.cuda_driver.describe_gpu", lambda: None)
+    monkeypatch.setattr("ssd_edge.workflows.build.config.describe_gpu", lambda: None)
     result = run("--target", "tensorrt-rtx", "--compare")
     assert result.exit_code == 1
     assert "--compare times engines, and these run on a GPU: got no CUDA driver" in result.output
@@ -131,7 +129,7 @@ def test_what_the_guard_costs_is_said_and_kept(workspace: Path, timed: list[list
     assert timed[0] == ["int8.engine", "selftest.int8.onnxruntime.engine"]
     costs = "which costs -1.00 ms a picture"
     assert f"{costs}: 2.00 ms, and 3.00 ms with every layer in INT8" in first.output
-    assert measured("int8")["guard_cost"] == -1
+    assert manifest("int8")["fallback_cost_ms"] == -1
     again = run(*guarded)
     assert "in float: " in again.output
     assert costs in again.output

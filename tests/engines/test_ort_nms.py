@@ -44,4 +44,4 @@ def test_an_engine_has_the_operator_and_its_manifest_says_so(tmp_path):
     built = [node.op_type for node in onnx.load(engine).graph.node]
     assert "NonMaxSuppression" in built
     assert "Loop" not in built
-    assert OrtBuilder().options["nms"] == "NonMaxSuppression"
+    assert OrtBuilder().options.nms == "NonMaxSuppression"

@@ -44,7 +44,7 @@ def lowered(model, precision):
 
 def int8_convolutions(builder, model):
     """How many convolutions of the network that TensorRT parsed read what was dequantised, pictures and weights."""
-    network, parser = builder.parse(trt.Builder(builder._logger), model)
+    network, parser = builder.parse(trt.Builder(builder.messages.logger), model)
     makers = {}
     for number in range(network.num_layers):
         layer = network.get_layer(number)

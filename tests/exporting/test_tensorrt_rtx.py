@@ -28,7 +28,7 @@ SHAPE_OPS = {"Shape", "Expand", "If", "Identity", "ConstantOfShape", "NonMaxSupp
 def build(model, folder):
     """Parse and build for one GPU generation: what goes in and out."""
     builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(Batch(1, 1, 4), compute_capabilities=(86,)))
-    network, parser = builder.parse(trt.Builder(builder._logger), model)
+    network, parser = builder.parse(trt.Builder(builder.messages.logger), model)
     tensors = [network.get_input(0), *(network.get_output(number) for number in range(network.num_outputs))]
     signature = [(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in tensors]
     del network, parser

@@ -17,6 +17,7 @@ from ssd_edge.core.sample import LabelledObject
 from ssd_edge.data.writers import VocWriter
 from ssd_edge.doctor.sample_model import sample_frames, sample_graph, sample_spec
 from ssd_edge.graph.nms import attach_nms
+from ssd_edge.graph.source import SourceModel, read_onnx
 from ssd_edge.quantization.image_set import ImageSet
 from ssd_edge.quantization.observer import Observer, observed_tensors
 from ssd_edge.quantization.range_estimators import StreamingHistogram, make_table
@@ -61,18 +62,18 @@ def write_labelled(folder: Path, split: str = "val", count: int = 8, seed: int =
 
 def observed(
     folder: Path, count: int = 8, *, optimise: bool = True
-) -> tuple[Path, ImageSet, dict[str, StreamingHistogram]]:
-    path = write_square_model(folder / "squares.onnx")
+) -> tuple[SourceModel, ImageSet, dict[str, StreamingHistogram]]:
+    source = read_onnx(write_square_model(folder / "squares.onnx"))
     images = write_pictures(folder / "pictures", count)
-    observer = Observer(path, observed_tensors(square_model()), sample_spec().input, optimise=optimise)
+    observer = Observer(source, observed_tensors(square_model()), optimise=optimise)
     observer.observe(images)
     chosen = ImageSet(str(folder), "", 0, tuple(map(str, images)), tuple(map(file_digest, images)))
-    return path, chosen, observer.histograms
+    return source, chosen, observer.histograms
 
 
 def table_of(folder: Path, method: Method = Method.MINMAX) -> CalibrationTable:
-    path, chosen, histograms = observed(folder)
-    return make_table(histograms, method, onnx=path, spec=sample_spec(), images=chosen)
+    source, chosen, histograms = observed(folder)
+    return make_table(histograms, method, source, chosen)
 
 
 def observed_table(folder: Path, model: onnx.ModelProto) -> CalibrationTable:
@@ -80,11 +81,11 @@ def observed_table(folder: Path, model: onnx.ModelProto) -> CalibrationTable:
     folder.mkdir(parents=True)
     onnx.save(model, folder / "model.onnx")
     images = write_pictures(folder / "pictures")
-    observer = Observer(folder / "model.onnx", observed_tensors(model), sample_spec().input)
+    source = read_onnx(folder / "model.onnx")
+    observer = Observer(source, observed_tensors(model))
     observer.observe(images)
     chosen = ImageSet(str(folder), "", 0, tuple(map(str, images)), tuple(map(file_digest, images)))
-    onnx_path = folder / "model.onnx"
-    return make_table(observer.histograms, Method.MINMAX, onnx=onnx_path, spec=sample_spec(), images=chosen)
+    return make_table(observer.histograms, Method.MINMAX, source, chosen)
 
 
 def squares_missed(detector, seed: int = 11, count: int = 30) -> int:

@@ -8,7 +8,7 @@ import pytest
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.errors import AccuracyError
 from ssd_edge.doctor.sample_model import sample_frames
-from ssd_edge.quantization.fallback import guard
+from ssd_edge.quantization.fallback import fall_back
 from ssd_edge.quantization.output_error import OutputError
 from ssd_edge.quantization.qdq_ort import quantise
 from ssd_edge.quantization.sensitivity import LayerError, convolutions, sensitivity, sensitivity_svg
@@ -48,7 +48,7 @@ def counting(losses: dict[frozenset[str], float] | None = None, culprits: tuple[
 
 def test_nothing_is_kept_where_int8_is_good_enough() -> None:
     evaluate, asked = counting()
-    made = guard(lambda kept: kept, evaluate, lambda: pytest.fail("not asked for"), map_float=0.8, max_drop=0.5)
+    made = fall_back(lambda kept: kept, evaluate, lambda: pytest.fail("not asked for"), map_float=0.8, max_drop=0.5)
     assert made.keep_float == frozenset()
     assert len(asked) == 1
 
@@ -57,7 +57,7 @@ def test_nothing_is_kept_where_int8_is_good_enough() -> None:
 def test_the_fewest_layers_are_returned_to_float(needed) -> None:
     names = [f"layer{number}" for number in range(16)]
     evaluate, asked = counting(culprits=tuple(names[:needed]))
-    made = guard(lambda kept: kept, evaluate, lambda: names, map_float=0.8, max_drop=0.5)
+    made = fall_back(lambda kept: kept, evaluate, lambda: names, map_float=0.8, max_drop=0.5)
     assert made.keep_float == frozenset(names[:needed])
     assert made.drop_points == pytest.approx(0)
     assert len(asked) <= 10
@@ -66,7 +66,7 @@ def test_the_fewest_layers_are_returned_to_float(needed) -> None:
 def test_a_promise_that_cannot_be_kept_is_refused() -> None:
     evaluate, _ = counting(culprits=("the heads", "the table"))
     with pytest.raises(AccuracyError, match=r"got 2\.00 points of mAP; wanted at most 0\.5 \(--max-drop\)"):
-        guard(lambda kept: kept, evaluate, lambda: ["a", "b"], map_float=0.8, max_drop=0.5)
+        fall_back(lambda kept: kept, evaluate, lambda: ["a", "b"], map_float=0.8, max_drop=0.5)
 
 
 def test_hostile_network_is_rescued(tmp_path) -> None:
@@ -92,6 +92,6 @@ def test_hostile_network_is_rescued(tmp_path) -> None:
     measure = OutputError(hostile, [frame.image for frame in sample_frames(3, 5)])
     layers = [entry.name for entry in sensitivity(hostile, lower, measure)]
     assert set(layers[:2]) == {"conv2", "conv3"}
-    made = guard(lower, found, lambda: layers, map_float=1.0, max_drop=0.5)
+    made = fall_back(lower, found, lambda: layers, map_float=1.0, max_drop=0.5)
     assert made.keep_float <= {"conv2", "conv3"}
     assert made.map_lowered == 1

@@ -46,7 +46,7 @@ def builder(precision: str, generations: tuple[int, ...] = GENERATIONS):
 def parsed(model: onnx.ModelProto):
     """The layers as TensorRT understood them: kind, name, types of inputs, and which layer makes each input."""
     made = builder("int8")
-    network, parser = made.parse(trt.Builder(made._logger), model)
+    network, parser = made.parse(trt.Builder(made.messages.logger), model)
     layers = [network.get_layer(number) for number in range(network.num_layers)]
     makers = {layer.get_output(number).name: layer.type for layer in layers for number in range(layer.num_outputs)}
     found = []

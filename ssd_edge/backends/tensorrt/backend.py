@@ -203,7 +203,7 @@ def check_engine(path: Path) -> EngineManifest:
         )
     major, minor = gpu["compute_capability"]
     device = f"{gpu['name']} sm_{major}{minor}"
-    same_version = version == manifest.runtime_version or "version_compatible" in manifest.options
+    same_version = version == manifest.runtime_version or manifest.options.version_compatible
     if not (same_version and _fits(manifest, device, 10 * major + minor)):
         raise refuse(path, manifest, (manifest.target, version, device))
     return manifest
@@ -212,9 +212,9 @@ def check_engine(path: Path) -> EngineManifest:
 def _fits(manifest: EngineManifest, device: str, capability: int) -> bool:
     """Whether an engine for the manifest's device runs on this one."""
     if manifest.target == TENSORRT_RTX:
-        built_for = manifest.options.get("compute_capabilities")
-        return str(capability) in built_for.split(",") if built_for else capability >= _AMPERE
-    if "hardware_compatible" in manifest.options:
+        built_for = manifest.options.compute_capabilities
+        return capability in built_for if built_for else capability >= _AMPERE
+    if manifest.options.hardware_compatible:
         return capability >= _AMPERE
     # The name may differ (a driver's spelling, an Orin NX for an Orin Nano); the plan is bound to the capability.
     return manifest.device.rpartition(" ")[2] == device.rpartition(" ")[2]

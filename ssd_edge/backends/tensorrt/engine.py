@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from ssd_edge.backends.cuda import hold
 from ssd_edge.backends.tensorrt.module import (
-    NMS_OPTION,
     NMS_PLUGIN,
     Listener,
     is_about_memory,
@@ -62,10 +61,10 @@ class TrtEngine:
         self._check_plugin(manifest)  # initialises the plugin library, without which no such engine is loaded
         release = f"{manifest.target} {self._trt.__version__}"
         self._runtime: Any = start_tensorrt(self._trt.Runtime, self._said, release)
-        if "version_compatible" in manifest.options:
+        if manifest.options.version_compatible:
             self._runtime.engine_host_code_allowed = True  # such an engine carries a runtime of its own
-        if "dla" in manifest.options:
-            self._runtime.DLA_core = int(manifest.options["dla"])  # else all engines run on the first core
+        if manifest.options.dla is not None:
+            self._runtime.DLA_core = manifest.options.dla  # else all engines run on the first core
         self._engine: Any = self._load(manifest)
         self._check_tensors()
         has_cache = keeps_cache and hasattr(self._engine, "create_runtime_config")
@@ -124,7 +123,7 @@ class TrtEngine:
 
     def _check_plugin(self, manifest: EngineManifest) -> None:
         registered = plugin_names(self._trt, self._logger)
-        if manifest.options.get(NMS_OPTION) == NMS_PLUGIN and NMS_OP not in registered:
+        if manifest.options.nms == NMS_PLUGIN and NMS_OP not in registered:
             raise ArtefactError(
                 f"{self._path} needs a plugin that {manifest.target} {self._trt.__version__} has not",
                 got=f"{len(registered)} others",

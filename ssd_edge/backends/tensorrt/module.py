@@ -90,7 +90,7 @@ def is_about_memory(messages: Iterable[str]) -> bool:
 
 
 TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
-NMS_OPTION, NMS_PLUGIN = "nms", "plugin"  # in a manifest's options: what the builder made of the NMS node
+NMS_PLUGIN = "plugin"  # in a manifest's options: what the builder made of the NMS node
 _MODULES = {TENSORRT: ("tensorrt",), TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 _INSTALL = {
     TENSORRT: "ssd-edge doctor names the command that installs the one for this machine.",

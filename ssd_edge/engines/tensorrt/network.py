@@ -10,6 +10,7 @@ import onnx.inliner
 from onnx import helper
 
 from ssd_edge.backends.tensorrt.module import Listener
+from ssd_edge.core.choices import Precision
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
 from ssd_edge.engines.tensorrt.release import Release
@@ -142,10 +143,10 @@ def parse_network(
     return network, parser
 
 
-def set_precision_flags(release: Release, config: tensorrt.IBuilderConfig, precision: str) -> None:
+def set_precision_flags(release: Release, config: tensorrt.IBuilderConfig, precision: Precision) -> None:
     """Allow the kernels of a precision, in a network that is weakly typed."""
-    wanted = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",), "int8-fp16": ("INT8", "FP16")}[precision]
-    for name in wanted:
+    wanted = {"INT8": precision.is_int8, "FP16": precision.has_fp16}
+    for name in (name for name, is_wanted in wanted.items() if is_wanted):
         config.set_flag(getattr(release.trt.BuilderFlag, name))
 
 

@@ -1,278 +1,221 @@
-"""What ``build`` does, step by step: inputs, lowering, engine, graph, speed; nothing of it where it was done before."""
+"""Build an engine from an exported ONNX: model, config, ranges, cache, lowering, engine, manifest."""
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ssd_edge.backends.ort import TARGET as ORT
-from ssd_edge.cli.console import bar
-from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
+import onnx
+from typing_extensions import Unpack
+
+from ssd_edge.core.choices import Target
+from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.errors import ArtefactError, SsdEdgeError
+from ssd_edge.core.files import bytes_digest, file_digest, text_digest, written_beside
 from ssd_edge.core.log import log
-from ssd_edge.core.progress import Progress
+from ssd_edge.core.manifest import EngineManifest
+from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
 from ssd_edge.core.shell import quoted
-from ssd_edge.core.workspace import make_current
-from ssd_edge.workflows.build.config import checked
-from ssd_edge.workflows.build.inputs import BuildInputs, read_inputs
+from ssd_edge.core.workspace import make_current, newest_onnx
+from ssd_edge.engines.benchmark import find_alternatives
+from ssd_edge.engines.build import BuildReport, build_lowered, engine_path
+from ssd_edge.engines.build_log import keep_layers, keep_log
+from ssd_edge.engines.builder import Builder, Lowered
+from ssd_edge.engines.cache import cache_key, find_engine
+from ssd_edge.engines.options import Batch, TrtOptions
+from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.tensorrt.build import TrtBuilder
+from ssd_edge.graph.source import SourceModel, read_onnx
+from ssd_edge.quantization.lowering import LOWERING_VERSION
+from ssd_edge.workflows.build.accuracy import AccuracyChecker, accuracy_line, tell_remedy
+from ssd_edge.workflows.build.config import AccuracyGate, BuildConfig, BuildOptions, BuildResult, FailedGate, resolved
+from ssd_edge.workflows.build.inputs import Calibration, check_buildable, find_calibration
+from ssd_edge.workflows.build.quantize import quantize, rank_layers
+from ssd_edge.workflows.build.speed import cost_line, with_fallback_cost, with_times
 
-if TYPE_CHECKING:
-    import onnx
-
-    from ssd_edge.core.calibration_table import CalibrationTable
-    from ssd_edge.core.manifest import EngineManifest
-    from ssd_edge.engines.build import Builder, BuildReport, Lowered
-    from ssd_edge.workflows.build.config import BuildPlan
-
-
-@dataclass(frozen=True)
-class BuildJob:
-    """A build that nothing is missing for.
-
-    Attributes:
-        plan: what is asked for.
-        inputs: what it reads.
-        builder: for the runtime that shall run it.
-    """
-
-    plan: BuildPlan
-    inputs: BuildInputs
-    builder: Builder
+__all__ = [
+    "AccuracyGate", "Batch", "BuildConfig", "BuildOptions", "BuildResult", "FailedGate", "TrtOptions", "build",
+]  # fmt: skip
 
 
-def prepare(plan: BuildPlan) -> BuildJob:
-    """Return the builder and all that the plan names; ranges are measured where there are none and pictures are known.
+def build(
+    model: AnyPath | None = None,
+    *,
+    config: BuildConfig | None = None,
+    progress: ProgressCallback = no_progress,
+    workspace: AnyPath = ".",
+    **options: Unpack[BuildOptions],
+) -> BuildResult:
+    """Build the engine of an exported model in the precision and for the runtime that are asked for, with its manifest.
+
+    Nothing is done twice: an engine that the same build gave before is found and returned.
+
+    Args:
+        model: the exported ONNX; by default the workspace's newest.
+        config: see :class:`BuildConfig`; or its fields as keywords.
+        progress: told of the stages ``pictures``, ``calibrating`` and ``building``.
+        workspace: where ``calibration/``, ``runs/`` and ``engines/`` lie.
 
     Raises:
-        SsdEdgeError: an input is missing, damaged, foreign or stale, or the runtime cannot do what is asked for.
+        AccuracyError: the accuracy gate is not met; its ``result`` is a :class:`FailedGate`.
+        SsdEdgeError: an input cannot be used, or the runtime cannot do what is asked for or refuses the graph.
     """
-    builder = _make_builder(plan, lambda: inputs.table)  # asked for once it is there
-    inputs = read_inputs(plan, builder)
-    return BuildJob(plan, inputs, builder)
+    root, asked = Path(workspace), config_from(BuildConfig, config, options)
+    source = read_onnx(_newest(root) if model is None else Path(model))
+    config = resolved(asked, source, root)
+    builder = _builder(config)
+    checker = AccuracyChecker(source, config.accuracy) if config.accuracy else None
+    calibration = find_calibration(source, config, builder, checker, root, progress)
+    key = _key(source, config, builder, calibration, checker)
+    with stage(progress, "building") as report:
+        if config.compare:  # first, so that the engine that was asked for is the newest
+            _build_missing(source, config, report)
+        found = None if config.force else find_engine(config.engine, key)
+        if found is None or (checker is not None and not _is_accuracy_of(found, checker)):
+            check_buildable(config, builder)
+            lowered = quantize(source, config, builder, calibration, checker, report)
+            made = _written(source, config, builder, lowered, key, report)
+            made = with_fallback_cost(source, config, builder, lowered, made)
+            if config.keep_graph:
+                _write_graph(lowered.model, config.graph)
+        else:
+            made = BuildReport(config.engine, found, reused=True)
+            _tell(config, made)
+            if config.keep_graph:
+                _restore_graph(source, config, builder, calibration, found, report)
+            if config.sensitivity and calibration is not None:
+                rank_layers(source, config, builder, calibration, report)
+    manifest = with_times(source, config, made)
+    _note_current(root, config.engine)
+    return BuildResult(config.engine, manifest, made.reused, config.graph if config.keep_graph else None)
 
 
-def identity(job: BuildJob) -> dict[str, str]:
-    """Return what identifies the engine before it is lowered; see :func:`ssd_edge.engines.cache.asked_of`."""
-    from ssd_edge.core.files import text_digest
-    from ssd_edge.engines.cache import asked_of
-
-    plan, inputs = job.plan, job.inputs
-    table, pictures, judge = inputs.table, inputs.pictures, inputs.judge
-    guarded = judge is not None and plan.max_drop is not None
-    digests = {
-        "onnx": plan.source.digest,
-        "ranges": table.digest if table else "",
-        "improved_with": text_digest(" ".join(pictures.digests)) if pictures else "",  # in order: the last are held out
-        "judged_on": judge.digest if judge is not None and guarded else "",
-    }
-    choices = {
-        "keep_float": " ".join(sorted(plan.keep_float)),
-        "max_drop": f"{plan.max_drop:g}" if guarded else "",
-    }
-    return asked_of(job.builder, plan.precision, digests, choices)
+def _newest(root: Path) -> Path:
+    choice = newest_onnx(root)
+    log.info(choice.note)
+    return choice.path
 
 
-def _make_builder(plan: BuildPlan, table: Callable[[], CalibrationTable | None]) -> Builder:
-    """Return what builds for the plan's target; ``table`` is asked when the engine is built.
+def _builder(config: BuildConfig) -> Builder:
+    """Return what builds for the config's target.
 
     Raises:
         MissingPackageError: the runtime is not installed.
         DeviceError: it needs a GPU, and there is none.
     """
-    from ssd_edge.engines.ort_build import OrtBuilder
-
-    if plan.target == ORT:
+    if config.target is Target.ONNXRUNTIME:
         return OrtBuilder()
-    from ssd_edge.engines.tensorrt.build import TrtBuilder
-    from ssd_edge.quantization.trt_cache import write_cache
-
-    def calibration(version: str) -> bytes:
-        ranges = table()
-        return write_cache(ranges, plan.source.model, version=version) if ranges is not None else b""
-
-    return TrtBuilder(
-        plan.target,
-        plan.precision,
-        plan.options,
-        timing_cache=plan.timing_cache,
-        calibration=calibration if plan.options.takes_cache and plan.int8 else None,
-        told=lambda message: log.info(f"{plan.target}: {message}"),
-    )
+    return TrtBuilder(config.runtime, config.precision, config.tensorrt, timing_cache=config.timing_cache)
 
 
-def run_build(plan: BuildPlan) -> None:
-    """Lower the model, judge it where data are given, build its engine, and time it where it can run here.
-
-    Raises:
-        SsdEdgeError: an input cannot be used, accuracy cannot be kept, or the runtime refuses the graph.
-    """
-    from ssd_edge.engines.benchmark import refuse_to_compare, tell_speed
-
-    plan = checked(plan)
-    refuse_to_compare(plan)
-    job = prepare(plan)
-    with bar("building") as progress:
-        for float_plan in _to_compare(plan):  # first, so that the engine that was asked for is the newest
-            log.info(f"to compare with: {float_plan.precision}")
-            make_engine(prepare(float_plan), progress)
-        report = make_engine(job, progress)
-    tell_speed(plan, report)
-    log.info(f"manifest {report.engine.with_suffix('.json')}")
-    if plan.options.batch.least > 1:
-        log.info(
-            "run and eval take one picture at a time, so this engine is for programs of your own; for them: --batch 1"
-        )
-        return
-    log.info(f"next: ssd-edge run --model {quoted(report.engine)} --camera 0")
+def _key(
+    source: SourceModel,
+    config: BuildConfig,
+    builder: Builder,
+    calibration: Calibration | None,
+    checker: AccuracyChecker | None,
+) -> str:
+    """Return what identifies the build before anything is lowered: inputs, choices and versions of the lowerings."""
+    refined_on = calibration.refined_on if calibration else None
+    is_gated = checker is not None and config.max_drop is not None
+    parts = {
+        "lowering_version": LOWERING_VERSION,
+        "onnx": source.digest,
+        "ranges": calibration.table.digest if calibration else "",
+        "takes_cache": config.takes_cache,
+        "keep_float": sorted(config.keep_float),
+        # In order: the last are held out.
+        "refined_on": text_digest(" ".join(refined_on.digests)) if refined_on else "",
+        "max_drop": config.max_drop if is_gated else None,
+        "measured_on": checker.digest if checker is not None and is_gated else "",
+    }
+    return cache_key(builder, config.precision, parts)
 
 
-def make_engine(job: BuildJob, progress: Progress) -> BuildReport:
-    """Return the engine of a job, with its graph where that is to be kept; it is built where it is not there.
-
-    Raises:
-        SsdEdgeError: as :func:`run_build` raises.
-    """
-    from ssd_edge.engines.benchmark import with_guard_cost
-    from ssd_edge.engines.build import BuildReport
-    from ssd_edge.workflows.build.inputs import refuse_impossible
-    from ssd_edge.workflows.build.quantize import lower, rank_layers
-
-    plan, builder = job.plan, job.builder
-    asked = identity(job)
-    found = _as_asked(job, asked)
-    if found is not None:
-        report = BuildReport(plan.engine, found, reused=True)
-        _tell(plan, report)
-        if plan.keep_graph:
-            _restore_graph(job, found, progress)
-        if plan.sensitivity:
-            rank_layers(job, progress)
-        return report
-    refuse_impossible(plan, builder)
-    lowered = lower(job, progress)
-    report = _build(job, lowered, asked, progress)
-    _tell(plan, report, judged_now=bool(lowered.measured))
-    report = with_guard_cost(job, lowered, report)
-    if plan.target != ORT and not report.reused:
-        _note_layers(report, for_dla=plan.options.dla is not None)
-    if plan.keep_graph:
-        _write_graph(lowered.model, plan.graph)
-    return report
+def _is_accuracy_of(found: EngineManifest, checker: AccuracyChecker) -> bool:
+    """Whether an engine was measured on these labelled images before."""
+    return found.accuracy is not None and found.accuracy.dataset_digest == checker.digest
 
 
-def _build(job: BuildJob, lowered: Lowered, asked: dict[str, str], progress: Progress) -> BuildReport:
+def _written(
+    source: SourceModel, config: BuildConfig, builder: Builder, lowered: Lowered, key: str, progress: Progress
+) -> BuildReport:
     """Return the engine of a lowered model; what TensorRT said of it is kept beside it, also where there is none."""
-    from ssd_edge.engines.build import build_lowered
-    from ssd_edge.engines.build_log import keep_log
-
-    plan, builder = job.plan, job.builder
-    for_dla = plan.options.dla is not None
+    for_dla = config.tensorrt.dla is not None
     try:
-        report = build_lowered(
-            plan.source, lowered, builder, plan.output, asked=asked, force=plan.force, progress=progress
+        made = build_lowered(
+            source, lowered, builder, config.engine, cache_key=key, force=config.force, progress=progress
         )
     except SsdEdgeError:
-        keep_log(plan.engine, builder, for_dla=for_dla)
+        keep_log(config.engine, builder, for_dla=for_dla)
         raise
-    if not report.reused:
-        keep_log(plan.engine, builder, for_dla=for_dla)
-    return report
+    if not made.reused:
+        keep_log(config.engine, builder, for_dla=for_dla)
+    _tell(config, made, is_measured_now=lowered.accuracy is not None)
+    if config.runtime.is_tensorrt and not made.reused:
+        keep_layers(made.engine, made.manifest.engine_digest, for_dla=for_dla)
+    return made
 
 
-def _to_compare(plan: BuildPlan) -> list[BuildPlan]:
-    """Return the plans of the float engines that ``--compare`` needs and that are not there."""
-    from ssd_edge.engines.alternatives import find_rivals
-
-    missing = find_rivals(plan).missing if plan.compare else ()
-    plain = replace(
-        plan, int8=False, output=None, judged=None, max_drop=None, keep_float=frozenset(), improve=False,
-        sensitivity=False, keep_graph=False, force=False,
-    )  # fmt: skip
-    return [replace(plain, fp16=precision == "fp16") for precision in missing]
-
-
-def _as_asked(job: BuildJob, asked: dict[str, str]) -> EngineManifest | None:
-    """Return the manifest of the engine that is there already, judged on the same pictures where some are given."""
-    from ssd_edge.engines.cache import engine_as_asked
-
-    judge = job.inputs.judge
-    found = None if job.plan.force else engine_as_asked(job.plan.engine, asked)
-    if found is None or (judge is not None and judge.digest != found.judged_digest):
-        return None
-    return found
+def _build_missing(source: SourceModel, config: BuildConfig, progress: Progress) -> None:
+    """Build the float engines that an engine is to be compared with and that are not there."""
+    plain = BuildConfig(
+        target=config.target, tensorrt=config.tensorrt, timing_cache=config.timing_cache, board=config.board
+    )
+    for precision in find_alternatives(source, config.precision, config.runtime, config.tensorrt).missing:
+        log.info(f"to compare with: {precision}")
+        other = replace(plain, precision=precision, output=engine_path(source, precision, config.runtime))
+        builder = _builder(other)
+        check_buildable(other, builder)
+        lowered = quantize(source, other, builder, None, None, progress)
+        _written(source, other, builder, lowered, _key(source, other, builder, None, None), progress)
 
 
-def _tell(plan: BuildPlan, report: BuildReport, *, judged_now: bool = False) -> None:
-    """Say what there is now; of an engine that is used again also how accurate it was when it was judged."""
-    from ssd_edge.engines.benchmark import cost_line
-    from ssd_edge.workflows.build.accuracy import accuracy_line, tell_remedy
-
+def _tell(config: BuildConfig, report: BuildReport, *, is_measured_now: bool = False) -> None:
+    """Say what there is now; of an engine that is used again also how accurate it was when that was measured."""
     made = report.manifest
     what = f"{made.precision} for {made.runtime} {made.runtime_version} on {made.device}"
     log.info(f"{'already built' if report.reused else 'built'} {report.engine}: {what}")
-    _make_current(report.engine)
     if not report.reused:
         return
-    if "map_50" in made.measured and not judged_now:
-        log.info(f"as judged before: {accuracy_line(made.measured, made.precision, made.target)}")
-        tell_remedy(plan, made.measured)
-    kept = made.options.get("keep_float", "").split()
-    if kept and plan.max_drop is not None:
-        log.info(f"in float: {', '.join(kept)}{cost_line(made.measured)}")
+    if made.accuracy is not None and not is_measured_now:
+        log.info(f"as judged before: {accuracy_line(made.accuracy, made.precision, made.target)}")
+        tell_remedy(config, made.accuracy)
+    if made.options.keep_float and config.max_drop is not None:
+        log.info(f"in float: {', '.join(made.options.keep_float)}{cost_line(made)}")
 
 
-def _make_current(engine: Path) -> None:
-    """Make the engine that was asked for last the one that ``run`` takes, unless another is pinned."""
-    with contextlib.suppress(InputError):  # in a folder that may only be read
-        current = make_current(Path(), engine, "built")
-        if current is not None and current.why == "pinned" and current.path(Path()).resolve() != engine.resolve():
-            log.info(f"run takes {current.path(Path())}, which is pinned; for this one: ssd-edge use {quoted(engine)}")
-
-
-def _note_layers(report: BuildReport, *, for_dla: bool) -> None:
-    """Write beside the engine what TensorRT made of each layer, where it can be asked: on the GPU that runs it."""
-    from ssd_edge.backends.tensorrt.layers import layers_path, read_layers, save_layers
-    from ssd_edge.engines.build_log import count_on_dla
-
-    try:
-        layers = read_layers(report.engine)
-    except SsdEdgeError:  # `inspect` says why
+def _restore_graph(
+    source: SourceModel,
+    config: BuildConfig,
+    builder: Builder,
+    calibration: Calibration | None,
+    made: EngineManifest,
+    progress: Progress,
+) -> None:
+    """Write the graph of an engine that is used again, unless it is there: lowered as it was, without measuring."""
+    if config.graph.is_file() and file_digest(config.graph) == made.graph_digest:
+        log.info(f"the graph is there already: {config.graph}")
         return
-    save_layers(report.engine, report.manifest.engine_digest, layers)
-    counts = Counter(layer.precision for layer in layers)
-    listed = ", ".join(f"{name} {count}" for name, count in counts.most_common())
-    log.info(f"{len(layers)} layers ({listed}): {layers_path(report.engine)}")
-    if for_dla:
-        log.info(f"of these layers {count_on_dla(layers)}")
-
-
-def _restore_graph(job: BuildJob, made: EngineManifest, progress: Progress) -> None:
-    """Write the graph of an engine that is used again, unless it is there: lowered as it was, and not judged again."""
-    from ssd_edge.core.files import bytes_digest, file_digest
-    from ssd_edge.workflows.build.quantize import lower
-
-    plan = job.plan
-    if plan.graph.is_file() and file_digest(plan.graph) == made.graph_digest:
-        log.info(f"the graph is there already: {plan.graph}")
-        return
-    kept = frozenset(made.options.get("keep_float", "").split())
-    unjudged = replace(job, inputs=replace(job.inputs, judge=None))
-    lowered = lower(unjudged, progress, keep_float=kept if plan.int8 else None)
+    unranked, kept = replace(config, sensitivity=False), frozenset(made.options.keep_float)
+    lowered = quantize(source, unranked, builder, calibration, None, progress, fallback=kept)
     if bytes_digest(lowered.model.SerializeToString()) != made.graph_digest:
         raise ArtefactError(
-            f"the graph of {plan.engine} cannot be made again", wanted=made.graph_digest, do="Build anew, with --force."
+            f"the graph of {config.engine} cannot be made again",
+            wanted=made.graph_digest,
+            do="Build anew, with --force.",
         )
-    _write_graph(lowered.model, plan.graph)
+    _write_graph(lowered.model, config.graph)
 
 
 def _write_graph(model: onnx.ModelProto, path: Path) -> None:
-    import onnx
-
-    from ssd_edge.core.files import written_beside
-
     with written_beside(path) as partial:
         onnx.save(model, partial)
     log.info(f"the graph is {path}")
+
+
+def _note_current(root: Path, engine: Path) -> None:
+    """Make the engine what ``run`` takes, unless another is pinned."""
+    current = make_current(root, engine, "built")
+    if current is not None and current.why == "pinned" and current.path(root).resolve() != engine.resolve():
+        log.info(f"run keeps to {quoted(current.path(root))}, which is pinned; to change that: ssd-edge use")

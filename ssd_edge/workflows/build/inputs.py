@@ -1,6 +1,6 @@
-"""What a build reads besides the model: ranges, pictures and labels.
+"""What INT8 is made with: the calibration table and, for refinement and ranking, its images.
 
-What cannot be built is refused first: measuring ranges takes minutes, and judging may take hours.
+What cannot be built is refused first: measuring ranges takes minutes, and evaluating may take hours.
 """
 
 from __future__ import annotations
@@ -8,132 +8,118 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ssd_edge.core.calibration_table import CalibrationTable
+from ssd_edge.core.choices import Method
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder
 from ssd_edge.core.log import log
-
-if TYPE_CHECKING:
-    from ssd_edge.core.calibration_table import CalibrationTable
-    from ssd_edge.engines.build import Builder
-    from ssd_edge.quantization.image_set import ImageSet
-    from ssd_edge.workflows.build.accuracy import Judge
-    from ssd_edge.workflows.build.config import BuildPlan
+from ssd_edge.core.progress import ProgressCallback
+from ssd_edge.engines.builder import Builder
+from ssd_edge.graph.source import SourceModel
+from ssd_edge.quantization.calibrate import CalibrationFiles, calibrate_model, find_image_set
+from ssd_edge.quantization.image_set import ImageSet
+from ssd_edge.quantization.refine import refuse_too_few
+from ssd_edge.quantization.sensitivity import RANKED_ON
+from ssd_edge.workflows.build.accuracy import AccuracyChecker
+from ssd_edge.workflows.build.config import BuildConfig
 
 
 @dataclass(frozen=True)
-class BuildInputs:
-    """What a build reads besides the model.
+class Calibration:
+    """What INT8 is made with.
 
     Attributes:
-        table: the ranges, for INT8.
-        pictures: to improve with.
-        judge: has the labelled pictures.
-        ranked_on: pictures to measure the error of each layer on.
+        table: the activation ranges.
+        refined_on: images to refine with; None where that is not asked for.
+        ranked_on: images to measure the error of each layer on.
     """
 
-    table: CalibrationTable | None = None
-    pictures: ImageSet | None = None
-    judge: Judge | None = None
+    table: CalibrationTable
+    refined_on: ImageSet | None = None
     ranked_on: tuple[Path, ...] = ()
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """``sha256:…`` of all images that the INT8 model is made with."""
+        return tuple(sorted({*self.table.images, *(self.refined_on.digests if self.refined_on else ())}))
 
-def read_inputs(plan: BuildPlan, builder: Builder) -> BuildInputs:
-    """Read what the plan names; ranges are measured where there are none and pictures are known.
+
+def find_calibration(
+    source: SourceModel,
+    config: BuildConfig,
+    builder: Builder,
+    checker: AccuracyChecker | None,
+    workspace: Path,
+    progress: ProgressCallback,
+) -> Calibration | None:
+    """Return what INT8 is made with; ranges are measured where there is no table. None for the float precisions.
 
     Raises:
-        SsdEdgeError: one of them is missing, damaged, foreign or stale, or the builder cannot do what is asked for.
+        SsdEdgeError: the table or an image is missing, damaged, foreign or stale, or the builder cannot do what is
+            asked for.
     """
-    from ssd_edge.workflows.build.accuracy import Judge
-
-    judge = Judge(plan.source, *plan.judged) if plan.judged else None
-    if not plan.int8:
-        return BuildInputs(judge=judge)
-    path = _table_path(plan)
-    if plan.table is None and not path.is_file():
-        refuse_impossible(plan, builder)
+    if not config.precision.is_int8:
+        return None
+    files = CalibrationFiles.of(source, workspace)
+    path = config.ranges or files.table
+    if config.ranges is None and not path.is_file():
+        check_buildable(config, builder)
         log.info(f"{path} is not there: calibrating")
-        return _calibrated(plan, judge)
-    table = _read_table(plan, path)
-    chosen = _pictures(plan, table) if plan.improve or (plan.sensitivity and judge is None) else None
-    pictures = chosen if plan.improve else None
-    _refuse_pictures(judge, table.images, pictures)
-    return BuildInputs(table, pictures, judge, _ranked_on(judge, chosen))
+        chosen = find_image_set(config.images, files, progress=progress)
+        _check_images(config, checker, chosen.digests, chosen)
+        table = calibrate_model(source, chosen, Method.AUTO, files, progress=progress)
+        return _calibration(config, checker, table, chosen)
+    table = CalibrationTable.load(path)
+    table.refuse_if_foreign(path, source.path, source.spec.input)
+    log.info(f"using {path}: {table.method} of {table.image_count} pictures")
+    needs_images = config.refine or (config.sensitivity and checker is None)
+    named = _images_of(table, files) or config.images
+    images = find_image_set(named, files, progress=progress) if needs_images else None
+    _check_images(config, checker, table.images, images)
+    return _calibration(config, checker, table, images)
 
 
-def refuse_impossible(plan: BuildPlan, builder: Builder) -> None:
+def check_buildable(config: BuildConfig, builder: Builder) -> None:
     """Raise SsdEdgeError where the engine cannot be built or written, as far as that is known before the work."""
     builder.check()
-    if plan.fp16 and plan.keep_float and not getattr(builder, "may_keep_float", True):
+    if config.precision.has_fp16 and config.keep_float and not builder.may_keep_float:
         raise InputError(
             f"{builder.runtime} {builder.runtime_version} chooses itself which layers run in FP16",
             wanted="a release whose networks are strongly typed (9.0 and later), for --keep-float with --fp16",
             do="Leave out --fp16 or --keep-float.",
         )
-    make_folder(plan.engine.parent)
+    make_folder(config.engine.parent)
 
 
-def _refuse_pictures(judge: Judge | None, calibrated: Sequence[str], pictures: ImageSet | None) -> None:
-    """Raise InputError where a picture that INT8 has seen is judged on, or too few are there to improve with.
+def _images_of(table: CalibrationTable, files: CalibrationFiles) -> Path | None:
+    """Return the written set of the images that the table came from, where it is there."""
+    written = files.image_set
+    return written if written.is_file() and ImageSet.load(written).digest == table.images_digest else None
+
+
+def _calibration(
+    config: BuildConfig, checker: AccuracyChecker | None, table: CalibrationTable, images: ImageSet | None
+) -> Calibration:
+    """Rank layers on labelled images where there are some, else on the last of the chosen set."""
+    last = tuple(images.paths[-RANKED_ON:]) if images else ()
+    ranked_on = checker.images(RANKED_ON) if checker is not None else last
+    return Calibration(table, images if config.refine else None, ranked_on)
+
+
+def _check_images(
+    config: BuildConfig, checker: AccuracyChecker | None, calibrated: Sequence[str], images: ImageSet | None
+) -> None:
+    """Raise InputError where INT8 is evaluated on images that it was made with, or too few are there to refine with.
 
     Args:
-        judge: has the labelled pictures.
-        calibrated: ``sha256:…`` of the pictures that the ranges are of.
-        pictures: to improve with.
+        config: of the build.
+        checker: has the labelled images.
+        calibrated: ``sha256:…`` of the images that the ranges are of.
+        images: chosen ones.
     """
-    from ssd_edge.quantization.refine import refuse_too_few
-
-    if judge is not None:
-        judge.refuse_seen({*calibrated, *(pictures.digests if pictures else ())})
-    if pictures is not None:
-        refuse_too_few(pictures)
-
-
-def _table_path(plan: BuildPlan) -> Path:
-    from ssd_edge.core.calibration_table import ranges_path
-    from ssd_edge.quantization.calibrate import FOLDER
-
-    return plan.table or ranges_path(FOLDER, plan.source.spec.name)
-
-
-def _calibrated(plan: BuildPlan, judge: Judge | None) -> BuildInputs:
-    """Return the inputs with ranges that are measured now."""
-    from ssd_edge.core.choices import Method
-    from ssd_edge.quantization.calibrate import calibrate_model, find_image_set
-
-    source = plan.source
-    chosen = find_image_set(plan.images, source.path)
-    pictures = chosen if plan.improve else None
-    _refuse_pictures(judge, chosen.digests, pictures)
-    table, _ = calibrate_model(source.path, chosen, Method.AUTO)
-    return BuildInputs(table, pictures, judge, _ranked_on(judge, chosen))
-
-
-def _ranked_on(judge: Judge | None, chosen: ImageSet | None) -> tuple[Path, ...]:
-    """Return the pictures to rank layers on: labelled ones where there are some, else the last of a chosen set."""
-    from ssd_edge.quantization.sensitivity import RANKED_ON
-
-    if judge is not None:
-        return judge.pictures(RANKED_ON)
-    return tuple(chosen.paths[-RANKED_ON:]) if chosen else ()
-
-
-def _read_table(plan: BuildPlan, path: Path) -> CalibrationTable:
-    from ssd_edge.core.calibration_table import CalibrationTable
-
-    source = plan.source
-    table = CalibrationTable.load(path)
-    table.refuse_if_foreign(path, source.path, source.spec.input)
-    log.info(f"using {path}: {table.method} of {table.image_count} pictures")
-    return table
-
-
-def _pictures(plan: BuildPlan, table: CalibrationTable) -> ImageSet:
-    """Return pictures to improve or to rank with: those that the table came from, where known, else those named."""
-    from ssd_edge.quantization.calibrate import find_image_set, set_path
-    from ssd_edge.quantization.image_set import ImageSet
-
-    written = set_path(plan.source.spec.name)
-    is_known = written.is_file() and ImageSet.load(written).digest == table.images_digest
-    return find_image_set(written if is_known else plan.images, plan.source.path)
+    refined_on = images if config.refine else None
+    if checker is not None:
+        checker.refuse_seen({*calibrated, *(refined_on.digests if refined_on else ())})
+    if refined_on is not None:
+        refuse_too_few(refined_on)

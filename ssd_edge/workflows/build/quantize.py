@@ -1,144 +1,104 @@
-"""Joins ranges, lowering, accuracy tools and judge: an exported model in the precision that ``build`` was asked for."""
+"""An exported model in the precision that ``build`` was asked for: refined, measured, and held to its accuracy gate."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
-from ssd_edge.backends.ort import TARGET as ORT
+from ssd_edge.core.choices import Target
 from ssd_edge.core.log import log
-
-if TYPE_CHECKING:
-    import onnx
-
-    from ssd_edge.core.calibration_table import CalibrationTable
-    from ssd_edge.core.progress import Progress
-    from ssd_edge.engines.build import Builder, Lowered
-    from ssd_edge.quantization.image_set import ImageSet
-    from ssd_edge.quantization.qdq_ort import Scheme
-    from ssd_edge.quantization.refine import Improved
-    from ssd_edge.quantization.sensitivity import Quantise
-    from ssd_edge.workflows.build.build import BuildJob
-    from ssd_edge.workflows.build.config import BuildPlan
-    from ssd_edge.workflows.build.inputs import BuildInputs
+from ssd_edge.core.progress import Progress
+from ssd_edge.engines.builder import Builder, Lowered
+from ssd_edge.graph.source import SourceModel
+from ssd_edge.quantization.lowering import Lowering, ort_scheme
+from ssd_edge.quantization.refine import Refined, refine
+from ssd_edge.quantization.sensitivity import Quantize, Ranking
+from ssd_edge.quantization.trt_cache import write_cache
+from ssd_edge.workflows.build.accuracy import AccuracyChecker, tell_remedy
+from ssd_edge.workflows.build.config import BuildConfig
+from ssd_edge.workflows.build.inputs import Calibration
 
 
-def lower(job: BuildJob, progress: Progress, *, keep_float: frozenset[str] | None = None) -> Lowered:
-    """Return the model as it shall run; with labelled data, judged, and with its worst layers in float if need be.
+def quantize(
+    source: SourceModel,
+    config: BuildConfig,
+    builder: Builder,
+    calibration: Calibration | None,
+    checker: AccuracyChecker | None,
+    progress: Progress,
+    *,
+    fallback: frozenset[str] | None = None,
+) -> Lowered:
+    """Return the model as it shall run; with labelled images, measured, and with its worst layers in float if need be.
 
     Args:
-        job: what is asked for, what it reads, and the builder for the runtime that shall run it.
+        source: the exported model.
+        config: resolved.
+        builder: for the runtime that shall run it.
+        calibration: what INT8 is made with.
+        checker: measures its accuracy; None where that is not asked for.
         progress: told of the long steps.
-        keep_float: the layers that stay float, where a judge has found them before.
-    """
-    from ssd_edge.engines.build import Lowered
-    from ssd_edge.quantization.sensitivity import Ranking
-    from ssd_edge.workflows.build.accuracy import tell_remedy
+        fallback: the layers that an accuracy gate has returned to float before.
 
-    plan, inputs = job.plan, job.inputs
-    table, judge = inputs.table, inputs.judge
-    judged = judge.digest if judge else ""
-    if table is None:
-        model = _in_float(plan)
-        measured = judge.compare(model, plan.precision, plan.target) if judge else {}
-        return Lowered(model, plan.precision, options=_kept(plan.keep_float), measured=measured, judged_digest=judged)
-    quantise, options = _int8(job, table, progress)
-    ranking = Ranking(plan.source, quantise, inputs.ranked_on, progress)
-    unguarded = None
-    if keep_float is not None:
-        kept, model, measured = keep_float, quantise(keep_float), {}
-    elif judge is not None and plan.max_drop is not None:
-        guarded = judge.guard(quantise, plan.max_drop, ranking.names)
-        kept, model = guarded.keep_float | plan.keep_float, guarded.model
-        measured = judge.figures(guarded.map_lowered)
-        unguarded = guarded.plain if guarded.keep_float else None
+    Raises:
+        AccuracyError: the accuracy gate is not met, not even with every layer in float.
+    """
+    lower = _lowering(config, builder)
+    if calibration is None:
+        if config.precision.has_fp16 and config.target is Target.ONNXRUNTIME:
+            log.info("FP16 gains nothing on most processors: ONNX Runtime computes it in float32 there")
+        model = lower(source.model)
+        accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
+        return Lowered(model, config.precision, keep_float=tuple(sorted(config.keep_float)), accuracy=accuracy)
+    refined = _refined(source, calibration, lower, progress)
+    int8: Quantize = partial(lower, refined.model, refined.table)
+    ranking = Ranking(source, int8, calibration.ranked_on, progress)
+    without_fallback = None
+    if checker is not None and config.max_drop is not None:
+        found, accuracy = checker.fall_back(int8, config.max_drop, ranking.names)
+        model, fallback = found.model, found.keep_float
+        without_fallback = found.plain if fallback else None
     else:
-        kept, model = plan.keep_float, quantise(frozenset())
-        measured = judge.compare(model, plan.precision, plan.target) if judge else {}
-        tell_remedy(plan, measured)
-    if plan.sensitivity and keep_float is None:
+        model = int8(fallback or frozenset())
+        accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
+        if accuracy is not None:
+            tell_remedy(config, accuracy)
+    if config.sensitivity:
         ranking.names()
-    options |= _kept(kept)
-    return Lowered(model, plan.precision, table.digest, options, measured, judged, unguarded, _seen(inputs))
+    return Lowered(
+        model,
+        config.precision,
+        table_digest=calibration.table.digest,
+        scheme=ort_scheme().value if config.target is Target.ONNXRUNTIME else "",
+        improved=refined.steps,
+        keep_float=tuple(sorted(config.keep_float | (fallback or frozenset()))),
+        calibration_cache=_cache(refined, builder) if lower.takes_cache else b"",
+        calibrated_on=calibration.seen,
+        accuracy=accuracy,
+        without_fallback=without_fallback,
+    )
 
 
-def rank_layers(job: BuildJob, progress: Progress) -> None:
+def rank_layers(
+    source: SourceModel, config: BuildConfig, builder: Builder, calibration: Calibration, progress: Progress
+) -> None:
     """Rank the layers of an INT8 model whose engine is there already."""
-    from ssd_edge.quantization.sensitivity import Ranking
-
-    if job.inputs.table is not None:
-        quantise, _ = _int8(job, job.inputs.table, progress)
-        Ranking(job.plan.source, quantise, job.inputs.ranked_on, progress).names()
+    lower = _lowering(config, builder)
+    refined = _refined(source, calibration, lower, progress)
+    Ranking(source, partial(lower, refined.model, refined.table), calibration.ranked_on, progress).names()
 
 
-def _int8(job: BuildJob, table: CalibrationTable, progress: Progress) -> tuple[Quantise, dict[str, str]]:
-    """Return what lowers the model, improved where that is asked for, and what the manifest says of it.
-
-    The lowering is given the layers to leave in float, beside the user's.
-    """
-    plan, builder, pictures = job.plan, job.builder, job.inputs.pictures
-    options = {"scheme": _scheme().value} if plan.target == ORT else {}
-    model = plan.source.model
-    if pictures is not None:
-        improved = _improved(plan, table, pictures, builder, progress)
-        model, table, options["improved"] = improved.model, improved.table, " ".join(improved.steps)
-    lower_int8 = _quantise(plan, model, table, builder)
-    return lambda more: lower_int8(more | plan.keep_float), options
+def _lowering(config: BuildConfig, builder: Builder) -> Lowering:
+    weak, takes_cache = builder.is_weakly_typed, config.takes_cache
+    return Lowering(config.precision, config.runtime, weak, takes_cache, config.keep_float)
 
 
-def _seen(inputs: BuildInputs) -> tuple[str, ...]:
-    """Return the digests of all pictures that an INT8 model was made with."""
-    ranges = inputs.table.images if inputs.table else ()
-    return tuple(sorted({*ranges, *(inputs.pictures.digests if inputs.pictures else ())}))
+def _refined(source: SourceModel, calibration: Calibration, lower: Lowering, progress: Progress) -> Refined:
+    """Return the float model and the ranges that INT8 shall be made of."""
+    if calibration.refined_on is None:
+        return Refined(source.model, calibration.table)
+    return refine(source, calibration.table, calibration.refined_on, lower, progress)
 
 
-def _kept(keep_float: frozenset[str]) -> dict[str, str]:
-    return {"keep_float": " ".join(sorted(keep_float))} if keep_float else {}
-
-
-def _in_float(plan: BuildPlan) -> onnx.ModelProto:
-    from ssd_edge.quantization.fp16 import to_half
-
-    if plan.fp16 and plan.target == ORT:
-        log.info("FP16 gains nothing on most processors: ONNX Runtime computes it in float32 there")
-    return to_half(plan.source.model, keep_float=plan.keep_float) if plan.fp16 else plan.source.model
-
-
-def _scheme() -> Scheme:
-    from ssd_edge.backends.cpu import cpu_device
-    from ssd_edge.quantization.qdq_ort import scheme_for
-
-    return scheme_for(cpu_device())
-
-
-def _improved(
-    plan: BuildPlan, table: CalibrationTable, pictures: ImageSet, builder: Builder, progress: Progress
-) -> Improved:
-    """Return the float model and ranges that INT8 shall be made of."""
-    from ssd_edge.quantization.refine import improve
-
-    def lower(model: onnx.ModelProto, ranges: CalibrationTable) -> onnx.ModelProto:
-        return _quantise(plan, model, ranges, builder)(plan.keep_float)
-
-    return improve(plan.source, table, pictures, lower, progress)
-
-
-def _quantise(plan: BuildPlan, model: onnx.ModelProto, table: CalibrationTable, builder: Builder) -> Quantise:
-    """Return what lowers the model for the target, given the layers to leave in float."""
-    from ssd_edge.quantization import qdq_ort, qdq_tensorrt
-    from ssd_edge.quantization.fp16 import mixed
-
-    def for_ort(keep_float: frozenset[str]) -> onnx.ModelProto:
-        return qdq_ort.quantise(model, table, scheme=_scheme(), keep_float=keep_float)
-
-    def for_tensorrt(keep_float: frozenset[str]) -> onnx.ModelProto:
-        weak = getattr(builder, "is_weakly_typed", False)
-        lowered = qdq_tensorrt.quantise(model, table, keep_float=keep_float, stored_weights=not weak)
-        # What was returned to float for the accuracy's sake is as good in half; what the user kept is float32.
-        return mixed(lowered, weakly_typed=weak, keep_float=plan.keep_float) if plan.fp16 else lowered
-
-    def with_cache(_: frozenset[str]) -> onnx.ModelProto:
-        return model  # the ranges go in as a calibration cache
-
-    if plan.target == ORT:
-        return for_ort
-    return with_cache if plan.options.takes_cache else for_tensorrt
+def _cache(made: Refined, builder: Builder) -> bytes:
+    """Return the ranges as TensorRT's text calibration cache."""
+    return write_cache(made.table, made.model, version=builder.runtime_version)

@@ -10,16 +10,22 @@ import onnx
 import pytest
 
 import ssd_edge.engines.tensorrt.release as module
-from ssd_edge.cli.build_options import trt_options
+from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, MissingPackageError, SsdEdgeError
+from ssd_edge.core.files import bytes_digest
 from ssd_edge.core.graph_contract import NMS_OP
+from ssd_edge.core.manifest import EngineOptions
+from ssd_edge.engines.boards import load_profile
+from ssd_edge.engines.build import BuildReport, build_lowered
+from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.tensorrt.build import TrtBuilder
+from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.fp16 import mixed, to_half
 from ssd_edge.quantization.qdq_tensorrt import quantise
 from tests.engines.standin_tensorrt import RELEASES, make_tensorrt
 from tests.quantization.fake_table import table_for
-from tests.quantization.square_model import square_model
+from tests.quantization.square_model import square_model, write_square_model
 from tools.emulator.standin.plan import unpack
 
 ORIN = {
@@ -45,10 +51,12 @@ def install(monkeypatch):
     return put
 
 
-def build(tmp_path: Path, precision: str = "fp32", options: TrtOptions | None = None, **others: Any) -> TrtBuilder:
-    builder = TrtBuilder("tensorrt", precision, options or TrtOptions(), **others)
-    model = square_model() if "calibration" in others else lowered(precision, weakly_typed=builder.is_weakly_typed)
-    builder.build(model, tmp_path / "a.engine")
+def build(
+    tmp_path: Path, precision: str = "fp32", options: TrtOptions | None = None, *, cache: bytes = b"", **others: Any
+) -> TrtBuilder:
+    builder = TrtBuilder(Target.TENSORRT, Precision(precision), options or TrtOptions(), **others)
+    model = square_model() if builder.takes_cache else lowered(precision, weakly_typed=builder.is_weakly_typed)
+    builder.build(model, tmp_path / "a.engine", calibration_cache=cache)
     return builder
 
 
@@ -101,7 +109,7 @@ def test_an_engine_for_later_releases_has_no_plugin(tmp_path, install, version) 
     builder = build(tmp_path, options=TrtOptions(version_compatible=True))
     assert NMS_OP not in {node.op_type for node in parsed(trt).graph.node}
     assert not unpack((tmp_path / "a.engine").read_bytes())[0].plugin
-    assert builder.options == {"version_compatible": "True"}
+    assert builder.options == EngineOptions(version_compatible=True)
 
 
 def test_a_registry_without_the_plugin_gets_plain_onnx(tmp_path, install) -> None:
@@ -145,15 +153,14 @@ def test_8_5_has_no_range_of_batches(tmp_path, install) -> None:
         ("8.5.2.2", "fp32", TrtOptions(level=5), {}, "has no --opt-level"),
         ("10.3.0", "fp32", TrtOptions(compute_capabilities=(86,)), {}, "has no --compute-capability"),
         ("10.3.0", "fp16", TrtOptions(dla=1), {}, "there is no DLA core 1"),
-        ("11.4.0.106", "int8", TrtOptions(), {"calibration": None}, "has no calibration caches"),
+        ("11.4.0.106", "int8", TrtOptions(implicit=True), {}, "has no calibration caches"),
     ],
 )
 def test_what_a_release_cannot_do_is_known_before_the_work(
     install, version, precision, options, others, message
 ) -> None:
     install(version, dla_cores=1)
-    calibration = {"calibration": lambda _: pytest.fail("there are no ranges yet")} if others else {}
-    builder = TrtBuilder("tensorrt", precision, options, **calibration)
+    builder = TrtBuilder(Target.TENSORRT, Precision(precision), options, **others)
     with pytest.raises(SsdEdgeError, match=message):
         builder.check()
 
@@ -161,7 +168,7 @@ def test_what_a_release_cannot_do_is_known_before_the_work(
 @pytest.mark.parametrize("version", RELEASES)
 def test_nothing_is_wrong_with_what_every_release_can_do(install, version) -> None:
     trt = install(version)
-    TrtBuilder("tensorrt", "int8", TrtOptions(Batch(4, 4, 4), workspace_gib=1)).check()
+    TrtBuilder(Target.TENSORRT, Precision.INT8, TrtOptions(Batch(4, 4, 4), workspace_gib=1)).check()
     assert not called(trt, "parse")
 
 
@@ -207,9 +214,7 @@ def test_timing_cache_is_kept_and_given_back(tmp_path, install) -> None:
 def test_dla_takes_a_calibration_cache_of_its_own_release(tmp_path, install, version, number) -> None:
     trt = install(version, dla_cores=2)
     cache = f"TRT-{number}-EntropyCalibration2\nimages: 3c010204\n".encode()
-    asked: list[str] = []
-    build(tmp_path, "int8", TrtOptions(dla=1), calibration=lambda found: asked.append(found) or cache)
-    assert asked == [version]
+    build(tmp_path, "int8", TrtOptions(dla=1), cache=cache)
     made = settings(trt)
     assert made["default_device_type"] is trt.DeviceType.DLA
     assert made["DLA_core"] == 1
@@ -227,7 +232,7 @@ def test_dla_takes_a_calibration_cache_of_its_own_release(tmp_path, install, ver
 def test_a_gpu_takes_a_calibration_cache_too(tmp_path, install, version, number) -> None:
     trt = install(version)
     cache = f"TRT-{number}-EntropyCalibration2\nimages: 3c010204\n".encode()
-    build(tmp_path, "int8-fp16", TrtOptions(implicit=True), calibration=lambda _: cache)
+    build(tmp_path, "int8-fp16", TrtOptions(implicit=True), cache=cache)
     made = settings(trt)
     assert "default_device_type" not in made
     assert [flag.name for (flag,) in called(trt, "set_flag")] == ["INT8", "FP16"]
@@ -235,14 +240,19 @@ def test_a_gpu_takes_a_calibration_cache_too(tmp_path, install, version, number)
     assert made["int8_calibrator"].read_calibration_cache() == cache
 
 
-def test_an_engine_of_another_calibration_cache_is_another(install) -> None:
+def test_an_engine_of_another_calibration_cache_is_another(tmp_path, install) -> None:
     install("10.3.0", dla_cores=2)
+    builder = TrtBuilder(Target.TENSORRT, Precision.INT8, TrtOptions(dla=1))
+    source = read_onnx(write_square_model(tmp_path / "squares.onnx"))
 
-    def options(cache: bytes) -> dict[str, str]:
-        return TrtBuilder("tensorrt", "int8", TrtOptions(dla=1), calibration=lambda _: cache).options
+    one, two = (b"TRT-100300-EntropyCalibration2\nx: 3c01020%d\n" % number for number in (4, 5))
 
-    assert options(b"x: 3c010204") == options(b"x: 3c010204") != options(b"x: 3c010205")
-    assert "calibration_cache" not in options(b"")  # there are no ranges yet
+    def made(cache: bytes) -> BuildReport:
+        return build_lowered(source, Lowered(source.model, Precision.INT8, calibration_cache=cache), builder)
+
+    first, again, other = made(one), made(one), made(two)
+    assert (first.reused, again.reused, other.reused) == (False, True, False)
+    assert first.manifest.options.calibration_cache == bytes_digest(one)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +265,7 @@ def test_an_engine_of_another_calibration_cache_is_another(install) -> None:
 def test_release_without_calibrators_says_what_to_do(tmp_path, install, options, do) -> None:
     install("11.4.0.106", dla_cores=2)
     with pytest.raises(InputError, match=rf"has no calibration caches\. {do}"):
-        build(tmp_path, "int8", options, calibration=lambda found: b"")
+        build(tmp_path, "int8", options)
 
 
 def test_core_that_is_not_there(tmp_path, install) -> None:
@@ -296,7 +306,7 @@ def test_what_the_builder_says_is_quoted_with_advice(tmp_path, install) -> None:
             "10.3.0",
             "int8",
             TrtOptions(dla=0),
-            {"calibration": lambda _: b"TRT-100300-EntropyCalibration2\nx: 3c010204\n"},
+            {"cache": b"TRT-100300-EntropyCalibration2\nx: 3c010204\n"},
             False,
         ),
     ],
@@ -339,7 +349,7 @@ def test_machine_without_gpu_or_without_tensorrt(tmp_path, install, monkeypatch)
 @pytest.mark.parametrize("step", ["check", "build"])
 def test_cuda_that_does_not_start_is_named_with_what_tensorrt_said(tmp_path, install, version, step) -> None:
     install(version, cuda_problem=35)
-    builder = TrtBuilder("tensorrt", "fp32", TrtOptions())
+    builder = TrtBuilder(Target.TENSORRT, Precision.FP32, TrtOptions())
     with pytest.raises(
         DeviceError, match=f"tensorrt {version} cannot start: got CUDA initialization failure with error: 35; "
     ):
@@ -351,18 +361,14 @@ def test_manifest_fields(tmp_path, install) -> None:
     install("10.3.0")
     builder = build(tmp_path, options=TrtOptions(level=4))
     assert (builder.device, builder.runtime_version) == ("Orin sm_87", "10.3.0")
-    assert builder.options == {"opt_level": "4", "nms": "plugin"}
+    assert builder.options == EngineOptions(opt_level=4, nms="plugin")
 
 
 @pytest.mark.parametrize("version", RELEASES)
 @pytest.mark.parametrize("device", ["agx-orin", "desktop", "orin-nano", "orin-nx", "thor", "xavier"])
 def test_device_profiles_ask_for_what_every_release_has(tmp_path, install, version, device) -> None:
     install(version)
-    profile = trt_options(
-        device, target="tensorrt", batch="1", workspace_gib=None, level=None, dla=None, implicit=False,
-        compute_capabilities=None, version_compatible=False, hardware_compatible=False,
-    )  # fmt: skip
-    build(tmp_path, options=profile)
+    build(tmp_path, options=TrtOptions().on_board(load_profile(device), Target.TENSORRT))
     assert (tmp_path / "a.engine").is_file()
 
 

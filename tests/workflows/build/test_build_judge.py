@@ -84,7 +84,7 @@ def test_layers_of_an_engine_that_is_there_are_ranked_without_judging_it_again(
     before = written()  # the guard had to act
     for suffix in (".sensitivity.json", ".sensitivity.svg"):
         ONNX.with_suffix(suffix).unlink()
-    monkeypatch.setattr("ssd_edge.workflows.build.accuracy.Judge.mean_ap", None)
+    monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.mean_ap", None)
     result = run(*options, "--sensitivity")
     assert "already built" in result.output
     assert written() == before
