@@ -15,7 +15,7 @@ from tests.backends.tiny_onnx import KEPT, SIZE, write_tiny_onnx
 from tools.emulator.rehearse import needs_emulator, rehearse
 from tools.emulator.standin.plan import Header, pack, unpack, write_engine
 
-HERE = "tools.emulator.test_refusals_running"
+HERE = "tests.emulator.test_refusals_running"
 BYTES = {
     "images": 4 * SIZE * SIZE * 3, "num_detections": 16, "nmsed_boxes": 64 * KEPT, "nmsed_scores": 16 * KEPT,
     "nmsed_classes": 16 * KEPT,
