@@ -19,6 +19,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
@@ -27,7 +28,7 @@ from ssd_edge.core.runs import Run, list_runs
 
 ENGINES = "engines"
 CURRENT_NAME, EXPORTED_NAME = "current.json", "exported.json"
-_TARGETS = (".onnxruntime", ".tensorrt", ".tensorrt-rtx")  # end the stem of a lowered graph: m.int8.tensorrt.onnx
+_TARGETS = tuple(f".{target}" for target in Target)  # end the stem of a lowered graph: m.int8.tensorrt.onnx
 _MOST_NAMED = 4
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import logging
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,7 @@ import pytest
 
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.workspace import make_current, newest_engine, read_current
 from ssd_edge.workflows.build.build import AccuracyGate, BuildConfig, BuildOptions, FailedGate, build
@@ -28,6 +30,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_pictures(tmp_path / "pictures", 18)
     write_labelled(tmp_path / "voc")
     monkeypatch.setattr("ssd_edge.engines.benchmark._ROUNDS", 2)
+    monkeypatch.setattr(log, "handlers", [logging.NullHandler()])  # a command line that ran before left its own
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
