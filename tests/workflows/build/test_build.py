@@ -91,6 +91,14 @@ def test_an_option_that_does_not_exist_and_both_forms_at_once(workspace: Path) -
         build(precision="int7", workspace=workspace)  # type: ignore[arg-type]
 
 
+def test_values_that_mean_nothing(workspace: Path) -> None:
+    with pytest.raises(InputError, match="keep_float is of another type: got str 'conv2'"):
+        build(precision="int8", keep_float="conv2", workspace=workspace)
+    for points in (-1, float("nan")):
+        with pytest.raises(InputError, match="max_drop_points is out of range"):
+            AccuracyGate("../voc", max_drop_points=points)
+
+
 def test_what_run_takes_is_what_was_built_last_unless_another_is_pinned(
     workspace: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
