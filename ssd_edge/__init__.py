@@ -1,3 +1,198 @@
-"""ssd-edge: a Single Shot MultiBox Detector from labelled images to boxes on a live camera."""
+"""ssd-edge: a Single Shot MultiBox Detector from labelled images to boxes on a live camera.
+
+Everything that a command does is one function here that returns a result and prints nothing::
+
+    import ssd_edge as ssd
+
+    run = ssd.train("path/to/data", preset="ssd300-mobilenet-v1", minutes=20)
+    model = ssd.export(run.path)
+    engine = ssd.build(model.path, precision="int8")
+    with ssd.load(engine.path) as detect:
+        for d in detect("photo.jpg"):
+            print(d.label, d.score, d.box)
+
+Importing the package loads nothing heavy; a name is loaded when it is first used. What is logged goes to the logger
+``ssd_edge`` and is shown only if the program configures logging. ``docs/python.md`` has a chapter for each function.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ssd_edge.backends.detector import Detector
+    from ssd_edge.core.choices import GateFigure, LabelFormat, Method, Metric, Precision, Target
+    from ssd_edge.core.detections import Detection, Detections
+    from ssd_edge.core.errors import (
+        AccuracyError,
+        ArtefactError,
+        DeviceError,
+        InputError,
+        MissingPackageError,
+        ParityError,
+        SsdEdgeError,
+        TrainingError,
+    )
+    from ssd_edge.core.frame import Frame
+    from ssd_edge.core.left_out import LeftOut
+    from ssd_edge.core.progress import ProgressCallback, ProgressEvent
+    from ssd_edge.engines.options import Batch, TrtOptions
+    from ssd_edge.training.callbacks import Callback
+    from ssd_edge.workflows.build.build import build
+    from ssd_edge.workflows.build.config import AccuracyGate, BuildConfig, BuildResult, FailedGate
+    from ssd_edge.workflows.calibrate import CalibrateConfig, CalibrateResult, calibrate
+    from ssd_edge.workflows.check_data import CheckDataConfig, CheckDataResult, check_data
+    from ssd_edge.workflows.data_statistics import DataStatisticsConfig, DataStatisticsResult, data_statistics
+    from ssd_edge.workflows.diagnose import DiagnoseResult, diagnose
+    from ssd_edge.workflows.evaluate import EvaluateConfig, EvaluateResult, evaluate
+    from ssd_edge.workflows.export import ExportConfig, ExportResult, export
+    from ssd_edge.workflows.fit_priors import FitPriorsConfig, FitPriorsResult, fit_priors
+    from ssd_edge.workflows.import_model import ImportConfig, ImportResult, import_model
+    from ssd_edge.workflows.inspect import InspectResult, inspect
+    from ssd_edge.workflows.load import load
+    from ssd_edge.workflows.run_streams import RunConfig, RunResult, run_streams
+    from ssd_edge.workflows.selftest import SelftestConfig, SelftestResult, selftest
+    from ssd_edge.workflows.stream import StreamConfig, stream
+    from ssd_edge.workflows.synthesize import SynthesizeConfig, SynthesizeResult, synthesize
+    from ssd_edge.workflows.train import TrainResult, train
+    from ssd_edge.workflows.train_config import TrainConfig
+    from ssd_edge.workflows.workspace import (
+        InitResult,
+        RunInfo,
+        RunsResult,
+        UseResult,
+        find_runs,
+        init_workspace,
+        use_engine,
+    )
+
+_HOMES = {
+    "backends.detector": "Detector",
+    "core.choices": "GateFigure LabelFormat Method Metric Precision Target",
+    "core.detections": "Detection Detections",
+    "core.errors": "AccuracyError ArtefactError DeviceError InputError MissingPackageError ParityError "
+    "SsdEdgeError TrainingError",
+    "core.frame": "Frame",
+    "core.left_out": "LeftOut",
+    "core.progress": "ProgressCallback ProgressEvent",
+    "engines.options": "Batch TrtOptions",
+    "training.callbacks": "Callback",
+    "workflows.build.build": "build",
+    "workflows.build.config": "AccuracyGate BuildConfig BuildResult FailedGate",
+    "workflows.calibrate": "CalibrateConfig CalibrateResult calibrate",
+    "workflows.check_data": "CheckDataConfig CheckDataResult check_data",
+    "workflows.data_statistics": "DataStatisticsConfig DataStatisticsResult data_statistics",
+    "workflows.diagnose": "DiagnoseResult diagnose",
+    "workflows.evaluate": "EvaluateConfig EvaluateResult evaluate",
+    "workflows.export": "ExportConfig ExportResult export",
+    "workflows.fit_priors": "FitPriorsConfig FitPriorsResult fit_priors",
+    "workflows.import_model": "ImportConfig ImportResult import_model",
+    "workflows.inspect": "InspectResult inspect",
+    "workflows.load": "load",
+    "workflows.run_streams": "RunConfig RunResult run_streams",
+    "workflows.selftest": "SelftestConfig SelftestResult selftest",
+    "workflows.stream": "StreamConfig stream",
+    "workflows.synthesize": "SynthesizeConfig SynthesizeResult synthesize",
+    "workflows.train": "TrainResult train",
+    "workflows.train_config": "TrainConfig",
+    "workflows.workspace": "InitResult RunInfo RunsResult UseResult find_runs init_workspace use_engine",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "AccuracyError",
+    "AccuracyGate",
+    "ArtefactError",
+    "Batch",
+    "BuildConfig",
+    "BuildResult",
+    "CalibrateConfig",
+    "CalibrateResult",
+    "Callback",
+    "CheckDataConfig",
+    "CheckDataResult",
+    "DataStatisticsConfig",
+    "DataStatisticsResult",
+    "Detection",
+    "Detections",
+    "Detector",
+    "DeviceError",
+    "DiagnoseResult",
+    "EvaluateConfig",
+    "EvaluateResult",
+    "ExportConfig",
+    "ExportResult",
+    "FailedGate",
+    "FitPriorsConfig",
+    "FitPriorsResult",
+    "Frame",
+    "GateFigure",
+    "ImportConfig",
+    "ImportResult",
+    "InitResult",
+    "InputError",
+    "InspectResult",
+    "LabelFormat",
+    "LeftOut",
+    "Method",
+    "Metric",
+    "MissingPackageError",
+    "ParityError",
+    "Precision",
+    "ProgressCallback",
+    "ProgressEvent",
+    "RunConfig",
+    "RunInfo",
+    "RunResult",
+    "RunsResult",
+    "SelftestConfig",
+    "SelftestResult",
+    "SsdEdgeError",
+    "StreamConfig",
+    "SynthesizeConfig",
+    "SynthesizeResult",
+    "Target",
+    "TrainConfig",
+    "TrainResult",
+    "TrainingError",
+    "TrtOptions",
+    "UseResult",
+    "__version__",
+    "build",
+    "calibrate",
+    "check_data",
+    "data_statistics",
+    "diagnose",
+    "evaluate",
+    "export",
+    "find_runs",
+    "fit_priors",
+    "import_model",
+    "init_workspace",
+    "inspect",
+    "load",
+    "run_streams",
+    "selftest",
+    "stream",
+    "synthesize",
+    "train",
+    "use_engine",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"ssd_edge.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

@@ -1,0 +1,146 @@
+"""The public names: what they promise of themselves, whatever room is imported before them."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+import ssd_edge as ssd
+
+PACKAGE = Path(ssd.__file__).parent
+FUNCTIONS = [
+    "build", "calibrate", "check_data", "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors",
+    "import_model", "init_workspace", "inspect", "load", "run_streams", "selftest", "stream", "synthesize", "train",
+    "use_engine",
+]  # fmt: skip
+CONFIGS = {
+    "build": "BuildConfig", "calibrate": "CalibrateConfig", "check_data": "CheckDataConfig",
+    "data_statistics": "DataStatisticsConfig", "evaluate": "EvaluateConfig", "export": "ExportConfig",
+    "fit_priors": "FitPriorsConfig", "import_model": "ImportConfig", "run_streams": "RunConfig",
+    "selftest": "SelftestConfig", "stream": "StreamConfig", "synthesize": "SynthesizeConfig", "train": "TrainConfig",
+}  # fmt: skip
+RESULTS = [name for name in ssd.__all__ if name.endswith("Result")]
+
+
+def in_fresh_interpreter(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_no_room_shadows_a_public_name() -> None:
+    """A sub-package replaces a name of its package once it is imported: every room is, and then every name is asked."""
+    program = (
+        "import importlib, pkgutil, types, ssd_edge as ssd\n"
+        "for found in pkgutil.walk_packages(ssd.__path__, 'ssd_edge.'):\n"
+        "    if not found.name.endswith('__main__'): importlib.import_module(found.name)\n"
+        "print([name for name in ssd.__all__ if isinstance(getattr(ssd, name), types.ModuleType)])\n"
+    )
+    assert in_fresh_interpreter(program) == "[]\n"
+    rooms = {found.name for found in pkgutil.iter_modules([str(PACKAGE)])}
+    assert not rooms & set(ssd.__all__)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    heavy = {"numpy", "torch", "cv2", "onnx", "onnxruntime", "typer"}
+    program = f"import ssd_edge, sys; print(sorted({heavy} & set(sys.modules)))"
+    assert in_fresh_interpreter(program) == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["load", "stream", "build", "calibrate", "run_streams", "inspect", "Detections", "diagnose"]
+)
+def test_a_board_needs_no_torch(name: str) -> None:
+    assert in_fresh_interpreter(f"import ssd_edge, sys; ssd_edge.{name}; print('torch' in sys.modules)") == "False\n"
+
+
+def test_the_names_stand_once_for_the_type_checker_and_once_for_python() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        alias.name: (node.module or "").removeprefix("ssd_edge.")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == ssd._HOME_OF
+    assert sorted(ssd.__all__) == sorted([*typed, "__version__"])
+    assert dir(ssd) == sorted(ssd.__all__)
+
+
+def test_what_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        ssd.trian  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_the_functions_are_those_that_are_documented() -> None:
+    found = [name for name in ssd.__all__ if name[0].islower() and name != "__version__"]
+    assert sorted(found) == FUNCTIONS
+    page = (PACKAGE.parent / "docs" / "python.md").read_text()
+    missing = [name for name in FUNCTIONS if f"{name}" not in page]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", sorted(set(ssd.__all__) - {"__version__"}))
+def test_every_public_name_is_described(name: str) -> None:
+    found = getattr(ssd, name)
+    if name != "ProgressCallback":  # an alias of a type
+        assert (inspect.getdoc(found) or "").strip().endswith((".", ")", ":", "``", "`", "1.")), inspect.getdoc(found)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_one_style_of_call(name: str) -> None:
+    """Inputs first, then config or keywords, progress, workspace last; errors are named."""
+    function: Callable[..., Any] = getattr(ssd, name)
+    parameters = inspect.signature(function).parameters
+    keywords = [entry.name for entry in parameters.values() if entry.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert [word for word in ("config", "progress", "workspace") if word in keywords] == [
+        word for word in keywords if word in ("config", "progress", "workspace")
+    ]
+    if name in CONFIGS:
+        assert parameters["config"].default is None
+        assert any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in parameters.values())
+    assert get_type_hints(inspect.unwrap(function)).keys() >= {"return"}
+
+
+@pytest.mark.parametrize(("function", "config"), CONFIGS.items())
+def test_keywords_are_the_fields_of_the_config(function: str, config: str) -> None:
+    kind = getattr(ssd, config)
+    home = importlib.import_module(kind.__module__)
+    options = getattr(home, config.replace("Config", "Options"))
+    assert set(get_type_hints(options)) == {entry.name for entry in dataclasses.fields(kind)}
+    assert not options.__required_keys__
+    assert kind.__dataclass_params__.frozen
+    kind()  # every field has a default
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_say_what_was_made_and_what_was_left_out(name: str) -> None:
+    kind = getattr(ssd, name)
+    assert kind.__dataclass_params__.frozen
+    names = {entry.name for entry in dataclasses.fields(kind)} | set(vars(kind))
+    assert {"path", "left_out"} <= names
+
+
+def test_both_styles_at_once_and_misspelled_options_are_refused() -> None:
+    with pytest.raises(ssd.InputError, match="twice"):
+        ssd.export("x.pt", config=ssd.ExportConfig(), top_k=5)
+    with pytest.raises(TypeError, match="did you mean top_k"):
+        ssd.export("x.pt", topk=5)  # type: ignore[call-arg]
+    with pytest.raises(ssd.InputError) as caught:
+        ssd.build("x.onnx", precision="int4")  # type: ignore[arg-type]
+    assert caught.value.got == "'int4'"
+
+
+def test_the_package_is_typed() -> None:
+    assert (PACKAGE / "py.typed").is_file()
