@@ -110,7 +110,7 @@ def test_one_style_of_call(name: str) -> None:
     if name in CONFIGS:
         assert parameters["config"].default is None
         assert any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in parameters.values())
-    assert get_type_hints(inspect.unwrap(function)).keys() >= {"return"}
+    assert inspect.signature(function).return_annotation not in (inspect.Signature.empty, "None")
 
 
 @pytest.mark.parametrize(("function", "config"), CONFIGS.items())
