@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError, InputError
-from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.images import list_images, read_image
@@ -69,6 +69,7 @@ def _with_rarest(shown: Sequence[frozenset[int]], taken: dict[int, int], free: B
 
 
 SET_FORMAT = "ssd-edge/calibration-set/1"
+_FORM = Format(SET_FORMAT, "calibration set", "Choose the images anew: ssd-edge calibrate --images FOLDER")
 SET_SUFFIX = ".images.json"
 JUDGED_SPLITS = ("test",)
 _LOOKED_AT = 4096  # of more pictures, a seeded sample is looked at
@@ -129,24 +130,17 @@ class ImageSet:
         Raises:
             ArtefactError: it is missing, damaged or of another version of the format.
         """
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            if fields["format"] != SET_FORMAT:
-                raise ValueError(f"format {fields['format']!r}")
-            made = cls(**{**fields, "images": tuple(fields["images"]), "digests": tuple(fields["digests"])})
-            refuse_other_types(made)
-            if made.kept:
-                made = replace(made, images=tuple(str(path.parent / image) for image in made.images))
-            if not made.images or len(made.images) != len(made.digests):
-                raise ValueError(f"{len(made.images)} images and {len(made.digests)} digests")
-            return made
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        made = read_artifact(path, cls, _FORM, optional=frozenset({"kept"}))
+        if not made.images or len(made.images) != len(made.digests):
             raise ArtefactError(
-                f"{path} is not a calibration set",
-                got=f"{type(error).__name__}: {error}",
+                f"{path} is a damaged {_FORM.what}",
+                got=f"{len(made.images)} images and {len(made.digests)} digests",
                 wanted=SET_FORMAT,
-                do="Choose the pictures anew: ssd-edge calibrate --images FOLDER",
-            ) from error
+                do=_FORM.do,
+            )
+        if made.kept:
+            return replace(made, images=tuple(str(path.parent / image) for image in made.images))
+        return made
 
     def refuse_if_changed(self, path: Path) -> None:
         """Raise InputError where a picture is gone or has changed since it was chosen (into ``path``)."""

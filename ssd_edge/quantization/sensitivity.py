@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 
 import onnx
 
+from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.images import read_image
@@ -80,6 +81,7 @@ def sensitivity_svg(layers: Sequence[LayerError], title: str) -> str:
 
 SENSITIVITY_SUFFIX = ".sensitivity.json"
 _FORMAT = "ssd-edge/sensitivity/1"
+_FORM = Format(_FORMAT, "ranking of layers", "Rank them anew: ssd-edge build --int8 --sensitivity")
 
 
 @dataclass(frozen=True)
@@ -107,21 +109,10 @@ class RankedLayers:
         Raises:
             ArtefactError: it is missing, damaged or of another version of the format.
         """
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            if fields["format"] != _FORMAT:
-                raise ValueError(f"format {fields['format']!r}")
-            layers = tuple(LayerError(str(entry["name"]), float(entry["error"])) for entry in fields["layers"])
-            if not all(math.isfinite(entry.error) for entry in layers):
-                raise ValueError("an error that is no number")
-            return cls(str(fields["model"]), str(fields["onnx_digest"]), layers)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ArtefactError(
-                f"{path} is no ranking of layers",
-                got=f"{type(error).__name__}: {error}",
-                wanted=_FORMAT,
-                do="Rank them anew: ssd-edge build --int8 --sensitivity",
-            ) from error
+        made = read_artifact(path, cls, _FORM)
+        if not all(math.isfinite(entry.error) for entry in made.layers):
+            raise ArtefactError(f"{path} is a damaged {_FORM.what}", got="an error that is no number", do=_FORM.do)
+        return made
 
 
 RANKED_ON = 8

@@ -13,10 +13,12 @@ from typing import Any
 from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.tensorrt.backend import check_engine
 from ssd_edge.backends.tensorrt.engine import TrtEngine, forget_frames
+from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 
 LAYERS_FORMAT = "ssd-edge/layers/1"
+_FORM = Format(LAYERS_FORMAT, "list of layers", "Build the engine again: ssd-edge build")
 LAYERS_SUFFIX = ".layers.json"
 UNKNOWN = "unknown"
 # 8.x writes whole sentences, 10.x one word, 11 the type apart from the layout.
@@ -85,26 +87,29 @@ def layers_path(engine: Path) -> Path:
     return engine.with_suffix(LAYERS_SUFFIX)
 
 
+@dataclass(frozen=True)
+class _LayersFile:
+    """What lies beside an engine."""
+
+    engine_digest: str
+    layers: tuple[EngineLayer, ...]
+
+
 def save_layers(engine: Path, engine_digest: str, layers: Sequence[EngineLayer]) -> None:
     """Write the layers beside an engine, for machines that cannot open it."""
-    fields = {
-        "format": LAYERS_FORMAT,
-        "engine_digest": engine_digest,
-        "layers": [dataclasses.asdict(layer) for layer in layers],
-    }
+    content = _LayersFile(engine_digest, tuple(layers))
     with written_beside(layers_path(engine)) as partial:
+        fields = {"format": LAYERS_FORMAT, **dataclasses.asdict(content)}
         partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def load_layers(engine: Path, engine_digest: str) -> list[EngineLayer] | None:
     """Return the layers that were written when the engine was built; None where they are not those of this engine."""
     try:
-        fields = json.loads(layers_path(engine).read_text(encoding="utf-8"))
-        if (fields["format"], fields["engine_digest"]) != (LAYERS_FORMAT, engine_digest):
-            return None
-        return [EngineLayer(**entry) for entry in fields["layers"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_artifact(layers_path(engine), _LayersFile, _FORM)
+    except ArtefactError:
         return None
+    return list(found.layers) if found.engine_digest == engine_digest else None
 
 
 def _layer(entry: Any) -> EngineLayer:
