@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from torch import distributed
 
 from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.training.recipe import Precision
+
+# Fabric advises its own users (precision, Tensor Cores) where ours read about their run; its warnings stay.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 

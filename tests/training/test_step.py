@@ -272,6 +272,11 @@ def test_a_full_gpu_is_said_with_options_that_need_less() -> None:
     )
 
 
+def test_fabric_says_nothing_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    make_fabric(precision="bfloat16")
+    assert caplog.records == []
+
+
 def test_a_layer_that_is_not_there_cannot_be_frozen() -> None:
     with pytest.raises(InputError, match=r"no such layer to freeze: got 'backbone.feature'; wanted one of backbone"):
         learner(tiny_model(), frozen=("backbone.feature",))
