@@ -102,7 +102,8 @@ def _train(
 
     torch.set_num_threads(max(1, (plan.machine.cores or physical_cores()) // plan.machine.devices))
     torch.manual_seed(plan.seed)
-    loader = _loader(plan, Share(fabric.global_rank, fabric.world_size))
+    pinned = fabric.device.type == "cuda"
+    loader = _loader(plan, Share(fabric.global_rank, fabric.world_size), pinned=pinned)
     files = RunFolder(plan.folder)
     model = build_model(plan.spec)
     if plan.backbone is not None and state is None:
@@ -144,7 +145,7 @@ def validation(judged: LabelledSet) -> Validate:
     return validate
 
 
-def _loader(plan: TrainingPlan, share: Share) -> BatchLoader:
+def _loader(plan: TrainingPlan, share: Share, *, pinned: bool) -> BatchLoader:
     from ssd_edge.data.augment import Augment
     from ssd_edge.model.anchors import default_boxes
     from ssd_edge.training.dataset import TrainingSet, decode_images
@@ -163,7 +164,12 @@ def _loader(plan: TrainingPlan, share: Share) -> BatchLoader:
         decoded=decoded,
     )
     return BatchLoader(
-        examples, batch_size=recipe.batch_size, workers=plan.machine.workers, seed=plan.seed, share=share
+        examples,
+        batch_size=recipe.batch_size,
+        workers=plan.machine.workers,
+        seed=plan.seed,
+        share=share,
+        pinned=pinned,
     )
 
 
