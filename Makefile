@@ -6,7 +6,7 @@ RTX_VERSION := 1.7.1.116
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test test-all check bench setup clean
+.PHONY: demo test test-all check bench release setup clean
 
 ## the whole chain on a data set that it draws itself; ends with demo/report.html
 demo: $(VENV)/.product
@@ -30,6 +30,10 @@ check: $(VENV)/.tests
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench
 
+## wheel and sdist in dist/, each proved in an empty folder
+release: $(VENV)/.tests
+	$(BIN)/python -m tools.release
+
 setup: $(VENV)/.tests
 
 clean:
@@ -45,7 +49,7 @@ $(VENV)/.product: pyproject.toml | $(BIN)/pip
 	$(PIP) --editable '.[train,export]'
 	touch $@
 
-$(VENV)/.tests: pyproject.toml tests/emulator/driver.cc tests/emulator/build.py | $(VENV)/.product
+$(VENV)/.tests: pyproject.toml tools/emulator/driver.cc tools/emulator/build.py | $(VENV)/.product
 	$(PIP) --editable '.[train,eval,export,timm,dev]'
 # The stubs lie apart, as a folder "tensorrt" would look like the package; two of their lines are no Python.
 	$(PIP) --no-deps --upgrade --target $(VENV)/stubs 'tensorrt-stubs==10.13.*'
@@ -53,5 +57,5 @@ $(VENV)/.tests: pyproject.toml tests/emulator/driver.cc tests/emulator/build.py 
 ifeq ($(shell uname -sm),Linux x86_64)
 	$(PIP) --no-deps tensorrt-rtx-cu13-libs==$(RTX_VERSION) tensorrt-rtx-cu13-bindings==$(RTX_VERSION)
 endif
-	$(BIN)/python -m tests.emulator.build $(VENV)/emulator
+	$(BIN)/python -m tools.emulator.build $(VENV)/emulator
 	touch $@

@@ -10,10 +10,7 @@ disk and augmented, decoded whole or as ``train`` does. Rounds are interleaved; 
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,13 +20,15 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from bench._options import run
 from ssd_edge.core.images import write_image
-from ssd_edge.core.reduced_image import ReducedImage, read_reduced
+from ssd_edge.core.sample import LabelledSet, Sample
+from ssd_edge.core.scaled_decoding import ReducedImage, read_reduced
+from ssd_edge.core.timing import time_calls
 from ssd_edge.data.augment import RECIPES, Augment
-from ssd_edge.data.sample import LabelledSet, Sample
-from ssd_edge.data.synth.scene import draw_scene
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.zoo import make_spec
+from ssd_edge.scenes.scene import draw_scene
 from ssd_edge.training.dataset import TrainingSet
 from ssd_edge.training.loader import BatchLoader
 from ssd_edge.training.targets import TargetEncoder
@@ -38,43 +37,32 @@ SIDE = 300
 MEAN_RGB = (123.0, 117.0, 104.0)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--pictures", type=int, default=24)
-    arguments.add_argument("--photos", type=int, default=4)
-    arguments.add_argument("--rounds", type=int, default=5)
-    options = arguments.parse_args()
+def main(*, pictures: int = 24, photos: int = 4, rounds: int = 5) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    pictures, boxes = drawn(options.pictures, height=480, width=640)
-    passes = {f"ours {recipe}": ours(recipe, pictures, boxes) for recipe in RECIPES}
-    passes["torchvision v2 ssd"] = theirs(pictures, boxes)
-    passes |= {f"ready batch {recipe}": ready_batch(recipe, pictures, boxes) for recipe in ("ssd", "ssdlite")}
-    rates = measured(passes, len(pictures), options.rounds)
+    images, boxes = drawn(pictures, height=480, width=640)
+    passes = {f"ours {recipe}": ours(recipe, images, boxes) for recipe in RECIPES}
+    passes["torchvision v2 ssd"] = theirs(images, boxes)
+    passes |= {f"ready batch {recipe}": ready_batch(recipe, images, boxes) for recipe in ("ssd", "ssdlite")}
+    rates = measured(passes, len(images), rounds)
     print(f"ours ssd / torchvision v2 ssd: {rates['ours ssd'] / rates['torchvision v2 ssd']:.1f}x")
     with tempfile.TemporaryDirectory() as folder:
-        paths, photo_boxes = written_photos(Path(folder), options.photos)
+        paths, photo_boxes = written_photos(Path(folder), photos)
         decoded = {"whole": False, "as train does": True}
         passes = {
             f"photo at {side}, {name}": from_disk(paths, photo_boxes, side, reduced=reduced)
             for side in (300, 192)
             for name, reduced in decoded.items()
         }
-        measured(passes, len(paths), options.rounds)
+        measured(passes, len(paths), rounds)
 
 
-def measured(passes: dict[str, Callable[[], None]], pictures: int, rounds: int) -> dict[str, float]:
-    """Print and return the pictures a second of each pass."""
-    seconds: dict[str, list[float]] = {name: [] for name in passes}
-    for _ in range(rounds + 1):  # the first round warms up
-        for name, once in passes.items():
-            start = time.perf_counter()
-            once()
-            seconds[name].append(time.perf_counter() - start)
-    rates = {name: pictures / statistics.median(times[1:]) for name, times in seconds.items()}
+def measured(passes: dict[str, Callable[[], None]], images: int, rounds: int) -> dict[str, float]:
+    """Print and return the images a second of each pass."""
+    rates = {name: 1000 * images / found.median_ms for name, found in time_calls(passes, rounds=rounds).items()}
     for name, rate in rates.items():
-        print(f"{name:28} {rate:8.1f} pictures/s/core")
+        print(f"{name:28} {rate:8.1f} images/s/core")
     return rates
 
 
@@ -172,4 +160,4 @@ def theirs(pictures: list[np.ndarray], boxes: list[np.ndarray]) -> Callable[[], 
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -22,16 +22,16 @@ from pathlib import Path
 from statistics import fmean
 
 from bench.torchvision_training import RATE_PER_PICTURE, WEIGHT_DECAY, train_theirs
-from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_run import run_training
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.data.find import open_dataset
-from ssd_edge.data.sample import LabelledSet
 from ssd_edge.evaluation.evaluate import evaluate
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.model.predict import TorchDetector
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import make_spec
+from ssd_edge.training.config import Machine, TrainingPlan
 from ssd_edge.training.recipe import Optimisation, Recipe
+from ssd_edge.workflows.train import run_training
 
 PRESET = "ssdlite320-mobilenet-v3-large"
 

@@ -9,22 +9,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import onnx
 
-from ssd_edge.calibration.images import ImageSet
-from ssd_edge.calibration.method import Method
-from ssd_edge.calibration.observe import Observer
-from ssd_edge.calibration.table import make_table
-from ssd_edge.core.graph import INPUT_NAME
+from bench._models import write_random_onnx
+from bench._options import run
+from ssd_edge.core.choices import Method
+from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.images import read_image
 from ssd_edge.core.preprocess import preprocess
-from ssd_edge.data.synth.dataset import synthesize
-from ssd_edge.engines.source import read_onnx
-from ssd_edge.precision.observed import observed_tensors
+from ssd_edge.core.timing import Stopwatch
+from ssd_edge.graph.source import read_onnx
+from ssd_edge.quantization.calibrate import measure_ranges
+from ssd_edge.quantization.image_set import ImageSet
+from ssd_edge.workflows.synthesize import synthesize
 
 THEIRS_AT_MOST = 12  # their memory grows with each
 
@@ -34,11 +34,8 @@ def pictures(folder: Path, count: int) -> list[Path]:
 
 
 def ours(path: Path, images: list[Path]) -> None:
-    source = read_onnx(path)
-    observer = Observer(path, observed_tensors(source.model), source.spec.input)
-    observer.observe(images)
     chosen = ImageSet("", "", 0, tuple(map(str, images)), ("",) * len(images))
-    make_table(observer.histograms, Method.ENTROPY, onnx=path, spec=source.spec, images=chosen)
+    measure_ranges(read_onnx(path), chosen, Method.ENTROPY)
 
 
 def plain(path: Path, images: list[Path]) -> None:
@@ -80,10 +77,12 @@ ROADS = {"ours": ours, "plain": plain, "theirs": theirs}
 
 
 def child(road: str, path: str, count: int) -> None:
+    """Run in a process of its own: print time and memory of one way."""
     images = pictures(Path(path).parent, count)
-    start = time.perf_counter()
-    ROADS[road](Path(path), images)
-    seconds = time.perf_counter() - start
+    watch = Stopwatch()
+    with watch:
+        ROADS[road](Path(path), images)
+    seconds = watch.timing.total_s
     # getrusage would tell the parent's peak too, which survives fork and exec
     status = Path("/proc/self/status").read_text()
     peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
@@ -92,32 +91,20 @@ def child(road: str, path: str, count: int) -> None:
     )
 
 
-def main() -> None:
-    import torch  # here, so that no child has it in memory
-
-    from ssd_edge.export.onnx import onnx_model
-    from ssd_edge.model.zoo import build_model, make_spec
-
-    preset = sys.argv[1] if len(sys.argv) > 1 else "ssd300-vgg16"
-    counts = [int(count) for count in sys.argv[2:]] or [50, 500]
+def main(preset: str = "ssd300-vgg16", counts: tuple[int, ...] = (50, 500)) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        synthesize(folder / "drawn", train=max(counts), size=(320, 240))
-        torch.manual_seed(0)
-        model = onnx_model(build_model(make_spec(preset, [f"class {n}" for n in range(20)])).eval(), "sha256:0")
-        onnx.save(model, folder / "model.onnx")
+        synthesize(folder / "drawn", train=max(counts), val=0, test=0, size=(320, 240))
+        write_random_onnx(preset, folder / "model.onnx")
         few = min(THEIRS_AT_MOST, *counts)
         jobs = [(road, count) for count in counts for road in ("ours", "plain")] + [
             ("theirs", few // 2),
             ("theirs", few),
         ]
         for road, count in jobs:
-            arguments = ["--child", road, str(folder / "model.onnx"), str(count)]
-            subprocess.run([sys.executable, "-m", "bench.calibration", *arguments], check=False)
+            call = f"from bench.calibration import child; child({road!r}, {str(folder / 'model.onnx')!r}, {count})"
+            subprocess.run([sys.executable, "-c", call], check=False)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2], sys.argv[3], int(sys.argv[4]))
-    else:
-        main()
+    run(main)

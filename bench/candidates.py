@@ -8,31 +8,22 @@ output, where M is smaller); 3840 is the most that TensorRT sorts.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import tempfile
 from pathlib import Path
 
 import onnx
 
-from ssd_edge.backends.detector import open_detector
-from ssd_edge.core.files import file_digest
-from ssd_edge.core.graph import SPEC_KEY
+from bench._options import run
+from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.data.find import open_dataset
-from ssd_edge.data.sample import LabelledSet
-from ssd_edge.evaluation.evaluate import Evaluation, evaluate
-from ssd_edge.export.nms import nms_node
-from ssd_edge.export.nms_function import batched_nms_function
+from ssd_edge.graph.nms import batched_nms_function, nms_node
+from ssd_edge.workflows.evaluate import evaluate
+from ssd_edge.workflows.export import export
 
 
-def load(path: Path) -> onnx.ModelProto:
-    if path.suffix == ".onnx":
-        return onnx.load(path)
-    from ssd_edge.export.onnx import onnx_model
-    from ssd_edge.model.checkpoint import load_checkpoint
-
-    return onnx_model(load_checkpoint(path).model, file_digest(path))
+def load(path: Path, folder: Path) -> onnx.ModelProto:
+    return onnx.load(path if path.suffix == ".onnx" else export(path, output=folder / "exported.onnx").path)
 
 
 def with_candidates(model: onnx.ModelProto, candidates: int) -> onnx.ModelProto:
@@ -58,33 +49,21 @@ def with_candidates(model: onnx.ModelProto, candidates: int) -> onnx.ModelProto:
     return varied
 
 
-def judge(model: onnx.ModelProto, labelled: LabelledSet, folder: Path) -> Evaluation:
-    path = folder / "varied.onnx"
-    onnx.save(model, path)
-    with open_detector(path) as detector:
-        return evaluate(detector.detect, detector.spec.class_names, labelled)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--candidates", type=int, nargs="+", default=[100, 200, 400, 1000, 3000])
-    args = parser.parse_args()
-    labelled, model = open_dataset(args.dataset, args.split), load(args.model)
-    print(f"{args.model} on {len(labelled.samples)} images of {labelled.origin}")
-    print(f"{'M':>6}{'mAP@0.5':>12}{'mAP@.50:.95':>14}{'ms a picture':>16}")
+def main(
+    model: Path, dataset: Path, *, split: str = "test", candidates: tuple[int, ...] = (100, 200, 400, 1000, 3000)
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for candidates in args.candidates:
-            varied = with_candidates(model, candidates)
-            judged = judge(varied, labelled, Path(folder))
-            accuracy = judged.accuracy
-            print(
-                f"{candidates:>6}{accuracy.mean_ap:>12.4f}{accuracy.mean_ap_50_95:>14.4f}{judged.median_ms:>16.2f}",
-                flush=True,
-            )
+        graph, varied = load(model, Path(folder)), Path(folder) / "varied.onnx"
+        for count in candidates:
+            onnx.save(with_candidates(graph, count), varied)
+            result = evaluate(varied, dataset, split=split)
+            if count == candidates[0]:
+                print(f"{model} on {len(result.labelled)} images of {result.labelled.origin}")
+                print(f"{'M':>6}{'mAP@0.5':>12}{'mAP@.50:.95':>14}{'ms an image':>16}")
+            found = result.models[0].evaluation
+            figures = f"{found.accuracy.mean_ap:>12.4f}{found.accuracy.mean_ap_50_95:>14.4f}{found.median_ms:>16.2f}"
+            print(f"{count:>6}{figures}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,10 +10,8 @@ there is nothing to copy.
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tests.emulator.rehearse import rehearse
-from tests.emulator.surroundings import READY
+from ssd_edge.core.timing import time_calls
+from tools.emulator.rehearse import rehearse
+from tools.emulator.surroundings import READY
 
 SIZE, KEPT, FRAMES, WANTED_MS = 320, 200, 3000, 0.15
 LEFT_TO_GPU = "copies left to the GPU"
@@ -38,7 +37,7 @@ def write_idle_engine(folder: Path) -> Path:
     from ssd_edge.core.manifest import EngineManifest, manifest_path
     from ssd_edge.core.spec import InputSpec
     from tests.backends.tiny_onnx import tiny_spec
-    from tests.emulator.standin.plan import write_engine
+    from tools.emulator.standin.plan import write_engine
 
     info = helper.make_tensor_value_info
     outputs = {"num_detections": (1,), "nmsed_boxes": (KEPT, 4), "nmsed_scores": (KEPT,), "nmsed_classes": (KEPT,)}
@@ -74,17 +73,14 @@ def write_idle_engine(folder: Path) -> Path:
 
 def measure(folder: str, frames: int = FRAMES) -> dict[str, float]:
     """Runs on the emulator: milliseconds from a prepared picture to the raw outputs."""
-    from ssd_edge.backends.trt import TrtBackend
+    from ssd_edge.backends.tensorrt.backend import TrtBackend
 
     batch = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)
-    times = []
+    warm_up = frames // 30
     with TrtBackend(write_idle_engine(Path(folder))) as backend:
-        for _ in range(frames):
-            start = time.perf_counter()
-            backend.infer(batch)
-            times.append((time.perf_counter() - start) * 1000)
-    cuts = statistics.quantiles(times[frames // 30 :], n=100)
-    return {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98]}
+        frame = {"frame": lambda: backend.infer(batch)}
+        spread = time_calls(frame, rounds=frames - warm_up, warm_up=warm_up)["frame"].spread
+    return {"p50": spread.median, "p95": spread.p95, "p99": spread.p99}
 
 
 def main() -> int:

@@ -5,85 +5,64 @@ Weights are random, which changes no time, and the threshold lets through what a
 
 from __future__ import annotations
 
-import statistics
-import sys
 import tempfile
-import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
-import onnx
-import torch
 
-from ssd_edge.backends.cpu import cpu_device
+from bench._models import write_random_onnx
+from bench._options import run
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.backends.threads import Threads
-from ssd_edge.calibration.images import choose_images
-from ssd_edge.calibration.method import Method
-from ssd_edge.calibration.observe import Observer
-from ssd_edge.calibration.table import make_table
-from ssd_edge.data.synth.dataset import synthesize
-from ssd_edge.engines.build import Lowered, build_lowered
+from ssd_edge.core.choices import Precision
+from ssd_edge.core.timing import Timing, time_calls
+from ssd_edge.engines.build import build_lowered
+from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.source import SourceModel, read_onnx
-from ssd_edge.export.onnx import onnx_model
-from ssd_edge.model.zoo import build_model, make_spec
-from ssd_edge.precision.observed import observed_tensors
-from ssd_edge.precision.qdq_ort import quantise, scheme_for
+from ssd_edge.graph.source import SourceModel, read_onnx
+from ssd_edge.quantization.calibrate import measure_ranges
+from ssd_edge.quantization.image_set import choose_images
+from ssd_edge.quantization.lowering import Lowering
+from ssd_edge.workflows.synthesize import synthesize
 
 PRESETS = ("ssd300-vgg16", "ssd300-mobilenet-v1", "ssdlite300-mobilenet-v2", "ssdlite320-mobilenet-v3-large")
-ROUNDS, CLASSES, IMAGES = 25, 20, 8
-
-
-def exported(preset: str, folder: Path) -> SourceModel:
-    torch.manual_seed(0)
-    spec = make_spec(preset, [f"class {number}" for number in range(CLASSES)])
-    onnx.save(onnx_model(build_model(spec).eval(), "sha256:0"), folder / f"{preset}.onnx")
-    return read_onnx(folder / f"{preset}.onnx")
+ROUNDS, IMAGES = 25, 8
 
 
 def engines(source: SourceModel, pictures: Path) -> list[Path]:
-    chosen = choose_images(pictures, limit=IMAGES)
-    observer = Observer(source.path, observed_tensors(source.model), source.spec.input)
-    observer.observe(chosen.paths)
-    table = make_table(observer.histograms, Method.MINMAX, onnx=source.path, spec=source.spec, images=chosen)
-    int8 = quantise(source.model, table, scheme=scheme_for(cpu_device()))
-    models = (Lowered(source.model), Lowered(int8, "int8"))
+    table = measure_ranges(source, choose_images(pictures, limit=IMAGES))
+    int8 = Lowering(Precision.INT8)(source.model, table)
+    models = (Lowered(source.model), Lowered(int8, Precision.INT8))
     return [build_lowered(source, lowered, OrtBuilder()).engine for lowered in models]
 
 
-def times(paths: list[Path], threads: int) -> list[list[float]]:
+def times(paths: list[Path], threads: int) -> list[Timing]:
+    """Time a 640 x 480 picture from pixels to boxes."""
     picture = cv2.imread(str(next((paths[0].parent / "drawn/JPEGImages").iterdir())))
     picture = cv2.resize(picture, (640, 480))
-    detectors = [open_detector(path, Threads(workers=1, per_worker=threads)) for path in paths]
-    kept: list[list[float]] = [[] for _ in paths]
-    for round_number in range(ROUNDS + 2):
-        for entry, detector in zip(kept, detectors, strict=True):
-            start = time.perf_counter()
-            detector.detect(picture)
-            if round_number > 1:
-                entry.append((time.perf_counter() - start) * 1000)
-    for detector in detectors:
-        detector.close()
-    return kept
+    with ExitStack() as stack:
+        detectors = [stack.enter_context(open_detector(path, Threads(1, per_worker=threads))) for path in paths]
+        calls = {number: partial(detector.detect, picture) for number, detector in enumerate(detectors)}
+        return list(time_calls(calls, rounds=ROUNDS, warm_up=2).values())
 
 
-def main() -> None:
+def main(presets: tuple[str, ...] = PRESETS) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        synthesize(folder / "drawn", train=IMAGES, size=(320, 240))
-        for preset in sys.argv[1:] or PRESETS:
-            paths = engines(exported(preset, folder), folder / "drawn")
+        synthesize(folder / "drawn", train=IMAGES, val=0, test=0, size=(320, 240))
+        for preset in presets:
+            write_random_onnx(preset, folder / f"{preset}.onnx")
+            paths = engines(read_onnx(folder / f"{preset}.onnx"), folder / "drawn")
             for threads in (1, 2):
                 whole, small = times(paths, threads)
-                ratios = np.array(whole) / np.array(small)
                 print(
-                    f"{preset}, {threads} threads: float32 {statistics.median(whole):.2f} ms, "
-                    f"int8 {statistics.median(small):.2f} ms, ratio {np.median(ratios):.2f}",
+                    f"{preset}, {threads} threads: float32 {whole.median_ms:.2f} ms, "
+                    f"int8 {small.median_ms:.2f} ms, ratio {whole.ratio_to(small):.2f}",
                     flush=True,
                 )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

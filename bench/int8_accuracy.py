@@ -8,21 +8,19 @@ TensorRT is judged on ONNX Runtime, in the very graph that TensorRT gets.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 
-from ssd_edge.cli.models import evaluate_file
-from ssd_edge.core.ranges import CalibrationTable, ranges_path
-from ssd_edge.data.find import open_dataset
-from ssd_edge.engines.source import read_onnx
-from ssd_edge.evaluation.metric import Metric
-from ssd_edge.precision import qdq_ort, qdq_tensorrt
-from ssd_edge.precision.half import to_half
-from ssd_edge.precision.qdq_ort import Scheme
+from bench._options import run
+from ssd_edge.core.calibration_table import CalibrationTable, ranges_path
+from ssd_edge.graph.source import read_onnx
+from ssd_edge.quantization import qdq_ort, qdq_tensorrt
+from ssd_edge.quantization.fp16 import to_half
+from ssd_edge.quantization.qdq_ort import Scheme
+from ssd_edge.workflows.evaluate import evaluate
 
 Lowering = Callable[[onnx.ModelProto, CalibrationTable], onnx.ModelProto]
 LOWERINGS: dict[str, Lowering] = {
@@ -39,28 +37,23 @@ def judge(path: Path, calibration: Path, dataset: Path, split: str) -> None:
     source = read_onnx(path)
     table = CalibrationTable.load(ranges_path(calibration, source.spec.name))
     table.refuse_if_foreign(ranges_path(calibration, source.spec.name), path, source.spec.input)
-    labelled = open_dataset(dataset, split)
     print(f"{source.spec.name} on {dataset.name}, split {split}; {table.method} of {table.image_count} pictures")
     whole = None
     with tempfile.TemporaryDirectory() as folder:
         for name, lower in LOWERINGS.items():
             lowered = Path(folder) / "lowered.onnx"
             onnx.save(lower(source.model, table), lowered)
-            found = evaluate_file(lowered, labelled, metric=Metric.VOC).accuracy.mean_ap
+            found = evaluate(lowered, dataset, split=split).models[0].evaluation.accuracy.mean_ap
             whole = found if whole is None else whole
             print(f"  {name:34} mAP@0.5 {found:.4f}  {100 * found / whole:6.2f} %", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("models", type=Path, nargs="+")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--calibration", type=Path, default=Path("calibration"))
-    asked = parser.parse_args()
-    for path in asked.models:
-        judge(path, asked.calibration, asked.dataset, asked.split)
+def main(
+    dataset: Path, models: tuple[Path, ...], *, split: str = "test", calibration: Path = Path("calibration")
+) -> None:
+    for path in models:
+        judge(path, calibration, dataset, split)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

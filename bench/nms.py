@@ -8,21 +8,20 @@ All bodies take turns on the same scored boxes in one process; medians are print
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
+from functools import partial
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from ssd_edge.backends.threads import physical_cores
-from ssd_edge.core.graph import NMS_DOMAIN, OUTPUT_NAMES
+from bench._options import run
+from ssd_edge.backends.cpu import physical_cores
+from ssd_edge.core.graph_contract import NMS_DOMAIN, OUTPUT_NAMES
 from ssd_edge.core.spec import NmsSpec
-from ssd_edge.engines.ort_nms import use_non_max_suppression
-from ssd_edge.export.nms import nms_node, nms_outputs
-from ssd_edge.export.nms_function import OPSET, batched_nms_function
+from ssd_edge.core.timing import time_calls
+from ssd_edge.engines.ort_build import use_non_max_suppression
+from ssd_edge.graph.nms import OPSET, batched_nms_function, nms_node, nms_outputs
 
 ROWS, SCORE_THRESHOLD, IOU_THRESHOLD = 200, 0.01, 0.45
 ABOVE_THRESHOLD = (800, 100_000)
@@ -109,14 +108,13 @@ def scored_boxes(boxes: int, classes: int, above: int) -> dict[str, np.ndarray]:
 
 def median_ms(sessions: dict, feeds: dict, rounds: int) -> dict[tuple[str, int], float]:
     """Each turn starts with a run that is not timed: the threads of the body before still spin, its own still sleep."""
-    times: dict[tuple[str, int], list[float]] = {(name, above): [] for name in sessions for above in feeds}
-    for _ in range(rounds):
-        for (name, above), taken in times.items():
-            sessions[name].run(OUTPUT_NAMES, feeds[above])
-            start = time.perf_counter()
-            sessions[name].run(OUTPUT_NAMES, feeds[above])
-            taken.append((time.perf_counter() - start) * 1000)
-    return {key: statistics.median(taken) for key, taken in times.items()}
+    calls = {
+        (name, above): partial(sessions[name].run, OUTPUT_NAMES, feed)
+        for name in sessions
+        for above, feed in feeds.items()
+    }
+    timed = time_calls(calls, rounds=rounds, warm_up=0, untimed=1)
+    return {key: timing.median_ms for key, timing in timed.items()}
 
 
 def check_same(sessions: dict, feed: dict[str, np.ndarray]) -> int:
@@ -130,25 +128,20 @@ def check_same(sessions: dict, feed: dict[str, np.ndarray]) -> int:
     return len(prefix[0][0])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--boxes", type=int, default=8732)
-    parser.add_argument("--classes", type=int, default=20)
-    args = parser.parse_args()
+def main(*, rounds: int = 60, boxes: int = 8732, classes: int = 20) -> None:
     sessions = {
-        "ours, M = 400": session(portable(args.boxes, args.classes, 400)),
-        "ours, M = 1000": session(portable(args.boxes, args.classes, 1000)),
-        "in an engine, M = 400": session(use_non_max_suppression(portable(args.boxes, args.classes, 400))),
-        "in an engine, M = 1000": session(use_non_max_suppression(portable(args.boxes, args.classes, 1000))),
-        "NonMaxSuppression": session(data_dependent(args.boxes, args.classes)),
+        "ours, M = 400": session(portable(boxes, classes, 400)),
+        "ours, M = 1000": session(portable(boxes, classes, 1000)),
+        "in an engine, M = 400": session(use_non_max_suppression(portable(boxes, classes, 400))),
+        "in an engine, M = 1000": session(use_non_max_suppression(portable(boxes, classes, 1000))),
+        "NonMaxSuppression": session(data_dependent(boxes, classes)),
     }
-    feeds = {above: scored_boxes(args.boxes, args.classes, above) for above in ABOVE_THRESHOLD}
+    feeds = {above: scored_boxes(boxes, classes, above) for above in ABOVE_THRESHOLD}
     for above, feed in feeds.items():
         print(f"{above} candidates: same best {check_same(sessions, feed)} detections from all bodies")
     few, many = ABOVE_THRESHOLD
-    medians = median_ms(sessions, feeds, args.rounds)
-    print(f"{'ms, median of ' + str(args.rounds):24}{few:>12} {many:>12}   many / few")
+    medians = median_ms(sessions, feeds, rounds)
+    print(f"{'ms, median of ' + str(rounds):24}{few:>12} {many:>12}   many / few")
     for name in sessions:
         short, long = medians[name, few], medians[name, many]
         print(f"{name:24}{short:12.2f} {long:12.2f}   {long / short:10.2f}")
@@ -157,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

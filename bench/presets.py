@@ -10,30 +10,30 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 
+from bench._options import run
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.timing import Stopwatch
 from ssd_edge.engines.options import Batch as BatchSizes
 from ssd_edge.engines.options import TrtOptions
-from ssd_edge.engines.trt_build import TrtBuilder
-from ssd_edge.export.onnx import ExportReport, export_onnx
+from ssd_edge.engines.tensorrt.build import TrtBuilder
+from ssd_edge.exporting.export_onnx import ExportReport, export_onnx
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
-from ssd_edge.training.criterion import MultiboxCriterion
+from ssd_edge.training.distributed import make_fabric
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.loss_options import LossOptions
-from ssd_edge.training.processes import make_fabric
-from ssd_edge.training.recipe import Optimisation, recipe_for
+from ssd_edge.training.losses import MultiboxCriterion
+from ssd_edge.training.recipe import LossOptions, Optimisation, recipe_for
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import TargetEncoder, Targets
 
@@ -108,23 +108,23 @@ def through(name: str) -> str:
     rng = np.random.default_rng(0)
     spec: ModelSpec = make_spec(name, tuple(COLORS))
     pictures = [picture(spec.input.width, rng) for _ in range(PICTURES)]
-    model, started = build_model(spec), time.monotonic()
-    first, last = train(model, pictures, recipe_for(name).optimisation.learning_rate)
-    with tempfile.TemporaryDirectory() as folder:
+    model, watch = build_model(spec), Stopwatch()
+    with watch, tempfile.TemporaryDirectory() as folder:
+        first, last = train(model, pictures, recipe_for(name).optimisation.learning_rate)
         report = export(model, [image for image, _, _ in pictures[:2]], Path(folder))
         size = build_rtx(report.onnx, Path(folder))
     parity = report.parity
     return (
         f"{first:6.2f} {last:6.2f} {parity.detections:6} {parity.box_difference:8.1e} {parity.score_difference:8.1e}"
-        f" {size / 2**20:7.1f} {time.monotonic() - started:6.0f}"
+        f" {size / 2**20:7.1f} {watch.timing.total_s:6.0f}"
     )
 
 
-def main() -> int:
+def main(presets: tuple[str, ...] = ()) -> int:
     """Print the table."""
     failed = False
     print(f"{'preset':38} loss 1 loss20 detect      box    score RTX/MiB seconds")
-    for name in sys.argv[1:] or (*preset_names(), *TIMM):
+    for name in presets or (*preset_names(), *TIMM):
         try:
             print(f"{name:38} {through(name)}", flush=True)
         except (SsdEdgeError, RuntimeError) as error:
@@ -134,4 +134,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

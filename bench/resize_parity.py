@@ -9,7 +9,6 @@ reacts to small changes of its input more than a trained one does.
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +18,13 @@ import torch
 from torch import nn
 from torchvision.models.detection import ssd300_vgg16, ssdlite320_mobilenet_v3_large
 
+from bench._options import run
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.core.preprocess import preprocess
+from ssd_edge.importing.torchvision import load_torchvision
 from ssd_edge.model.checkpoint import load_checkpoint
-from ssd_edge.model.predict import DecodedSSD
+from ssd_edge.model.predict import DecodedSSD, suppress
 from ssd_edge.model.ssd import SSD
-from ssd_edge.model.suppression import suppress
-from ssd_edge.model.torchvision_weights import load_torchvision
 from tests.model.torchvision_reference import BCCD, scaled_random
 
 CLASSES = tuple("abcde")
@@ -90,24 +89,19 @@ def random_models(photos: list[np.ndarray]) -> list[SSD]:
     return models
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--photos", type=Path, default=BCCD)
-    parser.add_argument("--count", type=int, default=6)
-    options = parser.parse_args()
-    if not options.photos.is_dir():
-        print(f"{options.photos} is not there; give a folder of photos with --photos")
+def main(*, checkpoint: Path | None = None, photos: Path = BCCD, count: int = 6) -> None:
+    if not photos.is_dir():
+        print(f"{photos} is not there; give a folder of photos with --photos")
         return
-    photos = [read_image(path) for path in list_images(options.photos)[: options.count]]
-    models = [load_checkpoint(options.checkpoint).model] if options.checkpoint else random_models(photos)
+    images = [read_image(path) for path in list_images(photos)[:count]]
+    models = [load_checkpoint(checkpoint).model] if checkpoint else random_models(images)
     for model in models:
-        measured = [differences(DecodedSSD(model).eval(), photo) for photo in photos]
-        print(f"{model.spec.name}, {len(photos)} photos of {photos[0].shape[1]}x{photos[0].shape[0]}")
+        measured = [differences(DecodedSSD(model).eval(), image) for image in images]
+        print(f"{model.spec.name}, {len(images)} photos of {images[0].shape[1]}x{images[0].shape[0]}")
         for name in measured[0]:
             values = [entry[name] for entry in measured]
             print(f"  {name:<28} mean {np.mean(values):8.4f}   {min(values):8.4f} to {max(values):8.4f}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

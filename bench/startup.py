@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
-import time
+from functools import partial
 
-ROUNDS = 9
+from bench._options import run
+from ssd_edge.core.timing import time_calls
+
+COMMANDS = {
+    "python -c pass": ["-c", "pass"],
+    "import typer, rich": ["-c", "import typer, rich"],
+    "import ssd_edge": ["-c", "import ssd_edge"],
+    "ssd-edge --help": ["-m", "ssd_edge", "--help"],
+    "ssd-edge run --help": ["-m", "ssd_edge", "run", "--help"],
+}
 
 
-def seconds(command: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - start
-
-
-def main() -> None:
-    commands = {
-        "python -c pass": [sys.executable, "-c", "pass"],
-        "ssd-edge --help": [sys.executable, "-m", "ssd_edge", "--help"],
-        "ssd-edge run --help": [sys.executable, "-m", "ssd_edge", "run", "--help"],
-    }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(ROUNDS + 1):
-        for name, command in commands.items():
-            elapsed = seconds(command)
-            if number:  # the first round reads the disk
-                times[name].append(elapsed)
-    for name, values in times.items():
-        print(f"{name:<22} median {statistics.median(values):.3f} s  max {max(values):.3f} s")
+def main(*, rounds: int = 9) -> None:
+    start = partial(subprocess.run, stdout=subprocess.DEVNULL, check=True)
+    calls = {name: partial(start, [sys.executable, *arguments]) for name, arguments in COMMANDS.items()}
+    for name, timing in time_calls(calls, rounds=rounds).items():  # the first round, not timed, reads the disk
+        spread = timing.spread
+        print(f"{name:<22} median {spread.median / 1000:.3f} s  max {spread.maximum / 1000:.3f} s")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,37 +4,38 @@
 
 Bare and end-to-end runs take turns in one process, so that the machine's moods hit both alike; medians of the rounds
 are compared. Bare is the backend alone on frames that lie ready in memory at the model's size, with as many threads as
-the pipeline uses. End to end is the same model in ``ssd_edge.stream.Pipeline``, from an encoded 1280 x 720 film to
+the pipeline uses. End to end is the same model in ``ssd_edge.streaming.Pipeline``, from an encoded 1280 x 720 film to
 JSON lines on disk. Without --video such a film is drawn; without MODEL it is SSD300-VGG16 with random weights, whose
 ratio must be at least 0.90, or the exit code is 1.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
-import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
+from bench._models import write_random_onnx
+from bench._options import run
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector
 from ssd_edge.backends.ort import OrtBackend
-from ssd_edge.backends.threads import Threads
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.stream.json_sink import JsonLinesSink
-from ssd_edge.stream.pipeline import Pipeline
-from ssd_edge.stream.sources import open_source
-from ssd_edge.stream.summary import RunSummary
+from ssd_edge.core.timing import Stopwatch
+from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
+from ssd_edge.streaming.sources.factory import open_source
+from ssd_edge.streaming.timing import RunSummary
 
-REQUIRED = 0.90
+PRESET, REQUIRED = "ssd300-vgg16", 0.90
 
 
 def draw_film(path: Path, frames: int) -> None:
@@ -52,7 +53,7 @@ def draw_film(path: Path, frames: int) -> None:
 
 def read_frames(film: Path, detector: Detector, limit: int) -> list[UInt8Array]:
     with open_source(str(film)) as source:
-        return [detector.prepare(frame.image)[None] for frame, _ in zip(source, range(limit), strict=False)]
+        return [detector.preprocess(frame.image)[None] for frame, _ in zip(source, range(limit), strict=False)]
 
 
 def bare_fps(backend: OrtBackend, batches: list[UInt8Array], frames: int) -> float:
@@ -63,69 +64,56 @@ def bare_fps(backend: OrtBackend, batches: list[UInt8Array], frames: int) -> flo
         for number in range(share):
             backend.infer(batches[(first + number) % len(batches)])
 
-    began = time.monotonic()
-    with ThreadPoolExecutor(backend.workers) as threads:
+    watch = Stopwatch()
+    with ThreadPoolExecutor(backend.workers) as threads, watch:
         list(threads.map(work, range(backend.workers)))
-    return share * backend.workers / (time.monotonic() - began)
+    return share * backend.workers / watch.timing.total_s
 
 
 def end_to_end(detector: Detector, film: Path, lines: Path, frames: int) -> RunSummary:
-    with open_source(str(film), loop=True) as source, JsonLinesSink(lines, detector.spec.class_names, 30.0) as sink:
+    with open_source(str(film), loop=True) as source, JsonLinesSink(lines, 30.0) as sink:
         return Pipeline(source, detector, [sink], max_frames=frames).run()
 
 
-def random_ssd300(folder: Path) -> Path:
-    """Export SSD300-VGG16 with random weights: as much work for the engine as with trained ones."""
-    import onnx
-    import torch
-
-    from ssd_edge.export.onnx import onnx_model
-    from ssd_edge.model.zoo import build_model, make_spec
-
-    torch.manual_seed(0)
-    model = build_model(make_spec("ssd300-vgg16", [f"class {number}" for number in range(20)]))
-    path = folder / "ssd300-vgg16.onnx"
-    onnx.save(onnx_model(model.eval(), "sha256:" + "0" * 64), path)
-    return path
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, nargs="?")
-    parser.add_argument("--video", type=Path)
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threshold", type=float, default=0.5)
-    parser.add_argument("--threads", choices=("latency", "throughput"), default="latency")
-    parser.add_argument("--no-spin", action="store_true")
-    options = parser.parse_args()
-    threads = Threads.for_latency() if options.threads == "latency" else Threads.for_throughput()
-    threads = dataclasses.replace(threads, spin=not options.no_spin)
+def main(
+    model: Path | None = None,
+    *,
+    video: Path | None = None,
+    frames: int = 60,
+    rounds: int = 5,
+    threshold: float = 0.5,
+    threads: Literal["latency", "throughput"] = "latency",
+    no_spin: bool = False,
+) -> int:
+    chosen = Threads.for_latency() if threads == "latency" else Threads.for_throughput()
+    chosen = dataclasses.replace(chosen, spin=not no_spin)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        model = options.model or random_ssd300(Path(folder))
-        backend = stack.enter_context(OrtBackend(model, threads))
-        film = options.video or Path(folder) / "film.mp4"
-        if options.video is None:
+        path = model or Path(folder) / f"{PRESET}.onnx"
+        if model is None:
+            write_random_onnx(PRESET, path)
+        backend = stack.enter_context(OrtBackend(path, chosen))
+        film = video or Path(folder) / "film.mp4"
+        if video is None:
             draw_film(film, 150)
-        detector = Detector(backend, options.threshold)
+        detector = Detector(backend, threshold)
         batches = read_frames(film, detector, 16)
         detector.warm_up()
         pairs = []
-        for _ in repeat(None, options.rounds):
-            bare = bare_fps(backend, batches, options.frames)
-            summary = end_to_end(detector, film, Path(folder) / "boxes.jsonl", options.frames)
+        for _ in repeat(None, rounds):
+            bare = bare_fps(backend, batches, frames)
+            summary = end_to_end(detector, film, Path(folder) / "boxes.jsonl", frames)
             pairs.append((bare, summary.fps))
             print(f"bare {bare:7.2f} FPS   end to end {summary.fps:7.2f} FPS   ratio {summary.fps / bare:.3f}")
     bare, full = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(full / bare for bare, full in pairs)
-    print(f"{model.name}, {threads.workers} x {threads.per_worker} threads, {options.frames} frames a round")
+    print(f"{path.name}, {chosen.workers} x {chosen.per_worker} threads, {frames} frames a round")
     print(f"median: bare {bare:.2f} FPS, end to end {full:.2f} FPS, ratio of a round {ratio:.3f}")
     for times in summary.stages:
         print(
             f"  {times.stage:<11} p50 {times.p50_ms:8.2f} ms   p95 {times.p95_ms:8.2f} ms   p99 {times.p99_ms:8.2f} ms"
         )
-    return 1 if options.model is None and ratio < REQUIRED else 0
+    return 1 if model is None and ratio < REQUIRED else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

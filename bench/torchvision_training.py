@@ -10,10 +10,10 @@ from torchvision.io import ImageReadMode, decode_image
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.transforms import v2
 
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.importing.torchvision import load_torchvision
 from ssd_edge.model.ssd import SSD
-from ssd_edge.model.torchvision_weights import load_torchvision
-from ssd_edge.training.average import WeightAverage
+from ssd_edge.training.ema import WeightAverage
 
 RATE_PER_PICTURE = 0.15 / 192
 WEIGHT_DECAY = 4e-5

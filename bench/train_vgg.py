@@ -20,27 +20,26 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ssd_edge.cli.training_run import validation
 from ssd_edge.core.progress import silent
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.data.augment import Augment
 from ssd_edge.data.find import open_dataset
-from ssd_edge.data.sample import LabelledSet
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec
-from ssd_edge.training.average import WeightAverage
 from ssd_edge.training.budget import TimeBudget
-from ssd_edge.training.criterion import MultiboxCriterion
 from ssd_edge.training.dataset import TrainingSet, decode_images
+from ssd_edge.training.distributed import make_fabric
+from ssd_edge.training.ema import WeightAverage
 from ssd_edge.training.loader import Batch, BatchLoader
-from ssd_edge.training.loss_options import LossOptions
+from ssd_edge.training.losses import MultiboxCriterion
 from ssd_edge.training.precision import measure_precisions
-from ssd_edge.training.processes import make_fabric
-from ssd_edge.training.recipe import Optimisation, Precision
+from ssd_edge.training.recipe import LossOptions, Optimisation, Precision
 from ssd_edge.training.schedule import learning_rate_factor
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import TargetEncoder
+from ssd_edge.workflows.train import validation
 
 PRESET = "ssd300-vgg16"
 RATE, BATCH, SEED = 0.004, 2, 0  # a small batch: what is short is steps

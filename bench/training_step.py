@@ -23,13 +23,12 @@ from torchvision.models.detection import ssd300_vgg16, ssdlite320_mobilenet_v3_l
 from ssd_edge.core.frame import FloatArray, IntArray
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.zoo import build_model, make_spec
-from ssd_edge.training.average import WeightAverage
-from ssd_edge.training.criterion import MultiboxCriterion
+from ssd_edge.training.distributed import make_fabric
+from ssd_edge.training.ema import WeightAverage
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.loss_options import LossOptions
+from ssd_edge.training.losses import MultiboxCriterion
 from ssd_edge.training.precision import measure_precisions
-from ssd_edge.training.processes import make_fabric
-from ssd_edge.training.recipe import Optimisation, Precision
+from ssd_edge.training.recipe import LossOptions, Optimisation, Precision
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import TargetEncoder, Targets
 

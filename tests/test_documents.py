@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from ssd_edge.cli.app import app
+from ssd_edge.cli.app import load_command
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,7 +30,7 @@ def test_there_are_commands_to_check() -> None:
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_command_parses(line: str) -> None:
     words = shlex.split(line)[1:]
-    command, context = typer.main.get_command(app), None
+    command = load_command(words.pop(0))
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
     context = command.make_context("ssd-edge", words)

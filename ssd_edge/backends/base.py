@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import FloatArray, UInt8Array
+from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.spec import ModelSpec
 
 
@@ -30,7 +32,15 @@ class RawOutputs(NamedTuple):
 
 
 class Backend(Protocol):
-    """One loaded model on one runtime."""
+    """One loaded model on one runtime; any thread may call it."""
+
+    @property
+    def path(self) -> Path:
+        """The model's file."""
+
+    @property
+    def batch_limits(self) -> tuple[int, int | None]:
+        """The fewest and the most images that :meth:`infer` takes at a time; None for no limit."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -68,3 +78,30 @@ def check_batch(batch: UInt8Array, spec: ModelSpec) -> None:
             got=f"{batch.dtype} {batch.shape}",
             wanted=f"uint8 (B >= 1, {wanted[0]}, {wanted[1]}, 3)",
         )
+
+
+def read_manifest(engine: Path, *, target: str, runtime_version: str, device: str) -> EngineManifest:
+    """Return the manifest of an engine that was built for this runtime and this device.
+
+    Raises:
+        ArtefactError: no readable manifest, or another target, version or device; it names the command to rebuild.
+    """
+    manifest = EngineManifest.load(manifest_path(engine))
+    found = (manifest.target, manifest.runtime_version, manifest.device)
+    if found != (target, runtime_version, device):
+        raise refuse(engine, manifest, (target, runtime_version, device))
+    return manifest
+
+
+def refuse(engine: Path, manifest: EngineManifest, here: tuple[str, str, str]) -> ArtefactError:
+    """Return the error for an engine that was built for another (target, version, device) than this one."""
+    return ArtefactError(
+        f"{engine} was not built for this machine",
+        got=_place(manifest.target, manifest.runtime_version, manifest.device),
+        wanted=_place(*here),
+        do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(engine)}",
+    )
+
+
+def _place(target: str, version: str, device: str) -> str:
+    return f"{target} {version} on {device}"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 # Instruction sets by which ONNX Runtime chooses layouts and kernels, as /proc/cpuinfo spells them (x86, then Arm).
@@ -34,3 +38,63 @@ def _flags(cpuinfo: Path) -> frozenset[str]:
         if name.strip() in ("flags", "Features"):
             return frozenset(value.split())
     return frozenset()
+
+
+_CPU_FOLDER = Path("/sys/devices/system/cpu")
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Workers, each a picture at a time, and the threads that share one picture.
+
+    Attributes:
+        workers: pictures in flight at once.
+        per_worker: threads that compute one picture together.
+        spin: threads wait for each other inside a picture by spinning, which is quicker where the cores are free
+            (a small model gains a third) and much slower where other programs want them too. Between pictures they
+            sleep in any case: those moments belong to capture and encoding.
+    """
+
+    workers: int
+    per_worker: int
+    spin: bool = True
+
+    @classmethod
+    def for_latency(cls, cores: int | None = None) -> Threads:
+        """Return one worker on all cores: each picture is done as soon as it can be."""
+        return cls(workers=1, per_worker=cores or physical_cores())
+
+    @classmethod
+    def for_throughput(cls, cores: int | None = None) -> Threads:
+        """Return one single-threaded worker per core: more pictures a second, each of them later."""
+        return cls(workers=cores or physical_cores(), per_worker=1)
+
+
+def physical_cores() -> int:
+    """Return the cores that this process may use: siblings of one core count once, a container's quota limits."""
+    logical = _allowed_cpus()
+    cores = {_siblings(cpu) for cpu in logical}
+    return max(1, min(len(cores), _quota(_CGROUP_LIMIT)))
+
+
+def _allowed_cpus() -> Iterable[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return range(os.cpu_count() or 1)
+
+
+def _siblings(cpu: int) -> str:
+    try:
+        return (_CPU_FOLDER / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text().strip()
+    except OSError:  # not Linux: every logical processor counts as a core
+        return str(cpu)
+
+
+def _quota(limit: Path) -> int:
+    """Return the whole cores that cgroup v2's ``cpu.max`` (quota and period in microseconds, or ``max``) grants."""
+    try:
+        quota, period = limit.read_text().split()
+    except (OSError, ValueError):
+        return os.cpu_count() or 1
+    return math.ceil(int(quota) / int(period)) if quota != "max" else os.cpu_count() or 1

@@ -6,19 +6,175 @@ not used: its context would belong to whichever thread happened to import it.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import threading
+import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.backends.cuda_graph import GraphDriver
-from ssd_edge.backends.cuda_types import Buffer, Clock, Event, Stream
-from ssd_edge.backends.held import hold
 from ssd_edge.core.errors import DeviceError, MissingPackageError
+
+
+class Stream(Protocol):
+    """A queue of work on the GPU (``pycuda.driver.Stream``)."""
+
+    handle: int
+
+    def synchronize(self) -> None:
+        """Wait until all of it is done."""
+
+    def wait_for_event(self, event: Event) -> None:
+        """Let later work on this stream begin after the event only."""
+
+
+class Event(Protocol):
+    """A point in a stream (``pycuda.driver.Event``)."""
+
+    def record(self, stream: Stream) -> object:
+        """Put the point behind what the stream holds now."""
+
+    def query(self) -> bool:
+        """Tell whether the stream has passed it."""
+
+    def synchronize(self) -> object:
+        """Wait until the stream has passed it."""
+
+
+class Clock(Event, Protocol):
+    """An event with a time."""
+
+    def time_till(self, later: Clock) -> float:
+        """Return the milliseconds from this event to a later one; both must have been passed."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A tensor's memory on both sides.
+
+    Attributes:
+        host: pinned array that the CPU reads and writes.
+        device: address that the GPU reads and writes.
+        mapped: both are the same memory (a GPU that shares the CPU's), so nothing has to be copied.
+    """
+
+    host: npt.NDArray[Any]
+    device: int
+    mapped: bool
+
+
+_held: Counter[str] = Counter()
+_lock = threading.RLock()  # a thing may be collected, and so dropped, in the middle of a count
+
+
+def hold(kind: str, thing: object) -> Callable[[], object]:
+    """Count a thing as held until it is collected, or until what is returned is called."""
+    with _lock:
+        _held[kind] += 1
+    dropped = weakref.finalize(thing, _drop, kind)
+    dropped.atexit = False
+    return dropped
+
+
+def what_is_held() -> dict[str, int]:
+    """Return how many there are of each kind, e.g. ``{"execution context": 2}``; empty where nothing is held."""
+    with _lock:
+        return {kind: count for kind, count in sorted(_held.items()) if count}
+
+
+def _drop(kind: str) -> None:
+    with _lock:
+        _held[kind] -= 1
+
+
+_LIBRARY = "libcuda.so.1"
+_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do does not spoil the capture
+
+
+class CaptureError(Exception):
+    """The work cannot be captured; the stream is usable again."""
+
+
+class Graph:
+    """Captured work that one call starts.
+
+    Everything that it touches, memory and execution context, must live as long and stay where it is.
+    """
+
+    def __init__(self, driver: GraphDriver, executable: ctypes.c_void_p) -> None:
+        self._driver, self._executable = driver, executable
+        self._dropped = hold("CUDA graph", self)
+
+    def launch(self, stream: int) -> None:
+        """Put the whole on a stream.
+
+        Raises:
+            CaptureError: the driver refuses.
+        """
+        self._driver.call("cuGraphLaunch", self._executable, ctypes.c_void_p(stream))
+
+    def close(self) -> None:
+        """Destroy it."""
+        self._dropped()
+        self._driver.call("cuGraphExecDestroy", self._executable)
+
+
+class GraphDriver:
+    """The few calls of the CUDA driver that pycuda lacks."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(_LIBRARY)
+
+    def capture(self, stream: int, enqueue: Callable[[], bool]) -> Graph:
+        """Record what ``enqueue`` puts on the stream, which runs nothing of it.
+
+        Raises:
+            CaptureError: ``enqueue`` says False, or does what cannot be recorded.
+        """
+        handle, graph = ctypes.c_void_p(stream), ctypes.c_void_p()
+        self.call("cuStreamBeginCapture_v2", handle, _THREAD_LOCAL)
+        try:
+            accepted = enqueue()
+        finally:  # also after a failure: a stream in capture takes no work
+            ended = self._library.cuStreamEndCapture(handle, ctypes.byref(graph))
+        if ended != 0 or not accepted:
+            if graph:
+                self._library.cuGraphDestroy(graph)
+            raise CaptureError(self._meaning("cuStreamEndCapture", ended) if ended else "TensorRT refused")
+        return self._instantiate(graph)
+
+    def pop_context(self) -> None:
+        """Take what is left of the calling thread's contexts off it."""
+        context = ctypes.c_void_p()
+        while self._library.cuCtxGetCurrent(ctypes.byref(context)) == 0 and context:
+            if self._library.cuCtxPopCurrent_v2(ctypes.byref(context)) != 0:
+                return
+
+    def call(self, function: str, *arguments: object) -> None:
+        """Call the driver; raise CaptureError where it refuses."""
+        result = getattr(self._library, function)(*arguments)
+        if result != 0:
+            raise CaptureError(self._meaning(function, result))
+
+    def _instantiate(self, graph: ctypes.c_void_p) -> Graph:
+        executable = ctypes.c_void_p()
+        try:
+            self.call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
+        finally:
+            self._library.cuGraphDestroy(graph)  # an error here is an older one, and the executable must not be lost
+        return Graph(self, executable)
+
+    def _meaning(self, function: str, result: int) -> str:
+        text = ctypes.c_char_p()
+        self._library.cuGetErrorString(result, ctypes.byref(text))
+        return f"{function}: {(text.value or b'unknown error').decode(errors='replace')} ({result})"
+
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: the legacy stream of other libraries does not wait for ours
 

@@ -9,7 +9,7 @@ from typing import Any
 
 _LIBRARY = "libcuda.so.1"
 _MEMORY = Path("/proc/meminfo")
-EMULATED = "Emulated"  # what the driver of ssd-edge's own rehearsals calls its GPU
+_VIRTUAL = re.compile("virtual|emulat|simulat", re.IGNORECASE)
 # CUdevice_attribute, of cuda.h
 _INTEGRATED, _MAJOR, _MINOR = 18, 75, 76
 
@@ -30,10 +30,15 @@ def describe_gpu() -> dict[str, Any] | str | None:
         return str(error)
 
 
-def is_emulated() -> bool:
-    """Tell whether the GPU is the one of ssd-edge's own rehearsals, and so no device."""
+def is_virtual_name(name: str) -> bool:
+    """Tell whether a GPU of this name calls itself virtual: then there is no device, whoever made the driver."""
+    return bool(_VIRTUAL.search(name))
+
+
+def is_virtual() -> bool:
+    """Tell whether the first GPU here calls itself virtual; False where there is none."""
     found = describe_gpu()
-    return isinstance(found, dict) and found["name"] == EMULATED
+    return isinstance(found, dict) and is_virtual_name(found["name"])
 
 
 def used_memory() -> int:

@@ -1,30 +1,34 @@
-"""Detector: a picture of any size in, detections in its pixels out, on whatever runtime the file needs."""
+"""Detector: images of any size in, detections in their pixels out, on whatever runtime the model's file needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import overload
 
 import numpy as np
 
 from ssd_edge.backends.base import Backend, RawOutputs
-from ssd_edge.backends.threads import Threads
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.core.images import as_bgr
+from ssd_edge.core.images import ImageInput, check_bgr, load_image
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.spec import ModelSpec
 
+_BATCH = 32  # images, where the runtime has no limit: it bounds the memory that a long list takes
+
 
 class Detector:
-    """Owns a backend and closes it.
+    """A loaded model that is called with images; it is a context manager, and any thread may call it.
 
     Args:
-        backend: a loaded model.
-        score_threshold: report only what scores more; the model's own threshold is the floor.
+        backend: the model on its runtime, closed with the detector.
+        score_threshold: report only what scores more, from 0 to 1; the model's own threshold is the floor.
     """
 
     def __init__(self, backend: Backend, score_threshold: float = 0.0) -> None:
@@ -32,45 +36,89 @@ class Detector:
         self._score_threshold = score_threshold
 
     @property
+    def path(self) -> Path:
+        """The file that was loaded."""
+        return self._backend.path
+
+    @property
     def spec(self) -> ModelSpec:
         """The model's spec."""
         return self._backend.spec
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels by class id; background is not counted."""
+        return self._backend.spec.class_names
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height in pixels that images are stretched to before the network."""
+        return self._backend.spec.input.width, self._backend.spec.input.height
+
+    @property
+    def score_threshold(self) -> float:
+        """What detections score more than, from 0 to 1."""
+        return max(self._score_threshold, self._backend.spec.nms.score_threshold)
+
+    @property
     def workers(self) -> int:
-        """Threads that may call :meth:`detect` at once with profit."""
+        """Threads that may call :meth:`detect` at once with profit; more of them wait for one another."""
         return self._backend.workers
 
-    def detect(self, image: UInt8Array) -> Detections:
-        """Return what is seen in an (H, W, 3) BGR picture.
+    @overload
+    def detect(self, image: ImageInput) -> Detections: ...  # type: ignore[overload-overlap]  # a str is one path
+
+    @overload
+    def detect(self, image: Sequence[ImageInput]) -> list[Detections]: ...
+
+    def detect(self, image: ImageInput | Sequence[ImageInput]) -> Detections | list[Detections]:
+        """Return what is seen in one image, or in each image of a list.
+
+        A list is run in batches as large as the runtime takes, at most 32 where it has no limit. Its images may differ
+        in size and kind.
+
+        Args:
+            image: an (H, W, 3) uint8 array in BGR, the path of an image file, a PIL image, or a list of these.
+
+        Returns:
+            Detections in pixels of the image as it was given, best first; a list of them for a list.
 
         Raises:
-            InputError: it is not a picture.
+            InputError: it is not such an image, or a file that cannot be read.
+            ArtefactError, DeviceError: the runtime fails, or the detector is closed.
         """
-        return self.detect_prepared(self.prepare(image), width=image.shape[1], height=image.shape[0])
+        if isinstance(image, (list, tuple)):
+            return list(self._each(image))
+        return next(self._each([image]))  # type: ignore[list-item]  # a sequence of another kind is refused there
+
+    __call__ = detect
 
     def detect_batch(self, images: Sequence[UInt8Array]) -> list[Detections]:
-        """Return the detections of each picture, all run as one batch; the pictures may differ in size."""
+        """Return the detections of (H, W, 3) BGR images that are run as one batch, whatever the runtime thinks of it.
+
+        Raises:
+            InputError: the runtime takes no batch of this size.
+        """
         if not images:
             return []
-        raw = self._backend.infer(np.stack([self.prepare(image) for image in images]))
-        return [self._picture(raw, row, image.shape[1], image.shape[0]) for row, image in enumerate(images)]
+        raw = self._backend.infer(np.stack([self.preprocess(image) for image in images]))
+        return [self._detections(raw, row, image.shape[1], image.shape[0]) for row, image in enumerate(images)]
 
-    def prepare(self, image: UInt8Array) -> UInt8Array:
-        """Return the picture at the model's input size, (H, W, 3); a pipeline does this on another thread."""
-        return preprocess(as_bgr(image, origin="the picture"), self.spec.input)
+    def preprocess(self, image: UInt8Array) -> UInt8Array:
+        """Return an (H, W, 3) BGR image at the model's input size; a pipeline does this on another thread."""
+        return preprocess(check_bgr(image, origin="the image"), self.spec.input)
 
-    def detect_prepared(self, prepared: UInt8Array, *, width: int, height: int) -> Detections:
-        """Return the detections of a picture from :meth:`prepare`, in pixels of its original size."""
-        return self._picture(self._backend.infer(prepared[None]), 0, width, height)
+    def detect_preprocessed(self, pixels: UInt8Array, *, width: int, height: int) -> Detections:
+        """Return the detections of what :meth:`preprocess` gave, in pixels of its original size."""
+        return self._detections(self._backend.infer(pixels[None]), 0, width, height)
 
     def warm_up(self) -> None:
-        """Run one black picture, so that the first real one does not wait for memory to be allocated."""
+        """Run one black image, so that the first real one does not wait for memory to be allocated."""
         entry = self.spec.input
         self._backend.infer(np.zeros((1, entry.height, entry.width, 3), np.uint8))
 
     def close(self) -> None:
-        """Close the backend."""
+        """Give back the runtime's memory; nothing can be detected after it."""
         self._backend.close()
 
     def __enter__(self) -> Detector:
@@ -81,7 +129,28 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _picture(self, raw: RawOutputs, row: int, width: int, height: int) -> Detections:
+    def __repr__(self) -> str:
+        width, height = self.input_size
+        return f"Detector({str(self.path)!r}: {len(self.class_names)} classes, {width} x {height})"
+
+    def _each(self, images: Sequence[ImageInput]) -> Iterator[Detections]:
+        """Yield the detections of each image, a batch at a time; files are read when their batch is due."""
+        most = self._backend.batch_limits[1] or _BATCH
+        waiting = iter(images)
+        while batch := [load_image(image) for image in islice(waiting, most)]:
+            raw = self._backend.infer(self._stacked(batch))
+            for row, image in enumerate(batch):
+                yield self._detections(raw, row, image.shape[1], image.shape[0])
+
+    def _stacked(self, images: Sequence[UInt8Array]) -> UInt8Array:
+        """Return (B, H, W, 3) of the model's input size, filled up with black where the runtime takes no fewer."""
+        entry, fewest = self.spec.input, self._backend.batch_limits[0]
+        batch = np.zeros((max(fewest, len(images)), entry.height, entry.width, 3), np.uint8)
+        for image, out in zip(images, batch, strict=False):
+            preprocess(image, entry, out)
+        return batch
+
+    def _detections(self, raw: RawOutputs, row: int, width: int, height: int) -> Detections:
         count = int(raw.num_detections[row, 0])
         found = Detections.from_unit_boxes(
             np.clip(raw.boxes[row, :count], 0, 1),
@@ -89,6 +158,7 @@ class Detector:
             raw.classes[row, :count],
             width=width,
             height=height,
+            class_names=self.class_names,
         )
         return found.above(self._score_threshold)
 
@@ -101,30 +171,46 @@ def open_detector(path: Path, threads: Threads | None = None, score_threshold: f
         ArtefactError: not ours, or not for this machine.
         MissingPackageError: the runtime is not installed.
     """
-    if not 0 <= score_threshold < 1:
-        raise InputError("the score threshold is out of range", got=str(score_threshold), wanted="0 <= threshold < 1")
+    check_threshold(score_threshold)
     if path.suffix not in (".onnx", ".engine"):
         do = f"Export it: ssd-edge export {path}" if path.suffix in (".pt", ".pth") else "Export one: ssd-edge export"
         raise InputError(f"{path} is not a model that can be run", wanted="an .onnx or .engine file", do=do)
-    return Detector(_open_backend(path, threads), score_threshold)
+    return Detector(open_backend(path, threads), score_threshold)
 
 
-def _open_backend(path: Path, threads: Threads | None) -> Backend:
-    from ssd_edge.backends.ort import ENGINE_SUFFIX, OrtBackend
-    from ssd_edge.backends.trt import TARGETS, TrtBackend
+def check_threshold(score: float) -> None:
+    """Raise InputError where a score threshold is not in 0..1."""
+    if not 0 <= score < 1:
+        raise InputError("the score threshold is out of range", got=str(score), wanted="0 <= threshold < 1")
 
-    if path.suffix == ENGINE_SUFFIX and EngineManifest.load(manifest_path(path)).target in TARGETS:
-        return TrtBackend(path)
-    return OrtBackend(path, threads)
+
+def open_backend(path: Path, threads: Threads | None = None) -> Backend:
+    """Load an ``.onnx`` or ``.engine``; see :func:`open_detector`."""
+    from ssd_edge.backends.ort import OrtBackend
+    from ssd_edge.backends.tensorrt.backend import TrtBackend
+
+    return TrtBackend(path) if is_for_gpu(path) else OrtBackend(path, threads)
+
+
+def is_for_gpu(path: Path) -> bool:
+    """Tell whether a model's file is an engine that runs on an NVIDIA GPU.
+
+    Raises:
+        ArtefactError: it is an engine without a readable manifest.
+    """
+    from ssd_edge.backends.ort import ENGINE_SUFFIX
+    from ssd_edge.backends.tensorrt.backend import TARGETS
+
+    return path.suffix == ENGINE_SUFFIX and EngineManifest.load(manifest_path(path)).target in TARGETS
 
 
 def usable_here(engine: Path) -> bool:
     """Tell whether an engine's manifest allows it to run on this machine."""
-    from ssd_edge.backends import ort, trt
+    from ssd_edge.backends import ort
+    from ssd_edge.backends.tensorrt import backend as trt
 
     try:
-        on_gpu = EngineManifest.load(manifest_path(engine)).target in trt.TARGETS
-        (trt if on_gpu else ort).check_engine(engine)
+        (trt if is_for_gpu(engine) else ort).check_engine(engine)
     except SsdEdgeError:
         return False
     return True

@@ -42,7 +42,7 @@ def open_session(
     """Load a graph on the CPU with ``threads`` threads inside each operator and none between operators.
 
     The graph as it was optimised is written to ``save_to``, where that is given. For ``spin`` see
-    :class:`~ssd_edge.backends.threads.Threads`.
+    :class:`~ssd_edge.backends.cpu.Threads`.
 
     Raises:
         InputError: the file cannot be read.

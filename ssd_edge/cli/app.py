@@ -1,26 +1,36 @@
-"""The ``ssd-edge`` command: joins the rooms, and turns errors into one sentence and exit code 1."""
+"""The ``ssd-edge`` command: its commands, each imported on use, and one handler for the errors of all."""
 
 from __future__ import annotations
 
+import ast
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from ssd_edge import __version__
-from ssd_edge.cli.build import build
-from ssd_edge.cli.calibrate import calibrate
-from ssd_edge.cli.data import data
-from ssd_edge.cli.demo import demo
-from ssd_edge.cli.doctor import doctor
-from ssd_edge.cli.eval import evaluate
-from ssd_edge.cli.export import export
-from ssd_edge.cli.import_model import import_model
-from ssd_edge.cli.inspect import inspect
-from ssd_edge.cli.presets import models
-from ssd_edge.cli.run import run
-from ssd_edge.cli.train import train
+from ssd_edge.cli.console import show_log
 from ssd_edge.core.errors import SsdEdgeError
+
+_COMMANDS = {  # module and function of each, in the order of the help
+    "build": "build:build",
+    "calibrate": "calibrate:calibrate",
+    "eval": "eval:evaluate",
+    "demo": "demo:demo",
+    "doctor": "doctor:doctor",
+    "export": "export:export",
+    "import": "import_model:import_model",
+    "init": "workspace:init",
+    "inspect": "inspect:inspect",
+    "models": "presets:models",
+    "run": "run:run",
+    "runs": "workspace:runs",
+    "train": "train:train",
+    "use": "workspace:use",
+    "data": "data:data",
+}
 
 
 class Commands(TyperGroup):
@@ -63,9 +73,42 @@ def _signal_behind(error: BaseException) -> BaseException | None:
     return link
 
 
+class LazyCommands(Commands):
+    """The commands of ``_COMMANDS``: the help lists their docstrings; a module is imported when its command runs."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: TyperCommand(name, help=_help_of(place)) for name, place in _COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return name, command and the remaining arguments."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(str(name)), rest
+
+
+def load_command(name: str) -> Any:
+    """Import a command by the name that is typed."""
+    module, function = _COMMANDS[name].split(":")
+    found = getattr(import_module(f"ssd_edge.cli.{module}"), function)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name)(found)
+    return typer.main.get_command(alone)
+
+
+def _help_of(place: str) -> str | None:
+    """Return the docstring of a command's function, or of its callback ``root``, without importing the module."""
+    module, function = place.split(":")
+    text = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
+    functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    found = {node.name: ast.get_docstring(node) for node in functions}
+    return found.get(function) or found.get("root")
+
+
 app = typer.Typer(
     name="ssd-edge",
-    cls=Commands,
+    cls=LazyCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -83,20 +126,10 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines on stderr.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """From labelled images to SSD boxes on a live camera."""
-
-
-app.command("build")(build)
-app.command("calibrate")(calibrate)
-app.add_typer(data)
-app.command("eval")(evaluate)
-app.command("demo")(demo)
-app.command("doctor")(doctor)
-app.command("export")(export)
-app.command("import")(import_model)
-app.command("inspect")(inspect)
-app.command("models")(models)
-app.command("run")(run)
-app.command("train")(train)
+    show_log(verbose=verbose, quiet=quiet, as_json=log_json)

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import bars, say
+from ssd_edge.core import choices
+from ssd_edge.core.choices import Precision
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.shell import quoted
+
+_PRECISIONS = {
+    (False, False): Precision.FP32,
+    (False, True): Precision.FP16,
+    (True, False): Precision.INT8,
+    (True, True): Precision.INT8_FP16,
+}
 
 
 class Target(str, Enum):
@@ -87,45 +98,48 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Build even where the engine is there already.")] = False,
 ) -> None:
     """Turn an exported ONNX into an engine for this machine, with its manifest."""
-    from ssd_edge.cli.build_options import trt_options
-    from ssd_edge.cli.build_plan import BuildPlan
-    from ssd_edge.cli.build_run import run_build
-    from ssd_edge.core.workspace import newest_onnx
-    from ssd_edge.engines.source import read_onnx
+    from ssd_edge.workflows.build import build as workflow
 
-    if onnx is None:
-        choice = newest_onnx(Path())
-        say(choice.note)
-        onnx = choice.path
-    plan = BuildPlan(
-        source=read_onnx(onnx),
-        int8=int8,
-        fp16=fp16,
-        target=target.value,
+    batches = workflow.Batch.parse(batch)
+    config = workflow.BuildConfig(
+        precision=_PRECISIONS[int8, fp16],
+        target=None if target is Target.AUTO else choices.Target(target.value),
         output=output,
-        table=table,
+        ranges=table,
         images=images,
-        judged=(data, split) if data else None,
-        max_drop=max_drop,
         keep_float=frozenset(keep_float or ()),
-        improve=improve,
+        refine=improve,
         sensitivity=sensitivity,
-        device=device or "",
-        options=trt_options(
-            device,
-            target=target.value,
-            batch=batch,
+        accuracy=workflow.AccuracyGate(data, split, max_drop) if data else None,
+        tensorrt=workflow.TrtOptions(
+            batch=batches,
             workspace_gib=workspace,
             level=opt_level,
             dla=dla,
             implicit=implicit,
-            compute_capabilities=compute_capability,
+            compute_capabilities=_capabilities(compute_capability),
             version_compatible=version_compatible,
             hardware_compatible=hardware_compatible,
         ),
+        board=device,
         timing_cache=timing_cache,
         keep_graph=keep_graph,
         compare=compare,
         force=force,
     )
-    run_build(plan)
+    if max_drop is not None and data is None:
+        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
+    with bars() as progress:
+        made = workflow.build(onnx, config=config, progress=progress)
+    say(f"manifest {made.path.with_suffix('.json')}")
+    if batches.least > 1:
+        say("run and eval take one picture at a time, so this engine is for programs of your own; for them: --batch 1")
+    else:
+        say(f"next: ssd-edge run --model {quoted(made.path)} --camera 0")
+
+
+def _capabilities(text: str | None) -> tuple[int, ...]:
+    parts = [part.strip().replace(".", "") for part in (text or "").split(",") if part.strip()]
+    if not all(part.isdigit() for part in parts):
+        raise InputError("--compute-capability is not understood", got=repr(text), wanted="numbers as in 86,120")
+    return tuple(dict.fromkeys(int(part) for part in parts))

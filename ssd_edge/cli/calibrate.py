@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.calibration.method import Method
-from ssd_edge.cli.console import quoted, say
+from ssd_edge.cli.console import bars, say
+from ssd_edge.core.choices import Method
+from ssd_edge.core.shell import quoted
 
 
 def calibrate(
@@ -41,18 +42,13 @@ def calibrate(
     ] = None,
 ) -> None:
     """Measure the range of every tensor on pictures: calibration/<model>.ranges.json, for build --int8."""
-    from ssd_edge.cli.calibration_run import FOLDER, calibrate_model, find_image_set, refuse_name
-    from ssd_edge.core.ranges import ranges_path
-    from ssd_edge.core.workspace import newest_onnx
+    from ssd_edge.workflows import calibrate as workflow
 
-    if output is not None:
-        refuse_name(output)
-    if onnx is None:
-        choice = newest_onnx(Path())
-        say(choice.note)
-        onnx = choice.path
-    chosen = find_image_set(images, onnx, split=split, limit=max_images, seed=seed)
-    table, path = calibrate_model(onnx, chosen, method, output, keep_images=keep_images)
-    say(f"wrote {path}: {len(table.ranges)} ranges by {table.method}, from {table.image_count} pictures")
-    named = "" if path == ranges_path(FOLDER, table.model) else f" --ranges {quoted(path)}"
-    say(f"next: ssd-edge build --int8 {quoted(onnx)}{named}")
+    config = workflow.CalibrateConfig(
+        method=method, split=split, max_images=max_images, seed=seed, keep_images=keep_images, output=output
+    )
+    with bars() as progress:
+        made = workflow.calibrate(onnx, images, config=config, progress=progress)
+    say(f"wrote {made.path}: {made.range_count} ranges by {made.method.value}, from {made.image_count} pictures")
+    named = "" if made.is_default else f" --ranges {quoted(made.path)}"
+    say(f"next: ssd-edge build --int8 {quoted(made.onnx)}{named}")

@@ -1,34 +1,109 @@
-"""What the commands show: lines, tables and progress bars. Rich is imported when something is drawn."""
+"""The terminal: log lines, tables and progress bars. Rich is imported when something is drawn."""
 
 from __future__ import annotations
 
-import shlex
+import json
+import logging
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
+from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.files import written_beside
+from ssd_edge.core.log import log
 
-    from ssd_edge.core.progress import Progress
+if TYPE_CHECKING:
+    from rich.console import Console, JustifyMethod, RenderableType
+    from rich.progress import Progress as Bars
+
+    from ssd_edge.core.progress import Progress, ProgressCallback, ProgressEvent
+
+_KEYWORD = re.compile(r"\b([a-z_]+)=(\d[\d.]*\d|\d|True|)")
+_BAR_LINE = 66
+"""Cells that title, bar, count and time left need to be read."""
+
+
+def noted_progress(terminal: Console, *, disable: bool) -> Bars:
+    """Return a bar with the time left; each task's ``note`` goes below where the terminal is too narrow for both.
+
+    Args:
+        terminal: where it is drawn.
+        disable: draw nothing.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    title = TextColumn("{task.description}", markup=False)
+    bar = (title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar_and_note = (*bar, TextColumn("{task.fields[note]}", markup=False))
+
+    class NotedProgress(Progress):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            note = " ".join(str(task.fields["note"]) for task in self.tasks)
+            is_beside = terminal.width >= _BAR_LINE + len(note)
+            self.columns = bar_and_note if is_beside else bar
+            yield from super().get_renderables()
+            if not is_beside:
+                yield Text(note, no_wrap=True, overflow="ellipsis")
+
+    return NotedProgress(
+        *bar,
+        console=terminal,
+        disable=disable,
+        redirect_stdout=False,  # rich would send what is written there, data for another program, to stderr
+        redirect_stderr=False,
+    )
+
 
 _with_bar: list[Console] = []  # the terminal, as long as a bar is on it
-_hushed: list[bool] = []  # not empty: another process of the same run says it all
+
+
+class ConsoleHandler(logging.Handler):
+    """Shows log records as plain lines on stderr, above the bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record."""
+        say(self.format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a record: ``time`` (UTC), ``level``, ``logger``, ``message``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return json.dumps(
+            {
+                "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "message": record.getMessage(),
+            }
+        )
+
+
+def show_log(*, verbose: bool = False, quiet: bool = False, as_json: bool = False) -> None:
+    """Show what the package logs on stderr: from INFO on, all of it (verbose), or only warnings and errors (quiet)."""
+    handler = next((entry for entry in log.handlers if isinstance(entry, ConsoleHandler)), None)
+    if handler is None:
+        handler = ConsoleHandler()
+        log.addHandler(handler)
+    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(message)s"))
+    log.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 def hush() -> None:
-    """Say nothing and draw no bars from now on; errors are still printed."""
-    _hushed.append(True)
+    """Log nothing from now on: another process of the same run does; errors that end the command are still printed."""
+    log.setLevel(logging.CRITICAL + 1)
 
 
 def say(text: str) -> None:
-    """Print one line for the user, on stderr, so that stdout stays free for data; above the bar, where there is one."""
-    if _hushed:
-        return
+    """Print one line on stderr, so that stdout stays free for data; above the bar, where there is one."""
     if not _with_bar:
         typer.echo(text, err=True)
         return
@@ -37,9 +112,31 @@ def say(text: str) -> None:
     _with_bar[-1].print(Text(text), soft_wrap=True)
 
 
-def quoted(path: Path) -> str:
-    """Return a path as it can be typed into a shell: in quotes where it has spaces and the like."""
-    return shlex.quote(str(path))
+def name_options(error: SsdEdgeError, options: Mapping[str, str]) -> None:
+    """Put a command's options in the place of the function's keywords, which messages write as ``keyword=``.
+
+    Args:
+        error: changed in place.
+        options: of each keyword, e.g. ``{"min_map": "--min-map"}``; a switch takes no value.
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = options.get(match[1]), match[2]
+        if name is None:
+            return match[0]
+        return f"{name} {value}" if value and value != "True" else name
+
+    for part in ("what", "got", "wanted", "do"):
+        setattr(error, part, _KEYWORD.sub(option, getattr(error, part)))
+
+
+def write_text(target: Path | str, text: str) -> None:
+    """Write text to a file, whole or not at all, or to stdout where ``target`` is ``-``."""
+    if str(target) == "-":
+        sys.stdout.write(text)
+        return
+    with written_beside(Path(target)) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:
@@ -70,8 +167,6 @@ def bar(title: str) -> Iterator[Progress]:
     """Yield a progress reporter that draws a bar with the time left on stderr; silent where that is no terminal."""
     from rich.console import Console
 
-    from ssd_edge.cli.progress_bar import noted_progress
-
     with noted_progress(Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(title, total=None, note="")
 
@@ -85,3 +180,21 @@ def bar(title: str) -> Iterator[Progress]:
             yield report
         finally:
             _with_bar.clear()
+
+
+@contextmanager
+def bars() -> Iterator[ProgressCallback]:
+    """Yield what draws a bar for each stage of a workflow that reports to it."""
+    with ExitStack() as stack:
+        open_bars: dict[str, Progress] = {}
+
+        def show(event: ProgressEvent) -> None:
+            if event.is_over:
+                if open_bars.pop(event.stage, None) is not None:
+                    stack.close()
+                return
+            if event.stage not in open_bars:
+                open_bars[event.stage] = stack.enter_context(bar(event.stage))
+            open_bars[event.stage](event.done, event.total, event.note)
+
+        yield show

@@ -1,33 +1,28 @@
-"""``ssd-edge data``: what can be done with labelled pictures."""
+"""``ssd-edge data``: what can be done with labelled images; ``stats`` counts them and ``synth`` draws them."""
 
 from __future__ import annotations
 
 import re
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, say
+from ssd_edge.cli.console import bars, name_options, say, write_text
 from ssd_edge.cli.data_check import check
 from ssd_edge.cli.data_priors import priors
-from ssd_edge.cli.data_stats import stats
+from ssd_edge.cli.data_tables import show_statistics
+from ssd_edge.core.choices import LabelFormat
 from ssd_edge.core.errors import InputError
 
 data = typer.Typer(
-    name="data", help="Check, count and draw labelled pictures; fit default boxes to them.", no_args_is_help=True
+    name="data",
+    help="Check, count and draw labelled pictures; fit default boxes to them.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
-
-
-class LabelLayout(str, Enum):
-    """How the labels are written."""
-
-    voc = "voc"
-    coco = "coco"
-    yolo = "yolo"
 
 
 @data.callback()
@@ -43,34 +38,38 @@ def synth(
     test: Annotated[int, typer.Option(help="Pictures to judge by.", min=0)] = 200,
     size: Annotated[str, typer.Option(help="Of the pictures, as WIDTHxHEIGHT.")] = "320x240",
     seed: Annotated[int, typer.Option(help="Another seed draws other pictures.", min=0)] = 0,
-    format: Annotated[LabelLayout, typer.Option(help="Layout of the labels.")] = LabelLayout.voc,
+    format: Annotated[LabelFormat, typer.Option(help="Layout of the labels.")] = LabelFormat.VOC,
     video: Annotated[Path | None, typer.Option(help="Draw a film too, and its truth as JSON lines.")] = None,
     frames: Annotated[int, typer.Option(help="Length of the film; it plays 30 a second.", min=1)] = 300,
     video_size: Annotated[str, typer.Option(help="Of the film, as WIDTHxHEIGHT.")] = "1280x720",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace all that the folder holds.")] = False,
 ) -> None:
     """Draw road scenes with labelled signs of eight kinds; the same seed draws the same pictures."""
-    from ssd_edge.data.synth import SIGN_KINDS, synth_video, synthesize
+    from ssd_edge.workflows.synthesize import SynthesizeConfig, synthesize
 
-    picture_size, film_size = parse_size(size), parse_size(video_size)
-    with bar("drawing") as progress:
-        drawn = synthesize(
-            folder,
-            format=format.value,
-            train=images,
-            val=val,
-            test=test,
-            size=picture_size,
-            seed=seed,
-            overwrite=overwrite,
-            progress=progress,
-        )
+    config = SynthesizeConfig(
+        format=format,
+        train=images,
+        val=val,
+        test=test,
+        size=parse_size(size),
+        seed=seed,
+        overwrite=overwrite,
+        video=video,
+        frames=frames,
+        video_size=parse_size(video_size),
+    )
+    try:
+        with bars() as progress:
+            drawn = synthesize(folder, config=config, progress=progress)
+    except InputError as error:
+        name_options(error, {"overwrite": "--overwrite"})
+        raise
     counts = f"{images} train, {val} val, {test} test"
-    say(f"{folder}: {counts}, {len(SIGN_KINDS)} classes, {format.value}" + ("" if drawn else " (there already)"))
-    if video is not None:
-        with bar("filming") as progress:
-            truth = synth_video(video, frames=frames, size=film_size, seed=seed, progress=progress)
-        say(f"{video}: {frames} frames; the truth is in {truth}")
+    there = "" if drawn.is_new else " (there already)"
+    say(f"{folder}: {counts}, {len(drawn.class_names)} classes, {format.value}{there}")
+    if drawn.video is not None:
+        say(f"{drawn.video}: {frames} frames; the truth is in {drawn.truth}")
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -83,6 +82,22 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match:
         raise InputError("a size is not understood", got=repr(text), wanted="WIDTHxHEIGHT, such as 320x240")
     return int(match[1]), int(match[2])
+
+
+def stats(
+    dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="Pictures to count, repeatable; by default train, val and test.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="The figures; - for stdout.")] = None,
+) -> None:
+    """Print how many objects of each class there are, and how large they are."""
+    from ssd_edge.workflows.data_statistics import DataStatisticsConfig, data_statistics
+
+    result = data_statistics(dataset, config=DataStatisticsConfig(tuple(split) if split else None))
+    show_statistics(result.splits, stderr=str(json) == "-")
+    if json is not None:
+        write_text(json, result.to_json())
 
 
 data.command("check")(check)

@@ -7,23 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, say, show_table
-from ssd_edge.cli.data_tables import show_classes, show_sizes
-from ssd_edge.cli.train_options import class_names
+from ssd_edge.cli.console import bars, say, show_table, write_text
+from ssd_edge.cli.data_tables import show_statistics
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ssd_edge.core.spec import AnchorSpec, ModelSpec
-    from ssd_edge.data.lint.check import LintReport
-    from ssd_edge.data.lint.fault import Fault
-    from ssd_edge.data.reach import Reach
-    from ssd_edge.data.sample import LabelledSet
-
-_BEFORE_TRAINING = 10
-_ANY_CLASS = ("object",)  # default boxes are the same for all
-_ENOUGH = 0.95  # of the objects; the others are learnt by one badly fitting default box each
+    from ssd_edge.workflows.check_data import CheckDataResult
 
 
 def check(
@@ -45,121 +34,40 @@ def check(
     json: Annotated[Path | None, typer.Option("--json", help="All faults and figures; - for stdout.")] = None,
 ) -> None:
     """Find all faults of a data set at once; exit code 1 where there are errors."""
-    from ssd_edge.data.lint.check import lint_dataset
+    from ssd_edge.workflows.check_data import CheckDataConfig, check_data
 
-    names, chosen = class_names(classes), _chosen_boxes(preset, input_size, priors)
-    with bar("checking") as progress:
-        report = lint_dataset(dataset, split, names, progress=progress)
-    on_stderr = json is not None and str(json) == "-"
-    _say_faults(report.faults, limit, every=f"--limit {len(report.faults)}")
-    _show_kinds(report, stderr=on_stderr)
-    show_classes(report.labelled, report.sizes, stderr=on_stderr)
-    show_sizes(report.labelled, report.sizes, stderr=on_stderr)
-    reached = _reach(report, chosen)
+    config = CheckDataConfig(tuple(split) if split else None, classes, preset, input_size, priors, html)
+    with bars() as progress:
+        result = check_data(dataset, config=config, progress=progress)
+    _show(result, limit, stderr=str(json) == "-")
     if html is not None:
-        from ssd_edge.data.lint.sheet import write_sheet
-
-        say(f"wrote {html}: {write_sheet(report, html)} pictures")
+        say(f"wrote {html}: {result.sheet_images} pictures")
     if json is not None:
-        from ssd_edge.cli.data_json import report_fields, write_json
-
-        write_json(json, report_fields(report, reached))
-    if report.errors:
-        raise InputError(f"{dataset} has {_counted(len(report.errors), 'error')}", do="Mend what is listed above.")
-    say(f"{dataset}: no error, {_counted(len(report.warnings), 'warning')}")
+        write_text(json, result.to_json())
+    if result.errors:
+        raise InputError(f"{dataset} has {_counted(len(result.errors), 'error')}", do="Mend what is listed above.")
+    say(f"{dataset}: no error, {_counted(len(result.warnings), 'warning')}")
 
 
-def check_before_training(dataset: Path, splits: Sequence[str], names: Sequence[str] | None, command: str) -> None:
-    """See that a data set can be trained on; its pictures' files are looked at, but not decoded.
-
-    ``command`` shows all of its faults.
-
-    Raises:
-        InputError: there are errors; the first of them are printed.
-    """
-    from ssd_edge.data.lint.check import lint_dataset
-
-    with bar("checking") as progress:
-        report = lint_dataset(dataset, splits, names, pixels=False, progress=progress)
-    if report.errors:
-        _say_faults(report.errors, _BEFORE_TRAINING, every="below")
-        raise InputError(
-            f"{dataset} has {_counted(len(report.errors), 'error')}",
-            do=f"See all of them: {command}. To train all the same: --no-check",
+def _show(result: CheckDataResult, limit: int, *, stderr: bool) -> None:
+    for issue in result.issues[:limit]:
+        say(f"{issue.severity}: {issue.message}")
+    count = len(result.issues)
+    if count > limit:
+        say(f"and {count - limit} more; to see them: --limit {count}")
+    rows = [(f"{kind}: {meaning}", severity, f"{count}") for kind, severity, meaning, count in result.counts]
+    if rows:
+        show_table("faults", ("kind", "severity", "count"), rows, stderr=stderr)
+    show_statistics(result.statistics, stderr=stderr)
+    if not result.anchors:
+        say("default boxes are not checked; to see which objects they can match: --preset NETWORK or --priors FILE")
+    for split, reached in result.anchor_recall.items():
+        share = f"{reached.recall:.4f} of {reached.objects} objects"
+        say(
+            f"{split}: the default boxes of {result.anchors} match {share} at IoU 0.5, "
+            f"mean best IoU {reached.mean_iou:.3f}"
         )
-    if report.warnings:
-        say(f"{_counted(len(report.warnings), 'warning')} about the data; to see them: {command}")
-
-
-def say_reach(labelled: LabelledSet, spec: ModelSpec, fit_command: str) -> None:
-    """Say which share of the objects the default boxes can match, and where it is small how to fit them, if at all.
-
-    Raises:
-        InputError: a picture cannot be read.
-    """
-    from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
-
-    reached = Reach.of(best_overlaps(unit_boxes(labelled), spec.anchors))
-    hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _ENOUGH else ""
-    say(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _say_faults(faults: Sequence[Fault], limit: int, *, every: str) -> None:
-    for fault in faults[:limit]:
-        say(f"{fault.severity}: {fault.message}")
-    if len(faults) > limit:
-        say(f"and {len(faults) - limit} more; to see them: {every}")
-
-
-def _show_kinds(report: LintReport, *, stderr: bool) -> None:
-    from collections import Counter
-
-    from ssd_edge.data.lint.fault import KINDS
-
-    counts = Counter(fault.kind for fault in report.faults)
-    rows = [(f"{kind}: {KINDS[kind][1]}", KINDS[kind][0], f"{counts[kind]}") for kind in KINDS if counts[kind]]
-    if rows:
-        show_table("faults", ("kind", "severity", "count"), rows, stderr=stderr)
-
-
-def _reach(report: LintReport, chosen: tuple[AnchorSpec, str] | None) -> dict[str, Reach]:
-    """Say which share of the objects the chosen default boxes can match."""
-    from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
-
-    if chosen is None:
-        say("default boxes are not checked; to see which objects they can match: --preset NETWORK or --priors FILE")
-        return {}
-    anchors, name = chosen
-    reached: dict[str, Reach] = {}
-    for split, labelled in report.labelled.items():
-        reached[split] = Reach.of(best_overlaps(unit_boxes(labelled, report.sizes), anchors))
-        share = f"{reached[split].recall:.4f} of {reached[split].objects} objects"
-        say(
-            f"{split}: the default boxes of {name} match {share} at IoU 0.5, "
-            f"mean best IoU {reached[split].mean_iou:.3f}"
-        )
-    return reached
-
-
-def _chosen_boxes(preset: str | None, input_size: int | None, priors: Path | None) -> tuple[AnchorSpec, str] | None:
-    """Return the default boxes that are asked for and what they are called; None for none.
-
-    Raises:
-        SsdEdgeError: there is no such network, or the file cannot be used; known before the pictures are looked at.
-    """
-    from ssd_edge.data.priors_file import PriorsFile
-
-    if preset is None:
-        return None if priors is None else (PriorsFile.load(priors).anchors, str(priors))
-    from ssd_edge.cli.requirements import require_torch
-    from ssd_edge.cli.train_options import with_priors
-
-    require_torch()
-    from ssd_edge.model.zoo import make_spec
-
-    spec = make_spec(preset, _ANY_CLASS, input_size=input_size)
-    return with_priors(spec, preset, priors).anchors, preset

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ssd_edge.cli.console import show_table
 
-if TYPE_CHECKING:
-    from ssd_edge.data.sample import LabelledSet
-    from ssd_edge.data.statistics import SetStatistics
-
-Sizes = Mapping[Path, tuple[int, int]]
+Statistics = Mapping[str, Any]
+"""Of each split, as ``DataStatisticsResult.splits`` and ``CheckDataResult.statistics`` hold them."""
 
 
-def statistics_of(labelled: Mapping[str, LabelledSet], sizes: Sizes) -> dict[str, SetStatistics]:
-    """Return the figures of every split."""
-    from ssd_edge.data.statistics import set_statistics
+def show_statistics(found: Statistics, *, stderr: bool = False) -> None:
+    """Print how many objects of each class there are, and how large they are."""
+    _show_classes(found, stderr=stderr)
+    _show_percentiles(found, stderr=stderr)
+    _show_areas(found, stderr=stderr)
 
-    return {split: set_statistics(found, sizes) for split, found in labelled.items()}
 
-
-def show_classes(labelled: Mapping[str, LabelledSet], sizes: Sizes, *, stderr: bool = False) -> None:
-    """Print how many objects of each class there are, and in how many pictures."""
-    found = statistics_of(labelled, sizes)
+def _show_classes(found: Statistics, *, stderr: bool) -> None:
     names = list(dict.fromkeys(name for figures in found.values() for name in figures.per_class))
     rows = [
         (
@@ -42,25 +36,21 @@ def show_classes(labelled: Mapping[str, LabelledSet], sizes: Sizes, *, stderr: b
     show_table("objects of each class, in how many pictures", ("class", *found), rows, stderr=stderr)
 
 
-def show_sizes(labelled: Mapping[str, LabelledSet], sizes: Sizes, *, stderr: bool = False) -> None:
-    """Print how large and how long the objects are, and how many a picture holds."""
-    from ssd_edge.data.statistics import PERCENTILES
-
-    found = statistics_of(labelled, sizes)
+def _show_percentiles(found: Statistics, *, stderr: bool) -> None:
+    percentiles = next(iter(found.values())).PERCENTILES
     rows: list[tuple[str, ...]] = []
     for split, figures in found.items():
         rows.append((f"{split}: side / picture's side", *(f"{value:.3f}" for value in figures.relative_sizes)))
         rows.append((f"{split}: width / height", *(f"{value:.2f}" for value in figures.aspects)))
         rows.append((f"{split}: objects a picture", *(f"{value:.0f}" for value in figures.objects_per_image)))
-    whole = [(*row, *("" for _ in range(len(PERCENTILES) + 1 - len(row)))) for row in rows]
-    show_table("percentiles", ("", *(f"{value} %" for value in PERCENTILES)), whole, stderr=stderr)
-    areas = [
-        (split, *(f"{figures.coco_sizes[size]}" for size in ("small", "medium", "large")), _listed(figures))
-        for split, figures in found.items()
-    ]
+    whole = [(*row, *("" for _ in range(len(percentiles) + 1 - len(row)))) for row in rows]
+    show_table("percentiles", ("", *(f"{value} %" for value in percentiles)), whole, stderr=stderr)
+
+
+def _show_areas(found: Statistics, *, stderr: bool) -> None:
+    rows = []
+    for split, figures in found.items():
+        pictures = ", ".join(f"{count} of {size}" for size, count in list(figures.picture_sizes.items())[:2])
+        rows.append((split, *(f"{figures.coco_sizes[size]}" for size in ("small", "medium", "large")), pictures))
     columns = ("split", "< 32²", "to 96²", "> 96²", "pictures")
-    show_table("objects by their area in pixels, as COCO counts them", columns, areas, stderr=stderr)
-
-
-def _listed(figures: SetStatistics) -> str:
-    return ", ".join(f"{count} of {size}" for size, count in list(figures.picture_sizes.items())[:2])
+    show_table("objects by their area in pixels, as COCO counts them", columns, rows, stderr=stderr)

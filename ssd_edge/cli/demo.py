@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import say, show_table
-from ssd_edge.cli.demo_plan import FULL, QUICK, DemoFiles, DemoPlan
-from ssd_edge.cli.stamps import Done, run_steps
+from ssd_edge.cli.console import bars, say, show_table
+from ssd_edge.demo.plan import FULL, QUICK, DemoFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ssd_edge.demo.step_cache import Done
 
 DEFAULT_FOLDER = Path("demo")
 
@@ -31,24 +32,15 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Do every step again, changed or not.")] = False,
 ) -> None:
     """Draw a data set, train, export, build, run over a film and judge: from nothing to boxes on a video."""
+    from ssd_edge.demo.steps import run_demo
+
     plan = QUICK if quick else FULL
     if minutes is not None:
         plan = dataclasses.replace(plan, minutes=minutes)
     files = DemoFiles(folder)
-    show_demo(run_demo(plan, files, fresh=fresh), files)
-
-
-def run_demo(plan: DemoPlan, files: DemoFiles, *, fresh: bool = False) -> tuple[Done, ...]:
-    """Do what is not done yet, step by step; a step that fails leaves those before it as they are.
-
-    Raises:
-        SsdEdgeError: from any step.
-    """
-    from ssd_edge.cli.demo_steps import demo_steps
-    from ssd_edge.core.files import make_folder
-
-    make_folder(files.folder)
-    return run_steps(demo_steps(plan, files), files.stamps, fresh=fresh, announce=say)
+    with bars() as progress:
+        done = run_demo(plan, files, fresh=fresh, progress=progress)
+    show_demo(done, files)
 
 
 def show_demo(done: Sequence[Done], files: DemoFiles) -> None:

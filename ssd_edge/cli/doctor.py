@@ -6,19 +6,18 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssd_edge.cli.console import say
+from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.core.errors import AccuracyError, InputError
 
 if TYPE_CHECKING:
-    from ssd_edge.doctor.facts import Facts
-    from ssd_edge.doctor.line import Line
-    from ssd_edge.doctor.verdict import Verdict
+    from ssd_edge.workflows.diagnose import DiagnoseResult
+    from ssd_edge.workflows.selftest import SelftestResult, Verdict
 
-_COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
+_COLORS = {"ok": "green", "warn": "yellow", "missing": "red"}
 
 
 def doctor(
@@ -33,7 +32,7 @@ def doctor(
             help="Write the lines and all that was looked at; - for stdout. By default a self-test's, beside its page.",
         ),
     ] = None,
-    selftest: Annotated[
+    is_selftest: Annotated[
         bool, typer.Option("--selftest", help="Build small engines, run them, compare with float32, time them.")
     ] = False,
     frames: Annotated[int, typer.Option("--frames", min=1, help="Of the self-test, for its times and memory.")] = 1000,
@@ -45,54 +44,33 @@ def doctor(
     record: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Judge another machine by its --json.")
     ] = None,
-    emulated: Annotated[
-        str | None,
-        typer.Option(
-            "--emulated",
-            metavar="RELEASE",
-            help="In a clone: an emulated GPU with a stand-in of TensorRT, e.g. 10.3, rtx.",
-        ),
-    ] = None,
 ) -> None:
     """Say what this machine can do, what is missing, and the command that mends it; exit 1 where something is."""
-    from ssd_edge.cli.selftest_report import run_and_show
-    from ssd_edge.doctor.examine import examine
-    from ssd_edge.doctor.facts import Facts, Recorded
-    from ssd_edge.doctor.line import State
-    from ssd_edge.doctor.live import Live
+    from ssd_edge.workflows.diagnose import diagnose
 
-    _refuse_contradictions(engine, images, record, emulated, selftest=selftest)
-    if selftest and json_path is None:
+    _check_options(engine, images, record, is_selftest=is_selftest)
+    if is_selftest and json_path is None:
         json_path = _beside(page)
-    if emulated is not None:
-        raise typer.Exit(_on_emulated_gpu(emulated, engine, images, json_path, selftest, frames, page))
-    facts = Facts(Recorded(record) if record else Live())
-    lines = examine(facts) if record is None else _judged(facts, record)
+    machine = diagnose(record)
     if json_path != "-":
-        show_lines(lines)
-    verdicts = run_and_show(engine, images, frames, lines, page) if selftest else []
+        show_checks(machine)
+    result = _prove(engine, images, machine, frames, page) if is_selftest else None
     if json_path is not None:
-        _write_json(json_path, lines, facts, verdicts)
-    if any(verdict.faults for verdict in verdicts):
-        raise AccuracyError(
-            "the self-test failed", got="; ".join(dict.fromkeys(fault for entry in verdicts for fault in entry.faults))
-        )
-    if any(line.state is State.MISSING for line in lines):
+        _write_json(json_path, (result or machine).to_dict())
+    if result is not None and result.faults:
+        raise AccuracyError("the self-test failed", got="; ".join(result.faults))
+    if not machine.is_ready:
         raise typer.Exit(1)
 
 
-def _refuse_contradictions(
-    engine: Path | None, images: Path | None, record: Path | None, emulated: str | None, *, selftest: bool
-) -> None:
-    if engine is not None and not selftest:
+def _check_options(engine: Path | None, images: Path | None, record: Path | None, *, is_selftest: bool) -> None:
+    if engine is not None and not is_selftest:
         raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {engine}")
     if images is not None and engine is None:
         raise InputError(
             "--images is for an engine of your own", do=f"ssd-edge doctor --selftest ENGINE --images {images}"
         )
-    if emulated is not None and record is not None:
-        raise InputError("--emulated and --from are two machines", wanted="one of them")
-    if selftest and record is not None:
+    if is_selftest and record is not None:
         raise InputError("--selftest runs here, and --from is of another machine", wanted="one of them")
 
 
@@ -103,55 +81,66 @@ def _beside(page: Path) -> str:
     return str(page.with_suffix(".json"))
 
 
-def _judged(facts: Facts, record: Path) -> list[Line]:
-    """Examine a record, in which anything may stand once it was edited."""
-    from ssd_edge.doctor.examine import examine
-
-    try:
-        return examine(facts)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{record} is no whole record of a machine",
-            got=f"{type(error).__name__}: {error}",
-            wanted="a file that ssd-edge doctor --json wrote",
-        ) from error
+def show_checks(machine: DiagnoseResult) -> None:
+    """Print a line for each check, and under it what mends it."""
+    wide = max(len(check.name) for check in machine.checks)
+    for check in machine.checks:
+        state = typer.style(f"{check.state.value:<8}", fg=_COLORS[check.state.value])
+        typer.echo(f"{state}{check.name:<{wide}}  {check.found}")
+        if check.do:
+            typer.echo(f"{'':<{8 + wide}}  do: {check.do}")
 
 
-def _on_emulated_gpu(
-    release: str,
-    engine: Path | None,
-    images: Path | None,
-    json_path: str | None,
-    selftest: bool,
-    frames: int,
-    page: Path,
-) -> int:
-    from ssd_edge.cli.emulated import run_emulated
+def _prove(
+    engine: Path | None, images: Path | None, machine: DiagnoseResult, frames: int, page: Path
+) -> SelftestResult:
+    from ssd_edge.workflows.selftest import selftest
 
-    arguments = ["doctor", *([str(engine)] if engine else []), *(["--selftest"] if selftest else [])]
-    arguments += ["--frames", str(frames), "--page", str(page), *(["--json", json_path] if json_path else [])]
-    arguments += ["--images", str(images)] if images else []
-    return run_emulated(release, arguments)
+    with bars() as progress:
+        result = selftest(engine, images, machine=machine, frames=frames, page=page, progress=progress)
+    show_selftest(result)
+    return result
 
 
-def show_lines(lines: list[Line]) -> None:
-    """Print a line each, and under it what mends it."""
-    wide = max(len(line.name) for line in lines)
-    for line in lines:
-        state = typer.style(f"{line.state.value:<8}", fg=_COLOURS[line.state.value])
-        typer.echo(f"{state}{line.name:<{wide}}  {line.found}")
-        if line.do:
-            typer.echo(f"{'':<{8 + wide}}  do: {line.do}")
+def show_selftest(result: SelftestResult) -> None:
+    """Print what each engine did, on stderr."""
+    if result.warning:
+        say(result.warning)
+    for verdict in result.verdicts:
+        say(f"{verdict.precision} on {verdict.where}: {'; '.join(verdict.faults) or 'as it should be'}")
+        if not verdict.error:
+            show_verdict(verdict)
+    say(f"wrote {result.path}; attach it to a report")
 
 
-def _write_json(json_path: str, lines: list[Line], facts: Facts, verdicts: list[Verdict]) -> None:
+def show_verdict(verdict: Verdict) -> None:
+    """Print the figures of one engine, on a GPU with its stages in trtexec's terms; on a processor there are none."""
+    say(
+        f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
+        f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "
+        f"memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames"
+    )
+    if verdict.prediction is not None:
+        found = verdict.prediction
+        say(
+            f"  against its own graph on the processor: {found.lost} detections differ, boxes within "
+            f"{found.worst_box:.4f}, scores within {found.worst_score:.4f}"
+        )
+    if not verdict.stages:
+        say("  on a processor nothing is copied and nothing is queued: H2D, D2H and enqueue times have no meaning")
+        return
+    for table in verdict.stages:
+        rows = [
+            (name, *(f"{value:.3f}" for value in dataclasses.astuple(spread))) for name, spread in table.rows.items()
+        ]
+        title = f"{verdict.precision}, {table.mode}: {table.throughput:.0f} frames/s one at a time, in ms"
+        show_table(title, ("", "min", "mean", "median", "p90", "p95", "p99", "max"), rows, stderr=True)
+    say(f"  {verdict.graph_gain}")
+
+
+def _write_json(json_path: str, fields: dict[str, Any]) -> None:
     from ssd_edge.core.files import written_beside
-    from ssd_edge.doctor.facts import FACTS_FORMAT
 
-    entries = [{"name": line.name, "state": line.state.value, "found": line.found, "do": line.do} for line in lines]
-    fields = {"format": FACTS_FORMAT, "lines": entries, "facts": facts.answers}
-    if verdicts:
-        fields["selftest"] = [{**dataclasses.asdict(verdict), "faults": verdict.faults} for verdict in verdicts]
     text = json.dumps(fields, indent=1) + "\n"
     if json_path == "-":
         sys.stdout.write(text)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.check_images import check_images
-from ssd_edge.cli.console import bar, say, show_table
+from ssd_edge.cli.console import bars, say, show_table
 
 if TYPE_CHECKING:
-    from ssd_edge.core.spec import NmsSpec
-    from ssd_edge.export.onnx import ExportReport
-    from ssd_edge.export.parity import ParityReport
-
-_FEW, _MOST_READ = 8, 32
+    from ssd_edge.workflows.export import ExportResult
 
 
 def export(
@@ -46,54 +40,19 @@ def export(
     ] = None,
 ) -> None:
     """Turn a checkpoint into one ONNX with its NMS inside, and check that it gives the same detections."""
-    from ssd_edge.core.workspace import newest_checkpoint
+    from ssd_edge.workflows.export import ExportConfig
+    from ssd_edge.workflows.export import export as export_model
 
-    export_onnx = _exporter()
-    if checkpoint is None:
-        choice = newest_checkpoint(Path())
-        say(choice.note)
-        checkpoint = choice.path
-    changes = {
-        "score_threshold": score_threshold,
-        "iou_threshold": iou_threshold,
-        "top_k": top_k,
-        "keep_top_k": keep_top_k,
-        "max_candidates": max_candidates,
-    }
-    asked = {name: value for name, value in changes.items() if value is not None}
-    images = check_images(check, most=_FEW if check is None else _MOST_READ, run=checkpoint.parent)
-    with bar("comparing") as progress:
-        report = export_onnx(checkpoint, output, images, nms_changes=asked, progress=progress)
-    _show(report.parity)
-    _tell_limit(report.parity, report.spec.nms)
-    say(f"exported {report.onnx}")
-    say(f"next: ssd-edge build {report.onnx}")
+    config = ExportConfig(output, check, score_threshold, iou_threshold, top_k, keep_top_k, max_candidates)
+    with bars() as progress:
+        result = export_model(checkpoint, config=config, progress=progress)
+    _show(result)
+    say(f"exported {result.path}")
+    say(f"next: ssd-edge build {result.path}")
 
 
-def _tell_limit(parity: ParityReport, nms: NmsSpec) -> None:
-    """Say where the graph does not look at all that passes the threshold, which costs weak detections."""
-    if parity.last_scores:
-        say(
-            f"on {len(parity.last_scores)} of {parity.images} images more than {nms.max_candidates} pairs of box and "
-            f"class score above {nms.score_threshold:g}; the best are looked at, down to {max(parity.last_scores):.2f} "
-            "(TensorRT's plugin has no such limit); --max-candidates looks at more"
-        )
-
-
-def _exporter() -> Callable[..., ExportReport]:
-    """Return ``export_onnx``, or raise MissingPackageError where what only exporting needs is not installed."""
-    from ssd_edge.core.errors import MissingPackageError
-
-    try:
-        from ssd_edge.export.onnx import export_onnx
-    except ImportError as error:
-        raise MissingPackageError(
-            "exporting needs PyTorch and onnxsim", got=str(error), do="Install them: pip install 'ssd-edge[export]'"
-        ) from error
-    return export_onnx
-
-
-def _show(parity: ParityReport) -> None:
+def _show(result: ExportResult) -> None:
+    parity, nms = result.parity, result.spec.nms
     limit = f"{parity.tolerance:g}"
     rows = [
         ("detections compared", str(parity.detections), "> 0"),
@@ -102,3 +61,9 @@ def _show(parity: ParityReport) -> None:
         ("largest score difference", f"{parity.score_difference:.1e}", limit),
     ]
     show_table(f"PyTorch against ONNX Runtime, {parity.images} images", ("", "found", "allowed"), rows)
+    if parity.last_scores:  # where the graph does not look at all that passes the threshold: it costs weak detections
+        say(
+            f"on {len(parity.last_scores)} of {parity.images} images more than {nms.max_candidates} pairs of box and "
+            f"class score above {nms.score_threshold:g}; the best are looked at, down to {max(parity.last_scores):.2f} "
+            "(TensorRT's plugin has no such limit); --max-candidates looks at more"
+        )

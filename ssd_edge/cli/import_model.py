@@ -1,47 +1,26 @@
-"""``ssd-edge import``: what others trained or exported, as one of our artefacts."""
+"""``ssd-edge import``: what others trained or exported, as one of our artifacts."""
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import say
-from ssd_edge.cli.import_graph import import_graph
-from ssd_edge.cli.import_weights import fetch_weights, import_weight_file
+from ssd_edge.cli.console import say, show_table
+from ssd_edge.core.choices import Activation, Color
 
 if TYPE_CHECKING:
-    from ssd_edge.export.imports.graphs.normalisation import Normalisation
+    from ssd_edge.importing.graphs.import_onnx import GraphImport
+    from ssd_edge.workflows.import_model import ImportResult
 
 _GRAPH = "Of an .onnx"
-_GRAPH_OPTIONS = (
-    *("check", "mean", "std", "color", "size", "anchors", "variances", "scores", "boxes", "activation"),
-    *("score_threshold", "iou_threshold", "clip_boxes"),
-)
 
 Triple = tuple[float, float, float]
 Four = tuple[float, float, float, float]
 
 
-class Color(str, Enum):
-    """Order of the channels that a network was trained on."""
-
-    RGB = "rgb"
-    BGR = "bgr"
-
-
-class Activation(str, Enum):
-    """What the scores of a foreign graph are."""
-
-    AUTO = "auto"
-    SOFTMAX = "softmax"
-    LOGITS = "logits"
-
-
 def import_model(
-    context: typer.Context,
     file: Annotated[
         Path | None, typer.Argument(help="Weights of a PyTorch SSD, or an SSD in ONNX that was exported elsewhere.")
     ] = None,
@@ -111,74 +90,82 @@ def import_model(
     ] = False,
 ) -> None:
     """Turn an SSD from elsewhere into one of ours, and check that it finds the same objects."""
-    path = _source_file(file, source)
-    if path.suffix != ".onnx":
-        _refuse_graph_options(context, path)
-        stem = path.stem if source is None else source.rpartition(":")[2]
-        import_weight_file(path, output, labels or _labels_beside(path), name or stem)
-        return
-    from ssd_edge.core.spec import BoxCoding, NmsSpec
-    from ssd_edge.export.imports.graphs.import_onnx import Hints
+    from ssd_edge.workflows.import_model import ImportConfig
+    from ssd_edge.workflows.import_model import import_model as import_any
 
-    hints = Hints(
+    config = ImportConfig(
+        source=source,
+        output=output,
         name=name,
-        labels=labels or _labels_beside(path),
-        normalisation=_normalisation(mean, std, color),
+        labels=labels,
+        check=check,
+        mean=mean,
+        std=std,
+        color=color,
         size=size,
         anchors=anchors,
-        coding=BoxCoding(variances, float("inf")),
+        variances=variances,
         scores=scores,
         boxes=boxes,
-        activation=activation.value,
-        nms=NmsSpec(score_threshold=score_threshold, iou_threshold=iou_threshold, clip_boxes=clip_boxes),
+        activation=activation,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        clip_boxes=clip_boxes,
     )
-    import_graph(path, output, check, hints)
+    result = import_any(file, config=config)
+    if result.graph is None:
+        _show_weights(result)
+    else:
+        _show_graph(result, result.graph)
+    say(f"imported {result.path}")
+    say(f"next: ssd-edge {'export' if result.graph is None else 'build'} {result.path}")
 
 
-def _source_file(file: Path | None, source: str | None) -> Path:
-    from ssd_edge.core.errors import InputError
-
-    if file is not None and source is None:
-        return file
-    if file is None and source is not None:
-        return fetch_weights(source)
-    raise InputError(
-        "what shall be imported?",
-        got="both FILE and --from" if file else "neither FILE nor --from",
-        wanted="one of them",
-    )
-
-
-def _refuse_graph_options(context: typer.Context, path: Path) -> None:
-    """Refuse what would have no effect."""
-    from ssd_edge.core.errors import InputError
-
-    given = [name for name in _GRAPH_OPTIONS if _is_given(context, name)]
-    if given:
-        option = given[0].replace("_", "-")
-        raise InputError(f"--{option} is for an .onnx", got=str(path), do="Leave it out: weights say it themselves.")
+def _show_weights(result: ImportResult) -> None:
+    spec = result.spec
+    origin = "as given" if result.labels_given else "built-in names, by their number; or give --labels"
+    say(f"{len(spec.class_names)} classes, {spec.class_names[0]} to {spec.class_names[-1]}: {origin}")
+    nms = spec.nms
+    mean, std = (" ".join(_each(values)) for values in (spec.input.mean, spec.input.std))
+    rows = [
+        ("network", f"{result.family} ({result.project})"),
+        ("input", f"{spec.input.width} x {spec.input.height}, {spec.input.color_order}"),
+        ("mean, std", f"{mean}, {std}"),
+        ("default boxes", f"{spec.anchors.count:,}"),
+        ("NMS", f"score > {nms.score_threshold:g}, overlap {nms.iou_threshold:g}, at most {nms.keep_top_k}"),
+        ("boxes", "cut off at the edges" if nms.clip_boxes else "may reach beyond the edges"),
+        ("file", result.digest[: len("sha256:") + 12]),
+    ]
+    show_table(f"{spec.name}: recognised by its tensors", ("", "found"), rows)
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
-    origin = context.get_parameter_source(name)
-    return origin is not None and origin.name == "COMMANDLINE"
+def _show_graph(result: ImportResult, graph: GraphImport) -> None:
+    """Say what was not given but found or taken by default, and how near both graphs are."""
+    spec, agreement = result.spec, graph.agreement
+    say(f"scores are {'probabilities' if graph.softmaxed else 'logits'}")
+    if not result.labels_given:
+        say(f"classes {spec.class_names[0]} to {spec.class_names[-1]}, by their number; or give --labels")
+    note = f", {graph.normalisation.note}" if graph.normalisation.note else ""
+    mean, std = (_in_brackets(values) for values in (spec.input.mean, spec.input.std))
+    say(f"pixels are {spec.input.color_order}, (x - {mean}) / {std}{note}")
+    if not graph.free_batch:
+        say("takes one picture at a time, as the file that it was made from")
+    if not agreement.detections:
+        say("nothing was found on these images; compare on some with objects: --check FOLDER")
+    rows = [
+        ("images", str(agreement.images)),
+        ("detections compared", str(agreement.detections)),
+        ("largest box difference (of the image)", f"{agreement.box_difference:.1e}"),
+        ("largest score difference", f"{agreement.score_difference:.1e}"),
+    ]
+    show_table("the foreign graph by hand against the new file", ("", "found"), rows)
 
 
-def _labels_beside(file: Path) -> Path | None:
-    """The labels.txt that jetson-inference keeps beside its models."""
-    beside = file.with_name("labels.txt")
-    if not beside.is_file():
-        return None
-    say(f"using {beside}")
-    return beside
+def _each(values: Triple) -> list[str]:
+    """Write three equal numbers as one."""
+    return [f"{value:g}" for value in (values[:1] if len(set(values)) == 1 else values)]
 
 
-def _normalisation(mean: Triple | None, std: Triple | None, color: Color) -> Normalisation | None:
-    from ssd_edge.core.errors import InputError
-    from ssd_edge.export.imports.graphs.normalisation import Normalisation
-
-    if (mean is None) != (std is None):
-        raise InputError("--mean and --std belong together", got="one of them", wanted="both or none")
-    if mean is None or std is None:
-        return None
-    return Normalisation(mean, std, color.value)
+def _in_brackets(values: Triple) -> str:
+    each = _each(values)
+    return each[0] if len(each) == 1 else f"({', '.join(each)})"

@@ -32,7 +32,7 @@ def inspect(
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return
-    from ssd_edge.cli.inspect_files import Lines
+    from ssd_edge.workflows.inspect import Lines
 
     wide = max(len(name) for name, value in facts.items() if not isinstance(value, Lines))
     for name, value in facts.items():
@@ -76,12 +76,12 @@ def _reader_of(path: Path) -> Callable[[Path], Facts] | None:
 
 def _readers() -> tuple[tuple[str, Callable[[Path], Facts]], ...]:
     """Return what reads the files of each suffix; the longer suffixes come first."""
-    from ssd_edge.backends.trt_layers import LAYERS_SUFFIX
-    from ssd_edge.calibration.images import SET_SUFFIX
-    from ssd_edge.cli import inspect_engine as engines
-    from ssd_edge.cli import inspect_files as files
-    from ssd_edge.core.ranges import RANGES_SUFFIX
-    from ssd_edge.precision.ranked_layers import SENSITIVITY_SUFFIX
+    from ssd_edge.backends.tensorrt.layers import LAYERS_SUFFIX
+    from ssd_edge.core.calibration_table import RANGES_SUFFIX
+    from ssd_edge.quantization.image_set import SET_SUFFIX
+    from ssd_edge.quantization.sensitivity import SENSITIVITY_SUFFIX
+    from ssd_edge.workflows import inspect as engines
+    from ssd_edge.workflows import inspect as files
 
     return (
         (RANGES_SUFFIX, files.ranges_facts),

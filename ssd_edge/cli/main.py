@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from ssd_edge.core.patience import begin_closing, is_closing
+from ssd_edge.core.shutdown import begin_closing, is_closing
 
 _Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 _SPINS = "300"  # some 10 microseconds; GNU's OpenMP has 300,000 by default
@@ -20,7 +20,7 @@ def main() -> None:
     try:
         _run()
     except SystemExit as leaving:
-        from ssd_edge.core.abandoned import end_process
+        from ssd_edge.core.interruptible import end_process
 
         end_process(leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None))
         raise
@@ -34,6 +34,7 @@ def _run() -> None:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupt)
         _spin_briefly()
+        _silence_opencv()
         from ssd_edge.cli.app import app
 
         app()
@@ -53,6 +54,12 @@ def _spin_briefly() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+
+
+def _silence_opencv() -> None:
+    """Keep OpenCV and FFmpeg from writing to stderr what errors say in one sentence; the user's own level stands."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

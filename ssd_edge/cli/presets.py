@@ -39,8 +39,7 @@ def models(
 
 def _row(name: str, classes: int, notes: list[str]) -> tuple[str, ...]:
     """Return the cells of a preset; what its accuracy was measured on goes to ``notes``, once."""
-    from ssd_edge.model.cost import network_cost
-    from ssd_edge.model.zoo import find_preset, make_spec
+    from ssd_edge.model.zoo import find_preset, make_spec, network_cost
 
     cost = network_cost(make_spec(name, [f"class {number}" for number in range(1, classes + 1)]))
     return (

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bar, say, show_table
-from ssd_edge.cli.run_outputs import Wishes, open_outputs
+from ssd_edge.cli.console import bars, show_table
+from ssd_edge.cli.signals import SignalStop
+from ssd_edge.core.choices import Goal
+from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
-    from ssd_edge.stream.source import SourceInfo
-    from ssd_edge.stream.summary import RunSummary
-
-
-class Goal(str, Enum):
-    """What the cores are spread for."""
-
-    LATENCY = "latency"
-    THROUGHPUT = "throughput"
+    from ssd_edge.workflows.run_streams import RunResult
 
 
 def run(
@@ -73,90 +65,45 @@ def run(
     ] = 5,
 ) -> None:
     """Detect on every frame. Ctrl-C, or q in the window, ends the run with whole files, the summary and exit code 0."""
-    from ssd_edge.backends.detector import open_detector
-    from ssd_edge.backends.threads import Threads
-    from ssd_edge.stream.camera import CameraMode
-    from ssd_edge.stream.live_source import Reconnect
-    from ssd_edge.stream.pipeline import Pipeline
-    from ssd_edge.stream.sources import open_source
-    from ssd_edge.stream.stop import StopRequest, stopped_by_signals
-    from ssd_edge.stream.uri import file_of
-
-    uri, stop = _source_uri(source, camera), StopRequest()
-    with ExitStack() as stack:
-        frames = stack.enter_context(
-            open_source(
-                uri,
-                mode=CameraMode(width, height, fps),
-                loop=loop,
-                pace=pace,
-                rtsp_latency_ms=rtsp_latency,
-                reconnect=Reconnect(reconnect),
-                report=say,
-            )
-        )
-        spread = Threads.for_latency() if threads is Goal.LATENCY else Threads.for_throughput()
-        chosen = _newest_model() if model is None else _usable(model)
-        detector = stack.enter_context(open_detector(chosen, spread, threshold))
-        if threshold < detector.spec.nms.score_threshold:
-            say(f"the model itself shows only what scores more than {detector.spec.nms.score_threshold:g}")
-        stack.enter_context(stopped_by_signals(stop))
-        inputs = [chosen, *file_of(uri)]
-        wishes = Wishes(output, json_path, serve, window)
-        outputs = open_outputs(stack, frames.info, inputs, detector.spec.class_names, wishes, stop)
-        progress = stack.enter_context(bar(frames.info.name))
-        summary = Pipeline(frames, detector, outputs.sinks, max_frames=max_frames, stop=stop, progress=progress).run()
-    for line in outputs.reports():
-        say(line)
-    _show(summary, frames.info, stderr=json_path == "-")
-
-
-def _source_uri(source: str | None, camera: int | None) -> str:
-    from ssd_edge.core.errors import InputError
+    from ssd_edge.workflows.run_streams import run_streams
 
     if source is not None and camera is not None:
         raise InputError(
             "a source and a camera are too many", got=f"{source} and --camera {camera}", wanted="one of them"
         )
-    if source is None and camera is None:
-        say("using camera 0")
-    return source if source is not None else str(camera or 0)
-
-
-def _usable(model: Path) -> Path:
-    from ssd_edge.core.files import path_kind
-
-    path_kind(model)  # names a path of which nobody can tell what lies there; the rest is the backend's to judge
-    return model
-
-
-def _newest_model() -> Path:
-    """The newest engine for this machine that takes one picture at a time, or else the newest ONNX."""
-    from ssd_edge.backends.detector import usable_here
-    from ssd_edge.core.errors import InputError
-    from ssd_edge.core.manifest import EngineManifest, manifest_path
-    from ssd_edge.core.workspace import newest_engine, newest_onnx
-
-    try:
-        choice = newest_engine(
-            Path(), lambda path: usable_here(path) and EngineManifest.load(manifest_path(path)).batch[0] <= 1
+    with bars() as progress:
+        result = run_streams(
+            camera if source is None else source,
+            model,
+            output=output,
+            json_path=json_path,
+            score_threshold=threshold,
+            serve=serve,
+            window=window,
+            width=width,
+            height=height,
+            fps=fps,
+            pace=pace,
+            loop=loop,
+            max_frames=max_frames,
+            threads=threads,
+            rtsp_latency_ms=rtsp_latency,
+            reconnect=reconnect,
+            progress=progress,
+            stop=SignalStop(),
         )
-    except InputError:
-        choice = newest_onnx(Path())
-        say(f"no engine for this machine in engines/; to build one: ssd-edge build {choice.path}")
-    say(choice.note)
-    return choice.path
+    _show(result, stderr=json_path == "-")
 
 
-def _show(summary: RunSummary, info: SourceInfo, *, stderr: bool) -> None:
-    ending = " (stopped)" if summary.stopped else ""
-    dropped = f", {summary.dropped} dropped" if info.live else ""
-    title = f"{info.name}: {summary.frames} frames in {summary.seconds:.2f} s, {summary.fps:.1f} FPS{dropped}{ending}"
+def _show(result: RunResult, *, stderr: bool) -> None:
+    ending = " (stopped)" if result.stopped else ""
+    dropped = f", {result.dropped} dropped" if result.live else ""
+    title = f"{result.source}: {result.frames} frames in {result.seconds:.2f} s, {result.fps:.1f} FPS{dropped}{ending}"
     rows = [
         (
             times.stage.replace("_", " "),
             *(f"{value:.2f}" for value in (times.mean_ms, times.p50_ms, times.p95_ms, times.p99_ms, times.max_ms)),
         )
-        for times in summary.stages
+        for times in result.stages
     ]
     show_table(title, ("stage, ms", "mean", "p50", "p95", "p99", "max"), rows, stderr=stderr)

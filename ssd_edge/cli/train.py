@@ -1,172 +1,102 @@
-"""``ssd-edge train``: labelled pictures to checkpoints."""
+"""``ssd-edge train``: labelled images to checkpoints."""
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
+from typing import Any
 
 import typer
 
 from ssd_edge.cli import train_option_types as option
-from ssd_edge.cli.console import hush
-from ssd_edge.cli.data_check import check_before_training, say_reach
-from ssd_edge.cli.requirements import require_training
-from ssd_edge.cli.resume import interrupted_run, refuse_other_options
-from ssd_edge.cli.run_folders import new_run
-from ssd_edge.cli.train_options import chosen_precision, chosen_recipe, class_names, listed, with_priors
-from ssd_edge.cli.training_opening import say_plan
-from ssd_edge.cli.training_plan import Machine, TrainingPlan
-from ssd_edge.cli.training_run import default_workers, devices_here, is_first_process
-from ssd_edge.cli.training_session import resume_run, train_plan
+from ssd_edge.cli.console import bars, hush, say
+from ssd_edge.cli.signals import one_stop
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.run_data import RunData
+from ssd_edge.core.ranks import is_first_process
+from ssd_edge.core.requirements import require_training
+from ssd_edge.core.shell import quoted
+from ssd_edge.workflows.train_config import MAY_CHANGE, TrainConfig
 
 
 def train(
     context: typer.Context,
     dataset: option.Dataset = None,
-    preset: option.Preset = "ssd192-tiny",
-    name: option.Name = None,
-    resume: option.Resume = None,
-    input_size: option.InputSize = None,
-    epochs: option.Epochs = None,
-    minutes: option.Minutes = None,
-    patience: option.Patience = None,
-    val_every: option.ValEvery = None,
-    batch_size: option.BatchSize = None,
-    accumulate: option.Accumulate = None,
-    lr: option.Lr = None,
-    backbone_rate: option.BackboneRate = None,
-    layer_decay: option.LayerDecay = None,
+    preset: option.Preset = TrainConfig.preset,
+    name: option.Name = TrainConfig.name,
+    resume: option.Resume = TrainConfig.resume,
+    input_size: option.InputSize = TrainConfig.input_size,
+    epochs: option.Epochs = TrainConfig.epochs,
+    minutes: option.Minutes = TrainConfig.minutes,
+    patience: option.Patience = TrainConfig.patience,
+    val_every: option.ValEvery = TrainConfig.val_every,
+    batch_size: option.BatchSize = TrainConfig.batch_size,
+    accumulate: option.Accumulate = TrainConfig.accumulate,
+    lr: option.Lr = TrainConfig.lr,
+    backbone_rate: option.BackboneRate = TrainConfig.backbone_rate,
+    layer_decay: option.LayerDecay = TrainConfig.layer_decay,
     freeze: option.Freeze = None,
-    schedule: option.Schedule = "cosine",
-    warmup: option.Warmup = None,
-    momentum: option.Momentum = None,
-    weight_decay: option.WeightDecay = None,
-    clip_norm: option.ClipNorm = None,
-    ema: option.Ema = None,
-    loss: option.Loss = "cross-entropy",
-    box_loss: option.BoxLoss = "smooth-l1",
-    alpha: option.Alpha = 1.0,
-    label_smoothing: option.LabelSmoothing = 0.0,
-    empty_negatives: option.EmptyNegatives = 0,
-    augmentation: option.Augmentation = None,
-    flip: option.Flip = True,
+    schedule: option.Schedule = TrainConfig.schedule,
+    warmup: option.Warmup = TrainConfig.warmup,
+    momentum: option.Momentum = TrainConfig.momentum,
+    weight_decay: option.WeightDecay = TrainConfig.weight_decay,
+    clip_norm: option.ClipNorm = TrainConfig.clip_norm,
+    ema: option.Ema = TrainConfig.ema,
+    loss: option.Loss = TrainConfig.loss,
+    box_loss: option.BoxLoss = TrainConfig.box_loss,
+    alpha: option.Alpha = TrainConfig.alpha,
+    label_smoothing: option.LabelSmoothing = TrainConfig.label_smoothing,
+    empty_negatives: option.EmptyNegatives = TrainConfig.empty_negatives,
+    augmentation: option.Augmentation = TrainConfig.augmentation,
+    flip: option.Flip = TrainConfig.flip,
     precision: option.Precision = "auto",
-    priors: option.Priors = None,
-    backbone: option.Backbone = None,
-    train_split: option.TrainSplit = "train",
-    val_split: option.ValSplit = "val",
+    priors: option.Priors = TrainConfig.priors,
+    backbone: option.Backbone = TrainConfig.backbone,
+    train_split: option.TrainSplit = TrainConfig.train_split,
+    val_split: option.ValSplit = TrainConfig.val_split,
     classes: option.Classes = None,
-    seed: option.Seed = 0,
-    check: option.Check = True,
-    workers: option.Workers = None,
-    cores: option.Cores = None,
+    seed: option.Seed = TrainConfig.seed,
+    check: option.Check = TrainConfig.check,
+    workers: option.Workers = TrainConfig.workers,
+    cores: option.Cores = TrainConfig.cores,
     device: option.Device = "auto",
-    devices: option.Devices = 1,
-    save_minutes: option.SaveMinutes = 5.0,
-    tensorboard: option.Tensorboard = True,
-    report: option.Report = True,
+    devices: option.Devices = TrainConfig.devices,
+    save_minutes: option.SaveMinutes = TrainConfig.save_minutes,
+    tensorboard: option.Tensorboard = TrainConfig.tensorboard,
+    report: option.Report = TrainConfig.report,
 ) -> None:
     """Train a network on labelled images: runs/<name>/best.pt, last.pt and metrics.csv."""
     require_training()
+    from ssd_edge.workflows import train as workflow
+
     if not is_first_process():
         hush()
-    machine = Machine(
-        device,
-        devices_here(devices),
-        default_workers(cores) if workers is None else workers,
-        cores,
-        save_minutes * 60,
-    )
     if resume is not None:
         refuse_other_options(context)
-        resume_run(interrupted_run(resume), machine, tensorboard=tensorboard, report=report)
-        return
-    if dataset is None:
-        raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
-    from ssd_edge.data.find import open_dataset
-    from ssd_edge.model.zoo import make_spec
-    from ssd_edge.training.processes import refuse_missing
-
-    refuse_missing(device)
-    if epochs is not None and minutes is not None:
-        raise InputError("--epochs and --minutes are both given", wanted="one of them")
-    if val_every is not None and minutes is not None:
-        raise InputError(
-            "--val-every counts epochs", got="--minutes", wanted="--epochs: with minutes the clock chooses when"
-        )
-    names = class_names(classes)
-    folder = context.with_resource(new_run(name, preset))
-    if check and is_first_process():
-        check_before_training(dataset, (train_split, val_split), names, _check_command(dataset, context))
-    learnt = open_dataset(dataset, train_split, names)
-    judged = open_dataset(dataset, val_split, learnt.class_names)
-    spec = with_priors(make_spec(preset, learnt.class_names, input_size=input_size, name=folder.name), preset, priors)
-    if check:
-        say_reach(learnt, spec, "" if priors else _fit_command(dataset, preset, context))
-    recipe = chosen_recipe(
-        preset,
-        recipe={
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "augmentation": augmentation,
-            "validate_every": val_every,
-        },
-        optimisation={
-            "learning_rate": lr,
-            "schedule": schedule,
-            "warmup_share": warmup,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "clip_norm": clip_norm,
-            "average_decay": ema,
-            "accumulate": accumulate,
-            "frozen": listed(freeze),
-            "backbone_rate": backbone_rate,
-            "layer_decay": layer_decay,
-            "patience": patience,
-        },
-        loss={
-            "classification": loss,
-            "localisation": box_loss,
-            "alpha": alpha,
-            "label_smoothing": label_smoothing,
-            "negatives_of_empty": empty_negatives,
-        },
-        precision=chosen_precision(spec, precision, machine),
-    )
-    plan = TrainingPlan(
-        spec=spec,
-        learnt=learnt,
-        judged=judged,
-        recipe=recipe,
-        folder=folder,
-        minutes=minutes,
-        horizontal_flip=flip,
-        seed=seed,
-        backbone=backbone,
-        machine=machine,
-    )
-    say_plan(plan, preset)
+    with one_stop(), bars() as progress:
+        result = workflow.train(dataset, progress=progress, **options_of(context.params))
     if is_first_process():
-        plan.save()
-        RunData(str(dataset.resolve()), train_split, val_split).save(plan.folder)
-    train_plan(plan, tensorboard=tensorboard, report=report)
+        say(f"next: ssd-edge export {quoted(result.path)}")
 
 
-def _check_command(dataset: Path, context: typer.Context) -> str:
-    """Return the command that shows the faults of what is trained on."""
-    given, splits = context.params, (context.params["train_split"], context.params["val_split"])
-    words = [] if splits == ("train", "val") else ["--split", splits[0], "--split", splits[1]]
-    words += ["--classes", given["classes"]] if given["classes"] else []
-    return shlex.join(["ssd-edge", "data", "check", str(dataset), *words])
+def options_of(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of :class:`TrainConfig` that the command's options stand for; they have the same names."""
+    options = {name: value for name, value in given.items() if name != "dataset"}
+    options["freeze"] = [name.strip() for name in (given["freeze"] or "").split(",") if name.strip()]
+    for name in ("precision", "device"):
+        options[name] = None if given[name] == "auto" else given[name]
+    return options
 
 
-def _fit_command(dataset: Path, preset: str, context: typer.Context) -> str:
-    """Return the command that fits default boxes to what is learnt."""
-    given = context.params
-    words = ["--preset", preset]
-    words += ["--input-size", str(given["input_size"])] if given["input_size"] else []
-    words += ["--split", given["train_split"]] if given["train_split"] != "train" else []
-    return shlex.join(["ssd-edge", "data", "priors", str(dataset), *words])
+def refuse_other_options(context: typer.Context) -> None:
+    """A run goes on as it began: refuse what would make it another run.
+
+    Raises:
+        InputError: the user gave an option that a resumed run cannot change.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and parameter.name not in MAY_CHANGE:
+            raise InputError(
+                "a resumed run goes on as it began",
+                got=parameter.opts[0] if parameter.param_type_name == "option" else "a data set",
+                wanted="no more than --device, --devices, --workers, --cores and --save-minutes",
+                do="Leave it out, or start a new run.",
+            )

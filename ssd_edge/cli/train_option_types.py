@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-PrecisionWish = Literal["auto", "float32", "bfloat16", "float16"]
-
 _network, _learning, _loss, _data, _machine = (
     partial(typer.Option, rich_help_panel=panel) for panel in ("Network", "Learning", "Loss", "Data", "Machine")
 )
@@ -142,7 +140,8 @@ Classes = Annotated[
 Check = Annotated[bool, _data(help="Look for faults of the data first, as `data check` does.")]
 
 Precision = Annotated[
-    PrecisionWish, _machine("--precision", help="Of the convolutions; auto: bfloat16 where it is much faster here.")
+    Literal["auto", "float32", "bfloat16", "float16"],
+    _machine("--precision", help="Of the convolutions; auto: bfloat16 where it is much faster here."),
 ]
 Workers = Annotated[
     int | None,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 AnchorClip = Literal["none", "size", "centre"]
 
 
@@ -66,16 +68,9 @@ class AnchorSpec:
         """Return the spec that ``dataclasses.asdict`` turned into these fields; ``clip`` and ``table`` may be absent.
 
         Raises:
-            KeyError, TypeError, IndexError: a field is missing or of another type.
+            ValueError: a field is missing or of another type.
         """
-        levels = tuple(
-            AnchorLevel(
-                level["rows"],
-                level["cols"],
-                (level["step"][0], level["step"][1]),
-                tuple((size[0], size[1]) for size in level["sizes"]),
-            )
-            for level in fields["levels"]
-        )
-        table = fields.get("table")
-        return cls(levels, fields.get("clip", "none"), AnchorTable(**table) if table is not None else None)
+        try:
+            return msgspec.convert(fields, cls)
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from error

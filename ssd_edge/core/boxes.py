@@ -43,6 +43,6 @@ def corner_form(boxes: FloatArray) -> FloatArray:
 
 
 def clip(boxes: FloatArray, *, width: float, height: float) -> FloatArray:
-    """Return the boxes cut off at the edges of a ``width`` x ``height`` picture."""
+    """Return the boxes cut off at the edges of a ``width`` x ``height`` image."""
     limit = np.array([width, height, width, height], dtype=boxes.dtype)
     return np.asarray(np.clip(boxes, 0, limit))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SsdEdgeError(Exception):
     """Base of every error that is the user's to mend; the command line prints it and exits 1.
@@ -49,4 +51,10 @@ class TrainingError(SsdEdgeError):
 
 
 class AccuracyError(SsdEdgeError):
-    """A model that judges worse than the user demands."""
+    """A model is less accurate than demanded.
+
+    Attributes:
+        result: what the workflow measured, as it would have returned it; None where a room below it raised the error.
+    """
+
+    result: Any = None

@@ -77,8 +77,14 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_beside(folder: Path) -> Iterator[Path]:
+def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield an empty folder beside ``folder`` that takes its place when the block ends without an error.
+
+    After an error or Ctrl-C the new folder is removed and ``folder`` is as it was before.
+
+    Args:
+        folder: absent, or a folder, which is then replaced with all that it holds.
+        durable: wait until the disk has each file; not worth its time for thousands that can be made again.
 
     Raises:
         InputError: it cannot be made or written, or ``folder`` is something else.
@@ -89,14 +95,12 @@ def folder_written_beside(folder: Path) -> Iterator[Path]:
     make_folder(partial)
     try:
         yield partial
-        for inside in partial.rglob("*"):
-            (_flush_names if inside.is_dir() else _flush)(inside)
-        _flush_names(partial)
+        if durable:
+            _flush_tree(partial)
         if folder.is_dir():
             folder.rename(old)
         partial.rename(folder)
         _flush_names(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written",
@@ -104,7 +108,16 @@ def folder_written_beside(folder: Path) -> Iterator[Path]:
             do="Free some space, or choose another place.",
         ) from error
     finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _flush_tree(folder: Path) -> None:
+    for inside in folder.rglob("*"):
+        (_flush_names if inside.is_dir() else _flush)(inside)
+    _flush_names(folder)
 
 
 def _flush(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One picture on its way through the pipeline."""
+"""One image on its way from a source to the sinks."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
-    """A picture with its place in time.
+    """An image with its place in its source.
 
     Attributes:
-        image: (H, W, 3) uint8, BGR as OpenCV gives it.
+        image: (H, W, 3) uint8, BGR as OpenCV has it.
         index: number of the frame in its source, from 0; gaps are frames that were dropped.
-        captured_at: seconds, on the clock of ``time.monotonic``.
-        source: URI or path that the frame came from.
+        captured_at: when it was read, in seconds on the clock of ``time.monotonic``.
+        source: URI or path that the frame came from, without any password.
+        time: seconds since the source's first frame: the place in a video whose rate is known, otherwise as captured.
     """
 
     image: UInt8Array
     index: int
     captured_at: float
     source: str
+    time: float = 0.0
 
     @property
     def width(self) -> int:

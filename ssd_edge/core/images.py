@@ -1,8 +1,11 @@
-"""Picture files: read whole, upright, 8-bit BGR, or refused by name."""
+"""Images from files, arrays and PIL: 8-bit BGR, files read whole and upright, or refused by name."""
 
 from __future__ import annotations
 
+import sys
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Union
 
 import cv2
 import numpy as np
@@ -12,6 +15,12 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+ImageInput = Union[UInt8Array, str, "PathLike[str]", "PIL.Image.Image"]
+"""What stands for one image: an (H, W, 3) uint8 BGR array, the path of a file, or a PIL image."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 _JPEG_END = b"\xff\xd9"
@@ -135,6 +144,74 @@ def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
     if channels == 1:
         return np.asarray(cv2.cvtColor(np.asarray(image, np.uint8), cv2.COLOR_GRAY2BGR), np.uint8)
     return np.asarray(image[..., :3], np.uint8)
+
+
+def load_image(image: ImageInput) -> UInt8Array:
+    """Return an array, a file's path or a PIL image as (H, W, 3) uint8 BGR.
+
+    An array is taken as it is. A file is read upright (EXIF). A PIL image is converted, from any mode of 8 bits, and
+    not turned: boxes are in the pixels of what was given.
+
+    Raises:
+        InputError: another kind of array, object or mode, or a file that cannot be read.
+    """
+    if isinstance(image, np.ndarray):
+        return check_bgr(image, origin="the image")
+    if isinstance(image, (str, PathLike)):
+        return read_image(Path(image))
+    pil = sys.modules.get("PIL.Image")  # not imported: an image of PIL has imported it
+    if pil is not None and isinstance(image, pil.Image):
+        return _from_pil(image)
+    raise InputError(
+        "this is not an image",
+        got=type(image).__name__,
+        wanted="a uint8 array (H, W, 3) in BGR, the path of a file, or a PIL image",
+    )
+
+
+def check_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
+    """Return the array; ``origin`` names it in errors.
+
+    Raises:
+        InputError: it is not (H, W, 3) uint8, or has no pixels.
+    """
+    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        if image.size == 0:
+            raise InputError(f"{origin} has no pixels", got=f"shape {image.shape}", wanted="at least 1 x 1")
+        return np.asarray(image, np.uint8)
+    raise InputError(
+        f"{origin} is not an 8-bit BGR image",
+        got=f"{image.dtype} {image.shape}",
+        wanted="uint8 (H, W, 3), BGR as OpenCV reads it",
+        do=_how_to_convert(image),
+    )
+
+
+def _how_to_convert(image: npt.NDArray[np.generic]) -> str:
+    if image.ndim == 4:
+        return "Give a list of images: list(images)"
+    if image.dtype != np.uint8:
+        return "Convert it: (image * 255).astype('uint8') where its values are 0 to 1, otherwise image.astype('uint8')"
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        return "Convert it: cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)"
+    if image.ndim == 3 and image.shape[2] == 4:
+        return "Convert it: cv2.cvtColor(image, cv2.COLOR_RGBA2BGR), or COLOR_BGRA2BGR"
+    return "Where the channels come first: image.transpose(1, 2, 0)" if image.ndim == 3 else ""
+
+
+_PIL_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
+
+
+def _from_pil(image: PIL.Image.Image) -> UInt8Array:
+    if image.mode not in _PIL_MODES:
+        raise InputError(
+            "the PIL image does not have 8 bits a channel",
+            got=f"mode {image.mode}",
+            wanted="e.g. RGB",
+            do="Scale it to 0..255 and convert it: image.convert('RGB')",
+        )
+    pixels = np.asarray(image.convert("RGB"))
+    return check_bgr(np.ascontiguousarray(pixels[..., ::-1]), origin="the image")
 
 
 def _refuse_truncated(path: Path, data: bytes) -> None:

@@ -4,15 +4,77 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ssd_edge.core.artifact import Format, read_artifact
+from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.spec import ModelSpec
 
-MANIFEST_FORMAT = "ssd-edge/engine/2"
+MANIFEST_FORMAT = "ssd-edge/engine/3"
+_FORMAT = Format(MANIFEST_FORMAT, "manifest", "Build the engine again: ssd-edge build")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What else makes one engine of a model another; empty, None or False where it was not chosen.
+
+    Attributes:
+        scheme: how ONNX Runtime stores INT8, e.g. ``u8s8``.
+        improved: steps of refinement that were kept: ``equalised``, ``corrected``.
+        keep_float: names of the layers that stayed in float.
+        workspace_gib, opt_level, dla, implicit, compute_capabilities, version_compatible, hardware_compatible: see
+            :class:`~ssd_edge.engines.options.TrtOptions`.
+        nms: what the builder made of the NMS node: ``plugin``, or ``NonMaxSuppression``; empty for plain ONNX.
+        int8_stem: how the first convolution reads the image, e.g. ``4 columns``.
+        calibration_cache: ``sha256:…`` of TensorRT's text calibration cache.
+    """
+
+    scheme: str = ""
+    improved: tuple[str, ...] = ()
+    keep_float: tuple[str, ...] = ()
+    workspace_gib: float | None = None
+    opt_level: int | None = None
+    dla: int | None = None
+    implicit: bool = False
+    compute_capabilities: tuple[int, ...] = ()
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+    nms: str = ""
+    int8_stem: str = ""
+    calibration_cache: str = ""
+
+    def listed(self) -> dict[str, str]:
+        """Return what was chosen, by name, as text for a reader."""
+        separators = {"compute_capabilities": ","}
+        return {
+            name: separators.get(name, " ").join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for name, value in vars(self).items()
+            if value is not None and value is not False and value not in ("", ())
+        }
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What a precision costs, measured before the engine was built.
+
+    Attributes:
+        map_50_float: mean AP at IoU 0.5 of the exported model, 0 to 1.
+        map_50: of the graph that the engine was built from.
+        dataset_digest: ``sha256:…`` of the labelled images that both were measured on.
+    """
+
+    map_50_float: float
+    map_50: float
+    dataset_digest: str = ""
+
+    @property
+    def drop_points(self) -> float:
+        """What was lost, in points (hundredths) of mean AP."""
+        return 100 * (self.map_50_float - self.map_50)
 
 
 @dataclass(frozen=True)
@@ -20,26 +82,26 @@ class EngineManifest:
     """What the builder knew; the runtime refuses the engine where any of it does not hold.
 
     Attributes:
-        target: ``onnxruntime``, ``tensorrt`` or ``tensorrt-rtx``.
-        precision: ``fp32``, ``fp16``, ``int8`` or ``int8-fp16``.
         onnx: path of the ONNX relative to the engine's folder, for the command that rebuilds.
         onnx_digest, engine_digest: ``sha256:…`` of the files.
         runtime, runtime_version: the package that built it.
         device: what it was built for, e.g. ``x86_64+avx2+avx512_vnni`` or ``Orin sm_87``.
-        batch: (min, opt, max) pictures at a time; a max of 0 is no limit.
+        batch: (min, opt, max) images at a time; a max of 0 is no limit.
         built_at: ISO 8601, UTC.
-        table_digest: of the ranges that INT8 was made with; empty without.
-        options: what else was chosen, e.g. ``{"scheme": "u8s8"}``.
-        measured: what was measured of the engine or of its very graph, e.g. ``{"map_50": 0.71, "int8_ms": 1.9}``.
-        judged_digest: of the labelled pictures that its mean AP was measured on; empty where it was not.
+        table_digest: of the calibration table that INT8 was made with; empty without.
+        options: what else was chosen.
+        accuracy: of the engine's graph; None where it was not measured.
+        times_ms: milliseconds an image of engines that were timed side by side, by precision, this one among them.
+        fallback_cost_ms: milliseconds an image that the layers cost that stayed float for the accuracy's sake.
         graph_digest: of the lowered ONNX that the runtime was given.
-        calibrated_on: ``sha256:…`` of the pictures that INT8 was made with: on these nothing is judged.
-        asked: all that identifies the build before any work is done; empty where it was not the command line's.
+        calibrated_on: ``sha256:…`` of the images that INT8 was made with: on these nothing is evaluated.
+        cache_key: identifies the build before any work is done; empty where it was not asked for by its key.
+        builder_version: ``LOWERING_VERSION`` of the builder that made the engine of that graph.
     """
 
     spec: ModelSpec
-    target: str
-    precision: str
+    target: Target
+    precision: Precision
     onnx: str
     onnx_digest: str
     engine_digest: str
@@ -49,12 +111,14 @@ class EngineManifest:
     batch: tuple[int, int, int]
     built_at: str
     table_digest: str = ""
-    options: dict[str, str] = field(default_factory=dict)
-    measured: dict[str, float] = field(default_factory=dict)
-    judged_digest: str = ""
+    options: EngineOptions = EngineOptions()
+    accuracy: Accuracy | None = None
+    times_ms: Mapping[Precision, float] = field(default_factory=dict)
+    fallback_cost_ms: float | None = None
     graph_digest: str = ""
     calibrated_on: tuple[str, ...] = ()
-    asked: dict[str, str] = field(default_factory=dict)
+    cache_key: str = ""
+    builder_version: int = 0
     format: str = MANIFEST_FORMAT
 
     def to_json(self) -> str:
@@ -74,35 +138,18 @@ class EngineManifest:
         Raises:
             ArtefactError: it is missing, damaged or of another version of the format.
         """
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            found = fields.get("format")
-            if found != MANIFEST_FORMAT:
-                raise ArtefactError(
-                    f"{path} is not a manifest that this version reads",
-                    got=repr(found),
-                    wanted=MANIFEST_FORMAT,
-                    do="Build the engine again: ssd-edge build",
-                )
-            fields["spec"] = ModelSpec.from_json(json.dumps(fields["spec"]), origin=str(path))
-            fields["batch"] = tuple(fields["batch"])
-            fields["calibrated_on"] = tuple(fields.get("calibrated_on", ()))
-            made = cls(**fields)
-            refuse_other_types(made)
-            return made
-        except OSError as error:
+        if not path.exists():
             raise ArtefactError(
                 f"{path} cannot be read",
-                got=error.strerror or str(error),
+                got="No such file or directory",
                 wanted="the manifest that was built with the engine",
                 do="Copy it beside the engine, or build again: ssd-edge build",
-            ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ArtefactError(
-                f"{path} is a damaged manifest",
-                got=f"{type(error).__name__}: {error}",
-                do="Build the engine again: ssd-edge build",
-            ) from error
+            )
+
+        def spec(fields: object) -> ModelSpec:
+            return ModelSpec.from_json(json.dumps(fields), origin=str(path))
+
+        return read_artifact(path, cls, _FORMAT, parts={"spec": spec})
 
     def refuse_if_changed(self, engine: Path) -> None:
         """Raise ArtefactError where the engine file is not the one that this manifest was written for."""

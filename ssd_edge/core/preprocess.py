@@ -1,4 +1,4 @@
-"""The one definition of what happens to a picture before the graph: it is stretched to the input size, no more."""
+"""The one definition of what happens to an image before the graph: it is stretched to the input size, no more."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ssd_edge.core.spec import InputSpec
 
 
 def preprocess(image: UInt8Array, spec: InputSpec, out: UInt8Array | None = None) -> UInt8Array:
-    """Stretch an (H, W, 3) BGR picture to (spec.height, spec.width, 3), bilinear with half-pixel centres.
+    """Stretch an (H, W, 3) BGR image to (spec.height, spec.width, 3), bilinear with half-pixel centers.
 
-    Colour order, mean, std and layout are inside the graph. ``out``, where given, receives the pixels.
+    Color order, mean, std and layout are inside the graph. ``out``, where given, receives the pixels.
     """
     if image.shape[:2] == (spec.height, spec.width):
         if out is None:

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from ssd_edge.core.files import written_beside
 
 _NAME = "data.json"
@@ -33,7 +35,7 @@ class RunData:
     def of(cls, run: Path) -> RunData | None:
         """Return what the run of this folder learnt from; None where it does not say, or the data are gone."""
         try:
-            found = cls(**json.loads((run / _NAME).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            found = msgspec.json.decode((run / _NAME).read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError, RecursionError):
             return None
         return found if Path(found.dataset).exists() else None

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ssd_edge.core.anchor_spec import AnchorClip as AnchorClip
 from ssd_edge.core.anchor_spec import AnchorLevel as AnchorLevel
 from ssd_edge.core.anchor_spec import AnchorSpec as AnchorSpec
 from ssd_edge.core.anchor_spec import AnchorTable as AnchorTable
+from ssd_edge.core.artifact import Format, parse_artifact
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.core.field_types import refuse_other_types
 from ssd_edge.core.files import text_digest
+from ssd_edge.core.names import WANTED_NAME, is_file_name
 
 SPEC_FORMAT = "ssd-edge/spec/1"
+_FORM = Format(SPEC_FORMAT, "model spec", "Export the model again with this version of ssd-edge.")
 
 ColorOrder = Literal["rgb", "bgr"]
 
@@ -116,41 +118,7 @@ class ModelSpec:
         Raises:
             ArtefactError: the text is not a spec of this version, or its values contradict each other.
         """
-        try:
-            fields = json.loads(text)
-            found = fields.get("format")
-            if found != SPEC_FORMAT:
-                raise ArtefactError(
-                    f"{origin} holds no model spec that this version reads",
-                    got=repr(found),
-                    wanted=SPEC_FORMAT,
-                    do="Export the model again with this version of ssd-edge.",
-                )
-            spec = _from_fields(fields)
-            refuse_other_types(spec)
-            return spec
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            raise ArtefactError(
-                f"{origin} holds a damaged model spec",
-                got=f"{type(error).__name__}: {error}",
-                wanted=SPEC_FORMAT,
-                do="Export the model again.",
-            ) from error
-
-
-def _from_fields(fields: dict[str, Any]) -> ModelSpec:
-    entry, coding = fields["input"], fields["box_coding"]
-    return ModelSpec(
-        name=fields["name"],
-        architecture=fields["architecture"],
-        input=InputSpec(
-            entry["height"], entry["width"], tuple(entry["mean"]), tuple(entry["std"]), entry["color_order"]
-        ),
-        anchors=AnchorSpec.from_fields(fields["anchors"]),
-        class_names=tuple(fields["class_names"]),
-        box_coding=BoxCoding(tuple(coding["variances"]), coding["max_log_scale"]),
-        nms=NmsSpec(**fields["nms"]),
-    )
+        return parse_artifact(text, cls, _FORM, origin=origin)
 
 
 def _no_name_twice(names: tuple[str, ...]) -> bool:
@@ -162,6 +130,7 @@ def _no_name_twice(names: tuple[str, ...]) -> bool:
 def _check(spec: ModelSpec) -> None:
     nms = spec.nms
     rules = [
+        (is_file_name(spec.name), "name", repr(spec.name)[:80], WANTED_NAME),
         (bool(spec.class_names), "class_names", spec.class_names, "at least one class"),
         (
             _no_name_twice(spec.class_names),
@@ -198,4 +167,4 @@ def _check(spec: ModelSpec) -> None:
     ]
     for holds, field, got, wanted in rules:
         if not holds:
-            raise ArtefactError(f"model spec {spec.name!r}: {field} is out of range", got=str(got), wanted=wanted)
+            raise ArtefactError(f"model spec {spec.name!r:.80}: {field} is out of range", got=str(got), wanted=wanted)

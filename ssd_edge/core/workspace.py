@@ -1,14 +1,34 @@
-"""A workspace: the folder with runs/, calibration/ and engines/ in which commands find their own input."""
+"""A workspace: the folder with runs/, calibration/ and engines/ in which commands find their own input.
+
+What is newest never goes by the time of a file, which copying changes: it goes by what commands wrote down.
+
+* ``engines/current.json`` names the engine that ``run`` takes: the last that ``build`` made, or one that
+  ``ssd-edge use`` pinned. Without it the newest engine is the one with the latest ``built_at`` in its manifest.
+* ``engines/exported.json`` names the ONNX that ``calibrate`` and ``build`` take: the last that ``export`` or
+  ``import`` made. Without it they take the only ONNX there is, or the one that the current engine was built from.
+* ``runs/<name>/run.json`` says when a checkpoint was saved, for ``export``; see :mod:`ssd_edge.core.runs`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal, TypeVar
 
-from ssd_edge.core.errors import InputError
+import msgspec
 
+from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
+from ssd_edge.core.files import written_beside
+from ssd_edge.core.log import log
+from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.runs import Run, list_runs
+
+ENGINES = "engines"
+CURRENT_NAME, EXPORTED_NAME = "current.json", "exported.json"
 _TARGETS = (".onnxruntime", ".tensorrt", ".tensorrt-rtx")  # end the stem of a lowered graph: m.int8.tensorrt.onnx
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -23,34 +43,248 @@ class Choice:
     note: str
 
 
+Why = Literal["built", "pinned"]
+_WHY = {"built": "built last", "pinned": "pinned by ssd-edge use"}
+
+
+class CurrentEngine(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-edge/current/1"):
+    """Which engine of a workspace ``run`` takes: ``engines/current.json``, which a copy of the workspace keeps.
+
+    Attributes:
+        engine: path relative to ``engines/``.
+        why: ``built`` was asked for last; ``pinned`` stays whatever is built.
+        at: ISO 8601, UTC.
+    """
+
+    engine: str
+    why: Why
+    at: str
+
+    def path(self, root: Path) -> Path:
+        """Return the engine's file."""
+        return root / ENGINES / self.engine
+
+
+class ExportedModel(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-edge/exported/1"):
+    """What ``engines/exported.json`` holds.
+
+    Attributes:
+        onnx: path of the exported model, relative to ``engines/``.
+        at: when it was exported or imported, ISO 8601 in UTC.
+    """
+
+    onnx: str
+    at: str
+
+
+Record = TypeVar("Record", CurrentEngine, ExportedModel)
+
+
+def _utc_now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def current_path(root: Path) -> Path:
+    """Return ``engines/current.json``."""
+    return root / ENGINES / CURRENT_NAME
+
+
+def read_current(root: Path) -> CurrentEngine | None:
+    """Return the current engine; None where none was built or pinned yet.
+
+    Raises:
+        ArtefactError: the file is damaged, or of another version of the format.
+    """
+    return _read(current_path(root), CurrentEngine)
+
+
+def make_current(root: Path, engine: Path, why: Why) -> CurrentEngine | None:
+    """Note that ``engine`` is what ``run`` shall take, and return what holds now.
+
+    What is pinned stays when another engine is built. An engine that lies outside of ``engines/`` is never current.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    name = _inside(root, engine)
+    if name is None:
+        return None
+    before = _current_or_none(root)
+    if before is not None and why == "built" and before.why == "pinned" and before.path(root).is_file():
+        return before
+    made = CurrentEngine(name, why, _utc_now())
+    _write(current_path(root), made)
+    return made
+
+
+def clear_current(root: Path) -> None:
+    """Forget which engine is current, pinned or not: the newest by the manifests is, then.
+
+    Raises:
+        InputError: the file cannot be removed.
+    """
+    try:
+        current_path(root).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{current_path(root)} cannot be removed", got=error.strerror or str(error)) from error
+
+
+def _current_or_none(root: Path) -> CurrentEngine | None:
+    """Return the current engine; a damaged file is said and written anew."""
+    try:
+        return read_current(root)
+    except ArtefactError as error:
+        log.warning(str(error))
+        return None
+
+
+def set_exported(root: Path, onnx: Path) -> None:
+    """Make ``onnx`` the model that ``calibrate`` and ``build`` take; one outside of ``engines/`` changes nothing.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    inside = _inside(root, onnx)
+    if inside is not None:
+        _write(root / ENGINES / EXPORTED_NAME, ExportedModel(inside, _utc_now()))
+
+
+def newest_checkpoint(root: Path) -> Choice:
+    """Return the ``runs/*/best.pt`` that was saved last.
+
+    Runs that say no date were made before dates were written, so they are older than those that say one.
+
+    Raises:
+        InputError: there is none, or there are several and none says when it was saved.
+    """
+    runs = list_runs(root)
+    if not runs:
+        raise _nothing(root / "runs/*/best.pt", "a trained checkpoint", "Train one: ssd-edge train DATASET")
+    dated = [run for run in runs if run.saved_at]
+    if not dated and len(runs) > 1:
+        raise _ambiguous("checkpoints", [run.checkpoint for run in runs], "ssd-edge export")
+    newest = max(dated or runs, key=_age)
+    return Choice(newest.checkpoint, f"using {newest.checkpoint}{_of(len(runs))}")
+
+
+def _age(run: Run) -> str:
+    return run.saved_at
+
+
+def newest_onnx(root: Path) -> Choice:
+    """Return the model in ``engines/`` that was exported last; graphs that ``build --keep-graph`` left are none.
+
+    Raises:
+        InputError: there is none, or there are several and nothing says which is the newest.
+    """
+    found = [path for path in _whole_files(root, "*.onnx") if Path(path.stem).suffix not in _TARGETS]
+    if not found:
+        raise _nothing(root / "engines/*/*.onnx", "an exported model", "Export one: ssd-edge export")
+    noted = _read(root / ENGINES / EXPORTED_NAME, ExportedModel)
+    newest = root / ENGINES / noted.onnx if noted is not None else None
+    if newest is not None and newest.is_file():
+        return Choice(newest, f"using {newest}{_of(len({*found, newest}))}")
+    if len(found) == 1:
+        return Choice(found[0], f"using {found[0]}")
+    built = _onnx_of_newest_engine(root, found)
+    if built is None:
+        raise _ambiguous("exported models", found, "ssd-edge build")
+    return Choice(built, f"using {built}, from which the newest engine was built, of {len(found)}")
+
+
+def _onnx_of_newest_engine(root: Path, found: list[Path]) -> Path | None:
+    try:
+        engine = newest_engine(root).path
+        onnx = _manifest(engine).onnx_path(engine)
+    except SsdEdgeError:
+        return None
+    return next((path for path in found if path.resolve() == onnx.resolve()), None)
+
+
 def _any_file(path: Path) -> bool:
     return path.is_file()
 
 
-def newest_checkpoint(root: Path) -> Choice:
-    """Return the newest ``runs/*/best.pt``."""
-    return _newest(root, "runs/*/best.pt", "a trained checkpoint", "Train one: ssd-edge train DATASET")
-
-
-def newest_onnx(root: Path) -> Choice:
-    """Return the newest exported ``engines/*/*.onnx``; graphs that ``build --keep-graph`` left are none."""
-    return _newest(root, "engines/*/*.onnx", "an exported model", "Export one: ssd-edge export", _is_exported)
-
-
-def _is_exported(path: Path) -> bool:
-    return path.is_file() and Path(path.stem).suffix not in _TARGETS
-
-
 def newest_engine(root: Path, usable: Callable[[Path], bool] = _any_file) -> Choice:
-    """Return the newest ``engines/*/*.engine`` for which ``usable`` holds."""
-    return _newest(root, "engines/*/*.engine", "an engine for this machine", "Build one: ssd-edge build", usable)
+    """Return the current engine if ``usable`` holds for it, else the newest by the manifests for which it holds.
+
+    Raises:
+        InputError: there is none.
+        ArtefactError: ``engines/current.json`` is damaged.
+    """
+    current = read_current(root)
+    named = current.path(root) if current is not None else None
+    engines = {path: _built_at(path) for path in _whole_files(root, "*.engine") if usable(path)}
+    if current is not None and named is not None and named.is_file() and (named in engines or usable(named)):
+        is_only = current.why == "built" and {named, *engines} == {named}
+        return Choice(named, f"using {named}" + ("" if is_only else f", {_WHY[current.why]}"))
+    if not engines:
+        raise _nothing(root / "engines/*/*.engine", "an engine for this machine", "Build one: ssd-edge build")
+    newest = max(engines, key=lambda path: (engines[path], path))
+    passed = f"{named} is pinned and cannot be used here; " if current and current.why == "pinned" else ""
+    return Choice(newest, f"{passed}using {newest}{_of(len(engines))}")
 
 
-def _newest(root: Path, pattern: str, wanted: str, do: str, usable: Callable[[Path], bool] = _any_file) -> Choice:
-    # Hidden ones are half-written: a process that is killed leaves them.
-    whole = (path for path in root.glob(pattern) if not path.name.startswith("."))
-    found = sorted((path for path in whole if usable(path)), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise InputError(f"{root / pattern} matches nothing", wanted=wanted, do=do)
-    count = f", newest of {len(found)}" if len(found) > 1 else ""
-    return Choice(found[-1], f"using {found[-1]}{count}")
+def list_engines(root: Path) -> list[Path]:
+    """Return the engines of the workspace that have a manifest, in the order of their paths."""
+    return [path for path in _whole_files(root, "*.engine") if manifest_path(path).is_file()]
+
+
+def _built_at(engine: Path) -> str:
+    """Return when an engine was built; an empty text, older than any date, where its manifest does not say."""
+    try:
+        return _manifest(engine).built_at
+    except SsdEdgeError:
+        return ""
+
+
+def _manifest(engine: Path) -> EngineManifest:
+    return EngineManifest.load(manifest_path(engine))
+
+
+def _whole_files(root: Path, pattern: str) -> list[Path]:
+    """Return the files one folder below ``engines/``. Hidden ones are half-written: a killed process leaves them."""
+    found = (path for path in root.glob(f"{ENGINES}/*/{pattern}") if not path.name.startswith("."))
+    return sorted(path for path in found if path.is_file())
+
+
+def _inside(root: Path, path: Path) -> str | None:
+    """Return a path relative to ``engines/``; None where it lies elsewhere."""
+    try:
+        return path.resolve().relative_to((root / ENGINES).resolve()).as_posix()
+    except ValueError:
+        return None
+
+
+def _of(count: int) -> str:
+    return f", newest of {count}" if count > 1 else ""
+
+
+def _nothing(pattern: Path, wanted: str, do: str) -> InputError:
+    return InputError(f"{pattern} matches nothing", wanted=wanted, do=do)
+
+
+def _ambiguous(what: str, found: list[Path], command: str) -> InputError:
+    named = ", ".join(map(str, found[:_MOST_NAMED])) + (" and others" if len(found) > _MOST_NAMED else "")
+    return InputError(
+        f"nothing says which of {len(found)} {what} is the newest", got=named, do=f"Name one: {command} {found[-1]}"
+    )
+
+
+def _write(path: Path, record: CurrentEngine | ExportedModel) -> None:
+    with written_beside(path) as partial:
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+
+
+def _read(path: Path, kind: type[Record]) -> Record | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ArtefactError(
+            f"{path} is damaged",
+            got=str(error),
+            wanted=str(kind.__struct_config__.tag),
+            do=f"The next one writes it anew: ssd-edge {'build' if kind is CurrentEngine else 'export'}",
+        ) from error

@@ -9,12 +9,98 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
+from ssd_edge.core.sample import BoolArray
 from ssd_edge.core.spec import InputSpec
 from ssd_edge.data.geometry import Bgr, boxes_in_window, flip_boxes, render, zoom_out
-from ssd_edge.data.iou_crop import MIN_SIDE, centres_inside, crop_window
-from ssd_edge.data.photometric import distort
+
+WHOLE = -1.0  # option: the entire picture
+ANY = 0.0  # option: any patch that holds an object's centre
+CROP_OPTIONS = (WHOLE, ANY, 0.1, 0.3, 0.5, 0.7, 0.9)
+TRIALS = 50  # patches tried per option, as the authors' BatchSampler does
+MIN_SIDE = 0.3  # of a patch, as a share of the window's
+_MAX_ASPECT = 2.0
+
+
+def crop_window(window: IntArray, boxes: FloatArray, rng: np.random.Generator) -> IntArray:
+    """Return a random part of ``window``, or ``window`` itself.
+
+    An option is drawn; where it asks for an overlap of m, some object whose centre lies in the patch has
+    IoU(object, patch) >= m. Where 50 patches fail, another option is drawn; a picture without objects stays whole.
+    """
+    for option in rng.permutation(CROP_OPTIONS):
+        if option == WHOLE or len(boxes) == 0:
+            break
+        patches = _random_patches(window, rng)
+        valid = patches[_hold_an_object(patches, boxes, float(option))]
+        if len(valid):
+            return np.asarray(valid[0])
+    return window
+
+
+def centres_inside(boxes: FloatArray, window: IntArray) -> BoolArray:
+    """Return (N,) bool: the box's centre lies in the window."""
+    return np.asarray(_centres_in(boxes, window[None])[0])
+
+
+def _random_patches(window: IntArray, rng: np.random.Generator) -> IntArray:
+    """(T, 4) whole-pixel patches with sides of 0.3 to 1 of the window's and an aspect of 1/2 to 2 to the window's."""
+    sides = window[2:] - window[:2]
+    relative = rng.uniform(MIN_SIDE, 1.0, (TRIALS, 2))
+    aspect = relative[:, 0] / relative[:, 1]
+    relative = relative[(aspect <= _MAX_ASPECT) & (aspect >= 1 / _MAX_ASPECT)]
+    size = np.maximum(np.round(relative * sides).astype(np.int64), 1)
+    corner = window[:2] + rng.integers(0, sides - size, endpoint=True)
+    return np.concatenate([corner, corner + size], axis=1)
+
+
+def _hold_an_object(patches: IntArray, boxes: FloatArray, min_iou: float) -> BoolArray:
+    overlap = iou_matrix(patches.astype(np.float32), boxes)
+    return np.asarray((_centres_in(boxes, patches) & (overlap >= min_iou)).any(axis=1))
+
+
+def _centres_in(boxes: FloatArray, windows: IntArray) -> BoolArray:
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.asarray(((centres >= windows[:, None, :2]) & (centres < windows[:, None, 2:])).all(axis=2))
+
+
+_LEVELS = np.arange(256, dtype=np.float32)
+_MAX_BRIGHTNESS, _MAX_HUE_DEGREES = 32.0, 18.0
+_MIN_FACTOR, _MAX_FACTOR = 0.5, 1.5
+_HUE_STEPS = 180  # OpenCV's 8-bit hue: 2 degrees a step
+
+
+def distort(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+    """Return the picture under other light; contrast comes before or after the colours, as the coin falls."""
+    brighten, contrast, saturate, turn_hue, contrast_first = rng.random(5) < 0.5
+    brightness = rng.uniform(-_MAX_BRIGHTNESS, _MAX_BRIGHTNESS) if brighten else 0.0
+    factor = rng.uniform(_MIN_FACTOR, _MAX_FACTOR) if contrast else 1.0
+    saturation = rng.uniform(_MIN_FACTOR, _MAX_FACTOR) if saturate else 1.0
+    hue = rng.uniform(-_MAX_HUE_DEGREES, _MAX_HUE_DEGREES) if turn_hue else 0.0
+    early, late = (factor, 1.0) if contrast_first else (1.0, factor)
+    image = _relit(image, brightness, early)
+    image = _recoloured(image, saturation, hue)
+    return _relit(image, 0.0, late)
+
+
+def _relit(image: UInt8Array, brightness: float, contrast: float) -> UInt8Array:
+    if brightness == 0.0 and contrast == 1.0:
+        return image
+    brightened = np.clip(_LEVELS + brightness, 0, 255)
+    table = np.clip(np.rint(brightened * contrast), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(image, table), np.uint8)
+
+
+def _recoloured(image: UInt8Array, saturation: float, hue_degrees: float) -> UInt8Array:
+    if saturation == 1.0 and hue_degrees == 0.0:
+        return image
+    hues = (_LEVELS + round(hue_degrees / 360 * _HUE_STEPS)) % _HUE_STEPS
+    table = np.stack([hues, np.clip(np.rint(_LEVELS * saturation), 0, 255), _LEVELS], axis=-1)
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    return np.asarray(cv2.cvtColor(cv2.LUT(hsv, table.astype(np.uint8)[None]), cv2.COLOR_HSV2BGR), np.uint8)
+
 
 Recipe = Literal["ssd", "ssdlite", "none"]
 Augmented = tuple[UInt8Array, FloatArray, IntArray]

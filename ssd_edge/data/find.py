@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
+from ssd_edge.core.label_errors import Report, refuse
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.data.coco import scan_coco
-from ssd_edge.data.faults import Report, refuse
-from ssd_edge.data.sample import LabelledSet
 from ssd_edge.data.scan import ScannedSet
 from ssd_edge.data.voc import find_voc, scan_voc, voc_splits
 from ssd_edge.data.yolo import scan_yolo

@@ -5,29 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Protocol
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
-from ssd_edge.data.faults import LabelError
-from ssd_edge.data.sample import LabelledObject
+from ssd_edge.core.label_errors import LabelError
 
 CLASS_FILE = "labels.txt"
 _MAX_LABEL_BYTES = 32 << 20  # of one picture's labels: far above any real one, far below what exhausts memory
-
-
-class SetWriter(Protocol):
-    """Writes a labelled set picture by picture; the pictures themselves are written by the caller."""
-
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return where the picture named ``stem`` of this split must be written."""
-
-    def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
-        """Record the labels of a picture of (width, height) pixels."""
-
-    def close(self) -> None:
-        """Write the lists that name what was added."""
 
 
 def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES, kind: str = "label file") -> str:
@@ -120,6 +105,30 @@ def read_class_file(path: Path) -> tuple[str, ...]:
     """
     names = tuple(line.strip() for line in read_label_text(path).splitlines() if line.strip())
     return checked_class_names(names, origin=path)
+
+
+def listed_class_names(classes: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the classes that are asked for; None where nothing is given.
+
+    Args:
+        classes: the names, or a file with one a line, or a text of names with commas between.
+
+    Raises:
+        InputError: there is no name, one is listed twice or is background, or the file cannot be read.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, str) and _is_file(classes):
+        return read_class_file(Path(classes))
+    names = classes.split(",") if isinstance(classes, str) else classes
+    return checked_class_names([name.strip() for name in names if name.strip()], origin=Path("--classes"))
+
+
+def _is_file(classes: str) -> bool:
+    try:
+        return path_kind(Path(classes)) == "file"
+    except InputError:  # a list that is too long for a file's name
+        return False
 
 
 def checked_class_names(names: Sequence[str], *, origin: Path) -> tuple[str, ...]:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.artifact import Format, parse_artifact
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
+from ssd_edge.core.log import log
 from ssd_edge.core.spec import AnchorSpec, ModelSpec
 from ssd_edge.data.label_files import read_label_text
 
 PRIORS_FORMAT = "ssd-edge/priors/1"
+_MAKE = "Fit them: ssd-edge data priors DATASET --preset PRESET"
+_FORM = Format(PRIORS_FORMAT, "file of default boxes", _MAKE)
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,7 @@ class PriorsFile:
             InputError: the file cannot be read.
             ArtefactError: it is damaged, or something else.
         """
-        try:
-            fields = json.loads(read_label_text(path, kind="file that data priors wrote"))
-            if fields.pop("format", None) != PRIORS_FORMAT:
-                raise ArtefactError(f"{path} holds no default boxes", wanted=PRIORS_FORMAT, do=_MAKE)
-            anchors = AnchorSpec.from_fields(fields.pop("anchors"))
-            return cls(anchors=anchors, **fields)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            raise ArtefactError(
-                f"{path} holds damaged default boxes", got=f"{type(error).__name__}: {error}", do=_MAKE
-            ) from error
+        return parse_artifact(read_label_text(path, kind=_FORM.what), cls, _FORM, origin=str(path))
 
     def applied_to(self, spec: ModelSpec, *, preset: str, origin: Path) -> ModelSpec:
         """Return the spec with these default boxes.
@@ -72,4 +67,12 @@ class PriorsFile:
         return dataclasses.replace(spec, anchors=self.anchors)
 
 
-_MAKE = "Fit them: ssd-edge data priors DATASET --preset PRESET"
+def with_priors(spec: ModelSpec, preset: str, priors: Path) -> ModelSpec:
+    """Return the spec with the default boxes of a file that ``data priors`` wrote, and log how many they are.
+
+    Raises:
+        SsdEdgeError: the file cannot be used for this network and input size.
+    """
+    fitted = PriorsFile.load(priors).applied_to(spec, preset=preset, origin=priors)
+    log.info(f"using the {fitted.anchors.count} default boxes of {priors}")
+    return fitted

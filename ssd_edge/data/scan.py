@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssd_edge.data.sample import LabelledObject, LabelledSet, Sample, object_fault
+from ssd_edge.core.sample import LabelledObject, LabelledSet, Sample, object_fault
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.core.sample import LabelledSet
 
-PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 _SMALL_PX, _MEDIUM_PX = 32, 96
 
 Float64Array = npt.NDArray[np.float64]
@@ -48,6 +48,8 @@ class SetStatistics:
     aspects: tuple[float, ...]
     objects_per_image: tuple[float, ...]
     picture_sizes: dict[str, int]
+
+    PERCENTILES: ClassVar[tuple[int, ...]] = (1, 5, 25, 50, 75, 95, 99)
 
 
 def set_statistics(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]]) -> SetStatistics:
@@ -95,7 +97,7 @@ def _coco_sizes(areas: Float64Array) -> dict[str, int]:
 def _percentiles(values: Float64Array) -> tuple[float, ...]:
     if len(values) == 0:
         return ()
-    return tuple(float(value) for value in np.percentile(values, PERCENTILES))
+    return tuple(float(value) for value in np.percentile(values, SetStatistics.PERCENTILES))
 
 
 def _commonest(sizes: Iterable[tuple[int, int]]) -> dict[str, int]:

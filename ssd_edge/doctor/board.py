@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ssd_edge.doctor.check import CheckResult, as_root, is_container, ok, warn
 from ssd_edge.doctor.facts import Facts
 from ssd_edge.doctor.jetpack import L4T_RELEASE, JetPack, board_model
-from ssd_edge.doctor.line import Line, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container
 
 _GIB = 1 << 30
 _LOW_MEMORY = 1.5 * _GIB
@@ -17,7 +16,7 @@ _NVPMODEL_CONF, _NVPMODEL_STATUS = "/etc/nvpmodel.conf", "/var/lib/nvpmodel/stat
 _CGROUP = "/sys/fs/cgroup"
 
 
-def machine(facts: Facts, jetpack: JetPack | None) -> Line:
+def machine(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return what this computer is."""
     model = board_model(facts)
     if jetpack is None:
@@ -32,7 +31,7 @@ def machine(facts: Facts, jetpack: JetPack | None) -> Line:
     return ok("machine", found)
 
 
-def memory(facts: Facts, jetpack: JetPack | None) -> Line:
+def memory(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return how much memory is free; on a Jetson the GPU takes its own from it."""
     sizes = dict(re.findall(r"^(\w+):\s+(\d+) kB", facts.text("/proc/meminfo") or "", re.MULTILINE))
     if "MemAvailable" not in sizes or "MemTotal" not in sizes:
@@ -62,7 +61,7 @@ def _container_limit(facts: Facts) -> tuple[int, int] | None:
     return int(most) - int(now) + (int(kept[1]) if kept else 0), int(most)
 
 
-def power(facts: Facts) -> Line:
+def power(facts: Facts) -> CheckResult:
     """Return a Jetson's power mode; the one without a limit is called MAXN on every board."""
     modes = _power_modes(facts.text(_NVPMODEL_CONF) or "")
     mode = _power_mode(facts, modes)
@@ -94,7 +93,7 @@ def _power_modes(conf: str) -> dict[int, str]:
     return {int(number): name for number, name in modes}
 
 
-def clocks(facts: Facts) -> Line:
+def clocks(facts: Facts) -> CheckResult:
     """Return whether a Jetson's GPU clock is held at its highest; floating, it lags behind a camera's frames."""
     for pattern in _GPU_CLOCKS:
         for folder in facts.paths(pattern):
@@ -104,7 +103,7 @@ def clocks(facts: Facts) -> Line:
     return warn("clocks", "the GPU's clock cannot be read", _on_the_board(facts, "jetson_clocks --show"))
 
 
-def _clock(facts: Facts, lowest: float, highest: float) -> Line:
+def _clock(facts: Facts, lowest: float, highest: float) -> CheckResult:
     if lowest == highest:
         return ok("clocks", f"GPU held at {highest:.0f} MHz")
     found = f"GPU floats from {lowest:.0f} to {highest:.0f} MHz"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ssd_edge.doctor.check import CheckResult, as_root, is_container, let_see_system, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Module
 from ssd_edge.doctor.jetpack import JetPack
-from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container, let_see_system
 
 _CSI = "(vi-output"  # what the driver of a Jetson's CSI sensors calls them
 _PIP_PACKAGES = "opencv-python opencv-python-headless opencv-contrib-python"
@@ -19,7 +18,7 @@ _PACKAGES = {"libSM": "libsm6", "libICE": "libice6", "libXext": "libxext6", "lib
 _SYSTEM_OPENCV = ("/usr/lib/python3/dist-packages/cv2*", "/usr/lib/python3.*/dist-packages/cv2*")
 
 
-def opencv(facts: Facts, jetpack: JetPack | None) -> Line:
+def opencv(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return OpenCV and whether it opens GStreamer pipelines, which CSI cameras and hardware decoders need."""
     found = facts.module("cv2")
     if found is None:
@@ -68,7 +67,7 @@ def _without_gstreamer(facts: Facts, found: Module, jetpack: JetPack) -> tuple[s
     return f"pip's {found.version} without GStreamer hides the build in {system}", "; ".join(do)
 
 
-def gstreamer(facts: Facts) -> Line:
+def gstreamer(facts: Facts) -> CheckResult:
     """Return a Jetson's camera and decoder elements, which an OpenCV without GStreamer has no use for."""
     if is_container(facts) and not has_gstreamer(facts):
         return ok("GStreamer", "not used by this container's OpenCV")
@@ -90,7 +89,7 @@ def gstreamer(facts: Facts) -> Line:
     return ok("GStreamer", "camera, decoder and converter of this board")
 
 
-def cameras(facts: Facts) -> Line:
+def cameras(facts: Facts) -> CheckResult:
     """Return the cameras, and whether this user may read them."""
     devices = facts.paths("/dev/video*")
     outside = [f"/dev/{path.rpartition('/')[2]}" for path in facts.paths("/sys/class/video4linux/video*")]

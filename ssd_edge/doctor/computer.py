@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 
+from ssd_edge.doctor.check import CheckResult, let_see_system, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Module
 from ssd_edge.doctor.jetpack import JetPack
-from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import let_see_system
 
 _OLDEST_PYTHON = (3, 10)
 _SYSTEM_PYTHON = "/usr/bin/python3"
 _INT8_FEATURES = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
-def python(facts: Facts, jetpack: JetPack | None) -> Line:
+def python(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return the interpreter; a Jetson's TensorRT belongs to the system's Python, so a venv must see that."""
     found = facts.python()
     text = ".".join(map(str, found.version)) + (f" in {found.venv}" if found.venv else "")
@@ -41,7 +40,7 @@ def _newer_python(jetpack: JetPack | None) -> str:
     return "Install Python 3.10 or newer."
 
 
-def processor(facts: Facts) -> Line:
+def processor(facts: Facts) -> CheckResult:
     """Return the processor and whether it multiplies 8-bit integers natively."""
     cpu = facts.cpu()
     native = [feature for feature in _INT8_FEATURES if feature in cpu.split("+")]
@@ -50,12 +49,12 @@ def processor(facts: Facts) -> Line:
     return ok("processor", f"{cpu}: no INT8 dot product; INT8 engines are built in the variant that cannot saturate")
 
 
-def onnx_runtime(facts: Facts) -> Line:
+def onnx_runtime(facts: Facts) -> CheckResult:
     """Return ONNX Runtime, which every machine can run on."""
     return _package(facts.module("onnxruntime"), "ONNX Runtime", "pip install 'onnxruntime>=1.17'")
 
 
-def torch(facts: Facts) -> Line:
+def torch(facts: Facts) -> CheckResult:
     """Return PyTorch, which only training, exporting and importing need."""
     found = facts.module("torch")
     if found is None:
@@ -65,7 +64,7 @@ def torch(facts: Facts) -> Line:
     return _package(found, "PyTorch", "pip install --force-reinstall torch")
 
 
-def _package(found: Module | None, name: str, install: str) -> Line:
+def _package(found: Module | None, name: str, install: str) -> CheckResult:
     if found is None:
         return missing(name, "not installed", install)
     if found.problem:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ssd_edge.backends.cpu import cpu_device
 from ssd_edge.backends.cuda_driver import describe_gpu
-from ssd_edge.backends.trt_module import plugin_names
+from ssd_edge.backends.tensorrt.module import plugin_names
 
 _SECONDS = 10
 _LONGEST_TEXT = 20_000

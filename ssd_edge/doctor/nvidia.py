@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ssd_edge.backends.cuda_driver import EMULATED
+from ssd_edge.backends.cuda_driver import is_virtual_name
+from ssd_edge.doctor.check import CheckResult, as_root, is_container, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Gpu, Module
 from ssd_edge.doctor.jetpack import JetPack
-from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container
 from ssd_edge.doctor.tensorrt import NOT_NEEDED, tensorrt_module
 
 _JETSON_GPU = "/dev/nvmap"
@@ -17,11 +16,11 @@ _PYCUDA = "pip install 'pycuda>=2025.1.2'"
 _OLDEST_PYCUDA = (2025, 1, 2)
 
 
-def gpu(facts: Facts, jetpack: JetPack | None) -> Line:
+def gpu(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return the GPU."""
     found = facts.gpu()
-    if isinstance(found, Gpu) and found.name == EMULATED:
-        return ok("GPU", "emulated, and TensorRT with it: no device is here")
+    if isinstance(found, Gpu) and is_virtual_name(found.name):
+        return ok("GPU", f"{found.name}: virtual, so no device is here, and TensorRT cannot be judged by it")
     if isinstance(found, Gpu):
         major, minor = found.compute_capability
         kind = "shares the board's memory" if found.integrated else f"{found.memory / (1 << 30):.1f} GiB"
@@ -51,7 +50,7 @@ def _pci_cards(facts: Facts) -> int:
     return sum((facts.text(f"{folder}/class") or "").startswith("0x03") for folder in nvidia)
 
 
-def driver(facts: Facts) -> Line:
+def driver(facts: Facts) -> CheckResult:
     """Return the driver and the CUDA version that it can run."""
     found = facts.gpu()
     if not isinstance(found, Gpu):
@@ -61,7 +60,7 @@ def driver(facts: Facts) -> Line:
     return ok("driver", f"{release[1] + ', ' if release else ''}runs programs up to CUDA {major}.{minor}")
 
 
-def cuda(facts: Facts, jetpack: JetPack | None) -> Line:
+def cuda(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return the CUDA toolkit; pip needs its headers and compiler once, to build pycuda."""
     found = facts.gpu()
     if not isinstance(found, Gpu):
@@ -81,7 +80,7 @@ def _nvcc(facts: Facts) -> str:
     return facts.output("nvcc --version") or facts.output("/usr/local/cuda/bin/nvcc --version") or ""
 
 
-def pycuda(facts: Facts, jetpack: JetPack | None) -> Line:
+def pycuda(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return pycuda, through which TensorRT engines get their memory and streams."""
     found = facts.module("pycuda")
     if not isinstance(facts.gpu(), Gpu):

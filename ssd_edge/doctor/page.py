@@ -3,58 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from pathlib import Path
 
-from ssd_edge.doctor.line import Line
+from ssd_edge import __version__
+from ssd_edge.doctor.check import CheckResult, State
 from ssd_edge.doctor.verdict import Verdict
+from ssd_edge.reporting.page import Level, note, section, table, write_page
 
-_STYLE = (
-    "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}"
-    ".missing{color:#c0392b}.warn{color:#b9770e}"
-)
-EMULATED_MEANS = (
-    "The GPU and its TensorRT are emulated: what is proved is how ssd-edge uses them. Nothing is proved of TensorRT, "
+VIRTUAL_MEANS = (
+    "The GPU is virtual: what is proved is how ssd-edge uses it. Nothing is proved of TensorRT, "
     "of a driver or of a board, and the times mean nothing."
 )
 _COLUMNS = ("precision", "runtime", "detections", "worst box", "worst score", "median ms", "p95", "p99", "memory", "")
+_LEVELS: dict[State, Level] = {State.OK: "", State.WARN: "warning", State.MISSING: "error"}
 
 
-def selftest_page(verdicts: Sequence[Verdict], lines: Sequence[Line]) -> str:
-    """Return the whole page as HTML without anything from elsewhere."""
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(verdict))}</tr>" for verdict in verdicts
+def write_selftest_page(path: Path, verdicts: Sequence[Verdict], checks: Sequence[CheckResult]) -> None:
+    """Write the page: what each engine did, where its time goes on a GPU, and what the machine has.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    is_virtual = any(verdict.is_virtual for verdict in verdicts)
+    levels: list[Level] = ["error" if verdict.faults else "" for verdict in verdicts]
+    engines = table(_COLUMNS, [_cells(verdict) for verdict in verdicts], levels=levels)
+    sections = [section("Engines", "", (note(VIRTUAL_MEANS, "warning") if is_virtual else "") + engines)]
+    if any(verdict.stages for verdict in verdicts):
+        sections.append(section("Stages on the GPU", "Medians in ms.", _stages(verdicts)))
+    machine = table(
+        (),
+        [(check.name, check.state.value, check.found, check.do) for check in checks],
+        levels=[_LEVELS[check.state] for check in checks],
     )
-    heads = "".join(f"<th>{escape(name)}</th>" for name in _COLUMNS)
-    machine = "".join(
-        f'<tr class="{line.state.value}"><td>{line.state.value}</td><td>{escape(line.name)}</td>'
-        f"<td>{escape(line.found)}</td><td>{escape(line.do)}</td></tr>"
-        for line in lines
-    )
-    return (
-        f'<!doctype html><meta charset="utf-8"><title>ssd-edge self-test</title><style>{_STYLE}</style>'
-        f"<h1>ssd-edge self-test</h1>{_warning(verdicts)}<table><tr>{heads}</tr>{rows}</table>{_stages(verdicts)}"
-        f"<h2>Machine</h2><table>{machine}</table>\n"
-    )
-
-
-def _warning(verdicts: Sequence[Verdict]) -> str:
-    return f"<p class='warn'>{escape(EMULATED_MEANS)}</p>" if any(verdict.emulated for verdict in verdicts) else ""
+    sections.append(section("Machine", "", machine))
+    write_page(path, title="ssd-edge self-test", sections=sections, footer=f"ssd-edge {__version__}")
 
 
 def _stages(verdicts: Sequence[Verdict]) -> str:
     """Return a table of medians for each engine that ran on a GPU."""
-    tables = [(verdict, table) for verdict in verdicts for table in verdict.stages]
-    if not tables:
-        return ""
+    tables = [(verdict, stages) for verdict in verdicts for stages in verdict.stages]
     names = list(tables[0][1].rows)
-    heads = "".join(f"<th>{escape(name)}</th>" for name in ("precision", "mode", *names, "frames/s"))
-    rows = "".join(
-        f"<tr><td>{escape(verdict.precision)}</td><td>{escape(table.mode)}</td>"
-        + "".join(f"<td>{table.rows[name].median:.3f}</td>" for name in names)
-        + f"<td>{table.throughput:.0f}</td></tr>"
-        for verdict, table in tables
-    )
-    return f"<h2>Stages on the GPU, medians in ms</h2><table><tr>{heads}</tr>{rows}</table>"
+    rows = [
+        (
+            verdict.precision,
+            stages.mode,
+            *(f"{stages.rows[name].median:.3f}" for name in names),
+            f"{stages.throughput:.0f}",
+        )
+        for verdict, stages in tables
+    ]
+    return table(("precision", "mode", *names, "frames/s"), rows)
 
 
 def _cells(verdict: Verdict) -> tuple[str, ...]:

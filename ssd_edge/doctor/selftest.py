@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import time
+import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ssd_edge.backends.detector import Detector
+from ssd_edge.backends.cuda import what_is_held
+from ssd_edge.backends.cuda_driver import is_virtual, used_memory
+from ssd_edge.backends.detector import Detector, open_detector
+from ssd_edge.backends.tensorrt.profile import measure_stages
 from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.doctor.verdict import TOLERANCES, Tolerance, Verdict
+from ssd_edge.core.timing import Stopwatch
+from ssd_edge.doctor.verdict import PREDICTED_TOLERANCES, TOLERANCES, Prediction, Tolerance, Verdict, stage_table
 
 _MIB = 1 << 20
 _STATUS = Path("/proc/self/status")
@@ -22,10 +29,67 @@ _WARM_UP = 50
 _SEEN = 0.3  # what scores less is noise to a detector, and each runtime's is another
 
 
+def prove_engine(
+    engine: Path,
+    reference: Path,
+    images: Sequence[UInt8Array],
+    *,
+    precision: str,
+    runtime: str,
+    tolerance: Tolerance | None = None,
+    frames: int = 1000,
+    progress: Progress = silent,
+) -> Verdict:
+    """Open an engine and its float32 ONNX and prove the one by the other; on a GPU time its stages, count what stays.
+
+    See :func:`prove`.
+
+    Raises:
+        SsdEdgeError: one of the two cannot be run.
+    """
+    on_gpu, before = runtime.startswith("tensorrt"), Counter(what_is_held())
+    with open_detector(engine) as tested, open_detector(reference) as expected:
+        verdict = prove(
+            tested,
+            expected,
+            images,
+            precision=precision,
+            runtime=runtime,
+            tolerance=tolerance,
+            frames=frames,
+            gpu_memory=used_memory if on_gpu else lambda: 0,
+            progress=progress,
+        )
+    if not on_gpu:
+        return verdict
+    verdict = with_stages(verdict, engine, images[0], frames)
+    return dataclasses.replace(verdict, left=dict(Counter(what_is_held()) - before), is_virtual=is_virtual())
+
+
+def with_stages(verdict: Verdict, engine: Path, image: UInt8Array, frames: int) -> Verdict:
+    """Add the times of the stages on the GPU."""
+    spec = EngineManifest.load(manifest_path(engine)).spec
+    measured = measure_stages(engine, preprocess(image, spec.input), frames=frames)
+    return dataclasses.replace(
+        verdict,
+        stages=tuple(stage_table(times) for times in measured),
+        graph_differs=any(times.outputs != measured[0].outputs for times in measured),
+    )
+
+
+def with_prediction(verdict: Verdict, engine: Path, graph: Path, images: Sequence[UInt8Array]) -> Verdict:
+    """Add how far the engine is from the lowered graph that it was built from."""
+    allowed = PREDICTED_TOLERANCES[verdict.precision]
+    with open_detector(engine) as tested, open_detector(graph) as predicted:
+        found = differences(tested, predicted, images, allowed)
+    prediction = Prediction(str(graph), allowed, found.lost, found.worst_box, found.worst_score)
+    return dataclasses.replace(verdict, prediction=prediction)
+
+
 def prove(
     engine: Detector,
     reference: Detector,
-    pictures: Sequence[UInt8Array],
+    images: Sequence[UInt8Array],
     *,
     precision: str,
     runtime: str,
@@ -34,30 +98,30 @@ def prove(
     gpu_memory: Callable[[], int] = lambda: 0,
     progress: Progress = silent,
 ) -> Verdict:
-    """Run ``frames`` pictures through an engine and compare the first round with the float model.
+    """Run ``frames`` images through an engine and compare the first round with the float model.
 
     Args:
         engine: what is tested.
         reference: the float32 ONNX on the processor.
-        pictures: run one after the other, again and again.
+        images: run one after the other, again and again.
         precision: of the engine.
-        tolerance: how far it may be from float32; by default that of the precision.
         runtime: what it runs on, for the report.
+        tolerance: how far it may be from float32; by default that of the precision.
         frames: how many, for the times and the memory.
         gpu_memory: tells the bytes in use on the GPU, where the engine runs there.
         progress: told after each.
     """
     allowed = tolerance or TOLERANCES[precision]
-    found = differences(engine, reference, pictures, allowed)
-    times, before, gpu_before = [], 0.0, 0
+    found = differences(engine, reference, images, allowed)
+    watch, before, gpu_before = Stopwatch(), 0.0, 0
     for number in range(frames):
-        start = time.perf_counter()
-        engine.detect(pictures[number % len(pictures)])
-        times.append((time.perf_counter() - start) * 1000)
+        image = images[number % len(images)]
+        with watch:
+            engine.detect(image)
         if number == min(_WARM_UP, frames - 1):
             before, gpu_before = resident_mib(), gpu_memory()
         progress(number + 1, frames, precision)
-    median, p95, p99 = np.percentile(times, [50, 95, 99])
+    spread = watch.timing.spread
     return Verdict(
         precision=precision,
         runtime=runtime,
@@ -68,16 +132,16 @@ def prove(
         worst_score=found.worst_score,
         grown_mib=resident_mib() - before,
         frames=frames,
-        median_ms=float(median),
-        p95_ms=float(p95),
-        p99_ms=float(p99),
+        median_ms=spread.median,
+        p95_ms=spread.p95,
+        p99_ms=spread.p99,
         gpu_grown_mib=(gpu_memory() - gpu_before) / _MIB,
     )
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two sets of detections, of one picture or of several."""
+    """Two sets of detections, of one image or of several."""
 
     compared: int
     lost: int
@@ -85,12 +149,10 @@ class Difference:
     worst_score: float
 
 
-def differences(
-    engine: Detector, reference: Detector, pictures: Sequence[UInt8Array], allowed: Tolerance
-) -> Difference:
-    """Return how far an engine is from the reference on all pictures together, without what scores hardly anything."""
+def differences(engine: Detector, reference: Detector, images: Sequence[UInt8Array], allowed: Tolerance) -> Difference:
+    """Return how far an engine is from the reference on all images together, without what scores hardly anything."""
     floor = max(_SEEN, engine.spec.nms.score_threshold + allowed.score)
-    pairs = [compare(reference.detect(picture), engine.detect(picture), floor) for picture in pictures]
+    pairs = [compare(reference.detect(image), engine.detect(image), floor) for image in images]
     return Difference(
         compared=sum(pair.compared for pair in pairs),
         lost=sum(pair.lost for pair in pairs),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ssd_edge.core.graph import NMS_OP
+from ssd_edge.core.graph_contract import NMS_OP
+from ssd_edge.doctor.check import CheckResult, as_root, is_container, let_see_system, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Gpu, Module
 from ssd_edge.doctor.jetpack import JetPack
-from ssd_edge.doctor.line import Line, missing, ok, warn
-from ssd_edge.doctor.surroundings import as_root, is_container, let_see_system
 
 NOT_NEEDED = "not installed, and not needed without an NVIDIA GPU"
 # JetPack's own TensorRT, which is the one that its driver and DeepStream go with.
@@ -17,7 +16,7 @@ _OF_CUDA_13 = {"tensorrt": "tensorrt-cu13", **dict.fromkeys(_RTX_MODULES, "tenso
 _OF_CUDA_12 = {"tensorrt-cu13": "tensorrt-cu12"}  # there is no TensorRT-RTX of today's for CUDA 12
 
 
-def tensorrt(facts: Facts, jetpack: JetPack | None) -> Line:
+def tensorrt(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return TensorRT, or TensorRT-RTX where only that is there."""
     found = facts.gpu()
     name = tensorrt_module(facts)
@@ -41,7 +40,7 @@ def tensorrt(facts: Facts, jetpack: JetPack | None) -> Line:
 
 def _judge_tensorrt(
     version: str, module: Module | None, found: Gpu | str, jetpack: JetPack | None, facts: Facts
-) -> Line:
+) -> CheckResult:
     from_pip = module is not None and "dist-packages" not in module.file
     if jetpack is not None and from_pip:
         return warn(
@@ -81,7 +80,7 @@ def tensorrt_module(facts: Facts) -> str | None:
     return next((name for name in ("tensorrt", *_RTX_MODULES) if facts.module(name) is not None), None)
 
 
-def plugins(facts: Facts) -> Line:
+def plugins(facts: Facts) -> CheckResult:
     """Return how the NMS node will run."""
     name = tensorrt_module(facts)
     if name is None or not _usable(facts.module(name)):

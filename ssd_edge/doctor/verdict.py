@@ -2,10 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ssd_edge.doctor.stages import StageTable
+from ssd_edge.backends.tensorrt.profile import GpuStageTimes
+from ssd_edge.core.timing import Spread
+
+
+@dataclass(frozen=True)
+class StageTable:
+    """One way to run an engine.
+
+    Attributes:
+        mode: ``enqueue`` or ``graph``.
+        rows: milliseconds, by the names that trtexec prints, and ``Host overhead``: what the host adds to the Latency.
+        throughput: frames a second, one at a time.
+    """
+
+    mode: str
+    rows: dict[str, Spread]
+    throughput: float
+
+
+def stage_table(times: GpuStageTimes) -> StageTable:
+    """Summarise the times of a mode; Latency is the sum of the three stages of a frame."""
+    latency = [sum(stages) for stages in zip(times.upload, times.compute, times.download, strict=True)]
+    columns = {
+        "Latency": latency,
+        "Enqueue Time": times.enqueue,
+        "H2D Latency": times.upload,
+        "GPU Compute Time": times.compute,
+        "D2H Latency": times.download,
+        "Host overhead": [host - gpu for host, gpu in zip(times.host, latency, strict=True)],
+    }
+    rows = {name: Spread.of(values) for name, values in columns.items()}
+    return StageTable(times.mode, rows, 1000 * len(times.host) / sum(times.host))
+
+
+def graph_gain(tables: Sequence[StageTable]) -> str:
+    """Return in words what the CUDA graph does for the median from image to outputs."""
+    by_mode = {table.mode: table for table in tables}
+    if "graph" not in by_mode:
+        return "no CUDA graph: this engine cannot be captured"
+    plain, graph = (_whole(by_mode[mode]) for mode in ("enqueue", "graph"))
+    return f"CUDA graph: {graph:.3f} ms a frame, plain enqueue {plain:.3f} ms ({plain / graph:.2f} times as long)"
+
+
+def _whole(table: StageTable) -> float:
+    return table.rows["Latency"].median + table.rows["Host overhead"].median
+
 
 LEAK_LIMIT_MIB = 16.0
 GPU_LEAK_LIMIT_MIB = 64.0  # other programs may use the GPU meanwhile
@@ -87,7 +134,7 @@ class Verdict:
         stages: of engines for a GPU: copies and inference apart, with plain enqueue and as a CUDA graph.
         graph_differs: the CUDA graph gave other outputs than plain enqueue.
         left: what was still held on the GPU when all was closed, by kind.
-        emulated: the GPU was that of ssd-edge's own rehearsals, and no device.
+        is_virtual: the GPU calls itself virtual, and is no device.
         prediction: how far it is from its own lowered graph, where that was kept.
         error: why it could not be built or run; all figures are 0 then.
     """
@@ -108,20 +155,31 @@ class Verdict:
     graph_differs: bool = False
     gpu_grown_mib: float = 0.0
     left: Mapping[str, int] = field(default_factory=dict)
-    emulated: bool = False
+    is_virtual: bool = False
     prediction: Prediction | None = None
     error: str = ""
 
     @classmethod
-    def failed(cls, precision: str, runtime: str, error: str, *, emulated: bool) -> Verdict:
+    def failed(cls, precision: str, runtime: str, error: str, *, is_virtual: bool) -> Verdict:
         """Return the verdict on an engine that could not be built or run."""
         nothing = (0, 0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, 0.0)
-        return cls(precision, runtime, TOLERANCES[precision], *nothing, error=error, emulated=emulated)
+        return cls(precision, runtime, TOLERANCES[precision], *nothing, error=error, is_virtual=is_virtual)
+
+    @property
+    def graph_gain(self) -> str:
+        """What the CUDA graph does for the times, in words; of an engine that ran on a GPU."""
+        return graph_gain(self.stages)
 
     @property
     def where(self) -> str:
-        """What the engine ran on, e.g. ``tensorrt (emulated)``."""
-        return f"{self.runtime} (emulated)" if self.emulated else self.runtime
+        """What the engine ran on, e.g. ``tensorrt (virtual)``."""
+        return f"{self.runtime} (virtual)" if self.is_virtual else self.runtime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain JSON values, with the faults."""
+        keys = {"is_virtual": "emulated"}  # as records have it
+        fields = {keys.get(name, name): value for name, value in dataclasses.asdict(self).items()}
+        return {**fields, "faults": self.faults}
 
     @property
     def faults(self) -> list[str]:

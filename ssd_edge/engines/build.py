@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Protocol
-
-import onnx
 
 from ssd_edge.backends.ort import ENGINE_SUFFIX
+from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import bytes_digest, file_digest, path_kind, written_beside
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.progress import Progress, silent
+from ssd_edge.engines.builder import Builder, Lowered
+from ssd_edge.engines.cache import noted, same_engine
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.reuse import noted, same_engine
-from ssd_edge.engines.source import SourceModel, read_onnx
-
-
-class Builder(Protocol):
-    """Turns a lowered model into a file that one runtime loads.
-
-    Attributes:
-        target, runtime, runtime_version, device, batch: what the manifest says of the engine.
-    """
-
-    target: str
-    runtime: str
-    runtime_version: str
-    device: str
-    batch: tuple[int, int, int]
-
-    @property
-    def options(self) -> dict[str, str]:
-        """What else makes one engine of a graph another."""
-
-    def check(self) -> None:
-        """Raise SsdEdgeError where it cannot do what it was asked for, as far as that is known before the work."""
-
-    def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
-        """Write the engine."""
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """A model in the precision it shall run in.
-
-    Attributes:
-        model: complete, with its BatchedNMS node.
-        precision: ``fp32``, ``fp16``, ``int8`` or ``int8-fp16``.
-        table_digest: of the table of ranges; empty where none was used.
-        calibrated_on: ``sha256:…`` of the pictures that the ranges and corrections are of.
-        options: what else makes one lowering another.
-        measured: what was measured of it, e.g. mean AP; not part of the identity.
-        judged_digest: of the labelled pictures that its mean AP was measured on.
-        unguarded: the same with no layer in float for the accuracy's sake; None where none is.
-    """
-
-    model: onnx.ModelProto
-    precision: str = "fp32"
-    table_digest: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
-    measured: Mapping[str, float] = field(default_factory=dict)
-    judged_digest: str = ""
-    unguarded: onnx.ModelProto | None = None
-    calibrated_on: tuple[str, ...] = ()
+from ssd_edge.graph.source import SourceModel, read_onnx
 
 
 @dataclass(frozen=True)
@@ -94,7 +43,7 @@ def build_lowered(
     builder: Builder,
     output: Path | None = None,
     *,
-    asked: Mapping[str, str] | None = None,
+    cache_key: str = "",
     force: bool = False,
     progress: Progress = silent,
 ) -> BuildReport:
@@ -108,7 +57,7 @@ def build_lowered(
         lowered: made of it.
         builder: for the runtime that shall run it.
         output: the engine's path; by default :func:`engine_path`.
-        asked: what identifies the build, see :func:`ssd_edge.engines.reuse.asked_of`.
+        cache_key: what identifies the build, see :func:`ssd_edge.engines.cache.cache_key`.
         force: build even where the engine that lies there would be the same.
         progress: told of the builder's steps, where its runtime reports them.
 
@@ -118,13 +67,13 @@ def build_lowered(
     """
     engine = output or engine_path(source, lowered.precision, builder.target)
     refuse_name(engine)
-    manifest = replace(_manifest(source, lowered, builder, engine), asked=dict(asked or {}))
+    manifest = replace(_manifest(source, lowered, builder, engine), cache_key=cache_key)
     found = None if force else same_engine(engine, manifest)
     if found is not None:
         return BuildReport(engine, noted(engine, found, manifest), reused=True)
     # Both are whole before either takes its place: the engine first, as this block ends from the inside out.
     with written_beside(manifest_path(engine)) as paper, written_beside(engine) as partial:
-        builder.build(lowered.model, partial, progress)
+        builder.build(lowered.model, partial, progress, calibration_cache=lowered.calibration_cache)
         built = replace(manifest, engine_digest=file_digest(partial))
         paper.write_text(built.to_json(), encoding="utf-8")
     return BuildReport(engine, built, reused=False)
@@ -138,7 +87,7 @@ def refuse_name(engine: Path) -> None:
         raise InputError(f"{engine} is a folder", wanted="the name of a file for the engine")
 
 
-def engine_path(source: SourceModel, precision: str, target: str) -> Path:
+def engine_path(source: SourceModel, precision: Precision, target: Target) -> Path:
     """Return ``<model>.<precision>.<target>.engine`` beside the ONNX."""
     return source.path.with_name(f"{source.path.stem}.{precision}.{target}{ENGINE_SUFFIX}")
 
@@ -163,11 +112,17 @@ def _manifest(source: SourceModel, lowered: Lowered, builder: Builder, engine: P
         batch=builder.batch,
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         table_digest=lowered.table_digest,
-        options={**lowered.options, **builder.options},
-        measured=dict(lowered.measured),
-        judged_digest=lowered.judged_digest,
+        options=replace(
+            builder.options,
+            scheme=lowered.scheme,
+            improved=lowered.improved,
+            keep_float=lowered.keep_float,
+            calibration_cache=bytes_digest(lowered.calibration_cache) if lowered.calibration_cache else "",
+        ),
+        accuracy=lowered.accuracy,
         graph_digest=bytes_digest(lowered.model.SerializeToString()),
         calibrated_on=lowered.calibrated_on,
+        builder_version=builder.lowering_version,
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.manifest import EngineOptions
+from ssd_edge.engines.boards import DeviceProfile
 
 _MOST_LEVEL = 5
 _MOST_GIB = 1024.0
@@ -84,15 +87,24 @@ class TrtOptions:
         return self.dla is not None or self.implicit
 
     @property
-    def identity(self) -> dict[str, str]:
-        """What makes one engine another, as the manifest keeps it; what was left to TensorRT is left out."""
-        chosen = {
-            "workspace_gib": self.workspace_gib,
-            "opt_level": self.level,
-            "dla": self.dla,
-            "implicit": self.implicit or None,
-            "compute_capabilities": ",".join(map(str, self.compute_capabilities)) or None,
-            "version_compatible": self.version_compatible or None,
-            "hardware_compatible": self.hardware_compatible or None,
-        }
-        return {name: str(value) for name, value in chosen.items() if value is not None}
+    def noted(self) -> EngineOptions:
+        """What the manifest keeps; what was left to TensorRT is empty."""
+        return EngineOptions(
+            workspace_gib=self.workspace_gib,
+            opt_level=self.level,
+            dla=self.dla,
+            implicit=self.implicit,
+            compute_capabilities=self.compute_capabilities,
+            version_compatible=self.version_compatible,
+            hardware_compatible=self.hardware_compatible,
+        )
+
+    def on_board(self, board: DeviceProfile, target: Target | None) -> TrtOptions:
+        """Return these, with the values of a board's profile where nothing was chosen."""
+        is_rtx = target is Target.TENSORRT_RTX  # TensorRT itself builds for the GPU that it runs on
+        return replace(
+            self,
+            workspace_gib=board.workspace_gib if self.workspace_gib is None else self.workspace_gib,
+            level=board.opt_level if self.level is None else self.level,
+            compute_capabilities=self.compute_capabilities or (board.compute_capabilities if is_rtx else ()),
+        )

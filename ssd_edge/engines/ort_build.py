@@ -1,50 +1,129 @@
-"""The ONNX Runtime lowering: the graph optimised for this processor once, instead of at every start."""
+"""Engines for ONNX Runtime: the graph optimized for this processor once, instead of at every start."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
+import onnx.parser
 
-from ssd_edge.backends.cpu import cpu_device, has_vnni
+from ssd_edge.backends.cpu import Threads, cpu_device, has_vnni
 from ssd_edge.backends.ort import TARGET, OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
-from ssd_edge.backends.threads import Threads
+from ssd_edge.backends.tensorrt.module import Listener
+from ssd_edge.core.choices import Target
+from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
+from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.core.scratch import scratch_folder
-from ssd_edge.engines.ort_nms import use_non_max_suppression
+from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.engines.ort_stem import read_columns_together
+
+_KEPT = "kept"  # of the portable body: (B, M), 1 where a candidate is kept
+_SETTLED = """
+<opset_import: ["" : 17], domain: "lowering">
+settled <scoreThreshold, iouThreshold, numClasses> (ranked_scores, ranked_classes, ranked_boxes) => (kept)
+{
+    settled_axis = Constant <value = int64[1] {1}> ()
+    settled_zero = Constant <value = float {0.0}> ()
+    settled_step = Constant <value = int64 {1}> ()
+    settled_first = Constant <value = int64 {0}> ()
+    class_count = Constant <value_int: int = @numClasses> ()
+    class_numbers = Range (settled_first, class_count, settled_step)
+    class_floats = Cast <to = 1> (class_numbers)
+    class_of_row = Unsqueeze (class_floats, settled_axis)
+    candidate_class = Unsqueeze (ranked_classes, settled_axis)
+    is_of_class = Equal (candidate_class, class_of_row)
+    candidate_score = Unsqueeze (ranked_scores, settled_axis)
+    scores_by_class = Where (is_of_class, candidate_score, settled_zero)
+    shape = Shape (ranked_scores)
+    most = Gather <axis = 0> (shape, settled_axis)
+    iou_limit = Constant <value_float: float = @iouThreshold> ()
+    score_limit = Constant <value_float: float = @scoreThreshold> ()
+    chosen = NonMaxSuppression (ranked_boxes, scores_by_class, most, iou_limit, score_limit)
+    picture_and_candidate = Constant <value = int64[2] {0, 2}> ()
+    place = Gather <axis = 1> (chosen, picture_and_candidate)
+    place_shape = Shape <end = 1> (place)
+    ones = ConstantOfShape <value = float[1] {1.0}> (place_shape)
+    nothing = ConstantOfShape <value = float[1] {0.0}> (shape)
+    kept = ScatterND (nothing, place, ones)
+}
+"""
+
+
+def use_non_max_suppression(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with the suppression inside its BatchedNMS body done by ``NonMaxSuppression``.
+
+    A model that finds its detections in another way than by the exported body stays as it is.
+    """
+    lowered = onnx.ModelProto()
+    lowered.CopyFrom(model)
+    for body in lowered.functions:
+        if (body.domain, body.name) == (NMS_DOMAIN, NMS_OP):
+            _settle(body)
+    return lowered
+
+
+def _settle(body: onnx.FunctionProto) -> None:
+    """Let ``NonMaxSuppression`` make the kept candidates, and drop what only their maker read."""
+    settled = onnx.parser.parse_function(_SETTLED)
+    nodes = [entry for node in body.node for entry in (settled.node if _KEPT in node.output else [node])]
+    living = list(_living(nodes, set(body.output)))
+    del body.node[:]
+    body.node.extend(reversed(living))
+
+
+def _living(nodes: list[onnx.NodeProto], wanted: set[str]) -> Iterator[onnx.NodeProto]:
+    """Yield what is needed for the wanted tensors, last first."""
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            yield node
+
+
+LOWERING_VERSION = 1
+"""Goes up with every change by which the same graph gives another engine for ONNX Runtime: the build cache keys by it.
+
+What counts is this file, :mod:`ssd_edge.engines.ort_stem` and how :mod:`ssd_edge.backends.ort_session` opens and writes
+graphs. ``tests/engines/test_lowering_versions.py`` holds it.
+"""
 
 
 class OrtBuilder:
-    """Builds engines for ONNX Runtime on this processor.
+    """Builds engines for ONNX Runtime on this processor; see :class:`~ssd_edge.engines.builder.Builder`."""
 
-    Attributes:
-        target, runtime, runtime_version, device, batch, options: what the manifest says of the engine.
-    """
-
-    target = TARGET
+    target = Target.ONNXRUNTIME
     runtime = TARGET
     batch = (1, 1, 0)
+    lowering_version = LOWERING_VERSION
+    is_weakly_typed = False
+    may_keep_float = True
+    messages: Listener | None = None
 
     def __init__(self) -> None:
         self.runtime_version = ort_version()
         self.device = cpu_device()
-        self.options = {"nms": "NonMaxSuppression"}  # an engine of another lowering is not taken for this one
-        if self._groups_columns:
-            self.options["int8_stem"] = "4 columns"
+        # An engine of another lowering is not taken for this one.
+        self.options = EngineOptions(nms="NonMaxSuppression", int8_stem="4 columns" if self._groups_columns else "")
 
     def check(self) -> None:
         """There is nothing that it is asked for and could not do."""
 
-    def build(self, model: onnx.ModelProto, engine: Path, progress: Progress = silent) -> None:
+    def build(
+        self,
+        model: onnx.ModelProto,
+        engine: Path,
+        progress: Progress = silent,
+        *,
+        calibration_cache: bytes = b"",  # noqa: ARG002 - the builders' common signature; INT8 is in the graph here
+    ) -> None:
         """Write the optimised graph; its layouts and fused kernels are those of this processor.
 
         Raises:
             ArtefactError: ONNX Runtime refuses the graph, or it is none of ours.
         """
         with scratch_folder() as folder:
-            path = folder / f"{model.graph.name}.onnx"
+            path = folder / "model.onnx"  # never its own name, which is text from a file
             onnx.save(use_non_max_suppression(model), path)
             with OrtBackend(path, Threads(workers=1, per_worker=1)):
                 progress(1, 2)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from ssd_edge.core.graph import INPUT_NAME
+from ssd_edge.core.graph_contract import INPUT_NAME
 
 Array = npt.NDArray[Any]
 _STRIDE, _COLUMNS, _OUTPUTS = 2, 4, 2  # columns read, and outputs made, at a time

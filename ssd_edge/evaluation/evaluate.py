@@ -1,22 +1,25 @@
-"""Run any detector over labelled images, and judge and time it: a checkpoint, an ONNX and an engine alike."""
+"""Run any detector over labelled images, and measure its accuracy and time: a checkpoint, an ONNX, an engine alike."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import IntArray, UInt8Array
 from ssd_edge.core.images import read_image
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.timing import Stopwatch
+from ssd_edge.evaluation.coco_ap import CocoAp
 from ssd_edge.evaluation.matching import Float64Array
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
-from ssd_edge.evaluation.metric import Metric
+from ssd_edge.evaluation.tide_errors import ErrorCost
 
 Detect = Callable[[UInt8Array], Detections]
 
@@ -54,6 +57,28 @@ class Evaluation:
         return 1000 / self.median_ms
 
 
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """One model file and how it did.
+
+    Attributes:
+        label: what reports call it.
+        path: the file.
+        evaluation: its accuracy, detections and times.
+        errors: what each kind of error costs; empty where that was not asked for.
+        coco: COCO's numbers; None where they were not asked for.
+        calibrated_images: how many of the images INT8 was calibrated with, which flatters the accuracy; None where
+            that is not known.
+    """
+
+    label: str
+    path: Path
+    evaluation: Evaluation
+    errors: tuple[ErrorCost, ...] = ()
+    coco: CocoAp | None = None
+    calibrated_images: int | None = None
+
+
 def evaluate(
     detect: Detect,
     class_names: Sequence[str],
@@ -75,12 +100,11 @@ def evaluate(
     if not labelled.samples:
         raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
     detect(read_image(labelled.samples[0].image))
-    found, detect_ms = [], []
+    found, watch = [], Stopwatch()
     for done, sample in enumerate(labelled.samples, start=1):
         image = read_image(sample.image)
-        start = time.perf_counter()
-        detections = detect(image)
-        detect_ms.append((time.perf_counter() - start) * 1000)
+        with watch:
+            detections = detect(image)
         found.append(renumbered(detections, numbers))
         progress(done, len(labelled.samples))
     return Evaluation(
@@ -88,7 +112,7 @@ def evaluate(
             found, labelled.samples, labelled.class_names, metric=metric, iou_threshold=iou_threshold
         ),
         detections=tuple(found),
-        detect_ms=np.array(detect_ms),
+        detect_ms=np.array(watch.timing.times_ms),
         not_judged=tuple(name for name in class_names if name not in labelled.class_names),
     )
 

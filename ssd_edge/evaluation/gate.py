@@ -1,18 +1,41 @@
-"""Refuses models that are worse than demanded, so that a pipeline can stop at them."""
+"""The accuracy gate: refuses models that are worse than demanded, so that a pipeline can stop at them.
+
+Messages name what was asked for as keywords (``min_map=``); the command line shows them as its options.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
-from ssd_edge.data.sample import LabelledSet
-from ssd_edge.evaluation.gate_figure import GateFigure
-from ssd_edge.evaluation.metric import Metric
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.evaluation.evaluate import EvaluatedModel
 from ssd_edge.evaluation.summary import SUMMARY_FORMAT
+
+
+def gate_figure(figure: GateFigure, model: EvaluatedModel) -> float:
+    """Return a model's figure; COCO's numbers must have been counted where it is one of COCO's."""
+    accuracy = model.evaluation.accuracy
+    fields = {"map": accuracy.mean_ap, "map_50_95": accuracy.mean_ap_50_95}
+    return saved_figure(figure, {**fields, "coco": model.coco and model.coco.numbers._asdict()})
+
+
+def saved_figure(figure: GateFigure, model: Mapping[str, Any]) -> float:
+    """Return the figure from a model's entry in what ``eval --json`` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: the entry does not hold it.
+    """
+    if figure.is_coco:
+        return float(model["coco"]["ap" if figure is GateFigure.COCO_AP else "ap_50"])
+    return float(model["map" if figure is GateFigure.MAP else "map_50_95"])
+
 
 _ROUNDING = 1e-9  # points: a drop of just what is allowed is allowed, whatever float arithmetic makes of it
 
@@ -30,29 +53,29 @@ def points(mean_ap: float, reference: float) -> float:
     return 100 * (mean_ap - reference)
 
 
-def refuse_below(min_map: float, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP) -> None:
+def check_minimum(min_map: float, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP) -> None:
     """Raise AccuracyError where a model's figure is under ``min_map``; all that are, are named."""
     poor = {name: value for name, value in found.items() if value < min_map}
     if poor:
         raise AccuracyError(
             f"{', '.join(poor)} {'is' if len(poor) == 1 else 'are'} not accurate enough",
             got=", ".join(f"{figure.label} {value:.4f}" for value in poor.values()),
-            wanted=f"at least {min_map:g} (--min-map)",
+            wanted=f"at least {min_map:g} (min_map=)",
         )
 
 
-def refuse_drop(
-    max_drop: float, reference: Reference, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP
+def check_drop(
+    max_drop_points: float, reference: Reference, found: Mapping[str, float], figure: GateFigure = GateFigure.MAP
 ) -> None:
-    """Raise AccuracyError where a model lies more than ``max_drop`` points under the reference; all are named."""
+    """Raise AccuracyError where a model lies more than these points under the reference; all are named."""
     drops = {name: -points(value, reference.value) for name, value in found.items()}
-    poor = {name: drop for name, drop in drops.items() if drop > max_drop + _ROUNDING}
+    poor = {name: drop for name, drop in drops.items() if drop > max_drop_points + _ROUNDING}
     if poor:
         verb = "loses" if len(poor) == 1 else "lose"
         raise AccuracyError(
             f"{', '.join(poor)} {verb} too much against {reference.name} ({figure.label} {reference.value:.4f})",
             got=", ".join(f"{drop:.2f} points" for drop in poor.values()),
-            wanted=f"at most {max_drop:g} (--max-drop)",
+            wanted=f"at most {max_drop_points:g} (max_drop_points=)",
         )
 
 
@@ -79,7 +102,7 @@ def read_baseline(
             raise InputError(
                 f"{path} holds no {figure.label}", do="Judge its model again: ssd-edge eval MODEL DATASET --coco --json"
             )
-        reference = Reference(f"{first['path']} of {path}", figure.saved(first))
+        reference = Reference(f"{first['path']} of {path}", saved_figure(figure, first))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path} is no baseline", got=f"{type(error).__name__}: {error}", wanted=wanted) from error
     if form != SUMMARY_FORMAT or not math.isfinite(reference.value):
@@ -101,3 +124,52 @@ def read_baseline(
             do="Judge its model on these again: ssd-edge eval MODEL DATASET --json",
         )
     return reference
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is demanded.
+
+    Attributes:
+        figure: what models are compared by.
+        min_map: the least.
+        max_drop_points: the most points that a model may lie below the reference.
+        baseline: an earlier ``--json``, whose first model is the reference; None for the first of these models.
+    """
+
+    figure: GateFigure = GateFigure.MAP
+    min_map: float | None = None
+    max_drop_points: float | None = None
+    baseline: Path | None = None
+
+    def check_complete(self, models: int) -> None:
+        """Raise InputError for demands that would say nothing of so many models, before any work is done."""
+        if self.baseline is not None and self.max_drop_points is None:
+            raise InputError(
+                "baseline= needs max_drop_points=",
+                do="Say how many points of mAP may be lost: max_drop_points=0.5.",
+            )
+        if self.max_drop_points is not None and models < 2 and self.baseline is None:
+            raise InputError(
+                "max_drop_points= needs something to count from", wanted="two models or more, or baseline="
+            )
+        if self.figure is not GateFigure.MAP and self.min_map is None and self.max_drop_points is None:
+            raise InputError(
+                "gate_on= needs a gate", got=self.figure.value, wanted="min_map= or max_drop_points= besides"
+            )
+
+    def reference(self, labelled: LabelledSet, metric: Metric, iou: float) -> Reference | None:
+        """Return what the baseline says; None without one.
+
+        Raises:
+            InputError: it cannot be compared with.
+        """
+        return None if self.baseline is None else read_baseline(self.baseline, labelled, metric, iou, self.figure)
+
+    def check(self, models: Sequence[EvaluatedModel], reference: Reference | None) -> None:
+        """Raise AccuracyError where one of the models is not good enough."""
+        found = {str(model.path): gate_figure(self.figure, model) for model in models}
+        if self.min_map is not None:
+            check_minimum(self.min_map, found, self.figure)
+        if self.max_drop_points is not None:
+            check_drop(self.max_drop_points, reference or Reference(*next(iter(found.items()))), found, self.figure)

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.evaluation.matching import Assignment, BoolArray, Float64Array, Truth, assign, judge
-from ssd_edge.evaluation.metric import Metric
 
 COCO_THRESHOLDS = tuple((50 + 5 * step) / 100 for step in range(10))
 

@@ -1,20 +1,26 @@
-"""report.html: one page with figures, curves, pictures and the film, that opens in any browser and needs no network."""
+"""The page of an evaluation: figures, curves of each class, detections against truth, and the video of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
-from ssd_edge.core.files import written_beside
+from ssd_edge import __version__
+from ssd_edge.core.files import make_folder
+from ssd_edge.core.images import write_image
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
+from ssd_edge.evaluation.example_images import drawn, marked, spread
 from ssd_edge.evaluation.report_content import Report
 from ssd_edge.evaluation.sections import cards, sections
+from ssd_edge.reporting.images import CaptionedImage
+from ssd_edge.reporting.page import write_page
+
+STILLS = 12
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the page of a report; pictures are inside it, the film is linked where it lies.
+    """Write the page of a report; images are inside it, the video is linked where it lies.
 
     Raises:
         InputError: the folder cannot be written.
@@ -29,21 +35,40 @@ def write_report(path: Path, report: Report) -> None:
     )
 
 
-def write_page(
-    path: Path, *, title: str, subtitle: str, cards: Sequence[str], sections: Sequence[str], footer: str
+def stills_folder(page: Path) -> Path:
+    """Return where the pictures of ``page`` lie: ``figures-stills`` beside ``figures.html``."""
+    return page.with_name(f"{page.stem}-stills")
+
+
+def write_evaluation_report(
+    page: Path, models: Sequence[EvaluatedModel], labelled: LabelledSet, *, score: float = 0.5
 ) -> None:
-    """Write a page, whole or not at all; ``cards`` and ``sections`` are HTML already, the rest is escaped.
+    """Write the page, which holds everything in itself, and its images as PNG into :func:`stills_folder`.
+
+    The images show the last model's detections of ``score`` or more, from the image with most mistakes to the best.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or an image cannot be read any more.
     """
-    template = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        title=escape(title),
-        subtitle=escape(subtitle),
-        cards="".join(cards),
-        sections="\n".join(sections),
-        footer=escape(footer),
+    last = models[-1]
+    stills = _stills(stills_folder(page), last.evaluation, labelled, score)
+    report = Report(
+        title=f"Evaluation of {', '.join(model.path.name for model in models)}",
+        subtitle=f"{labelled.origin}: {len(labelled)} images, {labelled.object_count} objects. "
+        f"Pictures: {last.path.name}, detections with a score of {score:g} or more.",
+        models=tuple(models),
+        footer=f"ssd-edge {__version__}",
+        stills=stills,
     )
-    with written_beside(path) as partial:
-        partial.write_text(page, encoding="utf-8")
+    write_report(page, report)
+
+
+def _stills(folder: Path, found: Evaluation, labelled: LabelledSet, score: float) -> tuple[CaptionedImage, ...]:
+    marks = marked(found.detections, labelled, score=score)
+    stills = drawn(marks, labelled, spread(marks, STILLS))
+    make_folder(folder)
+    for old in folder.glob("[0-9][0-9]-*.png"):  # ours, of an earlier evaluation
+        old.unlink()
+    for place, still in enumerate(stills, start=1):
+        write_image(folder / f"{place:02d}-{still.name}.png", still.image)
+    return stills

@@ -6,28 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.evaluation.error_kinds import ErrorCost
-from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.evaluate import EvaluatedModel
 from ssd_edge.evaluation.mean_ap import MeanAp
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One artefact: what the reader calls it, where it lies, how it did, and what its errors cost if that is known."""
-
-    label: str
-    path: Path
-    evaluation: Evaluation
-    errors: tuple[ErrorCost, ...] = ()
-
-
-@dataclass(frozen=True)
-class Still:
-    """A picture with marks drawn in (see ``stills.draw``), and what they say."""
-
-    image: UInt8Array
-    name: str
-    verdict: str
+from ssd_edge.reporting.images import CaptionedImage
 
 
 @dataclass(frozen=True)
@@ -79,14 +60,14 @@ class Report:
     """Everything on the page; an empty tuple, or None, leaves its section out.
 
     Attributes:
-        judged: at least one; the last is the one that is deployed, and gives the big figures.
+        models: at least one; the last is the one that is deployed, and gives the big figures.
         footer: what it was measured on.
     """
 
     title: str
     subtitle: str
-    judged: tuple[Judged, ...]
+    models: tuple[EvaluatedModel, ...]
     footer: str
     film: Film | None = None
-    stills: tuple[Still, ...] = ()
+    stills: tuple[CaptionedImage, ...] = ()
     steps: tuple[StepTime, ...] = ()

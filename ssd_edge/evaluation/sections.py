@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
-from ssd_edge.evaluation.curves import class_chart
-from ssd_edge.evaluation.line_chart import line_chart
-from ssd_edge.evaluation.mean_ap import MeanAp
-from ssd_edge.evaluation.page import card, embedded_image, figure, link, section, table, video
-from ssd_edge.evaluation.panel import Panel
-from ssd_edge.evaluation.report_content import Film, Judged, Report, StepTime, Still
+import numpy as np
+
+from ssd_edge.evaluation.evaluate import EvaluatedModel
+from ssd_edge.evaluation.example_images import COLOR_KEY
+from ssd_edge.evaluation.mean_ap import ClassAp, MeanAp
+from ssd_edge.evaluation.report_content import Film, Report, StepTime
+from ssd_edge.reporting.chart import Panel, Series, chart_svg
+from ssd_edge.reporting.images import CaptionedImage, image_grid
+from ssd_edge.reporting.page import card, figure, grid, link, section, series_key, table, video
 
 
 def cards(report: Report) -> list[str]:
     """Return the big figures at the top."""
-    deployed = report.judged[-1]
+    deployed = report.models[-1]
     accuracy = deployed.evaluation.accuracy
     images = len(deployed.evaluation.detections)
     found = [
@@ -32,10 +35,10 @@ def cards(report: Report) -> list[str]:
 def sections(report: Report, page: Path) -> list[str]:
     """Return the parts below the cards, in order; those without content are left out."""
     parts = [_film(report.film, page)] if report.film else []
-    parts += [_artefacts(report.judged), class_section(_accuracies(report)), curve_section(report.judged)]
-    parts.append(threshold_section(report.judged[-1].label, report.judged[-1].evaluation.accuracy))
-    if all(entry.errors for entry in report.judged):
-        parts.append(error_section(report.judged))
+    parts += [_artefacts(report.models), class_section(_accuracies(report)), curve_section(report.models)]
+    parts.append(threshold_section(report.models[-1].label, report.models[-1].evaluation.accuracy))
+    if all(entry.errors for entry in report.models):
+        parts.append(error_section(report.models))
     if report.stills:
         text = "From the pictures with most mistakes to those with none, in equal steps: not a choice of the best."
         parts.append(still_section(text, report.stills))
@@ -59,13 +62,13 @@ def _film(film: Film, page: Path) -> str:
     return section("The film", text, player + note)
 
 
-def _artefacts(judged: Sequence[Judged]) -> str:
-    first = judged[0].evaluation.accuracy
+def _artefacts(models: Sequence[EvaluatedModel]) -> str:
+    first = models[0].evaluation.accuracy
     columns = ["artefact", f"mAP@{first.iou_threshold:g}", "mAP@.5:.95", "median ms", "p95 ms", "FPS", "size"]
-    rows = [_artefact_row(entry) for entry in judged]
-    if len(judged) > 1:
-        columns.insert(2, f"against {judged[0].label}")
-        for row, entry in zip(rows, judged, strict=True):
+    rows = [_artefact_row(entry) for entry in models]
+    if len(models) > 1:
+        columns.insert(2, f"against {models[0].label}")
+        for row, entry in zip(rows, models, strict=True):
             row.insert(2, f"{entry.evaluation.accuracy.mean_ap - first.mean_ap:+.4f}")
     text = (
         f"The same images, the same judge ({first.metric.description}), one picture at a time: from the decoded "
@@ -74,7 +77,7 @@ def _artefacts(judged: Sequence[Judged]) -> str:
     return section("One model, every form", text, table(columns, rows))
 
 
-def _artefact_row(entry: Judged) -> list[str]:
+def _artefact_row(entry: EvaluatedModel) -> list[str]:
     evaluation = entry.evaluation
     times = (f"{evaluation.median_ms:.2f}", f"{evaluation.p95_ms:.2f}", f"{evaluation.fps:.0f}")
     accuracy = evaluation.accuracy
@@ -104,21 +107,52 @@ def threshold_section(label: str, accuracy: MeanAp) -> str:
 
 
 def _accuracies(report: Report) -> list[tuple[str, MeanAp]]:
-    accuracies = [(entry.label, entry.evaluation.accuracy) for entry in report.judged]
+    accuracies = [(entry.label, entry.evaluation.accuracy) for entry in report.models]
     if report.film and report.film.accuracy:
         accuracies.append(("film", report.film.accuracy))
     return accuracies
 
 
-def curve_section(judged: Sequence[Judged]) -> str:
+def curve_section(models: Sequence[EvaluatedModel]) -> str:
     """Return the precision-recall chart of each class, with a line for each artefact."""
     charts = []
-    for number, known in enumerate(judged[0].evaluation.accuracy.classes):
-        curves = [entry.evaluation.accuracy.classes[number] for entry in judged]
-        charts.append(figure(class_chart(curves), known.name, f"AP {curves[-1].ap_text}"))
+    for number, known in enumerate(models[0].evaluation.accuracy.classes):
+        curves = [(entry.label, entry.evaluation.accuracy.classes[number]) for entry in models]
+        charts.append(figure(chart_svg(precision_recall_panel(curves)), known.name, f"AP {curves[-1][1].ap_text}"))
     text = "Precision (up) over recall (right) as the score threshold falls; lines that agree lie on one another."
-    key = series_key([entry.label for entry in judged])
-    return section("Precision and recall", text, f'{key}<div class="grid-of-curves">{"".join(charts)}</div>')
+    key = series_key([entry.label for entry in models])
+    return section("Precision and recall", text, key + grid(charts, "squares"))
+
+
+def precision_recall_panel(curves: Sequence[tuple[str, ClassAp]]) -> Panel:
+    """Return one class's chart, with a line for each artifact under its label.
+
+    The curve itself is drawn, not its envelope; each run of equal recall is reduced to its first and last point.
+    """
+    last = curves[-1][1]
+    title = f"precision over recall of {last.name}"
+    return Panel(title, "recall", tuple(_curve(*curve) for curve in curves), is_unit_square=True)
+
+
+def _curve(label: str, curve: ClassAp) -> Series:
+    if len(curve.recall) == 0:
+        return Series(label, (), ())
+    starts = np.flatnonzero(np.diff(curve.recall, prepend=-1.0))
+    ends = np.append(starts[1:], len(curve.recall)) - 1
+    rows = np.unique(np.stack([starts, ends], axis=1))
+    return Series(label, tuple(curve.recall[rows].tolist()), tuple(curve.precision[rows].tolist()))
+
+
+def class_panels(label: str, accuracy: MeanAp) -> list[Panel]:
+    """Return each class's chart with its AP, for a file."""
+    return [
+        dataclasses.replace(
+            precision_recall_panel([(label, entry)]),
+            title=entry.name,
+            remark=f"AP {entry.ap_text}, {entry.objects} objects",
+        )
+        for entry in accuracy.classes
+    ]
 
 
 def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
@@ -126,20 +160,18 @@ def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
     charts = []
     for panel in panels:
         key = series_key([series.label for series in panel.series]) if len(panel.series) > 1 else ""
-        charts.append(
-            figure(line_chart(panel), panel.title, panel.remark).replace("</figcaption>", f"{key}</figcaption>")
-        )
-    return section(title, text, f'<div class="grid-of-charts">{"".join(charts)}</div>')
+        charts.append(figure(chart_svg(panel), panel.title, panel.remark, key=key))
+    return section(title, text, grid(charts, "charts"))
 
 
-def error_section(judged: Sequence[Judged]) -> str:
+def error_section(models: Sequence[EvaluatedModel]) -> str:
     """Return what each kind of error costs each artefact."""
     rows, meanings = [], []
-    for costs in zip(*(entry.errors for entry in judged), strict=True):
+    for costs in zip(*(entry.errors for entry in models), strict=True):
         rows.append([costs[0].kind.value, *(cell for cost in costs for cell in (cost.points_text, str(cost.count)))])
         meanings.append(costs[0].kind.meaning)
-    several = len(judged) > 1
-    names = [f", {entry.label}" if several else "" for entry in judged]
+    several = len(models) > 1
+    names = [f", {entry.label}" if several else "" for entry in models]
     columns = [column for name in names for column in (f"points{name}", f"number{name}")]
     text = (
         "Points, hundredths of mAP, that mending one kind of error alone would add (TIDE). The number counts "
@@ -148,20 +180,9 @@ def error_section(judged: Sequence[Judged]) -> str:
     return section("Errors by kind", text, table(("kind", *columns), rows, notes=meanings))
 
 
-def series_key(labels: Sequence[str]) -> str:
-    """Return what the colours of a chart's lines mean."""
-    keys = "".join(f'<span class="series-{n}"><i></i><b>{escape(label)}</b></span>' for n, label in enumerate(labels))
-    return f'<div class="key">{keys}</div>'
-
-
-def still_section(text: str, stills: Sequence[Still]) -> str:
-    """Return the marked pictures with the key of their colours; ``text`` says how they were chosen."""
-    key = (
-        '<div class="key"><span class="found"><i></i>found</span><span class="wrong"><i></i>wrong</span>'
-        '<span class="missed"><i></i>missed</span></div>'
-    )
-    figures = [figure(embedded_image(still.image, still.name), still.name, still.verdict) for still in stills]
-    return section("Detections against truth", text, f'{key}<div class="grid-of-stills">{"".join(figures)}</div>')
+def still_section(text: str, stills: Sequence[CaptionedImage]) -> str:
+    """Return the marked images with the key of their colors; ``text`` says how they were chosen."""
+    return section("Detections against truth", text, image_grid(stills, COLOR_KEY))
 
 
 def _latency(film: Film) -> str:

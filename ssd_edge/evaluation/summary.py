@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from ssd_edge.data.sample import LabelledSet
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.evaluation.coco_ap import CocoAp
-from ssd_edge.evaluation.error_kinds import ErrorCost
-from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
 from ssd_edge.evaluation.mean_ap import ClassAp
+from ssd_edge.evaluation.tide_errors import ErrorCost
 
 SUMMARY_FORMAT = "ssd-edge/eval/1"
 
 
-def summary_json(
-    evaluations: Mapping[Path, Evaluation],
-    labelled: LabelledSet,
-    errors: Mapping[Path, Sequence[ErrorCost]] | None = None,
-    coco: Mapping[Path, CocoAp] | None = None,
-    seen: Mapping[Path, int] | None = None,
-    *,
-    score: float = 0.5,
-) -> str:
+def summary_json(models: Sequence[EvaluatedModel], labelled: LabelledSet, *, score: float = 0.5) -> str:
     """Return indented JSON of one or more evaluations on the same set; the AP of a class without objects is null.
 
     Args:
-        evaluations: by the model's file.
+        models: at least one.
         labelled: the set.
-        errors: what each kind of error costs each model, where it was asked for.
-        coco: COCO's numbers of the same models, where they were asked for.
-        seen: how many of the pictures an engine was calibrated with, where it says so.
         score: the threshold of precision and recall.
     """
-    first = next(iter(evaluations.values())).accuracy
+    first = models[0].evaluation.accuracy
     fields = {
         "format": SUMMARY_FORMAT,
         "dataset": labelled.origin,
@@ -43,11 +32,11 @@ def summary_json(
         "metric": first.metric.value,
         "iou_threshold": first.iou_threshold,
         "models": [
-            _model(path, evaluation, score)
-            | _errors((errors or {}).get(path))
-            | _coco((coco or {}).get(path))
-            | _seen((seen or {}).get(path))
-            for path, evaluation in evaluations.items()
+            _model(model.path, model.evaluation, score)
+            | _errors(model.errors)
+            | _coco(model.coco)
+            | _calibrated(model.calibrated_images)
+            for model in models
         ],
     }
     return json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
@@ -84,8 +73,8 @@ def _best_f1(entry: ClassAp) -> dict[str, float] | None:
     return None if entry.best_f1 is None else entry.best_f1._asdict()
 
 
-def _errors(costs: Sequence[ErrorCost] | None) -> dict[str, object]:
-    if costs is None:
+def _errors(costs: Sequence[ErrorCost]) -> dict[str, object]:
+    if not costs:
         return {}
     return {"errors": {cost.kind.value: {"lost_map": cost.lost_ap, "count": cost.count} for cost in costs}}
 
@@ -94,5 +83,5 @@ def _coco(found: CocoAp | None) -> dict[str, object]:
     return {} if found is None else {"coco": {**found.numbers._asdict(), "classes": found.classes}}
 
 
-def _seen(count: int | None) -> dict[str, object]:
+def _calibrated(count: int | None) -> dict[str, object]:
     return {} if count is None else {"pictures_calibrated_with": count}

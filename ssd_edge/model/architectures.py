@@ -12,20 +12,25 @@ from torch import nn
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.anchors import MapSize
-from ssd_edge.model.compact import CompactBackbone
-from ssd_edge.model.heads import Predictor, plain_predictor
+from ssd_edge.model.backbones.compact import CompactBackbone
+from ssd_edge.model.backbones.mobilenet_v1 import mobilenet_v1_backbone
+from ssd_edge.model.backbones.mobilenet_v2 import mobilenet_v2_backbone
+from ssd_edge.model.backbones.mobilenet_v3 import lite_predictor, mobilenet_v3_large_backbone
+from ssd_edge.model.backbones.mobilenet_v3_squeeze_first import mobilenet_v3_squeeze_first_backbone
+from ssd_edge.model.backbones.resnet import resnet50_backbone
+from ssd_edge.model.backbones.squeezenet import squeezenet_backbone
+from ssd_edge.model.backbones.staged import initialise_staged_
+from ssd_edge.model.backbones.timm_backbone import TimmBackbone, initialise_timm_
+from ssd_edge.model.backbones.vgg import SSD300_EXTRAS, SSD512_EXTRAS, Extra, VggBackbone, initialise_vgg_
+from ssd_edge.model.heads import (
+    Predictor,
+    bare_separable_predictor,
+    plain_predictor,
+    pointwise_predictor,
+    separable_predictor,
+)
 from ssd_edge.model.initialisation import Initialiser, kaiming_, kaiming_fan_in_, narrow_normal_, xavier_
-from ssd_edge.model.mobilenet_v1 import mobilenet_v1_backbone
-from ssd_edge.model.mobilenet_v2 import mobilenet_v2_backbone
-from ssd_edge.model.mobilenet_v3 import lite_predictor, mobilenet_v3_large_backbone
-from ssd_edge.model.mobilenet_v3_squeeze_first import mobilenet_v3_squeeze_first_backbone
-from ssd_edge.model.predictors import bare_separable_predictor, pointwise_predictor, separable_predictor
-from ssd_edge.model.resnet import resnet50_backbone
-from ssd_edge.model.squeezenet import squeezenet_backbone
 from ssd_edge.model.ssd import SSD
-from ssd_edge.model.staged import initialise_staged_
-from ssd_edge.model.timm_backbone import TimmBackbone, initialise_timm_
-from ssd_edge.model.vgg import SSD300_EXTRAS, SSD512_EXTRAS, Extra, VggBackbone, initialise_vgg_
 
 _TIMM, _LITE = "timm/", "/lite"
 

@@ -2,19 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchvision.ops import nms
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.images import as_bgr
 from ssd_edge.core.preprocess import preprocess
-from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.spec import ModelSpec, NmsSpec
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.box_coder import decode
 from ssd_edge.model.ssd import SSD
-from ssd_edge.model.suppression import suppress
+
+
+def suppress(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (boxes, scores, class ids) of the detections of one picture, best first.
+
+    Each class keeps its ``top_k`` best boxes that score more than the threshold and suppresses those that overlap a
+    better one by more than the IoU threshold; of what is left the picture keeps the ``keep_top_k`` best. Equal scores
+    keep the order of classes, then of default boxes.
+
+    Args:
+        boxes: (A, 4) x1 y1 x2 y2.
+        scores: (A, C) of the real classes.
+        spec: the limits; ``max_candidates`` plays no part here.
+    """
+    kept = [_suppress_class(boxes, column, spec) for column in scores.unbind(dim=1)]
+    anchors = torch.cat(kept)
+    class_ids = torch.cat([torch.full_like(indices, class_id) for class_id, indices in enumerate(kept)])
+    found = scores[anchors, class_ids]
+    best = found.argsort(descending=True, stable=True)[: spec.keep_top_k]
+    return boxes[anchors[best]], found[best], class_ids[best]
+
+
+def _best_pairs(scores: Tensor, count: int) -> Tensor:
+    """Return (A, C) scores in which all but the ``count`` best are 0; of equal ones the first stay."""
+    flat = scores.flatten()
+    best = flat.argsort(descending=True, stable=True)[:count]
+    kept = torch.zeros_like(flat)
+    kept[best] = flat[best]
+    return kept.view_as(scores)
+
+
+def _suppress_class(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> Tensor:
+    """Return the indices of the default boxes that one class keeps, best first."""
+    candidates = torch.nonzero(scores > spec.score_threshold).squeeze(1)
+    order = scores[candidates].argsort(descending=True, stable=True)[: spec.top_k]
+    candidates = candidates[order]
+    survivors: Tensor = nms(boxes[candidates], scores[candidates], spec.iou_threshold)
+    return candidates[survivors]
 
 
 class DecodedSSD(nn.Module):
@@ -68,6 +110,51 @@ class DecodedSSD(nn.Module):
         return (pixels - self.mean) / self.std
 
 
+def find_device(name: str) -> torch.device:
+    """Return the device that ``auto`` or a name of PyTorch's means.
+
+    Raises:
+        InputError: PyTorch finds no such device here.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    kind, _, number = name.partition(":")
+    found = {"cpu": True, "cuda": cuda, "mps": mps}
+    in_range = not number or (kind == "cuda" and number.isdecimal() and int(number) < torch.cuda.device_count())
+    if not (found.get(kind, False) and in_range):
+        raise InputError(
+            f"PyTorch finds no device {name!r} here",
+            got=f"PyTorch {torch.__version__}",
+            wanted=", ".join(repr(entry) for entry, there in found.items() if there),
+        )
+    return torch.device(name)
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Keep a GPU from computing convolutions in TF32, whose scores differ in the third digit; then as before."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute on this many threads inside the block, and then on as many as before."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count is not None:
+            torch.set_num_threads(before)
+
+
 class TorchDetector:
     """Finds objects with PyTorch, with the meaning of torchvision's detectors: the reference for every runtime.
 
@@ -89,10 +176,35 @@ class TorchDetector:
             InputError: the array is not a picture.
         """
         image = as_bgr(image, origin="the image")
-        pixels = np.ascontiguousarray(preprocess(image, self.spec.input))
-        batch = torch.from_numpy(pixels)[None].to(self._decoded.mean.device)
-        with torch.inference_mode():
-            boxes, scores = self._decoded(batch)
-            kept = suppress(boxes[0].float().cpu(), scores[0].float().cpu(), self.spec.nms)
+        ((boxes, scores, class_ids),) = self._found(preprocess(image, self.spec.input)[None])
         height, width = image.shape[:2]
-        return Detections.from_unit_boxes(*(part.numpy() for part in kept), width=width, height=height)
+        return Detections.from_unit_boxes(
+            boxes, scores, class_ids, width=width, height=height, class_names=self.spec.class_names
+        )
+
+    def infer(self, batch: UInt8Array, *, threads: int | None = None) -> list[tuple[FloatArray, FloatArray, IntArray]]:
+        """Return (boxes, scores, class ids) of each image, best first, as the exported graph gives them.
+
+        It looks at the ``max_candidates`` best pairs of box and class, as the graph does, and a GPU computes in float32
+        throughout.
+
+        Args:
+            batch: (B, H, W, 3) BGR of the spec's input size.
+            threads: of the processor, for this call; None leaves PyTorch's number as it is.
+
+        Returns:
+            For each image (N, 4) float32 x1 y1 x2 y2 in 0..1, (N,) float32 and (N,) int64.
+        """
+        with _threads(threads), _without_tf32():
+            return self._found(batch, candidates=self.spec.nms.max_candidates)
+
+    def _found(
+        self, batch: UInt8Array, *, candidates: int | None = None
+    ) -> list[tuple[FloatArray, FloatArray, IntArray]]:
+        pixels = torch.from_numpy(np.array(batch, order="C")).to(self._decoded.mean.device)
+        with torch.inference_mode():
+            boxes, scores = (part.float().cpu() for part in self._decoded(pixels))
+            if candidates is not None:
+                scores = torch.stack([_best_pairs(image, candidates) for image in scores])
+            kept = [suppress(*image, self.spec.nms) for image in zip(boxes, scores, strict=True)]
+        return [(boxes.numpy(), scores.numpy(), class_ids.numpy()) for boxes, scores, class_ids in kept]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ssd_edge.core.spec import AnchorClip, AnchorSpec, NmsSpec
+from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.spec import AnchorClip, AnchorSpec, ModelSpec, NmsSpec
 from ssd_edge.model.anchors import MapSize, anchors_from_scales, anchors_from_sizes, linear_scales
 
 Triple = tuple[float, float, float]
@@ -187,3 +188,25 @@ PRESETS = {
 
 SSDLITE_ANCHORS = partial(linear_anchors, smallest=0.2, largest=0.95, ratios=(2, 3), clip="size")
 """torchvision's for SSDLite, on however many maps there are."""
+
+
+def preset_of(spec: ModelSpec) -> str:
+    """Return the preset that a network was made from, whatever its classes; empty where it is none of these.
+
+    Networks of timm, of fitted default boxes and of foreign graphs are none of these.
+    """
+    maps = [MapSize(level.rows, level.cols) for level in spec.anchors.levels]
+    size = MapSize(spec.input.height, spec.input.width)
+    for name, preset in PRESETS.items():
+        same = (preset.architecture, preset.mean, preset.std) == (spec.architecture, spec.input.mean, spec.input.std)
+        if same and _lays(preset, maps, size) == spec.anchors:
+            return name
+    return ""
+
+
+def _lays(preset: Preset, maps: Sequence[MapSize], size: MapSize) -> AnchorSpec | None:
+    """Return the default boxes of a preset on these maps; None where they are made for another number of maps."""
+    try:
+        return preset.anchors(maps, size)
+    except (ValueError, IndexError, SsdEdgeError):
+        return None

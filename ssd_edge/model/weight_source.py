@@ -98,7 +98,7 @@ def _fetched(url: str) -> Path:
 
 
 def _of_timm(name: str) -> Weights:
-    from ssd_edge.model.timm_backbone import pretrained
+    from ssd_edge.model.backbones.timm_backbone import pretrained
 
     return Weights(pretrained(name), f"timm's {name}")
 

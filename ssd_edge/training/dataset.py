@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.core.reduced_image import ReducedImage, read_reduced
+from ssd_edge.core.sample import LabelledSet, Sample
+from ssd_edge.core.scaled_decoding import ReducedImage, read_reduced
 from ssd_edge.data.augment import Augment
-from ssd_edge.data.sample import LabelledSet, Sample
 from ssd_edge.training.targets import TargetEncoder, Targets
 
 
@@ -100,7 +100,7 @@ def decode_images(
     Args:
         samples: whose pictures.
         limit_bytes: of pixels.
-        least_side: see :func:`ssd_edge.core.reduced_image.read_reduced`; what the views need.
+        least_side: see :func:`ssd_edge.core.jpeg.read_reduced`; what the views need.
         progress: called after each picture.
 
     Raises:

@@ -1,19 +1,77 @@
-"""Batches of training examples from worker processes, in an order that the seed settles."""
+"""Batches of training examples: their order, which the seed settles, and the worker processes that prepare them.
+
+Several processes that train together cut every large batch into theirs.
+"""
 
 from __future__ import annotations
 
 import itertools
+import signal
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Sampler, default_collate
 
-from ssd_edge.core.errors import InputError, SsdEdgeError
-from ssd_edge.training.dataset import Example, TrainingSet
-from ssd_edge.training.draws import ALONE, Share, ShuffledDraws
+from ssd_edge.core.errors import InputError, SsdEdgeError, TrainingError
+from ssd_edge.training.dataset import Draw, Example, TrainingSet
 from ssd_edge.training.targets import Targets
-from ssd_edge.training.workers import named_worker_death, no_opencv_threads, start_worker
+
+_TORCH_NOTICES_S = 1.0  # until its handler of SIGCHLD has raised; later it would raise anywhere
+
+
+class Share(NamedTuple):
+    """Which part of each step's pictures is one process' own.
+
+    Attributes:
+        number: of the process, from 0.
+        processes: that learn together.
+    """
+
+    number: int = 0
+    processes: int = 1
+
+
+ALONE = Share()
+
+
+class ShuffledDraws(Sampler[Draw]):
+    """Every picture once an epoch, in an order that depends on (seed, epoch) alone, but for a rest of the last batch.
+
+    Several processes cut every large batch into theirs: together they see the same as one with that large batch.
+
+    Args:
+        count: of all pictures.
+        batch_size: of one process.
+        seed: of the order.
+        share: this process' own.
+    """
+
+    def __init__(self, count: int, *, batch_size: int, seed: int, share: Share = ALONE) -> None:
+        self._count, self._batch_size, self._seed, self._share = count, batch_size, seed, share
+        self._epoch = self._done = 0
+
+    def __len__(self) -> int:
+        return self.batches * self._batch_size
+
+    @property
+    def batches(self) -> int:
+        """Of this process in a whole epoch."""
+        return self._count // (self._batch_size * self._share.processes)
+
+    def __iter__(self) -> Iterator[Draw]:
+        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
+        whole = order[: self.batches * self._share.processes * self._batch_size]
+        own = whole.reshape(self.batches, self._share.processes, self._batch_size)[self._done :, self._share.number]
+        return (Draw(self._epoch, int(index)) for index in own.ravel())
+
+    def set_epoch(self, epoch: int, *, done: int = 0) -> None:
+        """Choose the order that the next iteration gives, without the first ``done`` batches."""
+        self._epoch, self._done = epoch, done
 
 
 class Batch(NamedTuple):
@@ -122,3 +180,49 @@ def grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
     """Yield lists of ``size`` batches; the last may be shorter."""
     while group := list(itertools.islice(batches, size)):
         yield group
+
+
+@contextmanager
+def no_opencv_threads() -> Iterator[None]:
+    """Stop OpenCV's threads while workers are forked: a fork inherits the pool without its threads and waits for ever.
+
+    The workers keep to one thread, which leaves the cores to the network.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def start_worker(_number: int) -> None:
+    """Leave Ctrl-C to the process that can save."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def named_worker_death() -> Iterator[None]:
+    """Turn what torch raises when a worker process is killed, in whatever line that is, into a TrainingError.
+
+    Raises:
+        TrainingError: a worker was killed, most often for want of memory.
+    """
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:  # it died while it handed a batch over
+        with suppress(RuntimeError):
+            time.sleep(_TORCH_NOTICES_S)
+        raise _worker_died(str(error)) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise _worker_died(str(error)) from error
+
+
+def _worker_died(reason: str) -> TrainingError:
+    return TrainingError(
+        "a data worker was ended from outside",
+        got=reason.partition("\n")[0] or "a closed connection",
+        do="Memory is the usual cause: take fewer workers or a smaller batch, for example --workers 0.",
+    )

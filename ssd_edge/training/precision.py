@@ -1,4 +1,4 @@
-"""Whether this processor trains this network faster in bfloat16: measured, since it depends on both."""
+"""The precision that a network is trained in: chosen for a GPU, measured on a processor."""
 
 from __future__ import annotations
 
@@ -11,12 +11,48 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.log import log
+from ssd_edge.core.ranks import world_size
+from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.ssd import SSD
+from ssd_edge.model.zoo import build_model
+from ssd_edge.training.config import Machine
+from ssd_edge.training.recipe import Precision
 
+_TRIAL_BATCH = 4
 _WORTHWHILE_GAIN = 1.15
 _MOST_ROUNDS = 4
 _ENOUGH_S = 6.0
 _CHANNELS, _CELLS = 64, 38  # of a plain convolution, as SSD300 has them
+
+
+def choose_precision(spec: ModelSpec, asked: Precision | None, machine: Machine) -> Precision:
+    """Return the precision of the convolutions; what was chosen where none was asked for is logged.
+
+    On a GPU it is bfloat16 where that has it, else float16. On a processor both are measured; several processes would
+    measure different things, and take float32.
+
+    Raises:
+        InputError: float16 on a processor.
+    """
+    on_gpu = torch.cuda.is_available() and machine.device in ("auto", "cuda")
+    if asked == "float16" and not on_gpu:
+        raise InputError("float16 needs a GPU", got=f"--device {machine.device}", wanted="bfloat16 or float32 here")
+    if asked is not None:
+        return asked
+    if on_gpu:
+        chosen: Precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        log.info(f"using {chosen} on the GPU")
+        return chosen
+    return "float32" if world_size(machine.devices) > 1 else _measured(spec)
+
+
+def _measured(spec: ModelSpec) -> Precision:
+    times = measure_precisions(build_model(spec), batch_size=_TRIAL_BATCH)
+    chosen: Precision = "bfloat16" if times.bfloat16_pays else "float32"
+    log.info(f"using {chosen}: here bfloat16 takes {times.bfloat16_s / times.float32_s:.2f} of float32's time")
+    return chosen
 
 
 @dataclass(frozen=True)

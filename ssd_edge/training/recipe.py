@@ -1,15 +1,69 @@
-"""How to train: the settings that belong together, and those that each preset starts from."""
+"""How to train: the settings that belong together, and those that each preset starts from.
+
+PyTorch is not needed here: the command line shows these values in its help.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from ssd_edge.training.loss_options import LossOptions
+from ssd_edge.core.errors import InputError
 from ssd_edge.training.schedule import ScheduleName
 
+Augmentation = Literal["ssd", "ssdlite", "none"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Classification = Literal["cross-entropy", "focal"]
+Localisation = Literal["smooth-l1", "giou", "diou"]
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """The parts of the multibox loss.
+
+    Attributes:
+        classification: cross-entropy with hard negatives, or the focal loss over all default boxes.
+        localisation: smooth L1 of the offsets, or 1 - GIoU or 1 - DIoU of the boxes.
+        alpha: weight of the localisation (SSD, equation 1).
+        label_smoothing: share of the wanted probability that is spread over all classes, 0..1.
+        focal_gamma: how little the easy boxes count (arXiv 1708.02002, equation 4).
+        focal_alpha: weight of the real classes; background has 1 - focal_alpha (equation 5).
+        negatives_per_positive: hard negatives of a picture for each of its positives, with cross-entropy.
+        negatives_of_empty: hard negatives of a picture without positives, with cross-entropy; 0 is the paper's and
+            torchvision's: such a picture teaches nothing.
+
+    Raises:
+        InputError: the focal loss, which has no such form, with label smoothing or hard negatives of empty pictures.
+    """
+
+    classification: Classification = "cross-entropy"
+    localisation: Localisation = "smooth-l1"
+    alpha: float = 1.0
+    label_smoothing: float = 0.0
+    focal_gamma: float = 2.0
+    focal_alpha: float = 0.25
+    negatives_per_positive: float = 3.0
+    negatives_of_empty: int = 0
+
+    def __post_init__(self) -> None:
+        if self.classification == "focal" and self.label_smoothing:
+            raise InputError(
+                "the focal loss has no label smoothing",
+                got=f"{self.label_smoothing:g}",
+                wanted="0",
+                do="Leave one of them out: --loss focal or --label-smoothing.",
+            )
+        if self.classification == "focal" and self.negatives_of_empty:
+            raise InputError(
+                "the focal loss chooses no hard negatives: it learns from every box of pictures without objects",
+                got=f"{self.negatives_of_empty}",
+                wanted="0",
+                do="Leave one of them out: --loss focal or --empty-negatives.",
+            )
+
+
 _PAPERS_LOSS = LossOptions()
 
 
@@ -50,7 +104,7 @@ class Optimisation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a run needs besides network and pictures.
+    """All that a run needs besides network and images.
 
     Attributes:
         epochs: where no time is given.
@@ -63,6 +117,28 @@ class Recipe:
     augmentation: str
     optimisation: Optimisation
     validate_every: int = 1
+
+    def with_changes(
+        self, changes: Mapping[str, Any], *, optimisation: Mapping[str, Any], loss: Mapping[str, Any]
+    ) -> Recipe:
+        """Return the recipe with other values where they are given; None stands for the recipe's own.
+
+        The schedule ``steps`` has no warm-up unless one is asked for.
+
+        Args:
+            changes: fields of :class:`Recipe`.
+            optimisation: fields of :class:`Optimisation`.
+            loss: fields of :class:`LossOptions`.
+        """
+        asked = _given(optimisation)
+        if asked.get("schedule") == "steps":
+            asked = {"warmup_share": 0.0, **asked}  # the paper's rate begins at its peak
+        settings = replace(self.optimisation, loss=replace(self.optimisation.loss, **_given(loss)), **asked)
+        return replace(self, optimisation=settings, **_given(changes))
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 # The paper's rate is for a backbone that was trained before. Networks with batch norm bear, and from random weights

@@ -1,16 +1,17 @@
-"""The files of a run: best.pt, last.pt, metrics.csv and state.pt, each whole at any moment."""
+"""The files of a run: best.pt with its run.json, last.pt, metrics.csv and state.pt, each whole at any moment."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssd_edge.core.files import make_folder, written_beside
+from ssd_edge.core.runs import record_run
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.ssd import SSD
-from ssd_edge.training.journal import EpochRecord
-from ssd_edge.training.state import RunState
+from ssd_edge.training.metrics import EpochRecord
 
 STATE_NAME = "state.pt"
 
@@ -41,10 +42,10 @@ class RunFolder:
         self.best_mean_ap: float | None = None
         self.since_best = 0
 
-    def restore(self, state: RunState) -> None:
+    def restore(self, records: Sequence[EpochRecord], *, best_mean_ap: float | None, since_best: int) -> None:
         """Take over the epochs before an interruption; the files are as they were then, or newer."""
-        self.records = [EpochRecord(**record) for record in state.records]
-        self.best_mean_ap, self.since_best = state.best_mean_ap, state.since_best
+        self.records = list(records)
+        self.best_mean_ap, self.since_best = best_mean_ap, since_best
 
     def keep(self, model: SSD, record: EpochRecord) -> None:
         """Write the files after an epoch; best.pt where this epoch's mean AP is the highest so far, or as high.
@@ -63,6 +64,7 @@ class RunFolder:
         if self.best_mean_ap is not None and record.mean_ap < self.best_mean_ap:
             return
         save_checkpoint(self.best, model, record.metrics)
+        record_run(self.best, "trained")
         if record.mean_ap != self.best_mean_ap:
             self.best_mean_ap, self.since_best = record.mean_ap, 0
 

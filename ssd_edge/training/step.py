@@ -1,40 +1,32 @@
-"""One step of SGD: forward, loss, backward, and the check that all of it is finite."""
+"""One step of SGD over one batch or several: forward, loss, backward, clipping, update.
+
+A loss or gradient that is not finite stops the run; the images whose own loss is not finite are named. Frozen layers
+are taken out of training here too.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from ssd_edge.core.errors import TrainingError
+from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.model.heads import HeadOutputs
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
-from ssd_edge.training.blame import not_finite_alone
-from ssd_edge.training.freezing import freeze_
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.loss import BACKGROUND, MultiboxLoss
-from ssd_edge.training.optimiser import make_sgd, set_learning_rate
+from ssd_edge.training.losses import BACKGROUND, MultiboxLoss
+from ssd_edge.training.metrics import StepLoss
+from ssd_edge.training.optimizer import make_sgd, set_learning_rate
 from ssd_edge.training.recipe import Optimisation
-from ssd_edge.training.synchronised_norm import synchronise_norms_
+from ssd_edge.training.sync_batch_norm import synchronise_norms_
 from ssd_edge.training.targets import Targets
-
-
-class StepLoss(NamedTuple):
-    """The parts of one step's loss."""
-
-    localisation: float
-    confidence: float
-
-    @property
-    def total(self) -> float:
-        """Their sum."""
-        return self.localisation + self.confidence
 
 
 class Criterion(Protocol):
@@ -204,4 +196,73 @@ def _not_finite(loss: StepLoss, gradient_norm: float, guilty: list[str], everyon
         got=f"localisation {loss.localisation:.4g}, confidence {loss.confidence:.4g}, gradient {gradient_norm:.4g}",
         wanted="finite numbers",
         do=do,
+    )
+
+
+def not_finite_alone(model: nn.Module, loss_of: Callable[[Batch], Tensor], batches: Sequence[Batch]) -> list[str]:
+    """Return the files of the pictures whose loss is not finite without the others; the model stays as it is.
+
+    Args:
+        model: that has just learnt from the batches; a bad picture may have spoilt its batch norms' statistics.
+        loss_of: gives the loss of a batch as a scalar, with this model.
+        batches: of this process.
+    """
+    with torch.no_grad(), _no_memory(model):
+        return [batch.paths[0] for batch in _alone(batches) if not torch.isfinite(loss_of(batch))]
+
+
+def _alone(batches: Sequence[Batch]) -> Iterator[Batch]:
+    """Yield each picture as a batch of two of it: batch norm refuses a single value, which a 1 x 1 map of one is."""
+    for batch in batches:
+        for number, path in enumerate(batch.paths):
+            twice = [number, number]
+            targets = Targets(batch.targets.labels[twice], batch.targets.offsets[twice])
+            yield Batch(batch.images[twice], targets, [path, path])
+
+
+@contextmanager
+def _no_memory(model: nn.Module) -> Iterator[None]:
+    """Let each batch norm that learns normalise a batch by the batch alone: no statistics, no other process."""
+    modes = {module: module.training for module in model.modules()}
+    norms = [module for module in modes if isinstance(module, _BatchNorm) and module.training]
+    statistics = [(norm.running_mean, norm.running_var) for norm in norms]
+    try:
+        for norm in norms:
+            norm.running_mean = norm.running_var = None
+        model.eval()
+        yield
+    finally:
+        for norm, (mean, variance) in zip(norms, statistics, strict=True):
+            norm.running_mean, norm.running_var = mean, variance
+        for module, was_training in modes.items():
+            module.training = was_training
+
+
+def freeze_(model: nn.Module, prefixes: Sequence[str]) -> None:
+    """Take the modules whose names begin with a prefix out of training; their batch norms keep their statistics.
+
+    Args:
+        model: in training mode.
+        prefixes: whole names or the first parts of them: ``backbone`` or ``backbone.features.0``, not ``back``.
+
+    Raises:
+        InputError: no module has such a name, or nothing is left to train.
+    """
+    for prefix in prefixes:
+        found = [module for name, module in model.named_modules() if name == prefix]
+        if not found:
+            raise _unknown(model, prefix)
+        found[0].eval().requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("every layer is frozen", got=", ".join(prefixes), wanted="something to train")
+
+
+def _unknown(model: nn.Module, prefix: str) -> InputError:
+    parent = prefix
+    names = {name for name, _ in model.named_modules() if name}
+    while parent and parent not in names:
+        parent = parent.rpartition(".")[0]
+    below = [name for name in names if name.rpartition(".")[0] == parent]
+    return InputError(
+        "there is no such layer to freeze", got=repr(prefix), wanted=f"one of {', '.join(sorted(below)[:12])}"
     )

@@ -11,11 +11,11 @@ from typing_extensions import Self
 
 from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.core.files import make_folder
-from ssd_edge.training.journal import EpochRecord
-from ssd_edge.training.step import StepLoss
+from ssd_edge.training.callbacks import Callback
+from ssd_edge.training.metrics import EpochRecord, StepLoss
 
 
-class TensorBoardLog:
+class TensorBoardLog(Callback):
     """Writes losses and learning rate of each step, and what each epoch came to, over the number of steps.
 
     Args:
@@ -49,7 +49,7 @@ class TensorBoardLog:
             return False
         return True
 
-    def step(self, number: int, loss: StepLoss, learning_rate: float) -> None:
+    def on_step(self, number: int, loss: StepLoss, learning_rate: float) -> None:
         """Write a step; ``number`` counts the run's steps from 1.
 
         Raises:
@@ -65,7 +65,7 @@ class TensorBoardLog:
             }
         )
 
-    def epoch(self, record: EpochRecord) -> None:
+    def on_epoch(self, record: EpochRecord) -> None:
         """Write an epoch's means at its last step; no mean AP where it was not validated.
 
         Raises:

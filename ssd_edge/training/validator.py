@@ -1,4 +1,4 @@
-"""Judges the network between epochs, and keeps account of the time that it takes."""
+"""Validates the network after an epoch, and counts the time that this takes."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from dataclasses import dataclass
 from ssd_edge.core.progress import Progress
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.budget import Budget
-from ssd_edge.training.snapshot import Place
+from ssd_edge.training.checkpointing import RunPosition
 
 Validate = Callable[[SSD, Progress], float]
-"""Judges a model: its mean AP on pictures that it does not learn from."""
+"""Returns the mean AP of a model on the validation set."""
 
 
 @dataclass(frozen=True)
 class Validator:
-    """Judges the network between epochs.
+    """Validates the network after an epoch.
 
     Attributes:
-        validate: judges it.
+        validate: gives its mean AP.
         budget: told how long that took.
-        progress: of the run; while the network is judged it says of how many pictures.
+        progress: of the run; its note counts the images of a validation.
     """
 
     validate: Validate
     budget: Budget
     progress: Progress
 
-    def recall(self, place: Place) -> None:
+    def recall(self, position: RunPosition) -> None:
         """Count the validations before an interruption."""
-        for seconds in place.validations:
+        for seconds in position.validations:
             self.budget.validated(seconds)
 
-    def judge(self, model: SSD, place: Place, *, whole: float) -> float:
-        """Return the mean AP; how long it took is noted in ``place``.
+    def run(self, model: SSD, position: RunPosition, *, whole: float) -> float:
+        """Return the mean AP; how long it took is noted in ``position``.
 
         Args:
             model: with averaged weights.
-            place: where the run is.
+            position: where the run is.
             whole: what the run will have spent in all.
         """
 
         def tell(done: int, total: int | None, note: str = "") -> None:
-            of = f"epoch {place.epoch}: judging picture {done} of {total} {note}".rstrip()
-            self.progress(int(place.spent), int(whole), of)
+            of = f"epoch {position.epoch}: judging picture {done} of {total} {note}".rstrip()
+            self.progress(int(position.spent), int(whole), of)
 
         started = time.monotonic()
         mean_ap = self.validate(model, tell)
-        place.validations.append(time.monotonic() - started)
-        self.budget.validated(place.validations[-1])
+        position.validations.append(time.monotonic() - started)
+        self.budget.validated(position.validations[-1])
         return mean_ap

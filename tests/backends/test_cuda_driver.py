@@ -7,7 +7,7 @@ import ctypes
 import pytest
 
 from ssd_edge.backends import cuda_driver
-from tests.emulator.rehearse import needs_emulator, rehearse
+from tools.emulator.rehearse import needs_emulator, rehearse
 
 HERE = "tests.backends.test_cuda_driver"
 MIB = 1 << 20
@@ -53,4 +53,19 @@ def test_memory_that_no_program_could_have() -> None:
 def test_a_machine_without_a_driver_uses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_driver, "_LIBRARY", "libno-such-driver.so.1")
     assert cuda_driver.used_memory() == 0
-    assert not cuda_driver.is_emulated()
+    assert not cuda_driver.is_virtual()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_virtual"),
+    [
+        ("Emulated", True),
+        ("ACME Virtual GPU 3000", True),
+        ("GPU simulator", True),
+        ("NVIDIA GeForce RTX 4090", False),
+        ("Orin (nvgpu)", False),
+        ("GRID T4-8Q", False),  # a share of a real one
+    ],
+)
+def test_a_gpu_that_calls_itself_virtual(name: str, is_virtual: bool) -> None:
+    assert cuda_driver.is_virtual_name(name) == is_virtual

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ssd_edge.backends.held import hold, what_is_held
+from ssd_edge.backends.cuda import hold, what_is_held
 
 
 class Thing:

@@ -10,8 +10,8 @@ import onnx
 import onnxruntime
 import pytest
 
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.ort import OrtBackend, check_engine, cpu_device
-from ssd_edge.backends.threads import Threads
 from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path

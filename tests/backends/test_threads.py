@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.backends import threads
-from ssd_edge.backends.threads import Threads, physical_cores
+from ssd_edge.backends import cpu as threads
+from ssd_edge.backends.cpu import Threads, physical_cores
 
 
 def test_latency_puts_all_cores_on_one_picture_and_throughput_one_core_on_each() -> None:

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ssd_edge.backends import trt_engine, trt_session, trt_slot
 from ssd_edge.backends.base import RawOutputs
-from ssd_edge.backends.cuda import Cuda
-from ssd_edge.backends.cuda_graph import GraphDriver
-from ssd_edge.backends.trt_engine import CONTRACT, TYPES, RuntimeCache, TrtContext, TrtEngine
-from ssd_edge.backends.trt_slot import Plan, Slot
+from ssd_edge.backends.cuda import Cuda, GraphDriver
+from ssd_edge.backends.tensorrt import engine as trt_engine
+from ssd_edge.backends.tensorrt import session as trt_session
+from ssd_edge.backends.tensorrt import session as trt_slot
+from ssd_edge.backends.tensorrt.engine import CONTRACT, TYPES, RuntimeCache, TrtContext, TrtEngine
+from ssd_edge.backends.tensorrt.session import Plan, Slot
 from ssd_edge.core.errors import ArtefactError, DeviceError
-from ssd_edge.core.graph import INPUT_NAME, NMS_OP, OUTPUT_NAMES
+from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP, OUTPUT_NAMES
 
 
 def missing_synchronise() -> None:
@@ -198,7 +199,7 @@ def every_start_refused() -> None:
 
 def int8_that_cannot_be_built() -> None:
     """No slip of the pen: what TensorRT says of a board that lacks a kernel."""
-    from ssd_edge.engines.trt_build import TrtBuilder
+    from ssd_edge.engines.tensorrt.build import TrtBuilder
 
     build = TrtBuilder.build
 

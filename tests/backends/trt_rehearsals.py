@@ -15,16 +15,16 @@ import numpy as np
 
 from ssd_edge.backends.detector import Detector
 from ssd_edge.backends.ort import OrtBackend
-from ssd_edge.backends.trt import TrtBackend
+from ssd_edge.backends.tensorrt.backend import TrtBackend
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.frame import Frame
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import EngineManifest, EngineOptions, manifest_path
 from tests.backends.tiny_onnx import SIZE, tiny_spec, write_tiny_onnx
-from tests.emulator.rehearse import inject, report
-from tests.emulator.standin.plan import write_engine
-from tests.emulator.standin.releases import RELEASES
-from tests.emulator.surroundings import capability
+from tools.emulator.rehearse import inject, report
+from tools.emulator.standin.plan import write_engine
+from tools.emulator.standin.releases import RELEASES
+from tools.emulator.surroundings import capability
 
 
 def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: Any) -> Path:
@@ -42,7 +42,7 @@ def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: A
         spec=tiny_spec(), target=target, precision="fp32", onnx=onnx.name, onnx_digest=file_digest(onnx),
         engine_digest=file_digest(engine), runtime=target, runtime_version=RELEASES[in_release],
         device="sm_80 and later" if in_release == "rtx" else "Emulated sm_87", batch=(1, 1, 4),
-        built_at="2025-01-01T00:00:00+00:00", options={"nms": "plugin"} if plugin else {},
+        built_at="2025-01-01T00:00:00+00:00", options=EngineOptions(nms="plugin" if plugin else ""),
     )  # fmt: skip
     dataclasses.replace(manifest, **changes).save(manifest_path(engine))
     return engine
@@ -58,8 +58,8 @@ def picture(number: int) -> np.ndarray:
 
 def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
     """The streaming pipeline with the TensorRT backend and with ONNX Runtime, on the same frames."""
-    from ssd_edge.stream.pipeline import Pipeline
-    from ssd_edge.stream.source import SourceInfo
+    from ssd_edge.streaming.pipeline import Pipeline
+    from ssd_edge.streaming.sources.base import SourceInfo
 
     class Frames:
         info = SourceInfo("frames", live=False, frames=frames)
@@ -220,7 +220,7 @@ def refused(folder: str, **changes: Any) -> str:
 
 def overlap(folder: str) -> int:
     """Let two callers in at once while the GPU is slow; return how many batches were in flight together."""
-    from ssd_edge.backends import trt_session
+    from ssd_edge.backends.tensorrt import session as trt_session
 
     most = 0
     begin = trt_session.Session._begin
@@ -337,7 +337,7 @@ def _plant(fault: str) -> None:
 
 def _begun() -> threading.Event:
     """Return an event that is set whenever the thread that owns the GPU takes a batch."""
-    from ssd_edge.backends import trt_session
+    from ssd_edge.backends.tensorrt import session as trt_session
 
     taken, begin = threading.Event(), trt_session.Session._begin
 
@@ -352,7 +352,7 @@ def _begun() -> threading.Event:
 def flags_of_events(folder: str) -> list[str]:
     """Return how the events that the backend and the self-test's clocks wait for were made: ``spin`` or ``sleep``."""
     driver = importlib.import_module("pycuda.driver")
-    from ssd_edge.backends.trt_stages import measure_stages
+    from ssd_edge.backends.tensorrt.profile import measure_stages
 
     made: list[str] = []
     event, sleeps = driver.Event, driver.event_flags.BLOCKING_SYNC
@@ -369,7 +369,7 @@ def flags_of_events(folder: str) -> list[str]:
 
 def opening_with_a_bug(folder: str) -> str:
     """Open an engine where something raises what is no error of ours; return what the caller sees."""
-    from ssd_edge.backends import trt_session
+    from ssd_edge.backends.tensorrt import session as trt_session
 
     def buggy(*_: Any) -> None:
         raise ZeroDivisionError("a bug")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.host_overhead import SURROUNDINGS, observe
-from tests.emulator.rehearse import needs_emulator
+from tools.emulator.rehearse import needs_emulator
 
 FRAMES = 60
 

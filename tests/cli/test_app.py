@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -10,9 +11,9 @@ import typer
 from typer.testing import CliRunner
 
 from ssd_edge import __version__
-from ssd_edge.cli.app import Commands, root
+from ssd_edge.cli.app import Commands, app, load_command, root
 from ssd_edge.core.errors import InputError
-from tests.precision.square_model import write_square_model
+from tests.quantization.square_model import write_square_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +31,29 @@ def test_help_lists_the_commands_of_the_chain() -> None:
     result = call("--help")
     assert result.returncode == 0
     assert all(f" {name} " in result.stdout for name in ("data", "train", "export", "build", "run", "eval", "demo"))
+
+
+def test_a_command_is_imported_when_it_is_called() -> None:
+    script = (
+        "import sys; from typer.testing import CliRunner; from ssd_edge.cli.app import app\n"
+        "def loaded(): return sorted(n for n in sys.modules if n.startswith('ssd_edge.') and n.count('.') > 1)\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0; print(loaded())\n"
+        "assert CliRunner().invoke(app, ['inspect', '-h']).exit_code == 0; print('ssd_edge.cli.inspect' in loaded())"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    few, is_loaded = result.stdout.splitlines()
+    assert {name for name in ast.literal_eval(few) if "core" not in name} == {
+        "ssd_edge.cli.app",
+        "ssd_edge.cli.console",
+    }
+    assert is_loaded == "True"
+
+
+def test_the_help_of_a_command_is_what_the_list_says() -> None:
+    for name, listed in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        command = load_command(name)
+        assert command.name == name
+        assert command.help == listed.help
 
 
 def test_an_old_python_is_named_before_anything_is_imported() -> None:

@@ -10,11 +10,11 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from ssd_edge.cli import build_lowering
 from ssd_edge.cli.app import app
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.workspace import newest_engine, newest_onnx
-from tests.precision.square_model import rescaled, square_model, write_labelled, write_pictures
+from ssd_edge.workflows.build import build as workflow
+from tests.quantization.square_model import rescaled, square_model, write_labelled, write_pictures
 
 ONNX = Path("engines/selftest/selftest.onnx")
 ENGINE = Path("engines/selftest/selftest.int8.onnxruntime.engine")
@@ -39,7 +39,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     onnx.save(rescaled(square_model(), 2000), ONNX)
     write_pictures(tmp_path / "pictures", 18)
     write_labelled(tmp_path / "voc")
-    monkeypatch.setattr("ssd_edge.cli.speed._ROUNDS", 2)
+    monkeypatch.setattr("ssd_edge.engines.benchmark._ROUNDS", 2)
     run("--int8", "--images", "pictures", "-o", "engines/selftest/first.engine")
     return tmp_path
 
@@ -48,13 +48,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def lowered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Precisions that were lowered from now on."""
     seen: list[str] = []
-    lower = build_lowering.lower
+    quantize = workflow.quantize
 
-    def counted(job, *arguments, **options):
-        seen.append(job.plan.precision)
-        return lower(job, *arguments, **options)
+    def counted(source, config, *arguments, **options):
+        seen.append(config.precision.value)
+        return quantize(source, config, *arguments, **options)
 
-    monkeypatch.setattr(build_lowering, "lower", counted)
+    monkeypatch.setattr(workflow, "quantize", counted)
     return seen
 
 
@@ -69,8 +69,8 @@ def test_a_guarded_build_is_found_before_it_is_lowered(lowered: list[str]) -> No
     assert "layers in float: mAP" not in again.output
     assert f"already built {ENGINE}" in again.output
     judged = next(line for line in again.output.splitlines() if line.startswith("as judged before: mAP"))
-    assert f"mAP {manifest()['measured']['map_50_float']:.4f} in float32" in judged
-    assert f"in float: {', '.join(str(kept).split())}" in again.output
+    assert f"mAP {manifest()['accuracy']['map_50_float']:.4f} in float32" in judged
+    assert f"in float: {', '.join(kept)}" in again.output
     assert "as timed before: int8 is" in again.output
     assert ENGINE.read_bytes() == stamp
 
@@ -120,12 +120,19 @@ def test_what_is_asked_for_has_changed(lowered: list[str], options: tuple[str, .
         assert lowered == ["int8", "int8"]
 
 
-def test_other_code_may_lower_otherwise(lowered: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_the_lowering_is_lowered_again(lowered: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     run("--int8")
-    monkeypatch.setattr("ssd_edge.engines.reuse._code_digest", lambda: "sha256:another")
+    monkeypatch.setattr(workflow, "LOWERING_VERSION", 0)
     again = run("--int8")
     assert lowered == ["int8", "int8"]
     assert "already built" in again.output  # it gave the very same graph
+
+
+def test_another_version_of_the_builder_builds_again(lowered: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run("--int8")
+    monkeypatch.setattr("ssd_edge.engines.ort_build.OrtBuilder.lowering_version", 0)
+    assert "already built" not in run("--int8").output
+    assert "already built" in run("--int8").output
 
 
 def test_a_data_set_may_be_moved(workspace: Path, lowered: list[str]) -> None:
@@ -151,7 +158,7 @@ def test_an_engine_is_judged_later_without_being_built_again(lowered: list[str])
 def test_an_accuracy_that_cannot_be_kept_leaves_the_old_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     run("--int8")
     before = ENGINE.read_bytes(), manifest()
-    monkeypatch.setattr("ssd_edge.cli.build_judge.Judge.map_float", 2.0)
+    monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.map_float", 2.0)
     result = CliRunner().invoke(app, ["build", "--int8", "--data", "voc", "--max-drop", "0.5", "--force"])
     assert result.exit_code == 1
     assert "INT8 loses too much, even with every convolution in float" in result.output
@@ -172,7 +179,7 @@ def test_the_graph_of_an_engine_that_is_there(
     lowered: list[str], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     run(*options)
-    monkeypatch.setattr("ssd_edge.cli.build_judge.Judge.mean_ap", None)  # judging takes hours
+    monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.mean_ap", None)  # judging takes hours
     engine = ENGINE if options else ENGINE.with_name("selftest.fp32.onnxruntime.engine")
     graph = engine.with_suffix(".onnx")
     kept = run(*options, "--keep-graph")

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
-from ssd_edge.cli.build_log import log_path
+from ssd_edge.engines.build_log import log_path
 from tests.cli.test_chain_on_gpu import Workspace
-from tests.emulator.rehearse import needs_emulator
-from tests.emulator.standin.releases import RELEASES
+from tools.emulator.rehearse import needs_emulator
+from tools.emulator.standin.releases import RELEASES
 
 pytestmark = needs_emulator
 INT8 = ("--int8", "--images", "data/JPEGImages")
@@ -32,9 +32,9 @@ def test_compare_builds_times_and_advises(tmp_path: Path, release: str) -> None:
     first = workspace.run("build", *INT8, "--compare", *asked(release)).stderr
     for precision in ("fp32", "fp16", "int8"):
         assert f"built {workspace.engine(precision)}: {precision} for {workspace.target}" in first
-    measured = manifest(workspace, "int8")["measured"]
-    assert set(measured) == {"int8_ms", "fp32_ms", "fp16_ms"}
-    fastest = min(measured, key=measured.get).removesuffix("_ms")
+    measured = manifest(workspace, "int8")["times_ms"]
+    assert set(measured) == {"int8", "fp32", "fp16"}
+    fastest = min(measured, key=measured.get)
     if fastest == "int8":
         assert "int8 is the fastest here: " in first
     else:
@@ -51,7 +51,7 @@ def test_a_new_engine_is_timed_beside_those_that_lie_there(tmp_path: Path) -> No
     alone = workspace.run("build", *INT8).stderr
     assert "whether int8 pays here is measured with --compare" in alone
     workspace.run("build", "--fp16")
-    assert set(manifest(workspace, "fp16")["measured"]) == {"fp16_ms", "int8_ms"}
+    assert set(manifest(workspace, "fp16")["times_ms"]) == {"fp16", "int8"}
 
 
 def test_an_engine_that_takes_no_single_picture_is_not_recommended(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_an_engine_for_other_batches_is_left_as_it_is(tmp_path: Path) -> None:
     float32 = (workspace.folder / workspace.engine("fp32")).read_bytes()
     said = workspace.run("build", *INT8, "--batch", "2:2:4", "--compare").stderr
     assert (workspace.folder / workspace.engine("fp32")).read_bytes() == float32
-    assert set(manifest(workspace, "int8")["measured"]) == {"int8_ms", "fp16_ms"}  # two pictures at a time
+    assert set(manifest(workspace, "int8")["times_ms"]) == {"int8", "fp16"}  # two pictures at a time
     assert "to compare with: fp16" in said
 
 
@@ -116,7 +116,7 @@ def test_int8_of_a_dla_is_compared_with_its_half_precision(tmp_path: Path) -> No
     said = workspace.run("build", *INT8, "--dla", "0", "--compare").stderr
     assert "to compare with: fp16" in said
     assert "to compare with: fp32" not in said  # a DLA has none
-    assert set(manifest(workspace, "int8")["measured"]) == {"int8_ms", "fp16_ms"}
+    assert set(manifest(workspace, "int8")["times_ms"]) == {"int8", "fp16"}
 
 
 def test_what_tensorrt_said_of_a_build_lies_beside_its_engine(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from tests.backends.tiny_onnx import write_tiny_onnx
-from tests.precision.square_model import write_labelled, write_pictures, write_square_model
+from tests.quantization.square_model import write_labelled, write_pictures, write_square_model
 
 
 def run(*arguments: object):
@@ -48,7 +48,7 @@ def test_what_cannot_be_built_is_refused_before_ranges_are_measured(
     write_labelled(workspace / "voc", "val", 4)
     for path in [*write_labelled(workspace / "others", "val", 4).glob("Annotations/*.xml"), Path("others/labels.txt")]:
         path.write_text(path.read_text().replace("red", "crimson"))
-    monkeypatch.setattr("ssd_edge.calibration.observe.Observer.observe", None)
+    monkeypatch.setattr("ssd_edge.quantization.observer.Observer.observe", None)
     result = run("build", "--int8", "--images", "pictures", *arguments)
     assert result.exit_code == 1, result.exception
     assert message in result.output
@@ -66,7 +66,7 @@ def test_what_rtx_cannot_do_is_refused_before_ranges_are_measured(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
-    monkeypatch.setattr("ssd_edge.calibration.observe.Observer.observe", None)
+    monkeypatch.setattr("ssd_edge.quantization.observer.Observer.observe", None)
     result = run("build", "--int8", "--images", "pictures", "--target", "tensorrt-rtx", *arguments)
     assert result.exit_code == 1, result.exception
     assert message in result.output

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ssd_edge.calibration import observe
 from ssd_edge.cli.app import app
-from ssd_edge.core.ranges import CalibrationTable
+from ssd_edge.core.calibration_table import CalibrationTable
 from ssd_edge.core.run_data import RunData
-from ssd_edge.data.synth.dataset import synthesize
-from tests.precision.square_model import write_labelled, write_pictures, write_square_model
+from ssd_edge.quantization import observer as observe
+from ssd_edge.workflows.synthesize import synthesize
+from tests.quantization.square_model import write_labelled, write_pictures, write_square_model
 
 TABLE, SET = Path("calibration/selftest.ranges.json"), Path("calibration/selftest.images.json")
 
@@ -52,7 +52,7 @@ def test_the_set_is_used_again_and_gives_the_same_table() -> None:
 
 
 def test_the_run_says_what_the_model_learnt_from(tmp_path: Path) -> None:
-    synthesize(tmp_path / "drawn", train=6, size=(96, 64), workers=1)
+    synthesize(tmp_path / "drawn", train=6, val=0, test=0, size=(96, 64), workers=1)
     run_folder = tmp_path / "runs/selftest"
     run_folder.mkdir(parents=True)
     RunData(str(tmp_path / "drawn"), "train", "val").save(run_folder)
@@ -230,7 +230,7 @@ def test_ctrl_c_while_the_method_is_chosen_keeps_what_was_measured(monkeypatch: 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("ssd_edge.precision.output_error.OutputError.__call__", stopped)
+        patched.setattr("ssd_edge.quantization.output_error.OutputError.__call__", stopped)
         assert run("calibrate", "--images", "pictures").exit_code == 130
     assert not TABLE.exists()
     with monkeypatch.context() as patched:
@@ -311,7 +311,7 @@ def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatc
     before = sorted(path.read_bytes() for path in kept.iterdir())
     write_pictures(tmp_path / "others", 3, seed=8)
     with monkeypatch.context() as patched:
-        patched.setattr("ssd_edge.core.ranges.CalibrationTable.save", None)
+        patched.setattr("ssd_edge.core.calibration_table.CalibrationTable.save", None)
         run("calibrate", "--images", "others", "--method", "minmax", "--keep-images")
     assert sorted(path.read_bytes() for path in kept.iterdir()) == before
     assert run("calibrate", "--images", "others", "--method", "minmax", "--keep-images").exit_code == 0

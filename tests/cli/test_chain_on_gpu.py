@@ -9,15 +9,14 @@ from typing import Any
 import cv2
 import pytest
 
-from ssd_edge.backends.trt_layers import layers_path
-from ssd_edge.data.sample import LabelledObject
-from ssd_edge.data.voc_writer import VocWriter
-from ssd_edge.doctor.sample_frames import sample_frames
-from ssd_edge.doctor.sample_model import COLOURS, SIDE
-from tests.emulator.rehearse import command_line, needs_emulator
-from tests.emulator.standin.plan import unpack
-from tests.emulator.standin.releases import RELEASES
-from tests.precision.square_model import write_square_model
+from ssd_edge.backends.tensorrt.layers import layers_path
+from ssd_edge.core.sample import LabelledObject
+from ssd_edge.data.writers import VocWriter
+from ssd_edge.doctor.sample_model import COLOURS, SIDE, sample_frames
+from tests.quantization.square_model import write_square_model
+from tools.emulator.rehearse import command_line, needs_emulator
+from tools.emulator.standin.plan import unpack
+from tools.emulator.standin.releases import RELEASES
 
 pytestmark = needs_emulator
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")

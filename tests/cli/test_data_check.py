@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
-from ssd_edge.data.synth import synthesize
+from ssd_edge.workflows.synthesize import synthesize
 
 
 def run(*arguments: object):
@@ -21,7 +21,7 @@ def run(*arguments: object):
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     synthesize(tmp_path / "signs", format="voc", train=8, val=4, test=2, size=(128, 96), seed=5)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)
+    monkeypatch.setattr("ssd_edge.backends.cpu.physical_cores", lambda: 1)
     return tmp_path
 
 

@@ -30,7 +30,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             write_voc(tmp_path / "data", objects, split=split, stem=f"{split}{number}")
     draw(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)
+    monkeypatch.setattr("ssd_edge.backends.cpu.physical_cores", lambda: 1)
     return tmp_path
 
 

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
-from ssd_edge.cli.demo_plan import QUICK, DemoFiles
 from ssd_edge.core.errors import ParityError
 from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.demo.plan import QUICK, DemoFiles
 
 pytest.importorskip("torch")
 
@@ -34,7 +34,7 @@ def done_again(stderr: str) -> list[str]:
 def _one_core() -> Iterator[None]:
     """Tests run side by side; PyTorch's threads would wait for one another's turn on the same cores."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)
+        patch.setattr("ssd_edge.backends.cpu.physical_cores", lambda: 1)
         yield
 
 
@@ -150,7 +150,7 @@ def test_an_int8_build_in_its_workspace_needs_no_further_argument(
 
 
 def test_a_step_that_fails_keeps_what_was_there_before(copied: DemoFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ssd_edge.export import onnx as export_room
+    from ssd_edge.exporting import export_onnx as export_room
 
     def fail(*arguments: object, **options: object) -> None:
         raise ParityError("no two alike")

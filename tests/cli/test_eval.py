@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
-from ssd_edge.cli.models import open_model
 from ssd_edge.core.errors import InputError, MissingPackageError
-from ssd_edge.data.sample import LabelledObject
-from ssd_edge.data.voc_writer import VocWriter
+from ssd_edge.core.sample import LabelledObject
+from ssd_edge.data.writers import VocWriter
 from ssd_edge.engines.build import build_engine
+from ssd_edge.workflows.open_model import open_model
 from tests.backends.tiny_onnx import CLASS_NAMES, SIZE, write_tiny_onnx
 
 # Class (the model always says dog) and bright rectangle of each picture: two of the three dogs are found where they
@@ -116,7 +116,7 @@ def test_onnx_and_engine_stand_side_by_side(tmp_path: Path, dataset: Path) -> No
 
 def test_checkpoint_is_judged_by_the_same_code(tmp_path: Path, dataset: Path) -> None:
     torch = pytest.importorskip("torch")
-    from ssd_edge.data.voc import read_voc
+    from ssd_edge.data.find import open_dataset
     from ssd_edge.evaluation.evaluate import evaluate
     from ssd_edge.model.checkpoint import save_checkpoint
     from ssd_edge.model.predict import TorchDetector
@@ -127,7 +127,7 @@ def test_checkpoint_is_judged_by_the_same_code(tmp_path: Path, dataset: Path) ->
     save_checkpoint(tmp_path / "random.pt", model)
     result = run(tmp_path / "random.pt", dataset, "--cores", "1", "--json", "-")
     assert result.exit_code == 0, result.stderr
-    wanted = evaluate(TorchDetector(model).detect, CLASS_NAMES, read_voc(dataset, "test")).accuracy
+    wanted = evaluate(TorchDetector(model).detect, CLASS_NAMES, open_dataset(dataset, "test")).accuracy
     assert json.loads(result.stdout)["models"][0]["map"] == pytest.approx(wanted.mean_ap, abs=1e-9)
 
 
@@ -232,7 +232,7 @@ def test_report_holds_curves_and_pictures_from_the_worst_to_the_best(tmp_path: P
     result = run(model, dataset, "--report", page)
     assert result.exit_code == 0, result.stderr
     text = page.read_text(encoding="utf-8")
-    assert text.count('class="curve"') == len(CLASS_NAMES)
+    assert text.count('class="chart"') == len(CLASS_NAMES)
     assert text.count("data:image/jpeg;base64,") == len(PICTURES)
     assert "0 found, 1 wrong, 1 missed" in text  # the cat that is found as a dog
     pictures = sorted((tmp_path / "out" / "figures-stills").glob("*.png"))

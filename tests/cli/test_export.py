@@ -11,8 +11,8 @@ from ssd_edge.cli.app import app
 from ssd_edge.core.images import write_image
 from ssd_edge.core.run_data import RunData
 from ssd_edge.model.checkpoint import save_checkpoint
-from tests.export.models import lively_model, pictures
-from tests.precision.square_model import write_labelled
+from tests.exporting.models import lively_model, pictures
+from tests.quantization.square_model import write_labelled
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.backends.threads import Threads
 from ssd_edge.cli.app import app
 from ssd_edge.core.images import write_image
-from tests.export.imports.graphs.by_hand import Recipe, assert_same, detections
-from tests.export.imports.graphs.foreign_net import ForeignNet, anchor_table, pictures
+from tests.importing.graphs.by_hand import Recipe, assert_same, detections
+from tests.importing.graphs.foreign_net import ForeignNet, anchor_table, pictures
 
 
 @pytest.fixture(autouse=True)

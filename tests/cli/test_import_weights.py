@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from ssd_edge.core.errors import InputError
-from ssd_edge.export.imports import fetch as fetching
+from ssd_edge.importing import fetch as fetching
 from ssd_edge.model.checkpoint import load_checkpoint
 from tests.parity.recording import load_recording
 

@@ -7,18 +7,20 @@ import pytest
 from onnx import save as save_onnx
 from typer.testing import CliRunner
 
-from ssd_edge.backends.trt_layers import EngineLayer, layers_path, save_layers
+from ssd_edge.backends.tensorrt.layers import EngineLayer, layers_path, save_layers
 from ssd_edge.cli.app import app
+from ssd_edge.core.choices import Precision
 from ssd_edge.core.files import file_digest
-from ssd_edge.engines.build import Lowered, build_engine, build_lowered
+from ssd_edge.core.manifest import EngineOptions
+from ssd_edge.engines.build import build_engine, build_lowered
+from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.source import read_onnx
-from ssd_edge.precision.qdq_ort import quantise as quantise_for_ort
-from ssd_edge.precision.qdq_tensorrt import quantise
-from ssd_edge.precision.ranked_layers import RankedLayers
-from ssd_edge.precision.sensitivity import LayerError
+from ssd_edge.graph.source import read_onnx
+from ssd_edge.quantization.qdq_ort import quantise as quantise_for_ort
+from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.sensitivity import LayerError, RankedLayers
 from tests.core.factories import manifest
-from tests.precision.square_model import observed, square_model, table_of, write_square_model
+from tests.quantization.square_model import observed, square_model, table_of, write_square_model
 
 NO_NUMBER = """{"format": "ssd-edge/sensitivity/1", "model": "signs", "onnx_digest": "sha256:0",
 "layers": [{"name": "conv1", "error": NaN}]}"""
@@ -58,7 +60,7 @@ def write_tensorrt_engine(folder: Path, **changes: object) -> Path:
 
 
 def test_an_engine_that_cannot_be_opened_here(tmp_path: Path) -> None:
-    engine = write_tensorrt_engine(tmp_path, options={"keep_float": "conv1 conv9"})
+    engine = write_tensorrt_engine(tmp_path, options=EngineOptions(keep_float=("conv1", "conv9")))
     found = facts(engine)
     assert "built as int8, in float: conv1 conv9; TensorRT itself cannot be asked here: " in str(found["layers"])
     assert "tensorrt is not installed" in str(found["layers"])
@@ -84,12 +86,12 @@ def test_the_layers_that_were_written_when_it_was_built(tmp_path: Path) -> None:
     ("changes", "where"),
     [
         ({}, "tensorrt 10.3.0, on Orin sm_87"),
-        ({"options": {"nms": "plugin"}}, "tensorrt 10.3.0, with its plugin for NMS, on Orin sm_87"),
-        ({"options": {"version_compatible": "True"}}, "tensorrt 10.3.0 and later, on Orin sm_87"),
-        ({"options": {"hardware_compatible": "True"}}, "tensorrt 10.3.0, on every GPU from Ampere on"),
+        ({"options": EngineOptions(nms="plugin")}, "tensorrt 10.3.0, with its plugin for NMS, on Orin sm_87"),
+        ({"options": EngineOptions(version_compatible=True)}, "tensorrt 10.3.0 and later, on Orin sm_87"),
+        ({"options": EngineOptions(hardware_compatible=True)}, "tensorrt 10.3.0, on every GPU from Ampere on"),
         ({"target": "tensorrt-rtx"}, "tensorrt 10.3.0, on every RTX GPU from Ampere on"),
         (
-            {"target": "tensorrt-rtx", "options": {"compute_capabilities": "75,120"}},
+            {"target": "tensorrt-rtx", "options": EngineOptions(compute_capabilities=(75, 120))},
             "tensorrt 10.3.0, on GPUs of compute capability 75,120",
         ),
     ],
@@ -156,7 +158,7 @@ def test_the_graph_of_an_engine_is_told_for_what_it_is(tmp_path: Path) -> None:
 def test_each_layer_of_an_engine_and_each_range_of_a_table(tmp_path: Path) -> None:
     source = read_onnx(write_square_model(tmp_path / "squares.onnx"))
     table = table_of(tmp_path / "observed")
-    int8 = Lowered(quantise_for_ort(source.model, table, keep_float=frozenset({"conv2"})), "int8")
+    int8 = Lowered(quantise_for_ort(source.model, table, keep_float=frozenset({"conv2"})), Precision.INT8)
     engine = build_lowered(source, int8, OrtBuilder()).engine
     shown = [line.split() for line in run(engine).stdout.splitlines()]
     assert ["int8", "QLinearConv", "conv3"] in shown
@@ -183,9 +185,10 @@ def test_a_folder_names_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_an_engine_for_a_target_of_the_future(tmp_path: Path) -> None:
-    found = facts(write_tensorrt_engine(tmp_path, target="tensorrt-2"))
-    assert found["layers"] == "built as int8, for a target that this version does not know"
-    assert "was not built for this machine" in str(found["runs here"])
+    result = run(write_tensorrt_engine(tmp_path, target="tensorrt-2"))
+    assert result.exit_code == 1
+    assert "m.int8.tensorrt.json is a damaged manifest: got Invalid enum value 'tensorrt-2'" in result.output
+    assert "Build the engine again: ssd-edge build" in result.output
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -50,8 +50,8 @@ def run():
 app = types.ModuleType("ssd_edge.cli.app")
 app.app = run
 sys.modules["ssd_edge.cli.app"] = app
-from ssd_edge.core import patience
-patience.PATIENCE_S = 0.1
+from ssd_edge.core import shutdown
+shutdown.PATIENCE_S = 0.1
 from ssd_edge.cli.main import main
 main()
 """

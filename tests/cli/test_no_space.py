@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.backends.detector import open_detector
-from tests.precision.square_model import (
+from tests.quantization.square_model import (
     square_model,
     squares_missed,
     write_labelled,

@@ -39,7 +39,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int, *options: str) -> No
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("ssd_edge.cli.training_session.SayEpochs.step", interrupt)
+        patched.setattr("ssd_edge.training.callbacks.EpochLog.on_step", interrupt)
         assert train("--save-minutes", "0", *options).exit_code == 130
 
 
@@ -107,7 +107,7 @@ def test_a_run_that_is_ended_by_sigterm_says_how_to_go_on() -> None:
 
 # As the tests themselves, which run side by side: another number of threads adds up in another order.
 _ONE_CORE = """
-import ssd_edge.backends.threads as threads
+import ssd_edge.backends.cpu as threads
 threads.physical_cores = lambda: 1
 from ssd_edge.cli.main import main
 main()

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from ssd_edge.core.frame import Frame
-from ssd_edge.stream.stop import StopRequest
-from ssd_edge.stream.video_source import VideoSource
+from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.sources.video import VideoSource
 from tests.backends.tiny_onnx import FOUND_CLASS, SCORE, write_tiny_onnx
 from tests.processes import running
-from tests.stream.films import read_film, write_bright_film
+from tests.streaming.films import read_film, write_bright_film
 
 ROOT = Path(__file__).parents[2]
 LONG = "a" * 300
@@ -329,7 +329,7 @@ def test_camera_0_is_the_default_source(workspace: Path, monkeypatch: pytest.Mon
 
         raise DeviceError("camera 0 cannot be opened")
 
-    monkeypatch.setattr("ssd_edge.stream.sources.open_camera", absent)
+    monkeypatch.setattr("ssd_edge.streaming.sources.factory.open_camera", absent)
     result = run()
     assert (result.exit_code, asked) == (1, [0])
     assert "using camera 0" in result.stderr

@@ -13,9 +13,9 @@ import cv2
 import pytest
 
 from tests.backends.trt_rehearsals import picture, write_tiny_engine
-from tests.emulator.rehearse import PRODUCT, command_line, needs_emulator
-from tests.emulator.surroundings import surroundings
 from tests.processes import running
+from tools.emulator.rehearse import PRODUCT, command_line, needs_emulator
+from tools.emulator.surroundings import surroundings
 
 pytestmark = needs_emulator
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")

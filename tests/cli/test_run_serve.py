@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from ssd_edge.cli.app import app
 from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.processes import running
-from tests.stream.films import write_film
+from tests.streaming.films import write_film
 
 
 def test_a_run_can_be_watched_and_ended(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import ssd_edge.cli.training_run as training_run
 from ssd_edge.cli.app import app
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import ArtefactError, TrainingError
-from ssd_edge.data.formats import open_writer
-from ssd_edge.data.sample import LabelledObject
+from ssd_edge.core.sample import LabelledObject
+from ssd_edge.data.writers import open_writer
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.precision import PrecisionTimes
+from ssd_edge.workflows.train import default_workers
 from tests.full_disk import full_after
 from tests.training.factories import CLASS_NAMES, squares
 
@@ -42,7 +42,7 @@ def write_data(folder: Path, *, splits: dict[str, int]) -> None:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_data(tmp_path / "data", splits={"train": 16, "val": 4})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)  # as tests run side by side
+    monkeypatch.setattr("ssd_edge.backends.cpu.physical_cores", lambda: 1)  # as tests run side by side
     return tmp_path
 
 
@@ -107,12 +107,14 @@ def test_bfloat16_is_used_where_it_is_measured_to_pay(
 ) -> None:
     used = []
 
-    def record(plan, **_):
+    def record(plan, *_, **__):
         used.append(plan.recipe.optimisation.precision)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssd_edge.cli.train_options.measure_precision", lambda spec: PrecisionTimes(1.0, bfloat16_s))
-    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    monkeypatch.setattr(
+        "ssd_edge.training.precision.measure_precisions", lambda *_, **__: PrecisionTimes(1.0, bfloat16_s)
+    )
+    monkeypatch.setattr("ssd_edge.workflows.train.fit", record)
     result = train("--precision", "auto")
     assert f"using {chosen}: here bfloat16 takes {bfloat16_s:.2f} of float32's time" in result.stderr
     assert used == [chosen]
@@ -124,14 +126,14 @@ def test_processes_on_several_machines_do_not_measure_each_for_itself(
     """As torchrun --nnodes 2 --nproc-per-node 1 starts them: two machines could choose two precisions."""
     used = []
 
-    def record(plan, **_):
+    def record(plan, *_, **__):
         used.append(plan.recipe.optimisation.precision)
         raise KeyboardInterrupt
 
     for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("ssd_edge.cli.train_options.measure_precision", lambda spec: PrecisionTimes(1.0, 0.4))
-    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    monkeypatch.setattr("ssd_edge.training.precision.measure_precisions", lambda *_, **__: PrecisionTimes(1.0, 0.4))
+    monkeypatch.setattr("ssd_edge.workflows.train.fit", record)
     result = train("--precision", "auto")
     assert used == ["float32"]
     assert "8 x 2 devices images a step" in result.stderr
@@ -186,7 +188,7 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
         if number == 3:  # in the second epoch
             raise ending
 
-    monkeypatch.setattr("ssd_edge.cli.training_session.SayEpochs.step", end)
+    monkeypatch.setattr("ssd_edge.training.callbacks.EpochLog.on_step", end)
     result = train("--epochs", "3", "--name", "ended")
     assert result.exit_code == code
     assert "to go on: ssd-edge train --resume runs/ended" in result.stderr
@@ -276,11 +278,11 @@ def test_pictures_that_teach_nothing_are_counted(
 ) -> None:
     chosen = []
 
-    def record(plan, **_):
+    def record(plan, *_, **__):
         chosen.append(plan.recipe.optimisation.loss.negatives_of_empty)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssd_edge.cli.training_session.run_training", record)
+    monkeypatch.setattr("ssd_edge.workflows.train.fit", record)
     for count, line in (
         (1, "1 picture holds no object: the loss learns nothing from it; --empty-negatives 3 makes it count\n"),
         (2, "2 pictures hold no object: the loss learns nothing from them; --empty-negatives 3 makes them count\n"),
@@ -342,7 +344,7 @@ def test_a_picture_that_cannot_be_read_is_named(workspace: Path) -> None:
 def test_it_says_how_many_pictures_fit_in_memory(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, fitting: int, said: str
 ) -> None:
-    monkeypatch.setattr(training_run, "_DECODED_BYTES", fitting * 80 * 60 * 3)
+    monkeypatch.setattr("ssd_edge.training.fit.DECODED_BYTES", fitting * 80 * 60 * 3)
     result = train("--epochs", "1", "--no-report", "--no-tensorboard")
     assert result.exit_code == 0, result.stderr
     assert (said or "16 images") in result.stderr
@@ -361,13 +363,14 @@ def test_without_its_packages_it_says_what_to_install(
 
 
 def test_half_of_the_cores_prepare_batches() -> None:
-    assert training_run.default_workers() >= 1
-    assert [training_run.default_workers(cores) for cores in (1, 2, 9)] == [1, 1, 4]
+    assert default_workers() >= 1
+    assert [default_workers(cores) for cores in (1, 2, 9)] == [1, 1, 4]
 
 
 def test_no_more_cores_are_used_than_are_given(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
+    before = torch.get_num_threads()
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     result = train("--epochs", "1", "--cores", "3")
     assert result.exit_code == 0, result.stderr
-    assert threads == [3, 3]  # to learn, and to judge for the report
+    assert threads == [3, 3, before]  # to learn, to judge for the report, and as it was before

@@ -1,50 +1,36 @@
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 import shlex
+import typing
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-import typer.main
 
-from ssd_edge.cli.app import app
-from ssd_edge.cli.train_options import chosen_recipe
-from ssd_edge.training.loss_options import LossOptions
-from ssd_edge.training.recipe import Optimisation, Recipe
+from ssd_edge.cli.app import load_command
+from ssd_edge.cli.train import options_of, train
+from ssd_edge.core.config import config_from
+from ssd_edge.training.recipe import LossOptions, Optimisation
 from ssd_edge.training.schedule import learning_rate_factor
+from ssd_edge.workflows.train_config import LIMITS, TrainConfig
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
-OPTIMISATION = {
-    "lr": "learning_rate",
-    "schedule": "schedule",
-    "warmup": "warmup_share",
-    "momentum": "momentum",
-    "weight_decay": "weight_decay",
-    "clip_norm": "clip_norm",
-    "ema": "average_decay",
-}
 
 
-def recipe(preset: str = "ssd300-vgg16", batch_size: int | None = None, **optimisation) -> Recipe:
-    return chosen_recipe(
-        preset, recipe={"batch_size": batch_size}, optimisation=optimisation, loss={}, precision="float32"
-    )
-
-
-def documented() -> dict[str, object]:
-    """Return what the options of the command stand for that docs/training.md gives as the paper's recipe."""
+def documented() -> TrainConfig:
+    """Return what the command stands for that docs/training.md gives as the paper's recipe."""
     (line,) = re.findall(r"^    ssd-edge (train .*--schedule steps.*)$", DOCUMENT.read_text(), re.MULTILINE)
-    command = typer.main.get_command(app).commands["train"]
-    return command.make_context("ssd-edge", shlex.split(line)[1:]).params
+    context = load_command("train").make_context("ssd-edge", shlex.split(line)[1:])
+    return config_from(TrainConfig, None, options_of(context.params))
 
 
 def test_the_documented_command_is_the_papers_recipe() -> None:
-    given = documented()
-    chosen = recipe(
-        given["preset"], given["batch_size"], **{field: given[option] for option, field in OPTIMISATION.items()}
-    )
+    chosen = documented().recipe("float32")
     assert chosen.batch_size == 32
-    assert chosen.augmentation == given["augmentation"] == "ssd"
+    assert chosen.augmentation == "ssd"
     assert chosen.optimisation == Optimisation(
         0.001,
         momentum=0.9,
@@ -73,10 +59,38 @@ def rates(settings: Optimisation) -> dict[int, float]:
         ({}, 0.05),
         ({"schedule": "cosine"}, 0.05),
         ({"schedule": "steps"}, 0.0),
-        ({"schedule": "steps", "warmup_share": None}, 0.0),
-        ({"schedule": "steps", "warmup_share": 0.1}, 0.1),
-        ({"schedule": "cosine", "warmup_share": 0.0}, 0.0),
+        ({"schedule": "steps", "warmup": None}, 0.0),
+        ({"schedule": "steps", "warmup": 0.1}, 0.1),
+        ({"schedule": "cosine", "warmup": 0.0}, 0.0),
     ],
 )
 def test_the_papers_steps_have_no_warm_up_unless_one_is_asked_for(given: dict[str, object], share: float) -> None:
-    assert recipe(**given).optimisation.warmup_share == share
+    chosen = config_from(TrainConfig, None, {"preset": "ssd300-vgg16", **given}).recipe("float32")
+    assert chosen.optimisation.warmup_share == share
+
+
+def test_the_options_of_the_command_are_the_fields_of_the_config() -> None:
+    parameters = {
+        parameter.name: parameter for parameter in load_command("train").params if parameter.name != "dataset"
+    }
+    assert set(parameters) - {"help"} == {field.name for field in dataclasses.fields(TrainConfig)}
+    given = load_command("train").make_context("ssd-edge", []).params
+    assert config_from(TrainConfig, None, options_of(given)) == TrainConfig()
+
+
+def test_the_limits_of_the_command_are_those_of_the_config() -> None:
+    hints = typing.get_type_hints(train, include_extras=True)
+    options = {name: hint.__metadata__[0] for name, hint in hints.items() if typing.get_origin(hint) is Annotated}
+    stated = {
+        name: (option.min, math.inf if option.max is None else option.max)
+        for name, option in options.items()
+        if option.min is not None
+    }
+    assert stated == LIMITS
+
+
+@pytest.mark.parametrize("field", ["name", "classes", "train_split"])
+def test_what_is_called_auto_keeps_its_name(field: str) -> None:
+    option = "--" + field.replace("_", "-")
+    given = load_command("train").make_context("ssd-edge", [option, "auto"]).params
+    assert options_of(given)[field] == "auto"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.training.draws import Share, ShuffledDraws
+from ssd_edge.training.loader import Share, ShuffledDraws
 from tests.cli.test_train import train, write_data
 from tests.processes import running
 
@@ -25,7 +25,7 @@ SETTINGS = ["--input-size", "64", "--workers", "0", "--precision", "float32", "-
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_data(tmp_path / "data", splits={"train": 32, "val": 4})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ssd_edge.backends.threads.physical_cores", lambda: 1)
+    monkeypatch.setattr("ssd_edge.backends.cpu.physical_cores", lambda: 1)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return tmp_path
@@ -103,8 +103,8 @@ def _second_process(parent: int) -> int:
 
 # Reads every picture when its turn comes, as with a data set that memory does not hold.
 NOTHING_DECODED = """
-import ssd_edge.cli.training_run as training_run
-training_run._DECODED_BYTES = 0
+import ssd_edge.training.fit as fit
+fit.DECODED_BYTES = 0
 from ssd_edge.cli.main import main
 main()
 """

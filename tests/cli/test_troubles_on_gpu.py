@@ -20,9 +20,9 @@ from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from tests.backends.trt_rehearsals import picture, write_tiny_engine
 from tests.cli.test_run_on_gpu import KEPT, write_frames
-from tests.emulator.rehearse import PRODUCT, command_line, needs_emulator
-from tests.emulator.surroundings import surroundings
 from tests.processes import running
+from tools.emulator.rehearse import PRODUCT, command_line, needs_emulator
+from tools.emulator.surroundings import surroundings
 
 pytestmark = needs_emulator
 INT, TERM = signal.SIGINT, signal.SIGTERM

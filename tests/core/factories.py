@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.spec import AnchorLevel, AnchorSpec, InputSpec, ModelSpec, NmsSpec
 
@@ -27,8 +28,8 @@ def manifest(**changes: object) -> EngineManifest:
     """A manifest of an ONNX Runtime engine of the tiny spec."""
     fields: dict[str, object] = {
         "spec": tiny_spec(),
-        "target": "onnxruntime",
-        "precision": "fp32",
+        "target": Target.ONNXRUNTIME,
+        "precision": Precision.FP32,
         "onnx": "tiny.onnx",
         "onnx_digest": "sha256:0",
         "engine_digest": "sha256:1",

@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import (
-    file_digest,
-    folder_written_beside,
-    make_folder,
-    path_kind,
-    text_digest,
-    written_beside,
-)
+from ssd_edge.core.files import file_digest, folder_written_beside, make_folder, path_kind, text_digest, written_beside
 from tests.full_disk import full_after
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open files are told by Linux's /proc")

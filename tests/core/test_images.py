@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.images import as_bgr, list_images, read_image, write_image
+from ssd_edge.core.images import as_bgr, list_images, load_image, read_image, write_image
 
 
 @pytest.fixture
@@ -165,3 +165,57 @@ def test_arrays_of_cameras_become_bgr(photo: np.ndarray) -> None:
 def test_arrays_that_are_no_picture_are_refused(shape: tuple[int, ...], dtype: type, message: str) -> None:
     with pytest.raises(InputError, match=message):
         as_bgr(np.zeros(shape, dtype), origin="camera 0")
+
+
+def test_an_array_is_taken_as_it_is(photo: np.ndarray) -> None:
+    assert np.shares_memory(load_image(photo), photo)
+
+
+def test_a_path_is_read(tmp_path: Path, photo: np.ndarray) -> None:
+    write_image(tmp_path / "a.png", photo)
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert np.array_equal(load_image(path), photo)
+    with pytest.raises(InputError, match=r"absent\.png cannot be read"):
+        load_image(tmp_path / "absent.png")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
+def test_pil_images_are_rgb_and_converted(photo: np.ndarray, mode: str) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    image = pillow.fromarray(photo[..., ::-1]).convert(mode)
+    taken = load_image(image)
+    assert np.array_equal(taken[..., ::-1], np.asarray(image.convert("RGB")))
+    assert taken.flags.c_contiguous
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16"])
+def test_pil_images_of_more_bits_are_refused(mode: str) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    with pytest.raises(InputError, match=f"got mode {mode}; wanted e.g. RGB"):
+        load_image(pillow.new(mode, (4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("array", "got", "do"),
+    [
+        (np.zeros((4, 5, 3)), "float64", "astype"),
+        (np.zeros((4, 5, 3), np.float32), "float32", "astype"),
+        (np.zeros((4, 5, 3), np.uint16), "uint16", "astype"),
+        (np.zeros((4, 5), np.uint8), "uint8 (4, 5)", "COLOR_GRAY2BGR"),
+        (np.zeros((4, 5, 1), np.uint8), "uint8 (4, 5, 1)", "COLOR_GRAY2BGR"),
+        (np.zeros((4, 5, 4), np.uint8), "uint8 (4, 5, 4)", "COLOR_RGBA2BGR"),
+        (np.zeros((3, 4, 5), np.uint8), "uint8 (3, 4, 5)", "transpose"),
+        (np.zeros((2, 4, 5, 3), np.uint8), "uint8 (2, 4, 5, 3)", "list(images)"),
+        (np.zeros((0, 5, 3), np.uint8), "shape (0, 5, 3)", ""),
+    ],
+)
+def test_other_arrays_are_refused_with_what_to_do(array: np.ndarray, got: str, do: str) -> None:
+    with pytest.raises(InputError) as refused:
+        load_image(array)
+    assert got in refused.value.got
+    assert do in refused.value.do
+
+
+def test_other_things_are_no_image() -> None:
+    with pytest.raises(InputError, match="this is not an image: got NoneType"):
+        load_image(None)  # type: ignore[arg-type]

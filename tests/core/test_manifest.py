@@ -41,7 +41,7 @@ def test_missing_manifest_is_named(tmp_path: Path) -> None:
         EngineManifest.load(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": "ssd-edge/engine/2"}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": "ssd-edge/engine/3"}'])
 def test_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ArtefactError, match=r"a\.json is a damaged manifest: got .*Build the engine again"):
@@ -49,12 +49,21 @@ def test_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"target": None}, {"onnx": 5}, {"batch": [1]}, {"options": {"nms": 1}}, {"measured": {"map_50": "0.5"}}]
+    "changes",
+    [
+        {"target": None},
+        {"target": "a newer one"},
+        {"onnx": 5},
+        {"batch": [1]},
+        {"options": {"nms": 1}},
+        {"accuracy": {"map_50_float": 0.5, "map_50": "0.5"}},
+        {"times_ms": {"int7": 1.0}},
+    ],
 )
 def test_manifest_with_fields_of_other_types_is_named(tmp_path: Path, changes: dict[str, object]) -> None:
     manifest().save(tmp_path / "a.json")
     (tmp_path / "a.json").write_text(json.dumps({**json.loads((tmp_path / "a.json").read_text()), **changes}))
-    with pytest.raises(ArtefactError, match=r"a\.json is a damaged manifest: got TypeError: "):
+    with pytest.raises(ArtefactError, match=r"a\.json is a damaged manifest: got "):
         EngineManifest.load(tmp_path / "a.json")
 
 
@@ -62,7 +71,7 @@ def test_other_format_is_refused(tmp_path: Path) -> None:
     manifest().save(tmp_path / "a.json")
     fields = json.loads((tmp_path / "a.json").read_text())
     (tmp_path / "a.json").write_text(json.dumps({**fields, "format": "ssd-edge/engine/7"}))
-    with pytest.raises(ArtefactError, match="got 'ssd-edge/engine/7'; wanted ssd-edge/engine/2"):
+    with pytest.raises(ArtefactError, match="got 'ssd-edge/engine/7'; wanted ssd-edge/engine/3"):
         EngineManifest.load(tmp_path / "a.json")
 
 

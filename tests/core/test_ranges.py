@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ssd_edge.core.calibration_table import CalibrationTable, Histogram, TensorRange, preprocessing_digest
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import file_digest
-from ssd_edge.core.ranges import CalibrationTable, Histogram, TensorRange, preprocessing_digest
 from ssd_edge.core.spec import InputSpec
 
 ENTRY = InputSpec(64, 64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
@@ -55,7 +55,7 @@ def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:
     fields["ranges"]["a"]["low"] = 9
     for text in (whole[: len(whole) // 2], "[]", "{}", json.dumps({**fields})):
         path.write_text(text)
-        with pytest.raises(ArtefactError, match="is a damaged table of ranges"):
+        with pytest.raises(ArtefactError, match="is (a damaged|not a) table of ranges"):
             CalibrationTable.load(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.scratch import scratch_folder
+from ssd_edge.core.temp_dir import scratch_folder
 from tests.full_disk import full_after
 
 

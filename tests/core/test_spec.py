@@ -58,7 +58,7 @@ def test_values_out_of_range_are_named(changes: dict[str, object], message: str)
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '{"format": "ssd-edge/spec/1"}'])
 def test_damaged_text_names_its_origin(text: str) -> None:
-    with pytest.raises(ArtefactError, match=r"m\.onnx holds a damaged model spec: got .*Export the model again"):
+    with pytest.raises(ArtefactError, match=r"m\.onnx is a damaged model spec: got .*Export the model again"):
         ModelSpec.from_json(text, origin="m.onnx")
 
 

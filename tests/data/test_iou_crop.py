@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.frame import FloatArray, IntArray
-from ssd_edge.data import iou_crop
-from ssd_edge.data.iou_crop import centres_inside, crop_window
+from ssd_edge.data import augment as iou_crop
+from ssd_edge.data.augment import centres_inside, crop_window
 
 WINDOW = np.array([-20, -10, 180, 110])
 BOXES = np.array([[10, 10, 60, 50], [40, 30, 150, 100], [100, 5, 110, 12]], np.float32)

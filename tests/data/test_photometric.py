@@ -4,8 +4,8 @@ import colorsys
 
 import numpy as np
 
-from ssd_edge.data import photometric
-from ssd_edge.data.photometric import distort
+from ssd_edge.data import augment as photometric
+from ssd_edge.data.augment import distort
 
 GREYS = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
 

@@ -9,11 +9,10 @@ import pytest
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.spec import AnchorLevel, AnchorSpec, AnchorTable
+from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
-from ssd_edge.data.priors import fit_priors
+from ssd_edge.data.priors import cluster_sizes, fit_priors, size_overlaps
 from ssd_edge.data.priors_file import PriorsFile
-from ssd_edge.data.reach import Reach, best_overlaps, unit_boxes
-from ssd_edge.data.size_clusters import cluster_sizes, size_overlaps
 from ssd_edge.model.zoo import make_spec
 
 BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd"
@@ -126,7 +125,7 @@ def test_the_file_gives_back_what_was_saved_and_fits_its_network_only(tmp_path: 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": "x"}, "holds no default boxes"), ({"anchors": {}}, "damaged"), ({"more": 1}, "damaged")],
+    [({"format": "x"}, "is not a file of default boxes"), ({"anchors": {}}, "damaged"), ({"more": 1}, "damaged")],
 )
 def test_damaged_files_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = tmp_path / "p.json"

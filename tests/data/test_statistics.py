@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge.data.sample import LabelledObject, LabelledSet, Sample
+from ssd_edge.core.sample import LabelledObject, LabelledSet, Sample
 from ssd_edge.data.statistics import set_statistics
 
 

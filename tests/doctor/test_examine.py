@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.doctor.examine import examine
-from ssd_edge.doctor.line import Line, State
-from ssd_edge.doctor.surroundings import let_see_system
+from ssd_edge.doctor.check import CheckResult, State, let_see_system
+from ssd_edge.workflows.diagnose import examine
 from tests.doctor.machines import (
     L4T,
     SITE,
@@ -31,7 +30,7 @@ from tests.doctor.machines import (
 )
 
 
-def examined(answers: Answers) -> dict[str, Line]:
+def examined(answers: Answers) -> dict[str, CheckResult]:
     return {line.name: line for line in examine(facts(answers))}
 
 

@@ -13,11 +13,10 @@ import pytest
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.doctor.sample_frames import sample_frames
-from ssd_edge.doctor.sample_model import sample_graph, sample_spec
+from ssd_edge.doctor.sample_model import sample_frames, sample_graph, sample_spec
 from ssd_edge.doctor.selftest import compare
 from ssd_edge.doctor.verdict import TOLERANCES
-from ssd_edge.export.nms import attach_nms
+from ssd_edge.graph.nms import attach_nms
 from ssd_edge.model.anchors import default_boxes
 
 
@@ -86,7 +85,7 @@ def test_the_spec_survives_its_json() -> None:
 def test_needs_no_torch() -> None:
     code = (
         "import sys; from ssd_edge.doctor.sample_model import sample_graph, sample_spec;"
-        "from ssd_edge.export.nms import attach_nms; attach_nms(sample_graph(), sample_spec());"
+        "from ssd_edge.graph.nms import attach_nms; attach_nms(sample_graph(), sample_spec());"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

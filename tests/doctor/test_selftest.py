@@ -14,15 +14,14 @@ from ssd_edge.backends.detector import open_detector
 from ssd_edge.cli.app import app
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.files import file_digest
-from ssd_edge.core.graph import SPEC_KEY
+from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.images import write_image
-from ssd_edge.doctor.sample_frames import sample_frames
-from ssd_edge.doctor.sample_model import sample_graph, sample_spec
+from ssd_edge.doctor.sample_model import sample_frames, sample_graph, sample_spec
 from ssd_edge.doctor.selftest import Difference, compare, prove
 from ssd_edge.doctor.verdict import PREDICTED_TOLERANCES, Prediction
 from ssd_edge.engines.build import build_engine
-from ssd_edge.export.nms import attach_nms
-from tests.precision.square_model import square_model, write_pictures, write_square_model
+from ssd_edge.graph.nms import attach_nms
+from tests.quantization.square_model import square_model, write_pictures, write_square_model
 
 
 def detections(*rows: tuple[float, float, float, float, float, int]) -> Detections:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-import ssd_edge.cli.emulated as emulated
+import tools.emulator.__main__ as emulator
 from ssd_edge.cli.app import app
-from tests.emulator.rehearse import command_line, needs_emulator
-from tests.emulator.standin.releases import RELEASES
+from ssd_edge.doctor.facts import FACTS_FORMAT
+from tests.doctor.machines import desktop
+from tools.emulator.rehearse import command_line, needs_emulator
+from tools.emulator.standin.releases import RELEASES
 
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
 FAULTS = "tests.backends.trt_faults"
+ROOT = Path(__file__).parents[2]
 PRECISIONS = ["fp32", "fp16", "int8", "int8-fp16"]
 
 
@@ -47,7 +52,7 @@ def test_every_precision_is_built_run_and_compared(tmp_path: Path, release: str)
         assert verdict["compared"] > 10
         assert verdict["emulated"] == on_gpu
         assert [table["mode"] for table in verdict["stages"]] == (["enqueue", "graph"] if on_gpu else [])
-        assert f"{precision} on {runtime}{' (emulated)' if on_gpu else ''}: as it should be" in done.stderr
+        assert f"{precision} on {runtime}{' (virtual)' if on_gpu else ''}: as it should be" in done.stderr
     assert report["faults"] == []
     assert {kind: report[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)
     assert report["graph_launches"] > 4 * 20
@@ -57,11 +62,11 @@ def test_every_precision_is_built_run_and_compared(tmp_path: Path, release: str)
 def test_nothing_can_be_taken_for_a_device(tmp_path: Path) -> None:
     done, found, _ = selftest(tmp_path, "10.3")
     lines = {line["name"]: line["found"] for line in found["lines"]}
-    assert lines["GPU"] == "emulated, and TensorRT with it: no device is here"
+    assert lines["GPU"] == "Emulated: virtual, so no device is here, and TensorRT cannot be judged by it"
     assert "Nothing is proved of TensorRT" in done.stderr
     page = (tmp_path / "selftest.html").read_text()
     assert "Nothing is proved of TensorRT" in page
-    assert "tensorrt (emulated)" in page
+    assert "tensorrt (virtual)" in page
 
 
 @needs_emulator
@@ -99,7 +104,7 @@ def test_a_precision_that_cannot_be_built_is_reported_beside_the_others(tmp_path
     done, found, _ = selftest(tmp_path, "10.3", frames=3, plant=f"{FAULTS}:int8_that_cannot_be_built")
     assert done.returncode == 1
     said = "the kernel is not implemented"
-    assert f"int8 on tensorrt (emulated): {said}" in done.stderr
+    assert f"int8 on tensorrt (virtual): {said}" in done.stderr
     assert f"the self-test failed: got {said}" in done.stderr
     assert {verdict["precision"]: verdict["faults"] for verdict in found["selftest"][2:]} == {
         "fp32": [], "fp16": [], "int8": [said], "int8-fp16": [],
@@ -116,56 +121,45 @@ def test_an_orin_has_no_tensorrt_rtx(tmp_path: Path) -> None:
 
 
 @needs_emulator
-def test_the_option_rehearses_from_a_machine_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = ["doctor", "--selftest", "--frames", "3", "--emulated", "10.16", "--json", "found.json"]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
-    found = json.loads(Path("found.json").read_text())
+def test_the_emulator_rehearses_from_a_machine_without_a_gpu(tmp_path: Path) -> None:
+    arguments = ["doctor", "--selftest", "--frames", "3", "--json", "found.json"]
+    assert run_emulator("10.16", *arguments, cwd=tmp_path).returncode == 0
+    found = json.loads((tmp_path / "found.json").read_text())
     assert [verdict["emulated"] for verdict in found["selftest"]] == [False, False, True, True, True, True]
     assert found["facts"]["module tensorrt"]["version"] == "10.16.1.11"
-    assert Path("selftest.html").is_file()
+    assert (tmp_path / "selftest.html").is_file()
 
 
-def test_a_release_without_a_stand_in_exits_with_1() -> None:
-    result = CliRunner().invoke(app, ["doctor", "--emulated", "9.0"])
-    assert result.exit_code == 1
+def run_emulator(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tools.emulator", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def test_the_installed_package_has_no_emulated_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emulated, "_EMULATOR", tmp_path / "none")
+def test_a_release_without_a_stand_in_exits_with_1(tmp_path: Path) -> None:
+    done = run_emulator("9.0", "doctor", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "there is no stand-in for TensorRT '9.0': wanted one of 8.5" in done.stderr
+
+
+def test_the_product_has_no_emulated_gpu() -> None:
     result = CliRunner().invoke(app, ["doctor", "--selftest", "--emulated", "10.3"])
-    assert result.exit_code == 1
-    assert "the emulated GPU does not come with the installed package: wanted a clone of ssd-edge" in result.stderr
-    assert emulated.rehearsal_hint() == ""
+    assert result.exit_code == 2
+    assert "No such option" in result.output
 
 
-def test_emulated_and_from_are_two_machines(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["doctor", "--emulated", "10.3", "--from", str(tmp_path / "board.json")])
-    assert result.exit_code == 1
-    assert "--emulated and --from are two machines" in result.stderr
+def test_a_record_of_a_virtual_gpu_is_reported_as_such(tmp_path: Path) -> None:
+    gpu = {**desktop()["gpu"], "name": "ACME Virtual GPU"}
+    path = tmp_path / "board.json"
+    path.write_text(json.dumps({"format": FACTS_FORMAT, "lines": [], "facts": {**desktop(), "gpu": gpu}}))
+    result = CliRunner().invoke(app, ["doctor", "--from", str(path)])
+    assert "ACME Virtual GPU: virtual, so no device is here" in result.output
 
 
-def test_arguments_reach_the_emulated_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_reach_the_command_on_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
-
-    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        started.append(command[2:])
-        return subprocess.CompletedProcess(command, 7)
-
-    monkeypatch.setattr(emulated.subprocess, "run", run)
-    arguments = [
-        "doctor",
-        "a.engine",
-        "--selftest",
-        "--frames",
-        "9",
-        "--json",
-        "-",
-        "--page",
-        "p.html",
-        "--images",
-        "i",
-    ]
-    assert CliRunner().invoke(app, [*arguments, "--emulated", "8.6"]).exit_code == 7
-    passed_on = ["--selftest", "--frames", "9", "--page", "p.html", "--json", "-", "--images", "i"]
-    assert started == [["8.6", "doctor", "a.engine", *passed_on]]
+    monkeypatch.setattr(emulator, "READY", True)
+    monkeypatch.setattr(emulator.os, "execve", lambda program, command, environment: started.append(command[1:]))
+    arguments = ["doctor", "a.engine", "--selftest", "--frames", "9", "--json", "-", "--page", "p.html"]
+    emulator.main("8.6", *arguments)
+    assert started == [arguments]

@@ -11,12 +11,12 @@ import pytest
 from onnx import numpy_helper
 
 from ssd_edge.core.files import file_digest
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import EngineManifest, EngineOptions, manifest_path
 from ssd_edge.doctor.sample_model import sample_spec
-from tests.emulator.rehearse import command_line, needs_emulator
-from tests.emulator.standin.plan import write_engine
-from tests.emulator.standin.releases import RELEASES
-from tests.precision.square_model import square_model, write_square_model
+from tests.quantization.square_model import square_model, write_square_model
+from tools.emulator.rehearse import command_line, needs_emulator
+from tools.emulator.standin.plan import write_engine
+from tools.emulator.standin.releases import RELEASES
 
 pytestmark = needs_emulator
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
@@ -32,7 +32,8 @@ def write_square_engine(folder: Path, *, broken: bool = False) -> Path:
     EngineManifest(
         spec=sample_spec(), target="tensorrt", precision="fp32", onnx=path.name, onnx_digest=file_digest(path),
         engine_digest=file_digest(engine), runtime="tensorrt", runtime_version=RELEASES["10.3"],
-        device="Emulated sm_87", batch=(1, 1, 1), built_at="2025-01-01T00:00:00+00:00", options={"nms": "plugin"},
+        device="Emulated sm_87", batch=(1, 1, 1), built_at="2025-01-01T00:00:00+00:00",
+        options=EngineOptions(nms="plugin"),
     ).save(manifest_path(engine))  # fmt: skip
     return engine
 
@@ -63,7 +64,7 @@ def test_stages_are_timed_apart_and_the_graph_is_compared(tmp_path: Path) -> Non
     done, found, report = selftest(tmp_path)
     (verdict,) = found["selftest"]
     assert verdict["faults"] == []
-    assert "fp32 on tensorrt (emulated): as it should be" in done.stderr
+    assert "fp32 on tensorrt (virtual): as it should be" in done.stderr
     assert [table["mode"] for table in verdict["stages"]] == ["enqueue", "graph"]
     assert [list(table["rows"]) for table in verdict["stages"]] == [ROWS, ROWS]
     assert all(row["minimum"] >= 0 for table in verdict["stages"] for row in table["rows"].values())

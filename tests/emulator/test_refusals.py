@@ -11,17 +11,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ssd_edge.backends.trt_module import plugin_names
-from ssd_edge.engines.nms_lowering import inline_function, strip_function
-from ssd_edge.precision.half import to_half
-from ssd_edge.precision.qdq_tensorrt import quantise
-from tests.emulator.standin.device import Paper
-from tests.emulator.standin.graph_rules import builder_faults, parser_faults
-from tests.emulator.standin.module import make_module
-from tests.emulator.standin.releases import NMS_PLUGIN, RELEASES
-from tests.emulator.standin.world import Traits
-from tests.precision.fake_table import table_for
-from tests.precision.square_model import square_model
+from ssd_edge.backends.tensorrt.module import plugin_names
+from ssd_edge.engines.tensorrt.network import inline_function, strip_function
+from ssd_edge.quantization.fp16 import to_half
+from ssd_edge.quantization.qdq_tensorrt import quantise
+from tests.quantization.fake_table import table_for
+from tests.quantization.square_model import square_model
+from tools.emulator.standin.device import Paper
+from tools.emulator.standin.graph_rules import builder_faults, parser_faults
+from tools.emulator.standin.module import make_module
+from tools.emulator.standin.releases import NMS_PLUGIN, RELEASES
+from tools.emulator.standin.world import Traits
 
 SHAPE = (128, 128, 3)
 

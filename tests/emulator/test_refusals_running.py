@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.backends.tiny_onnx import KEPT, SIZE, write_tiny_onnx
-from tests.emulator.rehearse import needs_emulator, rehearse
-from tests.emulator.standin.plan import Header, pack, unpack, write_engine
+from tools.emulator.rehearse import needs_emulator, rehearse
+from tools.emulator.standin.plan import Header, pack, unpack, write_engine
 
 HERE = "tests.emulator.test_refusals_running"
 BYTES = {

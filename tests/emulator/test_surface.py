@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.standin.device import Paper
-from tests.emulator.standin.module import ACTED_OUT, AS_THEY_ARE, make_module
-from tests.emulator.standin.releases import RELEASES, release_of
-from tests.emulator.surface import Surface
+from tools.emulator.standin.device import Paper
+from tools.emulator.standin.module import ACTED_OUT, AS_THEY_ARE, make_module
+from tools.emulator.standin.releases import RELEASES, release_of
+from tools.emulator.surface import Surface
 
 WHOLE = [whole for whole in (*ACTED_OUT, *AS_THEY_ARE) if whole.__name__ != "Dims"]
 

@@ -11,7 +11,9 @@ import time
 from typing import Any
 
 from ssd_edge.cli.main import main
-from ssd_edge.engines import trt_build, trt_device, trt_progress
+from ssd_edge.engines.tensorrt import build as trt_build
+from ssd_edge.engines.tensorrt import callbacks as trt_progress
+from ssd_edge.engines.tensorrt import release as trt_device
 from tests.engines.standin_tensorrt import make_tensorrt
 
 

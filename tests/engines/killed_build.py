@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.engines.build import Lowered, build_lowered
+from ssd_edge.engines.build import build_lowered
+from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.source import read_onnx
+from ssd_edge.graph.source import read_onnx
 from tests.backends.tiny_onnx import write_tiny_onnx
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate"}
@@ -26,7 +27,7 @@ def build(folder: Path, shift: float) -> None:
     """The lowered graph is another one where ``shift`` is."""
     source = read_onnx(folder / "bright.onnx")
     lowered = read_onnx(write_tiny_onnx(folder / "lowered" / "bright.onnx", shift=shift)).model
-    build_lowered(source, Lowered(lowered, options={"shift": str(shift)}), OrtBuilder(), folder / "m.engine")
+    build_lowered(source, Lowered(lowered, scheme=str(shift)), OrtBuilder(), folder / "m.engine")
 
 
 def die_before(number: int, folder: Path) -> None:

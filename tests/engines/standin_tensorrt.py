@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from tests.emulator.standin.device import Paper
-from tests.emulator.standin.module import make_module
-from tests.emulator.standin.releases import release_of
-from tests.emulator.standin.world import Traits
+from tools.emulator.standin.device import Paper
+from tools.emulator.standin.module import make_module
+from tools.emulator.standin.releases import release_of
+from tools.emulator.standin.world import Traits
 
 RELEASES = ("8.5.2.2", "8.6.2.3", "10.3.0", "10.16.2.10", "11.4.0.106")
 

@@ -12,10 +12,11 @@ from ssd_edge.backends.detector import open_detector
 from ssd_edge.backends.ort_session import ort_version
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.files import file_digest
-from ssd_edge.core.manifest import EngineManifest, manifest_path
-from ssd_edge.engines.build import Lowered, build_engine, build_lowered
+from ssd_edge.core.manifest import Accuracy, EngineManifest, manifest_path
+from ssd_edge.engines.build import build_engine, build_lowered
+from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.source import read_onnx
+from ssd_edge.graph.source import read_onnx
 from tests.backends.tiny_onnx import tiny_spec, write_tiny_onnx
 
 
@@ -62,11 +63,19 @@ def test_same_inputs_are_not_built_again(onnx: Path) -> None:
 
 def test_what_is_measured_later_is_written_down_too(onnx: Path) -> None:
     source = read_onnx(onnx)
-    build_lowered(source, Lowered(source.model, measured={"map_50": 0.5}), OrtBuilder())
-    assert build_lowered(source, Lowered(source.model), OrtBuilder()).manifest.measured == {"map_50": 0.5}
-    again = build_lowered(source, Lowered(source.model, measured={"map_50": 0.25}), OrtBuilder())
+    first, later = Accuracy(0.75, 0.5, "sha256:0"), Accuracy(0.75, 0.25, "sha256:1")
+    build_lowered(source, Lowered(source.model, accuracy=first), OrtBuilder())
+    assert build_lowered(source, Lowered(source.model), OrtBuilder()).manifest.accuracy == first
+    again = build_lowered(source, Lowered(source.model, accuracy=later), OrtBuilder())
     assert again.reused
-    assert EngineManifest.load(manifest_path(again.engine)).measured == {"map_50": 0.25}
+    assert EngineManifest.load(manifest_path(again.engine)).accuracy == later
+
+
+def test_an_engine_of_an_older_builder_is_built_again(onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph is the same, and what becomes of it is not."""
+    assert not build_engine(onnx).reused
+    monkeypatch.setattr(OrtBuilder, "lowering_version", 0)
+    assert not build_engine(onnx).reused
 
 
 @pytest.mark.parametrize("change", ["onnx", "engine", "manifest", "device"])

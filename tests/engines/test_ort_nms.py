@@ -3,11 +3,10 @@ from __future__ import annotations
 import onnx
 import onnx.parser
 
-from ssd_edge.engines.ort_build import OrtBuilder
-from ssd_edge.engines.ort_nms import use_non_max_suppression
-from ssd_edge.export.onnx import onnx_model
-from tests.export.models import lively_model
-from tests.export.nms_graph import Shape, nms_model
+from ssd_edge.engines.ort_build import OrtBuilder, use_non_max_suppression
+from ssd_edge.exporting.export_onnx import onnx_model
+from tests.exporting.models import lively_model
+from tests.exporting.nms_graph import Shape, nms_model
 
 # That the detections stay the same to the bit, tests/export holds: `assert_equal_to_reference` runs both bodies.
 SHAPE = Shape(boxes=50, classes=3, candidates=40, rows=20)
@@ -45,4 +44,4 @@ def test_an_engine_has_the_operator_and_its_manifest_says_so(tmp_path):
     built = [node.op_type for node in onnx.load(engine).graph.node]
     assert "NonMaxSuppression" in built
     assert "Loop" not in built
-    assert OrtBuilder().options["nms"] == "NonMaxSuppression"
+    assert OrtBuilder().options.nms == "NonMaxSuppression"

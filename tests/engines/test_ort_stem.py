@@ -14,8 +14,8 @@ from ssd_edge.backends.detector import open_detector
 from ssd_edge.engines import ort_build
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.engines.ort_stem import read_columns_together
-from ssd_edge.precision.qdq_ort import Scheme, quantise
-from tests.precision.square_model import square_model, table_of, write_pictures
+from ssd_edge.quantization.qdq_ort import Scheme, quantise
+from tests.quantization.square_model import square_model, table_of, write_pictures
 
 OUTPUTS = 6
 LARGEST = 127 if has_vnni(cpu_device()) else 63

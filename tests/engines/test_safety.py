@@ -36,7 +36,7 @@ def outcome(engine: Path) -> str:
     except ArtefactError as error:
         named = f"{engine} is not the file that its manifest describes" in str(error) and "ssd-edge build" in str(error)
         return "refused" if named else str(error)
-    claimed = EngineManifest.load(manifest_path(engine)).options["shift"]
+    claimed = EngineManifest.load(manifest_path(engine)).options.scheme
     assert found == {"0.0": 16, "0.1": 22}[claimed]
     return {"0.0": "old", "0.1": "new"}[claimed]
 

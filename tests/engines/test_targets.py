@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.engines.boards import load_profile
 from ssd_edge.engines.options import TrtOptions
-from ssd_edge.engines.targets import load_profile
 
 SHIPPED = {
     "agx-orin": (4.0, ()),

@@ -11,14 +11,14 @@ from onnx import helper
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.engines.options import Batch, TrtOptions
-from ssd_edge.engines.trt_build import TrtBuilder
-from ssd_edge.export.onnx import onnx_model
+from ssd_edge.engines.tensorrt.build import TrtBuilder
+from ssd_edge.exporting.export_onnx import onnx_model
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
-from ssd_edge.precision.half import to_half
-from ssd_edge.precision.qdq_tensorrt import quantise, quantised_convolutions
-from tests.export.conftest import DIGEST
-from tests.precision.fake_table import table_for
-from tests.precision.square_model import square_model
+from ssd_edge.quantization.fp16 import to_half
+from ssd_edge.quantization.qdq_tensorrt import quantise, quantised_convolutions
+from tests.exporting.conftest import DIGEST
+from tests.quantization.fake_table import table_for
+from tests.quantization.square_model import square_model
 
 if platform.machine() not in ("x86_64", "AMD64"):
     pytest.skip("TensorRT-RTX is for x86-64", allow_module_level=True)
@@ -44,7 +44,7 @@ def lowered(model, precision):
 
 def int8_convolutions(builder, model):
     """How many convolutions of the network that TensorRT parsed read what was dequantised, pictures and weights."""
-    network, parser = builder.parse(trt.Builder(builder._logger), model)
+    network, parser = builder.parse(trt.Builder(builder.messages.logger), model)
     makers = {}
     for number in range(network.num_layers):
         layer = network.get_layer(number)

@@ -13,8 +13,8 @@ from subprocess import PIPE
 import pytest
 
 from tests.engines.standin_tensorrt import RELEASES
-from tests.precision.square_model import write_square_model
 from tests.processes import running
+from tests.quantization.square_model import write_square_model
 
 ROOT = Path(__file__).parents[2]
 HAS_RTX = importlib.util.find_spec("tensorrt_rtx_bindings") is not None

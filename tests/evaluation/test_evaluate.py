@@ -6,7 +6,7 @@ import pytest
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import write_image
-from ssd_edge.data.sample import LabelledSet, Sample
+from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.evaluation.evaluate import class_numbers, evaluate, renumbered
 
 SET_NAMES = ("stop", "yield")

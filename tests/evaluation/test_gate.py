@@ -3,13 +3,24 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
-from ssd_edge.data.sample import LabelledSet
-from ssd_edge.evaluation.gate import Reference, points, read_baseline, refuse_below, refuse_drop
-from ssd_edge.evaluation.gate_figure import GateFigure
-from ssd_edge.evaluation.metric import Metric
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.evaluation.coco_ap import CocoAp, CocoNumbers
+from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
+from ssd_edge.evaluation.gate import (
+    Reference,
+    check_drop,
+    check_minimum,
+    gate_figure,
+    points,
+    read_baseline,
+    saved_figure,
+)
+from ssd_edge.evaluation.mean_ap import MeanAp
 
 EMPTY = LabelledSet(("stop",), (), "nothing")
 FIELDS = {
@@ -34,21 +45,21 @@ def test_points_are_hundredths() -> None:
 
 @pytest.mark.parametrize("first", [0.3, 0.5, 0.7, 0.755, 0.888])
 def test_a_drop_of_just_what_is_allowed_is_allowed(first: float) -> None:
-    refuse_drop(0.5, Reference("a", first), {"a": first, "better": 1.0, "just": first - 0.005})
+    check_drop(0.5, Reference("a", first), {"a": first, "better": 1.0, "just": first - 0.005})
 
 
 def test_every_model_that_drops_too_far_is_named() -> None:
     with pytest.raises(AccuracyError) as caught:
-        refuse_drop(0.5, Reference("a", 0.75), {"a": 0.75, "b": 0.74, "c": 0.70})
+        check_drop(0.5, Reference("a", 0.75), {"a": 0.75, "b": 0.74, "c": 0.70})
     assert str(caught.value) == (
-        "b, c lose too much against a (mAP 0.7500): got 1.00 points, 5.00 points; wanted at most 0.5 (--max-drop)"
+        "b, c lose too much against a (mAP 0.7500): got 1.00 points, 5.00 points; wanted at most 0.5 (max_drop_points=)"
     )
 
 
 def test_just_the_minimum_is_enough() -> None:
-    refuse_below(0.75, {"a": 0.75})
+    check_minimum(0.75, {"a": 0.75})
     with pytest.raises(AccuracyError, match=r"b is not accurate enough: got mAP 0\.7499; wanted at least 0\.75"):
-        refuse_below(0.75, {"a": 0.75, "b": 0.7499})
+        check_minimum(0.75, {"a": 0.75, "b": 0.7499})
 
 
 def test_baseline_is_the_first_model_of_the_file(tmp_path: Path) -> None:
@@ -96,3 +107,17 @@ def test_missing_or_broken_baseline_is_named(tmp_path: Path) -> None:
     (tmp_path / "half.json").write_text('{"format": "ssd-')
     with pytest.raises(InputError, match=r"half\.json is no baseline: got JSONDecodeError"):
         read_baseline(tmp_path / "half.json", EMPTY, Metric.VOC, 0.5)
+
+
+ACCURACY = MeanAp(Metric.VOC, 0.5, mean_ap=0.1, mean_ap_50_95=0.2, classes=())
+COCO = CocoAp(CocoNumbers(0.3, 0.4, *[None] * 10), classes={})
+SAVED = {"map": 0.1, "map_50_95": 0.2, "coco": {"ap": 0.3, "ap_50": 0.4}}
+
+
+@pytest.mark.parametrize(("figure", "wanted"), list(zip(GateFigure, (0.1, 0.2, 0.3, 0.4), strict=True)))
+def test_each_figure_is_found_in_an_evaluation_and_in_a_file_of_one(figure: GateFigure, wanted: float) -> None:
+    evaluation = Evaluation(ACCURACY, (), np.zeros(1), ())
+    assert gate_figure(figure, EvaluatedModel("a", Path("a.onnx"), evaluation, coco=COCO)) == wanted
+    assert saved_figure(figure, SAVED) == wanted
+    if not figure.is_coco:
+        assert gate_figure(figure, EvaluatedModel("a", Path("a.onnx"), evaluation)) == wanted

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.evaluation.mean_ap import COCO_THRESHOLDS, ClassAp, mean_average_precision, precision_recall
-from ssd_edge.evaluation.metric import Metric
 
 CLASSES = ("stop", "yield", "never")
 

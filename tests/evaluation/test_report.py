@@ -12,14 +12,16 @@ import pytest
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import write_image
-from ssd_edge.data.sample import LabelledSet, Sample
-from ssd_edge.evaluation.evaluate import Evaluation
-from ssd_edge.evaluation.evaluation_report import write_evaluation_report
-from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
-from ssd_edge.evaluation.page import embedded_image, table
-from ssd_edge.evaluation.report import write_report
-from ssd_edge.evaluation.report_content import Film, Judged, Report, StageLatency, StepTime, Still
-from ssd_edge.evaluation.stills import MISSED, RIGHT, WRONG
+from ssd_edge.core.sample import LabelledSet, Sample
+from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
+from ssd_edge.evaluation.example_images import MISSED, RIGHT, WRONG
+from ssd_edge.evaluation.mean_ap import ClassAp, MeanAp, mean_average_precision
+from ssd_edge.evaluation.report import write_evaluation_report, write_report
+from ssd_edge.evaluation.report_content import Film, Report, StageLatency, StepTime
+from ssd_edge.evaluation.sections import precision_recall_panel
+from ssd_edge.reporting.images import CaptionedImage
+from ssd_edge.reporting.page import embedded_image, table
+from ssd_edge.workflows.evaluate import labels_of
 
 NAMES = ("stop", "give <way>", "never")
 VOID = {"meta", "img", "br", "path", "polyline"}
@@ -67,11 +69,11 @@ def accuracy(share: float) -> MeanAp:
     return mean_average_precision(found, [sample] * 10, NAMES)
 
 
-def judged(folder: Path, label: str, share: float) -> Judged:
+def judged(folder: Path, label: str, share: float) -> EvaluatedModel:
     path = folder / f"{label}.bin"
     path.write_bytes(bytes(1_500_000))
     found = tuple(Detections.empty() for _ in range(10))
-    return Judged(label, path, Evaluation(accuracy(share), found, np.linspace(4, 6, 10), ()))
+    return EvaluatedModel(label, path, Evaluation(accuracy(share), found, np.linspace(4, 6, 10), ()))
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def report(tmp_path) -> Report:
     return Report(
         title="Signs <found>",
         subtitle="a & b",
-        judged=(judged(tmp_path, "checkpoint", 1.0), judged(tmp_path, "engine", 0.8)),
+        models=(judged(tmp_path, "checkpoint", 1.0), judged(tmp_path, "engine", 0.8)),
         footer="a CPU",
         film=Film(
             annotated=film.with_suffix(".mp4"),
@@ -95,7 +97,7 @@ def report(tmp_path) -> Report:
             accuracy=accuracy(0.5),
             score_threshold=0.3,
         ),
-        stills=(Still(np.full((20, 30, 3), (10, 200, 30), np.uint8), "still-7", "1 missed"),),
+        stills=(CaptionedImage(np.full((20, 30, 3), (10, 200, 30), np.uint8), "still-7", "1 missed"),),
         steps=(StepTime("train", "mAP 0.8", 12.34),),
     )
 
@@ -163,7 +165,7 @@ def test_stills_are_inside_the_page(tmp_path, report):
 
 
 def test_sections_without_content_are_left_out(tmp_path, report):
-    bare = Report("t", "s", report.judged, "f")
+    bare = Report("t", "s", report.models, "f")
     text = written(tmp_path, bare).text
     for heading in ("The film", "Detections against truth", "Latency of each stage", "How it was made"):
         assert heading not in text
@@ -171,16 +173,23 @@ def test_sections_without_content_are_left_out(tmp_path, report):
 
 
 def test_one_artefact_is_not_compared_with_itself(tmp_path, report):
-    cells = written(tmp_path, Report("t", "s", report.judged[:1], "f")).cells
+    cells = written(tmp_path, Report("t", "s", report.models[:1], "f")).cells
     assert ["checkpoint", "0.5000", "0.5000", "5.00", "5.90", "200", "1.5 MB"] in cells
 
 
 def test_colours_of_the_key_are_those_of_the_stills(tmp_path, report):
     write_report(tmp_path / "report.html", report)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    keys = dict(re.findall(r"\.(found|wrong|missed) i { color: (#\w+);", text))
+    keys = {name: color for color, name in re.findall(r'style="color:(#\w+)"></i>(\w+)<', text)}
     colors = {"found": RIGHT, "wrong": WRONG, "missed": MISSED}
     assert keys == {name: "#{2:02x}{1:02x}{0:02x}".format(*bgr) for name, bgr in colors.items()}
+
+
+def test_runs_of_equal_recall_become_two_points():
+    precision, recall = np.array([1.0, *[1 / n for n in range(2, 1002)]]), np.full(1001, 0.25)
+    long = ClassAp("stop", 0.5, 4, 0, np.ones(1001, np.float32), precision, recall)
+    (series,) = precision_recall_panel([("engine", long)]).series
+    assert (series.x, series.y) == ((0.25, 0.25), (1.0, 1 / 1001))
 
 
 def test_notes_stand_below_the_names_of_their_rows():
@@ -203,9 +212,8 @@ def test_models_are_called_by_name_where_names_differ(tmp_path, models, labels):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"")
     evaluation = Evaluation(mean_average_precision(found, [sample] * 2, NAMES), found, np.ones(2), ())
-    write_evaluation_report(
-        tmp_path / "r.html", dict.fromkeys(files, evaluation), LabelledSet(NAMES, (sample,) * 2, "s")
-    )
+    evaluated = [EvaluatedModel(name, path, evaluation) for name, path in zip(labels_of(files), files, strict=True)]
+    write_evaluation_report(tmp_path / "r.html", evaluated, LabelledSet(NAMES, (sample,) * 2, "s"))
     cells = Page((tmp_path / "r.html").read_text(encoding="utf-8")).cells
     assert ["class", "objects", *(labels or map(str, files))] in cells
 

@@ -146,8 +146,8 @@ def test_another_projects_checkpoint_is_refused(tmp_path: Path, content: object,
         ({"metrics": None}, r"damaged checkpoint: got AttributeError"),
         ({"metrics": {"map50": "good"}}, r"damaged checkpoint: got ValueError"),
         ({"state_dict": 3}, r"damaged checkpoint: got TypeError"),
-        ({"spec": "{}"}, r"best\.pt holds no model spec that this version reads"),
-        ({"spec": "?"}, r"best\.pt holds a damaged model spec"),
+        ({"spec": "{}"}, r"best\.pt is not a model spec that this version reads"),
+        ({"spec": "?"}, r"best\.pt is a damaged model spec"),
     ],
 )
 def test_damaged_parts_are_named(saved: Path, changes: dict[str, Any], message: str) -> None:

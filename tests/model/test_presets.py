@@ -8,9 +8,8 @@ import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, SSDLite320_MobileNet_V3_Large_Weights
 
 from ssd_edge.model.anchors import default_boxes
-from ssd_edge.model.cost import network_cost
 from ssd_edge.model.presets import PRESETS
-from ssd_edge.model.zoo import build_model, make_spec
+from ssd_edge.model.zoo import build_model, make_spec, network_cost
 
 CLASSES = tuple(f"class {number}" for number in range(20))
 SSD300 = ([38, 19, 10, 5, 3, 1], [8, 16, 32, 64, 100, 300], [4, 6, 6, 6, 4, 4])

@@ -8,8 +8,7 @@ from torch import nn
 
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.model.checkpoint import save_checkpoint
-from ssd_edge.model.class_rows import logit_tensors
-from ssd_edge.model.pretrained import fill_backbone_
+from ssd_edge.model.pretrained import fill_backbone_, logit_tensors
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weight_source import Weights, read_weights
 from ssd_edge.model.zoo import build_model, make_spec

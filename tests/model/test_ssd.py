@@ -8,7 +8,7 @@ import torch
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.spec import AnchorSpec
 from ssd_edge.model.anchors import MapSize
-from ssd_edge.model.compact import CompactBackbone
+from ssd_edge.model.backbones.compact import CompactBackbone
 from ssd_edge.model.heads import plain_predictor
 from ssd_edge.model.ssd import SSD, feature_maps
 from tests.model.factories import tiny_model, tiny_spec

@@ -10,7 +10,7 @@ from torchvision.ops import box_convert
 
 from ssd_edge.core.spec import BoxCoding, NmsSpec
 from ssd_edge.model.box_coder import decode
-from ssd_edge.model.suppression import suppress
+from ssd_edge.model.predict import suppress
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.export.imports.weights import recognise
+from ssd_edge.importing.weights import recognise
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.predict import TorchDetector
 from tests.parity.comparison import Difference, difference

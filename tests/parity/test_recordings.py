@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssd_edge.export.imports.weights import recognise
+from ssd_edge.importing.weights import recognise
 from ssd_edge.model.predict import TorchDetector
 from tests.parity.comparison import difference
 from tests.parity.recording import load_recording

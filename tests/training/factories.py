@@ -8,15 +8,14 @@ import cv2
 import numpy as np
 import torch
 
+from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.core.spec import BoxCoding, ModelSpec
-from ssd_edge.data.sample import LabelledSet, Sample
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.heads import HeadOutputs
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec
-from ssd_edge.training.criterion import MultiboxCriterion
-from ssd_edge.training.loss import MultiboxLoss
-from ssd_edge.training.loss_options import LossOptions
+from ssd_edge.training.losses import MultiboxCriterion, MultiboxLoss
+from ssd_edge.training.recipe import LossOptions
 from ssd_edge.training.targets import Targets
 
 CLASS_NAMES = ("red", "green", "blue")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ssd_edge.training.average import WeightAverage
+from ssd_edge.training.ema import WeightAverage
 
 
 def test_the_average_follows_the_recurrence_and_batch_norm_statistics_are_copied() -> None:

@@ -8,8 +8,8 @@ from torchvision.ops import sigmoid_focal_loss
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.heads import HeadOutputs
-from ssd_edge.training.criterion import MultiboxCriterion, focal_loss
-from ssd_edge.training.loss_options import LossOptions
+from ssd_edge.training.losses import MultiboxCriterion, focal_loss
+from ssd_edge.training.recipe import LossOptions
 from ssd_edge.training.targets import Targets
 from tests.training.factories import tiny_anchors
 from tests.training.test_loss import gradients, random_batch, random_outputs

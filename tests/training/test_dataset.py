@@ -10,9 +10,9 @@ import torch
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import read_image
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import BoxCoding
 from ssd_edge.data.augment import Augment
-from ssd_edge.data.sample import LabelledSet
 from ssd_edge.training.dataset import Draw, Example, TrainingSet, decode_images
 from ssd_edge.training.targets import TargetEncoder
 from tests.training.factories import CLASS_NAMES, SIDE, squares, tiny_anchors

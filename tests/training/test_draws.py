@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ssd_edge.training.draws import ALONE, Share, ShuffledDraws
+from ssd_edge.training.loader import ALONE, Share, ShuffledDraws
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssd_edge.training.journal import EpochMeter
-from ssd_edge.training.step import StepLoss
+from ssd_edge.training.metrics import EpochMeter, StepLoss
 
 
 def test_an_epochs_record_holds_the_means_of_its_steps() -> None:

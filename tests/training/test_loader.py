@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.training.draws import Share
-from ssd_edge.training.loader import Batch, BatchLoader
+from ssd_edge.training.loader import Batch, BatchLoader, Share
 from tests.training.factories import SIDE, squares, tiny_anchors
 from tests.training.test_dataset import training_set
 

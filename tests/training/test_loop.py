@@ -8,25 +8,28 @@ import torch
 
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.budget import EpochBudget, TimeBudget
-from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.callbacks import Callback
 from ssd_edge.training.loader import BatchLoader
-from ssd_edge.training.loop import train
+from ssd_edge.training.loop import Training
+from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
-from ssd_edge.training.watch import Watch
 from tests.training.factories import squares, tiny_model
 from tests.training.test_dataset import training_set
 
 OPTIMISATION = Optimisation(learning_rate=0.02)
 
 
-class Remember:
-    """An observer that hands every epoch's record on."""
+class Remember(Callback):
+    """Hands every epoch's record on."""
 
-    def __init__(self, on_epoch: Callable[[EpochRecord], object]) -> None:
-        self.epoch = on_epoch
+    def __init__(self, hand_on: Callable[[EpochRecord], object]) -> None:
+        self._hand_on = hand_on
 
-    def step(self, number, loss, learning_rate) -> None:
+    def on_epoch(self, record: EpochRecord) -> None:
+        self._hand_on(record)
+
+    def on_step(self, number, loss, learning_rate) -> None:
         assert number > 0
 
 
@@ -46,15 +49,15 @@ def weights(path: Path):
 def test_the_loss_falls_and_each_epoch_is_recorded(tmp_path: Path) -> None:
     batches, files, seen = loader(tmp_path / "data"), RunFolder(tmp_path / "run"), []
     epochs = 12
-    train(
+    Training(
         tiny_model(),
         batches,
         no_validation,
         optimisation=OPTIMISATION,
         budget=EpochBudget(epochs, steps_per_epoch=len(batches)),
         files=files,
-        watch=Watch(observers=[Remember(seen.append)]),
-    )
+        callbacks=[Remember(seen.append)],
+    ).run()
     assert [record.epoch for record in files.records] == list(range(1, epochs + 1))
     assert seen == files.records
     assert all(record.images == 16 for record in files.records)
@@ -64,15 +67,15 @@ def test_the_loss_falls_and_each_epoch_is_recorded(tmp_path: Path) -> None:
 
 def test_a_run_of_one_step_learns(tmp_path: Path) -> None:
     batches, model, before, rates = loader(tmp_path / "data", pictures=8), tiny_model(), tiny_model(), []
-    train(
+    Training(
         model,
         batches,
         no_validation,
         optimisation=OPTIMISATION,
         budget=EpochBudget(1, steps_per_epoch=len(batches)),
         files=RunFolder(tmp_path / "run"),
-        watch=Watch(observers=[Remember(lambda record: rates.append(record.learning_rate))]),
-    )
+        callbacks=[Remember(lambda record: rates.append(record.learning_rate))],
+    ).run()
     assert rates == pytest.approx([OPTIMISATION.learning_rate * 0.5460], rel=1e-3)  # half of the run is done
     for one, other in zip(model.parameters(), before.parameters(), strict=True):
         if one.ndim > 1:
@@ -82,14 +85,14 @@ def test_a_run_of_one_step_learns(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     batches = loader(tmp_path / "data")
     for run in ("first", "second"):
-        train(
+        Training(
             tiny_model(),
             batches,
             no_validation,
             optimisation=OPTIMISATION,
             budget=EpochBudget(2, steps_per_epoch=len(batches)),
             files=RunFolder(tmp_path / run),
-        )
+        ).run()
     first, second = weights(tmp_path / "first" / "last.pt"), weights(tmp_path / "second" / "last.pt")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -103,14 +106,14 @@ def test_the_averaged_model_is_validated_and_saved(tmp_path: Path) -> None:
         return 0.1 * len(judged) if len(judged) < 3 else 0.0
 
     files = RunFolder(tmp_path / "run")
-    train(
+    Training(
         model,
         batches,
         validate,
         optimisation=OPTIMISATION,
         budget=EpochBudget(3, steps_per_epoch=len(batches)),
         files=files,
-    )
+    ).run()
     best, last = weights(files.best), weights(files.last)
     assert all(torch.equal(judged[1][name], best[name]) for name in best)
     assert all(torch.equal(judged[2][name], last[name]) for name in last)
@@ -120,14 +123,14 @@ def test_the_averaged_model_is_validated_and_saved(tmp_path: Path) -> None:
 def test_a_time_budget_ends_in_the_middle_of_an_epoch_after_annealing(tmp_path: Path) -> None:
     batches, files = loader(tmp_path / "data", pictures=40), RunFolder(tmp_path / "run")
     seconds = iter(range(10**6))  # each look at the clock takes a second
-    train(
+    Training(
         tiny_model(),
         batches,
         lambda model, progress: 0.5,
         optimisation=OPTIMISATION,
         budget=TimeBudget(14 / 60, clock=lambda: float(next(seconds))),
         files=files,
-    )
+    ).run()
     assert sum(record.images for record in files.records) % 40
     assert files.records[-1].learning_rate < OPTIMISATION.learning_rate / 5
     assert files.records[-1].mean_ap == 0.5
@@ -146,20 +149,22 @@ def test_ctrl_c_in_an_epoch_leaves_the_files_of_the_one_before(tmp_path: Path) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(
+        Training(
             tiny_model(),
             batches,
             no_validation,
             optimisation=OPTIMISATION,
             budget=EpochBudget(4, steps_per_epoch=len(batches)),
             files=files,
-            watch=Watch(observers=[Remember(remember)], progress=interrupt),
-        )
+            callbacks=[Remember(remember)],
+            progress=interrupt,
+        ).run()
     assert load_checkpoint(files.last).metrics["epoch"] == 2
     assert [files.last.read_bytes(), files.metrics.read_bytes()] == copies
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "best.pt",
         "last.pt",
         "metrics.csv",
+        "run.json",
         "state.pt",
     ]

@@ -9,9 +9,8 @@ from torchvision.models.detection.ssd import SSD as TorchvisionSSD  # noqa: N811
 
 from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.heads import HeadOutputs
-from ssd_edge.training.criterion import MultiboxCriterion
-from ssd_edge.training.loss import hard_negatives
-from ssd_edge.training.loss_options import LossOptions
+from ssd_edge.training.losses import MultiboxCriterion, hard_negatives
+from ssd_edge.training.recipe import LossOptions
 from ssd_edge.training.targets import TargetEncoder, Targets, match
 from tests.training.factories import multibox_loss, random_boxes, tiny_anchors
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import ArtefactError, InputError
-from ssd_edge.training.journal import EpochRecord
-from ssd_edge.training.metrics_file import read_metrics
+from ssd_edge.training.metrics import EpochRecord, read_metrics
 from ssd_edge.training.run_folder import RunFolder
 from tests.training.factories import tiny_model
 

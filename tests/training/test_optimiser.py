@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ssd_edge.training.optimiser import make_sgd, set_learning_rate
+from ssd_edge.training.optimizer import make_sgd, set_learning_rate
 
 
 def test_only_weights_of_more_than_one_dimension_decay() -> None:

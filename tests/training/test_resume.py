@@ -12,12 +12,11 @@ import torch
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.budget import EpochBudget, TimeBudget
+from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.loader import BatchLoader
-from ssd_edge.training.loop import train
+from ssd_edge.training.loop import Training
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
-from ssd_edge.training.state import RunState
-from ssd_edge.training.watch import Watch
 from tests.full_disk import full_after
 from tests.training.factories import squares, tiny_model
 from tests.training.test_dataset import training_set
@@ -54,16 +53,17 @@ def run(
         if done == stop_at:
             raise KeyboardInterrupt
 
-    train(
+    Training(
         tiny_model(seed=1 if state is None else 2),
         loader,
         validate,
         optimisation=Optimisation(0.02, **settings),
         budget=EpochBudget(EPOCHS, steps_per_epoch=len(loader)),
         files=files,
-        state=state,
-        watch=Watch(progress=stop, save_every_s=save_every, clock=ticking()),
-    )
+        progress=stop,
+        save_every_s=save_every,
+        clock=ticking(),
+    ).run(state)
     return files
 
 
@@ -185,15 +185,17 @@ def test_the_time_that_an_epoch_was_judged_for_is_spent_when_a_run_goes_on(pictu
         clock.seconds += 1
 
     with pytest.raises(KeyboardInterrupt):
-        train(
+        Training(
             tiny_model(),
             loader,
             judge,
             optimisation=Optimisation(0.02),
             budget=TimeBudget(10.0, clock=clock),
             files=RunFolder(tmp_path),
-            watch=Watch(progress=step, save_every_s=1e9, clock=clock),
-        )
+            progress=step,
+            save_every_s=1e9,
+            clock=clock,
+        ).run()
     state = RunState.load(tmp_path / "state.pt")
     assert (state.epoch, state.batches) == (2, 0)
     assert state.spent == clock.seconds == PICTURES // BATCH + judging_s

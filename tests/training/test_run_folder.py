@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.evaluation.learning_curves import best_record
 from ssd_edge.model.checkpoint import load_checkpoint
-from ssd_edge.training.journal import EpochRecord
+from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.run_folder import RunFolder
+from ssd_edge.workflows.training_report import best_record
 from tests.training.factories import tiny_model
 
 
@@ -49,7 +49,7 @@ def test_metrics_csv_has_a_line_an_epoch(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert [row["mean_ap"] for row in rows] == ["", "0.25"]
     assert rows[1]["seconds"] == "3"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "last.pt", "metrics.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "last.pt", "metrics.csv", "run.json"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

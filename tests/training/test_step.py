@@ -10,14 +10,12 @@ from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
-from ssd_edge.training.blame import not_finite_alone
-from ssd_edge.training.criterion import MultiboxCriterion
+from ssd_edge.training.distributed import make_fabric
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.loss_options import LossOptions
-from ssd_edge.training.optimiser import layer_rates
-from ssd_edge.training.processes import make_fabric
-from ssd_edge.training.recipe import Optimisation, Precision
-from ssd_edge.training.step import Learner
+from ssd_edge.training.losses import MultiboxCriterion
+from ssd_edge.training.optimizer import layer_rates
+from ssd_edge.training.recipe import LossOptions, Optimisation, Precision
+from ssd_edge.training.step import Learner, not_finite_alone
 from ssd_edge.training.targets import Targets
 from tests.training.factories import SIDE, multibox_loss, tiny_anchors, tiny_model, tiny_spec
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError, MissingPackageError
-from ssd_edge.training.journal import EpochRecord
-from ssd_edge.training.step import StepLoss
+from ssd_edge.training.metrics import EpochRecord, StepLoss
 from ssd_edge.training.tensorboard import TensorBoardLog
 
 
@@ -44,11 +43,11 @@ def read_back(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def test_tensorboard_shows_each_step_and_each_epoch_at_its_last_step(tmp_path: Path) -> None:
     with TensorBoardLog(tmp_path / "run" / "tensorboard") as log:
-        log.step(1, StepLoss(1.0, 2.5), 0.01)
-        log.step(2, StepLoss(0.5, 2.0), 0.02)
-        log.epoch(record(1))
-        log.step(3, StepLoss(0.25, 1.0), 0.01)
-        log.epoch(record(2, mean_ap=None))
+        log.on_step(1, StepLoss(1.0, 2.5), 0.01)
+        log.on_step(2, StepLoss(0.5, 2.0), 0.02)
+        log.on_epoch(record(1))
+        log.on_step(3, StepLoss(0.25, 1.0), 0.01)
+        log.on_epoch(record(2, mean_ap=None))
     assert read_back(tmp_path / "run" / "tensorboard") == {
         "loss/localisation": [(1, 1.0), (2, 0.5), (3, 0.25)],
         "loss/confidence": [(1, 2.5), (2, 2.0), (3, 1.0)],
@@ -63,25 +62,25 @@ def test_tensorboard_shows_each_step_and_each_epoch_at_its_last_step(tmp_path: P
 def test_a_run_that_goes_on_hides_the_steps_that_it_makes_again(tmp_path: Path) -> None:
     with TensorBoardLog(tmp_path) as log:
         for number in (1, 2, 3):
-            log.step(number, StepLoss(1.0, float(number)), 0.01)
-        log.epoch(record(1))
+            log.on_step(number, StepLoss(1.0, float(number)), 0.01)
+        log.on_epoch(record(1))
     as_of_an_earlier_process(tmp_path)
     with TensorBoardLog(tmp_path, steps_before=2) as log:
-        log.step(3, StepLoss(1.0, 30.0), 0.01)
-        log.epoch(record(1, mean_ap=0.5))
+        log.on_step(3, StepLoss(1.0, 30.0), 0.01)
+        log.on_epoch(record(1, mean_ap=0.5))
     shown = read_back(tmp_path)
     assert shown["loss/confidence"] == [(1, 1.0), (2, 2.0), (3, 30.0)]
     assert shown["epoch/mean_ap"] == [(3, 0.5)]
     as_of_an_earlier_process(tmp_path)
     with TensorBoardLog(tmp_path, steps_before=0) as log:  # killed before it saved anything
-        log.step(1, StepLoss(1.0, 4.0), 0.01)
+        log.on_step(1, StepLoss(1.0, 4.0), 0.01)
     assert read_back(tmp_path)["loss/confidence"] == [(1, 4.0)]
 
 
 def test_an_epoch_is_on_the_disk_when_it_is_over(tmp_path: Path) -> None:
     log = TensorBoardLog(tmp_path)
-    log.step(1, StepLoss(1.0, 2.0), 0.01)
-    log.epoch(record(1))
+    log.on_step(1, StepLoss(1.0, 2.0), 0.01)
+    log.on_epoch(record(1))
     assert read_back(tmp_path)["epoch/loss"] == [(1, 3.5)]
     log.close()
 
@@ -97,7 +96,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     with TensorBoardLog(tmp_path / "log") as log:
         monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", full)
         with pytest.raises(InputError, match=r"log cannot be written: got No space left on device. Free some space"):
-            log.step(1, StepLoss(1.0, 2.0), 0.01)
+            log.on_step(1, StepLoss(1.0, 2.0), 0.01)
 
 
 def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,12 +110,12 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch
 def test_a_record_that_a_kill_cut_off_does_not_hide_what_follows(tmp_path: Path) -> None:
     with TensorBoardLog(tmp_path) as log:
         for number in (1, 2, 3):
-            log.step(number, StepLoss(1.0, float(number)), 0.01)
+            log.on_step(number, StepLoss(1.0, float(number)), 0.01)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-10])
     as_of_an_earlier_process(tmp_path)
     with TensorBoardLog(tmp_path, steps_before=2) as log:
-        log.step(3, StepLoss(1.0, 30.0), 0.02)
+        log.on_step(3, StepLoss(1.0, 30.0), 0.02)
     shown = read_back(tmp_path)
     assert shown["loss/confidence"] == [(1, 1.0), (2, 2.0), (3, 30.0)]
     assert shown["learning_rate"] == [(1, 0.01), (2, 0.01), (3, 0.02)]

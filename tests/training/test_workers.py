@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import TrainingError
-from ssd_edge.training.loader import BatchLoader
-from ssd_edge.training.workers import named_worker_death
+from ssd_edge.training.loader import BatchLoader, named_worker_death
 from tests.training.factories import squares
 from tests.training.test_dataset import training_set
 

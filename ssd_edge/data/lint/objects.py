@@ -7,8 +7,8 @@ from collections.abc import Container, Iterator
 import numpy as np
 
 from ssd_edge.core.boxes import iou_matrix
-from ssd_edge.data.lint.fault import Fault
-from ssd_edge.data.sample import LabelledObject, object_fault
+from ssd_edge.core.sample import LabelledObject, object_fault
+from ssd_edge.data.lint.issue import Issue
 from ssd_edge.data.scan import ScannedPicture
 
 _TINY_PX = 2.0
@@ -16,9 +16,9 @@ _EDGE_PX = 1.0  # labels of some tools count from 0, of others from 1
 _SAME_OBJECT_IOU = 0.95
 
 
-def object_faults(
+def object_issues(
     picture: ScannedPicture, size: tuple[int, int] | None, known: Container[str], split: str
-) -> Iterator[Fault]:
+) -> Iterator[Issue]:
     """Yield what is wrong with the objects of a picture.
 
     Args:
@@ -31,7 +31,7 @@ def object_faults(
     for number, found in enumerate(picture.objects, start=1):
         error = object_fault(found, known, number, picture.origin)
         if error is not None:
-            yield Fault.of_error(error, split, image=picture.image, box=found.box)
+            yield Issue.of_error(error, split, image=picture.image, box=found.box)
             continue
         place = f"{found.place or f'object {number}'} ({found.label})"
         sound.append((place, found))
@@ -42,9 +42,9 @@ def object_faults(
         yield _fault("object-twice", picture, split, place, found, f"has the class and the box of {other}")
 
 
-def _fault(kind: str, picture: ScannedPicture, split: str, place: str, found: LabelledObject, what: str) -> Fault:
+def _fault(kind: str, picture: ScannedPicture, split: str, place: str, found: LabelledObject, what: str) -> Issue:
     message = f"{picture.origin}: {place} {what}"
-    return Fault(kind, split, picture.origin, message, place, picture.image, found.box)
+    return Issue(kind, split, picture.origin, message, place, picture.image, found.box)
 
 
 def _box_fault(found: LabelledObject, size: tuple[int, int] | None) -> tuple[str, str]:

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from ssd_edge.core.sample import MAX_OBJECTS
 from ssd_edge.data.lint.check import LintReport, lint_dataset
-from ssd_edge.data.lint.fault import KINDS
-from ssd_edge.data.sample import MAX_OBJECTS
-from ssd_edge.data.synth import SIGN_KINDS, synthesize
+from ssd_edge.data.lint.issue import KINDS
+from ssd_edge.scenes.signs import SIGN_KINDS
+from ssd_edge.workflows.synthesize import synthesize
 
 BCCD = Path(__file__).parents[4] / "shared" / "data" / "bccd"
 SPLITS = {"train": 4, "val": 2, "test": 2}
@@ -32,7 +33,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def found(report: LintReport) -> dict[str, int]:
     """How often each kind was found; that eight pictures do not show all eight signs is no matter."""
-    kinds = [fault.kind for fault in report.faults if fault.kind not in ("class-unused", "box-tiny")]
+    kinds = [fault.kind for fault in report.issues if fault.kind not in ("class-unused", "box-tiny")]
     return {kind: kinds.count(kind) for kind in kinds}
 
 
@@ -145,7 +146,7 @@ def test_a_planted_fault_is_found_and_no_other(
     plant(folder)
     report = lint_dataset(folder)
     assert found(report) == {kind: 1}
-    (fault,) = (fault for fault in report.faults if fault.kind == kind)
+    (fault,) = (fault for fault in report.issues if fault.kind == kind)
     assert re.search(message, fault.message)
     assert fault.file.is_relative_to(folder)
     assert fault.severity == KINDS[kind][0]
@@ -170,14 +171,14 @@ def test_all_faults_are_found_at_once_errors_first(tmp_path: Path, drawn: dict[s
     report = lint_dataset(folder)
     assert found(report) == {"box-inverted": 1, "image-missing": 1, "image-unreadable": 1, "box-over-edge": 1}
     assert len(report.errors) == 3
-    severities = [fault.severity for fault in report.faults]
+    severities = [fault.severity for fault in report.issues]
     assert severities == sorted(severities)
 
 
 def test_an_unknown_class_names_object_and_classes(tmp_path: Path, drawn: dict[str, Path]) -> None:
     folder = Path(shutil.copytree(drawn["voc"], tmp_path / "voc"))
     (folder / "labels.txt").write_text("\n".join(name for name in SIGN_KINDS[1:]))
-    unknown = [fault for fault in lint_dataset(folder).faults if fault.kind == "class-unknown"]
+    unknown = [fault for fault in lint_dataset(folder).issues if fault.kind == "class-unknown"]
     objects = sum(path.read_text().count(f"<name>{SIGN_KINDS[0]}</name>") for path in folder.glob("Annotations/*.xml"))
     assert len(unknown) == objects > 0
     assert f"({SIGN_KINDS[0]})" in unknown[0].place

@@ -1,0 +1,79 @@
+"""Signals that end a command in good order; the library itself installs no handler."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
+
+from ssd_edge.core.shutdown import StopRequest, is_closing
+
+
+class SignalStop(StopRequest):
+    """A stop request that Ctrl-C and SIGTERM make, from when the run heeds it."""
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Answer signals inside the block."""
+        with stopped_by_signals(self):
+            yield
+
+
+@contextmanager
+def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM set ``stop`` inside the block; a second one acts as it did before, if closing takes long.
+
+    A signal that is ignored stays so: nohup, and shells that start a job in the background, mean it. Must be entered
+    on the main thread.
+    """
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # None is a handler of a library in C, which Python could not put back.
+    before = {number: handler for number, handler in found.items() if handler not in (signal.SIG_IGN, None)}
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if not stop.requested:
+            stop.request()
+        elif not is_closing():
+            signal.signal(number, before[signal.Signals(number)])
+            signal.raise_signal(number)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_AT_ONCE = 3
+
+
+@contextmanager
+def one_stop() -> Iterator[None]:
+    """Let the first Ctrl-C raise KeyboardInterrupt, pass over a second, and end the process at the third.
+
+    Data workers and processes are ended in places where another KeyboardInterrupt would leave tracebacks and files that
+    are half-written. Whoever has set another handler keeps it.
+    """
+    presses = 0
+
+    def stop(number: int, _: FrameType | None) -> None:
+        nonlocal presses
+        presses += 1
+        if presses >= _AT_ONCE:
+            os._exit(128 + number)
+        if presses == 1:
+            raise KeyboardInterrupt
+
+    if current_thread() is not main_thread() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

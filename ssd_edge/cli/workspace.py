@@ -1,0 +1,75 @@
+"""``ssd-edge init``, ``runs`` and ``use``: a workspace, the runs in it, and the engine that ``run`` takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssd_edge.cli.console import say, show_table, write_text
+
+Workspace = Annotated[Path, typer.Option("--workspace", metavar="FOLDER", help="The folder with runs/ and engines/.")]
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder; it is made where it is missing.")] = Path(),
+) -> None:
+    """Make a workspace: a folder with runs/, calibration/ and engines/, in which commands find their own input."""
+    from ssd_edge.workflows.workspace import init_workspace
+
+    result = init_workspace(folder)
+    say(f"made {', '.join(f'{path}/' for path in result.made)}" if result.made else f"{folder} is a workspace already")
+    say(f"next: {'' if folder == Path() else f'cd {folder} && '}ssd-edge train path/to/images")
+
+
+def runs(
+    workspace: Workspace = Path(),
+    json_path: Annotated[
+        str | None, typer.Option("--json", metavar="PATH", help="Write them as JSON; - for stdout.")
+    ] = None,
+) -> None:
+    """List the runs with a checkpoint, the newest first: mAP, network, classes, date."""
+    from ssd_edge.workflows.workspace import find_runs
+
+    result = find_runs(workspace=workspace)
+    for lost in result.left_out:
+        say(lost.why)
+    if json_path is not None:
+        write_text(json_path, json.dumps([run.to_dict() for run in result.runs], indent=1) + "\n")
+        return
+    rows = [
+        (
+            run.name,
+            f"{run.mean_ap:.3f}" if run.mean_ap is not None else run.origin,
+            run.preset or f"{run.architecture} {run.input_size[0]}x{run.input_size[1]}",
+            str(len(run.class_names)),
+            run.saved_at[:16].replace("T", " "),
+        )
+        for run in result.runs
+    ]
+    if rows:
+        show_table(f"runs in {result.path}", ("run", "mAP", "network", "classes", "saved (UTC)"), rows)
+        say(f"next: ssd-edge export {result.runs[0].path}")
+    else:
+        say(f"no run in {result.path} has a checkpoint; to train one: ssd-edge train path/to/images")
+
+
+def use(
+    engine: Annotated[
+        str | None,
+        typer.Argument(help="Its path, its file's name, or the name of a model that has one engine in engines/."),
+    ] = None,
+    newest: Annotated[bool, typer.Option("--newest", help="Take the newest again, instead of a pinned one.")] = False,
+    workspace: Workspace = Path(),
+) -> None:
+    """Pin the engine that run takes, whatever is built after it."""
+    from ssd_edge.workflows.workspace import use_engine
+
+    if (engine is None) is not newest:
+        raise typer.BadParameter("name an engine, or give --newest")
+    result = use_engine(engine, workspace=workspace)
+    made = result.manifest
+    pinned = ", pinned; the newest again: ssd-edge use --newest" if result.is_pinned else ", the newest"
+    say(f"run takes {result.path}, {made.precision} for {made.runtime} on {made.device}{pinned}")

@@ -1,0 +1,148 @@
+"""CalibrationTable: the range of every tensor that INT8 needs, and what it was measured on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ssd_edge.core.artifact import Format, read_artifact
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.files import file_digest, text_digest, written_beside
+from ssd_edge.core.spec import InputSpec
+
+RANGES_FORMAT = "ssd-edge/ranges/2"
+RANGES_SUFFIX = ".ranges.json"
+_FORM = Format(RANGES_FORMAT, "table of ranges", "Make it anew: ssd-edge calibrate")
+_LARGEST, _SMALLEST_NORMAL = 3.4028234663852886e38, 1.1754943508222875e-38  # of a float32
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often values fell into equal bins from ``low`` to ``high``."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf or min(self.counts, default=0) < 0:
+            raise ArtefactError(
+                "a histogram is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high, no count below 0"
+            )
+
+
+@dataclass(frozen=True)
+class TensorRange:
+    """The values of a tensor that INT8 shall tell apart; those outside are cut off.
+
+    Attributes:
+        low, high: finite as float32, low <= high.
+        histogram: of all values seen; None where a range was given by hand.
+    """
+
+    low: float
+    high: float
+    histogram: Histogram | None = None
+
+    def __post_init__(self) -> None:
+        if not -_LARGEST <= self.low <= self.high <= _LARGEST:  # no number is neither less nor more
+            raise ArtefactError("a range is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
+
+    @property
+    def amax(self) -> float:
+        """The largest magnitude, of which a symmetric scale is a 127th."""
+        return max(abs(self.low), abs(self.high))
+
+
+@dataclass(frozen=True)
+class CalibrationTable:
+    """Ranges by tensor name of the *exported* ONNX.
+
+    Attributes:
+        model: name of the spec.
+        onnx_digest: of the exported file.
+        preprocessing_digest: see :func:`preprocessing_digest`.
+        images: ``sha256:…`` of each calibration image, sorted: nothing is judged on these.
+        method: ``minmax``, ``percentile``, ``entropy`` or ``mse``.
+    """
+
+    model: str
+    onnx_digest: str
+    preprocessing_digest: str
+    images: tuple[str, ...]
+    method: Literal["minmax", "percentile", "entropy", "mse"]
+    ranges: Mapping[str, TensorRange]
+    format: str = RANGES_FORMAT
+
+    @property
+    def image_count(self) -> int:
+        """How many images it was measured on."""
+        return len(self.images)
+
+    @property
+    def images_digest(self) -> str:
+        """``sha256:…`` of the contents of the images, in any order."""
+        return text_digest("\n".join(self.images))
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of the canonical text: what an engine built with it remembers."""
+        return text_digest(self.to_json())
+
+    def to_json(self) -> str:
+        """Return canonical JSON; floats keep all digits."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=None, separators=(",", ":"), allow_nan=False)
+
+    def save(self, path: Path) -> None:
+        """Write the table, whole or not at all."""
+        with written_beside(path) as partial:
+            partial.write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> CalibrationTable:
+        """Read a table.
+
+        Raises:
+            ArtefactError: it is missing, damaged or of another version of the format.
+        """
+        table = read_artifact(path, cls, _FORM)
+        wrong = [image for image in table.images if not image.startswith("sha256:")]
+        if wrong or not table.ranges:
+            got = f"image {wrong[0][:40]!r}" if wrong else "no range at all"
+            raise ArtefactError(f"{path} is a damaged {_FORM.what}", got=got, wanted=RANGES_FORMAT, do=_FORM.do)
+        return table
+
+    def refuse_if_foreign(self, table: Path, onnx: Path, entry: InputSpec) -> None:
+        """Raise ArtefactError where this table (read from ``table``) was not measured on ``onnx`` as it is now."""
+        pairs = {
+            f"{onnx} as it is": (self.onnx_digest, file_digest(onnx)),
+            "its preprocessing": (self.preprocessing_digest, preprocessing_digest(entry)),
+        }
+        for what, (measured, found) in pairs.items():
+            if measured != found:
+                raise ArtefactError(
+                    f"{table} does not belong to {what}",
+                    got=f"ranges of {self.model!r}, measured on {measured}",
+                    wanted=found,
+                    do=f"Calibrate again: ssd-edge calibrate {onnx}",
+                )
+
+
+def symmetric_scale(amax: float) -> float:
+    """Return a 127th of the largest magnitude; 1 where that is no normal float32, and all values as good as zero."""
+    return amax / 127 if amax / 127 >= _SMALLEST_NORMAL else 1.0
+
+
+def preprocessing_digest(entry: InputSpec) -> str:
+    """Return the digest of all that happens to a picture before the network: its size, colours, mean and deviation."""
+    return text_digest(json.dumps(dataclasses.asdict(entry), sort_keys=True))
+
+
+def ranges_path(folder: Path, model: str) -> Path:
+    """Return ``<folder>/<model>.ranges.json``."""
+    return folder / f"{model}{RANGES_SUFFIX}"

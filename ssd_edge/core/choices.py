@@ -1,0 +1,121 @@
+"""What can be chosen by name, in configs, manifests and on the command line; imports nothing heavy."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Precision(str, Enum):
+    """The types that a network computes in; the value is what manifests and file names hold."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+    INT8_FP16 = "int8-fp16"
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether convolutions compute in 8-bit integers, which needs a calibration table."""
+        return self in (Precision.INT8, Precision.INT8_FP16)
+
+    @property
+    def has_fp16(self) -> bool:
+        """Whether what is not INT8 computes in half precision."""
+        return self in (Precision.FP16, Precision.INT8_FP16)
+
+    @property
+    def bits(self) -> int:
+        """Width of the narrowest type."""
+        return {"fp32": 32, "fp16": 16}.get(self.value, 8)
+
+
+class Target(str, Enum):
+    """The runtime that an engine is for; the value is what manifests and file names hold."""
+
+    ONNXRUNTIME = "onnxruntime"
+    TENSORRT = "tensorrt"
+    TENSORRT_RTX = "tensorrt-rtx"
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
+
+    @property
+    def is_tensorrt(self) -> bool:
+        """Whether it is one of the two that run on NVIDIA's GPUs."""
+        return self is not Target.ONNXRUNTIME
+
+
+class Goal(str, Enum):
+    """What the processor's cores are spread for: all on one image, or one core on each of several images."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
+class Method(str, Enum):
+    """How a range is chosen; ``auto`` measures which of the others serves the model best."""
+
+    AUTO = "auto"
+    MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    MSE = "mse"
+
+
+class Metric(str, Enum):
+    """How a precision-recall curve becomes one number."""
+
+    VOC = "voc"
+    VOC07 = "voc07"
+
+    @property
+    def description(self) -> str:
+        """What it is, in words."""
+        return {"voc": "VOC, area under the curve", "voc07": "VOC2007, 11 points"}[self.value]
+
+
+class GateFigure(str, Enum):
+    """A model's accuracy as one number, 0 to 1, by which an accuracy gate goes."""
+
+    MAP = "map"
+    MAP_50_95 = "map-50-95"
+    COCO_AP = "coco-ap"
+    COCO_AP_50 = "coco-ap50"
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return {"map": "mAP", "map-50-95": "mAP@.5:.95", "coco-ap": "COCO AP", "coco-ap50": "COCO AP50"}[self.value]
+
+    @property
+    def is_coco(self) -> bool:
+        """Whether COCO's numbers must be counted for it."""
+        return self in (GateFigure.COCO_AP, GateFigure.COCO_AP_50)
+
+
+class Color(str, Enum):
+    """Order of the channels that a network was trained on."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+
+
+class Activation(str, Enum):
+    """What the scores of a foreign graph are; ``auto`` is told by their values."""
+
+    AUTO = "auto"
+    SOFTMAX = "softmax"
+    LOGITS = "logits"
+
+
+class LabelFormat(str, Enum):
+    """The layout of a labelled data set."""
+
+    VOC = "voc"
+    COCO = "coco"
+    YOLO = "yolo"

@@ -1,0 +1,105 @@
+"""How a workflow takes its options: as one frozen config, or as the config's fields by keyword, never both."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from ssd_edge.core.errors import InputError
+
+C = TypeVar("C")
+AnyPath = Union[str, "PathLike[str]"]
+"""What a function takes for a path."""
+
+
+def config_from(kind: type[C], config: C | None, options: Mapping[str, Any]) -> C:
+    """Return the config that a call means.
+
+    Args:
+        kind: a frozen dataclass whose fields all have defaults.
+        config: as the caller gave it.
+        options: fields by keyword; the names of enum members and paths as text are converted.
+
+    Raises:
+        InputError: both are given, an option has no such value, or it is of another type.
+        TypeError: there is no such option.
+    """
+    if config is not None and not isinstance(config, kind):
+        raise InputError(
+            "config= is of another type", got=type(config).__name__, wanted=kind.__name__, do="Pass that, or keywords."
+        )
+    if config is not None and options:
+        raise InputError(
+            f"options are given twice: config= and {', '.join(sorted(options))}",
+            wanted="one of the two",
+            do=f"dataclasses.replace(config, {sorted(options)[0]}=...) makes one config of both.",
+        )
+    if config is not None:
+        return config
+    hints = typing.get_type_hints(kind)
+    names = {entry.name for entry in dataclasses.fields(kind) if entry.init}  # type: ignore[arg-type]
+    for name in options:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise TypeError(f"{kind.__name__} has no field {name!r}{hint}")
+    return kind(**{name: _converted(name, value, hints[name]) for name, value in options.items()})
+
+
+def _converted(name: str, value: Any, hint: Any) -> Any:
+    """Return a value as its field's type wants it."""
+    kinds = _kinds(hint)
+    if value is None and type(None) in kinds:
+        return None
+    enums = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Enum)]
+    if enums and not isinstance(value, Enum):
+        return _member(name, value, list(enums[0]))
+    if isinstance(value, (str, PathLike)) and {Path, str} & set(kinds):
+        return Path(value) if Path in kinds else os.fspath(value)
+    origins = {typing.get_origin(kind) for kind in kinds}
+    for sequence in (tuple, frozenset):
+        if sequence in origins and isinstance(value, (list, tuple, set, frozenset)):
+            inner = next(typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is sequence)
+            return sequence(_converted(name, entry, inner) for entry in value)
+    literals = [choice for kind in kinds if typing.get_origin(kind) is Literal for choice in typing.get_args(kind)]
+    if literals:
+        return _member(name, value, literals)
+    if {tuple, frozenset} & origins and str not in kinds:
+        raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted="a list")
+    return _checked(name, value, kinds)
+
+
+def _checked(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
+    """Return the value where it is of one of the plain types; a float may be given as a whole number."""
+    plain = tuple(kind for kind in kinds if isinstance(kind, type))
+    if len(plain) < len(kinds) or not plain:
+        return value
+    if float in plain and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, plain) and (bool in plain or not isinstance(value, bool)):
+        return value
+    wanted = " or ".join(kind.__name__ for kind in plain if kind is not type(None))
+    raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted=wanted)
+
+
+def _member(name: str, value: Any, members: Sequence[Any]) -> Any:
+    """Return the member of an enum, or the choice of a literal, that a value stands for."""
+    values = [member.value if isinstance(member, Enum) else member for member in members]
+    if value not in values:
+        raise InputError(f"{name} has no such value", got=repr(value), wanted=", ".join(map(repr, values)))
+    return members[values.index(value)]
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the one type."""
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        return tuple(kind for entry in typing.get_args(hint) for kind in _kinds(entry))
+    return (hint,)

@@ -1,0 +1,25 @@
+"""The one log channel of the package: the logger ``ssd_edge``, silent unless the program configures logging.
+
+Workflows and rooms write to it; ``cli/console.py`` has the handler that shows its lines to a user.
+"""
+
+from __future__ import annotations
+
+import logging
+
+
+class _Printable(logging.Filter):
+    """Escapes file names that are no text (lone surrogates): a handler that writes UTF-8 would fail on them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record."""
+        message = record.getMessage()
+        printable = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        if printable != message:
+            record.msg, record.args = printable, ()
+        return True
+
+
+log = logging.getLogger("ssd_edge")
+log.addHandler(logging.NullHandler())
+log.addFilter(_Printable())

@@ -1,0 +1,27 @@
+"""Names of models, runs and graphs name files: none may lead out of a folder, hide, or pass for an option."""
+
+from __future__ import annotations
+
+import unicodedata
+
+MOST_BYTES = 100
+"""Of a name in UTF-8: with suffixes such as ``.int8-fp16.tensorrt-rtx.engine`` it still fits into 255."""
+WANTED_NAME = f"at most {MOST_BYTES} bytes without / and \\ and control characters; no '.' or '-' in front"
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a text can be the stem of a file on every system, and is seen, typed and printed as it is."""
+    try:
+        size = len(name.encode("utf-8"))
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return (
+        0 < size <= MOST_BYTES
+        and name[0] not in ".-"
+        and name == name.strip()
+        and not name.endswith(".")
+        and not set("/\\") & set(name)
+        and not any(unicodedata.category(sign).startswith("C") for sign in name)
+        and name.split(".")[0].lower() not in _RESERVED
+    )

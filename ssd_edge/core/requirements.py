@@ -1,0 +1,53 @@
+"""Packages that only some commands need: missed by name, before any work is done."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Literal
+
+from ssd_edge.core.errors import MissingPackageError
+
+Extra = Literal["train", "export", "torch", "timm"]
+_PACKAGES: dict[Extra, tuple[str, ...]] = {
+    "train": ("torch", "torchvision", "lightning_fabric"),
+    "export": ("torch", "torchvision", "onnxsim"),
+    "torch": ("torch", "torchvision"),
+    "timm": ("timm",),
+}
+
+
+def require(extra: Extra, what: str, do: str) -> None:
+    """Import the packages of an optional dependency, or say which is missing.
+
+    Args:
+        extra: its name; ``torch`` is the part that ``train`` and ``export`` have in common.
+        what: the sentence that names what needs it.
+        do: the command that installs it.
+
+    Raises:
+        MissingPackageError: one of them cannot be imported.
+    """
+    try:
+        for name in _PACKAGES[extra]:
+            import_module(name)
+    except ImportError as error:
+        raise MissingPackageError(what, got=str(error), do=do) from error
+
+
+def require_torch(what: str = "training needs PyTorch (torch, torchvision)") -> None:
+    """Import PyTorch, which networks and default boxes need.
+
+    Raises:
+        MissingPackageError: it is not installed, or torchvision is not.
+    """
+    require("torch", what, "Install it: pip install 'ssd-edge[train,export]'")
+
+
+def require_training() -> None:
+    """Import all that training needs.
+
+    Raises:
+        MissingPackageError: PyTorch, torchvision or Lightning Fabric is not installed.
+    """
+    packages = ", ".join(_PACKAGES["train"])
+    require("train", f"training needs PyTorch ({packages})", "Install it: pip install 'ssd-edge[train,export]'")

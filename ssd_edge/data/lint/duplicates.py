@@ -1,0 +1,101 @@
+"""Pictures that are there twice: within a split, and, which makes every judgement worthless, in two."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.data.lint.images import ExaminedImage
+from ssd_edge.data.lint.issue import Issue
+
+_BANDS = 16
+_NEAR_GREY = 3.0
+_LEAST_CONTRAST = 4.0
+_LARGEST_BUCKET = 2000
+
+Place = tuple[str, Path]
+
+
+def duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[Issue]:
+    """Yield the pictures whose file has the bytes of an earlier one.
+
+    Args:
+        places: (split, picture), in order.
+        examined: what each file is.
+    """
+    first: dict[str, Place] = {}
+    listed: set[Place] = set()
+    for split, image in places:
+        if (split, image) in listed:
+            yield Issue("duplicate", split, image, f"{image} is listed twice in split {split}", image=image)
+            continue
+        listed.add((split, image))
+        digest = examined[image].digest
+        if not digest:
+            continue
+        other_split, other = first.setdefault(digest, (split, image))
+        if other_split != split:
+            message = f"{image} of split {split} is {_same(other, image)} of split {other_split}"
+            yield Issue("leakage", split, image, message, image=image, other=other)
+        elif other != image:
+            yield Issue("duplicate", split, image, f"{image} has the content of {other}", image=image, other=other)
+
+
+def near_duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[Issue]:
+    """Yield the pictures that look like one of an earlier split: smaller, compressed again, or the next of a film.
+
+    Pictures are compared as 16 x 17 grey sketches. Candidates share one of 16 bands of the difference hash (Krawetz
+    2013), whose 256 bits say where the sketch grows brighter; a pair is near where the sketches differ by 3 of 256
+    grey levels in the mean. Sketches without contrast are left out: one white wall looks like another.
+    """
+    kept = [place for place in dict.fromkeys(places) if _has_contrast(examined[place[1]].sketch)]
+    told: set[Path] = set()
+    for first, second in _candidates(kept, examined):
+        (split, image), (other_split, other) = kept[second], kept[first]
+        pair = examined[image], examined[other]
+        if split == other_split or image in told or pair[0].digest == pair[1].digest or not _near(*pair):
+            continue
+        told.add(image)
+        message = f"{image} of split {split} looks like {other} of split {other_split}"
+        yield Issue("leakage-near", split, image, message, image=image, other=other)
+
+
+def _same(other: Path, image: Path) -> str:
+    return "the picture too" if other == image else f"the same picture as {other}"
+
+
+def _has_contrast(sketch: UInt8Array | None) -> bool:
+    return sketch is not None and float(sketch.std()) >= _LEAST_CONTRAST
+
+
+def _near(first: ExaminedImage, second: ExaminedImage) -> bool:
+    if first.sketch is None or second.sketch is None:
+        return False
+    difference = np.abs(first.sketch.astype(np.int16) - second.sketch.astype(np.int16))
+    return float(difference.mean()) <= _NEAR_GREY
+
+
+def _candidates(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[tuple[int, int]]:
+    """Pairs of numbers, the smaller first, that share a band of their hash; each pair once."""
+    buckets: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
+    seen: set[tuple[int, int]] = set()
+    for number, (_, image) in enumerate(places):
+        for band, bits in enumerate(_hash_bands(examined[image].sketch)):
+            bucket = buckets[band, bits]
+            for earlier in bucket:
+                if (earlier, number) not in seen and places[earlier][0] != places[number][0]:
+                    seen.add((earlier, number))
+                    yield earlier, number
+            if len(bucket) < _LARGEST_BUCKET:
+                bucket.append(number)
+
+
+def _hash_bands(sketch: UInt8Array | None) -> list[bytes]:
+    if sketch is None:
+        return []
+    brighter = sketch[:, 1:] > sketch[:, :-1]
+    return [np.packbits(rows).tobytes() for rows in np.array_split(brighter, _BANDS)]

@@ -1,0 +1,91 @@
+"""An issue of a data set, and how bad each kind is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ssd_edge.core.label_errors import LabelError
+from ssd_edge.core.sample import Corners
+
+Severity = Literal["error", "warning"]
+
+KINDS: dict[str, tuple[Severity, str]] = {
+    "label-unreadable": ("error", "label file missing, damaged, unsafe or too large"),
+    "name-unsafe": ("error", "file name that leads out of the data set"),
+    "image-missing": ("error", "labels without a picture"),
+    "image-unreadable": ("error", "picture that is damaged, cut short or none"),
+    "object-malformed": ("error", "object without a name or a box"),
+    "too-many-objects": ("error", "more objects than a picture can hold"),
+    "class-unknown": ("error", "class that is not in the list of classes"),
+    "box-not-finite": ("error", "box with a value that is no number"),
+    "box-inverted": ("error", "box with its corners swapped, or a negative side"),
+    "box-empty": ("error", "box without width or height"),
+    "box-outside": ("error", "box wholly outside its picture"),
+    "leakage": ("error", "the same picture in two splits"),
+    "leakage-near": ("warning", "nearly the same picture in two splits"),
+    "duplicate": ("warning", "the same picture twice in a split"),
+    "box-over-edge": ("warning", "box that reaches over the picture's edge"),
+    "box-tiny": ("warning", "box less than two pixels wide or high"),
+    "object-twice": ("warning", "the same object labelled twice"),
+    "size-contradicted": ("warning", "labels state another size than the picture has"),
+    "no-labels": (
+        "warning",
+        "picture without a label file: nothing is learnt from it unless train has --empty-negatives",
+    ),
+    "unused-labels": ("warning", "label file that belongs to no picture of the splits"),
+    "unlisted-image": ("warning", "picture that no label file and no list knows"),
+    "class-unused": ("warning", "class without an object"),
+}
+"""Kind of issue: its severity, and what it is."""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: key of :data:`KINDS`.
+        split: where it was found.
+        file: the label file or image to mend.
+        place: the object, e.g. ``object 2 (cat)``; empty where it is the whole file.
+        message: what is wrong, in words.
+        image: the image that it is about, be it there or not.
+        box: x1 y1 x2 y2 in its pixels, where the issue is of a box.
+        other: the other image of a pair.
+    """
+
+    kind: str
+    split: str
+    file: Path
+    message: str
+    place: str = ""
+    image: Path | None = None
+    box: Corners | None = None
+    other: Path | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """Whether training must not begin."""
+        return KINDS[self.kind][0]
+
+    @classmethod
+    def of_error(cls, error: LabelError, split: str, *, image: Path | None = None, box: Corners | None = None) -> Issue:
+        """Return the issue that a reader met."""
+        return cls(error.kind, split, error.file, str(error), error.place, image or error.image, box)
+
+    def fields(self) -> dict[str, Any]:
+        """Return plain JSON values; numbers that JSON does not have become text."""
+        return {
+            "kind": self.kind,
+            "severity": self.severity,
+            "split": self.split,
+            "file": str(self.file),
+            "object": self.place or None,
+            "image": str(self.image) if self.image else None,
+            "other": str(self.other) if self.other else None,
+            "box": [value if math.isfinite(value) else repr(value) for value in self.box] if self.box else None,
+            "message": self.message,
+        }

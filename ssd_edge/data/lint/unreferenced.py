@@ -1,0 +1,57 @@
+"""Pictures and label files that lie beside those that are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ssd_edge.core.images import IMAGE_SUFFIXES
+from ssd_edge.data.lint.issue import Issue
+from ssd_edge.data.scan import ScannedSet
+
+_LABEL_SUFFIXES = frozenset({".xml", ".txt"})
+
+
+def unreferenced_files(scanned: Mapping[str, ScannedSet], issues: Sequence[Issue]) -> list[Issue]:
+    """Return the pictures and the label files that no split uses.
+
+    Args:
+        scanned: all splits of the data set.
+        issues: those found so far; a file that has one is not told of twice.
+    """
+    images = {picture.image for found in scanned.values() for picture in found.pictures}
+    images |= {issue.image for issue in issues if issue.image}
+    every = "/".join(scanned)
+    return [
+        *(
+            Issue("unlisted-image", every, path, f"{path} is in none of {every}", image=path)
+            for path in _lost_images(scanned, images)
+        ),
+        *(
+            Issue("unused-labels", every, path, f"{path} belongs to no picture of {every}")
+            for path in _lost_labels(scanned, {issue.file for issue in issues}, {image.stem for image in images})
+        ),
+    ]
+
+
+def _lost_images(scanned: Mapping[str, ScannedSet], known: set[Path]) -> list[Path]:
+    folders = {folder for found in scanned.values() for folder in found.image_folders if folder.is_dir()}
+    return [
+        path
+        for folder in sorted(folders)
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in IMAGE_SUFFIXES and path not in known and not path.name.startswith(".")
+    ]
+
+
+def _lost_labels(scanned: Mapping[str, ScannedSet], faulty: set[Path], known_stems: set[str]) -> list[Path]:
+    """Files beside the used label files, of the same suffix, that no picture has."""
+    used = {picture.origin for found in scanned.values() for picture in found.pictures}
+    taken = used | faulty
+    kinds = {(path.parent, path.suffix) for path in used if path.suffix in _LABEL_SUFFIXES and path.parent.is_dir()}
+    return [
+        path
+        for folder, suffix in sorted(kinds)
+        for path in sorted(folder.iterdir())
+        if path.suffix == suffix and path not in taken and path.stem not in known_stems
+    ]

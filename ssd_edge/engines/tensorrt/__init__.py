@@ -1,0 +1,1 @@
+"""The builder for TensorRT and TensorRT-RTX."""

@@ -1,0 +1,132 @@
+"""TensorRT's messages in terms of what to do: which layer each is about, and what helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ssd_edge.backends.cuda_driver import describe_gpu
+from ssd_edge.backends.tensorrt.module import TENSORRT_RTX
+from ssd_edge.core.errors import ArtefactError, DeviceError, InputError
+
+_NO_KERNEL = r"[Cc]ould not find any impl|no runners|no implementation"
+# What TensorRT prints, and what helps. The texts are those of its own messages, 8.5 to 11 and RTX.
+_ADVICE = (
+    (r"for Turing", "Leave 75 out of --compute-capability."),
+    (r"within workspace limit|insufficient workspace", "Raise --workspace."),
+    (r"[Oo]ut ?[Oo]f ?[Mm]emory|insufficient memory|exceeds? the limit", "Close other programs, or lower --workspace."),
+    (r"K exceeds the maximum", "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
+    (
+        r"No importer registered|getPluginCreator|[Pp]lugin .*not (be )?found|(UNSUPPORTED|INVALID)_NODE",
+        "Export the model again: ssd-edge export",
+    ),
+    (r"DLA", "Build without --dla."),  # what it cannot run falls back to the GPU in any case
+    (r"profile|kMIN|kOPT|kMAX", "Give --batch as MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX."),
+)
+_ABOUT_NO_GPU = ("CUDA driver version", "Unable to determine GPU memory")
+_LAYER = (
+    r"for node (?P<layer>\{ForeignNode\[.*?\]\}|.+?)(?= due to |\.?\)|\.? In |\.?$)",
+    r"(?P<layer>\S+) has no runners",
+    r"with name: (?P<layer>.+?) and operator:",
+    r"\bI\w+Layer (?P<layer>[^:]+):",
+)
+
+
+def layer_in(messages: Sequence[str]) -> str:
+    """Return the layer that TensorRT's errors name first; empty where they name none. A fused one is several."""
+    for message in messages:
+        for pattern in _LAYER:
+            if found := re.search(pattern, message):
+                name = found["layer"].strip()
+                # A part of the graph that is compiled as one is named by its first and last layer.
+                return re.sub(r"^\{ForeignNode\[(.*?)(?:\.\.\.(.*))?\]\}$", _ends, name)
+    return ""
+
+
+def advice_for(messages: Sequence[str], *, may_keep_float: bool) -> str:
+    """Return what to do about TensorRT's errors while it built a network, in which a layer may be kept in float."""
+    if any(re.search(_NO_KERNEL, message) for message in messages):
+        layer = layer_in(messages)
+        if not may_keep_float or not layer:
+            return "Raise --workspace, or build in another precision."
+        return f"Leave it in float (--keep-float, once for each of its layers: {layer}), or raise --workspace."
+    for pattern, do in _ADVICE:
+        if any(re.search(pattern, message) for message in messages):
+            return do
+    return "Report it, with all that TensorRT said and with: ssd-edge doctor --json board.json"
+
+
+def is_expected(message: str, *, without_gpu: bool) -> bool:
+    """Tell what need not be said: that it was stopped, or that there is no GPU, where it builds for another."""
+    expected = ("BuildCanceled", *(_ABOUT_NO_GPU if without_gpu else ()))
+    return any(text in message for text in expected)
+
+
+def _ends(found: re.Match[str]) -> str:
+    return f"{found[1]} to {found[2]}" if found[2] else found[1]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A module and the target that it is.
+
+    Attributes:
+        trt: ``tensorrt`` or ``tensorrt_rtx``, whatever its release.
+        target: ``tensorrt`` or ``tensorrt-rtx``.
+    """
+
+    trt: Any
+    target: str
+
+    @property
+    def version(self) -> str:
+        """E.g. ``10.3.0``."""
+        return str(self.trt.__version__)
+
+    @property
+    def is_rtx(self) -> bool:
+        """Whether it builds for GPUs that need not be here, and times kernels where they run."""
+        return self.target == TENSORRT_RTX
+
+    @property
+    def has_strong_types(self) -> bool:
+        """Whether the ONNX can say in which type everything runs: from 9.0 on; from 11 on it is the only way."""
+        return hasattr(self.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
+
+    def __str__(self) -> str:
+        return f"{self.target} {self.version}"
+
+    def require(self, has: bool, option: str) -> None:
+        """Raise InputError where this release cannot do what an option asks for."""
+        if not has:
+            raise InputError(f"{self} has no {option}", do=f"Build without {option}.")
+
+    def failure(self, what: str, messages: Sequence[str], *, may_keep_float: bool) -> ArtefactError:
+        """Return the error for what TensorRT refuses, with what it said, the layer that it named, and what helps."""
+        layer = layer_in(messages)
+        return ArtefactError(
+            f"{self} {what}, at layer {layer}" if layer else f"{self} {what}",
+            got="; ".join(messages[:3]) or "no message",
+            do=advice_for(messages, may_keep_float=may_keep_float),
+        )
+
+
+def bound_to(release: Release, compute_capabilities: Sequence[int]) -> str:
+    """Return this GPU, e.g. ``Orin sm_87``, or the GPUs that TensorRT-RTX is asked to build for.
+
+    Raises:
+        DeviceError: TensorRT needs a GPU, and there is none.
+    """
+    if release.is_rtx:
+        return "+".join(f"sm_{number}" for number in compute_capabilities) or "sm_80 and later"
+    found = describe_gpu()
+    if not isinstance(found, dict):
+        raise DeviceError(
+            "TensorRT builds on the GPU that shall run the engine",
+            got=found or "no CUDA driver on this machine",
+            do="Build on the device itself, or for --target onnxruntime; see: ssd-edge doctor",
+        )
+    major, minor = found["compute_capability"]
+    return f"{found['name']} sm_{major}{minor}"

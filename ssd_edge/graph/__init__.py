@@ -1,0 +1,1 @@
+"""An exported ONNX: read once, edited by one editor, with its NMS."""

@@ -1,0 +1,105 @@
+"""The exported ONNX as the builder takes it: one of ours, read whole, with its spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.files import bytes_digest
+from ssd_edge.core.graph_contract import SPEC_KEY
+from ssd_edge.core.spec import ModelSpec
+
+_EIGHT_BITS = ("QuantizeLinear", "DequantizeLinear", "QLinear", "ConvInteger")  # beginnings of operators' names
+_ORT_DOMAIN = "com.microsoft"
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """An exported model.
+
+    Attributes:
+        digest: ``sha256:…`` of the file as it was read.
+    """
+
+    path: Path
+    model: onnx.ModelProto
+    spec: ModelSpec
+    digest: str
+
+
+def read_onnx(path: Path) -> SourceModel:
+    """Read an exported ONNX; every node has a name of its own, which a foreign graph that was imported need not have.
+
+    Raises:
+        InputError: the file cannot be read.
+        ArtefactError: it is no ONNX, was not exported by ssd-edge, or is what a build made of such a one.
+    """
+    source = read_graph(path)
+    made = lowered_to(source.model)
+    if made:
+        exported = path.with_name(f"{source.spec.name}.onnx")
+        raise ArtefactError(
+            f"{path} is the graph of an engine",
+            got=f"a network that was built already: {made}",
+            wanted="the model as ssd-edge export wrote it",
+            do=f"Name that one: {exported}" if exported.is_file() else "Export it: ssd-edge export",
+        )
+    _name_nodes(source.model.graph)
+    return source
+
+
+def read_graph(path: Path) -> SourceModel:
+    """Read any ONNX of ours: an exported one, or a graph that a build made of it.
+
+    Raises:
+        InputError: the file cannot be read.
+        ArtefactError: it is no ONNX, or none of ssd-edge.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read", got=error.strerror or str(error), wanted="a file that ssd-edge export wrote"
+        ) from error
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise ArtefactError(f"{path} is not an ONNX file", got=str(error), do="Export one: ssd-edge export") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if SPEC_KEY not in metadata:
+        raise ArtefactError(
+            f"{path} was not exported by ssd-edge",
+            wanted=f"an ONNX with {SPEC_KEY!r} in its metadata",
+            do=f"If it is an SSD, import it: ssd-edge import {path}",
+        )
+    return SourceModel(path, model, ModelSpec.from_json(metadata[SPEC_KEY], origin=str(path)), bytes_digest(data))
+
+
+def lowered_to(model: onnx.ModelProto) -> str:
+    """Return in words what a build made of an exported model; empty where it is as it was exported."""
+    nodes = model.graph.node
+    found = {
+        "INT8": any(node.op_type.startswith(_EIGHT_BITS) for node in nodes),
+        "FP16": any(entry.data_type == TensorProto.FLOAT16 for entry in model.graph.initializer),
+        "optimised by ONNX Runtime": any(entry.domain == _ORT_DOMAIN for entry in model.opset_import),
+    }
+    return ", ".join(name for name, is_so in found.items() if is_so)
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Name the nodes that have no name, or another's, by what they give: layers are told apart by their names."""
+    taken = {node.name for node in graph.node}
+    met = {""}
+    for node in graph.node:
+        if node.name in met:
+            name = node.output[0]
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            node.name = name
+        met.add(node.name)

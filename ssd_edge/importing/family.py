@@ -1,0 +1,137 @@
+"""From another project's tensor names to ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.model.ssd import SSD
+
+StateDict = dict[str, Tensor]
+"""Tensors by name, as ``Module.state_dict()`` gives them."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One network of one project.
+
+    Attributes:
+        name: what the project calls it, e.g. ``mb1-ssd``.
+        source: whose weights these are, for the user, e.g. ``qfgaohao/pytorch-ssd and jetson-inference``.
+        matches: whether these tensors belong to it; looks at names only, and at most one family says yes.
+        convert: turns the tensors and the names of the real classes into our detector, in evaluation mode. Without
+            names it takes built-in ones by their number. Raises ``ArtefactError`` where the tensors do not fit the
+            network, ``InputError`` where the class names do not fit the tensors.
+    """
+
+    name: str
+    source: str
+    matches: Callable[[StateDict], bool]
+    convert: Callable[[StateDict, tuple[str, ...] | None], SSD]
+
+
+_SIGNS = (
+    (r"(^|\.)rpn\.", "a Faster or Mask R-CNN (it has a region proposal network)"),
+    (r"^head\.classification_head\.(conv|cls_logits)", "a RetinaNet or FCOS of torchvision"),
+    (r"^(model\.)+\d+\.(cv\d|conv|m)\.", "a YOLO"),
+    (r"^module_list\.\d+\.", "a YOLO (darknet layers)"),
+    (r"^transformer\.", "a DETR"),
+    (r"^(base_net|classification_headers)\.", "an unknown variant of pytorch-ssd"),
+    (r"^box_head\.predictor\.(cls|reg)_headers\.", "an unknown variant of lufficc/SSD"),
+    (r"^(vgg|loc|conf)\.\d+\.", "an unknown variant of ssd.pytorch"),
+    (r"^bbox_head\.", "a detector of mmdetection"),
+    (r"^(fc|classifier(\.\d+)?|head(\.fc)?|last_linear)\.weight$", "an image classifier"),
+)
+
+
+def looks_like(tensors: StateDict) -> str:
+    """Return what the names of the tensors tell, e.g. ``an image classifier (conv1.weight, …, fc.weight)``."""
+    names = list(tensors)
+    shown = f"{names[0]}, …, {names[-1]}" if len(names) > 1 else names[0]
+    for pattern, kind in _SIGNS:
+        if any(re.search(pattern, name) for name in names):
+            return f"{kind} ({shown})"
+    return f"{len(names)} tensors ({shown})"
+
+
+Rules = Sequence[tuple[str, str]]
+"""Regular expressions of the beginning of a name, and what takes its place; the first that matches is applied."""
+
+
+def renamed(tensors: StateDict, rules: Rules) -> StateDict:
+    """Return the tensors under their new names; a name that no rule knows keeps its own, and is refused later."""
+    compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
+    return {_renamed(name, compiled): tensor for name, tensor in tensors.items()}
+
+
+def _renamed(name: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, replacement in rules:
+        new, count = pattern.subn(replacement, name, count=1)
+        if count:
+            return new
+    return name
+
+
+def shifted(old: str, new: str, indices: range, offset: int) -> list[tuple[str, str]]:
+    """Return the rules that turn ``<old>.<index>.`` into ``<new>.<index - offset>.`` for these indices."""
+    return [(rf"^{re.escape(old)}\.{index}\.", f"{new}.{index - offset}.") for index in indices]
+
+
+def with_counters(tensors: StateDict) -> StateDict:
+    """Add the batch norms' ``num_batches_tracked``, which PyTorch before 0.4.1 did not save and inference ignores."""
+    counters = {name.removesuffix("running_mean") + "num_batches_tracked" for name in tensors if "running_mean" in name}
+    return {**{name: torch.zeros((), dtype=torch.long) for name in sorted(counters)}, **tensors}
+
+
+def without_bias(tensors: StateDict, convolution: str, norm: str) -> StateDict:
+    """Move a convolution's bias into the batch norm behind it: (x + b) - m = x - (m - b)."""
+    kept = dict(tensors)
+    bias = kept.pop(f"{convolution}.bias")
+    kept[f"{norm}.running_mean"] = kept[f"{norm}.running_mean"] - bias
+    return kept
+
+
+def class_count(tensors: StateDict, *, logits: str, offsets: str, family: str) -> int:
+    """Count the real classes by a level's last layers: A·(C + 1) logits and A·4 offsets per cell.
+
+    Raises:
+        ArtefactError: there are no such layers, or their sizes do not belong together.
+    """
+    missing = [name for name in (logits, offsets) if name not in tensors]
+    if missing:
+        raise ArtefactError(f"these weights look like {family}, but are not whole", got=f"no {missing[0]}")
+    found, anchors = len(tensors[logits]), len(tensors[offsets]) // 4
+    if anchors == 0 or found % anchors or found // anchors < 2:
+        raise ArtefactError(
+            f"the heads of this {family} do not belong together",
+            got=f"{found} logits and {len(tensors[offsets])} offsets per cell",
+            wanted="a multiple of boxes x 2 logits, and boxes x 4 offsets",
+        )
+    return found // anchors - 1
+
+
+_CONV5 = range(23, 30)  # pool4 to conv5_3's ReLU
+_ATROUS = range(30, 35)  # pool5, conv6, ReLU, conv7, ReLU
+
+
+def vgg_rules(prefix: str) -> list[tuple[str, str]]:
+    """Return the rules from ``<prefix>.<layer>.`` to the names of our VGG backbone."""
+    return [
+        *shifted(prefix, "backbone.extra.0", _CONV5, offset=_CONV5.start),
+        *shifted(prefix, "backbone.extra.0.7", _ATROUS, offset=_ATROUS.start),
+        *shifted(prefix, "backbone.features", range(_CONV5.start), offset=0),
+    ]
+
+
+def flat_extra_rules(prefix: str, stages: int) -> list[tuple[str, str]]:
+    """Return the rules for additional stages whose convolutions are one flat list under ``prefix``, two a stage."""
+    return [
+        (rf"^{re.escape(prefix)}\.{2 * k + i}\.", f"backbone.extra.{k + 1}.{2 * i}.")
+        for k in range(stages)
+        for i in (0, 1)
+    ]

@@ -1,0 +1,165 @@
+"""A foreign SSD in ONNX to one of ours, written only when it finds the same objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
+from ssd_edge.importing.graphs.box_table import BoxTable, read_box_table
+from ssd_edge.importing.graphs.normalization import Normalisation, known_normalisation, unknown_normalisation
+from ssd_edge.importing.graphs.opset import in_our_opset
+from ssd_edge.importing.graphs.outputs import (
+    Activation,
+    Outputs,
+    choose_outputs,
+    is_softmaxed,
+    refuse_changing_sizes,
+    refuse_decoded,
+    refuse_not_decoded,
+)
+from ssd_edge.importing.graphs.probe import Probe, run_probe
+from ssd_edge.importing.graphs.source import read_foreign, source_input
+from ssd_edge.importing.graphs.surgery import Reading
+from ssd_edge.importing.graphs.verify import Agreement
+from ssd_edge.importing.graphs.write import GraphPlan, write_graph
+from ssd_edge.importing.labels import class_names, read_labels
+
+ARCHITECTURE = "foreign-onnx"
+PLAIN_CODING = BoxCoding(max_log_scale=math.inf)
+FOREIGN_NMS = NmsSpec(clip_boxes=False)
+_ANY_PIXELS = Normalisation((127.5,) * 3, (127.5,) * 3)
+_UNKNOWN_CODING = BoxCoding((1.0, 1.0, 1.0, 1.0), math.inf)
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What the user says of a foreign graph; what is left out is found in the file, or asked for.
+
+    Attributes:
+        name: of the model; by default the file's stem.
+        labels: one class a line, with or without BACKGROUND first; by default built-in names chosen by their number.
+        normalisation: of the pixels; needed unless jetson-inference exported the file.
+        size: (height, width), where the graph leaves them free.
+        anchors: ``.npy`` or ``.json`` of the default boxes, where the graph gives offsets.
+        coding: how the offsets are meant.
+        scores, boxes: names of the outputs.
+        activation: what the scores are; by default told by their values.
+        nms: thresholds and limits.
+    """
+
+    name: str | None = None
+    labels: Path | None = None
+    normalisation: Normalisation | None = None
+    size: tuple[int, int] | None = None
+    anchors: Path | None = None
+    coding: BoxCoding = PLAIN_CODING
+    scores: str | None = None
+    boxes: str | None = None
+    activation: Activation = "auto"
+    nms: NmsSpec = FOREIGN_NMS
+
+
+@dataclass(frozen=True)
+class GraphImport:
+    """What was imported.
+
+    Attributes:
+        onnx: the file that was written.
+        spec: of the detector.
+        normalisation: its pixels, and where the numbers come from.
+        softmaxed: the foreign graph gives probabilities.
+        free_batch: it takes any number of pictures at a time; otherwise one.
+        agreement: how near it is to the foreign graph.
+    """
+
+    onnx: Path
+    spec: ModelSpec
+    normalisation: Normalisation
+    softmaxed: bool
+    free_batch: bool
+    agreement: Agreement
+
+
+def import_onnx(
+    path: Path, output: Path | None, images: Sequence[UInt8Array], hints: Hints | None = None, *, root: Path = Path()
+) -> GraphImport:
+    """Write an ONNX that obeys our graph contract and finds what the foreign SSD at ``path`` finds.
+
+    Args:
+        path: a graph from float32 pixels (B, 3, H, W) to class scores (B, N, classes and background) and either boxes
+            x1 y1 x2 y2 in 0..1 or offsets, both (B, N, 4).
+        output: by default ``engines/<name>/<name>.onnx`` below ``root``.
+        images: BGR pictures of any size, on which both are compared.
+        hints: what the file cannot tell.
+        root: of the workspace.
+
+    Raises:
+        InputError: a file cannot be read or written, or the file needs a hint that is missing or does not fit.
+        ArtefactError: it is not such a graph; the message says what it looks like.
+        ParityError: the new graph finds something else; nothing is written.
+    """
+    hints = hints or Hints()
+    table = read_box_table(hints.anchors) if hints.anchors is not None else None
+    given = read_labels(hints.labels) if hints.labels is not None else None
+    model = read_foreign(path)
+    source = source_input(model, path, hints.size)
+    normalisation = hints.normalisation or known_normalisation(model)
+    pixels = normalisation or _ANY_PIXELS
+    entry = InputSpec(source.height, source.width, pixels.mean, pixels.std, pixels.color_order)
+    probe = run_probe(path, source.name, entry, images)
+    refuse_changing_sizes(probe.sizes_change, probe.shapes, path)
+    outputs = choose_outputs(probe.shapes, model, path, scores=hints.scores, boxes=hints.boxes)
+    if normalisation is None:  # asked for last: whoever has no SSD shall hear of that
+        raise unknown_normalisation(path)
+    reading = _read_outputs(outputs, path, probe, hints, table)
+    spec = _spec(path, entry, probe, reading, hints, given, table)
+    target = output or root / "engines" / spec.name / f"{spec.name}.onnx"
+    plan = GraphPlan(spec, reading, probe, file_digest(path))
+    free, agreement = write_graph(in_our_opset(model, path), plan, target)
+    return GraphImport(target, spec, normalisation, reading.softmaxed, free, agreement)
+
+
+def _read_outputs(outputs: Outputs, path: Path, probe: Probe, hints: Hints, table: BoxTable | None) -> Reading:
+    """Find out what the numbers of the outputs mean."""
+    softmaxed = is_softmaxed(probe.stacked(outputs.scores), hints.activation, path)
+    boxes = probe.stacked(outputs.boxes)
+    if table is None:
+        refuse_not_decoded(boxes, path)
+        return Reading(outputs, softmaxed, None)
+    if len(table.boxes) != boxes.shape[1]:
+        raise InputError(
+            f"{hints.anchors} does not fit {path}",
+            got=f"{len(table.boxes)} default boxes",
+            wanted=f"{boxes.shape[1]}, one for each row of {outputs.boxes}",
+            do="Save the priors of this very network at this input size.",
+        )
+    refuse_decoded(boxes, table.boxes, path)
+    return Reading(outputs, softmaxed, table.boxes)
+
+
+def _spec(
+    path: Path,
+    entry: InputSpec,
+    probe: Probe,
+    reading: Reading,
+    hints: Hints,
+    given: tuple[str, ...] | None,
+    table: BoxTable | None,
+) -> ModelSpec:
+    _, count, logits = probe.shapes[reading.outputs.scores]
+    return ModelSpec(
+        name=hints.name or path.stem,
+        architecture=ARCHITECTURE,
+        input=entry,
+        anchors=table.spec if table is not None else AnchorSpec((), table=AnchorTable(count)),
+        class_names=class_names(logits - 1, given),
+        box_coding=hints.coding if table is not None else _UNKNOWN_CODING,
+        nms=hints.nms,
+    )

@@ -1,0 +1,171 @@
+"""Which outputs of a foreign graph are scores and boxes; and what a graph without them looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.frame import FloatArray
+from ssd_edge.importing.graphs.normalization import JETSON_OUTPUTS
+
+Activation = Literal["auto", "softmax", "logits"]
+
+_SUM_TOLERANCE = 1e-3
+_MOSTLY = 0.99
+_LARGEST_FRACTION = 4.0  # half of all coordinates of boxes in pixels lie beyond it, none in 0..1 do
+_SAME_PLACES = 0.8
+
+
+def is_softmaxed(scores: FloatArray, stated: Activation, path: Path) -> bool:
+    """Tell whether the (P, N, L) scores are probabilities over L already.
+
+    By the values and not by the last operator: a softmax over the wrong axis or by level is told apart as well.
+
+    Raises:
+        ArtefactError: they contradict what the user stated, or are neither logits nor probabilities.
+    """
+    in_range = bool((scores >= 0).all() and (scores <= 1).all())
+    found = in_range and bool(np.abs(scores.sum(axis=-1) - 1).max() <= _SUM_TOLERANCE)
+    if stated == "auto" and in_range and not found:
+        raise ArtefactError(
+            f"{path} gives scores that are not of an SSD",
+            got=f"values in 0..1 whose sum over the classes is {scores.sum(axis=-1).mean():.3g}, as sigmoids give",
+            wanted="logits, or a softmax over the classes and background",
+            do="If they are logits all the same, say so: --activation logits",
+        )
+    if stated != "auto" and found != (stated == "softmax"):
+        what = "are softmaxed already" if found else "are no softmax over the classes"
+        raise ArtefactError(
+            f"{path} gives scores that {what}", got=f"--activation {stated}", do="Leave out --activation."
+        )
+    return found
+
+
+def refuse_not_decoded(boxes: FloatArray, path: Path) -> None:
+    """Raise ArtefactError unless (P, N, 4) values look like x1 y1 x2 y2 in 0..1 of the picture."""
+    ordered = float((boxes[..., 2:] >= boxes[..., :2]).all(axis=-1).mean())
+    if ordered < _MOSTLY:
+        raise ArtefactError(
+            f"{path} gives no boxes x1 y1 x2 y2",
+            got=f"the second corner is right of and below the first in {ordered:.0%} of them, as in offsets",
+            wanted="decoded boxes, or offsets and their default boxes",
+            do="Give the default boxes: --anchors priors.npy",
+        )
+    if float(np.median(np.abs(boxes))) > _LARGEST_FRACTION:
+        raise ArtefactError(
+            f"{path} gives boxes in pixels",
+            got=f"values from {boxes.min():.3g} to {boxes.max():.3g}",
+            wanted="0..1 of the picture",
+            do="Divide them by the input size before the export.",
+        )
+
+
+def refuse_decoded(offsets: FloatArray, anchors: FloatArray, path: Path) -> None:
+    """Raise ArtefactError where (P, N, 4) "offsets" are boxes that lie where the (N, 4) default boxes do."""
+    ordered = bool((offsets[..., 2:] > offsets[..., :2]).all())
+    if not ordered:
+        return
+    centres = (offsets[..., :2] + offsets[..., 2:]) / 2
+    places = np.broadcast_to(anchors[:, :2], centres.shape)
+    if centres.std() > 0 and np.corrcoef(centres.ravel(), places.ravel())[0, 1] > _SAME_PLACES:
+        raise ArtefactError(
+            f"{path} gives boxes that are decoded already",
+            got="boxes x1 y1 x2 y2 that lie at the default boxes",
+            wanted="offsets from them",
+            do="Leave out --anchors.",
+        )
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_WANTED = "scores (B, N, classes and background) and boxes or offsets (B, N, 4)"
+_MANY_BOXES = 50
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Names of the outputs that matter."""
+
+    scores: str
+    boxes: str
+
+
+def choose_outputs(
+    shapes: Shapes, model: onnx.ModelProto, path: Path, *, scores: str | None = None, boxes: str | None = None
+) -> Outputs:
+    """Return the only pair of outputs (1, N, L >= 2) and (1, N, 4), or jetson-inference's by their names.
+
+    Args:
+        shapes: of all outputs for one picture.
+        model: looked at for what it is where there is no such pair.
+        path: names the file in errors.
+        scores: name of the scores, where the user gave it.
+        boxes: name of the boxes, likewise.
+
+    Raises:
+        InputError: a given name is not an output, or more than one pair would do.
+        ArtefactError: there is no such pair.
+    """
+    for option, name in (("--scores", scores), ("--boxes", boxes)):
+        if name is not None and name not in shapes:
+            raise InputError(f"{path} has no output {name!r}", got=_listed(shapes), do=f"Name one of them: {option}")
+    pairs = [
+        Outputs(first, second)
+        for second, shape in shapes.items()
+        if len(shape) == 3 and shape[0] == 1 and shape[2] == 4 and boxes in (None, second)
+        for first, other in shapes.items()
+        if first != second and other[:2] == shape[:2] and len(other) == 3 and other[2] >= 2 and scores in (None, first)
+    ]
+    if not pairs:
+        raise ArtefactError(
+            f"{path} is not an SSD before its NMS",
+            got=f"{looks_like(shapes, model)}: {_listed(shapes)}",
+            wanted=_WANTED,
+            do="Export the network with these two outputs.",
+        )
+    if len(pairs) > 1 and Outputs(*JETSON_OUTPUTS) not in pairs:
+        raise InputError(
+            f"{path} has more than one pair of outputs that could be scores and boxes",
+            got=_listed(shapes),
+            wanted=_WANTED,
+            do="Name them: --scores NAME --boxes NAME",
+        )
+    return Outputs(*JETSON_OUTPUTS) if len(pairs) > 1 else pairs[0]
+
+
+def refuse_changing_sizes(changes: bool, shapes: Shapes, path: Path) -> None:
+    """Raise ArtefactError where the number of boxes follows the content of the picture."""
+    if changes:
+        raise ArtefactError(
+            f"{path} is not an SSD before its NMS",
+            got=f"a number of boxes that changes from picture to picture (NMS inside): {_listed(shapes)}",
+            wanted=_WANTED,
+            do="Export the network with these two outputs.",
+        )
+
+
+def looks_like(shapes: Shapes, model: onnx.ModelProto) -> str:
+    """Return what the outputs tell, e.g. ``an image classifier``."""
+    ranks = sorted(len(shape) for shape in shapes.values())
+    only = next(iter(shapes.values())) if len(shapes) == 1 else ()
+    if any(node.op_type == "NonMaxSuppression" for node in model.graph.node):
+        return "a detector with its NMS inside"
+    if ranks == [2]:
+        return "an image classifier"
+    if ranks == [3] and min(only[1:]) >= 5 and max(only[1:]) >= _MANY_BOXES:
+        return "a YOLO, boxes and scores in one output"
+    if ranks == [4]:
+        return "a segmentation or a single feature map"
+    if len(ranks) > 1 and ranks[0] >= 4:
+        return "the maps of a detector, not yet flattened and joined"
+    return "outputs of another kind"
+
+
+def _listed(shapes: Shapes) -> str:
+    return ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in shapes.items())

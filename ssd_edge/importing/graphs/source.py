@@ -1,0 +1,187 @@
+"""Somebody else's ONNX file, read whole; what can never become a detector here is refused by what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx.inliner
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.graph_contract import SPEC_KEY
+
+_STARTS = (
+    (b"PK\x03\x04", "a zip archive: a PyTorch checkpoint or a Keras file"),
+    (b"\x80", "a pickle: a PyTorch checkpoint of the old format"),
+    (b"\x89HDF", "an HDF5 file: Keras weights"),
+    (b"version https://git-lfs", "a Git LFS pointer: the file itself was not downloaded"),
+    (b"ftrt", "a TensorRT engine"),
+    (b"<", "a web page"),
+)
+_TFLITE_MARK = slice(4, 8)
+_QUANTISED = {
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
+    *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
+}
+_HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+_STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def read_foreign(path: Path) -> onnx.ModelProto:
+    """Return the model with its weights loaded, its local functions inlined and no weight among its inputs.
+
+    Raises:
+        InputError: the file cannot be read.
+        ArtefactError: it is no ONNX, ours already, quantised, in half precision, or needs operators of others.
+    """
+    model = _parse(path)
+    if any(entry.key == SPEC_KEY for entry in model.metadata_props):
+        raise ArtefactError(
+            f"{path} is an ONNX of ssd-edge already", do=f"There is nothing to import. Use it: ssd-edge build {path}"
+        )
+    _load_weights(model, path)
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    _refuse_precision(model, path)
+    _refuse_domains(model, path)
+    weights = {entry.name for entry in model.graph.initializer}
+    inputs = [entry for entry in model.graph.input if entry.name not in weights]  # IR 3 lists weights there as well
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    return model
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an ONNX file") from error
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise _not_onnx(path, data) from error
+    if not model.graph.node or not model.ir_version:
+        raise _not_onnx(path, data)
+    return model
+
+
+def _not_onnx(path: Path, data: bytes) -> ArtefactError:
+    kinds = [kind for start, kind in _STARTS if data.startswith(start)]
+    if data[_TFLITE_MARK] == b"TFL3":
+        kinds.append("a TensorFlow Lite model")
+    unknown = f"{len(data)} bytes that end or break off inside" if data else "an empty file"
+    return ArtefactError(
+        f"{path} is not a whole ONNX file",
+        got=kinds[0] if kinds else unknown,
+        wanted="an ONNX model",
+        do="Copy or export the file again.",
+    )
+
+
+def _load_weights(model: onnx.ModelProto, path: Path) -> None:
+    """Read the weights that lie in a file beside the model."""
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ArtefactError(
+            f"{path} keeps its weights in another file, which cannot be read",
+            got=" ".join(str(error).split()),
+            wanted="the .data file that was exported with it, in the same folder",
+            do="Copy both files.",
+        ) from error
+
+
+def _refuse_precision(model: onnx.ModelProto, path: Path) -> None:
+    quantised = sorted({node.op_type for node in model.graph.node} & _QUANTISED)
+    if quantised:
+        raise ArtefactError(
+            f"{path} is quantised already",
+            got=", ".join(quantised),
+            wanted="float32",
+            do="Import the float32 ONNX that it was made from, and quantise that: ssd-edge build --int8",
+        )
+    half = [entry.name for entry in model.graph.initializer if entry.data_type in _HALF]
+    half += [entry.name for entry in model.graph.input if entry.type.tensor_type.elem_type in _HALF]
+    if half:
+        raise ArtefactError(
+            f"{path} is in half precision",
+            got=f"{len(half)} tensors of 16 bits, the first {half[0]}",
+            wanted="float32",
+            do="Export it again in float32.",
+        )
+
+
+def _refuse_domains(model: onnx.ModelProto, path: Path) -> None:
+    others = sorted(
+        {f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in _STANDARD_DOMAINS}
+    )
+    if others:
+        raise ArtefactError(
+            f"{path} needs operators that are not part of ONNX",
+            got=", ".join(others),
+            wanted="standard operators only",
+            do="Export it again without plugins; cut it before its own NMS.",
+        )
+
+
+_WANTED = "one input, float32 (B, 3, H, W)"
+
+
+@dataclass(frozen=True)
+class SourceInput:
+    """How the foreign graph takes a picture.
+
+    Attributes:
+        batch_is_free: it says that it takes any number of pictures; otherwise it takes one.
+    """
+
+    name: str
+    height: int
+    width: int
+    batch_is_free: bool
+
+
+def source_input(model: onnx.ModelProto, path: Path, size: tuple[int, int] | None) -> SourceInput:
+    """Return the input of the graph; ``size`` (height, width) is needed where the graph leaves them free.
+
+    Raises:
+        ArtefactError: it takes something else, more than one picture at a time, or another size.
+    """
+    inputs = list(model.graph.input)
+    if len(inputs) != 1:
+        raise _refusal(path, f"{len(inputs)} inputs: {', '.join(map(_described, inputs))}", "Export the network alone.")
+    shape = inputs[0].type.tensor_type.shape.dim
+    if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT or len(shape) != 4 or shape[1].dim_value not in (0, 3):
+        in_rows = len(shape) == 4 and shape[3].dim_value == 3
+        do = "It takes pictures in rows of pixels (NHWC), as TensorFlow does: export it as NCHW." if in_rows else ""
+        raise _refusal(path, _described(inputs[0]), do or "Export it from float32 pixels.")
+    if shape[0].dim_value > 1:
+        raise _refusal(path, _described(inputs[0]), "Export it again with a batch of 1, or a free one.")
+    height, width = _size(inputs[0], path, size)
+    return SourceInput(inputs[0].name, height, width, batch_is_free=shape[0].dim_value == 0)
+
+
+def _size(value: onnx.ValueInfoProto, path: Path, asked: tuple[int, int] | None) -> tuple[int, int]:
+    own = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim[2:])
+    size = asked or (own[0], own[1])
+    if 0 in size:
+        raise _refusal(path, _described(value), "Say which input size it was trained for: --size HEIGHT WIDTH")
+    if any(fixed not in (0, wish) for fixed, wish in zip(own, size, strict=True)):
+        raise ArtefactError(
+            f"{path} has another input size", got=f"--size {size[0]} {size[1]}", wanted=f"{own[0]} {own[1]}"
+        )
+    return size
+
+
+def _refusal(path: Path, got: str, do: str) -> ArtefactError:
+    return ArtefactError(f"{path} does not take one picture", got=got, wanted=_WANTED, do=do)
+
+
+def _described(value: onnx.ValueInfoProto) -> str:
+    kind = value.type.tensor_type
+    dims = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in kind.shape.dim)
+    return f"{value.name} {TensorProto.DataType.Name(kind.elem_type).lower()} ({dims})"

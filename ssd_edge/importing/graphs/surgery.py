@@ -1,0 +1,165 @@
+"""Around a foreign graph: pixels to its input before it, softmax, decode and NMS after it (docs: "The graph contract").
+
+Foreign tensors are renamed, so that no name of theirs meets one of ours.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.shape_inference
+from onnx import TensorProto, helper, numpy_helper
+from onnx.compose import add_prefix
+
+from ssd_edge import __version__
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.frame import FloatArray
+from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, SPEC_KEY, VERSION_KEY
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.graph.nms import OPSET, attach_nms
+from ssd_edge.importing.graphs.free_batch import BATCH
+from ssd_edge.importing.graphs.outputs import Outputs
+
+_PREFIX = "foreign/"
+_BOXES, _SCORES = "boxes", "scores"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the foreign graph's answers are to be read.
+
+    Attributes:
+        outputs: names of the outputs.
+        softmaxed: the scores are probabilities already.
+        anchors: (N, 4) default boxes that offsets belong to; None where the graph gives boxes.
+    """
+
+    outputs: Outputs
+    softmaxed: bool
+    anchors: FloatArray | None
+
+
+class _Steps:
+    """Nodes and constants in the order in which they are appended."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], name=f"ssd_edge/{output}", **attributes))
+        return output
+
+    def constant(self, name: str, values: object, kind: type[np.generic] = np.float32) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(values, kind), name))
+        return name
+
+
+def scored_boxes(model: onnx.ModelProto, spec: ModelSpec, reading: Reading) -> onnx.ModelProto:
+    """Return the graph from uint8 ``images`` to ``boxes`` (B, N, 1, 4) and ``scores`` (B, N, C), without NMS.
+
+    Its batch is as free as that of ``model``, which must be in our operator set.
+    """
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or BATCH
+    inner = add_prefix(model, _PREFIX).graph
+    steps = _Steps()
+    _normalise(steps, spec, inner.input[0].name)
+    steps.nodes += inner.node
+    _class_scores(steps, _PREFIX + reading.outputs.scores, spec, reading)
+    _unit_boxes(steps, _PREFIX + reading.outputs.boxes, spec, reading)
+    count, entry = spec.anchors.count, spec.input
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        steps.nodes,
+        spec.name,
+        [value(INPUT_NAME, TensorProto.UINT8, [batch, entry.height, entry.width, 3])],
+        [
+            value(_BOXES, TensorProto.FLOAT, [batch, count, 1, 4]),
+            value(_SCORES, TensorProto.FLOAT, [batch, count, len(spec.class_names)]),
+        ],
+        [*steps.constants, *inner.initializer],
+    )
+    graph.sparse_initializer.extend(inner.sparse_initializer)
+    opsets = [helper.make_opsetid("", OPSET)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version, producer_name="ssd-edge")
+    made.producer_version = __version__
+    return made
+
+
+def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str) -> onnx.ModelProto:
+    """Return the whole model: NMS attached and the spec in its metadata.
+
+    Raises:
+        ArtefactError: the foreign graph does not go together with ours to a valid ONNX.
+    """
+    model = attach_nms(scored, spec)
+    fixed = scored.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    if fixed:
+        for output in model.graph.output:
+            output.type.tensor_type.shape.dim[0].dim_value = fixed
+    helper.set_model_props(model, {SPEC_KEY: spec.to_json(), DIGEST_KEY: source_digest, VERSION_KEY: __version__})
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ArtefactError(
+            f"{spec.name}: the foreign graph does not go together with preprocessing and NMS",
+            got=" ".join(str(error).split()),
+            do="Please report this with the file's exporter and version.",
+        ) from error
+    return model
+
+
+def _normalise(steps: _Steps, spec: ModelSpec, output: str) -> None:
+    """Pixels as the network wants them, in ``output``. The cast comes first: no runtime needs to do more with bytes."""
+    entry = spec.input
+    planes = steps.add("Cast", [INPUT_NAME], "pixels", to=TensorProto.FLOAT)
+    planes = steps.add("Transpose", [planes], "planes", perm=[0, 3, 1, 2])
+    if entry.color_order == "rgb":
+        order = steps.constant("bgr_to_rgb", [2, 1, 0], np.int64)
+        planes = steps.add("Gather", [planes, order], "rgb_planes", axis=1)
+    mean = steps.constant("mean", np.reshape(entry.mean, (1, 3, 1, 1)))
+    std = steps.constant("std", np.reshape(entry.std, (1, 3, 1, 1)))
+    steps.add("Div", [steps.add("Sub", [planes, mean], "centred"), std], output)
+
+
+def _class_scores(steps: _Steps, scores: str, spec: ModelSpec, reading: Reading) -> None:
+    """Probabilities of the real classes; background counts in the softmax and is left out after it."""
+    if not reading.softmaxed:
+        scores = steps.add("Softmax", [scores], "probabilities", axis=-1)
+    bounds = [
+        steps.constant(name, [value], np.int64)
+        for name, value in (("first_class", 1), ("past_classes", spec.num_logits), ("class_axis", 2))
+    ]
+    steps.add("Slice", [scores, *bounds], _SCORES)
+
+
+def _unit_boxes(steps: _Steps, boxes: str, spec: ModelSpec, reading: Reading) -> None:
+    if reading.anchors is not None:
+        boxes = _decoded(steps, boxes, spec, reading.anchors)
+    if spec.nms.clip_boxes:
+        limits = [steps.constant("box_least", 0.0), steps.constant("box_most", 1.0)]
+        boxes = steps.add("Clip", [boxes, *limits], "clipped_boxes")
+    steps.add("Unsqueeze", [boxes, steps.constant("shared_axis", [2], np.int64)], _BOXES)
+
+
+def _decoded(steps: _Steps, offsets: str, spec: ModelSpec, anchors: FloatArray) -> str:
+    """Boxes x1 y1 x2 y2, as :func:`ssd_edge.model.box_coder.decode` computes them."""
+    coding = spec.box_coding
+    halves = steps.constant("offset_halves", [2, 2], np.int64)
+    node = helper.make_node("Split", [offsets, halves], ["shifts", "stretches"], name="ssd_edge/halves", axis=2)
+    steps.nodes.append(node)
+    reach = steps.constant("anchor_reach", anchors[:, 2:] * np.array(coding.variances[:2], np.float32))
+    shifted = steps.add("Mul", ["shifts", reach], "moves")
+    centres = steps.add("Add", [shifted, steps.constant("anchor_centres", anchors[:, :2])], "centres")
+    logs = steps.add("Mul", ["stretches", steps.constant("size_variances", coding.variances[2:])], "log_scales")
+    if math.isfinite(coding.max_log_scale):
+        limit = steps.constant("max_log_scale", coding.max_log_scale)
+        logs = steps.add("Min", [logs, limit], "limited_log_scales")
+    half_anchor = steps.constant("anchor_half_sides", anchors[:, 2:] / 2)
+    sides = steps.add("Mul", [steps.add("Exp", [logs], "scales"), half_anchor], "half_sides")
+    corners = [steps.add("Sub", [centres, sides], "top_left"), steps.add("Add", [centres, sides], "bottom_right")]
+    return steps.add("Concat", corners, "decoded_boxes", axis=2)

@@ -1,0 +1,186 @@
+"""What a file that PyTorch refuses seems to be, so that the refusal names what the user holds. Nothing in it is run."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.importing.family import StateDict
+from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
+
+_SIGNATURES = (
+    (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes its weights"),
+    (rb"....TFL3", "a TensorFlow Lite model"),
+    (rb"....ORTM", "an ONNX Runtime model"),
+    (rb"\x93NUMPY", "a NumPy array"),
+    (rb"\0{4}[\1\2]\0{3}[\0-\x09]\0{3}", "darknet's weights, as a YOLO has them"),
+    (rb"\x08[\0-\x1f][\x12-\x3a]", "a protobuf message, as ONNX and TensorFlow write models"),
+    (rb"\s*(?i:<!doctype|<html|<\?xml)", "a web page, from a download that failed"),
+    (rb"version https://git-lfs", "a pointer of Git LFS, not the file that it points to; git lfs pull fetches it"),
+)
+_SIGNATURE_BYTES = 64
+_OLD_PYTORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # pickled magic number of PyTorch before 1.6
+_HARMLESS = ("torch", "collections")
+_TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]+")
+
+
+def kind_of(path: Path) -> str:
+    """Return what an existing file looks like, e.g. ``a Keras file``."""
+    with path.open("rb") as file:
+        start = file.read(_SIGNATURE_BYTES)
+    for signature, kind in _SIGNATURES:
+        if re.match(signature, start, re.DOTALL):
+            return kind
+    if zipfile.is_zipfile(path):
+        return _archive(path)
+    name = _first_object(path)
+    return pickled(name) if name else _bytes(start, path.stat().st_size)
+
+
+def _bytes(start: bytes, size: int) -> str:
+    if not size:
+        return "an empty file"
+    if start.startswith(b"PK"):
+        return f"a truncated archive of {size} bytes"
+    if start.startswith(_OLD_PYTORCH):
+        return f"a truncated or damaged file of {size} bytes, written by PyTorch before 1.6"
+    return f"a text of {size} bytes" if _TEXT.fullmatch(start) else f"{size} bytes that are no PyTorch file"
+
+
+def pickled(name: str) -> str:
+    """Return what a pickle looks like that asks for the Python object ``name``."""
+    if re.search(r"yolo|ultralytics", name, re.IGNORECASE):
+        return f"a YOLO, pickled with its Python classes ({name})"
+    return f"a pickle that runs code or holds Python objects ({name}); nothing of it was run"
+
+
+def is_torchscript(path: Path) -> bool:
+    """Return whether the file is a compiled program instead of a state dict."""
+    return zipfile.is_zipfile(path) and "constants.pkl" in _members(path)
+
+
+def _members(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return [Path(name).name for name in archive.namelist()]
+
+
+def _archive(path: Path) -> str:
+    names = _members(path)
+    if "constants.pkl" in names:
+        return "a TorchScript program"
+    if {"config.json", "metadata.json"} <= set(names):
+        return "a Keras file"
+    if all(name.endswith(".npy") for name in names):
+        return "an archive of NumPy arrays"
+    if "data.pkl" in names:
+        return "a damaged PyTorch file"
+    return f"an archive of {', '.join(names[:3])}"
+
+
+def _first_object(path: Path) -> str:
+    """Return the name of the first object that a bare pickle asks for and weights do not need, or nothing."""
+    with path.open("rb") as file:
+        for name in _objects(file):
+            if name.split(".")[0] not in _HARMLESS:
+                return name
+    return ""
+
+
+def _objects(file: BinaryIO) -> Iterator[str]:
+    """Yield what a file of pickles, one behind the other, asks for; ends where there is no pickle any more."""
+    texts: list[str] = []
+    while True:
+        try:
+            for code, argument, _ in pickletools.genops(file):
+                if code.name == "GLOBAL":
+                    yield str(argument).replace(" ", ".")
+                elif code.name == "STACK_GLOBAL":
+                    yield ".".join(texts[-2:])
+                elif "UNICODE" in code.name:
+                    texts.append(str(argument))
+        except (ValueError, IndexError, UnicodeDecodeError):
+            return
+
+
+_WANTED = "the weights of a PyTorch SSD (a state dict saved by torch.save)"
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "ema")
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """Return the tensors of a plain state dict, or of one in a wrapper such as ``{"model": …}``.
+
+    Raises:
+        InputError: the file cannot be read.
+        ArtefactError: it is no PyTorch file, is damaged, holds Python objects, or holds no tensors.
+    """
+    content = _load(path)
+    _refuse_ours(path, content)
+    for key in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    tensors = _tensors(content)
+    if not tensors:
+        found = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
+        raise ArtefactError(f"{path} holds no weights", got=found or "an empty dict", wanted=_WANTED)
+    return tensors
+
+
+def _refuse_ours(path: Path, content: Any) -> None:
+    if isinstance(content, dict) and content.get("format") == CHECKPOINT_FORMAT:
+        raise ArtefactError(
+            f"{path} need not be imported",
+            got=f"a checkpoint of ours ({CHECKPOINT_FORMAT})",
+            wanted="weights of another project",
+            do=f"Use it as it is: ssd-edge export {path}",
+        )
+
+
+def _tensors(content: Any) -> StateDict:
+    """Return the tensors by name; data-parallel training puts ``module.`` before every name."""
+    if not isinstance(content, dict):
+        return {}
+    named = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    if all(key.startswith("module.") for key in named):
+        return {key.removeprefix("module."): value for key, value in named.items()}
+    return named
+
+
+def _load(path: Path) -> Any:
+    try:
+        if is_torchscript(path):
+            raise _refused(path, "a TorchScript program")
+        with warnings.catch_warnings(), _settings_allowed():
+            warnings.simplefilter("ignore")  # PyTorch's remarks on old and foreign pickles; what matters is an error
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted=_WANTED) from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
+        found = _GLOBAL.search(str(error))
+        raise _refused(path, pickled(found[1]) if found else kind_of(path)) from error
+
+
+def _settings_allowed() -> AbstractContextManager[object]:
+    """Let PyTorch read the arguments that torchvision's training script saves beside the weights: names and values."""
+    allow = getattr(torch.serialization, "safe_globals", None)  # since PyTorch 2.5
+    return nullcontext() if allow is None else allow([argparse.Namespace])
+
+
+def _refused(path: Path, kind: str) -> ArtefactError:
+    remedy = "Copy the file again if it should be one."
+    if "pickle" in kind:
+        remedy = "In the project that made it, save the weights alone: torch.save(model.state_dict(), 'weights.pth')"
+    return ArtefactError(f"{path} is no file of weights", got=kind, wanted=_WANTED, do=remedy)

@@ -1,0 +1,76 @@
+"""How far a lowered network's answers are from the float one's, without any label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ssd_edge.backends.cpu import physical_cores
+from ssd_edge.backends.ort_session import load_runtime, make_session
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.frame import FloatArray, UInt8Array
+from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP
+
+_SCORE_OF_INTEREST = 0.1
+
+
+class OutputError:
+    """Compares networks on the same pictures, before NMS, where it matters: on default boxes that score.
+
+    Args:
+        reference: the float model.
+        pictures: (H, W, 3) uint8 of its input size.
+    """
+
+    def __init__(self, reference: onnx.ModelProto, pictures: Sequence[UInt8Array]) -> None:
+        self._pictures = list(pictures)
+        self._wanted = list(self._outputs(reference))
+
+    def __call__(self, model: onnx.ModelProto) -> float:
+        """Return the mean error of a picture: of the scores, relative to them, and of the boxes, in sides of theirs.
+
+        The scores' is ``sum |s - s'| / sum s`` over (box, class) pairs of which either network gives more than 0.1;
+        the boxes' is the mean ``|corner - corner'|`` over the side, of those whose float score is more than 0.1.
+        """
+        errors = [_error(*wanted, *found) for wanted, found in zip(self._wanted, self._outputs(model), strict=True)]
+        return float(np.mean(errors))
+
+    def _outputs(self, model: onnx.ModelProto) -> Sequence[tuple[FloatArray, FloatArray]]:
+        session = _before_nms(model)
+        return [tuple(session.run(None, {INPUT_NAME: picture[None]})) for picture in self._pictures]
+
+
+Measure = Callable[[onnx.ModelProto], float]
+
+
+def _before_nms(model: onnx.ModelProto) -> Any:
+    """Open the model up to the inputs of its NMS: boxes (1, A, 1, 4) and scores (1, A, C)."""
+    cut = onnx.ModelProto()
+    cut.CopyFrom(model)
+    nms = next((node for node in cut.graph.node if node.op_type == NMS_OP), None)
+    if nms is None:
+        raise ArtefactError(f"the model has no {NMS_OP} node", do="Export it again: ssd-edge export")
+    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in nms.input]
+    cut.graph.node.remove(nms)
+    del cut.graph.output[:], cut.functions[:]
+    cut.graph.output.extend(inputs)
+    ort = load_runtime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = physical_cores(), 4
+    return make_session(cut.SerializeToString(), options)
+
+
+def _error(wanted_boxes: FloatArray, wanted: FloatArray, boxes: FloatArray, scores: FloatArray) -> float:
+    either = np.maximum(wanted, scores) > _SCORE_OF_INTEREST
+    if not either.any():
+        return 0.0
+    of_scores = np.abs(wanted - scores)[either].sum() / max(float(wanted[either].sum()), _SCORE_OF_INTEREST)
+    matter = wanted.max(axis=2) > _SCORE_OF_INTEREST
+    if not matter.any():
+        return float(of_scores)
+    here, there = wanted_boxes[:, :, 0][matter], boxes[:, :, 0][matter]
+    side = np.maximum(here[:, 2:] - here[:, :2], 1e-3)
+    return float(of_scores + (np.abs(here - there) / np.concatenate([side, side], axis=1)).mean())

@@ -1,0 +1,82 @@
+"""Refinement after calibration: equalization and bias correction, each kept if it helps (``build --improve``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import onnx
+
+from ssd_edge.core.calibration_table import CalibrationTable
+from ssd_edge.core.choices import Method
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.images import read_image
+from ssd_edge.core.log import log
+from ssd_edge.core.preprocess import preprocess
+from ssd_edge.core.progress import Progress, silent
+from ssd_edge.graph.source import SourceModel
+from ssd_edge.quantization.bias_correction import correct_biases
+from ssd_edge.quantization.calibrate import measure_ranges
+from ssd_edge.quantization.equalization import equalise
+from ssd_edge.quantization.image_set import ImageSet
+from ssd_edge.quantization.output_error import Measure, OutputError
+
+Lower = Callable[[onnx.ModelProto, CalibrationTable], onnx.ModelProto]
+_HELD_OUT, _CORRECTING = 8, 8
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A float model whose INT8 form errs less, with the ranges of it.
+
+    Attributes:
+        steps: what was kept: ``equalised``, ``corrected``, both or none.
+    """
+
+    model: onnx.ModelProto
+    table: CalibrationTable
+    steps: tuple[str, ...] = ()
+
+
+def refuse_too_few(chosen: ImageSet) -> None:
+    """Raise InputError where there are too few pictures to hold some out."""
+    if len(chosen.images) < 2 * _HELD_OUT:
+        raise InputError(
+            "--improve needs pictures to hold out",
+            got=str(len(chosen.images)),
+            wanted=f"at least {2 * _HELD_OUT}",
+            do="Name more of them (--images), or leave out --improve.",
+        )
+
+
+def refine(
+    source: SourceModel, table: CalibrationTable, chosen: ImageSet, lower: Lower, progress: Progress = silent
+) -> Refined:
+    """Equalise the layers, then correct the biases; each is kept where pictures that it did not see show a gain.
+
+    Raises:
+        InputError: there are too few pictures to hold some out.
+    """
+    refuse_too_few(chosen)
+    pictures = [preprocess(read_image(path), source.spec.input) for path in chosen.paths[-_HELD_OUT - _CORRECTING :]]
+    seen, held_out = pictures[:_CORRECTING], pictures[_CORRECTING:]
+    measure = OutputError(source.model, held_out)
+    best, error = Refined(source.model, table), measure(lower(source.model, table))
+    equalised = equalise(source.model, table)
+    if equalised.scales:
+        # By the first table's method, on all images that are not held out.
+        anew = replace(source, model=equalised.model)
+        ranges = measure_ranges(anew, chosen, Method(table.method), held_out=_HELD_OUT, progress=progress)
+        best, error = _better(best, error, Refined(equalised.model, ranges), "equalised", lower, measure)
+    corrected = correct_biases(best.model, lambda model: lower(model, best.table), seen, progress=progress)
+    return _better(best, error, Refined(corrected, best.table, best.steps), "corrected", lower, measure)[0]
+
+
+def _better(
+    best: Refined, error: float, made: Refined, step: str, lower: Lower, measure: Measure
+) -> tuple[Refined, float]:
+    """Return what errs less, and its error; both errors are printed."""
+    after = measure(lower(made.model, made.table))
+    verdict = "kept" if after < error else "not kept"
+    log.info(f"{step}: output error on {_HELD_OUT} held-out pictures {error:.4f} before, {after:.4f} after; {verdict}")
+    return (replace(made, steps=(*best.steps, step)), after) if after < error else (best, error)

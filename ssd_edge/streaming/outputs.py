@@ -1,0 +1,168 @@
+"""Where the results of a run go: sinks opened by what was asked for, and kept from overwriting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
+from ssd_edge.core.images import IMAGE_SUFFIXES
+from ssd_edge.core.log import log
+from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.sinks.base import AnnotatedSink, PictureSink, Sink
+from ssd_edge.streaming.sinks.conflicts import check_distinct, check_keeps_input
+from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
+from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
+from ssd_edge.streaming.sinks.mjpeg import Address, BrowserSink
+from ssd_edge.streaming.sinks.video import CODECS, VideoSink
+from ssd_edge.streaming.sinks.window import WindowSink, why_no_window
+from ssd_edge.streaming.sources.base import SourceInfo
+
+STDOUT = Path("-")
+"""In place of a file of JSON lines."""
+
+_FASTEST_LIVE_FILM = 30.0
+_FILM_OF_STILLS_FPS = 10.0
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is asked for.
+
+    Attributes:
+        output: video, image or folder of images with the boxes drawn in.
+        json_path: file of JSON lines, one a frame; ``-`` for stdout.
+        serve: ``[HOST:]PORT`` for web browsers.
+        window: whether to show a window; None for one where nothing else is asked for and there is a display.
+    """
+
+    output: Path | None = None
+    json_path: Path | None = None
+    serve: str | None = None
+    window: bool | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files and folders that are written."""
+        return [path for path in (self.output, self.json_path) if path is not None and path != STDOUT]
+
+    @property
+    def any(self) -> bool:
+        """Whether something besides a window is asked for."""
+        return any(choice is not None for choice in (self.output, self.json_path, self.serve))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What was opened.
+
+    Attributes:
+        sinks: for the pipeline.
+        files: those of them that keep something, by the path that was asked for.
+    """
+
+    sinks: Sequence[Sink]
+    files: Mapping[Path, Sink | PictureSink]
+
+    def written(self, path: Path | None) -> Path | None:
+        """Return a path that was asked for, once all are closed, where something was written to it."""
+        return path if path is not None and path in self.files and self.files[path].written else None
+
+    def reports(self) -> Iterator[str]:
+        """Yield a line on each file, once all are closed."""
+        for path, sink in self.files.items():
+            yield f"wrote {path}" if sink.written else f"nothing was written to {path}: no frame came"
+
+
+def open_outputs(
+    stack: ExitStack, info: SourceInfo, inputs: Sequence[Path], options: OutputOptions, stop: StopRequest
+) -> Outputs:
+    """Open what is asked for, and a window where nothing is and there is a display; ``stack`` closes it.
+
+    Raises:
+        InputError: an output is one of ``inputs`` or another output, or it cannot be written.
+        DeviceError: a window is asked for, and there is no display; or nothing can be served at the address.
+    """
+    _check_overwrites_nothing(options.files, inputs)
+    sinks: list[Sink] = []
+    pictures: list[PictureSink] = []
+    files: dict[Path, Sink | PictureSink] = {}
+    if options.json_path is not None:
+        path = None if options.json_path == STDOUT else options.json_path
+        lines = stack.enter_context(JsonLinesSink(path, None if info.live or info.stills else info.fps))
+        sinks.append(lines)
+        files |= {path: lines} if path is not None else {}
+    if options.output is not None:
+        pictures.append(stack.enter_context(open_pictures(options.output, info)))
+        files[options.output] = pictures[0]
+    if options.serve is not None:
+        pictures.append(_open_server(stack, info, options.serve))
+    if _wants_window(options):
+        pictures.append(stack.enter_context(WindowSink(f"ssd-edge: {info.name}", stop)))
+    if pictures:
+        sinks.append(AnnotatedSink(pictures))
+    return Outputs(sinks, files)
+
+
+def open_pictures(path: Path, info: SourceInfo) -> PictureSink:
+    """Return the sink for drawn frames: a video or an image by the suffix of ``path``, a folder where it has none.
+
+    Raises:
+        InputError: another suffix, a single image for many frames, or a place that cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix in CODECS:
+        return VideoSink(path, film_rate(info), real_time=info.live)
+    if suffix in IMAGE_SUFFIXES:
+        if info.frames != 1:
+            raise InputError(
+                f"{path} is one image", got=f"many frames from {info.name}", do="Give --output a folder or a film."
+            )
+        return ImageFileSink(path)
+    if suffix and path_kind(path) != "folder":
+        raise InputError(
+            f"{path} is no known kind of output",
+            got=f"suffix {path.suffix!r}",
+            wanted=f"{', '.join(CODECS)}, an image, or a folder",
+        )
+    return ImageFolderSink(path, named_by_source=info.stills)
+
+
+def film_rate(info: SourceInfo) -> float:
+    """Return the rate of a video of the source: its own; a camera's up to 30; ten images a second for stills."""
+    if info.stills and not info.live:
+        return _FILM_OF_STILLS_FPS
+    rate = info.fps or _FASTEST_LIVE_FILM
+    return min(rate, _FASTEST_LIVE_FILM) if info.live else rate
+
+
+def _check_overwrites_nothing(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    check_distinct(outputs)
+    for path in outputs:
+        for source in inputs:
+            check_keeps_input(path, source)
+        if path_kind(path) == "file":
+            log.info(f"{path} exists and is replaced")
+
+
+def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> PictureSink:
+    sink = BrowserSink(Address.parse(address), info.name)
+    stack.enter_context(sink)
+    others = f"; for other machines, without protection: --serve 0.0.0.0:{sink.address.port}"
+    log.info(f"watch at {sink.address.url}{'' if sink.address.is_open else others}")
+    return sink
+
+
+def _wants_window(options: OutputOptions) -> bool:
+    """Whether to show a window; by default where nothing else is asked for, and there is a display."""
+    if options.window is not None or options.any:
+        return bool(options.window)
+    if (reason := why_no_window()) is not None:
+        log.info(
+            f"no window: {reason}; --serve 8080 shows the frames in a browser, --output or --json keeps the "
+            "detections, here only the figures are shown"
+        )
+    return reason is None

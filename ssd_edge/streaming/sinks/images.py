@@ -1,0 +1,66 @@
+"""The frames as pictures in a folder, or the only one as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import make_folder, path_kind
+from ssd_edge.core.frame import Frame, UInt8Array
+from ssd_edge.core.images import IMAGE_SUFFIXES, write_image
+from ssd_edge.streaming.sinks.base import PictureSink
+from ssd_edge.streaming.sinks.conflicts import check_keeps_input
+
+
+class ImageFolderSink(PictureSink):
+    """Writes each picture into a folder.
+
+    Args:
+        folder: made where it does not exist.
+        named_by_source: each frame has a file of its own and keeps its name; otherwise ``frame_000042.jpg``.
+
+    Raises:
+        InputError: the folder cannot be made or written; and, while writing, where a picture would replace its source.
+    """
+
+    def __init__(self, folder: Path, *, named_by_source: bool) -> None:
+        make_folder(folder)
+        self._folder, self._named_by_source = folder, named_by_source
+
+    def show(self, frame: Frame, picture: UInt8Array) -> None:
+        """Write one picture, whole or not at all."""
+        name = Path(frame.source).name if self._named_by_source else f"frame_{frame.index:06d}.jpg"
+        if self._named_by_source:
+            check_keeps_input(self._folder / name, Path(frame.source))
+        write_image(self._folder / name, picture)
+        self.written += 1
+
+    def close(self) -> None:
+        """Every picture is closed already."""
+
+
+class ImageFileSink(PictureSink):
+    """Writes the only picture of a source to a file.
+
+    Raises:
+        InputError: the suffix is none of an image, it is a folder, or its folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            raise InputError(
+                f"{path} is no image", got=f"suffix {path.suffix!r}", wanted=", ".join(sorted(IMAGE_SUFFIXES))
+            )
+        if path_kind(path) == "folder":
+            raise InputError(f"{path} cannot be written", got="a folder", wanted="a file")
+        make_folder(path.parent)
+        self._path = path
+
+    def show(self, frame: Frame, picture: UInt8Array) -> None:
+        """Write the picture, whole or not at all."""
+        del frame  # it is the only one
+        write_image(self._path, picture)
+        self.written = 1
+
+    def close(self) -> None:
+        """The picture is closed already."""

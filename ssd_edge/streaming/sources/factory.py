@@ -1,0 +1,97 @@
+"""Opens whatever a user may call a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
+from ssd_edge.core.images import IMAGE_SUFFIXES
+from ssd_edge.streaming.sources.base import Source
+from ssd_edge.streaming.sources.camera import CameraMode, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.streaming.sources.images import ImageSource
+from ssd_edge.streaming.sources.live import Reconnect
+from ssd_edge.streaming.sources.opencv import require_utf8
+from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
+from ssd_edge.streaming.sources.uri import Uri, parse_uri
+from ssd_edge.streaming.sources.video import open_film
+
+_DRIVERS_MODE = CameraMode()
+_RECONNECT = Reconnect()
+
+
+def open_source(
+    uri: str,
+    *,
+    mode: CameraMode = _DRIVERS_MODE,
+    loop: bool = False,
+    pace: float | None = None,
+    rtsp_latency_ms: int = 200,
+    reconnect: Reconnect = _RECONNECT,
+) -> Source:
+    """Return an open source; it logs stops, returns, videos that are cut short, and modes that a camera does not have.
+
+    Args:
+        uri: image, folder of images or video; camera number or ``/dev/video0``; ``csi://0``; RTSP or HTTP URL;
+            GStreamer pipeline that ends in an appsink.
+        mode: what to ask of a camera.
+        loop: play a file or folder for ever.
+        pace: play a file or folder at this many frames a second, as a camera would.
+        rtsp_latency_ms: how long a stream may hold frames back to put them in order.
+        reconnect: what to do when a camera or stream stops.
+
+    Raises:
+        InputError: the file or folder cannot be read, or an option does not fit the source.
+        DeviceError: the camera or stream cannot be opened.
+    """
+    parsed = parse_uri(uri)
+    if parsed.kind != "file":
+        _refuse_file_options(parsed, loop=loop, pace=pace)
+        return _open_live(parsed, mode, rtsp_latency_ms, reconnect)
+    _refuse_camera_options(parsed, mode)
+    source = _open_file(Path(parsed.target), loop=loop)
+    return RateLimitedSource(source, pace) if pace is not None else source
+
+
+def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect) -> Source:
+    require_utf8(uri.target, uri.shown)
+    if uri.kind == "camera":
+        return open_camera(int(uri.target), uri.shown, mode, reconnect)
+    if uri.kind == "csi":
+        return open_csi(uri, mode, reconnect)
+    if uri.kind == "pipeline":
+        return open_pipeline(uri, reconnect)
+    return open_url(uri, rtsp_latency_ms, reconnect)
+
+
+def _refuse_file_options(uri: Uri, *, loop: bool, pace: float | None) -> None:
+    if loop or pace is not None:
+        raise InputError(
+            f"{uri.shown} has a pace and an end of its own",
+            got="--loop" if loop else "--pace",
+            wanted="a file or folder",
+            do="Leave the option out.",
+        )
+
+
+def _refuse_camera_options(uri: Uri, mode: CameraMode) -> None:
+    if mode != _DRIVERS_MODE:
+        raise InputError(
+            f"{uri.shown} has a size and rate of its own",
+            got="--width, --height or --fps",
+            wanted="a camera",
+            do="Leave the option out; --pace plays a file at a rate.",
+        )
+
+
+def _open_file(path: Path, *, loop: bool) -> Source:
+    kind = path_kind(path)
+    if kind == "absent":
+        raise InputError(
+            f"{path} cannot be read", got="no such file or folder", wanted="an image, a folder of images, or a video"
+        )
+    if kind == "folder" or path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSource(path, loop=loop)
+    if kind == "file" and path.stat().st_size == 0:
+        raise InputError(f"{path} is empty", wanted="a video")
+    return open_film(path, loop=loop)

@@ -1,0 +1,240 @@
+"""OpenCV's VideoCapture, opened without its chatter: what it prints, our errors say in one sentence."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, TimeoutError
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import cv2
+import numpy.typing as npt
+
+from ssd_edge.core.errors import DeviceError, InputError
+
+
+def is_built_with(library: str) -> bool:
+    """Tell whether OpenCV can use a library, called as in its build information: ``FFMPEG``, ``GStreamer``."""
+    line = next((text for text in cv2.getBuildInformation().splitlines() if f"{library}:" in text), "")
+    return "YES" in line
+
+
+def require_ffmpeg(shown: str, do: str) -> None:
+    """Raise DeviceError where OpenCV has no FFmpeg; ``shown`` names what needs it, and ``do`` says the way without."""
+    if not is_built_with("FFMPEG"):
+        raise DeviceError(f"{shown} needs FFmpeg", got=f"OpenCV {cv2.__version__}, built without it", do=do)
+
+
+class Capture(Protocol):
+    """What the sources need of a ``cv2.VideoCapture``."""
+
+    def get(self, setting: int, /) -> float:
+        """Return a property, one of ``cv2.CAP_PROP_…``."""
+
+    def read(self) -> tuple[bool, Any]:
+        """Return (True, picture), or (False, None) where there is none."""
+
+    def release(self) -> None:
+        """Give the file or device back."""
+
+
+Opener = Callable[[], Capture | None]
+
+_FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
+_CV_SILENT = 0  # LOG_LEVEL_SILENT
+
+
+def open_capture(
+    target: str | int, api: int = cv2.CAP_ANY, settings: Mapping[int, float] | None = None
+) -> cv2.VideoCapture | None:
+    """Return an open capture, or None where OpenCV cannot open ``target``.
+
+    Args:
+        target: file, URL, pipeline or camera number.
+        api: one of ``cv2.CAP_…``.
+        settings: properties that must be known before opening, by ``cv2.CAP_PROP_…``.
+    """
+    parameters = [int(value) for pair in (settings or {}).items() for value in pair]
+    with quiet_opencv():
+        try:
+            capture = cv2.VideoCapture(target, api, parameters)
+        except cv2.error:
+            return None
+    return capture if capture.isOpened() else None
+
+
+def require_utf8(target: str, shown: str) -> None:
+    """Raise InputError for a name that is no UTF-8: OpenCV ends the whole process over it."""
+    try:
+        target.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{shown} has a name that OpenCV cannot take",
+            got=f"bytes that are no UTF-8 at character {error.start + 1}",
+            do="Rename it.",
+        ) from error
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV and FFmpeg from writing to stderr inside the block, unless the user's own variables ask for it.
+
+    FFmpeg's level is read once in a process, when the first video is opened.
+    """
+    with environment(OPENCV_FFMPEG_LOGLEVEL=_FFMPEG_QUIET):
+        before = None if "OPENCV_LOG_LEVEL" in os.environ else _exchange_log_level(_CV_SILENT)
+        try:
+            yield
+        finally:
+            if before is not None:
+                _exchange_log_level(before)
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set variables of the environment inside the block; those that the user has set stand."""
+    mine = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for name in mine:
+            os.environ.pop(name, None)
+
+
+def _exchange_log_level(level: int) -> int:
+    """Set OpenCV's log level and return the former: 4.14 has ``cv2.utils.logging`` for it, 4.6 to 4.12 ``cv2``."""
+    calls: Any = cv2
+    if not hasattr(cv2, "setLogLevel"):
+        from cv2.utils import logging
+
+        calls = logging
+    before = int(calls.getLogLevel())
+    calls.setLogLevel(level)
+    return before
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Send what is written to file descriptor 2 inside the block nowhere.
+
+    OpenCV's FFmpeg writer complains with a bare ``fprintf`` about codecs that it then encodes well.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        with quiet_opencv():
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def frame_rate(capture: Capture) -> float | None:
+    """Return frames a second; None where the container or driver gives none, or one that cannot be."""
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    return rate if 0.1 <= rate <= 1000 else None
+
+
+def frame_count(capture: Capture) -> int | None:
+    """Return the number of frames that the container announces; None where it is endless or unknown."""
+    count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    return int(count) if 0 < count < 1e9 else None
+
+
+_RELEASE_S = 2.0
+T = TypeVar("T")
+
+
+class TimedCapture:
+    """Asks a capture and waits so long for its answer, and no longer; after that it never asks again.
+
+    A thread that OpenCV does not let go is left behind: nothing can end it, and it keeps no program from ending.
+
+    Args:
+        capture: what to ask, open.
+        thread: where it was opened, and is asked.
+        read_s: seconds that a picture may take.
+    """
+
+    def __init__(self, capture: Capture, thread: CaptureThread, *, read_s: float) -> None:
+        self._capture, self._thread, self._read_s = capture, thread, read_s
+
+    def get(self, setting: int) -> float:
+        """Return a property."""
+        return self._capture.get(setting)
+
+    def read(self) -> tuple[bool, npt.NDArray[Any] | None]:
+        """Return (True, picture), or (False, None) where there is none, or none in time."""
+        return self._thread.ask(self._capture.read, self._read_s) or (False, None)
+
+    def release(self) -> None:
+        """Give the device back; where it hangs, as soon as it hangs no more."""
+        self._thread.end(self._capture.release)
+
+
+class CaptureThread:
+    """A thread for calls that may never return."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._hangs = False
+        self._thread = threading.Thread(target=self._work, name="ssd-edge-capture", daemon=True)
+        self._thread.start()
+
+    def ask(self, call: Callable[[], T], wait_s: float) -> T | None:
+        """Return what ``call`` returns, or raise what it raises; None where it, or an earlier one, takes too long."""
+        if self._hangs:
+            return None
+        try:
+            return self._put(call).result(wait_s)
+        except TimeoutError:
+            self._hangs = True
+            return None
+
+    def end(self, last: Callable[[], object]) -> None:
+        """Have ``last`` called after what still runs, and the thread end; wait for it where it does not hang."""
+        self._put(last)
+        self._calls.put(None)
+        if not self._hangs:
+            self._thread.join(_RELEASE_S)
+
+    def _put(self, call: Callable[[], T]) -> Future[T]:
+        answer: Future[T] = Future()
+        self._calls.put((answer, call))
+        return answer
+
+    def _work(self) -> None:
+        while (asked := self._calls.get()) is not None:
+            answer, call = asked
+            try:
+                answer.set_result(call())
+            except Exception as error:  # noqa: BLE001 - raised where it was asked
+                answer.set_exception(error)
+
+
+def open_timed(opener: Callable[[], Capture | None], *, open_s: float, read_s: float) -> TimedCapture | None:
+    """Return what ``opener`` opens; None where it cannot, or does not within ``open_s`` seconds."""
+    thread = CaptureThread()
+    found: list[Capture] = []
+
+    def keep() -> None:
+        capture = opener()
+        if capture is not None:
+            found.append(capture)
+
+    def release_late() -> None:
+        for late in found:
+            late.release()
+
+    thread.ask(keep, open_s)
+    if found:
+        return TimedCapture(found[0], thread, read_s=read_s)
+    thread.end(release_late)
+    return None

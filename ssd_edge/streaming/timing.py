@@ -1,0 +1,116 @@
+"""What a run took: frames, rate, and how long each stage of a frame's way takes."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+_SHORTEST_S = 1e-6
+_GROWTH = 1.01  # each bin is 1 % wider than the one before: a percentile is exact to 0.5 %
+_BINS = math.ceil(math.log(1e4 / _SHORTEST_S, _GROWTH))
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """How long one of :data:`STAGES` took over all frames.
+
+    Attributes:
+        stage: one of :data:`STAGES`.
+        count: frames.
+        mean_ms, p50_ms, p95_ms, p99_ms, max_ms: mean, percentiles and maximum, in milliseconds.
+    """
+
+    stage: str
+    count: int
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class LatencyHistogram:
+    """Counts of durations from 1 µs to 10,000 s in bins that grow by 1 %."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(_BINS, np.int64)
+        self._total_s = 0.0
+        self._max_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        place = math.log(max(seconds, _SHORTEST_S) / _SHORTEST_S, _GROWTH)
+        self._counts[min(int(place), _BINS - 1)] += 1
+        self._total_s += seconds
+        self._max_s = max(self._max_s, seconds)
+
+    def percentile_s(self, percent: float) -> float:
+        """Return the duration that ``percent`` of the counted ones do not exceed (nearest rank); 0 where none is."""
+        count = int(self._counts.sum())
+        if count == 0:
+            return 0.0
+        rank = max(1, math.ceil(percent / 100 * count))
+        place = int(np.searchsorted(np.cumsum(self._counts), rank))
+        return min(float(_SHORTEST_S * _GROWTH ** (place + 0.5)), self._max_s)
+
+    def times(self, stage: str) -> StageTimes:
+        """Return the percentiles under the stage's name."""
+        count = int(self._counts.sum())
+        p50, p95, p99 = (1000 * self.percentile_s(percent) for percent in (50, 95, 99))
+        return StageTimes(stage, count, 1000 * self._total_s / max(count, 1), p50, p95, p99, 1000 * self._max_s)
+
+
+STAGES = ("capture", "preprocess", "infer", "output", "end_to_end")
+"""Of a frame's way; the last is all of it, with the waits in between."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The figures of one run.
+
+    Attributes:
+        frames: results written.
+        dropped: frames of a live source that were replaced by newer ones before inference.
+        seconds: from the start of capture to the last result written.
+        stages: times of each of :data:`STAGES`; ``end_to_end`` is from a frame's capture to its result written.
+        stopped: someone ended the run before the source did.
+    """
+
+    frames: int
+    dropped: int
+    seconds: float
+    stages: tuple[StageTimes, ...]
+    stopped: bool
+
+    @property
+    def fps(self) -> float:
+        """Results a second."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
+class RunClock:
+    """Collects the times of one run, in constant memory."""
+
+    def __init__(self) -> None:
+        self._stages = {stage: LatencyHistogram() for stage in STAGES}
+        self._frames = 0
+        self._started = self._last = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to count seconds."""
+        self._started = self._last = time.monotonic()
+
+    def add_frame(self, **seconds: float) -> None:
+        """Count a frame that has just been written; one duration for each of :data:`STAGES`."""
+        for stage, duration in seconds.items():
+            self._stages[stage].add(duration)
+        self._frames += 1
+        self._last = time.monotonic()
+
+    def summary(self, *, dropped: int, stopped: bool) -> RunSummary:
+        """Return the figures so far."""
+        stages = tuple(times.times(stage) for stage, times in self._stages.items())
+        return RunSummary(self._frames, dropped, self._last - self._started, stages, stopped)

@@ -1,0 +1,212 @@
+"""The plan of a run, with nothing left open, and its file plan.json, from which an interrupted run goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.files import text_digest, written_beside
+from ssd_edge.core.ranks import world_size
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.training.recipe import Device, LossOptions, Optimisation, Recipe
+
+_NAME = "plan.json"
+_FORMAT = "ssd-edge/training-plan/2"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run trains on; it may go on with other devices, and on another machine.
+
+    Attributes:
+        device: ``auto`` is the GPU where there is one.
+        devices: processes on this machine, each with a device of its own.
+        workers: processes that prepare batches, for each of them.
+        cores: of the processor, for the network; None for all that the process may use.
+        save_every_s: seconds from one saved state to the next within an epoch.
+    """
+
+    device: Device = "cpu"
+    devices: int = 1
+    workers: int = 1
+    cores: int | None = None
+    save_every_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What to train, on what, and for how long.
+
+    Attributes:
+        spec: of the network; its classes are those of the data.
+        train_set: labelled images to learn from.
+        val_set: labelled images that the best epoch is chosen by.
+        recipe: batch size, augmentation, learning rate and the like.
+        folder: where checkpoints and metrics go.
+        minutes: of training with validation; None for the recipe's epochs.
+        horizontal_flip: mirror half of the views, where the augmentation mirrors at all.
+        seed: of weights, order and views.
+        backbone: what to fill the backbone from; None leaves it random.
+        machine: where.
+    """
+
+    spec: ModelSpec
+    train_set: LabelledSet
+    val_set: LabelledSet
+    recipe: Recipe
+    folder: Path
+    minutes: float | None = None
+    horizontal_flip: bool = True
+    seed: int = 0
+    backbone: str | None = None
+    machine: Machine = Machine()
+
+    def save(self) -> None:
+        """Write it into the run's folder, without the images but with their digests."""
+        content = {
+            "format": _FORMAT,
+            "spec": self.spec.to_json(),
+            "learnt": _images_digest(self.train_set),
+            "judged": _images_digest(self.val_set),
+            "recipe": asdict(self.recipe),
+            "minutes": self.minutes,
+            "horizontal_flip": self.horizontal_flip,
+            "seed": self.seed,
+            "backbone": self.backbone,
+        }
+        with written_beside(self.folder / _NAME) as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    def summary(self, preset: str) -> list[str]:
+        """Return the lines that a run begins with: every choice, those that the user left open too."""
+        recipe, settings = self.recipe, self.recipe.optimisation
+        length = f"{self.minutes:g} minutes" if self.minutes else f"{recipe.epochs} epochs"
+        mirrored = "mirrored" if self.horizontal_flip and recipe.augmentation != "none" else "not mirrored"
+        beginning = f"the backbone of {self.backbone}" if self.backbone else "random weights"
+        train, val, size = self.train_set, self.val_set, self.spec.input
+        return [
+            f"learning from {train.origin}: {len(train)} images, {train.object_count} objects",
+            *self._warnings(),
+            f"judging by {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
+            f"{preset} at {size.height} x {size.width} from {beginning}, {length}, "
+            f"{self._images_a_step()} images a step, "
+            f"peak learning rate {settings.learning_rate:g} ({settings.schedule}), "
+            f"augmentation {recipe.augmentation}, {mirrored}, seed {self.seed}, {self.machine.workers} workers",
+            f"writing {self.folder}",
+        ]
+
+    def _warnings(self) -> list[str]:
+        """Return what to know of images that teach nothing, and of a split that is used twice."""
+        said, loss, empty = [], self.recipe.optimisation.loss, self.train_set.empty_count
+        if empty and loss.classification != "focal" and not loss.negatives_of_empty:
+            hold, them = ("s hold", "them") if empty > 1 else (" holds", "it")
+            said.append(
+                f"{empty} picture{hold} no object: the loss learns nothing from {them}; "
+                f"--empty-negatives 3 makes {them} count"
+            )
+        if {sample.image for sample in self.val_set.samples} & {sample.image for sample in self.train_set.samples}:
+            said.append(
+                "some pictures to choose the best epoch by are learnt from too: "
+                "their mAP says nothing about other pictures"
+            )
+        return said
+
+    def _images_a_step(self) -> str:
+        factors = [
+            (self.recipe.optimisation.accumulate, "batches"),
+            (world_size(self.machine.devices), "devices"),
+        ]
+        return f"{self.recipe.batch_size}" + "".join(f" x {number} {what}" for number, what in factors if number > 1)
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """What plan.json says; its images must be opened anew.
+
+    Attributes:
+        folder: of the run.
+        spec: of the network.
+        content: the rest, as it was written.
+    """
+
+    folder: Path
+    spec: ModelSpec
+    content: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> SavedPlan:
+        """Read the plan of a run.
+
+        Raises:
+            InputError: the folder holds none.
+            ArtefactError: it is damaged, or of another version.
+        """
+        path = folder / _NAME
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            found = content["format"]
+            if found != _FORMAT:
+                raise ArtefactError(f"{path} was written by another version", got=repr(found), wanted=_FORMAT)
+            return cls(folder, ModelSpec.from_json(content["spec"], origin=str(path)), content)
+        except OSError as error:
+            raise InputError(
+                f"{folder} is no run that can go on", got=f"no {_NAME}", wanted="a run of train"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtefactError(f"{path} is damaged", got=str(error), wanted=_FORMAT, do="Train again.") from error
+
+    def with_images(self, train_set: LabelledSet, val_set: LabelledSet, machine: Machine) -> TrainingPlan:
+        """Return the whole plan.
+
+        Raises:
+            InputError: the images or their labels are not those that the run learnt from.
+            ArtefactError: the file is damaged.
+        """
+        self._check_same("learnt", train_set, "what the run learnt from")
+        self._check_same("judged", val_set, "what the run was judged by")
+        try:
+            return TrainingPlan(
+                spec=self.spec,
+                train_set=train_set,
+                val_set=val_set,
+                recipe=_recipe(self.content["recipe"]),
+                folder=self.folder,
+                minutes=self.content["minutes"],
+                horizontal_flip=self.content["horizontal_flip"],
+                seed=self.content["seed"],
+                backbone=self.content["backbone"],
+                machine=machine,
+            )
+        except (KeyError, TypeError) as error:
+            path = self.folder / _NAME
+            raise ArtefactError(f"{path} is damaged", got=str(error), wanted=_FORMAT, do="Train again.") from error
+
+    def _check_same(self, key: str, labelled: LabelledSet, role: str) -> None:
+        digest, wanted = _images_digest(labelled), str(self.content.get(key))
+        if digest != wanted:
+            raise InputError(
+                f"{labelled.origin} is not {role} any more",
+                got=f"{len(labelled)} pictures with digest {digest[:19]}…",
+                wanted=f"digest {wanted[:19]}…",
+                do="Put pictures and labels back as they were, or start a new run.",
+            )
+
+
+def _images_digest(labelled: LabelledSet) -> str:
+    """Of labels, names and lengths of the files: to read all images would take minutes where there are many."""
+    try:
+        lengths = [str(sample.image.stat().st_size) for sample in labelled.samples]
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read", got=error.strerror or str(error)) from error
+    return text_digest("\n".join([labelled.digest, *lengths]))
+
+
+def _recipe(content: dict[str, Any]) -> Recipe:
+    settings = content["optimisation"]
+    loss = LossOptions(**settings["loss"])
+    optimisation = Optimisation(**{**settings, "frozen": tuple(settings["frozen"]), "loss": loss})
+    return Recipe(**{**content, "optimisation": optimisation})

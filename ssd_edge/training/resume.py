@@ -1,0 +1,90 @@
+"""An interrupted run goes on: which run is meant, what it was asked to do, and how far it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
+from ssd_edge.core.ranks import machine_number
+from ssd_edge.core.run_data import RunData
+from ssd_edge.data.find import open_dataset
+from ssd_edge.training.checkpointing import RunState
+from ssd_edge.training.config import Machine, SavedPlan, TrainingPlan
+from ssd_edge.training.run_folder import STATE_NAME
+
+LAST = "last"
+"""Stands for the newest run that can go on."""
+
+
+@contextmanager
+def _shared_by_machines() -> Iterator[None]:
+    """Say of what a machine lacks that all need it: one of them writes a run's folder, and not the same at each start.
+
+    Raises:
+        InputError: as the block raised; where there are several machines it says what they must share.
+    """
+    try:
+        yield
+    except InputError as error:
+        number, machines = machine_number()
+        if machines == 1:
+            raise
+        raise InputError(
+            f"machine {number} of {machines} cannot go on with the run",
+            got=str(error).rstrip("."),
+            wanted="the data set and runs/ of the machine that wrote them, under the same paths",
+            do="Share both between the machines, and start each of them in the folder that holds runs/.",
+        ) from error
+
+
+@_shared_by_machines()
+def interrupted_run(named: str, runs: Path) -> Path:
+    """Return the folder of a run that can go on.
+
+    Args:
+        named: ``last``, a name in ``runs``, or a folder.
+        runs: where the workspace has its runs.
+
+    Raises:
+        InputError: there is no such run, or it has no state to go on from.
+    """
+    if named == LAST:
+        states = sorted(runs.glob(f"*/{STATE_NAME}"), key=lambda path: path.stat().st_mtime)
+        if not states:
+            raise InputError("no run waits to go on", got=f"no {runs / '*' / STATE_NAME}", wanted="an interrupted run")
+        return states[-1].parent
+    folder = next((path for path in (runs / named, Path(named)) if path_kind(path) == "folder"), None)
+    if folder is None:
+        raise InputError("there is no such run", got=repr(named), wanted=f"{LAST}, a name in {runs}/, or a folder")
+    if not (folder / STATE_NAME).is_file():
+        finished = (folder / "last.pt").is_file()
+        raise InputError(
+            f"{folder} has no {STATE_NAME} to go on from",
+            got="a run that is finished" if finished else "a run that saved nothing yet",
+            wanted="an interrupted run",
+            do=f"To train on from its weights, start a new run: --backbone {folder / 'best.pt'}"
+            if finished
+            else "Start it again.",
+        )
+    return folder
+
+
+@_shared_by_machines()
+def saved_run(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
+    """Return the plan of an interrupted run, with its images, and its state.
+
+    Raises:
+        InputError: the run has no plan, or its images are gone or are others.
+        ArtefactError: its plan or its state is damaged.
+    """
+    saved = SavedPlan.load(folder)
+    data = RunData.of(folder)
+    if data is None:
+        raise InputError(f"the pictures of {folder} are gone", wanted="the data set where it was", do="Put it back.")
+    names = saved.spec.class_names
+    train_set = open_dataset(Path(data.dataset), data.train_split, names)
+    val_set = open_dataset(Path(data.dataset), data.val_split, names)
+    return saved.with_images(train_set, val_set, machine), RunState.load(folder / STATE_NAME)

@@ -1,0 +1,1 @@
+"""One typed function for each command: a config in, a result out."""

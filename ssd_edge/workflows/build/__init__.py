@@ -1,0 +1,1 @@
+"""Build an engine from an exported ONNX."""

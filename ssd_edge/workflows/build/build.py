@@ -1,0 +1,221 @@
+"""Build an engine from an exported ONNX: model, config, ranges, cache, lowering, engine, manifest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+from typing_extensions import Unpack
+
+from ssd_edge.core.choices import Target
+from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.errors import ArtefactError, SsdEdgeError
+from ssd_edge.core.files import bytes_digest, file_digest, text_digest, written_beside
+from ssd_edge.core.log import log
+from ssd_edge.core.manifest import EngineManifest
+from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
+from ssd_edge.core.shell import quoted
+from ssd_edge.core.workspace import make_current, newest_onnx
+from ssd_edge.engines.benchmark import find_alternatives
+from ssd_edge.engines.build import BuildReport, build_lowered, engine_path
+from ssd_edge.engines.build_log import keep_layers, keep_log
+from ssd_edge.engines.builder import Builder, Lowered
+from ssd_edge.engines.cache import cache_key, find_engine
+from ssd_edge.engines.options import Batch, TrtOptions
+from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.tensorrt.build import TrtBuilder
+from ssd_edge.graph.source import SourceModel, read_onnx
+from ssd_edge.quantization.lowering import LOWERING_VERSION
+from ssd_edge.workflows.build.accuracy import AccuracyChecker, accuracy_line, tell_remedy
+from ssd_edge.workflows.build.config import AccuracyGate, BuildConfig, BuildOptions, BuildResult, FailedGate, resolved
+from ssd_edge.workflows.build.inputs import Calibration, check_buildable, find_calibration
+from ssd_edge.workflows.build.quantize import quantize, rank_layers
+from ssd_edge.workflows.build.speed import cost_line, with_fallback_cost, with_times
+
+__all__ = [
+    "AccuracyGate", "Batch", "BuildConfig", "BuildOptions", "BuildResult", "FailedGate", "TrtOptions", "build",
+]  # fmt: skip
+
+
+def build(
+    model: AnyPath | None = None,
+    *,
+    config: BuildConfig | None = None,
+    progress: ProgressCallback = no_progress,
+    workspace: AnyPath = ".",
+    **options: Unpack[BuildOptions],
+) -> BuildResult:
+    """Build the engine of an exported model in the precision and for the runtime that are asked for, with its manifest.
+
+    Nothing is done twice: an engine that the same build gave before is found and returned.
+
+    Args:
+        model: the exported ONNX; by default the workspace's newest.
+        config: see :class:`BuildConfig`; or its fields as keywords.
+        progress: told of the stages ``pictures``, ``calibrating`` and ``building``.
+        workspace: where ``calibration/``, ``runs/`` and ``engines/`` lie.
+
+    Raises:
+        AccuracyError: the accuracy gate is not met; its ``result`` is a :class:`FailedGate`.
+        SsdEdgeError: an input cannot be used, or the runtime cannot do what is asked for or refuses the graph.
+    """
+    root, asked = Path(workspace), config_from(BuildConfig, config, options)
+    source = read_onnx(_newest(root) if model is None else Path(model))
+    config = resolved(asked, source, root)
+    builder = _builder(config)
+    checker = AccuracyChecker(source, config.accuracy) if config.accuracy else None
+    calibration = find_calibration(source, config, builder, checker, root, progress)
+    key = _key(source, config, builder, calibration, checker)
+    with stage(progress, "building") as report:
+        if config.compare:  # first, so that the engine that was asked for is the newest
+            _build_missing(source, config, report)
+        found = None if config.force else find_engine(config.engine, key)
+        if found is None or (checker is not None and not _is_accuracy_of(found, checker)):
+            check_buildable(config, builder)
+            lowered = quantize(source, config, builder, calibration, checker, report)
+            made = _written(source, config, builder, lowered, key, report)
+            made = with_fallback_cost(source, config, builder, lowered, made)
+            if config.keep_graph:
+                _write_graph(lowered.model, config.graph)
+        else:
+            made = BuildReport(config.engine, found, reused=True)
+            _tell(config, made)
+            if config.keep_graph:
+                _restore_graph(source, config, builder, calibration, found, report)
+            if config.sensitivity and calibration is not None:
+                rank_layers(source, config, builder, calibration, report)
+    manifest = with_times(source, config, made)
+    _note_current(root, config.engine)
+    return BuildResult(config.engine, manifest, made.reused, config.graph if config.keep_graph else None)
+
+
+def _newest(root: Path) -> Path:
+    choice = newest_onnx(root)
+    log.info(choice.note)
+    return choice.path
+
+
+def _builder(config: BuildConfig) -> Builder:
+    """Return what builds for the config's target.
+
+    Raises:
+        MissingPackageError: the runtime is not installed.
+        DeviceError: it needs a GPU, and there is none.
+    """
+    if config.target is Target.ONNXRUNTIME:
+        return OrtBuilder()
+    return TrtBuilder(config.runtime, config.precision, config.tensorrt, timing_cache=config.timing_cache)
+
+
+def _key(
+    source: SourceModel,
+    config: BuildConfig,
+    builder: Builder,
+    calibration: Calibration | None,
+    checker: AccuracyChecker | None,
+) -> str:
+    """Return what identifies the build before anything is lowered: inputs, choices and versions of the lowerings."""
+    refined_on = calibration.refined_on if calibration else None
+    is_gated = checker is not None and config.max_drop is not None
+    parts = {
+        "lowering_version": LOWERING_VERSION,
+        "onnx": source.digest,
+        "ranges": calibration.table.digest if calibration else "",
+        "takes_cache": config.takes_cache,
+        "keep_float": sorted(config.keep_float),
+        # In order: the last are held out.
+        "refined_on": text_digest(" ".join(refined_on.digests)) if refined_on else "",
+        "max_drop": config.max_drop if is_gated else None,
+        "measured_on": checker.digest if checker is not None and is_gated else "",
+    }
+    return cache_key(builder, config.precision, parts)
+
+
+def _is_accuracy_of(found: EngineManifest, checker: AccuracyChecker) -> bool:
+    """Whether an engine was measured on these labelled images before."""
+    return found.accuracy is not None and found.accuracy.dataset_digest == checker.digest
+
+
+def _written(
+    source: SourceModel, config: BuildConfig, builder: Builder, lowered: Lowered, key: str, progress: Progress
+) -> BuildReport:
+    """Return the engine of a lowered model; what TensorRT said of it is kept beside it, also where there is none."""
+    for_dla = config.tensorrt.dla is not None
+    try:
+        made = build_lowered(
+            source, lowered, builder, config.engine, cache_key=key, force=config.force, progress=progress
+        )
+    except SsdEdgeError:
+        keep_log(config.engine, builder, for_dla=for_dla)
+        raise
+    if not made.reused:
+        keep_log(config.engine, builder, for_dla=for_dla)
+    _tell(config, made, is_measured_now=lowered.accuracy is not None)
+    if config.runtime.is_tensorrt and not made.reused:
+        keep_layers(made.engine, made.manifest.engine_digest, for_dla=for_dla)
+    return made
+
+
+def _build_missing(source: SourceModel, config: BuildConfig, progress: Progress) -> None:
+    """Build the float engines that an engine is to be compared with and that are not there."""
+    plain = BuildConfig(
+        target=config.target, tensorrt=config.tensorrt, timing_cache=config.timing_cache, board=config.board
+    )
+    for precision in find_alternatives(source, config.precision, config.runtime, config.tensorrt).missing:
+        log.info(f"to compare with: {precision}")
+        other = replace(plain, precision=precision, output=engine_path(source, precision, config.runtime))
+        builder = _builder(other)
+        check_buildable(other, builder)
+        lowered = quantize(source, other, builder, None, None, progress)
+        _written(source, other, builder, lowered, _key(source, other, builder, None, None), progress)
+
+
+def _tell(config: BuildConfig, report: BuildReport, *, is_measured_now: bool = False) -> None:
+    """Say what there is now; of an engine that is used again also how accurate it was when that was measured."""
+    made = report.manifest
+    what = f"{made.precision} for {made.runtime} {made.runtime_version} on {made.device}"
+    log.info(f"{'already built' if report.reused else 'built'} {report.engine}: {what}")
+    if not report.reused:
+        return
+    if made.accuracy is not None and not is_measured_now:
+        log.info(f"as judged before: {accuracy_line(made.accuracy, made.precision, made.target)}")
+        tell_remedy(config, made.accuracy)
+    if made.options.keep_float and config.max_drop is not None:
+        log.info(f"in float: {', '.join(made.options.keep_float)}{cost_line(made)}")
+
+
+def _restore_graph(
+    source: SourceModel,
+    config: BuildConfig,
+    builder: Builder,
+    calibration: Calibration | None,
+    made: EngineManifest,
+    progress: Progress,
+) -> None:
+    """Write the graph of an engine that is used again, unless it is there: lowered as it was, without measuring."""
+    if config.graph.is_file() and file_digest(config.graph) == made.graph_digest:
+        log.info(f"the graph is there already: {config.graph}")
+        return
+    unranked, kept = replace(config, sensitivity=False), frozenset(made.options.keep_float)
+    lowered = quantize(source, unranked, builder, calibration, None, progress, fallback=kept)
+    if bytes_digest(lowered.model.SerializeToString()) != made.graph_digest:
+        raise ArtefactError(
+            f"the graph of {config.engine} cannot be made again",
+            wanted=made.graph_digest,
+            do="Build anew, with --force.",
+        )
+    _write_graph(lowered.model, config.graph)
+
+
+def _write_graph(model: onnx.ModelProto, path: Path) -> None:
+    with written_beside(path) as partial:
+        onnx.save(model, partial)
+    log.info(f"the graph is {path}")
+
+
+def _note_current(root: Path, engine: Path) -> None:
+    """Make the engine what ``run`` takes, unless another is pinned."""
+    current = make_current(root, engine, "built")
+    if current is not None and current.why == "pinned" and current.path(root).resolve() != engine.resolve():
+        log.info(f"run keeps to {quoted(current.path(root))}, which is pinned; to change that: ssd-edge use")

@@ -1,0 +1,307 @@
+"""What ``build`` takes and gives: its config, its result, and every refusal that needs no work."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from ssd_edge.backends.cuda_driver import describe_gpu
+from ssd_edge.backends.tensorrt.module import is_installed
+from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.config import AnyPath
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
+from ssd_edge.core.manifest import Accuracy, EngineManifest
+from ssd_edge.core.shell import quoted
+from ssd_edge.engines.boards import load_profile
+from ssd_edge.engines.build import engine_path, graph_path, refuse_name
+from ssd_edge.engines.options import TrtOptions
+from ssd_edge.graph.source import SourceModel
+
+
+@dataclass(frozen=True)
+class AccuracyGate:
+    """Labelled images to evaluate the lowered model on, and what may be lost.
+
+    Attributes:
+        dataset: a labelled data set.
+        split: its part to evaluate on.
+        max_drop_points: points (hundredths) of mAP that INT8 may lose: the worst layers return to float for it. None
+            measures the accuracy and sets no limit.
+    """
+
+    dataset: AnyPath
+    split: str = "val"
+    max_drop_points: float | None = None
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """How an engine is built.
+
+    Attributes:
+        precision: what it computes in.
+        target: the runtime that it is for; by default TensorRT where it is installed and there is a GPU, else ONNX
+            Runtime.
+        output: the engine; by default ``<model>.<precision>.<target>.engine`` beside the ONNX.
+        ranges: calibration table for INT8; by default the model's, made where it is missing.
+        images: images to calibrate with, where there is no table yet: a folder, a data set, or a written set.
+        keep_float: names of layers to leave in float.
+        refine: equalize layers and correct biases for INT8, where held-out images gain.
+        sensitivity: rank the layers by the error that each adds in INT8, and write the ranking beside the ONNX.
+        accuracy: measure the lowered model before it is built, and hold it to a limit.
+        tensorrt: what TensorRT builds with.
+        board: name of a device profile with defaults for ``tensorrt``.
+        timing_cache: file of what TensorRT measured; by default ``engines/timing.cache`` of the workspace.
+        keep_graph: write the lowered graph as ``.onnx`` too.
+        compare: build the float precisions too, where they are missing, and time all of them here.
+        force: build even where the engine is there already.
+    """
+
+    precision: Precision = Precision.FP32
+    target: Target | None = None
+    output: Path | None = None
+    ranges: Path | None = None
+    images: Path | None = None
+    keep_float: frozenset[str] = frozenset()
+    refine: bool = False
+    sensitivity: bool = False
+    accuracy: AccuracyGate | None = None
+    tensorrt: TrtOptions = field(default_factory=TrtOptions)
+    board: str | None = None
+    timing_cache: Path | None = None
+    keep_graph: bool = False
+    compare: bool = False
+    force: bool = False
+
+    @property
+    def takes_cache(self) -> bool:
+        """Whether INT8 goes into TensorRT as a calibration cache: then there is no lowered graph."""
+        return self.precision.is_int8 and self.tensorrt.takes_cache
+
+    @property
+    def max_drop(self) -> float | None:
+        """Points of mAP that INT8 may lose; None for no limit."""
+        return self.accuracy.max_drop_points if self.accuracy else None
+
+    @property
+    def runtime(self) -> Target:
+        """The target, once it is resolved."""
+        if self.target is None:
+            raise InputError("the target is not resolved yet", do="Name it: target=")
+        return self.target
+
+    @property
+    def engine(self) -> Path:
+        """Where the engine lies, once it is resolved."""
+        if self.output is None:
+            raise InputError("the engine's path is not resolved yet", do="Name it: output=")
+        return self.output
+
+    @property
+    def graph(self) -> Path:
+        """Where ``keep_graph`` puts the lowered graph."""
+        return graph_path(self.engine, self.runtime)
+
+
+class BuildOptions(TypedDict, total=False):
+    """The fields of :class:`BuildConfig`, as keywords."""
+
+    precision: Precision | Literal["fp32", "fp16", "int8", "int8-fp16"]
+    target: Target | Literal["onnxruntime", "tensorrt", "tensorrt-rtx"] | None
+    output: AnyPath | None
+    ranges: AnyPath | None
+    images: AnyPath | None
+    keep_float: Iterable[str]
+    refine: bool
+    sensitivity: bool
+    accuracy: AccuracyGate | None
+    tensorrt: TrtOptions
+    board: str | None
+    timing_cache: AnyPath | None
+    keep_graph: bool
+    compare: bool
+    force: bool
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """An engine.
+
+    Attributes:
+        path: the engine.
+        manifest: what it is, where it came from, how accurate and how quick it is.
+        reused: it was there already.
+        graph: the lowered graph, where it was to be kept.
+        left_out: what could not be used.
+    """
+
+    path: Path
+    manifest: EngineManifest
+    reused: bool = False
+    graph: Path | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """What the precision costs; None where it was not measured."""
+        return self.manifest.accuracy
+
+    @property
+    def times_ms(self) -> dict[Precision, float]:
+        """Milliseconds an image of the precisions that were timed side by side on this machine."""
+        return dict(self.manifest.times_ms)
+
+
+@dataclass(frozen=True)
+class FailedGate:
+    """What :class:`~ssd_edge.core.errors.AccuracyError` holds where the accuracy gate was not met: no engine.
+
+    Attributes:
+        accuracy: with all these layers in float.
+        keep_float: their names.
+    """
+
+    accuracy: Accuracy
+    keep_float: tuple[str, ...]
+    path: None = field(default=None, init=False)
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def resolved(config: BuildConfig, source: SourceModel, workspace: Path) -> BuildConfig:
+    """Return the config with target, engine and board as they are meant here.
+
+    Raises:
+        InputError: what is asked for does not go together, or the target cannot do it.
+    """
+    board = load_profile(config.board, workspace) if config.board else None
+    if board is not None:
+        config = replace(config, tensorrt=config.tensorrt.on_board(board, config.target))
+    _check_quantization(config)
+    _check_layers(config, source)
+    config = replace(config, target=config.target or _target_here())
+    _check_target(config)
+    config = replace(
+        config,
+        output=config.output or engine_path(source, config.precision, config.runtime),
+        timing_cache=config.timing_cache or workspace / "engines" / "timing.cache",
+    )
+    refuse_name(config.engine)
+    if config.keep_graph and config.graph.resolve() == source.path.resolve():
+        raise InputError(
+            f"--keep-graph would overwrite {source.path}", do="Choose another name for the engine: --output"
+        )
+    _check_comparable(config)
+    return config
+
+
+def _target_here() -> Target:
+    if not (is_installed(Target.TENSORRT.value) and isinstance(describe_gpu(), dict)):
+        return Target.ONNXRUNTIME
+    log.info("target tensorrt: it is installed, and there is a GPU")
+    return Target.TENSORRT
+
+
+def _check_quantization(config: BuildConfig) -> None:
+    """Raise InputError where options ask for what a build of this precision would not heed."""
+    int8 = config.precision.is_int8
+    if config.max_drop is not None and not int8:
+        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
+    if config.refine and (not int8 or config.takes_cache):
+        raise InputError("--improve is for --int8 with Q/DQ", do="Add --int8, and leave out --dla and --implicit.")
+    if config.sensitivity and not int8:
+        raise InputError("--sensitivity is for --int8", do="Add --int8, or leave it out.")
+    if not int8 and (config.ranges or config.images):
+        raise InputError("--ranges and --images are for --int8", do="Add --int8, or leave them out.")
+    if config.precision is Precision.FP32 and config.keep_float:
+        raise InputError("--keep-float is for --int8 and --fp16", got="a build in which every layer is float32")
+
+
+def _check_layers(config: BuildConfig, source: SourceModel) -> None:
+    names = {node.name for node in source.model.graph.node}
+    unknown = sorted(config.keep_float - names)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.3)
+        raise InputError(
+            f"{source.path} has no layer {unknown[0]!r} (--keep-float)",
+            wanted=", ".join(near) or f"one of its {len(names)} layers",
+            do=f"All are listed by: ssd-edge inspect {quoted(source.path)}",
+        )
+
+
+def _check_target(config: BuildConfig) -> None:
+    if config.tensorrt.dla is not None:
+        _check_dla(config)
+    if config.tensorrt.implicit:
+        _check_implicit(config)
+    if config.takes_cache:
+        _check_with_cache(config)
+    if config.target is Target.ONNXRUNTIME:
+        _check_on_onnxruntime(config)
+
+
+def _check_on_onnxruntime(config: BuildConfig) -> None:
+    if config.precision is Precision.INT8_FP16:
+        raise InputError(
+            "ONNX Runtime on a processor has no mixed INT8 and FP16", wanted="--int8 alone", do="Leave out --fp16."
+        )
+    if config.board or config.tensorrt != TrtOptions():
+        raise InputError(
+            "--batch, --workspace, --opt-level, --dla, --implicit, --device, --compute-capability and the compatible "
+            "ones are TensorRT's",
+            got="--target onnxruntime",
+            do="Leave them out, or add --target tensorrt or tensorrt-rtx.",
+        )
+
+
+def _check_dla(config: BuildConfig) -> None:
+    """Raise InputError for what a DLA cannot run."""
+    if config.target is not Target.TENSORRT:
+        raise InputError(
+            f"--dla is of TensorRT, not of {config.target}", do="Add --target tensorrt, or leave out --dla."
+        )
+    if config.precision is Precision.FP32:
+        raise InputError("a DLA has no float32", do="Add --int8 or --fp16.")
+    least, _, most = config.tensorrt.batch.sizes
+    if least != most:
+        raise InputError(
+            "a DLA takes one number of pictures at a time",
+            got=":".join(map(str, config.tensorrt.batch.sizes)),
+            do=f"Build for one: --batch {most}",
+        )
+
+
+def _check_implicit(config: BuildConfig) -> None:
+    if config.target is not Target.TENSORRT:
+        raise InputError(
+            f"--implicit is of TensorRT, not of {config.target}", do="Add --target tensorrt, or leave it out."
+        )
+    if not config.precision.is_int8:
+        raise InputError("--implicit is for --int8", do="Add --int8, or leave it out.")
+
+
+def _check_with_cache(config: BuildConfig) -> None:
+    """Raise InputError for what nobody can know before TensorRT has built: with a cache, it lowers the graph itself."""
+    if config.accuracy or config.keep_float or config.keep_graph or config.sensitivity:
+        raise InputError(
+            "--data, --max-drop, --keep-float, --keep-graph and --sensitivity need Q/DQ",
+            got="INT8 by a calibration cache, as with --dla and --implicit",
+            do="Leave them out, or leave out --dla or --implicit.",
+        )
+
+
+def _check_comparable(config: BuildConfig) -> None:
+    """Raise InputError where engines are to be compared and nothing here could run them."""
+    if not config.compare or config.target is Target.ONNXRUNTIME:
+        return
+    gpu = describe_gpu()
+    if not isinstance(gpu, dict):
+        raise InputError(
+            "--compare times engines, and these run on a GPU",
+            got=gpu or "no CUDA driver on this machine",
+            do="Build on the device that shall run them, or leave out --compare.",
+        )

@@ -1,0 +1,139 @@
+"""Calibrate: images and an exported model to the activation ranges that INT8 needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from typing_extensions import Unpack
+
+from ssd_edge.core.choices import Method
+from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
+from ssd_edge.core.progress import ProgressCallback, no_progress
+from ssd_edge.core.workspace import newest_onnx
+from ssd_edge.graph.source import read_onnx
+from ssd_edge.quantization.calibrate import CalibrationFiles, calibrate_model, find_image_set, refuse_name
+
+_FEWEST = 2
+
+
+@dataclass(frozen=True)
+class CalibrateConfig:
+    """How a model is calibrated.
+
+    Attributes:
+        method: how ranges are chosen; ``auto`` measures which serves this model best.
+        split: part of a data set; by default the training split. Not the one that models are evaluated on.
+        max_images: images to choose; by default 256.
+        seed: of the choice of images; by default 0.
+        keep_images: copy the images to ``calibration/<model>.images/``, to calibrate elsewhere.
+        output: the table; by default ``calibration/<model>.ranges.json`` of the workspace.
+    """
+
+    method: Method = Method.AUTO
+    split: str | None = None
+    max_images: int | None = None
+    seed: int | None = None
+    keep_images: bool = False
+    output: Path | None = None
+
+
+class CalibrateOptions(TypedDict, total=False):
+    """The fields of :class:`CalibrateConfig`, as keywords."""
+
+    method: Method | Literal["auto", "minmax", "percentile", "entropy", "mse"]
+    split: str | None
+    max_images: int | None
+    seed: int | None
+    keep_images: bool
+    output: AnyPath | None
+
+
+@dataclass(frozen=True)
+class CalibrateResult:
+    """A calibration table.
+
+    Attributes:
+        path: the table.
+        image_set: the list of the images that it was measured on.
+        onnx: the model that it is of.
+        model: that model's name.
+        method: how its ranges were chosen.
+        range_count: tensors that have a range.
+        image_count: images that it was measured on.
+        is_default: the table lies where ``build`` looks for it.
+        left_out: what could not be used.
+    """
+
+    path: Path
+    image_set: Path
+    onnx: Path
+    model: str
+    method: Method
+    range_count: int
+    image_count: int
+    is_default: bool
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def calibrate(
+    model: AnyPath | None = None,
+    images: AnyPath | None = None,
+    *,
+    config: CalibrateConfig | None = None,
+    progress: ProgressCallback = no_progress,
+    workspace: AnyPath = ".",
+    **options: Unpack[CalibrateOptions],
+) -> CalibrateResult:
+    """Measure the range of every tensor that INT8 stores in 8 bits, and write the table and the list of the images.
+
+    Args:
+        model: the exported ONNX; by default the workspace's newest.
+        images: a folder of images, a data set, or a set that was written before (``*.images.json``); by default the
+            set that the model has, else what it was trained on.
+        config: see :class:`CalibrateConfig`; or its fields as keywords.
+        progress: told of the stages ``pictures`` and ``calibrating``.
+        workspace: where ``calibration/``, ``runs/`` and ``engines/`` lie.
+
+    Raises:
+        SsdEdgeError: an image or the model cannot be used.
+    """
+    config, root = config_from(CalibrateConfig, config, options), Path(workspace)
+    if config.output is not None:
+        refuse_name(config.output)
+    if config.max_images is not None and config.max_images < _FEWEST:
+        raise InputError("there are too few images", got=str(config.max_images), wanted=f"at least {_FEWEST}")
+    source = read_onnx(_newest(root) if model is None else Path(model))
+    files = CalibrationFiles.of(source, root)
+    chosen = find_image_set(
+        None if images is None else Path(images),
+        files,
+        split=config.split,
+        limit=config.max_images,
+        seed=config.seed,
+        progress=progress,
+    )
+    path = config.output or files.table
+    table = calibrate_model(
+        source, chosen, config.method, files, path, keep_images=config.keep_images, progress=progress
+    )
+    return CalibrateResult(
+        path=path,
+        image_set=files.image_set,
+        onnx=source.path,
+        model=table.model,
+        method=Method(table.method),
+        range_count=len(table.ranges),
+        image_count=table.image_count,
+        is_default=path == files.table,
+    )
+
+
+def _newest(root: Path) -> Path:
+    choice = newest_onnx(root)
+    log.info(choice.note)
+    return choice.path

@@ -1,0 +1,222 @@
+"""Evaluate: the accuracy and speed of model files on labelled images, and the gates that they must pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from typing_extensions import Unpack
+
+from ssd_edge.core.choices import GateFigure, Metric
+from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
+from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.data.find import open_dataset
+from ssd_edge.evaluation.calibration_overlap import count_calibrated
+from ssd_edge.evaluation.coco_ap import coco_average_precision, require_coco
+from ssd_edge.evaluation.evaluate import EvaluatedModel
+from ssd_edge.evaluation.gate import Gate, points
+from ssd_edge.evaluation.report import stills_folder, write_evaluation_report
+from ssd_edge.evaluation.summary import summary_json
+from ssd_edge.evaluation.tide_errors import error_costs
+from ssd_edge.workflows.open_model import evaluate_file, refuse_no_model
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How models are evaluated.
+
+    Attributes:
+        split: part of the data set to evaluate on.
+        metric: how a precision-recall curve becomes one number.
+        iou_threshold: overlap that makes a detection right, 0 to 1.
+        coco: count COCO's AP and AR too.
+        score_threshold: of the table of recall and precision, and of the images in the report; 0 to 1.
+        min_map: least figure of a model, 0 to 1; None for no such gate.
+        max_drop_points: most hundredths that a model may lie below the reference; None for no such gate.
+        baseline: an earlier evaluation as JSON, whose first model is the reference; None for the first model here.
+        gate_on: the figure that the gates go by.
+        cores: processor cores to use; None for all.
+        report: the HTML page to write; None for none.
+    """
+
+    split: str = "test"
+    metric: Metric = Metric.VOC
+    iou_threshold: float = 0.5
+    coco: bool = False
+    score_threshold: float = 0.5
+    min_map: float | None = None
+    max_drop_points: float | None = None
+    baseline: Path | None = None
+    gate_on: GateFigure = GateFigure.MAP
+    cores: int | None = None
+    report: Path | None = None
+
+    @property
+    def gate(self) -> Gate:
+        """What is demanded of the models."""
+        return Gate(self.gate_on, self.min_map, self.max_drop_points, self.baseline)
+
+    @property
+    def counts_coco(self) -> bool:
+        """Whether COCO's numbers are counted: they are asked for, or a gate goes by them."""
+        return self.coco or self.gate_on.is_coco
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """The fields of :class:`EvaluateConfig`, as keywords."""
+
+    split: str
+    metric: Metric | Literal["voc", "voc07"]
+    iou_threshold: float
+    coco: bool
+    score_threshold: float
+    min_map: float | None
+    max_drop_points: float | None
+    baseline: AnyPath | None
+    gate_on: GateFigure | Literal["map", "map-50-95", "coco-ap", "coco-ap50"]
+    cores: int | None
+    report: AnyPath | None
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """How the models did.
+
+    Attributes:
+        path: the page that was written; None where none was asked for.
+        models: in the order in which they were given.
+        labelled: the images that they were evaluated on.
+        score_threshold: of precision and recall in :meth:`to_json`.
+        left_out: what could not be used.
+    """
+
+    path: Path | None
+    models: tuple[EvaluatedModel, ...]
+    labelled: LabelledSet
+    score_threshold: float
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def points(self) -> tuple[float, ...]:
+        """Each model's distance from the first, in hundredths of mAP; negative where it is the worse."""
+        found = [model.evaluation.accuracy.mean_ap for model in self.models]
+        return tuple(points(mean_ap, found[0]) for mean_ap in found)
+
+    def to_json(self) -> str:
+        """Return all figures as JSON, ``ssd-edge/eval/1``: what ``baseline`` takes."""
+        return summary_json(self.models, self.labelled, score=self.score_threshold)
+
+
+def evaluate(
+    models: AnyPath | Sequence[AnyPath],
+    dataset: AnyPath,
+    *,
+    config: EvaluateConfig | None = None,
+    progress: ProgressCallback = no_progress,
+    **options: Unpack[EvaluateOptions],
+) -> EvaluateResult:
+    """Measure the mean average precision and the time of one or more model files, all by the same code.
+
+    Args:
+        models: ``.pt``, ``.onnx`` or ``.engine`` files.
+        dataset: labelled images: a VOC, COCO or YOLO folder, or a data.yaml.
+        config: how; or its fields as keywords.
+        progress: told of every image, a stage for each model.
+        options: fields of the config.
+
+    Raises:
+        AccuracyError: a model does not pass a gate; its ``result`` holds all that was measured.
+        InputError: a file, the data set or an option cannot be used.
+        ArtefactError: a model is damaged, or not for this machine.
+        MissingPackageError: what a model runs on, or COCO's numbers need, is not installed.
+    """
+    config = config_from(EvaluateConfig, config, options)
+    paths = _checked_paths([models] if isinstance(models, (str, PathLike)) else models, config)
+    labelled = open_dataset(Path(dataset), config.split)
+    reference = config.gate.reference(labelled, config.metric, config.iou_threshold)
+    log.info(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
+    calibrated = _calibrated(paths, labelled)
+    found = [
+        _evaluated(label, path, labelled, calibrated.get(path), config, progress)
+        for label, path in zip(labels_of(paths), paths, strict=True)
+    ]
+    if config.counts_coco:
+        found = [_with_coco(model, labelled) for model in found]
+    if config.report is not None:
+        write_evaluation_report(config.report, found, labelled, score=config.score_threshold)
+        log.info(f"wrote {config.report}, pictures in {stills_folder(config.report)}")
+    result = EvaluateResult(config.report, tuple(found), labelled, config.score_threshold)
+    try:
+        config.gate.check(result.models, reference)
+    except AccuracyError as error:
+        error.result = result
+        raise
+    return result
+
+
+def _checked_paths(models: Sequence[AnyPath], config: EvaluateConfig) -> list[Path]:
+    """Return the files, after all that can be refused before the first of them is run, which may take hours."""
+    paths = [Path(path) for path in models]
+    if not paths:
+        raise InputError("there is no model to evaluate", wanted="one .pt, .onnx or .engine file or more")
+    config.gate.check_complete(len(paths))
+    for number, path in enumerate(paths):
+        refuse_no_model(path)
+        if path in paths[:number]:
+            raise InputError(f"{path} is given twice", wanted="each model once")
+    if config.counts_coco:
+        require_coco()
+    return paths
+
+
+def labels_of(models: Sequence[Path]) -> list[str]:
+    """Return the files' names, with their folders only where two would be called the same."""
+    names = [path.name for path in models]
+    return names if len(set(names)) == len(names) else [str(path) for path in models]
+
+
+def _calibrated(paths: Sequence[Path], labelled: LabelledSet) -> dict[Path, int]:
+    """Return with how many of the images each INT8 model was calibrated, where that is known."""
+    found = count_calibrated(paths, labelled)
+    for path, count in found.items():
+        if count:
+            log.warning(
+                f"{path}: {count} of these {len(labelled)} pictures were calibrated with: the figure is flattered"
+            )
+    return found
+
+
+def _evaluated(
+    label: str,
+    path: Path,
+    labelled: LabelledSet,
+    calibrated: int | None,
+    config: EvaluateConfig,
+    progress: ProgressCallback,
+) -> EvaluatedModel:
+    with stage(progress, path.name) as report:
+        found = evaluate_file(
+            path,
+            labelled,
+            metric=config.metric,
+            iou_threshold=config.iou_threshold,
+            cores=config.cores,
+            progress=report,
+        )
+    if found.not_judged:
+        log.info(f"{path}: not judged, as no image has them: {', '.join(found.not_judged)}")
+    errors = error_costs(found.detections, labelled.samples, found.accuracy)
+    return EvaluatedModel(label, path, found, errors, calibrated_images=calibrated)
+
+
+def _with_coco(model: EvaluatedModel, labelled: LabelledSet) -> EvaluatedModel:
+    detections = model.evaluation.detections
+    return dataclasses.replace(model, coco=coco_average_precision(detections, labelled.samples, labelled.class_names))

@@ -1,0 +1,171 @@
+"""Fit priors: a network's anchors fitted to the objects of a data set, as a file that training takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from typing_extensions import Unpack
+
+from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
+from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
+from ssd_edge.data.find import dataset_splits, open_dataset
+from ssd_edge.data.priors import FittedPriors
+from ssd_edge.data.priors import fit_priors as fit_anchors
+from ssd_edge.data.priors_file import PriorsFile
+
+_MOST_BOXES = 64  # of a cell
+
+
+@dataclass(frozen=True)
+class FitPriorsConfig:
+    """What is fitted to what.
+
+    Attributes:
+        preset: the network.
+        input_size: side of its input in pixels; None for the preset's.
+        split: images to fit to.
+        val_split: images to evaluate the fit on besides; None for val if there is one.
+        per_level: boxes of a cell: one number, or one for each feature map; None for as many as there are now.
+        output: the file to write.
+        seed: of the first centers, 0 or more.
+    """
+
+    preset: str = "ssd192-tiny"
+    input_size: int | None = None
+    split: str = "train"
+    val_split: str | None = None
+    per_level: tuple[int, ...] | int | None = None
+    output: Path = Path("priors.json")
+    seed: int = 0
+
+
+class FitPriorsOptions(TypedDict, total=False):
+    """The fields of :class:`FitPriorsConfig`, as keywords."""
+
+    preset: str
+    input_size: int | None
+    split: str
+    val_split: str | None
+    per_level: tuple[int, ...] | list[int] | int | None
+    output: AnyPath
+    seed: int
+
+
+class Gain(NamedTuple):
+    """What some images gain: the recall of the preset's anchors, and that of the fitted ones."""
+
+    split: str
+    before: Reach
+    after: Reach
+
+
+@dataclass(frozen=True)
+class FitPriorsResult:
+    """What was fitted.
+
+    Attributes:
+        path: the file that was written; None where no fit is better than the preset's own anchors.
+        config: what was asked for.
+        fitted: the anchors, and what they gain where they were fitted to.
+        levels: feature maps of the network.
+        validation: what they gain on other images; None where there are none.
+        left_out: always empty: labels that cannot be used are refused.
+    """
+
+    path: Path | None
+    config: FitPriorsConfig
+    fitted: FittedPriors
+    levels: int
+    validation: Gain | None
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def training(self) -> Gain:
+        """What the anchors gain on the images that they were fitted to."""
+        return Gain(self.config.split, self.fitted.before, self.fitted.after)
+
+
+def fit_priors(
+    dataset: AnyPath,
+    *,
+    config: FitPriorsConfig | None = None,
+    progress: ProgressCallback = no_progress,
+    **options: Unpack[FitPriorsOptions],
+) -> FitPriorsResult:
+    """Fit a network's anchors to the objects of a data set, and write them where they match more objects than before.
+
+    Args:
+        dataset: labelled images: a VOC, COCO or YOLO folder, or a data.yaml.
+        config: what to fit; or its fields as keywords.
+        progress: told of the beginning and the end.
+        options: fields of the config.
+
+    Raises:
+        InputError: the data set, the preset or an option cannot be used, or the file cannot be written.
+        MissingPackageError: PyTorch is not installed.
+    """
+    require_torch()
+    from ssd_edge.model.zoo import make_spec  # loads torch
+
+    config = config_from(FitPriorsConfig, config, options)
+    folder = Path(dataset)
+    train = open_dataset(folder, config.split)
+    spec = make_spec(config.preset, train.class_names, input_size=config.input_size)
+    boxes = unit_boxes(train)
+    size = f"{spec.input.height} x {spec.input.width}"
+    log.info(f"fitting {config.preset} at {size} to {train.origin}: {len(boxes)} objects")
+    levels = len(spec.anchors.levels)
+    with stage(progress, "fitting") as report:
+        report(0, 1)
+        fitted = fit_anchors(boxes, spec.anchors, per_level=_counts(config.per_level, levels), seed=config.seed)
+        report(1, 1)
+    validation = _validation(folder, config, spec, fitted)
+    if fitted.are_better:
+        _save(fitted, spec, config, train.origin)
+    return FitPriorsResult(config.output if fitted.are_better else None, config, fitted, levels, validation)
+
+
+def _counts(per_level: tuple[int, ...] | int | None, levels: int) -> tuple[int, ...] | None:
+    """Return the number of boxes of each map; None for as many as there are.
+
+    Raises:
+        InputError: there are not as many numbers as maps, or one is out of range.
+    """
+    if per_level is None:
+        return None
+    counts = (per_level,) if isinstance(per_level, int) else tuple(per_level)
+    if len(counts) not in (1, levels) or not all(1 <= count <= _MOST_BOXES for count in counts):
+        got = ",".join(map(str, counts))
+        raise InputError("per_level= is not understood", got=repr(got), wanted=f"a number of 1 to 64, or {levels}")
+    return counts * (levels if len(counts) == 1 else 1)
+
+
+def _validation(folder: Path, config: FitPriorsConfig, spec: ModelSpec, fitted: FittedPriors) -> Gain | None:
+    split = config.val_split
+    if split is None:
+        usual = (name for name in dataset_splits(folder) if name in ("val", "valid") and name != config.split)
+        split = next(usual, None)
+    if split is None:
+        return None
+    boxes = unit_boxes(open_dataset(folder, split, spec.class_names))
+    before, after = (Reach.of(best_overlaps(boxes, anchors)) for anchors in (spec.anchors, fitted.anchors))
+    return Gain(split, before, after)
+
+
+def _save(fitted: FittedPriors, spec: ModelSpec, config: FitPriorsConfig, origin: str) -> None:
+    gained: dict[str, Any] = {
+        "data": origin,
+        "before": dataclasses.asdict(fitted.before),
+        "after": dataclasses.asdict(fitted.after),
+    }
+    made = PriorsFile(config.preset, spec.input.height, spec.input.width, fitted.anchors, gained)
+    made.save(config.output)

@@ -1,0 +1,247 @@
+"""Import what others trained or exported as an artifact of ours: ``ssd-edge import``."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from typing_extensions import Unpack
+
+from ssd_edge.core.choices import Activation, Color
+from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
+from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.requirements import require
+from ssd_edge.core.runs import BEST_NAME, record_run
+from ssd_edge.core.spec import BoxCoding, ModelSpec, NmsSpec
+from ssd_edge.core.workspace import set_exported
+from ssd_edge.exporting.parity_images import check_images
+from ssd_edge.importing.graphs.import_onnx import ARCHITECTURE, GraphImport, Hints, import_onnx
+from ssd_edge.importing.graphs.normalization import Normalisation
+
+Triple = tuple[float, float, float]
+Four = tuple[float, float, float, float]
+
+_COMPARED_ON = 4  # images, of a folder or drawn
+_FOR_ANY_FILE = ("source", "output", "name", "labels")
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """What to import and what the file cannot say; the fields from ``check`` on are for an ONNX.
+
+    Attributes:
+        source: weights to fetch instead of a file: ``torchvision:ssd300_vgg16`` or
+            ``torchvision:ssdlite320_mobilenet_v3_large``.
+        output: the result; by default ``runs/<name>/best.pt`` in the workspace, of an ONNX
+            ``engines/<name>/<name>.onnx``.
+        name: of the model; by default that of the file.
+        labels: text file with a class a line; by default labels.txt beside the file, else built-in names.
+        check: folder of images on which both graphs are compared; by default drawn scenes.
+        mean: subtracted from the pixels 0 to 255, per channel; needed with ``std`` unless jetson-inference exported it.
+        std: divides what is left, per channel.
+        color: order of the channels, also in ``mean`` and ``std``.
+        size: input height and width in pixels, where the graph leaves them free.
+        anchors: default boxes, ``.npy`` (N, 4) cx cy w h or ``.json``, where the graph gives offsets.
+        variances: of the offsets, for cx cy w h.
+        scores: name of the output with the scores; by default told by its shape.
+        boxes: name of the output with boxes or offsets; by default told by its shape.
+        activation: what the scores are.
+        score_threshold: detections score more, 0 to 1.
+        iou_threshold: a box that overlaps a better one of its class by more is dropped, 0 to 1.
+        clip_boxes: cut boxes off at the edges before the NMS.
+    """
+
+    source: str | None = None
+    output: Path | None = None
+    name: str | None = None
+    labels: Path | None = None
+    check: Path | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+    color: Color = Color.RGB
+    size: tuple[int, int] | None = None
+    anchors: Path | None = None
+    variances: Four = (0.1, 0.1, 0.2, 0.2)
+    scores: str | None = None
+    boxes: str | None = None
+    activation: Activation = Activation.AUTO
+    score_threshold: float = 0.01
+    iou_threshold: float = 0.45
+    clip_boxes: bool = False
+
+
+class ImportOptions(TypedDict, total=False):
+    """The fields of :class:`ImportConfig` as keywords."""
+
+    source: str | None
+    output: AnyPath | None
+    name: str | None
+    labels: AnyPath | None
+    check: AnyPath | None
+    mean: Triple | None
+    std: Triple | None
+    color: Color | Literal["rgb", "bgr"]
+    size: tuple[int, int] | None
+    anchors: AnyPath | None
+    variances: Four
+    scores: str | None
+    boxes: str | None
+    activation: Activation | Literal["auto", "softmax", "logits"]
+    score_threshold: float
+    iou_threshold: float
+    clip_boxes: bool
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """An imported model.
+
+    Attributes:
+        path: the checkpoint, or the ONNX of a foreign graph.
+        family: the network as its own project calls it, e.g. ``mb1-ssd``; ``foreign-onnx`` of a graph.
+        project: whose weights these are; empty of a graph.
+        spec: of the detector.
+        digest: ``sha256:…`` of the file that was read.
+        labels_given: the classes were named; otherwise they have built-in names, chosen by their number.
+        graph: what was found in a foreign graph and how near both are; None of weights.
+        left_out: empty, as a model is imported whole or not at all.
+    """
+
+    path: Path
+    family: str
+    project: str
+    spec: ModelSpec
+    digest: str
+    labels_given: bool
+    graph: GraphImport | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def import_model(
+    file: AnyPath | None = None,
+    *,
+    config: ImportConfig | None = None,
+    progress: ProgressCallback = no_progress,
+    workspace: AnyPath = ".",
+    **options: Unpack[ImportOptions],
+) -> ImportResult:
+    """Turn an SSD from elsewhere into one of ours, and check that it finds the same objects.
+
+    Args:
+        file: weights of a PyTorch SSD, recognised by their tensors, or an SSD in ONNX that was exported elsewhere;
+            None where ``source`` is given.
+        config: see :class:`ImportConfig`; or its fields as keywords.
+        progress: told when it begins and ends.
+        workspace: the folder with ``runs/`` and ``engines/``.
+
+    Raises:
+        InputError: a file cannot be read or written, or something that the file cannot say is missing or does not fit.
+        ArtefactError: the file is damaged, or of no known SSD.
+        ParityError: the new graph finds something else than the foreign one; nothing is written.
+        MissingPackageError: weights are given and PyTorch is not installed.
+    """
+    config, root = config_from(ImportConfig, config, options), Path(workspace)
+    path = _source_file(file, config)
+    labels = config.labels or _labels_beside(path)
+    with stage(progress, "importing"):
+        if path.suffix == ".onnx":
+            return _import_graph(path, config, labels, root)
+        _check_no_graph_options(path, config)
+        return _import_weights(path, config, labels, root)
+
+
+def _source_file(file: AnyPath | None, config: ImportConfig) -> Path:
+    if file is not None and config.source is None:
+        return Path(file)
+    if file is not None or config.source is None:
+        raise InputError(
+            "what shall be imported?",
+            got="both FILE and --from" if file else "neither FILE nor --from",
+            wanted="one of them",
+        )
+    _require_torch(config.source)
+    from ssd_edge.importing.fetch import fetch
+
+    path = fetch(config.source)
+    log.info(f"using {path}")
+    return path
+
+
+def _require_torch(what: str) -> None:
+    require("torch", f"{what} needs PyTorch", "Install it: pip install 'ssd-edge[train]'")
+
+
+def _labels_beside(file: Path) -> Path | None:
+    """Return the labels.txt that jetson-inference keeps beside its models."""
+    beside = file.with_name("labels.txt")
+    if not beside.is_file():
+        return None
+    log.info(f"using {beside}")
+    return beside
+
+
+def _check_no_graph_options(path: Path, config: ImportConfig) -> None:
+    """Raise InputError where something is set that has no effect on weights."""
+    for entry in dataclasses.fields(config):
+        if entry.name not in _FOR_ANY_FILE and getattr(config, entry.name) != entry.default:
+            option = entry.name.replace("_", "-")
+            raise InputError(
+                f"--{option} is for an .onnx", got=str(path), do="Leave it out: weights say it themselves."
+            )
+
+
+def _import_weights(path: Path, config: ImportConfig, labels: Path | None, root: Path) -> ImportResult:
+    _require_torch(str(path))
+    from ssd_edge.importing.weights import import_weights
+
+    name = config.name or (path.stem if config.source is None else config.source.rpartition(":")[2])
+    made = import_weights(path, config.output or _unused(root, name), labels=labels, name=name)
+    if made.path.name == BEST_NAME:
+        record_run(made.path, "imported", str(path))
+    return ImportResult(made.path, made.family, made.source, made.spec, made.digest, made.labels_given)
+
+
+def _unused(root: Path, name: str) -> Path:
+    """Return ``runs/<name>/best.pt``, which must not be there: it may have been trained."""
+    path = root / "runs" / name / BEST_NAME
+    if path.exists():
+        raise InputError(
+            f"{path} is there already",
+            wanted="a new file",
+            do=f"Choose another --name, or replace it: --output {path}",
+        )
+    return path
+
+
+def _import_graph(path: Path, config: ImportConfig, labels: Path | None, root: Path) -> ImportResult:
+    hints = Hints(
+        name=config.name,
+        labels=labels,
+        normalisation=_normalization(config),
+        size=config.size,
+        anchors=config.anchors,
+        coding=BoxCoding(config.variances, float("inf")),
+        scores=config.scores,
+        boxes=config.boxes,
+        activation=config.activation.value,
+        nms=NmsSpec(
+            score_threshold=config.score_threshold, iou_threshold=config.iou_threshold, clip_boxes=config.clip_boxes
+        ),
+    )
+    made = import_onnx(path, config.output, check_images(config.check, most=_COMPARED_ON), hints, root=root)
+    set_exported(root, made.onnx)
+    return ImportResult(made.onnx, ARCHITECTURE, "", made.spec, file_digest(path), labels is not None, made)
+
+
+def _normalization(config: ImportConfig) -> Normalisation | None:
+    if (config.mean is None) != (config.std is None):
+        raise InputError("--mean and --std belong together", got="one of them", wanted="both or none")
+    if config.mean is None or config.std is None:
+        return None
+    return Normalisation(config.mean, config.std, config.color.value)

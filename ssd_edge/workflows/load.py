@@ -1,0 +1,186 @@
+"""Loads a model of any form as one callable detector. PyTorch is imported for a checkpoint only."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssd_edge.backends.base import RawOutputs, check_batch
+from ssd_edge.backends.cpu import Threads
+from ssd_edge.backends.detector import Detector, check_threshold, is_for_gpu, open_backend, usable_here
+from ssd_edge.core.config import AnyPath
+from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.log import log
+from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.workspace import newest_engine, newest_onnx
+from ssd_edge.workflows.open_model import refuse_no_model
+
+if TYPE_CHECKING:
+    from ssd_edge.model.predict import TorchDetector
+
+
+def load(
+    model: AnyPath | None = None,
+    *,
+    score_threshold: float | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    workspace: AnyPath = ".",
+) -> Detector:
+    """Load a checkpoint (``.pt``), an exported model (``.onnx``) or an engine (``.engine``).
+
+    The three forms of one model give the same detections::
+
+        with ssd.load("engines/m/m.onnx", score_threshold=0.5) as detect:
+            for d in detect("photo.jpg"):
+                print(d.label, d.score, d.box)
+
+    Args:
+        model: the file; by default the current engine of the workspace, or else its newest ONNX.
+        score_threshold: report only what scores more, from 0 to 1; by default what the model was exported with.
+        device: what computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. Only a checkpoint has a choice; an
+            ONNX runs on the processor, an engine on what it was built for.
+        threads: cores of the processor that compute one image; by default all that the process may use. PyTorch's own
+            number of threads is as before outside of :meth:`Detector.detect`.
+        workspace: folder with ``engines/``, for a model that is not named.
+
+    Returns:
+        A detector, to be closed or used as a context manager; any thread may call it.
+
+    Raises:
+        InputError: not such a file, or an option that it does not have.
+        ArtefactError: not ours, damaged, stale, or not for this machine.
+        MissingPackageError: what it runs on is not installed.
+        DeviceError: the GPU is absent or refuses.
+    """
+    check_threshold(score_threshold or 0.0)
+    if threads is not None and threads < 1:
+        raise InputError("threads is out of range", got=str(threads), wanted="at least 1")
+    path = find_model(workspace) if model is None else Path(model)
+    refuse_no_model(path)
+    if path.suffix == ".pt":
+        return Detector(TorchBackend(path, device=device, threads=threads), score_threshold or 0.0)
+    _check_device(path, device)
+    return Detector(open_backend(path, Threads.for_latency(threads)), score_threshold or 0.0)
+
+
+def find_model(workspace: AnyPath = ".") -> Path:
+    """Return a workspace's current engine for this machine that takes one image at a time, or else its newest ONNX.
+
+    Raises:
+        InputError: there is neither.
+    """
+    root = Path(workspace)
+    try:
+        choice = newest_engine(
+            root, lambda path: usable_here(path) and EngineManifest.load(manifest_path(path)).batch[0] <= 1
+        )
+    except InputError:
+        choice = newest_onnx(root)
+        log.info(f"no engine for this machine in engines/; to build one: ssd-edge build {choice.path}")
+    log.info(choice.note)
+    return choice.path
+
+
+class TorchBackend:
+    """A checkpoint on PyTorch, one batch at a time: threads that call it wait for one another.
+
+    Args:
+        path: the checkpoint.
+        device: ``auto`` for a GPU where PyTorch finds one, or a device of PyTorch.
+        threads: of the processor; None leaves PyTorch's number as it is.
+
+    Raises:
+        InputError: there is no such file or device.
+        ArtefactError: it is not a checkpoint of ssd-edge, or is damaged.
+        MissingPackageError: PyTorch is not installed.
+    """
+
+    batch_limits = (1, None)
+    workers = 1
+
+    def __init__(self, path: Path, *, device: str = "auto", threads: int | None = None) -> None:
+        self._path, self._threads = path, threads
+        self._lock = threading.Lock()
+        self._model: TorchDetector | None = _open_checkpoint(path, device)
+        self._spec = self._model.spec
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint's file."""
+        return self._path
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's spec."""
+        return self._spec
+
+    def infer(self, batch: UInt8Array) -> RawOutputs:
+        """Run the network on (B, H, W, 3) uint8 BGR images of the spec's input size; any thread may call.
+
+        Raises:
+            InputError: the batch does not fit the model.
+            ArtefactError: the backend is closed.
+        """
+        check_batch(batch, self._spec)
+        with self._lock:
+            if self._model is None:
+                raise ArtefactError(f"{self._path} is closed", do="Open it again.")
+            found = self._model.infer(batch, threads=self._threads)
+        kept = self._spec.nms.keep_top_k
+        raw = RawOutputs(
+            np.array([[len(scores)] for _, scores, _ in found], np.int32),
+            np.zeros((len(batch), kept, 4), np.float32),
+            np.zeros((len(batch), kept), np.float32),
+            np.full((len(batch), kept), -1, np.float32),
+        )
+        for row, (boxes, scores, class_ids) in enumerate(found):
+            count = len(scores)
+            raw.boxes[row, :count], raw.scores[row, :count], raw.classes[row, :count] = boxes, scores, class_ids
+        return raw
+
+    def close(self) -> None:
+        """Drop the network, once the batch in flight is done."""
+        with self._lock:
+            self._model = None
+
+    def __enter__(self) -> TorchBackend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open_checkpoint(path: Path, device: str) -> TorchDetector:
+    try:
+        from ssd_edge.model.checkpoint import load_checkpoint
+        from ssd_edge.model.predict import TorchDetector, find_device
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{path} is a checkpoint, which needs PyTorch",
+            got=str(error),
+            do="Install it: pip install 'ssd-edge[train]', or load the exported .onnx.",
+        ) from error
+    chosen = find_device(device)
+    return TorchDetector(load_checkpoint(path).model.to(chosen))
+
+
+def _check_device(path: Path, device: str) -> None:
+    """Refuse a device that the file has no choice of."""
+    on_gpu = is_for_gpu(path)
+    allowed = ("auto", "cuda", "cuda:0") if on_gpu else ("auto", "cpu")
+    if device not in allowed:
+        raise InputError(
+            f"{path} runs on {'the first NVIDIA GPU' if on_gpu else 'the processor'} only",
+            got=f"device {device!r}",
+            wanted=" or ".join(map(repr, allowed[:2])),
+            do="" if on_gpu else "Build an engine for a GPU: ssd-edge build --target tensorrt",
+        )

@@ -1,0 +1,102 @@
+"""Opens any model file, whatever room it belongs to, and judges it. PyTorch is imported for a checkpoint only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.core.files import path_kind
+from ssd_edge.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from ssd_edge.core.choices import Metric
+    from ssd_edge.core.detections import Detections
+    from ssd_edge.core.frame import UInt8Array
+    from ssd_edge.core.sample import LabelledSet
+    from ssd_edge.core.spec import ModelSpec
+    from ssd_edge.evaluation.evaluate import Evaluation
+
+MODEL_SUFFIXES = (".pt", ".onnx", ".engine")
+
+
+class OpenModel(Protocol):
+    """What a checkpoint, an ONNX and an engine have in common once they are open."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's spec."""
+
+    def detect(self, image: UInt8Array) -> Detections:
+        """Return what is seen in an (H, W, 3) BGR picture."""
+
+
+@contextmanager
+def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
+    """Yield the model of a ``.pt``, ``.onnx`` or ``.engine`` file, set to answer one picture as soon as it can.
+
+    Args:
+        path: the file.
+        cores: processor cores to use, for ONNX Runtime and PyTorch alike; by default all that the process may use.
+
+    Raises:
+        InputError: another kind of file, or one that cannot be read.
+        ArtefactError: not ours, or not for this machine.
+        MissingPackageError: what it runs on is not installed.
+    """
+    from ssd_edge.backends.cpu import Threads, physical_cores
+    from ssd_edge.backends.detector import open_detector
+
+    refuse_no_model(path)
+    if path.suffix == ".pt":
+        yield _open_checkpoint(path, cores or physical_cores())
+    else:
+        with open_detector(path, Threads.for_latency(cores)) as detector:
+            yield detector
+
+
+def refuse_no_model(path: Path) -> None:
+    """Raise InputError where ``path`` is no file, or not one of a model by its suffix."""
+    if path.suffix not in MODEL_SUFFIXES:
+        raise InputError(f"{path} is not a model", got=f"suffix {path.suffix!r}", wanted=", ".join(MODEL_SUFFIXES))
+    if path_kind(path) != "file":
+        raise InputError(f"{path} cannot be read", got="no such file", wanted="a model file")
+
+
+def evaluate_file(
+    path: Path,
+    labelled: LabelledSet,
+    *,
+    metric: Metric,
+    iou_threshold: float = 0.5,
+    cores: int | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Judge and time one model file on a labelled set.
+
+    Raises:
+        SsdEdgeError: as :func:`open_model` and ``evaluation.evaluate`` raise.
+    """
+    from ssd_edge.evaluation.evaluate import evaluate
+
+    with open_model(path, cores) as model:
+        names = model.spec.class_names
+        return evaluate(model.detect, names, labelled, metric=metric, iou_threshold=iou_threshold, progress=progress)
+
+
+def _open_checkpoint(path: Path, cores: int) -> OpenModel:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{path} is a checkpoint, which needs PyTorch",
+            got=str(error),
+            do="Install it: pip install 'ssd-edge[train]', or evaluate the exported .onnx.",
+        ) from error
+    from ssd_edge.model.checkpoint import load_checkpoint
+    from ssd_edge.model.predict import TorchDetector
+
+    torch.set_num_threads(cores)
+    return TorchDetector(load_checkpoint(path).model)

@@ -1,0 +1,255 @@
+"""The options of training, with their defaults; imports nothing heavy, so that the command line can show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from ssd_edge.core.config import AnyPath
+from ssd_edge.core.errors import InputError
+from ssd_edge.training.recipe import (
+    Augmentation,
+    Classification,
+    Localisation,
+    LossOptions,
+    Precision,
+    Recipe,
+    recipe_for,
+)
+from ssd_edge.training.schedule import ScheduleName
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "epochs": (1, float("inf")),
+    "minutes": (0.01, float("inf")),
+    "patience": (1, float("inf")),
+    "val_every": (1, float("inf")),
+    "batch_size": (2, float("inf")),
+    "accumulate": (1, float("inf")),
+    "lr": (1e-6, float("inf")),
+    "backbone_rate": (0, 10),
+    "layer_decay": (0.1, 1),
+    "warmup": (0, 0.5),
+    "momentum": (0, 0.999),
+    "weight_decay": (0, float("inf")),
+    "clip_norm": (0, float("inf")),
+    "ema": (0, 0.99999),
+    "alpha": (0, float("inf")),
+    "label_smoothing": (0, 0.5),
+    "empty_negatives": (0, float("inf")),
+    "seed": (0, float("inf")),
+    "workers": (0, float("inf")),
+    "cores": (1, float("inf")),
+    "devices": (1, float("inf")),
+    "save_minutes": (0, float("inf")),
+}
+"""Least and largest value of each number."""
+
+MAY_CHANGE = frozenset({"resume", "device", "devices", "workers", "cores", "save_minutes", "tensorboard", "report"})
+"""What a run that goes on may have otherwise than when it began."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train, how, and on what machine. None stands for what is chosen by the preset or by the machine.
+
+    Attributes:
+        preset: the network; ``ssd-edge models`` lists them.
+        name: of the model and of ``runs/<name>``; None for ``<preset>-<number>``.
+        resume: an interrupted run to go on with: its name, its folder, or ``last``.
+        input_size: side of the network's input, in pixels; None for the preset's.
+        priors: file of anchors that ``data priors`` fitted; None for the preset's.
+        backbone: weights to begin with: a file, a URL, ``torchvision:<name>`` or ``timm:<name>``; None for random ones.
+        epochs: passes over the training set; None for the preset's.
+        minutes: instead of epochs; the learning rate follows the clock.
+        patience: validations without a better mean AP after which training stops; None for no such limit.
+        val_every: epochs from one validation to the next; None for 1.
+        batch_size: images a batch, on each device; None for the preset's.
+        accumulate: batches a step of the optimizer; None for 1.
+        lr: peak learning rate; None for the preset's.
+        schedule: how the rate falls.
+        warmup: share of training, 0 to 0.5, in which the rate rises from 0; None for 0.05, and for 0 with ``steps``.
+        backbone_rate: what the backbone's learning rate is multiplied by; None for 1.
+        layer_decay: what it is multiplied by once more for each block towards the input; None for 1.
+        freeze: layers that do not learn, e.g. ``backbone`` or ``backbone.features.0``.
+        momentum: of SGD; None for 0.9.
+        weight_decay: of SGD; None for the preset's.
+        clip_norm: largest norm of a step's gradient, 0 for no limit; None for 10.
+        ema: decay of the moving average of the weights, which is validated and kept, 0 for none; None for 0.999.
+        loss: of the classes; cross-entropy chooses hard negatives.
+        box_loss: of the boxes.
+        alpha: weight of the loss of the boxes.
+        label_smoothing: share of the probability that is spread over all classes.
+        empty_negatives: background anchors to learn from in an image without objects.
+        augmentation: the random views; None for the preset's.
+        flip: mirror half of the views.
+        train_split: to learn from.
+        val_split: to choose the best epoch by.
+        classes: their names in the order of their numbers, or a file with one a line, or names with commas between;
+            None for those of the data.
+        check: look for faults of the data before training, as ``data check`` does.
+        seed: of weights, order and views.
+        precision: of the convolutions; None for what suits the device, measured on a processor.
+        device: None for the GPU where there is one.
+        devices: how many of this machine, with a process each.
+        workers: processes that prepare batches, for each device; None for half of the cores.
+        cores: of the processor, to train on; None for all.
+        save_minutes: from one saved state to the next within an epoch.
+        tensorboard: write ``runs/<name>/tensorboard``, where TensorBoard is installed.
+        report: at the end evaluate best.pt once more and write ``report.html``.
+
+    Raises:
+        InputError: a number is out of its limits, or options exclude one another.
+    """
+
+    preset: str = "ssd192-tiny"
+    name: str | None = None
+    resume: str | None = None
+    input_size: int | None = None
+    priors: Path | None = None
+    backbone: str | None = None
+    epochs: int | None = None
+    minutes: float | None = None
+    patience: int | None = None
+    val_every: int | None = None
+    batch_size: int | None = None
+    accumulate: int | None = None
+    lr: float | None = None
+    schedule: ScheduleName = "cosine"
+    warmup: float | None = None
+    backbone_rate: float | None = None
+    layer_decay: float | None = None
+    freeze: tuple[str, ...] = ()
+    momentum: float | None = None
+    weight_decay: float | None = None
+    clip_norm: float | None = None
+    ema: float | None = None
+    loss: Classification = "cross-entropy"
+    box_loss: Localisation = "smooth-l1"
+    alpha: float = LossOptions.alpha
+    label_smoothing: float = LossOptions.label_smoothing
+    empty_negatives: int = LossOptions.negatives_of_empty
+    augmentation: Augmentation | None = None
+    flip: bool = True
+    train_split: str = "train"
+    val_split: str = "val"
+    classes: str | tuple[str, ...] | None = None
+    check: bool = True
+    seed: int = 0
+    precision: Precision | None = None
+    device: Literal["cpu", "cuda", "mps"] | None = None
+    devices: int = 1
+    workers: int | None = None
+    cores: int | None = None
+    save_minutes: float = 5.0
+    tensorboard: bool = True
+    report: bool = True
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                bounds = f"at least {least:g}" if most == float("inf") else f"{least:g} to {most:g}"
+                raise InputError(f"{name} is out of its limits", got=f"{value}", wanted=bounds)
+        if self.epochs is not None and self.minutes is not None:
+            raise InputError("--epochs and --minutes are both given", wanted="one of them")
+        if self.val_every is not None and self.minutes is not None:
+            raise InputError(
+                "--val-every counts epochs", got="--minutes", wanted="--epochs: with minutes the clock chooses when"
+            )
+
+    def recipe(self, precision: Precision) -> Recipe:
+        """Return the preset's recipe with what is asked for here."""
+        return recipe_for(self.preset).with_changes(
+            {
+                "epochs": self.epochs,
+                "batch_size": self.batch_size,
+                "augmentation": self.augmentation,
+                "validate_every": self.val_every,
+            },
+            optimisation={
+                "learning_rate": self.lr,
+                "schedule": self.schedule,
+                "warmup_share": self.warmup,
+                "momentum": self.momentum,
+                "weight_decay": self.weight_decay,
+                "clip_norm": self.clip_norm,
+                "average_decay": self.ema,
+                "precision": precision,
+                "accumulate": self.accumulate,
+                "frozen": self.freeze,
+                "backbone_rate": self.backbone_rate,
+                "layer_decay": self.layer_decay,
+                "patience": self.patience,
+            },
+            loss={
+                "classification": self.loss,
+                "localisation": self.box_loss,
+                "alpha": self.alpha,
+                "label_smoothing": self.label_smoothing,
+                "negatives_of_empty": self.empty_negatives,
+            },
+        )
+
+    def check_resumable(self) -> None:
+        """Check that nothing is asked for that would make another run of one that goes on.
+
+        Raises:
+            InputError: an option that a resumed run cannot change has not its default.
+        """
+        default = TrainConfig()
+        for name in (entry.name for entry in fields(self) if entry.name not in MAY_CHANGE):
+            if getattr(self, name) != getattr(default, name):
+                raise InputError(
+                    "a resumed run goes on as it began",
+                    got=f"{name}={getattr(self, name)!r}",
+                    wanted=f"no more than {', '.join(sorted(MAY_CHANGE))}",
+                    do="Leave it out, or start a new run.",
+                )
+
+
+class TrainOptions(TypedDict, total=False):
+    """The fields of :class:`TrainConfig` as keywords."""
+
+    preset: str
+    name: str | None
+    resume: AnyPath | None
+    input_size: int | None
+    priors: AnyPath | None
+    backbone: AnyPath | None
+    epochs: int | None
+    minutes: float | None
+    patience: int | None
+    val_every: int | None
+    batch_size: int | None
+    accumulate: int | None
+    lr: float | None
+    schedule: ScheduleName
+    warmup: float | None
+    backbone_rate: float | None
+    layer_decay: float | None
+    freeze: tuple[str, ...] | list[str]
+    momentum: float | None
+    weight_decay: float | None
+    clip_norm: float | None
+    ema: float | None
+    loss: Classification
+    box_loss: Localisation
+    alpha: float
+    label_smoothing: float
+    empty_negatives: int
+    augmentation: Augmentation | None
+    flip: bool
+    train_split: str
+    val_split: str
+    classes: AnyPath | tuple[str, ...] | list[str] | None
+    check: bool
+    seed: int
+    precision: Precision | None
+    device: Literal["cpu", "cuda", "mps"] | None
+    devices: int
+    workers: int | None
+    cores: int | None
+    save_minutes: float
+    tensorboard: bool
+    report: bool

@@ -1,0 +1,261 @@
+"""What a finished run leaves to look at: a page, and its charts and pictures as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from ssd_edge import __version__
+from ssd_edge.core.choices import Metric
+from ssd_edge.core.errors import MissingPackageError, SsdEdgeError
+from ssd_edge.core.log import log
+from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.reporting.chart import Panel, Series
+from ssd_edge.workflows.open_model import evaluate_file
+
+if TYPE_CHECKING:
+    from ssd_edge.core.sample import LabelledSet
+    from ssd_edge.evaluation.evaluate import Evaluation
+    from ssd_edge.reporting.images import CaptionedImage
+    from ssd_edge.training.metrics import EpochRecord
+
+
+class Epoch(Protocol):
+    """One epoch of training; ``training.EpochRecord`` is one."""
+
+    @property
+    def epoch(self) -> int:
+        """From 1."""
+
+    @property
+    def images_per_s(self) -> float:
+        """While training."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last step."""
+
+    @property
+    def loss(self) -> float:
+        """Mean of the steps."""
+
+    @property
+    def localisation_loss(self) -> float:
+        """The part of the boxes."""
+
+    @property
+    def confidence_loss(self) -> float:
+        """The part of the classes."""
+
+    @property
+    def mean_ap(self) -> float | None:
+        """Of the validation, if there was one."""
+
+
+AnyEpoch = TypeVar("AnyEpoch", bound=Epoch)
+
+
+def best_record(epochs: Sequence[AnyEpoch]) -> AnyEpoch | None:
+    """Return the epoch with the highest mean AP, the last of equals; None where none was validated."""
+    judged = [epoch for epoch in epochs if epoch.mean_ap is not None]
+    return max(reversed(judged), key=lambda epoch: epoch.mean_ap or 0.0, default=None)
+
+
+def learning_curves(epochs: Sequence[Epoch]) -> list[Panel]:
+    """Return charts of the loss and its parts, the mean AP, the learning rate and the speed; at least one epoch."""
+    numbers = tuple(float(epoch.epoch) for epoch in epochs)
+    panels = [
+        Panel(
+            "Loss, mean of the epoch",
+            "epoch",
+            (
+                Series("total", numbers, tuple(epoch.loss for epoch in epochs)),
+                Series("boxes", numbers, tuple(epoch.localisation_loss for epoch in epochs)),
+                Series("classes", numbers, tuple(epoch.confidence_loss for epoch in epochs)),
+            ),
+        ),
+        _accuracy(epochs),
+        Panel(
+            "Learning rate at the end of the epoch",
+            "epoch",
+            (Series("learning rate", numbers, tuple(epoch.learning_rate for epoch in epochs)),),
+        ),
+        Panel(
+            "Speed of training, images/s",
+            "epoch",
+            (Series("images/s", numbers, tuple(epoch.images_per_s for epoch in epochs)),),
+        ),
+    ]
+    return [panel for panel in panels if panel is not None]
+
+
+def _accuracy(epochs: Sequence[Epoch]) -> Panel | None:
+    points = [(float(epoch.epoch), epoch.mean_ap) for epoch in epochs if epoch.mean_ap is not None]
+    best = best_record(epochs)
+    if best is None or best.mean_ap is None:
+        return None
+    x, y = zip(*points, strict=True)
+    return Panel(
+        "mAP@0.5 of the validation images",
+        "epoch",
+        (Series("mAP@0.5", x, y),),
+        top=1.0,
+        mark=(float(best.epoch), best.mean_ap),
+        remark=f"best {best.mean_ap:.3f}, epoch {best.epoch}",
+    )
+
+
+_SCORE = 0.5
+_STILLS = 6
+_STILLS_IN_PNG = 4
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A finished run and its judgement."""
+
+    best: Path
+    records: Sequence[EpochRecord]
+    judged: LabelledSet
+    found: Evaluation
+    worst: tuple[CaptionedImage, ...]
+    good: tuple[CaptionedImage, ...]
+
+    @property
+    def name(self) -> str:
+        return self.best.parent.name
+
+
+def report_on(
+    run: Path, judged: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
+) -> Path:
+    """Write the report of a run that is over and return its page; without matplotlib the page alone is written.
+
+    Raises:
+        InputError, ArtefactError: as :func:`write_training_report`; the run itself is on the disk all the same.
+    """
+    try:
+        page, *pictures = write_training_report(run, judged, cores=cores, progress=progress)
+    except MissingPackageError as error:
+        page = run / "report.html"
+        log.info(f"report: {page}, without pictures beside it: {error}")
+    except SsdEdgeError:
+        log.info(f"the checkpoints and metrics.csv in {run} are whole; only the report failed")
+        raise
+    else:
+        log.info(f"report: {page}, and beside it {', '.join(path.name for path in pictures)}")
+    return page
+
+
+def write_training_report(
+    run: Path, judged: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
+) -> list[Path]:
+    """Judge ``run``/best.pt, draw the run's metrics.csv, and return the files that were written.
+
+    These are report.html (it holds everything in itself), curves.png, pr_curves.png and detections.png.
+
+    Args:
+        run: the folder of a run, with best.pt and metrics.csv.
+        judged: the pictures to judge on, those that the best epoch was chosen by.
+        cores: of the processor, to judge on; None for all.
+        progress: told of the stage ``judging best.pt``.
+
+    Raises:
+        InputError: a file or picture cannot be read, or the folder cannot be written.
+        ArtefactError: best.pt or metrics.csv is damaged.
+        MissingPackageError: matplotlib is not installed; report.html is written by then.
+    """
+    from ssd_edge.training.metrics import read_metrics
+
+    records = read_metrics(run / "metrics.csv")
+    best = run / "best.pt"
+    with stage(progress, "judging best.pt") as done:
+        found = evaluate_file(best, judged, metric=Metric.VOC, cores=cores, progress=done)
+    finished = _Run(best, records, judged, found, *_stills(found, judged))
+    _write_page(run / "report.html", finished)
+    return [run / "report.html", *_draw(run, finished)]
+
+
+def _stills(found: Evaluation, judged: LabelledSet) -> tuple[tuple[CaptionedImage, ...], tuple[CaptionedImage, ...]]:
+    from ssd_edge.evaluation.example_images import drawn, extremes, marked
+
+    marks = marked(found.detections, judged, score=_SCORE)
+    worst, good = extremes(marks, _STILLS)
+    return drawn(marks, judged, worst), drawn(marks, judged, good)
+
+
+def _draw(run: Path, finished: _Run) -> list[Path]:
+    from ssd_edge.evaluation.example_images import COLOR_KEY
+    from ssd_edge.evaluation.sections import class_panels
+    from ssd_edge.reporting.chart import save_charts
+    from ssd_edge.reporting.images import save_images
+
+    curves, precision_recall, detections = (run / f"{name}.png" for name in ("curves", "pr_curves", "detections"))
+    accuracy = finished.found.accuracy
+    save_charts(curves, f"Training of {finished.name}", learning_curves(finished.records))
+    save_charts(
+        precision_recall,
+        f"{finished.name}: precision over recall, IoU {accuracy.iou_threshold:g}",
+        class_panels(finished.name, accuracy),
+    )
+    rows = [("Most mistakes", finished.worst[:_STILLS_IN_PNG]), ("Fewest mistakes", finished.good[:_STILLS_IN_PNG])]
+    shown = [(heading, stills) for heading, stills in rows if stills]
+    save_images(detections, f"Detections of {finished.name}", shown, COLOR_KEY)
+    return [curves, precision_recall, detections]
+
+
+def _write_page(page: Path, run: _Run) -> None:
+    from ssd_edge.reporting.page import write_page
+
+    write_page(
+        page,
+        title=f"Training of {run.name}",
+        subtitle=f"Judged by {run.judged.origin}: {len(run.judged)} images, {run.judged.object_count} objects.",
+        cards=_cards(run),
+        sections=_sections(run),
+        footer=f"ssd-edge {__version__}",
+    )
+
+
+def _sections(run: _Run) -> list[str]:
+    from ssd_edge.evaluation import sections
+    from ssd_edge.evaluation.evaluate import EvaluatedModel
+    from ssd_edge.evaluation.tide_errors import error_costs
+
+    accuracy, label = run.found.accuracy, run.best.name
+    judged = [
+        EvaluatedModel(label, run.best, run.found, error_costs(run.found.detections, run.judged.samples, accuracy))
+    ]
+    chosen = f"Detections with a score of {_SCORE:g} or more: first the pictures with most mistakes, then with fewest."
+    return [
+        sections.panel_section("Learning", "What each epoch came to.", learning_curves(run.records)),
+        sections.class_section([(label, accuracy)]),
+        sections.curve_section(judged),
+        sections.threshold_section(label, accuracy),
+        sections.error_section(judged),
+        sections.still_section(chosen, run.worst + run.good),
+    ]
+
+
+def _cards(run: _Run) -> list[str]:
+    from ssd_edge.evaluation.sections import megabytes
+    from ssd_edge.reporting.page import card
+
+    accuracy, best, last = run.found.accuracy, best_record(run.records), run.records[-1]
+    images = sum(record.images for record in run.records)
+    chosen = f", epoch {best.epoch} of {last.epoch}" if best else ""
+    return [
+        card(f"{accuracy.mean_ap:.3f}", f"mAP@{accuracy.iou_threshold:g} of best.pt{chosen}"),
+        card(f"{last.loss:.2f}", f"loss of the last epoch, {run.records[0].loss:.2f} of the first"),
+        card(_duration(last.seconds), f"{images} images learnt from, validation included"),
+        card(megabytes(run.best), "best.pt on disk"),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if seconds >= 120 else f"{seconds:.0f} s"

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ssd_edge.cli.app import app
+from ssd_edge.core.images import write_image
+from ssd_edge.core.runs import record_run
+from ssd_edge.core.workspace import read_current
+from ssd_edge.model.checkpoint import save_checkpoint
+from tests.exporting.models import lively_model
+from tests.quantization.square_model import write_square_model
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner(env={"COLUMNS": "120"}).invoke(app, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_init_makes_the_folders_and_keeps_what_is_there(workspace: Path) -> None:
+    code, _, said = call("init", "signs")
+    assert (code, said) == (
+        0,
+        "made signs/runs/, signs/calibration/, signs/engines/\nnext: cd signs && ssd-edge train path/to/images\n",
+    )
+    (workspace / "signs/runs/kept").mkdir()
+    assert "signs is a workspace already" in call("init", "signs")[2]
+    assert (workspace / "signs/runs/kept").is_dir()
+    assert call("init")[0] == 0
+    assert sorted(path.name for path in workspace.iterdir()) == ["calibration", "engines", "runs", "signs"]
+    Path("file").write_text("x")
+    code, _, said = call("init", "file")
+    assert code == 1
+    assert said.startswith("ssd-edge: file")
+
+
+def test_runs_are_listed_with_what_they_are(workspace: Path) -> None:
+    assert "no run in runs has a checkpoint" in call("runs")[2]
+    model = lively_model("ssd192-tiny", input_size=64)
+    for name, metrics in (("b", {"mean_ap": 0.75}), ("a", {})):
+        save_checkpoint(Path(f"runs/{name}/best.pt"), model, metrics)
+    record_run(Path("runs/b/best.pt"), "trained")
+    record_run(Path("runs/a/best.pt"), "imported", "a.pth")
+    Path("runs/broken").mkdir()
+    Path("runs/broken/best.pt").write_bytes(b"x")
+    code, shown, said = call("runs")
+    assert code == 0
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown.splitlines() if "│" in line]
+    assert [row[:4] for row in rows] == [["a", "imported", "ssd192-tiny", "3"], ["b", "0.750", "ssd192-tiny", "3"]]
+    assert "runs/broken/best.pt cannot be read" in said
+    listed = json.loads(call("runs", "--json", "-")[1])
+    assert [run["name"] for run in listed] == ["a", "b"]
+    assert listed[1]["mean_ap"] == 0.75
+    assert listed[1]["class_names"] == ["class 0", "class 1", "class 2"]
+
+
+@pytest.fixture
+def engines(workspace: Path) -> list[str]:
+    write_square_model(workspace / "engines/squares/squares.onnx")
+    names = ["first", "second"]
+    for name in names:
+        output = f"engines/squares/{name}.engine"
+        assert call("build", "--target", "onnxruntime", "--output", output)[0] == 0
+    return names
+
+
+def taken(root: Path) -> str:
+    """The engine that run takes below a folder."""
+    os.chdir(root)
+    write_image(Path("one.png"), np.zeros((64, 64, 3), np.uint8))
+    code, _, said = call("run", "one.png", "--json", "boxes.jsonl", "--no-window")
+    assert code == 0, said
+    return next(line.split()[1].rstrip(",") for line in said.splitlines() if line.startswith("using "))
+
+
+def test_a_pinned_engine_stays_until_it_is_unpinned(workspace: Path, engines: list[str]) -> None:
+    assert taken(workspace) == "engines/squares/second.engine"
+    code, _, said = call("use", "first")
+    assert code == 0, said
+    assert said.startswith("run takes engines/squares/first.engine, fp32 for onnxruntime on ")
+    assert taken(workspace) == "engines/squares/first.engine"
+    _, _, said = call("build", "--target", "onnxruntime", "--output", "engines/squares/third.engine")
+    assert "run takes engines/squares/first.engine, which is pinned" in said
+    assert taken(workspace) == "engines/squares/first.engine"
+    assert call("use", "engines/squares/second.engine")[0] == 0
+    assert taken(workspace) == "engines/squares/second.engine"
+    code, _, said = call("use", "--newest")
+    assert code == 0, said
+    current = read_current(workspace)
+    assert current is not None
+    assert current.why == "built"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nothing"], 1, "nothing is no engine of this workspace: wanted first, second"),
+        (["squares"], 1, "squares means 2 engines: wanted one of engines/squares/first.engine, engines/squares/second"),
+        (["elsewhere/x.engine"], 1, "elsewhere/x.engine is no engine of this workspace"),
+        ([], 2, "name an engine, or give --newest"),
+        (["first", "--newest"], 2, "name an engine, or give --newest"),
+    ],
+)
+def test_what_is_no_engine_of_the_workspace(
+    workspace: Path, engines: list[str], arguments: list[str], code: int, message: str
+) -> None:
+    shutil.copytree("engines/squares", "elsewhere")
+    for name in engines:
+        Path(f"elsewhere/{name}.engine").rename(f"elsewhere/{'x' if name == 'first' else 'y'}.engine")
+    shutil.copy("engines/squares/first.json", "elsewhere/x.json")
+    found, _, said = call("use", *arguments)
+    assert found == code
+    assert message in " ".join(said.split()).replace("│ ", "")
+
+
+def test_a_copied_workspace_runs_the_same_engine(workspace: Path, engines: list[str], tmp_path: Path) -> None:
+    call("build", "--target", "onnxruntime", "--output", "engines/squares/first.engine")  # asked for last
+    assert taken(workspace) == "engines/squares/first.engine"
+    copy = tmp_path.parent / f"{tmp_path.name}-copy"
+    shutil.copytree(workspace, copy, copy_function=shutil.copyfile)
+    shuffled = random.Random(1)
+    for path in copy.rglob("*"):
+        os.utime(path, (shuffled.randrange(10**9),) * 2)
+    assert taken(copy) == "engines/squares/first.engine"
+    (copy / "engines/current.json").unlink()
+    assert taken(copy) == "engines/squares/second.engine"  # by the manifests

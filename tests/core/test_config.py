@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.choices import Precision
+from ssd_edge.core.config import config_from
+from ssd_edge.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Config:
+    precision: Precision = Precision.FP32
+    images: Path | None = None
+    max_drop: float | None = None
+    batch: int = 8
+    keep: frozenset[str] = frozenset()
+    several: tuple[Path, ...] = ()
+    force: bool = False
+
+
+def test_keywords_become_the_types_of_their_fields() -> None:
+    made = config_from(
+        Config,
+        None,
+        {"precision": "int8", "images": "a", "max_drop": 1, "keep": ["x"], "several": ["b"], "force": True},
+    )
+    assert made == Config(Precision.INT8, Path("a"), 1.0, 8, frozenset({"x"}), (Path("b"),), True)
+    assert isinstance(made.max_drop, float)
+
+
+def test_a_config_is_taken_as_it_is_and_nothing_means_the_defaults() -> None:
+    given = Config(batch=2)
+    assert config_from(Config, given, {}) is given
+    assert config_from(Config, None, {}) == Config()
+    assert config_from(Config, None, {"images": None}) == Config()
+
+
+def test_both_styles_at_once_are_refused() -> None:
+    with pytest.raises(InputError, match="twice"):
+        config_from(Config, Config(), {"batch": 3})
+
+
+def test_a_foreign_config_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        config_from(Config, "int8", {})  # type: ignore[arg-type]
+    assert (caught.value.got, caught.value.wanted) == ("str", "Config")
+
+
+@pytest.mark.parametrize(
+    ("options", "got"),
+    [
+        ({"precision": "int4"}, "'int4'"),
+        ({"batch": "8"}, "str '8'"),
+        ({"batch": True}, "bool True"),
+        ({"force": 1}, "int 1"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(options: dict[str, object], got: str) -> None:
+    with pytest.raises(InputError) as caught:
+        config_from(Config, None, options)
+    assert caught.value.got == got
+
+
+def test_a_misspelled_option_is_named_with_its_neighbour() -> None:
+    with pytest.raises(TypeError, match="did you mean max_drop"):
+        config_from(Config, None, {"max_dorp": 1.0})

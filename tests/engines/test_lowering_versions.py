@@ -1,0 +1,75 @@
+"""The builders' versions, held to what they make of a graph: else a stale engine would be called already built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from ssd_edge.backends import ort_session
+from ssd_edge.core.files import text_digest
+from ssd_edge.engines import ort_build
+from ssd_edge.engines.ort_build import OrtBuilder, use_non_max_suppression
+from ssd_edge.engines.ort_stem import read_columns_together
+from ssd_edge.engines.tensorrt import build as trt_build
+from ssd_edge.engines.tensorrt.network import inline_function, strip_function, without_matmul
+from tests.engines.test_ort_stem import stem
+from tests.graph_digest import graph_digest
+from tests.quantization.square_model import square_model
+
+RECORDED_ORT = {1: "sha256:76e7c36d9f5a7cd776bba8ee6baa7e88fbd608388f81a42fc668fc20be6c4297"}
+RECORDED_TENSORRT = {1: "sha256:720a0fab1a27c8a967ab8d181cf7a5319c7d0227f886e83037c199d9bcc3327c"}
+
+
+def plain_stem() -> onnx.ModelProto:
+    """A first convolution whose weights are the same on every processor."""
+    model = stem()
+    weight = next(entry for entry in model.graph.initializer if entry.name == "weight")
+    values = np.arange(6 * 3 * 3 * 3).reshape(6, 3, 3, 3) % 127 - 63
+    weight.CopyFrom(numpy_helper.from_array(values.astype(np.int8), "weight"))
+    return model
+
+
+def session_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """How ONNX Runtime is told to optimize and to write a graph, on any machine."""
+    path = tmp_path / "squares.onnx"
+    onnx.save(square_model(), path)
+    seen: list[str] = []
+
+    def made(model: object, options: Any, **others: object) -> None:
+        spin = options.get_session_config_entry("session.intra_op.allow_spinning")
+        seen.append(f"{options.graph_optimization_level} {spin} {sorted(others.items())}")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", made)
+    ort_session.open_session(path, threads=1, optimise=True, save_to=tmp_path / "squares.engine")
+    return seen[0]
+
+
+def test_the_version_of_onnx_runtime_s_builder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    grouped = plain_stem()
+    assert read_columns_together(grouped)
+    lowered = graph_digest(use_non_max_suppression(square_model()))
+    found = text_digest("\n".join([lowered, graph_digest(grouped), session_options(monkeypatch, tmp_path)]))
+    assert RECORDED_ORT[ort_build.LOWERING_VERSION] == found, (
+        "engines for ONNX Runtime are others than those of this version: "
+        "bump LOWERING_VERSION in ssd_edge/engines/ort_build.py, and record the new digest here"
+    )
+
+
+def test_the_version_of_tensorrt_s_builder() -> None:
+    graphs = [strip_function(square_model()), inline_function(square_model())]
+    graphs.append(without_matmul(graphs[1]))
+    found = text_digest("\n".join(graph_digest(graph) for graph in graphs))
+    assert RECORDED_TENSORRT[trt_build.LOWERING_VERSION] == found, (
+        "what TensorRT's parser gets is another graph than that of this version: "
+        "bump LOWERING_VERSION in ssd_edge/engines/tensorrt/build.py, and record the new digest here"
+    )
+
+
+def test_builders_say_their_versions() -> None:
+    assert OrtBuilder.lowering_version == ort_build.LOWERING_VERSION
+    assert trt_build.TrtBuilder.lowering_version == trt_build.LOWERING_VERSION

@@ -1,0 +1,96 @@
+"""A model that is nothing but the BatchedNMS node, and sessions that run it: as exported, and as engines have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from ssd_edge.core.graph_contract import NMS_DOMAIN, OUTPUT_NAMES
+from ssd_edge.core.spec import NmsSpec
+from ssd_edge.engines.ort_build import use_non_max_suppression
+from ssd_edge.graph.nms import OPSET, batched_nms_function, nms_node, nms_outputs
+from tests.exporting.greedy_nms import as_outputs, greedy_nms
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes and thresholds of one graph: N boxes, C classes, M candidates, K rows."""
+
+    boxes: int
+    classes: int
+    candidates: int = 400
+    rows: int = 200
+    score_threshold: float = 0.01
+    iou_threshold: float = 0.45
+
+    @property
+    def spec(self) -> NmsSpec:
+        return NmsSpec(
+            score_threshold=self.score_threshold,
+            iou_threshold=self.iou_threshold,
+            top_k=self.candidates,
+            keep_top_k=self.rows,
+            max_candidates=self.candidates,
+        )
+
+
+@cache
+def nms_model(shape: Shape) -> onnx.ModelProto:
+    function = batched_nms_function(shape.boxes, shape.classes, max_candidates=shape.candidates, keep_top_k=shape.rows)
+    inputs = [
+        helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["batch", shape.boxes, 1, 4]),
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", shape.boxes, shape.classes]),
+    ]
+    node = nms_node("boxes", "scores", shape.classes, shape.spec)
+    graph = helper.make_graph([node], "nms", inputs, nms_outputs("batch", shape.rows))
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(NMS_DOMAIN, 1)]
+    return helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
+
+
+@cache
+def session(shape: Shape, *, lowered: bool = False) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    model = nms_model(shape)
+    return onnxruntime.InferenceSession(
+        (use_non_max_suppression(model) if lowered else model).SerializeToString(), options
+    )
+
+
+def run(shape: Shape, boxes, scores, *, lowered: bool = False):
+    """Run a batch: boxes (B, N, 4), scores (B, N, C); ``lowered``: as an engine of ONNX Runtime does it."""
+    inputs = {"boxes": boxes[:, :, None], "scores": scores}
+    return session(shape, lowered=lowered).run(list(OUTPUT_NAMES), inputs)
+
+
+def reference(shape: Shape, boxes, scores):
+    """What :func:`run` must give, from the plain reference."""
+    pictures = [
+        as_outputs(
+            greedy_nms(
+                picture,
+                marks,
+                score_threshold=shape.score_threshold,
+                iou_threshold=shape.iou_threshold,
+                max_candidates=shape.candidates,
+            ),
+            picture,
+            shape.rows,
+        )
+        for picture, marks in zip(boxes, scores, strict=True)
+    ]
+    return [np.stack(parts) for parts in zip(*pictures, strict=True)]
+
+
+def assert_equal_to_reference(shape: Shape, boxes, scores) -> None:
+    """Hold every output of both bodies, bit by bit."""
+    wanted = reference(shape, boxes, scores)
+    for lowered in (False, True):
+        for name, got, right in zip(OUTPUT_NAMES, run(shape, boxes, scores, lowered=lowered), wanted, strict=True):
+            assert got.dtype == right.dtype, name
+            np.testing.assert_array_equal(got, right, err_msg=f"{name}, lowered: {lowered}")

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from ssd_edge.backends.detector import open_detector
+from ssd_edge.core.anchor_spec import AnchorLevel, AnchorSpec, AnchorTable
+from ssd_edge.core.errors import ArtefactError, InputError, ParityError
+from ssd_edge.core.files import bytes_digest, file_digest
+from ssd_edge.core.graph_contract import DIGEST_KEY, NMS_OP
+from ssd_edge.core.spec import BoxCoding, NmsSpec
+from ssd_edge.engines.build import build_engine
+from ssd_edge.importing.graphs import verify, write
+from ssd_edge.importing.graphs.import_onnx import Hints, import_onnx
+from ssd_edge.importing.graphs.normalization import Normalisation
+from ssd_edge.importing.graphs.surgery import scored_boxes
+from tests.importing.graphs.by_hand import Recipe, assert_same, detections
+from tests.importing.graphs.foreign_net import BOXES, ForeignNet, anchor_table, pictures
+
+TABLE, LEVELS = "priors.npy", "priors.json"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the default boxes in both forms."""
+    np.save(tmp_path / TABLE, anchor_table())
+    levels = [
+        {"rows": cells, "cols": cells, "step": [1 / cells, 1 / cells], "sizes": [[side, side]]}
+        for cells, side in ((8, 0.25), (4, 0.5))
+    ]
+    (tmp_path / LEVELS).write_text(json.dumps({"anchors": {"levels": levels}}))
+    return tmp_path
+
+
+KINDS = {
+    "jetson-inference": (ForeignNet(), Recipe(), Hints()),
+    "jetson-inference's vgg": (
+        ForeignNet(
+            stride=1,
+            middle="pooled = MaxPool <kernel_shape = [8, 8], strides = [8, 8], pads = [4, 4, 3, 3]> "
+            "(map)\nsmall = Mul (pooled, scale)\nfeatures = Relu (small)",
+            weights={"scale": np.float32([0.01])},
+        ),
+        Recipe((123.0, 117.0, 104.0), (1.0, 1.0, 1.0)),
+        Hints(),
+    ),
+    "decoded, logits, stated normalisation": (
+        ForeignNet(softmaxed=False, names=("x", "cls", "loc"), logits=6),
+        Recipe((127.5,) * 3, (127.5,) * 3),
+        Hints(normalisation=Normalisation((127.5,) * 3, (127.5,) * 3)),
+    ),
+    "offsets and logits": (
+        ForeignNet(decoded=False, softmaxed=False),
+        Recipe(),
+        Hints(anchors=TABLE),
+    ),
+    "offsets and probabilities, levels, clipped": (
+        ForeignNet(decoded=False),
+        Recipe(clip=True),
+        Hints(anchors=LEVELS, nms=NmsSpec(clip_boxes=True)),
+    ),
+    "bgr, own variances and thresholds": (
+        ForeignNet(decoded=False, softmaxed=False, names=("x", "cls", "loc"), logits=6),
+        Recipe((104.0, 117.0, 123.0), (57.0, 58.0, 59.0), "bgr", 0.2, 0.3, variances=(0.2, 0.1, 0.1, 0.3)),
+        Hints(
+            anchors=TABLE,
+            normalisation=Normalisation((104.0, 117.0, 123.0), (57.0, 58.0, 59.0), "bgr"),
+            coding=BoxCoding((0.2, 0.1, 0.1, 0.3), math.inf),
+            nms=NmsSpec(score_threshold=0.2, iou_threshold=0.3, clip_boxes=False),
+        ),
+    ),
+}
+
+
+def imported(net, folder, hints=None):
+    hints = hints or Hints()
+    if hints.anchors is not None:
+        hints = dataclasses.replace(hints, anchors=folder / hints.anchors)
+    return import_onnx(net.write(folder), folder / "ours.onnx", pictures(2), hints)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gives_what_its_authors_would_get_by_hand(kind, folder):
+    net, recipe, hints = KINDS[kind]
+    report = imported(net, folder, hints)
+    assert report.softmaxed == net.softmaxed
+    with open_detector(report.onnx) as detector:
+        for image in pictures():
+            assert_same(detector.detect(image), detections(net, image, recipe))
+
+
+@pytest.mark.parametrize("opset", [9, 13, 17, 20])
+def test_any_opset_gives_the_same(opset, folder):
+    net = ForeignNet(opset=opset)
+    report = imported(net, folder)
+    assert {entry.domain: entry.version for entry in onnx.load(report.onnx).opset_import}[""] == 17
+    with open_detector(report.onnx) as detector:
+        assert_same(detector.detect(pictures()[0]), detections(net, pictures()[0], Recipe()))
+
+
+def test_the_spec_says_all_that_is_known(folder):
+    (folder / "labels.txt").write_text("BACKGROUND\nstop\nyield\ncrossing\n")
+    report = imported(ForeignNet(), folder, Hints(name="signs", labels=folder / "labels.txt"))
+    spec = report.spec
+    assert (spec.name, spec.architecture, spec.class_names) == ("signs", "foreign-onnx", ("stop", "yield", "crossing"))
+    assert spec.anchors == AnchorSpec((), table=AnchorTable(BOXES))
+    assert spec.box_coding.variances == (1.0, 1.0, 1.0, 1.0)
+    assert (spec.input.height, spec.input.width, spec.input.color_order) == (64, 64, "rgb")
+    model = onnx.load(report.onnx)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert metadata[DIGEST_KEY] == file_digest(folder / "theirs.onnx")
+    assert [node.op_type for node in model.graph.node].count(NMS_OP) == 1
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_a_table_is_remembered_by_its_digest_and_levels_as_they_are(folder):
+    net = ForeignNet(decoded=False)
+    table = imported(net, folder, Hints(anchors=TABLE)).spec
+    assert table.anchors.table == AnchorTable(BOXES, bytes_digest(anchor_table().tobytes()))
+    assert table.box_coding.variances == (0.1, 0.1, 0.2, 0.2)
+    levels = imported(net, folder, Hints(anchors=LEVELS)).spec.anchors
+    assert levels.levels[1] == AnchorLevel(4, 4, (0.25, 0.25), ((0.5, 0.5),))
+
+
+@pytest.mark.parametrize("batch", ["1", "N"])
+def test_takes_any_number_of_pictures_where_that_is_right(batch, folder):
+    net = ForeignNet(batch=batch, opset=17)
+    report = imported(net, folder)
+    assert report.free_batch
+    with open_detector(report.onnx) as detector:
+        for image, found in zip(pictures(), detector.detect_batch(pictures()), strict=True):
+            assert_same(found, detections(net, image, Recipe()))
+
+
+MIXING = "other = ReduceMax <axes = [0], keepdims = 1> (map)\nboth = Add (map, other)\nfeatures = Relu (both)"
+APPENDING = ForeignNet(
+    boxes=BOXES + 1,
+    tail="scores = Concat <axis = 1> (all_scores, more_scores)\nboxes = Concat <axis = 1> (all_boxes, more_boxes)",
+    weights={
+        "more_scores": np.full((1, 1, 4), 0.25, np.float32),
+        "more_boxes": np.float32([[[0.25, 0.25, 0.5, 0.5]]]),
+    },
+)
+
+
+@pytest.mark.parametrize("net", [ForeignNet(middle=MIXING, batch="N"), ForeignNet(middle=MIXING), APPENDING])
+def test_stays_with_one_picture_where_more_would_be_wrong_or_fail(net, folder):
+    report = imported(net, folder)
+    assert not report.free_batch
+    with open_detector(report.onnx) as detector:
+        assert_same(detector.detect(pictures()[0]), detections(net, pictures()[0], Recipe()))
+        with pytest.raises(InputError, match="takes 1 pictures at a time"):
+            detector.detect_batch(pictures())
+
+
+def test_can_be_built_like_any_other(folder):
+    net = ForeignNet()
+    engine = build_engine(imported(net, folder).onnx).engine
+    with open_detector(engine) as detector:
+        assert_same(detector.detect(pictures()[0]), detections(net, pictures()[0], Recipe()))
+
+
+def test_ambiguous_outputs_can_be_named(folder):
+    net = ForeignNet(names=("input_0", "first", "second"), softmaxed=False)
+    hints = Hints(normalisation=Normalisation((127.0,) * 3, (128.0,) * 3))
+    with pytest.raises(InputError, match="more than one pair .* first .1, 80, 4., second .*--scores NAME --boxes NAME"):
+        imported(net, folder, hints)
+    report = imported(net, folder, dataclasses.replace(hints, scores="first"))
+    with open_detector(report.onnx) as detector:
+        assert_same(detector.detect(pictures()[0]), detections(net, pictures()[0], Recipe()))
+
+
+def test_normalisation_is_asked_for_where_it_is_not_known(folder):
+    with pytest.raises(InputError, match="does not say how its pixels are normalised: .* Name them, e.g. --mean 127.5"):
+        imported(ForeignNet(names=("x", "cls", "loc"), logits=6), folder)
+
+
+def test_another_network_is_named_before_anything_is_asked_for(folder):
+    net = ForeignNet(names=("x", "cls", "loc"))
+    net.model.graph.output.pop()
+    net.model.graph.output[0].type.tensor_type.shape.dim.pop()
+    net.model.graph.output[0].name = "logits"
+    net.model.graph.node.append(helper.make_node("ReduceMax", ["cls"], ["logits"], axes=[1], keepdims=0))
+    with pytest.raises(ArtefactError, match=r"is not an SSD before its NMS: got an image classifier: logits \(1, 4\)"):
+        imported(net, folder)
+
+
+def test_offsets_without_default_boxes_are_refused(folder):
+    with pytest.raises(ArtefactError, match="no boxes x1 y1 x2 y2: .* as in offsets; .*--anchors priors.npy"):
+        imported(ForeignNet(decoded=False), folder)
+
+
+def test_boxes_with_default_boxes_are_refused(folder):
+    with pytest.raises(ArtefactError, match="boxes that are decoded already: .* Leave out --anchors"):
+        imported(ForeignNet(), folder, Hints(anchors=TABLE))
+
+
+def test_default_boxes_of_another_network_are_refused(folder):
+    np.save(folder / "few.npy", anchor_table()[:79])
+    with pytest.raises(InputError, match=r"few.npy does not fit .*theirs.onnx: got 79 default boxes; wanted 80"):
+        imported(ForeignNet(decoded=False), folder, Hints(anchors="few.npy"))
+
+
+def test_labels_of_another_network_are_refused(folder):
+    (folder / "labels.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match="class names do not fit the weights: got 2 names .a to b.; wanted 3"):
+        imported(ForeignNet(), folder, Hints(labels=folder / "labels.txt"))
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_other_boxes_or_scores_are_seen_and_leave_nothing(before, folder, monkeypatch):
+    def with_other_mean(model, spec, reading):
+        other = dataclasses.replace(spec, input=dataclasses.replace(spec.input, mean=(100.0, 127.0, 127.0)))
+        return scored_boxes(model, other, reading)
+
+    monkeypatch.setattr(write, "scored_boxes", with_other_mean)
+    assert_nothing_written(folder, before, "does not score the boxes of the foreign one: got boxes off by up to 0")
+
+
+def test_other_detections_are_seen_and_leave_nothing(folder, monkeypatch):
+    plain = verify.greedy_nms
+    monkeypatch.setattr(
+        verify, "greedy_nms", lambda boxes, scores, nms: plain(boxes, scores, dataclasses.replace(nms, iou_threshold=1))
+    )
+    assert_nothing_written(folder, None, "does not find what greedy NMS finds by hand: got .* detections; wanted")
+
+
+def assert_nothing_written(folder, before, message):
+    if before is not None:
+        (folder / "ours.onnx").write_bytes(before)
+    names = {path.name for path in folder.iterdir()} | {"theirs.onnx"}
+    with pytest.raises(ParityError, match=message):
+        imported(ForeignNet(), folder)
+    assert {path.name for path in folder.iterdir()} == names
+    assert before is None or (folder / "ours.onnx").read_bytes() == before

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import helper
+
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.importing.graphs.opset import in_our_opset
+from tests.importing.graphs.foreign_net import ForeignNet
+
+PATH = Path("a.onnx")
+
+
+@pytest.mark.parametrize("version", [7, 8])
+def test_too_old_is_refused(version):
+    model = ForeignNet().model
+    model.opset_import[0].version = version
+    with pytest.raises(
+        ArtefactError, match=f"cannot be brought to operator set 17: got operator set {version}; wanted 9 or later"
+    ):
+        in_our_opset(model, PATH)
+
+
+def test_no_operator_set_is_refused():
+    model = ForeignNet().model
+    del model.opset_import[:]
+    with pytest.raises(ArtefactError, match="got operator set none; wanted 9 or later. Export it again: torch.onnx"):
+        in_our_opset(model, PATH)
+
+
+def test_an_operator_without_a_form_in_ours_is_refused():
+    model = ForeignNet(opset=20).model
+    model.graph.node[1].CopyFrom(helper.make_node("Gelu", ["map"], ["features"]))
+    with pytest.raises(ArtefactError, match=r"got operator set 20 \(.*Gelu.*\); wanted 17. .*opset_version=17"):
+        in_our_opset(model, PATH)
+
+
+def test_the_result_is_valid():
+    model = in_our_opset(ForeignNet(opset=9).model, PATH)
+    assert (model.opset_import[0].version, model.ir_version) == (17, 8)
+    onnx.checker.check_model(model, full_check=True)

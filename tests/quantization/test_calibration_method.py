@@ -1,0 +1,45 @@
+"""One table serves ONNX Runtime and TensorRT: no method is taken that fails the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.choices import Method
+from ssd_edge.quantization.choose_method import best_method
+from tests.quantization.square_model import observed
+
+
+def chosen_by(errors: dict[Method, tuple[float, float]], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Method:
+    """Let each method have such output errors in the forms of ONNX Runtime and TensorRT."""
+
+    class Planted:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def __call__(self, model: tuple[int, str]) -> float:
+            place, method = model
+            return errors[Method(method)][place]
+
+    monkeypatch.setattr("ssd_edge.quantization.choose_method.OutputError", Planted)
+    monkeypatch.setattr("ssd_edge.quantization.qdq_ort.quantise", lambda _, table, **others: (0, table.method))
+    monkeypatch.setattr("ssd_edge.quantization.qdq_tensorrt.quantise", lambda _, table, **others: (1, table.method))
+    source, chosen, histograms = observed(folder)
+    return best_method(source, histograms, chosen, chosen.paths[-1:])
+
+
+def test_the_worse_error_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors = {
+        Method.MINMAX: (0.01, 0.5),  # the best here, and useless on the board
+        Method.PERCENTILE: (0.3, 0.01),
+        Method.ENTROPY: (0.05, 0.06),
+        Method.MSE: (0.07, 0.02),
+    }
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        assert chosen_by(errors, tmp_path, monkeypatch) is Method.ENTROPY
+    told = caplog.text
+    assert "minmax 0.0100 (TensorRT 0.5000)" in told
+    assert "entropy is taken, whose worse error is the least" in told

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from ssd_edge.backends.detector import open_detector
+from ssd_edge.cli.app import app
+from ssd_edge.core.images import read_image
+from tests.quantization.square_model import rescaled, square_model, squares_missed, write_pictures
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network of which one channel is 2,000 times as large as the others, and 16 pictures."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "engines/selftest/selftest.onnx"
+    path.parent.mkdir(parents=True)
+    onnx.save(rescaled(square_model(), 2000), path)
+    write_pictures(tmp_path / "pictures", 16)
+    return path
+
+
+def build(*arguments: str):
+    return CliRunner().invoke(app, ["build", "--int8", "--images", "pictures", *arguments])
+
+
+def missed() -> int:
+    with open_detector(Path("engines/selftest/selftest.int8.onnxruntime.engine")) as detector:
+        return squares_missed(detector)
+
+
+def test_equalisation_rescues_a_hostile_network(hostile: Path) -> None:
+    assert build().exit_code == 0
+    plainly_missed = missed()
+    result = build("--improve")
+    assert result.exit_code == 0, result.output
+    assert "equalised: output error on 8 held-out pictures" in result.output
+    assert "corrected: output error on 8 held-out pictures" in result.output
+    made = json.loads(Path("engines/selftest/selftest.int8.onnxruntime.json").read_text())
+    assert made["options"]["improved"][0] == "equalised"
+    assert plainly_missed > 3
+    assert missed() == 0
+
+
+def test_too_few_pictures_to_hold_some_out(hostile: Path) -> None:
+    for path in sorted(Path("pictures").iterdir())[10:]:
+        path.unlink()
+    result = build("--improve")
+    assert result.exit_code == 1
+    assert "--improve needs pictures to hold out: got 10; wanted at least 16" in result.output
+
+
+def test_float_has_nothing_to_improve(hostile: Path) -> None:
+    result = CliRunner().invoke(app, ["build", "--improve"])
+    assert result.exit_code == 1
+    assert "--improve is for --int8 with Q/DQ. Add --int8" in result.output
+
+
+def test_what_is_held_out_is_not_measured(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the equalised network would be judged on pictures that its ranges were made of."""
+    assert build().exit_code == 0
+    read: list[str] = []
+
+    def noted(path: Path):
+        read.append(path.name)
+        return read_image(path)
+
+    monkeypatch.setattr("ssd_edge.quantization.observer.read_image", noted)
+    assert build("--improve").exit_code == 0
+    chosen = json.loads(Path("calibration/selftest.images.json").read_text())["images"]
+    assert read == [Path(image).name for image in chosen[:8]]
+
+
+def test_the_mixed_network_of_tensorrt_is_improved_too(hostile: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
+    result = build("--fp16", "--target", "tensorrt-rtx", "--improve")
+    assert result.exit_code == 0, result.exception
+    assert "corrected: output error on 8 held-out pictures" in result.output

@@ -1,0 +1,62 @@
+"""Every lowering through one door, and its version held to what it gives."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import text_digest
+from ssd_edge.quantization import lowering as module
+from ssd_edge.quantization.lowering import LOWERING_VERSION, Lowering
+from ssd_edge.quantization.qdq_ort import Scheme
+from ssd_edge.quantization.trt_cache import write_cache
+from tests.graph_digest import graph_digest
+from tests.quantization.fake_table import table_for
+from tests.quantization.square_model import square_model
+
+KEPT, FALLBACK = frozenset({"conv2"}), frozenset({"conv3"})
+RECORDED = {1: "sha256:83156c6c972137e35e764f8d718a216fea8815c25284014224df8405e73fcc02"}
+
+
+def lowered(precision: Precision, target: Target, *, weak: bool = False, kept: frozenset[str] = frozenset()) -> str:
+    model = square_model()
+    lower = Lowering(precision, target, weak, keep_float=kept)
+    return graph_digest(lower(model, table_for(model), FALLBACK if kept else frozenset()))
+
+
+def all_lowerings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found = [lowered(Precision.FP16, Target.TENSORRT), lowered(Precision.FP16, Target.TENSORRT, kept=KEPT)]
+    for scheme in Scheme:
+        monkeypatch.setattr(module, "ort_scheme", lambda scheme=scheme: scheme)
+        found += [lowered(Precision.INT8, Target.ONNXRUNTIME, kept=kept) for kept in (frozenset(), KEPT)]
+    for precision in (Precision.INT8, Precision.INT8_FP16):
+        for weak in (False, True):
+            found += [lowered(precision, Target.TENSORRT, weak=weak, kept=kept) for kept in (frozenset(), KEPT)]
+    cache = write_cache(table_for(square_model()), square_model(), version="10.3.0")
+    return [*found, text_digest(cache.decode())]
+
+
+def test_the_version_stands_for_what_the_lowering_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an engine of the old lowering would be called already built."""
+    found = text_digest("\n".join(all_lowerings(monkeypatch)))
+    assert RECORDED[LOWERING_VERSION] == found, (
+        "the lowered graphs are others than those of this version: "
+        "bump LOWERING_VERSION in ssd_edge/quantization/lowering.py, and record the new digest here"
+    )
+
+
+def test_each_choice_gives_another_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = all_lowerings(monkeypatch)
+    assert len(set(found)) == len(found) - 2  # of a weakly typed network flags choose FP16, and not the graph
+
+
+def test_float32_and_a_calibration_cache_leave_the_graph_as_it_is() -> None:
+    model = square_model()
+    assert Lowering(Precision.FP32)(model) is model
+    assert Lowering(Precision.INT8, Target.TENSORRT, takes_cache=True)(model, table_for(model)) is model
+
+
+def test_int8_needs_a_table() -> None:
+    with pytest.raises(InputError, match="int8 needs a calibration table. Make one: ssd-edge calibrate"):
+        Lowering(Precision.INT8)(square_model())

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import functools
+import http.server
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssd_edge.core.errors import DeviceError, InputError
+from ssd_edge.streaming.sources import camera, gstreamer
+from ssd_edge.streaming.sources.camera import CameraMode, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.streaming.sources.gstreamer import csi_pipeline, has_gstreamer
+from ssd_edge.streaming.sources.live import Reconnect
+from ssd_edge.streaming.sources.opencv import open_capture
+from ssd_edge.streaming.sources.uri import parse_uri
+from tests.streaming.films import number_of, write_film
+
+ONCE = Reconnect(attempts=1, first_wait_s=0.0)
+Serve = Callable[[type[http.server.BaseHTTPRequestHandler]], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers = []
+
+    def start(handler: type[http.server.BaseHTTPRequestHandler]) -> str:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_camera_that_does_not_exist_is_named_without_chatter(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DeviceError, match=r"camera 63 cannot be opened: got .*camera.*; wanted /dev/video63"):
+        open_camera(63, "camera 63", CameraMode(), ONCE)
+    assert capfd.readouterr() == ("", "")
+
+
+class FakeCamera:
+    """Takes settings as a driver does: only 640 x 480 at 30 are there."""
+
+    def __init__(self) -> None:
+        self.settings: dict[int, float] = {}
+
+    def set(self, setting: int, value: float) -> bool:
+        self.settings[setting] = value
+        return True
+
+    def get(self, setting: int) -> float:
+        modes = {cv2.CAP_PROP_FRAME_WIDTH: 640.0, cv2.CAP_PROP_FRAME_HEIGHT: 480.0, cv2.CAP_PROP_FPS: 30.0}
+        return modes.get(setting, -1.0)
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("mode", "reports"),
+    [
+        (CameraMode(1920, 1080), ["camera 0 gives 640 x 480 at 30 FPS, the nearest that it has"]),
+        (CameraMode(640, 480, 30), []),
+        (CameraMode(), []),
+    ],
+)
+def test_a_mode_that_the_camera_lacks_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mode: CameraMode, reports: list[str]
+) -> None:
+    device = FakeCamera()
+    monkeypatch.setattr(camera, "open_capture", lambda *_: device)
+    open_camera(0, "camera 0", mode, ONCE).close()
+    assert caplog.messages == reports
+    assert device.settings[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"MJPG")
+    assert (cv2.CAP_PROP_FRAME_WIDTH in device.settings) == (mode.width is not None)
+
+
+def test_csi_and_pipelines_need_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gstreamer, "has_gstreamer", lambda: False)
+    with pytest.raises(DeviceError, match=r"csi://0 needs GStreamer: got OpenCV .*, built without it"):
+        open_csi(parse_uri("csi://0"), CameraMode(), ONCE)
+    with pytest.raises(DeviceError, match=r"videotestsrc ! appsink needs GStreamer"):
+        open_pipeline(parse_uri("videotestsrc ! appsink"), ONCE)
+
+
+def test_a_pipeline_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gstreamer, "has_gstreamer", lambda: True)
+    monkeypatch.setattr(camera, "open_capture", lambda *_: None)
+    monkeypatch.setattr(camera, "require_elements", lambda *_: None)
+    with pytest.raises(DeviceError, match=r"cannot be opened: got a pipeline that does not start. Try it: gst-launch"):
+        open_pipeline(parse_uri("nosuchsrc ! appsink"), ONCE)
+
+
+@pytest.mark.parametrize(("answer", "found"), [("YES (1.20)", True), ("NO", False)])
+def test_the_build_information_tells_about_gstreamer(monkeypatch: pytest.MonkeyPatch, answer: str, found: bool) -> None:
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: f"  Video I/O:\n    GStreamer:      {answer}\n")
+    assert has_gstreamer() is found
+
+
+def test_the_csi_pipeline_ends_in_bgr_and_drops_old_frames() -> None:
+    text = csi_pipeline(1, 1280, 720, 29.97)
+    assert text.startswith(
+        "nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM), width=(int)1280, height=(int)720, "
+    )
+    assert "framerate=(fraction)30/1" in text
+    assert text.endswith("format=(string)BGR ! appsink drop=1 max-buffers=1")
+
+
+def test_a_stream_that_nobody_serves_is_named_without_its_password(capfd: pytest.CaptureFixture[str]) -> None:
+    before = dict(os.environ)
+    with pytest.raises(DeviceError, match=r"rtsp://me:\*\*\*@127\.0\.0\.1:9/x cannot be opened"):
+        open_url(parse_uri("rtsp://me:secret@127.0.0.1:9/x"), 200, ONCE)
+    assert capfd.readouterr() == ("", "")
+    assert os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS") == before.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
+
+
+class QuietFiles(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_film_behind_a_url_is_read_whole(tmp_path: Path, serve: Serve) -> None:
+    write_film(tmp_path / "film.mp4", 6)
+    address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
+    with open_url(parse_uri(f"{address}/film.mp4"), 200, ONCE) as source:
+        assert source.info.live is False
+        assert [number_of(frame.image) for frame in source] == list(range(6))
+
+
+def test_a_film_behind_a_url_has_the_timeouts_too_but_loses_no_frame(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, serve: Serve
+) -> None:
+    opened: list[tuple[dict[int, float], str]] = []
+
+    def open_and_note(target: str, api: int, settings: dict[int, float]) -> cv2.VideoCapture | None:
+        opened.append((dict(settings), os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"]))
+        return open_capture(target, api, settings)
+
+    monkeypatch.setattr(camera, "open_capture", open_and_note)
+    write_film(tmp_path / "film.mp4", 2)
+    address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
+    open_url(parse_uri(f"{address}/film.mp4"), 200, ONCE).close()
+    for settings, options in opened:
+        assert settings == {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
+        assert options.startswith("rtsp_transport;tcp")
+    assert "nobuffer" not in opened[-1][1]
+
+
+def test_a_film_behind_a_url_that_ends_early_is_reported(
+    tmp_path: Path, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_film(tmp_path / "film.avi", 24)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: (whole.index(b"movi") + whole.index(b"idx1")) // 2])
+    address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
+    with open_url(parse_uri(f"{address}/film.avi"), 200, ONCE) as source:
+        count = len(list(source))
+    assert caplog.messages == [f"{address}/film.avi ends after {count} of 24 frames; it is cut short or damaged"]
+
+
+@pytest.mark.parametrize("fps", [float("nan"), float("inf"), 0.0])
+def test_a_rate_that_is_none_is_refused(fps: float) -> None:
+    with pytest.raises(
+        InputError, match=r"the camera's rate is out of range: got \w+ FPS; wanted a number more than 0"
+    ):
+        CameraMode(fps=fps)
+
+
+class MotionJpeg(http.server.BaseHTTPRequestHandler):
+    """Network cameras serve this: JPEGs without an end; here with one, so that the client must come again."""
+
+    visits = 0
+
+    def do_GET(self) -> None:
+        type(self).visits += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for level in range(0, 200, 10):
+            data = cv2.imencode(".jpg", np.full((48, 64, 3), level, np.uint8))[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            try:
+                self.wfile.write(head.encode() + data + b"\r\n")
+            except OSError:
+                return
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_network_camera_is_live_and_is_opened_again_when_it_stops(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    address = serve(MotionJpeg)
+    with open_url(parse_uri(f"{address}/live.mjpg"), 200, ONCE) as source:
+        assert source.info.live is True
+        frames = []
+        for frame in source:
+            frames.append(frame.index)
+            if caplog.messages and caplog.messages[-1].endswith("is back"):
+                source.interrupt()
+    assert frames == list(range(len(frames)))
+    assert len(frames) > 10
+    assert MotionJpeg.visits >= 2
+    assert "stopped after" in caplog.messages[0]

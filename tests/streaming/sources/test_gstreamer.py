@@ -1,0 +1,130 @@
+"""Pipelines in a real GStreamer, through the system's OpenCV; skipped where that has none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssd_edge.core.errors import DeviceError
+from ssd_edge.streaming.sources import gstreamer
+from ssd_edge.streaming.sources.gstreamer import require_elements
+from tests.processes import running
+
+PYTHON = "/usr/bin/python3"  # the wheels of PyPI have no GStreamer, the distribution's package has
+ROOT = Path(__file__).parents[2]
+BGR = "videoconvert ! video/x-raw,format=BGR ! appsink drop=1 max-buffers=1"
+PROGRAM = """
+import itertools, json, logging, sys
+from ssd_edge.core.errors import DeviceError
+from ssd_edge.core.log import log
+from ssd_edge.streaming.sources import camera
+from ssd_edge.streaming.sources.gstreamer import has_gstreamer
+from ssd_edge.streaming.sources.live import Reconnect
+from ssd_edge.streaming.sources.uri import parse_uri
+
+if not has_gstreamer():
+    raise SystemExit("no GStreamer")
+camera._PIPELINE_OPEN_S = camera._PIPELINE_READ_S = float(sys.argv[2])
+said, shapes, error = [], [], ""
+class Keep(logging.Handler):
+    def emit(self, record):
+        said.append(record.getMessage())
+log.addHandler(Keep())
+log.setLevel(logging.INFO)
+try:
+    with camera.open_pipeline(parse_uri(sys.argv[1]), Reconnect(attempts=1, first_wait_s=0.0)) as source:
+        for frame in itertools.islice(source, int(sys.argv[3])):
+            shapes.append(frame.image.shape)
+except DeviceError as problem:
+    error = str(problem)
+print(json.dumps({"said": said, "shapes": shapes, "error": error}))
+"""
+
+
+def in_gstreamer(pipeline: str, frames: int = 1, *, patience_s: float = 10.0, stdin: bytes = b"") -> dict[str, Any]:
+    """Read a pipeline in a process that ends by itself, though its stdin stays open."""
+    if not Path(PYTHON).exists():
+        pytest.skip(f"there is no {PYTHON}")
+    command = [PYTHON, "-c", PROGRAM, pipeline, str(patience_s), str(frames)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with running(command, cwd=ROOT, limit_s=60, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.buffer.write(stdin)
+        process.stdin.flush()
+        answer, chatter, code = process.stdout.read(), process.stderr.read(), process.wait()
+    if code and ("No module named" in chatter or "no GStreamer" in chatter):
+        pytest.skip("the system's Python has no OpenCV with GStreamer: apt install python3-opencv")
+    assert code == 0, chatter
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+def test_a_pipeline_gives_frames_and_is_started_again_when_it_ends() -> None:
+    camera = "videotestsrc is-live=true num-buffers=5 ! video/x-raw,width=64,height=48,framerate=30/1"
+    found = in_gstreamer(f"{camera} ! {BGR}", 8)
+    assert found["shapes"] == [[48, 64, 3]] * 8
+    assert [text.split(" ! ")[-1].partition("max-buffers=1 ")[2][:12] for text in found["said"]] == [
+        "stopped afte",
+        "is back",
+    ]
+
+
+def test_a_pipeline_that_never_starts_is_given_up() -> None:
+    found = in_gstreamer(f"videotestsrc is-live=true ! valve drop=true ! {BGR}", patience_s=0.5)
+    assert "cannot be opened: got a pipeline that does not start. Try it: gst-launch-1.0" in found["error"]
+
+
+def test_a_pipeline_that_stalls_has_stopped() -> None:
+    pictures = bytes(4 * 64 * 48 * 3)  # after which stdin stays open, and nothing comes
+    stalling = f"fdsrc fd=0 ! rawvideoparse width=64 height=48 format=bgr ! {BGR.replace('drop=1', 'sync=false')}"
+    found = in_gstreamer(stalling, 8, patience_s=1.0, stdin=pictures)
+    assert found["shapes"]
+    assert f"stopped after {len(found['shapes'])} frames: got no frame after 1 tries to open it again" in found["error"]
+
+
+def test_a_missing_element_is_named_without_waiting_for_it() -> None:
+    found = in_gstreamer("nosuchsrc ! videoconvert ! appsink")
+    assert found["error"] == (
+        "nosuchsrc ! videoconvert ! appsink cannot be opened: got no GStreamer element nosuchsrc on this machine. "
+        "Install the plugin that has it."
+    )
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Elements that ``gst-inspect-1.0`` finds; those that it is asked for follow a ``?``."""
+    known: list[str] = []
+
+    def exists(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        known.append(f"?{command[2]}")
+        return subprocess.CompletedProcess(command, 0 if command[2] in known else 1)
+
+    monkeypatch.setattr(gstreamer.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(gstreamer.subprocess, "run", exists)
+    return known
+
+
+def test_caps_and_pads_are_no_elements(installed: list[str]) -> None:
+    installed += ["rtspsrc", "tee", "queue", "appsink"]
+    camera = "rtspsrc location=rtsp://a/b ! video/x-raw(memory:NVMM), width=(int)1"
+    require_elements(f"{camera} ! tee name=t t. ! queue ! t.src_1 ! appsink", "it")
+    assert [name for name in installed if name.startswith("?")] == ["?rtspsrc", "?tee", "?queue", "?appsink"]
+
+
+def test_a_csi_camera_away_from_a_jetson_is_explained(installed: list[str]) -> None:
+    installed += ["videoconvert", "appsink"]
+    with pytest.raises(
+        DeviceError, match=r"csi://0 cannot be opened: got no GStreamer element nvarguscamerasrc, nvvidconv .* Jetson"
+    ):
+        require_elements(gstreamer.csi_pipeline(0, 1280, 720, 30), "csi://0")
+
+
+def test_without_the_tool_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gstreamer.shutil, "which", lambda name: None)
+    require_elements("nosuchsrc ! appsink", "it")

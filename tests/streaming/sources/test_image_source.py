@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.streaming.sources.images import ImageSource
+
+
+def write(path: Path, image: np.ndarray) -> Path:
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def test_a_folder_is_read_by_name_and_each_frame_names_its_file(tmp_path: Path) -> None:
+    for level, name in enumerate(["b.png", "a.png", "c.png"]):
+        write(tmp_path / name, np.full((4, 6, 3), level, np.uint8))
+    (tmp_path / "notes.txt").write_text("not an image")
+    with ImageSource(tmp_path) as source:
+        frames = list(source)
+        assert (source.info.frames, source.info.live, source.info.stills) == (3, False, True)
+    assert [Path(frame.source).name for frame in frames] == ["a.png", "b.png", "c.png"]
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (np.full((3, 5), 7, np.uint8), (7, 7, 7)),
+        (np.full((3, 5, 4), (1, 2, 3, 0), np.uint8), (1, 2, 3)),
+        (np.full((3, 5, 3), 0x1234, np.uint16), (0x12, 0x12, 0x12)),
+        (np.full((1, 1, 3), (4, 5, 6), np.uint8), (4, 5, 6)),
+    ],
+    ids=["grey", "rgba", "16-bit", "1x1"],
+)
+def test_every_kind_of_picture_becomes_bgr(tmp_path: Path, image: np.ndarray, expected: tuple[int, ...]) -> None:
+    (frame,) = ImageSource(write(tmp_path / "a.png", image))
+    assert frame.image.shape == (*image.shape[:2], 3)
+    assert frame.image.dtype == np.uint8
+    assert tuple(frame.image[0, 0].tolist()) == expected
+
+
+def test_a_picture_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jpg", np.zeros((20, 40, 3), np.uint8))
+    # An APP1 segment with one entry, orientation (0x0112) = 6: turn by 90 degrees.
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + segment + data[2:])
+    (frame,) = ImageSource(path)
+    assert (frame.width, frame.height) == (20, 40)
+
+
+def test_a_truncated_jpeg_stops_the_folder_by_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a.jpg", "b.jpg"):
+        write(tmp_path / name, rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    broken = tmp_path / "b.jpg"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    frames = iter(ImageSource(tmp_path))
+    assert next(frames).index == 0
+    with pytest.raises(InputError, match=r"b\.jpg is cut short"):
+        next(frames)
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no images"):
+        ImageSource(tmp_path)
+
+
+def test_a_loop_goes_round_until_it_is_interrupted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        write(tmp_path / name, np.zeros((2, 2, 3), np.uint8))
+    source = ImageSource(tmp_path, loop=True)
+    assert source.info.frames is None
+    seen = []
+    for frame in source:
+        seen.append((frame.index, Path(frame.source).name))
+        if frame.index == 4:
+            source.interrupt()
+    assert seen == [(0, "a.png"), (1, "b.png"), (2, "a.png"), (3, "b.png"), (4, "a.png")]

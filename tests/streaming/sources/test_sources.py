@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssd_edge.core.errors import DeviceError, InputError
+from ssd_edge.streaming.sources.camera import CameraMode
+from ssd_edge.streaming.sources.factory import open_source
+from ssd_edge.streaming.sources.images import ImageSource
+from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
+from ssd_edge.streaming.sources.video import VideoSource
+from tests.streaming.films import write_film
+
+
+def test_an_image_a_folder_and_a_film_are_told_apart(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 2, 3), np.uint8))
+    film = write_film(tmp_path / "film.mp4", 2)
+    for uri, kind in ((tmp_path / "a.png", ImageSource), (tmp_path, ImageSource), (film, VideoSource)):
+        with open_source(str(uri)) as source:
+            assert type(source) is kind
+            assert source.info.name == str(uri)
+    with open_source(film.as_uri()) as source:
+        assert type(source) is VideoSource
+
+
+def test_a_pace_makes_a_file_live(tmp_path: Path) -> None:
+    with open_source(str(write_film(tmp_path / "film.mp4", 2)), pace=1000) as source:
+        assert type(source) is RateLimitedSource
+        assert [frame.index for frame in source] == [0, 1]
+
+
+def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.mp4 cannot be read: got no such file or folder"):
+        open_source(str(tmp_path / "absent.mp4"))
+
+
+def test_an_empty_video_is_named(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").touch()
+    with pytest.raises(InputError, match=r"film\.mp4 is empty"):
+        open_source(str(tmp_path / "film.mp4"))
+
+
+@pytest.mark.parametrize("uri", ["0", "csi://0", "rtsp://h/x", "a ! b"])
+@pytest.mark.parametrize(("loop", "pace", "option"), [(True, None, "--loop"), (False, 30.0, "--pace")])
+def test_a_camera_takes_no_option_of_a_file(uri: str, loop: bool, pace: float | None, option: str) -> None:
+    with pytest.raises(InputError, match=f"has a pace and an end of its own: got {option}"):
+        open_source(uri, loop=loop, pace=pace)
+
+
+def test_a_file_takes_no_option_of_a_camera(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4", 2)
+    with pytest.raises(InputError, match=r"film\.mp4 has a size and rate of its own"):
+        open_source(str(film), mode=CameraMode(width=640))
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [("63", "camera 63 cannot be opened"), ("csi://0", "needs GStreamer"), ("a ! b", "needs GStreamer")],
+)
+def test_each_kind_of_camera_has_its_error(uri: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssd_edge.streaming.sources.gstreamer.has_gstreamer", lambda: False)
+    with pytest.raises(DeviceError, match=message):
+        open_source(uri)
+
+
+@pytest.mark.parametrize("suffix", ["", ".jpg", ".mp4"])
+def test_a_name_that_is_too_long_is_named(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(InputError, match="is no usable path: got File name too long"):
+        open_source(str(tmp_path / ("a" * 300 + suffix)))
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9/caf\udce9.mp4", "videotestsrc ! caf\udce9 ! appsink"])
+def test_an_address_that_opencv_cannot_take_is_named(uri: str) -> None:
+    with pytest.raises(InputError, match="has a name that OpenCV cannot take"):
+        open_source(uri)
+
+
+def test_a_picture_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.png"
+    path.write_bytes(cv2.imencode(".png", np.full((2, 3, 3), 9, np.uint8))[1].tobytes())
+    for uri in (path, tmp_path):
+        with open_source(str(uri)) as source:
+            assert [frame.source for frame in source] == [str(path)]
+
+
+def test_a_film_that_is_cut_short_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_film(tmp_path / "film.avi", 24)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: (whole.index(b"movi") + whole.index(b"idx1")) // 2])
+    with open_source(str(path), pace=1e6) as source:
+        assert len(list(source)) < 20
+    assert len(caplog.messages) == 1

@@ -1,0 +1,136 @@
+"""``build`` and ``calibrate`` as functions: silent, typed, and the same from any folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from pathlib import Path
+
+import onnx
+import pytest
+
+from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.core.progress import ProgressEvent
+from ssd_edge.core.workspace import make_current, newest_engine, read_current
+from ssd_edge.workflows.build.build import AccuracyGate, BuildConfig, BuildOptions, FailedGate, build
+from ssd_edge.workflows.calibrate import CalibrateConfig, CalibrateOptions, calibrate
+from tests.quantization.square_model import rescaled, square_model, write_labelled, write_pictures
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace that is not the current folder: a network that INT8 harms, images, and labelled ones."""
+    root = tmp_path / "workspace"
+    model = root / "engines/selftest/selftest.onnx"
+    model.parent.mkdir(parents=True)
+    onnx.save(rescaled(square_model(), 2000), model)
+    write_pictures(tmp_path / "pictures", 18)
+    write_labelled(tmp_path / "voc")
+    monkeypatch.setattr("ssd_edge.engines.benchmark._ROUNDS", 2)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    return root
+
+
+def relative(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_all_that_is_made_lies_in_the_workspace_and_nothing_is_printed(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    events: list[ProgressEvent] = []
+    made = build(precision="int8", images="../pictures", workspace=workspace, progress=events.append)
+    assert capfd.readouterr() == ("", "")
+    assert not list(Path().iterdir())
+    assert made.path == workspace / "engines/selftest/selftest.int8.onnxruntime.engine"
+    assert (made.manifest.precision, made.manifest.target) == (Precision.INT8, Target.ONNXRUNTIME)
+    assert set(made.times_ms) == {Precision.INT8, Precision.FP32}
+    assert (made.reused, made.left_out, made.graph, made.accuracy) == (False, (), None, None)
+    assert {"calibration/selftest.ranges.json", "engines/current.json"} <= relative(workspace)
+    stages = [event.stage for event in events if event.is_over]
+    assert stages == ["pictures", "calibrating", "building"]
+    again = build(precision=Precision.INT8, workspace=workspace)
+    assert again.reused
+    assert again.manifest == made.manifest
+
+
+def test_a_gate_that_is_met(workspace: Path) -> None:
+    gate = AccuracyGate("../voc", max_drop_points=1)
+    made = build(precision="int8", images="../pictures", accuracy=gate, workspace=workspace)
+    assert made.accuracy is not None
+    assert made.accuracy.drop_points <= 1
+    assert made.manifest.options.keep_float
+    assert made.manifest.fallback_cost_ms is not None
+
+
+def test_a_gate_that_is_not_met_tells_what_was_measured(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.map_float", 2.0)
+    config = BuildConfig(Precision.INT8, images=Path("../pictures"), accuracy=AccuracyGate("../voc", "val", 0.5))
+    with pytest.raises(AccuracyError, match="INT8 loses too much") as raised:
+        build(config=config, workspace=workspace)
+    result = raised.value.result
+    assert isinstance(result, FailedGate)
+    assert result.path is None
+    assert len(result.keep_float) == 5
+    assert result.accuracy.drop_points > 0.5
+    assert not list(workspace.rglob("*.engine"))
+
+
+def test_an_option_that_does_not_exist_and_both_forms_at_once(workspace: Path) -> None:
+    with pytest.raises(TypeError, match="did you mean precision"):
+        build(precison="int8", workspace=workspace)  # type: ignore[call-arg]
+    with pytest.raises(InputError, match="options are given twice"):
+        build(config=BuildConfig(), precision="int8", workspace=workspace)
+    with pytest.raises(InputError, match="precision has no such value: got 'int7'"):
+        build(precision="int7", workspace=workspace)  # type: ignore[arg-type]
+
+
+def test_what_run_takes_is_what_was_built_last_unless_another_is_pinned(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = build(workspace=workspace).path
+    half = build(precision="fp16", workspace=workspace).path
+    assert newest_engine(workspace).path == half
+    times = {path: path.stat().st_mtime_ns for path in (first, half)}
+    assert build(workspace=workspace).reused
+    assert newest_engine(workspace).path == first
+    assert {path: path.stat().st_mtime_ns for path in (first, half)} == times
+    make_current(workspace, half, "pinned")
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        build(workspace=workspace)
+    current = read_current(workspace)
+    assert current is not None
+    assert (current.why, newest_engine(workspace).path) == ("pinned", half)
+    assert f"run keeps to {half}, which is pinned" in caplog.text
+
+
+def test_calibrate_gives_the_figures_of_its_table(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made = calibrate(images="../pictures", method="entropy", max_images=6, workspace=workspace)
+    assert capfd.readouterr() == ("", "")
+    assert made.path == workspace / "calibration/selftest.ranges.json"
+    assert made.image_set == workspace / "calibration/selftest.images.json"
+    assert (made.model, made.method.value, made.image_count, made.range_count) == ("selftest", "entropy", 6, 6)
+    assert (made.is_default, made.left_out) == (True, ())
+    elsewhere = calibrate(images="../pictures", method="minmax", output="mine.ranges.json", workspace=workspace)
+    assert Path("mine.ranges.json").is_file()
+    assert not elsewhere.is_default
+    with pytest.raises(InputError, match="too few images: got 1; wanted at least 2"):
+        calibrate(images="../pictures", max_images=1, workspace=workspace)
+
+
+@pytest.mark.parametrize(("config", "options"), [(BuildConfig, BuildOptions), (CalibrateConfig, CalibrateOptions)])
+def test_keywords_are_the_fields_of_the_config(config: type, options: type) -> None:
+    fields = {entry.name: entry for entry in dataclasses.fields(config)}
+    assert list(fields) == list(options.__annotations__)
+    assert all(
+        entry.default is not dataclasses.MISSING or entry.default_factory is not dataclasses.MISSING
+        for entry in fields.values()
+    )
+
+
+def test_build_reads_top_to_bottom() -> None:
+    """At most 60 lines, its docstring included."""
+    assert len(inspect.getsource(build).splitlines()) <= 60

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.progress import ProgressEvent
+from ssd_edge.core.runs import record_run
+from ssd_edge.core.workspace import newest_onnx
+from ssd_edge.model.checkpoint import save_checkpoint
+from ssd_edge.workflows.export import ExportConfig, ExportOptions, export
+from tests.exporting.models import lively_model
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("workspace")
+    for name in ("last", "first"):
+        save_checkpoint(root / f"runs/{name}/best.pt", lively_model("ssd192-tiny", input_size=64))
+    for name in ("first", "last"):
+        record_run(root / f"runs/{name}/best.pt", "trained")
+    return root
+
+
+def test_the_keywords_are_the_fields_of_the_config() -> None:
+    assert set(ExportOptions.__annotations__) == {field.name for field in dataclasses.fields(ExportConfig)}
+
+
+def test_a_workspace_elsewhere_is_exported_in_silence(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    events: list[ProgressEvent] = []
+    result = export(workspace=workspace, progress=events.append, score_threshold=0.02)
+    assert result.checkpoint == workspace / "runs/last/best.pt"
+    assert result.path == workspace / "engines/lively/lively.onnx"
+    assert newest_onnx(workspace).path == result.path
+    assert result.spec.nms.score_threshold == 0.02
+    assert result.parity.holds
+    assert result.left_out == ()
+    assert {event.stage for event in events} == {"comparing"}
+    assert (events[-1].done, events[-1].total, events[-1].is_over) == (8, 8, True)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_options_go_into_the_config_or_beside_it() -> None:
+    with pytest.raises(InputError, match="options are given twice: config= and top_k"):
+        export("runs/a/best.pt", config=ExportConfig(), top_k=5)

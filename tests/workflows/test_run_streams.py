@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.progress import ProgressEvent
+from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.timing import STAGES
+from ssd_edge.workflows.run_streams import RunConfig, run_streams
+from tests.backends.tiny_onnx import write_tiny_onnx
+from tests.streaming.films import read_film, write_bright_film
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    write_tiny_onnx(tmp_path / "engines" / "bright" / "bright.onnx")
+    write_bright_film(tmp_path / "film.mp4", 10)
+    return tmp_path
+
+
+def test_the_figures_of_a_run(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    film, lines = workspace / "out.mp4", workspace / "boxes.jsonl"
+    events: list[ProgressEvent] = []
+    result = run_streams(
+        workspace / "film.mp4", output=str(film), json_path=lines, progress=events.append, workspace=workspace
+    )
+    assert (result.path, result.json_path) == (film, lines)
+    assert (result.source, result.live, result.stopped) == (str(workspace / "film.mp4"), False, False)
+    assert (result.frames, result.dropped, result.left_out) == (10, 0, ())
+    assert result.fps == result.frames / result.seconds
+    assert [times.stage for times in result.stages] == list(STAGES)
+    assert len(read_film(film)) == len(lines.read_text().splitlines()) == 10
+    assert json.loads(lines.read_text().splitlines()[0])["detections"][0]["label"] == "dog"
+    assert [event.done for event in events if not event.is_over] == list(range(11))
+    assert events[-1].is_over
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_outputs_there_are_figures_only(workspace: Path) -> None:
+    config = RunConfig(max_frames=4)
+    result = run_streams(workspace / "film.mp4", workspace / "engines/bright/bright.onnx", config=config)
+    assert (result.path, result.json_path, result.frames) == (None, None, 4)
+
+
+def test_a_stop_from_another_thread_leaves_whole_files(workspace: Path) -> None:
+    stop, lines = StopRequest(), workspace / "boxes.jsonl"
+    timer = threading.Timer(0.3, stop.request)
+    timer.start()
+    result = run_streams(workspace / "film.mp4", loop=True, json_path=lines, stop=stop, workspace=workspace)
+    timer.join()
+    assert result.stopped
+    assert len(lines.read_text().splitlines()) == result.frames
+
+
+def test_nothing_of_the_process_changes(workspace: Path) -> None:
+    def state() -> tuple[object, ...]:
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        return dict(os.environ), handlers, threading.active_count()
+
+    before = state()
+    during: list[object] = []
+    run_streams(
+        workspace / "film.mp4",
+        output=workspace / "out.mp4",
+        workspace=workspace,
+        progress=lambda _: during.append(state()[:2]),
+    )
+    assert state() == before
+    assert all(seen == before[:2] for seen in during)
+
+
+def test_what_is_refused(workspace: Path) -> None:
+    with pytest.raises(InputError, match="2 sources are given: wanted one"):
+        run_streams(["a.mp4", "b.mp4"], workspace=workspace)
+    with pytest.raises(InputError, match="threads has no such value: got 'speed'; wanted 'latency', 'throughput'"):
+        run_streams(workspace / "film.mp4", threads="speed", workspace=workspace)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="matches nothing|wanted an exported model"):
+        run_streams(workspace / "film.mp4", workspace=workspace / "elsewhere")

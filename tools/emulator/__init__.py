@@ -1,0 +1,1 @@
+"""An emulated GPU with stand-ins of TensorRT, for the tests."""
