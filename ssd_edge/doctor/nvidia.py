@@ -55,9 +55,7 @@ def driver(facts: Facts) -> CheckResult:
     found = facts.gpu()
     if not isinstance(found, Gpu):
         return ok("driver", "none")
-    release = re.search(
-        r"(?:Kernel Module|Open Kernel Module[^\d]*)\s+([\d.]+)", facts.text("/proc/driver/nvidia/version") or ""
-    )
+    release = re.search(r"Kernel Module\s+(?:for \S+\s+)?([\d.]+)", facts.text("/proc/driver/nvidia/version") or "")
     major, minor = found.driver_cuda
     return ok("driver", f"{release[1] + ', ' if release else ''}runs programs up to CUDA {major}.{minor}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from torch import distributed
 from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.core.ranks import from_torchrun
 from ssd_edge.training.recipe import Device, Precision
+
+# Fabric advises its own users (precision, Tensor Cores) where ours read about their run; its warnings stay.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 _FABRIC_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",

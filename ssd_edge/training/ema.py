@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 Model = TypeVar("Model", bound=nn.Module)
-Pair = tuple[Tensor, Tensor]
+Pairs = tuple[list[Tensor], list[Tensor]]
 
 
 class WeightAverage(Generic[Model]):
@@ -34,8 +35,8 @@ class WeightAverage(Generic[Model]):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self._decay = decay
         self._updates = 0
-        self._weights: list[Pair] = list(zip(self.model.parameters(), model.parameters(), strict=True))
-        self._buffers: list[Pair] = list(zip(self.model.buffers(), model.buffers(), strict=True))
+        self._weights: Pairs = (list(self.model.parameters()), list(model.parameters()))
+        self._buffers = _by_type(list(self.model.buffers()), list(model.buffers()))
 
     @property
     def updates(self) -> int:
@@ -49,10 +50,18 @@ class WeightAverage(Generic[Model]):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the model's weights as they are now."""
+        """Take in the model's weights as they are now; all in few calls, for a GPU waits on each of them."""
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
-        for average, current in self._weights:
-            average.lerp_(current, 1 - decay)
+        torch._foreach_lerp_(*self._weights, 1 - decay)
         for kept, current in self._buffers:
-            kept.copy_(current)
+            torch._foreach_copy_(kept, current)
+
+
+def _by_type(kept: list[Tensor], current: list[Tensor]) -> list[Pairs]:
+    """Return the pairs in lists of one type each: PyTorch copies mixed ones one by one."""
+    groups: defaultdict[torch.dtype, Pairs] = defaultdict(lambda: ([], []))
+    for pair in zip(kept, current, strict=True):
+        for group, tensor in zip(groups[pair[0].dtype], pair, strict=True):
+            group.append(tensor)
+    return list(groups.values())

@@ -73,7 +73,8 @@ def fit(
     with joined(fabric):
         torch.set_num_threads(max(1, (machine.cores or cpu.physical_cores()) // machine.devices))
         _seed(plan.seed, fabric)
-        loader = _loader(plan, Share(fabric.global_rank, fabric.world_size))
+        share, pinned = Share(fabric.global_rank, fabric.world_size), fabric.device.type == "cuda"
+        loader = _loader(plan, share, pinned=pinned)
         files = RunFolder(plan.folder)
         training = Training(
             _model(plan) if state is None else build_model(plan.spec),
@@ -122,7 +123,7 @@ def _model(plan: TrainingPlan) -> SSD:
     return model
 
 
-def _loader(plan: TrainingPlan, share: Share) -> BatchLoader:
+def _loader(plan: TrainingPlan, share: Share, *, pinned: bool) -> BatchLoader:
     spec, recipe, samples = plan.spec, plan.recipe, plan.train_set.samples
     augment = Augment.for_input(recipe.augmentation, spec.input, horizontal_flip=plan.horizontal_flip)
     decoded = decode_images(samples, limit_bytes=DECODED_BYTES, least_side=augment.least_side)
@@ -132,7 +133,12 @@ def _loader(plan: TrainingPlan, share: Share) -> BatchLoader:
     encode = TargetEncoder(default_boxes(spec.anchors), spec.box_coding)
     examples = TrainingSet(plan.train_set, augment, encode, seed=plan.seed, decoded=decoded)
     return BatchLoader(
-        examples, batch_size=recipe.batch_size, workers=plan.machine.workers, seed=plan.seed, share=share
+        examples,
+        batch_size=recipe.batch_size,
+        workers=plan.machine.workers,
+        seed=plan.seed,
+        share=share,
+        pinned=pinned,
     )
 
 

@@ -100,6 +100,7 @@ class BatchLoader:
         workers: processes that prepare batches; 0 prepares them in this process.
         seed: of the order.
         share: this process' own, where several learn together.
+        pinned: batches lie in memory that a GPU copies from by itself, while the processor does something else.
 
     Attributes:
         batch_size: as given.
@@ -110,7 +111,14 @@ class BatchLoader:
     """
 
     def __init__(
-        self, examples: TrainingSet, *, batch_size: int, workers: int, seed: int, share: Share = ALONE
+        self,
+        examples: TrainingSet,
+        *,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        share: Share = ALONE,
+        pinned: bool = False,
     ) -> None:
         if len(examples) < batch_size * share.processes:
             raise InputError(
@@ -131,6 +139,7 @@ class BatchLoader:
             worker_init_fn=start_worker,
             persistent_workers=workers > 0,
             drop_last=True,
+            pin_memory=pinned,
         )
 
     def __len__(self) -> int:

@@ -58,7 +58,7 @@ class Learner:
 
     def __init__(self, model: SSD, fabric: Fabric, criterion: Criterion, optimisation: Optimisation) -> None:
         self.model, self._fabric, self._criterion = model, fabric, criterion
-        self._clip_norm, self._precision = optimisation.clip_norm or math.inf, optimisation.precision
+        self._clip_norm = optimisation.clip_norm or math.inf
         model.train().to(memory_format=torch.channels_last)
         if fabric.world_size > 1:
             synchronise_norms_(model, fabric.device)
@@ -87,16 +87,37 @@ class Learner:
     def step(self, batches: Sequence[Batch], *, learning_rate: float) -> StepLoss:
         """Update the weights once and return the loss that they had before.
 
+        In float16 the gradient does not fit its scale at the beginning, and now and then later. The scale is halved
+        then, and the step is made again: left out, it would be pictures that nothing is learnt from.
+
         Args:
             batches: of this process; learnt from one after the other, stepped on together.
             learning_rate: of the head.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite; the weights are as they were before.
+            TrainingError: the loss or the gradient is not finite, or the GPU's memory is full; the weights are as they
+                were before.
         """
         set_learning_rate(self.optimiser, learning_rate)
-        self._stepper.zero_grad()
         positives = self._positives_of_all(batches)
+        with _full_memory_named(batches):
+            while True:
+                parts, norm = self._gradient(batches, positives)
+                scale = 0.0 if math.isfinite(norm) else self._scale
+                if not math.isfinite(parts.total) or not (math.isfinite(norm) or scale > 1):
+                    raise _not_finite(parts, norm, self._guilty(batches), self._of_all(_paths(batches)))
+                self._stepper.step()  # with a scale it does nothing where the gradient is not finite
+                if not scale or self._scale == scale:
+                    return parts
+
+    @property
+    def _scale(self) -> float:
+        """Of float16's loss; 0 in other precisions."""
+        return float(self.scaler_state().get("scale", 0.0))
+
+    def _gradient(self, batches: Sequence[Batch], positives: Tensor) -> tuple[StepLoss, float]:
+        """Give each weight its gradient, and return the loss and the gradient's norm before it was clipped."""
+        self._stepper.zero_grad()
         losses = torch.zeros(2, device=self._fabric.device)
         for number, batch in enumerate(batches, start=1):
             waiting = self._fabric.world_size > 1 and number < len(batches)
@@ -105,10 +126,7 @@ class Learner:
         norm = self._fabric.clip_gradients(
             self._network, self._stepper, max_norm=self._clip_norm, error_if_nonfinite=False
         )
-        parts = StepLoss(*self._over_all(losses, "mean").tolist())
-        self._refuse_not_finite(parts, norm, batches)
-        self._stepper.step()
-        return parts
+        return StepLoss(*self._over_all(losses, "mean").tolist()), 0.0 if norm is None else norm.item()
 
     def _backward(self, batch: Batch, positives: Tensor) -> Tensor:
         """Add a batch's gradient and return the (2,) parts of its loss, as this process' share of the mean."""
@@ -134,13 +152,6 @@ class Learner:
             return values
         return cast("Tensor", self._fabric.all_reduce(values, reduce_op=operation))
 
-    def _refuse_not_finite(self, loss: StepLoss, norm: Tensor | None, batches: Sequence[Batch]) -> None:
-        gradient_norm = 0.0 if norm is None else norm.item()
-        # In float16 the gradient's scale is too large now and then; the scaler leaves that step out.
-        gradient_matters = self._precision != "float16"
-        if not math.isfinite(loss.total) or (gradient_matters and not math.isfinite(gradient_norm)):
-            raise _not_finite(loss, gradient_norm, self._guilty(batches), self._of_all(_paths(batches)))
-
     def _guilty(self, batches: Sequence[Batch]) -> list[str]:
         """Return the pictures of all processes whose own loss is not finite."""
         with self._fabric.autocast():
@@ -152,6 +163,21 @@ class Learner:
         if self._fabric.world_size == 1:
             return paths
         return [path for rank in range(self._fabric.world_size) for path in self._fabric.broadcast(paths, src=rank)]
+
+
+@contextmanager
+def _full_memory_named(batches: Sequence[Batch]) -> Iterator[None]:
+    """Turn what PyTorch raises when the GPU's memory is full into a TrainingError."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        size = len(batches[0].paths)
+        fewer = f"--batch-size {size // 2} --accumulate {2 * len(batches)}" if size >= 4 else "a smaller --input-size"
+        raise TrainingError(
+            f"the GPU's memory is full with {size} pictures a batch",
+            got=". ".join(str(error).split(". ")[:3]),
+            do=f"Close other programs on the GPU, or take {fewer}.",
+        ) from error
 
 
 def _paths(batches: Sequence[Batch]) -> list[str]:

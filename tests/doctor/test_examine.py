@@ -274,6 +274,9 @@ def test_desktop_driver_and_gpu() -> None:
     found = examined(desktop())
     assert found["driver"].found == "580.82.07, runs programs up to CUDA 13.0"
     assert found["GPU"].found == "NVIDIA GeForce RTX 4070, compute capability 8.9, 12.0 GiB, the first of 2"
+    module = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (builder@host)\n"
+    found = examined(desktop() | {"read /proc/driver/nvidia/version": module})
+    assert found["driver"].found == "580.159.04, runs programs up to CUDA 13.0"
     assert examined(desktop_rtx())["TensorRT"].found == "TensorRT-RTX 1.7.1.116"
 
 

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from torch.amp import GradScaler
 
 from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.core.spec import BoxCoding
@@ -216,6 +219,60 @@ def test_where_no_picture_alone_is_bad_the_error_says_so_and_names_all() -> None
         student.step([random_batch(3)], learning_rate=0.1)
     assert "any more, but the loss of each picture alone is, on 0.jpg, 1.jpg, 2.jpg: got" in str(caught.value)
     assert str(caught.value).endswith("No picture stands out: take a smaller --lr.")
+
+
+def float16_learner(model: SSD, criterion=multibox_loss) -> Learner:
+    """Fabric itself refuses float16 on a processor."""
+    precision = MixedPrecision("16-mixed", "cpu", scaler=GradScaler("cpu"))
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[precision])
+    return Learner(model, fabric, criterion, Optimisation(0.1, precision="float16"))
+
+
+def test_a_step_that_overflows_float16_is_made_again_with_a_smaller_scale() -> None:
+    models, batch = [tiny_model(), tiny_model()], random_batch(4)
+    students = [float16_learner(model) for model in models]
+    students[0].load_scaler({**students[0].scaler_state(), "scale": 2.0**60})
+    losses = [student.step([batch], learning_rate=0.1) for student in students]
+    assert 1 <= students[0].scaler_state()["scale"] < 2.0**40
+    assert losses[0] == losses[1]
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=1e-3)
+        assert torch.isfinite(one).all()
+
+
+def test_a_float16_gradient_that_no_scale_makes_finite_ends_the_run() -> None:
+    model = tiny_model()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    student = float16_learner(model)
+    next(model.parameters()).register_hook(lambda gradient: gradient * torch.nan)
+    with pytest.raises(TrainingError, match="the gradient is not finite any more") as caught:
+        student.step([random_batch(3)], learning_rate=0.1)
+    assert str(caught.value).endswith("No picture stands out: take a smaller --lr.")
+    assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+
+
+def test_a_full_gpu_is_said_with_options_that_need_less() -> None:
+    message = (
+        "CUDA out of memory. Tried to allocate 64.37 GiB. GPU 0 has a total capacity of 139.80 GiB of which 57.18 GiB "
+        "is free. Process 3511 has 4.42 GiB memory in use. If reserved but unallocated memory is large try setting"
+    )
+
+    def full(outputs, targets):
+        raise torch.cuda.OutOfMemoryError(message)
+
+    student = Learner(tiny_model(), make_fabric(), full, Optimisation(0.1))
+    with pytest.raises(TrainingError) as caught:
+        student.step([random_batch(6), random_batch(6)], learning_rate=0.1)
+    assert str(caught.value) == (
+        "the GPU's memory is full with 6 pictures a batch: got CUDA out of memory. Tried to allocate 64.37 GiB. GPU 0 "
+        "has a total capacity of 139.80 GiB of which 57.18 GiB is free. Close other programs on the GPU, or take "
+        "--batch-size 3 --accumulate 4."
+    )
+
+
+def test_fabric_says_nothing_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    make_fabric(precision="bfloat16")
+    assert caplog.records == []
 
 
 def test_a_layer_that_is_not_there_cannot_be_frozen() -> None:
