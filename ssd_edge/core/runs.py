@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from ssd_edge.core.artifact import Format, read_artifact
+import msgspec
+
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.spec import ModelSpec
@@ -20,8 +21,7 @@ RECORD_NAME = "run.json"
 _EVENTS = "tensorboard/events.out.tfevents.*"  # the fourth part of their names is the second in which the run began
 
 
-@dataclass(frozen=True)
-class RunRecord:
+class RunRecord(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-edge/run/1"):
     """What ``runs/<name>/run.json`` holds.
 
     Attributes:
@@ -33,9 +33,6 @@ class RunRecord:
     saved_at: str
     origin: Literal["trained", "imported"]
     source: str = ""
-
-
-_FORMAT = Format("ssd-edge/run/1", "record of a run", "Remove it; the run then says no date.")
 
 
 @dataclass(frozen=True)
@@ -73,9 +70,9 @@ def record_run(checkpoint: Path, origin: Literal["trained", "imported"], source:
         InputError: the folder cannot be written.
     """
     saved_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    fields = {"format": _FORMAT.tag, **asdict(RunRecord(saved_at, origin, source))}
+    record = RunRecord(saved_at, origin, source)
     with written_beside(checkpoint.with_name(RECORD_NAME)) as partial:
-        partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 
 
 def list_runs(root: Path) -> list[Run]:
@@ -95,8 +92,8 @@ def read_run(run: Run) -> Run:
 def _dated(checkpoint: Path) -> Run:
     folder = checkpoint.parent
     try:
-        record = read_artifact(folder / RECORD_NAME, RunRecord, _FORMAT, optional=frozenset({"source"}))
-    except ArtefactError:  # a run of an older version has none
+        record = msgspec.json.decode((folder / RECORD_NAME).read_bytes(), type=RunRecord)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return Run(folder.name, checkpoint, _begun_at(folder))
     return Run(folder.name, checkpoint, record.saved_at, record.origin)
 

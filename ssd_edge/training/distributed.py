@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,18 @@ def check_device(device: Device) -> None:
             wanted=device,
             do="Take --device cpu, or install PyTorch for your GPU: https://pytorch.org/get-started/locally",
         )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Fabric's own messages back (which precision, which process): what matters of them we log ourselves."""
+    logger = logging.getLogger("lightning_fabric")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import Machine, TrainingPlan
 from ssd_edge.training.distributed import check_device
 from ssd_edge.training.fit import fit
-from ssd_edge.training.metrics import EpochRecord
+from ssd_edge.training.metrics import EpochRecord, best_epoch
 from ssd_edge.training.precision import choose_precision
 from ssd_edge.training.process_state import unchanged_process
 from ssd_edge.training.resume import interrupted_run, saved_run
@@ -120,7 +120,8 @@ def train(
             log.info(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
         with _way_back_logged(folder), _own_callbacks(plan, state, config) as own, stage(progress, "training") as done:
             run = fit(plan, validation(plan.val_set), callbacks=[*own, *callbacks], progress=done, state=state)
-        mean_ap = max((record.mean_ap for record in run.records if record.mean_ap is not None), default=0.0)
+        best = best_epoch(run.records)
+        mean_ap = best.mean_ap or 0.0 if best else 0.0
         log.info(f"{run.files.best}: mAP@0.5 {mean_ap:.4f}; every epoch is in {run.files.metrics}")
         page = None
         if config.report and is_first_process():

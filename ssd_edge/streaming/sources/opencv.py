@@ -152,7 +152,7 @@ _RELEASE_S = 2.0
 T = TypeVar("T")
 
 
-class TimedCapture:
+class PatientCapture:
     """Asks a capture and waits so long for its answer, and no longer; after that it never asks again.
 
     A thread that OpenCV does not let go is left behind: nothing can end it, and it keeps no program from ending.
@@ -163,7 +163,7 @@ class TimedCapture:
         read_s: seconds that a picture may take.
     """
 
-    def __init__(self, capture: Capture, thread: CaptureThread, *, read_s: float) -> None:
+    def __init__(self, capture: Capture, thread: PatientThread, *, read_s: float) -> None:
         self._capture, self._thread, self._read_s = capture, thread, read_s
 
     def get(self, setting: int) -> float:
@@ -179,7 +179,7 @@ class TimedCapture:
         self._thread.end(self._capture.release)
 
 
-class CaptureThread:
+class PatientThread:
     """A thread for calls that may never return."""
 
     def __init__(self) -> None:
@@ -219,9 +219,9 @@ class CaptureThread:
                 answer.set_exception(error)
 
 
-def open_timed(opener: Callable[[], Capture | None], *, open_s: float, read_s: float) -> TimedCapture | None:
+def open_patiently(opener: Callable[[], Capture | None], *, open_s: float, read_s: float) -> PatientCapture | None:
     """Return what ``opener`` opens; None where it cannot, or does not within ``open_s`` seconds."""
-    thread = CaptureThread()
+    thread = PatientThread()
     found: list[Capture] = []
 
     def keep() -> None:
@@ -235,6 +235,6 @@ def open_timed(opener: Callable[[], Capture | None], *, open_s: float, read_s: f
 
     thread.ask(keep, open_s)
     if found:
-        return TimedCapture(found[0], thread, read_s=read_s)
+        return PatientCapture(found[0], thread, read_s=read_s)
     thread.end(release_late)
     return None
