@@ -8,12 +8,10 @@ The pictures are coloured rectangles, the same eight in every step, so that the 
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 
 from bench._options import run
@@ -21,9 +19,6 @@ from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.timing import Stopwatch
-from ssd_edge.engines.options import Batch as BatchSizes
-from ssd_edge.engines.options import TrtOptions
-from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.exporting.export_onnx import ExportReport, export_onnx
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.checkpoint import save_checkpoint
@@ -36,6 +31,8 @@ from ssd_edge.training.losses import MultiboxCriterion
 from ssd_edge.training.recipe import LossOptions, Optimisation, recipe_for
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import TargetEncoder, Targets
+from ssd_edge.workflows.build.build import Batch as BatchSizes
+from ssd_edge.workflows.build.build import TrtOptions, build
 
 TIMM = ("ssdlite320-mobilenetv4_conv_small", "ssdlite320-efficientnet_lite0", "ssd300-resnet18")
 COLORS = {"red": (40, 40, 220), "green": (40, 220, 40), "blue": (220, 40, 40)}
@@ -97,9 +94,7 @@ def export(model: SSD, images: list[UInt8Array], folder: Path) -> ExportReport:
 def build_rtx(path: Path, folder: Path) -> int:
     """Return the size of the TensorRT-RTX engine for one generation of GPUs, in bytes."""
     options = TrtOptions(BatchSizes(1, 1, 4), compute_capabilities=(86,))
-    builder = TrtBuilder("tensorrt-rtx", "fp32", options, told=lambda message: print(message, file=sys.stderr))
-    builder.build(onnx.load(path), folder / "rtx.engine")
-    return (folder / "rtx.engine").stat().st_size
+    return build(path, target="tensorrt-rtx", tensorrt=options, workspace=folder).path.stat().st_size
 
 
 def through(name: str) -> str:

@@ -12,6 +12,7 @@ from ssd_edge.backends.base import RawOutputs, check_batch, read_manifest
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.cpu import cpu_device as cpu_device
 from ssd_edge.backends.ort_session import open_session, ort_errors, ort_version
+from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES, SPEC_KEY
@@ -94,7 +95,7 @@ def _signature(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> str:
     return f"{', '.join(map(str, inputs))} -> {', '.join(map(str, outputs))}"
 
 
-TARGET = "onnxruntime"
+TARGET = Target.ONNXRUNTIME
 ENGINE_SUFFIX = ".engine"
 
 

@@ -24,7 +24,7 @@ _COMMANDS = {  # module and function of each, in the order of the help
     "import": "import_model:import_model",
     "init": "workspace:init",
     "inspect": "inspect:inspect",
-    "models": "presets:models",
+    "models": "models:models",
     "run": "run:run",
     "runs": "workspace:runs",
     "train": "train:train",

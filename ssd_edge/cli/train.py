@@ -8,11 +8,11 @@ import typer
 
 from ssd_edge.cli import train_option_types as option
 from ssd_edge.cli.console import bars, hush, say
+from ssd_edge.cli.signals import one_stop
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.ranks import is_first_process
 from ssd_edge.core.requirements import require_training
 from ssd_edge.core.shell import quoted
-from ssd_edge.core.shutdown import one_stop
 from ssd_edge.workflows.train_config import MAY_CHANGE, TrainConfig
 
 

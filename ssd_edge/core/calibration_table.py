@@ -12,7 +12,7 @@ from typing import Literal
 
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.core.files import file_digest, text_digest, written_beside
+from ssd_edge.core.files import text_digest, written_beside
 from ssd_edge.core.spec import InputSpec
 
 RANGES_FORMAT = "ssd-edge/ranges/2"
@@ -117,10 +117,10 @@ class CalibrationTable:
             raise ArtefactError(f"{path} is a damaged {_FORM.what}", got=got, wanted=RANGES_FORMAT, do=_FORM.do)
         return table
 
-    def refuse_if_foreign(self, table: Path, onnx: Path, entry: InputSpec) -> None:
+    def refuse_if_foreign(self, table: Path, onnx: Path, onnx_digest: str, entry: InputSpec) -> None:
         """Raise ArtefactError where this table (read from ``table``) was not measured on ``onnx`` as it is now."""
         pairs = {
-            f"{onnx} as it is": (self.onnx_digest, file_digest(onnx)),
+            f"{onnx} as it is": (self.onnx_digest, onnx_digest),
             "its preprocessing": (self.preprocessing_digest, preprocessing_digest(entry)),
         }
         for what, (measured, found) in pairs.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import os
 import types
 import typing
@@ -59,7 +60,7 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     kinds = _kinds(hint)
     if value is None and type(None) in kinds:
         return None
-    enums = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Enum)]
+    enums = [kind for kind in kinds if _is_class(kind) and issubclass(kind, Enum)]
     if enums and not isinstance(value, Enum):
         return _member(name, value, list(enums[0]))
     if isinstance(value, (str, PathLike)) and {Path, str} & set(kinds):
@@ -72,14 +73,20 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     literals = [choice for kind in kinds if typing.get_origin(kind) is Literal for choice in typing.get_args(kind)]
     if literals:
         return _member(name, value, literals)
-    if {tuple, frozenset} & origins and str not in kinds:
+    plain = tuple(kind for kind in kinds if _is_class(kind))
+    if {tuple, frozenset} & origins and not isinstance(value, plain):
         raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted="a list")
     return _checked(name, value, kinds)
 
 
+def _is_class(kind: Any) -> bool:
+    """Whether it is a class itself: Python 3.10 takes ``tuple[int, ...]`` for one."""
+    return isinstance(kind, type) and typing.get_origin(kind) is None
+
+
 def _checked(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
     """Return the value where it is of one of the plain types; a float may be given as a whole number."""
-    plain = tuple(kind for kind in kinds if isinstance(kind, type))
+    plain = tuple(kind for kind in kinds if _is_class(kind))
     if len(plain) < len(kinds) or not plain:
         return value
     if float in plain and isinstance(value, int) and not isinstance(value, bool):
@@ -103,3 +110,12 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
     if typing.get_origin(hint) in (Union, types.UnionType):
         return tuple(kind for entry in typing.get_args(hint) for kind in _kinds(entry))
     return (hint,)
+
+
+def check_limits(config: Any, limits: Mapping[str, tuple[float, float]]) -> None:
+    """Raise InputError where a field that is not None lies outside of its (least, most)."""
+    for name, (least, most) in limits.items():
+        value = getattr(config, name)
+        if value is not None and not least <= value <= most:
+            bounds = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
+            raise InputError(f"{name} is out of its limits", got=f"{value}", wanted=bounds)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
+from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.spec import ModelSpec
@@ -21,7 +20,8 @@ RECORD_NAME = "run.json"
 _EVENTS = "tensorboard/events.out.tfevents.*"  # the fourth part of their names is the second in which the run began
 
 
-class RunRecord(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-edge/run/1"):
+@dataclass(frozen=True)
+class RunRecord:
     """What ``runs/<name>/run.json`` holds.
 
     Attributes:
@@ -33,6 +33,9 @@ class RunRecord(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-edge/r
     saved_at: str
     origin: Literal["trained", "imported"]
     source: str = ""
+
+
+_FORMAT = Format("ssd-edge/run/1", "record of a run", "Remove it; the run then says no date.")
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,9 @@ def record_run(checkpoint: Path, origin: Literal["trained", "imported"], source:
         InputError: the folder cannot be written.
     """
     saved_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    record = RunRecord(saved_at, origin, source)
+    fields = {"format": _FORMAT.tag, **asdict(RunRecord(saved_at, origin, source))}
     with written_beside(checkpoint.with_name(RECORD_NAME)) as partial:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+        partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def list_runs(root: Path) -> list[Run]:
@@ -92,8 +95,8 @@ def read_run(run: Run) -> Run:
 def _dated(checkpoint: Path) -> Run:
     folder = checkpoint.parent
     try:
-        record = msgspec.json.decode((folder / RECORD_NAME).read_bytes(), type=RunRecord)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        record = read_artifact(folder / RECORD_NAME, RunRecord, _FORMAT, optional=frozenset({"source"}))
+    except ArtefactError:  # a run of an older version has none
         return Run(folder.name, checkpoint, _begun_at(folder))
     return Run(folder.name, checkpoint, record.saved_at, record.origin)
 

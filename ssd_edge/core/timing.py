@@ -62,10 +62,6 @@ class Timing:
         """All rounds together, in seconds."""
         return sum(self.times_ms) / 1000
 
-    def divided(self, parts: int) -> Timing:
-        """Return the times of one of the ``parts`` equal parts that each call did, e.g. of one image of a batch."""
-        return Timing(tuple(ms / parts for ms in self.times_ms))
-
     def ratio_to(self, other: Timing) -> float:
         """Return how many times as long as ``other`` this took: the median over the rounds that both took part in.
 

@@ -11,14 +11,15 @@ What is newest never goes by the time of a file, which copying changes: it goes 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import msgspec
-
+from ssd_edge.core.artifact import Format, read_artifact
+from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
@@ -27,7 +28,7 @@ from ssd_edge.core.runs import Run, list_runs
 
 ENGINES = "engines"
 CURRENT_NAME, EXPORTED_NAME = "current.json", "exported.json"
-_TARGETS = (".onnxruntime", ".tensorrt", ".tensorrt-rtx")  # end the stem of a lowered graph: m.int8.tensorrt.onnx
+_TARGETS = tuple(f".{target}" for target in Target)  # end the stem of a lowered graph: m.int8.tensorrt.onnx
 _MOST_NAMED = 4
 
 
@@ -47,7 +48,8 @@ Why = Literal["built", "pinned"]
 _WHY = {"built": "built last", "pinned": "pinned by ssd-edge use"}
 
 
-class CurrentEngine(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-edge/current/1"):
+@dataclass(frozen=True)
+class CurrentEngine:
     """Which engine of a workspace ``run`` takes: ``engines/current.json``, which a copy of the workspace keeps.
 
     Attributes:
@@ -65,7 +67,8 @@ class CurrentEngine(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-ed
         return root / ENGINES / self.engine
 
 
-class ExportedModel(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-edge/exported/1"):
+@dataclass(frozen=True)
+class ExportedModel:
     """What ``engines/exported.json`` holds.
 
     Attributes:
@@ -78,6 +81,10 @@ class ExportedModel(msgspec.Struct, frozen=True, tag_field="format", tag="ssd-ed
 
 
 Record = TypeVar("Record", CurrentEngine, ExportedModel)
+_FORMATS: dict[type[CurrentEngine | ExportedModel], Format] = {
+    CurrentEngine: Format("ssd-edge/current/1", "record of the current engine", "Build one anew: ssd-edge build"),
+    ExportedModel: Format("ssd-edge/exported/1", "record of the exported model", "Export one anew: ssd-edge export"),
+}
 
 
 def _utc_now() -> str:
@@ -272,19 +279,10 @@ def _ambiguous(what: str, found: list[Path], command: str) -> InputError:
 
 
 def _write(path: Path, record: CurrentEngine | ExportedModel) -> None:
+    fields = {"format": _FORMATS[type(record)].tag, **asdict(record)}
     with written_beside(path) as partial:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+        partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def _read(path: Path, kind: type[Record]) -> Record | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ArtefactError(
-            f"{path} is damaged",
-            got=str(error),
-            wanted=str(kind.__struct_config__.tag),
-            do=f"The next one writes it anew: ssd-edge {'build' if kind is CurrentEngine else 'export'}",
-        ) from error
+    return read_artifact(path, kind, _FORMATS[kind]) if path.is_file() else None

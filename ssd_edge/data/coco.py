@@ -10,7 +10,7 @@ from typing import Any
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.label_errors import LabelError, LabelFaultKind, Report, refuse
-from ssd_edge.core.sample import Corners, LabelledObject, LabelledSet, refuse_too_many
+from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.data.label_files import checked_class_names, existing_image, inner_path, read_label_text
 from ssd_edge.data.scan import ScannedPicture, ScannedSet
 
@@ -20,32 +20,24 @@ _SECTIONS = ("images", "annotations", "categories")
 Entry = Mapping[str, Any]
 
 
-def read_coco(json_path: Path, image_folder: Path, class_names: Sequence[str] | None = None) -> LabelledSet:
-    """Return the pictures that an instances file lists, with their objects.
+def scan_coco(
+    json_path: Path, image_folder: Path, class_names: Sequence[str] | None = None, report: Report = refuse
+) -> ScannedSet:
+    """Return what an instances file states; faults go to ``report``, and what has them is left out.
 
     Boxes are x y width height from the top left corner, as floats; x y x+width y+height is exactly ours. Crowds
-    (``iscrowd``) become ``difficult``: neither learnt nor counted. ``area``, that of the outline, is kept; where it is
+    (``iscrowd``) become ``difficult``: neither learned nor counted. ``area``, that of the outline, is kept; where it is
     left out it is the box's. Category numbers may have gaps.
 
     Args:
         json_path: the instances file.
         image_folder: what ``file_name`` is relative to.
         class_names: the classes in the order of their numbers; by default the categories in the order of their ids.
+        report: told of each fault; by default the first one is raised.
 
     Raises:
-        InputError: the file is damaged, a picture is missing, or an object has no known class or no usable box; the
-            message names the file and the annotation.
-    """
-    return scan_coco(json_path, image_folder, class_names).checked()
-
-
-def scan_coco(
-    json_path: Path, image_folder: Path, class_names: Sequence[str] | None = None, report: Report = refuse
-) -> ScannedSet:
-    """Return what an instances file states; faults go to ``report``, and what has them is left out.
-
-    Raises:
-        InputError: the file as a whole or its list of categories cannot be used.
+        InputError: the file as a whole or its list of categories cannot be used; by default also where an image is
+            missing or an object has no usable box, and the message names the file and the annotation.
     """
     images, annotations, categories = _read_sections(json_path)
     labels = _labels_by_id(json_path, categories)

@@ -5,29 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Protocol
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.core.label_errors import LabelError
-from ssd_edge.core.sample import LabelledObject
 
 CLASS_FILE = "labels.txt"
 _MAX_LABEL_BYTES = 32 << 20  # of one picture's labels: far above any real one, far below what exhausts memory
-
-
-class SetWriter(Protocol):
-    """Writes a labelled set picture by picture; the pictures themselves are written by the caller."""
-
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return where the picture named ``stem`` of this split must be written."""
-
-    def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
-        """Record the labels of a picture of (width, height) pixels."""
-
-    def close(self) -> None:
-        """Write the lists that name what was added."""
 
 
 def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES, kind: str = "label file") -> str:

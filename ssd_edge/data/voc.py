@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.label_errors import LabelError, Report, refuse
-from ssd_edge.core.sample import LabelledObject, LabelledSet, refuse_too_many, sorted_labels
+from ssd_edge.core.sample import LabelledObject, refuse_too_many, sorted_labels
 from ssd_edge.data.label_files import (
     CLASS_FILE,
     checked_class_names,
@@ -147,8 +147,8 @@ def voc_splits(folder: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys([path.stem for path in lists] + beside + whole))
 
 
-def read_voc(folder: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
-    """Return the pictures of a split, with their objects.
+def scan_voc(folder: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse) -> ScannedSet:
+    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
 
     Corners in the files are 1-based and inclusive; xmin ymin xmax ymax become xmin - 1, ymin - 1, xmax, ymax.
 
@@ -157,19 +157,11 @@ def read_voc(folder: Path, split: str, class_names: Sequence[str] | None = None)
         split: name of a list, e.g. ``train``.
         class_names: the classes in the order of their numbers; by default those of ``labels.txt``, and without that
             all labels of all annotations, in alphabetical order, so that every split numbers them alike.
+        report: told of each fault; by default the first one is raised.
 
     Raises:
-        InputError: a list, annotation or picture is missing or damaged, or an object has no known class or no usable
-            box; the message names the file and the object.
-    """
-    return scan_voc(folder, split, class_names).checked()
-
-
-def scan_voc(folder: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse) -> ScannedSet:
-    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
-
-    Raises:
-        InputError: the list of pictures or of classes cannot be used.
+        InputError: the list of images or of classes cannot be used; by default also where an annotation or image is
+            missing or damaged, and the message names the file and the object.
     """
     place = find_voc(folder, split) or VocPlace(
         folder / "Annotations", folder / "JPEGImages", _lists_of(folder) / f"{split}.txt"

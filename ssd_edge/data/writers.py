@@ -1,17 +1,30 @@
-"""Writes Pascal VOC folders."""
+"""Writers of labelled data sets: Pascal VOC, COCO and YOLO folders."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from xml.etree import ElementTree
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.sample import LabelledObject
-from ssd_edge.data.label_files import CLASS_FILE, SetWriter
+from ssd_edge.data.label_files import CLASS_FILE
+
+
+class SetWriter(Protocol):
+    """Writes a labelled set picture by picture; the pictures themselves are written by the caller."""
+
+    def image_path(self, split: str, stem: str) -> Path:
+        """Return where the picture named ``stem`` of this split must be written."""
+
+    def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
+        """Record the labels of a picture of (width, height) pixels."""
+
+    def close(self) -> None:
+        """Write the lists that name what was added."""
 
 
 class CocoWriter:
@@ -139,7 +152,6 @@ _WRITERS: dict[str, Callable[[Path, Sequence[str]], SetWriter]] = {
     "coco": CocoWriter,
     "yolo": YoloWriter,
 }
-LABEL_FORMATS = tuple(_WRITERS)
 
 
 def open_writer(name: str, folder: Path, class_names: Sequence[str]) -> SetWriter:

@@ -10,7 +10,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import list_images
 from ssd_edge.core.label_errors import LabelError, LabelFaultKind, Report, refuse
-from ssd_edge.core.sample import Corners, LabelledObject, LabelledSet, refuse_too_many
+from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.data.image_size import image_size
 from ssd_edge.data.label_files import existing_image, inner_path, read_label_text
 from ssd_edge.data.scan import ScannedPicture, ScannedSet
@@ -87,31 +87,23 @@ _UP = "../"
 _MAX_LIST_BYTES = 1 << 30  # a list of all pictures of a split
 
 
-def read_yolo(yaml_path: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
-    """Return the pictures of a split, with their objects.
+def scan_yolo(
+    yaml_path: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse
+) -> ScannedSet:
+    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
 
-    The labels of ``…/images/…/a.jpg`` lie in ``…/labels/…/a.txt``; a picture without that file has no objects, as the
+    The labels of ``…/images/…/a.jpg`` lie in ``…/labels/…/a.txt``; an image without that file has no objects, as the
     format defines it.
 
     Args:
         yaml_path: the data.yaml.
         split: ``train``, ``val`` or ``test``.
         class_names: the classes in the order of their numbers here; by default those of data.yaml.
+        report: told of each fault; by default the first one is raised.
 
     Raises:
-        InputError: data.yaml lacks the split, a picture is missing, or a line is no object of a known class with a
-            usable box; the message names the file and the object.
-    """
-    return scan_yolo(yaml_path, split, class_names).checked()
-
-
-def scan_yolo(
-    yaml_path: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse
-) -> ScannedSet:
-    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
-
-    Raises:
-        InputError: data.yaml or the list of pictures cannot be used.
+        InputError: data.yaml or the list of images cannot be used; by default also where an image is missing or a line
+            is no object with a usable box, and the message names the file and the object.
     """
     config = read_yolo_yaml(yaml_path)
     if split not in config.splits:

@@ -1,26 +1,23 @@
-"""The few keys of YOLO's data.yaml that say where the pictures lie and what the classes are called.
+"""The keys of YOLO's data.yaml that say where the images lie and what the classes are called; others are passed over.
 
-The file is YAML, but its documented keys need no more than scalars, one list and one mapping; a strict reader of just
-these keeps a YAML library, and its surprises, out of the base installation. Other keys are passed over.
+All scalars are text, as PyYAML's ``BaseLoader`` reads them: a class may be called ``no`` or ``1.0``. Anchors, aliases
+and tags are refused in the keys that are read.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.data.label_files import checked_class_names, read_label_text
 
 SPLIT_KEYS = ("train", "val", "test")
-_KEY = re.compile(r"^(?P<key>[A-Za-z_]\w*)\s*:(?:\s+(?P<value>.*))?$")
-_ITEM = re.compile(r"^-\s+(?P<value>.+)$")
-_PAIR = re.compile(r"^(?P<number>\d+)\s*:\s+(?P<value>.+)$")
-_FLOW_PART = re.compile(r"""\s*(?P<part>(?:\d+\s*:\s+)?(?:"[^"]*"|'[^']*'|[^,"'\s][^,]*))\s*(?:,|$)""")
-_SCALAR = re.compile(
-    r"""(?P<quote>["'])(?P<quoted>(?:(?!(?P=quote)).)*)(?P=quote)|(?P<plain>[^,\[\]{}#"'&*!|>%@`?][^,\[\]{}#]*)"""
-)
+_READ_KEYS = frozenset({"path", "names", "nc", *SPLIT_KEYS})
+_MAX_BYTES = 1 << 20  # a thousand classes take 30 kB; PyYAML reads some 100 kB a second
+_MAX_DEPTH = 20
 
 
 @dataclass(frozen=True)
@@ -42,84 +39,103 @@ def read_yolo_yaml(path: Path) -> YoloConfig:
     """Return what the file says.
 
     Raises:
-        InputError: it is unreadable, lacks ``names``, or says something that this reader does not understand.
+        InputError: it is unreadable, too large or no YAML, lacks ``names``, or a key has no such value.
     """
-    blocks = _blocks(read_label_text(path))
-    if "names" not in blocks:
-        raise InputError(f"{path} has no key 'names'", got=", ".join(blocks) or "no key", wanted="names: [class, …]")
-    if blocks["names"][0][:1] not in ("", "[", "{"):
-        raise _not_understood(path, "names", blocks["names"][0])
-    names = checked_class_names(_values(path, "names", blocks["names"]), origin=path)
-    count = _values(path, "nc", blocks["nc"])[0] if "nc" in blocks else str(len(names))
+    nodes = _read_keys(path, read_label_text(path, limit=_MAX_BYTES))
+    if "names" not in nodes:
+        raise InputError(f"{path} has no key 'names'", got=", ".join(nodes) or "no key", wanted="names: [class, …]")
+    if isinstance(nodes["names"], yaml.ScalarNode):
+        raise _not_understood(path, "names", nodes["names"].value, nodes["names"].start_mark.line)
+    names = checked_class_names(_values(path, "names", nodes["names"]), origin=path)
+    count = _values(path, "nc", nodes["nc"])[0] if "nc" in nodes else str(len(names))
     if count != str(len(names)):
         raise InputError(f"{path} contradicts itself", got=f"nc: {count} and {len(names)} names", wanted="one count")
-    splits = {key: _values(path, key, blocks[key]) for key in SPLIT_KEYS if key in blocks and any(blocks[key])}
-    root = path.parent / _values(path, "path", blocks["path"])[0] if "path" in blocks else path.parent
+    splits = {key: _values(path, key, nodes[key]) for key in SPLIT_KEYS if key in nodes and not _is_empty(nodes[key])}
+    root = path.parent / _values(path, "path", nodes["path"])[0] if "path" in nodes else path.parent
     return YoloConfig(root, splits, names)
 
 
-def _blocks(text: str) -> dict[str, list[str]]:
-    """Each top-level key with its lines: the rest of its own line, then the lines below it, without comments."""
-    blocks: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in text.splitlines():
-        bare = re.sub(r"(?:^|\s)#.*$", "", line).rstrip()
-        match = _KEY.match(bare)
-        if match:
-            lines = blocks.setdefault(match["key"], [])
-            lines.append(match["value"] or "")
-        elif bare.strip() and bare.strip() != "---":
-            lines.append(bare.strip())
-    return blocks
+def _read_keys(path: Path, text: str) -> dict[str, yaml.Node]:
+    """Return every top-level key with its value."""
+    _check_events(path, text)
+    try:
+        document = yaml.compose(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise _no_yaml(path, "", error) from error
+    nodes: dict[str, yaml.Node] = {}
+    for key, value in document.value if isinstance(document, yaml.MappingNode) else ():
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        if key.value in nodes and key.value in _READ_KEYS:
+            raise InputError(f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} is there twice")
+        nodes[key.value] = value
+    return nodes
 
 
-def _values(path: Path, key: str, lines: list[str]) -> tuple[str, ...]:
-    """The value of a key as strings: one scalar, ``[a, b]``, ``{0: a, 1: b}``, ``- a`` lines or ``0: a`` lines."""
-    flow = " ".join(lines).strip()
-    if flow.startswith("[") and flow.endswith("]"):
-        return tuple(_scalar(path, key, part) for part in _split_flow(path, key, flow[1:-1]))
-    if flow.startswith("{") and flow.endswith("}"):
-        return _numbered(path, key, _split_flow(path, key, flow[1:-1]))
-    below = [line for line in lines[1:] if line]
-    if lines[0] and not below:
-        return (_scalar(path, key, lines[0]),)
-    items = [_ITEM.match(line) for line in below]
-    if not lines[0] and below and all(items):
-        return tuple(_scalar(path, key, item["value"]) for item in items if item)
-    if not lines[0] and below:
-        return _numbered(path, key, below)
-    raise _not_understood(path, key, flow)
+def _check_events(path: Path, text: str) -> None:
+    """Refuse what is no YAML, too deep, or in the keys that are read more than plain values, before it is composed."""
+    key, depth, is_key = "", 0, False
+    try:
+        for event in yaml.parse(text, Loader=yaml.BaseLoader):
+            is_plain = not (getattr(event, "anchor", None) or getattr(event, "tag", None))  # an alias has an anchor
+            if depth > _MAX_DEPTH or (key in _READ_KEYS and not is_plain):
+                line = event.start_mark.line if event.start_mark else 0
+                raise _not_understood(path, key, _line(text, line), line)
+            opens, closes = isinstance(event, yaml.CollectionStartEvent), isinstance(event, yaml.CollectionEndEvent)
+            depth += opens - closes
+            if is_key and depth == 1 and isinstance(event, yaml.ScalarEvent):
+                key = event.value
+            if depth == 1:  # keys and values take turns
+                is_key = opens or not is_key
+    except yaml.YAMLError as error:
+        raise _no_yaml(path, key, error) from error
 
 
-def _numbered(path: Path, key: str, lines: list[str]) -> tuple[str, ...]:
-    pairs = [_PAIR.match(line) for line in lines]
-    values = {int(pair["number"]): _scalar(path, key, pair["value"]) for pair in pairs if pair}
-    if len(values) != len(lines) or sorted(values) != list(range(len(values))):
-        raise _not_understood(path, key, " ".join(lines))
-    return tuple(values[number] for number in range(len(values)))
+def _values(path: Path, key: str, node: yaml.Node) -> tuple[str, ...]:
+    """The value of a key as strings: one scalar, a list, or a mapping that numbers its values from 0."""
+    if isinstance(node, yaml.SequenceNode):
+        return tuple(_scalar(path, key, item) for item in node.value)
+    if not isinstance(node, yaml.MappingNode):
+        return (_scalar(path, key, node),)
+    values = {str(number.value): _scalar(path, key, value) for number, value in node.value}
+    numbers = [str(number) for number in range(len(node.value))]
+    if len(values) != len(node.value) or not all(number in values for number in numbers):
+        raise _not_understood(path, key, ", ".join(values), node.start_mark.line)
+    return tuple(values[number] for number in numbers)
 
 
-def _split_flow(path: Path, key: str, text: str) -> list[str]:
-    parts, position = [], 0
-    while text[position:].strip():
-        match = _FLOW_PART.match(text, position)
-        if not match:
-            raise _not_understood(path, key, text)
-        parts.append(match["part"].strip())
-        position = match.end()
-    return parts
+def _scalar(path: Path, key: str, node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode) or _is_empty(node) or node.style in ("|", ">"):
+        line = node.start_mark.line
+        raise _not_understood(path, key, _line(node.start_mark.buffer or "", line), line)
+    return str(node.value)
 
 
-def _scalar(path: Path, key: str, text: str) -> str:
-    match = _SCALAR.fullmatch(text.strip())
-    if not match or "\\" in (match["quoted"] or ""):
-        raise _not_understood(path, key, text)
-    return match["quoted"] if match["quote"] else match["plain"].strip()
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None
 
 
-def _not_understood(path: Path, key: str, text: str) -> InputError:
+def _line(text: str, number: int) -> str:
+    lines = text.splitlines()
+    return lines[number].strip() if number < len(lines) else ""
+
+
+def _no_yaml(path: Path, key: str, error: yaml.YAMLError) -> InputError:
+    mark = getattr(error, "problem_mark", None)
+    line = mark.line if mark else None
+    if key in _READ_KEYS:
+        return _not_understood(path, key, getattr(error, "problem", None) or str(error), line)
+    reason = " ".join(str(error).split())[:200]
+    return InputError(f"{_place(path, line)} is not YAML", got=reason, wanted="a data.yaml of YOLO")
+
+
+def _not_understood(path: Path, key: str, got: str, line: int | None) -> InputError:
     return InputError(
-        f"{path}: the value of {key!r} is not understood",
-        got=text[:80],
+        f"{_place(path, line)}: the value of {key!r} is not understood",
+        got=got[:80],
         wanted="a plain value, [a, b], or lines '- a' or '0: a'",
     )
+
+
+def _place(path: Path, line: int | None) -> str:
+    return f"{path}" if line is None else f"{path}, line {line + 1}"

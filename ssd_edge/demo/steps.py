@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Callable, Sequence
 
 from ssd_edge.core.files import make_folder, written_beside
-from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.progress import ProgressCallback, no_progress
 from ssd_edge.core.requirements import require_training
 from ssd_edge.demo.plan import MODEL_NAME, PRESET, DemoFiles, DemoPlan
 from ssd_edge.demo.step_cache import Done, Facts, Step, run_steps
+from ssd_edge.workflows.build.build import build
 from ssd_edge.workflows.chain_report import StageLatency, StepTime, VideoRun, write_chain_report, write_preview
 from ssd_edge.workflows.evaluate import EvaluateResult, evaluate
 from ssd_edge.workflows.export import export
@@ -181,11 +182,15 @@ def export_checkpoint(_plan: DemoPlan, files: DemoFiles, progress: ProgressCallb
 
 def build_engine(_plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> Facts:
     """Build the engine for ONNX Runtime on this machine."""
-    from ssd_edge.engines import build
-
-    with stage(progress, "building"):
-        made = build.build_engine(files.onnx, files.engine, force=True).manifest
-    return {"detail": f"{made.precision} for {made.runtime} {made.runtime_version} on {made.device}"}
+    made = build(
+        files.onnx,
+        target="onnxruntime",
+        output=files.engine,
+        force=True,
+        progress=progress,
+        workspace=files.folder,
+    ).manifest
+    return {"detail": f"{made.precision.value} for {made.runtime} {made.runtime_version} on {made.device}"}
 
 
 def run_on_video(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> Facts:

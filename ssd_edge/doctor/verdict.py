@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ssd_edge.backends.tensorrt.profile import StageTimes
+from ssd_edge.backends.tensorrt.profile import GpuStageTimes
 from ssd_edge.core.timing import Spread
 
 
@@ -26,7 +26,7 @@ class StageTable:
     throughput: float
 
 
-def stage_table(times: StageTimes) -> StageTable:
+def stage_table(times: GpuStageTimes) -> StageTable:
     """Summarise the times of a mode; Latency is the sum of the three stages of a frame."""
     latency = [sum(stages) for stages in zip(times.upload, times.compute, times.download, strict=True)]
     columns = {

@@ -9,7 +9,7 @@ import onnx
 import onnx.parser
 
 from ssd_edge.backends.cpu import Threads, cpu_device, has_vnni
-from ssd_edge.backends.ort import TARGET, OrtBackend
+from ssd_edge.backends.ort import OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
 from ssd_edge.backends.tensorrt.module import Listener
 from ssd_edge.core.choices import Target
@@ -93,7 +93,7 @@ class OrtBuilder:
     """Builds engines for ONNX Runtime on this processor; see :class:`~ssd_edge.engines.builder.Builder`."""
 
     target = Target.ONNXRUNTIME
-    runtime = TARGET
+    runtime = Target.ONNXRUNTIME.value
     batch = (1, 1, 0)
     lowering_version = LOWERING_VERSION
     is_weakly_typed = False

@@ -143,7 +143,7 @@ def _without_tf32() -> Iterator[None]:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def torch_threads(count: int | None) -> Iterator[None]:
     """Compute on this many threads inside the block, and then on as many as before."""
     before = torch.get_num_threads()
     if count is not None:
@@ -195,7 +195,7 @@ class TorchDetector:
         Returns:
             For each image (N, 4) float32 x1 y1 x2 y2 in 0..1, (N,) float32 and (N,) int64.
         """
-        with _threads(threads), _without_tf32():
+        with torch_threads(threads), _without_tf32():
             return self._found(batch, candidates=self.spec.nms.max_candidates)
 
     def _found(

@@ -81,7 +81,7 @@ class CalibrateResult:
 
 
 def calibrate(
-    model: AnyPath | None = None,
+    onnx: AnyPath | None = None,
     images: AnyPath | None = None,
     *,
     config: CalibrateConfig | None = None,
@@ -92,7 +92,7 @@ def calibrate(
     """Measure the range of every tensor that INT8 stores in 8 bits, and write the table and the list of the images.
 
     Args:
-        model: the exported ONNX; by default the workspace's newest.
+        onnx: the exported model; by default the workspace's newest.
         images: a folder of images, a data set, or a set that was written before (``*.images.json``); by default the
             set that the model has, else what it was trained on.
         config: see :class:`CalibrateConfig`; or its fields as keywords.
@@ -107,7 +107,7 @@ def calibrate(
         refuse_name(config.output)
     if config.max_images is not None and config.max_images < _FEWEST:
         raise InputError("there are too few images", got=str(config.max_images), wanted=f"at least {_FEWEST}")
-    source = read_onnx(_newest(root) if model is None else Path(model))
+    source = read_onnx(_newest(root) if onnx is None else Path(onnx))
     files = CalibrationFiles.of(source, root)
     chosen = find_image_set(
         None if images is None else Path(images),

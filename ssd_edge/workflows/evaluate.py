@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -12,7 +13,7 @@ from typing import Literal, TypedDict
 from typing_extensions import Unpack
 
 from ssd_edge.core.choices import GateFigure, Metric
-from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.config import AnyPath, check_limits, config_from
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
@@ -27,6 +28,14 @@ from ssd_edge.evaluation.report import stills_folder, write_evaluation_report
 from ssd_edge.evaluation.summary import summary_json
 from ssd_edge.evaluation.tide_errors import error_costs
 from ssd_edge.workflows.open_model import evaluate_file, refuse_no_model
+
+_LIMITS = {
+    "iou_threshold": (0.01, 1.0),
+    "score_threshold": (0.0, 1.0),
+    "min_map": (0.0, 1.0),
+    "max_drop_points": (0.0, math.inf),
+    "cores": (1, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,9 @@ class EvaluateConfig:
     gate_on: GateFigure = GateFigure.MAP
     cores: int | None = None
     report: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(self, _LIMITS)
 
     @property
     def gate(self) -> Gate:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from typing_extensions import Unpack
 
-from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.config import AnyPath, check_limits, config_from
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
@@ -46,6 +47,9 @@ class FitPriorsConfig:
     per_level: tuple[int, ...] | int | None = None
     output: Path = Path("priors.json")
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"input_size": (1, math.inf), "seed": (0, math.inf)})
 
 
 class FitPriorsOptions(TypedDict, total=False):

@@ -13,10 +13,11 @@ from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector, check_threshold, is_for_gpu, open_backend, usable_here
 from ssd_edge.core.config import AnyPath
-from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
+from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.requirements import require
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.workspace import newest_engine, newest_onnx
 from ssd_edge.workflows.open_model import refuse_no_model
@@ -160,15 +161,14 @@ class TorchBackend:
 
 
 def _open_checkpoint(path: Path, device: str) -> TorchDetector:
-    try:
-        from ssd_edge.model.checkpoint import load_checkpoint
-        from ssd_edge.model.predict import TorchDetector, find_device
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{path} is a checkpoint, which needs PyTorch",
-            got=str(error),
-            do="Install it: pip install 'ssd-edge[train]', or load the exported .onnx.",
-        ) from error
+    require(
+        "torch",
+        f"{path} is a checkpoint, which needs PyTorch",
+        "Install it: pip install 'ssd-edge[train]', or load the exported .onnx.",
+    )
+    from ssd_edge.model.checkpoint import load_checkpoint
+    from ssd_edge.model.predict import TorchDetector, find_device
+
     chosen = find_device(device)
     return TorchDetector(load_checkpoint(path).model.to(chosen))
 

@@ -1,23 +1,24 @@
-"""Opens any model file, whatever room it belongs to, and judges it. PyTorch is imported for a checkpoint only."""
+"""Open any model file, whatever room it belongs to, and evaluate it. PyTorch is imported for a checkpoint only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.backends.cpu import Threads, physical_cores
+from ssd_edge.backends.detector import open_detector
+from ssd_edge.core.choices import Metric
+from ssd_edge.core.detections import Detections
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
+from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from ssd_edge.core.choices import Metric
-    from ssd_edge.core.detections import Detections
-    from ssd_edge.core.frame import UInt8Array
-    from ssd_edge.core.sample import LabelledSet
-    from ssd_edge.core.spec import ModelSpec
-    from ssd_edge.evaluation.evaluate import Evaluation
+from ssd_edge.core.requirements import require
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.evaluation.evaluate import Evaluation, evaluate
 
 MODEL_SUFFIXES = (".pt", ".onnx", ".engine")
 
@@ -30,12 +31,12 @@ class OpenModel(Protocol):
         """The model's spec."""
 
     def detect(self, image: UInt8Array) -> Detections:
-        """Return what is seen in an (H, W, 3) BGR picture."""
+        """Return what is seen in an (H, W, 3) BGR image."""
 
 
 @contextmanager
 def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
-    """Yield the model of a ``.pt``, ``.onnx`` or ``.engine`` file, set to answer one picture as soon as it can.
+    """Yield the model of a ``.pt``, ``.onnx`` or ``.engine`` file, set to answer one image as soon as it can.
 
     Args:
         path: the file.
@@ -46,12 +47,10 @@ def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
         ArtefactError: not ours, or not for this machine.
         MissingPackageError: what it runs on is not installed.
     """
-    from ssd_edge.backends.cpu import Threads, physical_cores
-    from ssd_edge.backends.detector import open_detector
-
     refuse_no_model(path)
     if path.suffix == ".pt":
-        yield _open_checkpoint(path, cores or physical_cores())
+        with _open_checkpoint(path, cores or physical_cores()) as model:
+            yield model
     else:
         with open_detector(path, Threads.for_latency(cores)) as detector:
             yield detector
@@ -74,29 +73,26 @@ def evaluate_file(
     cores: int | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Judge and time one model file on a labelled set.
+    """Evaluate and time one model file on a labelled set.
 
     Raises:
         SsdEdgeError: as :func:`open_model` and ``evaluation.evaluate`` raise.
     """
-    from ssd_edge.evaluation.evaluate import evaluate
-
     with open_model(path, cores) as model:
         names = model.spec.class_names
         return evaluate(model.detect, names, labelled, metric=metric, iou_threshold=iou_threshold, progress=progress)
 
 
-def _open_checkpoint(path: Path, cores: int) -> OpenModel:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{path} is a checkpoint, which needs PyTorch",
-            got=str(error),
-            do="Install it: pip install 'ssd-edge[train]', or evaluate the exported .onnx.",
-        ) from error
+@contextmanager
+def _open_checkpoint(path: Path, cores: int) -> Iterator[OpenModel]:
+    """Yield a checkpoint's network; PyTorch's number of threads is as before when the block ends."""
+    require(
+        "torch",
+        f"{path} is a checkpoint, which needs PyTorch",
+        "Install it: pip install 'ssd-edge[train]', or evaluate the exported .onnx.",
+    )
     from ssd_edge.model.checkpoint import load_checkpoint
-    from ssd_edge.model.predict import TorchDetector
+    from ssd_edge.model.predict import TorchDetector, torch_threads
 
-    torch.set_num_threads(cores)
-    return TorchDetector(load_checkpoint(path).model)
+    with torch_threads(cores):
+        yield TorchDetector(load_checkpoint(path).model)

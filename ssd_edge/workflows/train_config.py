@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from ssd_edge.core.config import AnyPath
+from ssd_edge.core.config import AnyPath, check_limits
 from ssd_edge.core.errors import InputError
 from ssd_edge.training.recipe import (
     Augmentation,
@@ -146,11 +146,7 @@ class TrainConfig:
     report: bool = True
 
     def __post_init__(self) -> None:
-        for name, (least, most) in LIMITS.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                bounds = f"at least {least:g}" if most == float("inf") else f"{least:g} to {most:g}"
-                raise InputError(f"{name} is out of its limits", got=f"{value}", wanted=bounds)
+        check_limits(self, LIMITS)
         if self.epochs is not None and self.minutes is not None:
             raise InputError("--epochs and --minutes are both given", wanted="one of them")
         if self.val_every is not None and self.minutes is not None:

@@ -116,7 +116,7 @@ def test_onnx_and_engine_stand_side_by_side(tmp_path: Path, dataset: Path) -> No
 
 def test_checkpoint_is_judged_by_the_same_code(tmp_path: Path, dataset: Path) -> None:
     torch = pytest.importorskip("torch")
-    from ssd_edge.data.voc import read_voc
+    from ssd_edge.data.find import open_dataset
     from ssd_edge.evaluation.evaluate import evaluate
     from ssd_edge.model.checkpoint import save_checkpoint
     from ssd_edge.model.predict import TorchDetector
@@ -127,7 +127,7 @@ def test_checkpoint_is_judged_by_the_same_code(tmp_path: Path, dataset: Path) ->
     save_checkpoint(tmp_path / "random.pt", model)
     result = run(tmp_path / "random.pt", dataset, "--cores", "1", "--json", "-")
     assert result.exit_code == 0, result.stderr
-    wanted = evaluate(TorchDetector(model).detect, CLASS_NAMES, read_voc(dataset, "test")).accuracy
+    wanted = evaluate(TorchDetector(model).detect, CLASS_NAMES, open_dataset(dataset, "test")).accuracy
     assert json.loads(result.stdout)["models"][0]["map"] == pytest.approx(wanted.mean_ap, abs=1e-9)
 
 

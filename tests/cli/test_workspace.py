@@ -93,7 +93,7 @@ def test_a_pinned_engine_stays_until_it_is_unpinned(workspace: Path, engines: li
     assert said.startswith("run takes engines/squares/first.engine, fp32 for onnxruntime on ")
     assert taken(workspace) == "engines/squares/first.engine"
     _, _, said = call("build", "--target", "onnxruntime", "--output", "engines/squares/third.engine")
-    assert "run takes engines/squares/first.engine, which is pinned" in said
+    assert "run keeps to engines/squares/first.engine, which is pinned" in said
     assert taken(workspace) == "engines/squares/first.engine"
     assert call("use", "engines/squares/second.engine")[0] == 0
     assert taken(workspace) == "engines/squares/second.engine"

@@ -34,15 +34,15 @@ def test_survives_its_file(tmp_path: Path, onnx: Path) -> None:
 
 def test_belongs_to_one_onnx_and_one_preprocessing(tmp_path: Path, onnx: Path) -> None:
     made, path = table(onnx), tmp_path / "m.ranges.json"
-    made.refuse_if_foreign(path, onnx, ENTRY)
+    made.refuse_if_foreign(path, onnx, file_digest(onnx), ENTRY)
     other = InputSpec(64, 64, (1.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
     with pytest.raises(ArtefactError, match="does not belong to its preprocessing"):
-        made.refuse_if_foreign(path, onnx, other)
+        made.refuse_if_foreign(path, onnx, file_digest(onnx), other)
     onnx.write_bytes(b"edited")
     with pytest.raises(
         ArtefactError, match=r"m.ranges.json does not belong to .*m.onnx as it is.*ssd-edge calibrate /.*m.onnx$"
     ):
-        made.refuse_if_foreign(path, onnx, ENTRY)
+        made.refuse_if_foreign(path, onnx, file_digest(onnx), ENTRY)
 
 
 def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:

@@ -70,9 +70,8 @@ def test_spread_of_values() -> None:
     assert found == Spread(0.0, 50.0, 50.0, 90.0, 95.0, 99.0, 100.0)
 
 
-def test_timing_of_a_batch_and_ratio_of_rounds() -> None:
+def test_ratio_of_rounds() -> None:
     whole, small = Timing((8.0, 30.0, 10.0)), Timing((4.0, 10.0, 5.0))
-    assert whole.divided(2).times_ms == (4.0, 15.0, 5.0)
     assert whole.ratio_to(small) == 2.0
     assert whole.total_s == pytest.approx(0.048)
     assert whole.spread.minimum == 8.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,17 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import LabelledObject, LabelledSet
-from ssd_edge.data.coco import read_coco
+from ssd_edge.data.coco import scan_coco
 from ssd_edge.data.writers import CocoWriter
 from tests.data.folders import coco_document, draw, write_coco
 
 
+def read_file(path: Path, images: Path, class_names: Sequence[str] | None = None) -> LabelledSet:
+    return scan_coco(path, images, class_names).checked()
+
+
 def read(folder: Path, document: Any, class_names: list[str] | None = None) -> LabelledSet:
-    return read_coco(write_coco(folder, document), folder / "images" / "train", class_names)
+    return read_file(write_coco(folder, document), folder / "images" / "train", class_names)
 
 
 def test_gaps_in_category_ids_close_in_the_order_of_ids(tmp_path: Path) -> None:
@@ -90,7 +95,7 @@ def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
     path = write_coco(tmp_path, {})
     path.write_text("[" * 100_000)
     with pytest.raises(InputError, match=r"instances_train\.json is not JSON"):
-        read_coco(path, tmp_path)
+        read_file(path, tmp_path)
 
 
 def test_what_is_written_reads_back_exactly(tmp_path: Path) -> None:
@@ -99,7 +104,7 @@ def test_what_is_written_reads_back_exactly(tmp_path: Path) -> None:
     for stem in ("x", "y"):
         writer.add("val", draw(writer.image_path("val", stem)), (100, 80), objects if stem == "y" else [])
     writer.close()
-    labelled = read_coco(tmp_path / "annotations" / "instances_val.json", tmp_path / "images" / "val")
+    labelled = read_file(tmp_path / "annotations" / "instances_val.json", tmp_path / "images" / "val")
     assert labelled.class_names == ("b", "a")
     assert [len(sample) for sample in labelled.samples] == [0, 2]
     np.testing.assert_array_equal(labelled.samples[1].boxes, [found.box for found in objects])

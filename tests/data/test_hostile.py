@@ -10,7 +10,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import MAX_OBJECTS
-from ssd_edge.data.coco import read_coco
+from ssd_edge.data.coco import scan_coco
 from ssd_edge.data.find import open_dataset
 from ssd_edge.data.label_files import checked_class_names, inner_path
 from ssd_edge.data.voc import scan_voc_annotation
@@ -59,7 +59,7 @@ def test_an_instances_file_of_a_billion_boxes_is_refused_unread(tmp_path: Path) 
     with path.open("wb") as file:
         file.truncate(100 << 30)
     with pytest.raises(InputError, match=r"instances_train\.json is too large for a label file"):
-        read_coco(path, tmp_path)
+        scan_coco(path, tmp_path)
 
 
 def test_devices_and_pipes_are_no_label_files(tmp_path: Path) -> None:

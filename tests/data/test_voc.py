@@ -1,23 +1,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.sample import LabelledObject
-from ssd_edge.data.voc import read_voc
+from ssd_edge.core.sample import LabelledObject, LabelledSet
+from ssd_edge.data.voc import scan_voc
 from ssd_edge.data.writers import VocWriter
 from tests.data.folders import draw, voc_object, write_voc
 
 BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd"
 
 
+def read(folder: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
+    return scan_voc(folder, split, class_names).checked()
+
+
 def test_inclusive_corners_from_1_become_exclusive_corners_from_0(tmp_path: Path) -> None:
     write_voc(tmp_path, voc_object())  # 11 21 30 60: 20 columns and 40 rows
-    (sample,) = read_voc(tmp_path, "train").samples
+    (sample,) = read(tmp_path, "train").samples
     assert sample.boxes.tolist() == [[10, 20, 30, 60]]
     assert sample.image == tmp_path / "JPEGImages" / "a.jpg"
 
@@ -25,7 +30,7 @@ def test_inclusive_corners_from_1_become_exclusive_corners_from_0(tmp_path: Path
 def test_difficult_is_honoured_and_parts_are_no_objects(tmp_path: Path) -> None:
     part = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
     write_voc(tmp_path, voc_object(extra="<difficult>1</difficult>" + part) + voc_object("dog"))
-    labelled = read_voc(tmp_path, "train")
+    labelled = read(tmp_path, "train")
     assert labelled.class_names == ("cat", "dog")
     assert labelled.samples[0].difficult.tolist() == [True, False]
 
@@ -33,16 +38,16 @@ def test_difficult_is_honoured_and_parts_are_no_objects(tmp_path: Path) -> None:
 def test_every_split_numbers_the_classes_alike(tmp_path: Path) -> None:
     write_voc(tmp_path, voc_object("zebra"), split="train", stem="a")
     write_voc(tmp_path, voc_object("ant"), split="val", stem="b")
-    assert read_voc(tmp_path, "train").class_names == read_voc(tmp_path, "val").class_names == ("ant", "zebra")
+    assert read(tmp_path, "train").class_names == read(tmp_path, "val").class_names == ("ant", "zebra")
     (tmp_path / "labels.txt").write_text("zebra\nant\n")
-    assert read_voc(tmp_path, "val").samples[0].class_ids.tolist() == [1]
-    assert read_voc(tmp_path, "val", ["ant", "zebra"]).samples[0].class_ids.tolist() == [0]
+    assert read(tmp_path, "val").samples[0].class_ids.tolist() == [1]
+    assert read(tmp_path, "val", ["ant", "zebra"]).samples[0].class_ids.tolist() == [0]
 
 
 def test_lists_of_one_class_are_read_by_their_first_column(tmp_path: Path) -> None:
     write_voc(tmp_path, voc_object(), split="other", stem="a b")
     (tmp_path / "ImageSets" / "Main" / "cat_train.txt").write_text("a b -1\n\n")
-    assert [sample.image.stem for sample in read_voc(tmp_path, "cat_train").samples] == ["a b"]
+    assert [sample.image.stem for sample in read(tmp_path, "cat_train").samples] == ["a b"]
 
 
 @pytest.mark.parametrize(
@@ -63,13 +68,13 @@ def test_lists_of_one_class_are_read_by_their_first_column(tmp_path: Path) -> No
 def test_bad_objects_are_named(tmp_path: Path, objects: str, message: str) -> None:
     write_voc(tmp_path, objects)
     with pytest.raises(InputError, match=message):
-        read_voc(tmp_path, "train", ["cat"])
+        read(tmp_path, "train", ["cat"])
 
 
 def test_unknown_class_is_named(tmp_path: Path) -> None:
     write_voc(tmp_path, voc_object("cow"))
     with pytest.raises(InputError, match=r"a\.xml: object 1 \(cow\) is of an unknown class"):
-        read_voc(tmp_path, "train", ["cat"])
+        read(tmp_path, "train", ["cat"])
 
 
 @pytest.mark.parametrize("declaration", ['<!DOCTYPE a [<!ENTITY b "ha">]>', "<!doctype annotation>"])
@@ -77,35 +82,35 @@ def test_entities_are_refused_before_they_expand(tmp_path: Path, declaration: st
     annotation = write_voc(tmp_path, "")
     annotation.write_text(declaration + annotation.read_text())
     with pytest.raises(InputError, match=r"a\.xml declares a document type or an entity"):
-        read_voc(tmp_path, "train", ["cat"])
+        read(tmp_path, "train", ["cat"])
 
 
 def test_foreign_xml_and_escaping_names_are_refused(tmp_path: Path) -> None:
     annotation = write_voc(tmp_path, "")
     annotation.write_text("<html/>")
     with pytest.raises(InputError, match=r"a\.xml is not a VOC annotation: got <html>"):
-        read_voc(tmp_path, "train", ["cat"])
+        read(tmp_path, "train", ["cat"])
     annotation.write_text("<annotation><filename>../../secret.jpg</filename></annotation>")
     with pytest.raises(InputError, match=r"a\.xml names a file outside its folder: got '\.\./\.\./secret\.jpg'"):
-        read_voc(tmp_path, "train", ["cat"])
+        read(tmp_path, "train", ["cat"])
     (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("../../a\n")
     with pytest.raises(InputError, match=r"train\.txt names a file outside its folder"):
-        read_voc(tmp_path, "train", ["cat"])
+        read(tmp_path, "train", ["cat"])
 
 
 def test_missing_files_and_empty_lists_are_named(tmp_path: Path) -> None:
     annotation = write_voc(tmp_path, "")
     (tmp_path / "ImageSets" / "Main" / "val.txt").write_text("\n")
     with pytest.raises(InputError, match=r"val\.txt lists no picture"):
-        read_voc(tmp_path, "val")
+        read(tmp_path, "val")
     with pytest.raises(InputError, match=r"test\.txt cannot be read"):
-        read_voc(tmp_path, "test")
+        read(tmp_path, "test")
     annotation.unlink()
     with pytest.raises(InputError, match=r"a\.xml cannot be read"):
-        read_voc(tmp_path, "train", ["cat"])
+        read(tmp_path, "train", ["cat"])
     (tmp_path / "JPEGImages" / "a.jpg").unlink()
     with pytest.raises(InputError, match=r"train\.txt names an image that is missing"):
-        read_voc(tmp_path, "train", ["cat"])
+        read(tmp_path, "train", ["cat"])
 
 
 def test_what_is_written_reads_back_to_a_hundredth_of_a_pixel(tmp_path: Path) -> None:
@@ -115,7 +120,7 @@ def test_what_is_written_reads_back_to_a_hundredth_of_a_pixel(tmp_path: Path) ->
     image = draw(writer.image_path("train", "x & <y>"))
     writer.add("train", image, (100, 80), objects)
     writer.close()
-    labelled = read_voc(tmp_path, "train")
+    labelled = read(tmp_path, "train")
     (sample,) = labelled.samples
     assert (labelled.class_names, sample.image) == (("b", "a"), image)
     assert (sample.class_ids.tolist(), sample.difficult.tolist()) == ([0, 1], [False, True])
@@ -133,10 +138,10 @@ def test_two_splits_cannot_share_a_picture_name(tmp_path: Path) -> None:
 @pytest.mark.skipif(not BCCD.is_dir(), reason=f"no blood cell pictures at {BCCD}")
 def test_blood_cells_equal_a_plain_reading_of_their_files() -> None:
     total = 0
-    class_names = read_voc(BCCD, "test").class_names
+    class_names = read(BCCD, "test").class_names
     assert class_names == ("Platelets", "RBC", "WBC")
     for split in ("train", "val", "test"):
-        labelled = read_voc(BCCD, split, class_names)
+        labelled = read(BCCD, split, class_names)
         for sample in labelled.samples:
             text = (BCCD / "Annotations" / f"{sample.image.stem}.xml").read_text()
             corners = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssd_edge.backends.tensorrt.profile import StageTimes
+from ssd_edge.backends.tensorrt.profile import GpuStageTimes
 from ssd_edge.doctor.check import missing, ok
 from ssd_edge.doctor.page import write_selftest_page
 from ssd_edge.doctor.verdict import TOLERANCES, Verdict, stage_table
@@ -30,7 +30,7 @@ def test_what_went_well_and_what_the_machine_has(tmp_path: Path) -> None:
 
 
 def test_a_fault_the_stages_and_a_virtual_gpu(tmp_path: Path) -> None:
-    stages = (stage_table(StageTimes("graph", [0.1], [1.0], [0.2], [0.01], [2.0], b"")),)
+    stages = (stage_table(GpuStageTimes("graph", [0.1], [1.0], [0.2], [0.01], [2.0], b"")),)
     page = written(tmp_path, verdict(stages=stages, is_virtual=True, graph_differs=True))
     assert "tensorrt (virtual)" in page
     assert "Nothing is proved of TensorRT" in page

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from ssd_edge.backends.tensorrt.profile import StageTimes
+from ssd_edge.backends.tensorrt.profile import GpuStageTimes
 from ssd_edge.core.timing import Spread
 from ssd_edge.doctor.verdict import graph_gain, stage_table
 
 
-def times(mode: str, host: float) -> StageTimes:
-    return StageTimes(mode, [0.1, 0.3], [1.0, 2.0], [0.2, 0.2], [0.01, 0.02], [host, host + 2], b"")
+def times(mode: str, host: float) -> GpuStageTimes:
+    return GpuStageTimes(mode, [0.1, 0.3], [1.0, 2.0], [0.2, 0.2], [0.01, 0.02], [host, host + 2], b"")
 
 
 def test_latency_is_the_sum_of_the_stages_of_each_frame() -> None:

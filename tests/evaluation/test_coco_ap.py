@@ -16,7 +16,7 @@ import pytest
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, MissingPackageError
-from ssd_edge.data.coco import read_coco
+from ssd_edge.data.coco import scan_coco
 from ssd_edge.evaluation.coco_ap import coco_average_precision
 
 CLASSES, CATEGORY_IDS = ("car", "cyclist", "pedestrian", "never"), (1, 4, 5, 90)
@@ -123,7 +123,7 @@ def test_all_numbers_are_those_that_pycocotools_counts_from_the_same_file(tmp_pa
         file = tmp_path / f"{seed}.json"
         file.write_text(json.dumps(instances(truths)))
         stats, by_class = pycocotools_numbers(file, found)
-        result = coco_average_precision(found, read_coco(file, tmp_path).samples, CLASSES)
+        result = coco_average_precision(found, scan_coco(file, tmp_path).checked().samples, CLASSES)
         ours = [-1 if value is None else value for value in (*result.numbers, *result.classes.values())]
         assert ours == pytest.approx([*stats, *by_class], abs=1e-6)
         seen["crowds"] += sum(int(truth.difficult.sum()) for truth in truths)

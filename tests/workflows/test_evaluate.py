@@ -83,6 +83,14 @@ def test_the_config_and_keywords_mean_the_same(tmp_path: Path, dataset: Path) ->
         evaluate(model, dataset, config=config, min_map=0.1)
 
 
+@pytest.mark.parametrize("option", [{"iou_threshold": 5}, {"score_threshold": -0.1}, {"min_map": 40}, {"cores": 0}])
+def test_options_out_of_their_limits_are_refused(dataset: Path, option: dict[str, float]) -> None:
+    with pytest.raises(
+        InputError, match=f"{next(iter(option))} is out of its limits: got {next(iter(option.values()))}"
+    ):
+        evaluate("m.onnx", dataset, **option)  # type: ignore[arg-type]
+
+
 def test_no_model_is_refused(dataset: Path) -> None:
     with pytest.raises(InputError, match="no model to evaluate"):
         evaluate([], dataset)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import DeviceError, MissingPackageError
 from ssd_edge.core.graph_contract import NMS_OP
 
@@ -89,10 +90,13 @@ def is_about_memory(messages: Iterable[str]) -> bool:
     return any(_ABOUT_MEMORY.search(message) for message in messages)
 
 
-TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
+TENSORRT, TENSORRT_RTX = Target.TENSORRT, Target.TENSORRT_RTX
 NMS_PLUGIN = "plugin"  # in a manifest's options: what the builder made of the NMS node
-_MODULES = {TENSORRT: ("tensorrt",), TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings")}
-_INSTALL = {
+_MODULES: dict[str, tuple[str, ...]] = {
+    TENSORRT: ("tensorrt",),
+    TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings"),
+}
+_INSTALL: dict[str, str] = {
     TENSORRT: "ssd-edge doctor names the command that installs the one for this machine.",
     TENSORRT_RTX: "Install it: pip install 'ssd-edge[rtx]'",
 }

@@ -24,7 +24,7 @@ _WARM_UP = 20
 
 
 @dataclass(frozen=True)
-class StageTimes:
+class GpuStageTimes:
     """Milliseconds of each frame; the GPU's own clock (CUDA events on one stream) but for ``enqueue`` and ``host``.
 
     Attributes:
@@ -44,7 +44,7 @@ class StageTimes:
     outputs: bytes
 
 
-def measure_stages(path: Path, picture: UInt8Array, *, frames: int) -> list[StageTimes]:
+def measure_stages(path: Path, picture: UInt8Array, *, frames: int) -> list[GpuStageTimes]:
     """Time the stages of an engine for one picture, with plain enqueue and, where it can be captured, as a CUDA graph.
 
     One stream and one frame at a time, as trtexec does without ``--useSpinWait`` and with one stream: nothing overlaps.
@@ -69,7 +69,7 @@ def measure_stages(path: Path, picture: UInt8Array, *, frames: int) -> list[Stag
     raise failure
 
 
-def _measured(cuda: Cuda, path: Path, picture: UInt8Array, frames: int) -> list[StageTimes]:
+def _measured(cuda: Cuda, path: Path, picture: UInt8Array, frames: int) -> list[GpuStageTimes]:
     with _engine(path) as engine:
         batch, stream = engine.limits[0], cuda.stream()
         buffers = {name: cuda.buffer(engine.shape(name, batch), TYPES[kind]) for name, kind in CONTRACT.items()}
@@ -123,11 +123,11 @@ class _Bench:
         self._picture = picture
         self._clocks = [cuda.clock() for _ in range(4)]
 
-    def times(self, mode: str, plan: Plan, frames: int) -> StageTimes:
+    def times(self, mode: str, plan: Plan, frames: int) -> GpuStageTimes:
         rows = [self._frame(plan) for _ in range(_WARM_UP + frames)][_WARM_UP:]
         upload, compute, download, enqueue, host = (list(column) for column in zip(*rows, strict=True))
         outputs = b"".join(self._buffers[name].host.tobytes() for name in OUTPUT_NAMES)
-        return StageTimes(mode, upload, compute, download, enqueue, host, outputs)
+        return GpuStageTimes(mode, upload, compute, download, enqueue, host, outputs)
 
     def _frame(self, plan: Plan) -> tuple[float, float, float, float, float]:
         host, enqueue = Stopwatch(), Stopwatch()

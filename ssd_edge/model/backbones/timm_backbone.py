@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.requirements import require
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.initialisation import kaiming_fan_in_
 
@@ -125,14 +126,13 @@ def _unsuitable(name: str, got: str, wanted: str) -> InputError:
 
 def _checked(name: str) -> Any:
     """Return timm, if it has such a classifier."""
-    try:
-        import timm
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{name} is no backbone of ours, and timm, which has hundreds, is not installed",
-            got=str(error),
-            do="Choose one that ssd-edge models lists, or install timm: pip install 'ssd-edge[timm]'",
-        ) from error
+    require(
+        "timm",
+        f"{name} is no backbone of ours, and timm, which has hundreds, is not installed",
+        "Choose one that ssd-edge models lists, or install timm: pip install 'ssd-edge[timm]'",
+    )
+    import timm
+
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=4)
         wanted = f"one like {', '.join(close)}" if close else "one of timm.list_models()"

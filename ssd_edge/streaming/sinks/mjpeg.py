@@ -21,7 +21,7 @@ from ssd_edge.streaming.sinks.base import PictureSink
 _QUALITY = 80
 
 
-class NewestPicture:
+class LatestImage:
     """The newest picture, and its JPEG once someone has wanted that; for any number of threads."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ img{{display:block;width:100%;height:100%;object-fit:contain}}</style>
 """
 
 
-class PictureServer(ThreadingHTTPServer):
+class ImageServer(ThreadingHTTPServer):
     """A thread for each viewer; none keeps the run from ending."""
 
     daemon_threads = True
@@ -83,7 +83,7 @@ class PictureServer(ThreadingHTTPServer):
         """Say nothing: a viewer has gone."""
 
 
-class PictureHandler(BaseHTTPRequestHandler):
+class ImageHandler(BaseHTTPRequestHandler):
     """Answers one viewer: ``/``, ``/stream.mjpg`` or ``/snapshot.jpg``.
 
     Args:
@@ -94,7 +94,7 @@ class PictureHandler(BaseHTTPRequestHandler):
 
     timeout = _STALLED_S
 
-    def __init__(self, newest: NewestPicture, name: str, *connection: Any) -> None:
+    def __init__(self, newest: LatestImage, name: str, *connection: Any) -> None:
         self._newest, self._name = newest, name
         super().__init__(*connection)
 
@@ -190,9 +190,9 @@ class BrowserSink(PictureSink):
     """
 
     def __init__(self, address: Address, name: str) -> None:
-        self._newest = NewestPicture()
+        self._newest = LatestImage()
         try:
-            self._server = PictureServer((address.host, address.port), partial(PictureHandler, self._newest, name))
+            self._server = ImageServer((address.host, address.port), partial(ImageHandler, self._newest, name))
         except OSError as error:
             raise DeviceError(
                 f"nothing can be served at {address.host}:{address.port}",

@@ -20,7 +20,7 @@ from ssd_edge.streaming.sources.opencv import (
     environment,
     frame_count,
     open_capture,
-    open_patiently,
+    open_timed,
     require_ffmpeg,
 )
 from ssd_edge.streaming.sources.uri import Uri
@@ -96,7 +96,7 @@ def open_pipeline(uri: Uri, reconnect: Reconnect) -> Source:
     )
 
     def opener() -> Capture | None:
-        return open_patiently(
+        return open_timed(
             lambda: open_capture(uri.target, cv2.CAP_GSTREAMER), open_s=_PIPELINE_OPEN_S, read_s=_PIPELINE_READ_S
         )
 

@@ -12,7 +12,7 @@ from ssd_edge.streaming.sources.camera import CameraMode, open_camera, open_csi,
 from ssd_edge.streaming.sources.images import ImageSource
 from ssd_edge.streaming.sources.live import Reconnect
 from ssd_edge.streaming.sources.opencv import require_utf8
-from ssd_edge.streaming.sources.paced import PacedSource
+from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
 from ssd_edge.streaming.sources.uri import Uri, parse_uri
 from ssd_edge.streaming.sources.video import open_film
 
@@ -50,7 +50,7 @@ def open_source(
         return _open_live(parsed, mode, rtsp_latency_ms, reconnect)
     _refuse_camera_options(parsed, mode)
     source = _open_file(Path(parsed.target), loop=loop)
-    return PacedSource(source, pace) if pace is not None else source
+    return RateLimitedSource(source, pace) if pace is not None else source
 
 
 def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect) -> Source:

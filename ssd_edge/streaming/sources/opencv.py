@@ -152,7 +152,7 @@ _RELEASE_S = 2.0
 T = TypeVar("T")
 
 
-class PatientCapture:
+class TimedCapture:
     """Asks a capture and waits so long for its answer, and no longer; after that it never asks again.
 
     A thread that OpenCV does not let go is left behind: nothing can end it, and it keeps no program from ending.
@@ -163,7 +163,7 @@ class PatientCapture:
         read_s: seconds that a picture may take.
     """
 
-    def __init__(self, capture: Capture, thread: PatientThread, *, read_s: float) -> None:
+    def __init__(self, capture: Capture, thread: CaptureThread, *, read_s: float) -> None:
         self._capture, self._thread, self._read_s = capture, thread, read_s
 
     def get(self, setting: int) -> float:
@@ -179,7 +179,7 @@ class PatientCapture:
         self._thread.end(self._capture.release)
 
 
-class PatientThread:
+class CaptureThread:
     """A thread for calls that may never return."""
 
     def __init__(self) -> None:
@@ -219,9 +219,9 @@ class PatientThread:
                 answer.set_exception(error)
 
 
-def open_patiently(opener: Callable[[], Capture | None], *, open_s: float, read_s: float) -> PatientCapture | None:
+def open_timed(opener: Callable[[], Capture | None], *, open_s: float, read_s: float) -> TimedCapture | None:
     """Return what ``opener`` opens; None where it cannot, or does not within ``open_s`` seconds."""
-    thread = PatientThread()
+    thread = CaptureThread()
     found: list[Capture] = []
 
     def keep() -> None:
@@ -235,6 +235,6 @@ def open_patiently(opener: Callable[[], Capture | None], *, open_s: float, read_
 
     thread.ask(keep, open_s)
     if found:
-        return PatientCapture(found[0], thread, read_s=read_s)
+        return TimedCapture(found[0], thread, read_s=read_s)
     thread.end(release_late)
     return None

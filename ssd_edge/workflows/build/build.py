@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import onnx
+from onnx import ModelProto, save_model
 from typing_extensions import Unpack
 
 from ssd_edge.core.choices import Target
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def build(
-    model: AnyPath | None = None,
+    onnx: AnyPath | None = None,
     *,
     config: BuildConfig | None = None,
     progress: ProgressCallback = no_progress,
@@ -51,7 +51,7 @@ def build(
     Nothing is done twice: an engine that the same build gave before is found and returned.
 
     Args:
-        model: the exported ONNX; by default the workspace's newest.
+        onnx: the exported model; by default the workspace's newest.
         config: see :class:`BuildConfig`; or its fields as keywords.
         progress: told of the stages ``pictures``, ``calibrating`` and ``building``.
         workspace: where ``calibration/``, ``runs/`` and ``engines/`` lie.
@@ -61,7 +61,7 @@ def build(
         SsdEdgeError: an input cannot be used, or the runtime cannot do what is asked for or refuses the graph.
     """
     root, asked = Path(workspace), config_from(BuildConfig, config, options)
-    source = read_onnx(_newest(root) if model is None else Path(model))
+    source = read_onnx(_newest(root) if onnx is None else Path(onnx))
     config = resolved(asked, source, root)
     builder = _builder(config)
     checker = AccuracyChecker(source, config.accuracy) if config.accuracy else None
@@ -208,9 +208,9 @@ def _restore_graph(
     _write_graph(lowered.model, config.graph)
 
 
-def _write_graph(model: onnx.ModelProto, path: Path) -> None:
+def _write_graph(model: ModelProto, path: Path) -> None:
     with written_beside(path) as partial:
-        onnx.save(model, partial)
+        save_model(model, partial)
     log.info(f"the graph is {path}")
 
 

@@ -38,6 +38,10 @@ class AccuracyGate:
     split: str = "val"
     max_drop_points: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_drop_points is not None and not self.max_drop_points >= 0:
+            raise InputError("max_drop_points is out of range", got=f"{self.max_drop_points:g}", wanted="0 or more")
+
 
 @dataclass(frozen=True)
 class BuildConfig:

@@ -71,7 +71,7 @@ def find_calibration(
         table = calibrate_model(source, chosen, Method.AUTO, files, progress=progress)
         return _calibration(config, checker, table, chosen)
     table = CalibrationTable.load(path)
-    table.refuse_if_foreign(path, source.path, source.spec.input)
+    table.refuse_if_foreign(path, source.path, source.digest, source.spec.input)
     log.info(f"using {path}: {table.method} of {table.image_count} pictures")
     needs_images = config.refine or (config.sensitivity and checker is None)
     named = _images_of(table, files) or config.images

@@ -10,7 +10,7 @@ from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.streaming.sources.camera import CameraMode
 from ssd_edge.streaming.sources.factory import open_source
 from ssd_edge.streaming.sources.images import ImageSource
-from ssd_edge.streaming.sources.paced import PacedSource
+from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
 from ssd_edge.streaming.sources.video import VideoSource
 from tests.streaming.films import write_film
 
@@ -28,7 +28,7 @@ def test_an_image_a_folder_and_a_film_are_told_apart(tmp_path: Path) -> None:
 
 def test_a_pace_makes_a_file_live(tmp_path: Path) -> None:
     with open_source(str(write_film(tmp_path / "film.mp4", 2)), pace=1000) as source:
-        assert type(source) is PacedSource
+        assert type(source) is RateLimitedSource
         assert [frame.index for frame in source] == [0, 1]
 
 

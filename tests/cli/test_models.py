@@ -43,7 +43,6 @@ def test_an_unknown_name_is_one_sentence() -> None:
 def test_pytorch_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "ssd_edge.model.zoo")
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setitem(sys.modules, "ssd_edge.model.architectures", None)
     code, _, said = call()
     assert code == 1
     assert "the networks need PyTorch" in said

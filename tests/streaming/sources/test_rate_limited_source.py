@@ -9,7 +9,7 @@ import pytest
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
 from ssd_edge.streaming.sources.base import Source, SourceInfo
-from ssd_edge.streaming.sources.paced import PacedSource
+from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
 
 
 class FakeClock:
@@ -44,7 +44,7 @@ class SlowFilm(Source):
 
 def times(costs_s: list[float], fps: float) -> list[float]:
     clock = FakeClock()
-    with PacedSource(SlowFilm(clock, costs_s), fps, clock=clock, wait=clock.wait) as source:
+    with RateLimitedSource(SlowFilm(clock, costs_s), fps, clock=clock, wait=clock.wait) as source:
         return [round(frame.captured_at - 100, 6) for frame in source]
 
 
@@ -59,14 +59,14 @@ def test_a_late_frame_delays_the_film_and_does_not_make_it_race() -> None:
 def test_it_is_live_at_its_pace_and_closes_what_it_plays() -> None:
     clock = FakeClock()
     film = SlowFilm(clock, [0.0])
-    with PacedSource(film, 50, clock=clock) as source:
+    with RateLimitedSource(film, 50, clock=clock) as source:
         assert source.info == SourceInfo("film", live=True, fps=50, frames=1)
     assert film.closed
 
 
 def test_an_interrupt_ends_the_wait() -> None:
     clock = FakeClock()
-    source = PacedSource(SlowFilm(clock, [0.0, 0.0]), fps=0.001, clock=clock)
+    source = RateLimitedSource(SlowFilm(clock, [0.0, 0.0]), fps=0.001, clock=clock)
     frames = iter(source)
     next(frames)
     source.interrupt()
@@ -76,4 +76,4 @@ def test_an_interrupt_ends_the_wait() -> None:
 @pytest.mark.parametrize("fps", [0.0, -5.0, math.nan, math.inf, 5e-324])
 def test_a_pace_that_is_no_positive_number_is_refused(fps: float) -> None:
     with pytest.raises(InputError, match="the pace is out of range"):
-        PacedSource(SlowFilm(FakeClock(), []), fps)
+        RateLimitedSource(SlowFilm(FakeClock(), []), fps)

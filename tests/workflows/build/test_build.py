@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import logging
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,7 @@ import pytest
 
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.workspace import make_current, newest_engine, read_current
 from ssd_edge.workflows.build.build import AccuracyGate, BuildConfig, BuildOptions, FailedGate, build
@@ -28,6 +30,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_pictures(tmp_path / "pictures", 18)
     write_labelled(tmp_path / "voc")
     monkeypatch.setattr("ssd_edge.engines.benchmark._ROUNDS", 2)
+    monkeypatch.setattr(log, "handlers", [logging.NullHandler()])  # a command line that ran before left its own
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -86,6 +89,14 @@ def test_an_option_that_does_not_exist_and_both_forms_at_once(workspace: Path) -
         build(config=BuildConfig(), precision="int8", workspace=workspace)
     with pytest.raises(InputError, match="precision has no such value: got 'int7'"):
         build(precision="int7", workspace=workspace)  # type: ignore[arg-type]
+
+
+def test_values_that_mean_nothing(workspace: Path) -> None:
+    with pytest.raises(InputError, match="keep_float is of another type: got str 'conv2'"):
+        build(precision="int8", keep_float="conv2", workspace=workspace)
+    for points in (-1, float("nan")):
+        with pytest.raises(InputError, match="max_drop_points is out of range"):
+            AccuracyGate("../voc", max_drop_points=points)
 
 
 def test_what_run_takes_is_what_was_built_last_unless_another_is_pinned(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ssd_edge.streaming.sources.opencv import PatientCapture, open_patiently
+from ssd_edge.streaming.sources.opencv import TimedCapture, open_timed
 
 SOON_S, NEVER_S = 0.05, 60.0
 PICTURE = np.zeros((2, 3, 3), np.uint8)
@@ -51,8 +51,8 @@ def hanging(request: pytest.FixtureRequest) -> Iterator[Device]:
     device.wakes.set()
 
 
-def opened(device: Device, read_s: float = NEVER_S) -> PatientCapture:
-    capture = open_patiently(device.open, open_s=NEVER_S, read_s=read_s)
+def opened(device: Device, read_s: float = NEVER_S) -> TimedCapture:
+    capture = open_timed(device.open, open_s=NEVER_S, read_s=read_s)
     assert capture is not None
     return capture
 
@@ -69,7 +69,7 @@ def test_what_answers_is_handed_on_and_everything_happens_on_one_thread() -> Non
 
 
 def test_what_cannot_be_opened_is_none() -> None:
-    assert open_patiently(lambda: None, open_s=NEVER_S, read_s=NEVER_S) is None
+    assert open_timed(lambda: None, open_s=NEVER_S, read_s=NEVER_S) is None
 
 
 def test_an_error_is_raised_where_it_was_asked() -> None:
@@ -77,12 +77,12 @@ def test_an_error_is_raised_where_it_was_asked() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        open_patiently(fail, open_s=NEVER_S, read_s=NEVER_S)
+        open_timed(fail, open_s=NEVER_S, read_s=NEVER_S)
 
 
 @pytest.mark.parametrize("hanging", ["open"], indirect=True)
 def test_what_opens_too_late_is_given_back(hanging: Device) -> None:
-    assert open_patiently(hanging.open, open_s=SOON_S, read_s=NEVER_S) is None
+    assert open_timed(hanging.open, open_s=SOON_S, read_s=NEVER_S) is None
     assert not hanging.released.is_set()
     hanging.wakes.set()
     assert hanging.released.wait(NEVER_S)

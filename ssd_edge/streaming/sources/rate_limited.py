@@ -13,7 +13,7 @@ from ssd_edge.core.frame import Frame
 from ssd_edge.streaming.sources.base import Source
 
 
-class PacedSource(Source):
+class RateLimitedSource(Source):
     """Gives each frame of another source at its time, whether anyone is ready for it or not.
 
     Args:

@@ -1,0 +1,42 @@
+"""``ssd-edge models``: the networks that can be trained, what they cost, and what others measured with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssd_edge.cli.console import say, show_table
+
+if TYPE_CHECKING:
+    from ssd_edge.workflows.presets import PresetInfo
+
+_COLUMNS = ("preset", "boxes", "param/M", "MACs/G", "mAP")
+
+
+def models(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Presets to show, also ssd<side>-<timm backbone>; by default all.")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes; the predictors grow with it.")] = 20,
+) -> None:
+    """List the networks that can be trained: size, cost, default boxes, published accuracy."""
+    from ssd_edge.workflows.presets import list_presets
+
+    notes: list[str] = []
+    rows = [_row(preset, notes) for preset in list_presets(names, classes=classes).presets]
+    show_table(f"networks for {classes} classes", _COLUMNS, rows)
+    for number, note in enumerate(notes, start=1):
+        typer.echo(f"[{number}] {note}")
+    say("any classifier of timm makes two more: ssdlite320-mobilenetv4_conv_small, ssd300-resnet18, …")
+
+
+def _row(preset: PresetInfo, notes: list[str]) -> tuple[str, ...]:
+    """Return the cells of a preset; what its accuracy was measured on goes to ``notes``, once."""
+    found, published = preset.published, ""
+    if found is not None:
+        note = f"{found.data}, {found.source}"
+        if note not in notes:
+            notes.append(note)
+        published = f"{found.mean_ap:.1f} [{notes.index(note) + 1}]"
+    return preset.name, f"{preset.boxes:,}", f"{preset.parameters / 1e6:.2f}", f"{preset.macs / 1e9:.2f}", published

@@ -1,0 +1,68 @@
+"""List the networks that can be trained, what they cost, and what others measured with them: ``ssd-edge models``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.requirements import require
+from ssd_edge.model.presets import Published
+
+
+@dataclass(frozen=True)
+class PresetInfo:
+    """A network that can be trained.
+
+    Attributes:
+        name: what ``train --preset`` takes.
+        boxes: number of default boxes.
+        parameters: that are trained.
+        macs: multiply-adds of one image.
+        published: the best known accuracy; None where none is known.
+    """
+
+    name: str
+    boxes: int
+    parameters: int
+    macs: int
+    published: Published | None
+
+
+@dataclass(frozen=True)
+class PresetsResult:
+    """Networks that can be trained.
+
+    Attributes:
+        presets: in the order of their names in the table, or as they were asked for.
+        classes: that the costs are for.
+        path: None, as nothing is written.
+        left_out: empty, as an unknown name is an error.
+    """
+
+    presets: tuple[PresetInfo, ...]
+    classes: int
+    path: Path | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def list_presets(names: Sequence[str] | None = None, *, classes: int = 20) -> PresetsResult:
+    """Return size, cost and published accuracy of presets.
+
+    Args:
+        names: presets, also ``ssd<side>-<timm backbone>`` and ``ssdlite<side>-<timm backbone>``; None for all.
+        classes: number of real classes; the predictors grow with it.
+
+    Raises:
+        InputError: there is no preset of a name.
+        MissingPackageError: PyTorch is not installed, or timm for a backbone of its.
+    """
+    require("torch", "the networks need PyTorch", "Install it: pip install 'ssd-edge[train]'")
+    from ssd_edge.model.zoo import find_preset, make_spec, network_cost, preset_names
+
+    found = []
+    for name in names or preset_names():
+        cost = network_cost(make_spec(name, [f"class {number}" for number in range(1, classes + 1)]))
+        found.append(PresetInfo(name, cost.boxes, cost.parameters, cost.macs, find_preset(name).published))
+    return PresetsResult(tuple(found), classes)
