@@ -123,7 +123,7 @@ def test_a_ranking_of_layers(tmp_path: Path) -> None:
         ("a.txt", "x", "a.txt is nothing that ssd-edge makes: got suffix '.txt'"),
         ("a.onnx", "x", "a.onnx"),
         ("a.json", "{}", "is not a manifest"),
-        ("a.ranges.json", "{}", "is a damaged table of ranges"),
+        ("a.ranges.json", "{}", "is not a table of ranges"),
         ("a.images.json", "{}", "is not a calibration set"),
         ("a.sensitivity.json", "{}", "is no ranking of layers"),
         ("a.sensitivity.json", NO_NUMBER, "is no ranking of layers: got ValueError: an error that is no number"),
