@@ -17,7 +17,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import dataset_splits, open_dataset
 from ssd_edge.data.priors import FittedPriors
 from ssd_edge.data.priors import fit_priors as fit_anchors
@@ -68,8 +68,8 @@ class Gain(NamedTuple):
     """What some images gain: the recall of the preset's anchors, and that of the fitted ones."""
 
     split: str
-    before: Reach
-    after: Reach
+    before: AnchorRecall
+    after: AnchorRecall
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _validation(folder: Path, config: FitPriorsConfig, spec: ModelSpec, fitted: 
     if split is None:
         return None
     boxes = unit_boxes(open_dataset(folder, split, spec.class_names))
-    before, after = (Reach.of(best_overlaps(boxes, anchors)) for anchors in (spec.anchors, fitted.anchors))
+    before, after = (AnchorRecall.of(best_overlaps(boxes, anchors)) for anchors in (spec.anchors, fitted.anchors))
     return Gain(split, before, after)
 
 

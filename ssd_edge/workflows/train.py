@@ -22,7 +22,7 @@ from ssd_edge.core.run_data import RunData
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
 from ssd_edge.data.label_files import listed_class_names
 from ssd_edge.data.lint.check import LintReport, lint_dataset
@@ -238,7 +238,7 @@ def _counted(count: int, noun: str) -> str:
 
 def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_command: str) -> None:
     """Log which share of the objects the anchors can match, and where it is small the command that fits them."""
-    reached = Reach.of(best_overlaps(unit_boxes(labelled, sizes), spec.anchors))
+    reached = AnchorRecall.of(best_overlaps(unit_boxes(labelled, sizes), spec.anchors))
     hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _GOOD_RECALL else ""
     log.info(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
 
