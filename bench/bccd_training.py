@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import resource
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean
@@ -23,6 +22,7 @@ from typing import Any, Literal
 
 from bench._options import run
 from bench.torchvision_training import RATE_PER_IMAGE, WEIGHT_DECAY, train_theirs
+from ssd_edge.core.timing import Stopwatch
 from ssd_edge.workflows.evaluate import evaluate
 from ssd_edge.workflows.import_model import import_model
 from ssd_edge.workflows.train import train
@@ -68,16 +68,16 @@ def runs(
     for seed in seeds:
         for who in only or tuple(trainers):
             with tempfile.TemporaryDirectory() as folder:
-                wall, processor = time.perf_counter(), _processor_seconds()
-                finished = trainers[who](data, Path(folder), seed=seed, **settings, **changes)
-                seconds, spent = time.perf_counter() - wall, _processor_seconds() - processor
+                wall, processor = Stopwatch(), Stopwatch(_processor_seconds)
+                with wall, processor:
+                    finished = trainers[who](data, Path(folder), seed=seed, **settings, **changes)
                 found = evaluate(finished(), data, split="test").models[0].evaluation
             yield {
                 "who": who,
                 "seed": seed,
                 "change": changes,
-                "seconds": seconds,
-                "processor_s": spent,
+                "seconds": wall.timing.total_s,
+                "processor_s": processor.timing.total_s,
                 "map50": found.accuracy.mean_ap,
             }
 
