@@ -1,4 +1,4 @@
-"""Trains what a plan asks for: joins images, network, processes and loop."""
+"""Train what a plan asks for: join images, network, processes and loop."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
@@ -20,6 +21,7 @@ import torch
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.progress import ProgressEvent
+from ssd_edge.data.find import scan_dataset
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.callbacks import Callback
 from ssd_edge.workflows.train import train
@@ -111,6 +113,25 @@ def test_it_says_what_ended_the_run(options: dict[str, Any], stopped_by: str) ->
     result = train("data", **{**FAST, **options})
     assert result.stopped_by == stopped_by
     assert result.path == Path("runs/ssd192-tiny-1/best.pt")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_each_split_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def scan(folder, split, *rest):
+        read.append(split)
+        return scan_dataset(folder, split, *rest)
+
+    monkeypatch.setattr("ssd_edge.data.lint.check.scan_dataset", scan)
+    monkeypatch.setattr("ssd_edge.data.find.scan_dataset", scan)
+    unchecked = train("data", epochs=1, **FAST)
+    assert read == ["train", "val"]
+    checked = train("data", epochs=1, **{**FAST, "check": True})
+    assert read == ["train", "val"] * 2
+    plans = [json.loads((result.path.parent / "plan.json").read_text()) for result in (unchecked, checked)]
+    assert plans[0]["learnt"] == plans[1]["learnt"]
+    assert plans[0]["judged"] == plans[1]["judged"]
 
 
 @pytest.mark.usefixtures("workspace")
