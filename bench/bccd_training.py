@@ -1,101 +1,84 @@
-"""Our training beside torchvision's reference training of SSDLite320: the same pictures seen, the same judge.
+"""Our training beside torchvision's reference training of SSDLite320: the same images seen, the same evaluation.
 
     python -m bench.bccd_training DATA --epochs 11 --batch-size 8 --seeds 0 1 2
-    python -m bench.bccd_training DATA --only ours --change '{"average_decay": 0}' --output changed.jsonl
+    python -m bench.bccd_training DATA --only ours --change '{"ema": 0}' --output changed.jsonl
 
 DATA is a VOC data set with the splits train and test, such as BCCD. Theirs is torchvision's own network from random
-weights, its own loss, its v2 ``ssdlite`` augmentation and its recipe (references/detection: SGD, 0.15 for 192 pictures
-a step, weight decay 4e-5, warm-up in the first epoch, cosine by epochs). Ours is `train`'s with the same learning rate.
-Both are judged by our evaluation on the test split. A line of JSON for each run goes to --output, so that runs can be
-made one at a time.
+weights, its own loss, its v2 ``ssdlite`` augmentation and its recipe (references/detection: SGD, 0.15 for 192 images
+a step, weight decay 4e-5, warm-up in the first epoch, cosine by epochs). Ours is ``train`` with the same learning rate;
+it is validated once, after the last epoch, which counts as its time. Both are evaluated on the test split. A line of
+JSON for each run goes to --output, so that runs can be made one at a time.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean
+from typing import Any, Literal
 
-from bench.torchvision_training import RATE_PER_PICTURE, WEIGHT_DECAY, train_theirs
-from ssd_edge.core.sample import LabelledSet
-from ssd_edge.data.find import open_dataset
-from ssd_edge.evaluation.evaluate import evaluate
-from ssd_edge.model.checkpoint import load_checkpoint
-from ssd_edge.model.predict import TorchDetector
-from ssd_edge.model.ssd import SSD
-from ssd_edge.model.zoo import make_spec
-from ssd_edge.training.config import Machine, TrainingPlan
-from ssd_edge.training.recipe import Optimisation, Recipe
-from ssd_edge.workflows.train import run_training
+from bench._options import run
+from bench.torchvision_training import RATE_PER_IMAGE, WEIGHT_DECAY, train_theirs
+from ssd_edge.core.timing import Stopwatch
+from ssd_edge.workflows.evaluate import evaluate
+from ssd_edge.workflows.import_model import import_model
+from ssd_edge.workflows.train import train
 
 PRESET = "ssdlite320-mobilenet-v3-large"
 
 
-def train_ours(
-    learnt: LabelledSet,
-    *,
-    seed: int,
-    epochs: int,
-    batch_size: int,
-    workers: int,
-    **changes: float,
-) -> SSD:
-    """Train as `ssd-edge train` does, with the same rate; it is judged by nothing but its last epoch.
-
-    ``changes`` are fields of :class:`Optimisation`.
-    """
-    rate = Optimisation(RATE_PER_PICTURE * batch_size, **{"weight_decay": WEIGHT_DECAY, **changes})
-    with tempfile.TemporaryDirectory() as folder:
-        plan = TrainingPlan(
-            spec=make_spec(PRESET, learnt.class_names),
-            learnt=learnt,
-            judged=_one_picture(learnt),
-            recipe=Recipe(epochs, batch_size, "ssdlite", rate),
-            folder=Path(folder),
-            seed=seed,
-            machine=Machine(workers=workers, save_every_s=1e9),
-        )
-        return load_checkpoint(run_training(plan).last).model
+def ours(data: Path, folder: Path, *, batch_size: int, epochs: int, **settings: Any) -> Callable[[], Path]:
+    """Train as ``ssd-edge train`` does, with the same rate; ``settings`` are fields of ``TrainConfig``."""
+    done = train(
+        data,
+        preset=PRESET,
+        batch_size=batch_size,
+        epochs=epochs,
+        val_every=epochs,
+        val_split="test",
+        augmentation="ssdlite",
+        precision="float32",
+        device="cpu",
+        check=False,
+        tensorboard=False,
+        report=False,
+        save_minutes=1e6,
+        workspace=folder,
+        **{"lr": RATE_PER_IMAGE * batch_size, "weight_decay": WEIGHT_DECAY, **settings},
+    )
+    return lambda: done.last
 
 
-def _one_picture(learnt: LabelledSet) -> LabelledSet:
-    """Theirs does not judge its epochs: let ours do as little of it as it can."""
-    first = next(sample for sample in learnt.samples if not sample.difficult.all())
-    return LabelledSet(learnt.class_names, (first,), learnt.origin)
+def theirs(data: Path, folder: Path, **settings: Any) -> Callable[[], Path]:
+    """Train as torchvision does; what is returned imports the network as ours."""
+    weights, labels = folder / "theirs.pth", folder / "labels.txt"
+    names = train_theirs(data, weights, **settings)
+    labels.write_text("\n".join(names))
+    return lambda: import_model(weights, labels=labels, output=folder / "theirs.pt").path
 
 
-def runs(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
+def runs(
+    data: Path, seeds: tuple[int, ...], only: tuple[str, ...], changes: dict[str, float], **settings: int
+) -> Iterator[dict[str, object]]:
     """Yield what each run came to, theirs and ours in turns."""
-    learnt = open_dataset(arguments.data, "train")
-    judged = open_dataset(arguments.data, "test", learnt.class_names)
-    trainers = {"theirs": train_theirs, "ours": train_ours}
-    for seed in arguments.seeds:
-        for who in arguments.only or trainers:
-            wall, processor = time.perf_counter(), _processor_seconds()
-            model = trainers[who](
-                learnt,
-                seed=seed,
-                epochs=arguments.epochs,
-                batch_size=arguments.batch_size,
-                workers=arguments.workers,
-                **arguments.change,
-            )
-            seconds, spent = time.perf_counter() - wall, _processor_seconds() - processor
-            accuracy = evaluate(TorchDetector(model.eval()).detect, learnt.class_names, judged).accuracy
-            images = len(learnt) // arguments.batch_size * arguments.batch_size * arguments.epochs
+    trainers = {"theirs": theirs, "ours": ours}
+    for seed in seeds:
+        for who in only or tuple(trainers):
+            with tempfile.TemporaryDirectory() as folder:
+                wall, processor = Stopwatch(), Stopwatch(_processor_seconds)
+                with wall, processor:
+                    finished = trainers[who](data, Path(folder), seed=seed, **settings, **changes)
+                found = evaluate(finished(), data, split="test").models[0].evaluation
             yield {
                 "who": who,
                 "seed": seed,
-                "change": arguments.change,
-                "images": images,
-                "seconds": seconds,
-                "processor_s": spent,
-                "map50": accuracy.mean_ap,
+                "change": changes,
+                "seconds": wall.timing.total_s,
+                "processor_s": processor.timing.total_s,
+                "map50": found.accuracy.mean_ap,
             }
 
 
@@ -125,23 +108,24 @@ def summary(lines: list[dict[str, float]]) -> str:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", choices=["theirs", "ours"], nargs="+")
-    parser.add_argument("--change", type=json.loads, default={}, help='for --only one: {"average_decay": 0} …')
-    parser.add_argument("--output", type=Path, default=Path("bccd_training.jsonl"))
-    arguments = parser.parse_args()
-    for line in runs(arguments):
+def main(
+    data: Path,
+    *,
+    epochs: int = 20,
+    batch_size: int = 16,
+    workers: int = 1,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    only: tuple[Literal["theirs", "ours"], ...] = (),
+    change: str = "{}",
+    output: Path = Path("bccd_training.jsonl"),
+) -> None:
+    changes = json.loads(change)
+    for line in runs(data, seeds, only, changes, epochs=epochs, batch_size=batch_size, workers=workers):
         print(json.dumps(line), flush=True)
-        with arguments.output.open("a") as file:
+        with output.open("a") as file:
             file.write(json.dumps(line) + "\n")
-    print(summary([json.loads(line) for line in arguments.output.read_text().splitlines()]))
+    print(summary([json.loads(line) for line in output.read_text().splitlines()]))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

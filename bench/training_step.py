@@ -1,128 +1,108 @@
-"""A training step of ours against torchvision's: forward, loss, backward and SGD on the same eight pictures.
+"""A training step of ours against torchvision's: matching, forward, loss, backward and SGD on batches of images.
 
     python -m bench.training_step [--rounds 5] [--batch 8]
 
-Theirs is torchvision's detector in training mode: its transform (resizing is the identity here, as the pictures have
-the network's size), its matching and loss, and SGD. Ours is the step of `ssd-edge train`: pictures as uint8 and targets
-from the data workers, normalisation, network, loss, clipping, SGD and the moving average of the weights, in the
-precision that `--precision auto` chooses on this processor, and in float32. Matching is not in ours: it happens in the
-data workers, beside the step; its time is printed. Rounds are interleaved, the first is thrown away; medians.
+Theirs is torchvision's detector in training mode: its transform (resizing is the identity here, as the images have the
+network's size), its matching and loss, and SGD. Ours is a step of ``train`` without data workers: matching,
+normalization, network, loss, clipping, SGD and the moving average of the weights, in float32 and in bfloat16. After
+each step of ours one of theirs is made; the first round is thrown away; medians.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from torchvision.io import ImageReadMode, decode_image
 from torchvision.models.detection import ssd300_vgg16, ssdlite320_mobilenet_v3_large
 
-from ssd_edge.core.frame import FloatArray, IntArray
-from ssd_edge.model.anchors import default_boxes
-from ssd_edge.model.zoo import build_model, make_spec
-from ssd_edge.training.distributed import make_fabric
-from ssd_edge.training.ema import WeightAverage
-from ssd_edge.training.loader import Batch
-from ssd_edge.training.losses import MultiboxCriterion
-from ssd_edge.training.precision import measure_precisions
-from ssd_edge.training.recipe import LossOptions, Optimisation, Precision
-from ssd_edge.training.step import Learner
-from ssd_edge.training.targets import TargetEncoder, Targets
+from bench._options import run
+from bench.torchvision_training import TheirImages
+from ssd_edge.core.timing import Stopwatch
+from ssd_edge.training.callbacks import Callback
+from ssd_edge.workflows.synthesize import synthesize
+from ssd_edge.workflows.train import train
 
-CLASSES = tuple(f"class {number}" for number in range(20))
-NETWORKS = {"ssd300-vgg16": ssd300_vgg16, "ssdlite320-mobilenet-v3-large": ssdlite320_mobilenet_v3_large}
-Objects = list[tuple[FloatArray, IntArray]]
+NETWORKS = {"ssd300-vgg16": (ssd300_vgg16, 300), "ssdlite320-mobilenet-v3-large": (ssdlite320_mobilenet_v3_large, 320)}
 
 
-def objects(rng: np.random.Generator, batch: int) -> Objects:
-    """Return one to eight objects a picture, in 0..1."""
-    found = []
-    for _ in range(batch):
-        count = int(rng.integers(1, 9))
-        sides = rng.uniform(0.05, 0.5, (count, 2))
-        corner = rng.uniform(0, 1 - sides)
-        found.append((np.concatenate([corner, corner + sides], 1).astype(np.float32), rng.integers(0, 20, count)))
-    return found
-
-
-def theirs(preset: str, images: torch.Tensor, labels: Objects) -> Callable[[], None]:
-    """Return a step of torchvision's."""
-    model = NETWORKS[preset](weights=None, weights_backbone=None, num_classes=len(CLASSES) + 1).train()
-    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
-    side = images.shape[1]
-    pictures = list(images.permute(0, 3, 1, 2).float() / 255)
-    targets = [
-        {"boxes": torch.from_numpy(boxes * side), "labels": torch.from_numpy(class_ids) + 1}
-        for boxes, class_ids in labels
-    ]
+def their_step(network: Callable[..., torch.nn.Module], images: TheirImages, batch: int) -> Callable[[], None]:
+    """Return a step of torchvision's, always on the first images."""
+    model = network(weights=None, weights_backbone=None, num_classes=len(images.class_names) + 1).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
+    pictures = [decode_image(str(path), ImageReadMode.RGB).float() / 255 for path in images.paths[:batch]]
+    targets = [images.target(index) for index in range(batch)]
 
     def step() -> None:
         loss = sum(model(pictures, targets).values())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
     return step
 
 
-def ours(preset: str, images: torch.Tensor, labels: Objects, precision: Precision) -> Callable[[], None]:
-    """Return a step of ours."""
-    model = build_model(make_spec(preset, CLASSES))
-    anchors, coding = default_boxes(model.spec.anchors), model.spec.box_coding
-    settings = Optimisation(1e-4, precision=precision)
-    learner = Learner(
-        model, make_fabric(precision=precision), MultiboxCriterion(LossOptions(), anchors, coding), settings
-    )
-    average = WeightAverage(model, decay=0.999)
-    encode = TargetEncoder(anchors, coding)
-    started = time.perf_counter()
-    encoded = [encode(boxes, class_ids) for boxes, class_ids in labels]
-    print(f"  matching, in the data workers: {1000 * (time.perf_counter() - started):.1f} ms a batch")
-    targets = Targets(*(torch.stack(part) for part in zip(*encoded, strict=True)))
-    batch = Batch(images, targets, [""] * len(images))
+class InTurns(Callback):
+    """Makes a step of theirs after each of ours, and times both."""
 
-    def step() -> None:
-        learner.step([batch], learning_rate=1e-4)
-        average.update()
+    def __init__(self, theirs: Callable[[], None]) -> None:
+        self._theirs, self.own, self.other = theirs, Stopwatch(), Stopwatch()
+        self._is_warm = False
 
-    return step
+    def on_step(self, *_: Any) -> None:
+        if self._is_warm:
+            self.own.__exit__(None, None, None)
+            with self.other:
+                self._theirs()
+        else:  # what came before this is no step alone
+            self._theirs()
+            self._is_warm = True
+        self.own.__enter__()
 
 
-def compare(preset: str, *, batch: int, rounds: int) -> None:
+def compare(preset: str, folder: Path, *, batch: int, rounds: int) -> None:
     """Print the medians of one network."""
-    spec = make_spec(preset, CLASSES)
-    rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 256, (batch, spec.input.height, spec.input.width, 3), dtype=np.uint8))
-    labels = objects(rng, batch)
-    chosen: Precision = "bfloat16" if measure_precisions(build_model(spec), batch_size=4).bfloat16_pays else "float32"
-    steps = {"theirs": theirs(preset, images, labels), "ours float32": ours(preset, images, labels, "float32")}
-    if chosen != "float32":
-        steps[f"ours {chosen}"] = ours(preset, images, labels, chosen)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds + 1):
-        for name, step in steps.items():
-            started = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
-    for name, median in medians.items():
-        faster = medians["theirs"] / median
-        chose = ", what auto chooses" if name.endswith(chosen) else ""
-        print(f"{preset}, {name}: {1000 * median:.0f} ms, {faster:.2f} times theirs{chose}", flush=True)
+    network, side = NETWORKS[preset]
+    data = folder / f"{side}"
+    synthesize(data, train=batch * (rounds + 1), val=1, test=1, size=(side, side))
+    theirs = their_step(network, TheirImages(data), batch)
+    for precision in ("float32", "bfloat16"):
+        turns = InTurns(theirs)
+        train(
+            data,
+            preset=preset,
+            epochs=1,
+            val_split="train",
+            batch_size=batch,
+            lr=1e-4,
+            augmentation="none",
+            precision=precision,  # type: ignore[arg-type]
+            device="cpu",
+            workers=0,
+            save_minutes=1e6,
+            check=False,
+            tensorboard=False,
+            report=False,
+            callbacks=[turns],
+            workspace=folder,
+        )
+        own, other = turns.own.timing, turns.other.timing
+        print(
+            f"{preset}, {precision}: {own.median_ms:.0f} ms, theirs {other.median_ms:.0f} ms: "
+            f"{other.ratio_to(own):.2f} times as fast",
+            flush=True,
+        )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=8)
-    arguments = parser.parse_args()
+def main(*, rounds: int = 5, batch: int = 8) -> None:
     torch.set_num_threads(2)
-    for preset in NETWORKS:
-        compare(preset, batch=arguments.batch, rounds=arguments.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        for preset in NETWORKS:
+            compare(preset, Path(folder), batch=batch, rounds=rounds)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -22,7 +22,7 @@ Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Reach:
+class AnchorRecall:
     """How many objects some default boxes can match.
 
     Attributes:
@@ -36,7 +36,7 @@ class Reach:
     mean_iou: float
 
     @classmethod
-    def of(cls, overlaps: FloatArray | Float64Array) -> Reach:
+    def of(cls, overlaps: FloatArray | Float64Array) -> AnchorRecall:
         """Summarise the (N,) IoUs of objects with their best default boxes."""
         if len(overlaps) == 0:
             return cls(0, 1.0, 1.0)

@@ -12,7 +12,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.label_errors import LabelError, LabelFaultKind, Report, refuse
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.data.label_files import checked_class_names, existing_image, inner_path, read_label_text
-from ssd_edge.data.scan import ScannedPicture, ScannedSet
+from ssd_edge.data.scan import ScannedImage, ScannedSet
 
 _MAX_JSON_BYTES = 2 << 30  # COCO's own file has 0.45 GB; parsed, a file takes some eight times its size in memory
 _SECTIONS = ("images", "annotations", "categories")
@@ -92,7 +92,7 @@ def _scan_picture(
     annotations: list[Entry],
     labels: Mapping[int, str],
     report: Report,
-) -> ScannedPicture:
+) -> ScannedImage:
     name = entry.get("file_name")
     if not isinstance(name, str):
         raise _wrong("object-malformed", path, f"image {entry['id']}", "has no file_name", got=repr(name)[:80])
@@ -105,7 +105,7 @@ def _scan_picture(
         except LabelError as error:
             error.image = image
             report(error)
-    return ScannedPicture(image, path, tuple(objects), _stated_size(entry))
+    return ScannedImage(image, path, tuple(objects), _stated_size(entry))
 
 
 def _stated_size(entry: Entry) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.spec import AnchorLevel, AnchorSpec
-from ssd_edge.data.anchor_recall import Reach, best_overlaps
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -79,8 +79,8 @@ class FittedPriors:
 
     anchors: AnchorSpec
     fitted_levels: int
-    before: Reach
-    after: Reach
+    before: AnchorRecall
+    after: AnchorRecall
 
     @property
     def are_better(self) -> bool:
@@ -112,9 +112,9 @@ def fit_priors(
     if len(boxes) == 0:
         raise InputError("there is no object to fit default boxes to", wanted="labelled pictures with objects")
     sizes = np.asarray(boxes[:, 2:] - boxes[:, :2], np.float64)
-    before = Reach.of(best_overlaps(boxes, anchors))
+    before = AnchorRecall.of(best_overlaps(boxes, anchors))
     tried = [
-        FittedPriors(candidate, levels, before, Reach.of(best_overlaps(boxes, candidate)))
+        FittedPriors(candidate, levels, before, AnchorRecall.of(best_overlaps(boxes, candidate)))
         for levels, candidate in _candidates(sizes, anchors, counts, seed)
     ]
     return max(tried, key=lambda fit: (fit.after.recall, fit.after.mean_iou))

@@ -9,7 +9,7 @@ from ssd_edge.core.sample import LabelledObject, LabelledSet, Sample, object_fau
 
 
 @dataclass(frozen=True)
-class ScannedPicture:
+class ScannedImage:
     """One picture's file and what its labels state.
 
     Attributes:
@@ -38,7 +38,7 @@ class ScannedSet:
     """
 
     class_names: tuple[str, ...]
-    pictures: tuple[ScannedPicture, ...]
+    pictures: tuple[ScannedImage, ...]
     origin: str
     image_folders: tuple[Path, ...] = ()
 

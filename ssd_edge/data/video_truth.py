@@ -36,7 +36,7 @@ def truth_line(
     return json.dumps({"frame": frame, "source": source, "t": round(seconds, 6), "detections": detections}) + "\n"
 
 
-def read_film_truth(path: Path, class_names: Sequence[str]) -> LabelledSet:
+def read_video_truth(path: Path, class_names: Sequence[str]) -> LabelledSet:
     """Return the objects of each frame; sample number i is frame i, and its ``image`` is the film's name.
 
     Raises:

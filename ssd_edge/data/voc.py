@@ -20,7 +20,7 @@ from ssd_edge.data.label_files import (
     read_class_file,
     read_label_text,
 )
-from ssd_edge.data.scan import ScannedPicture, ScannedSet
+from ssd_edge.data.scan import ScannedImage, ScannedSet
 
 _UNSAFE_XML = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
@@ -225,7 +225,7 @@ def _tolerant(report: Report) -> Report:
     return refuse if report is refuse else passed_over
 
 
-def _scan_picture(place: VocPlace, stem: str, report: Report) -> ScannedPicture:
+def _scan_picture(place: VocPlace, stem: str, report: Report) -> ScannedImage:
     try:
         image = image_with_stem(place.images, stem, origin=place.listed or place.annotations / f"{stem}.xml")
     except LabelError as error:
@@ -242,4 +242,4 @@ def _scan_picture(place: VocPlace, stem: str, report: Report) -> ScannedPicture:
     except LabelError as error:
         error.image = image
         raise
-    return ScannedPicture(image, annotation, tuple(objects), size)
+    return ScannedImage(image, annotation, tuple(objects), size)

@@ -13,7 +13,7 @@ from ssd_edge.core.label_errors import LabelError, LabelFaultKind, Report, refus
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.data.image_size import image_size
 from ssd_edge.data.label_files import existing_image, inner_path, read_label_text
-from ssd_edge.data.scan import ScannedPicture, ScannedSet
+from ssd_edge.data.scan import ScannedImage, ScannedSet
 from ssd_edge.data.yolo_yaml import YoloConfig, read_yolo_yaml
 
 _SHORTEST_OUTLINE = 6  # three points
@@ -158,7 +158,7 @@ def label_path(image: Path) -> Path:
     return Path(*parts)
 
 
-def _scan_picture(image: Path, labels: Sequence[str], report: Report) -> ScannedPicture:
+def _scan_picture(image: Path, labels: Sequence[str], report: Report) -> ScannedImage:
     path = label_path(image)
     has_labels = path_kind(path) != "absent"
     rows = read_label_text(path).splitlines() if has_labels else []
@@ -170,11 +170,11 @@ def _scan_picture(image: Path, labels: Sequence[str], report: Report) -> Scanned
     except InputError:
         if report is refuse:
             raise
-        return ScannedPicture(image, path, (), has_labels=has_labels)  # who looks at the pixels will name the picture
+        return ScannedImage(image, path, (), has_labels=has_labels)  # who looks at the pixels will name the picture
     for number, row in filled:
         try:
             objects.append(read_yolo_row(path, number, row, labels, size))
         except LabelError as error:
             error.image = image
             report(error)
-    return ScannedPicture(image, path, tuple(objects), has_labels=has_labels)
+    return ScannedImage(image, path, tuple(objects), has_labels=has_labels)

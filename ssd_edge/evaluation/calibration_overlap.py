@@ -13,7 +13,7 @@ from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.sample import LabelledSet
 
 
-def picture_digests(labelled: LabelledSet) -> list[str]:
+def image_digests(labelled: LabelledSet) -> list[str]:
     """Return ``sha256:…`` of each picture's file."""
     with ThreadPoolExecutor() as pool:  # hashing needs no GIL
         return list(pool.map(file_digest, [sample.image for sample in labelled.samples]))
@@ -28,7 +28,7 @@ def count_calibrated(models: Sequence[Path], labelled: LabelledSet) -> dict[Path
         ArtefactError: an engine's manifest is missing or damaged.
     """
     known = {path: seen for path in models if (seen := _calibrated_on(path))}
-    digests = picture_digests(labelled) if known else []
+    digests = image_digests(labelled) if known else []
     return {path: sum(digest in seen for digest in digests) for path, seen in known.items()}
 
 

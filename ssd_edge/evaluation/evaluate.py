@@ -33,13 +33,13 @@ class Evaluation:
     Attributes:
         detections: one entry a picture of the set; class ids number the set's classes.
         detect_ms: (N,) milliseconds of each call, from the picture in memory to its detections.
-        not_judged: classes that the model knows and the set does not; their detections are left out.
+        classes_not_evaluated: classes that the model knows and the set does not; their detections are left out.
     """
 
     accuracy: MeanAp
     detections: tuple[Detections, ...]
     detect_ms: Float64Array
-    not_judged: tuple[str, ...]
+    classes_not_evaluated: tuple[str, ...]
 
     @property
     def median_ms(self) -> float:
@@ -113,7 +113,7 @@ def evaluate(
         ),
         detections=tuple(found),
         detect_ms=np.array(watch.timing.times_ms),
-        not_judged=tuple(name for name in class_names if name not in labelled.class_names),
+        classes_not_evaluated=tuple(name for name in class_names if name not in labelled.class_names),
     )
 
 

@@ -12,7 +12,7 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.images import read_image
 from ssd_edge.core.sample import LabelledSet
-from ssd_edge.evaluation.matching import BoolArray, Truth, assign, judge
+from ssd_edge.evaluation.matching import BoolArray, Truth, assign, match
 from ssd_edge.reporting.captions import Captions, Color
 from ssd_edge.reporting.images import CaptionedImage, KeyEntry
 
@@ -33,24 +33,24 @@ class Marks:
 
     Attributes:
         shown: the detections over the threshold.
-        right: (N,) whether each of them found an object.
+        true_positives: (N,) whether each of them found an object.
         missed: (G,) whether each object that must be found was not.
     """
 
     shown: Detections
-    right: BoolArray
+    true_positives: BoolArray
     missed: BoolArray
 
     @property
     def mistakes(self) -> int:
         """Wrong detections and missed objects together."""
-        return int(np.count_nonzero(~self.right) + np.count_nonzero(self.missed))
+        return int(np.count_nonzero(~self.true_positives) + np.count_nonzero(self.missed))
 
     @property
     def verdict(self) -> str:
         """The counts in words."""
-        wrong, missed = np.count_nonzero(~self.right), np.count_nonzero(self.missed)
-        return f"{np.count_nonzero(self.right)} found, {wrong} wrong, {missed} missed"
+        wrong, missed = np.count_nonzero(~self.true_positives), np.count_nonzero(self.missed)
+        return f"{np.count_nonzero(self.true_positives)} found, {wrong} wrong, {missed} missed"
 
 
 def mark(found: Detections, truth: Truth, *, score_threshold: float, iou_threshold: float = 0.5) -> Marks:
@@ -64,10 +64,10 @@ def mark(found: Detections, truth: Truth, *, score_threshold: float, iou_thresho
     for class_id in np.unique(shown.class_ids):
         rows = np.flatnonzero(shown.class_ids == class_id)
         assignment = assign([shown], [truth], int(class_id) + 1)[int(class_id)]
-        verdicts = judge(assignment, iou_threshold)
-        kept[rows] = verdicts.counted
-        right[rows[verdicts.counted]] = verdicts.right
-        missed[assignment.objects[verdicts.counted][verdicts.right]] = False
+        outcomes = match(assignment, iou_threshold)
+        kept[rows] = outcomes.counted
+        right[rows[outcomes.counted]] = outcomes.true_positives
+        missed[assignment.objects[outcomes.counted][outcomes.true_positives]] = False
     boxes, scores, class_ids = shown.boxes[kept], shown.scores[kept], shown.class_ids[kept]
     return Marks(Detections(boxes, scores, class_ids), right[kept], missed)
 
@@ -107,7 +107,7 @@ def extremes(marks: Sequence[Marks], count: int) -> tuple[list[int], list[int]]:
 
 def _worst_first(marks: Sequence[Marks]) -> list[int]:
     """Most mistakes first; of equals the one where less was right, so that the last found much without a mistake."""
-    return sorted(range(len(marks)), key=lambda n: (-marks[n].mistakes, int(np.count_nonzero(marks[n].right))))
+    return sorted(range(len(marks)), key=lambda n: (-marks[n].mistakes, int(np.count_nonzero(marks[n].true_positives))))
 
 
 def draw(
@@ -125,7 +125,7 @@ def draw(
         _dashed(canvas, box, MISSED, line)
         captions.append((box, class_names[class_id], MISSED))
     for box, score, class_id, right in zip(
-        marks.shown.boxes * scale, marks.shown.scores, marks.shown.class_ids, marks.right, strict=True
+        marks.shown.boxes * scale, marks.shown.scores, marks.shown.class_ids, marks.true_positives, strict=True
     ):
         color = RIGHT if right else WRONG
         cv2.rectangle(canvas, _point(box[:2]), _point(box[2:]), color, line, cv2.LINE_AA)

@@ -47,8 +47,8 @@ class Assignment:
         objects: (D,) number of that object in the set, ``NO_OBJECT`` where there is none.
         rows: (D,) number of the detection in the set, counted picture by picture.
         difficult: (G,) of every object in the set, of any class.
-        wanted: number of objects of the class that must be found.
-        spared: number of objects of the class that are difficult.
+        num_objects: number of objects of the class that must be found.
+        num_difficult: number of objects of the class that are difficult.
     """
 
     scores: FloatArray
@@ -56,22 +56,22 @@ class Assignment:
     objects: IntArray
     rows: IntArray
     difficult: BoolArray
-    wanted: int
-    spared: int
+    num_objects: int
+    num_difficult: int
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class Outcomes:
     """Right or wrong for each detection that counts, best first.
 
     Attributes:
         counted: (D,) of every detection of the assignment: false on a difficult object.
-        scores, right: (the counted ones,).
+        scores, true_positives: (the counted ones,).
     """
 
     counted: BoolArray
     scores: FloatArray
-    right: BoolArray
+    true_positives: BoolArray
 
 
 def assign(detections: Sequence[Detections], truths: Sequence[Truth], class_count: int) -> list[Assignment]:
@@ -93,7 +93,7 @@ def assign(detections: Sequence[Detections], truths: Sequence[Truth], class_coun
     return assignments
 
 
-def judge(assignment: Assignment, iou_threshold: float) -> Verdicts:
+def match(assignment: Assignment, iou_threshold: float) -> Outcomes:
     """Call a detection right where it is the best-scored one that overlaps its object by ``iou_threshold`` or more.
 
     A second detection of an object is wrong, even where it overlaps another object that nobody found; one whose
@@ -106,7 +106,7 @@ def judge(assignment: Assignment, iou_threshold: float) -> Verdicts:
     right[rows[firsts]] = True
     counted = np.ones(len(near), bool)
     counted[rows] = ~assignment.difficult[assignment.objects[rows]]
-    return Verdicts(counted, assignment.scores[counted], right[counted])
+    return Outcomes(counted, assignment.scores[counted], right[counted])
 
 
 def _pair_up(detections: Sequence[Detections], truths: Sequence[Truth]) -> tuple[Float64Array, IntArray]:

@@ -17,7 +17,7 @@ from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray
-from ssd_edge.evaluation.matching import Assignment, BoolArray, Float64Array, Truth, assign, judge
+from ssd_edge.evaluation.matching import Assignment, BoolArray, Float64Array, Truth, assign, match
 
 COCO_THRESHOLDS = tuple((50 + 5 * step) / 100 for step in range(10))
 
@@ -114,7 +114,7 @@ def mean_average_precision(
         InputError: no picture has an object that must be found.
     """
     assignments = assign(detections, truths, len(class_names))
-    present = [assignment for assignment in assignments if assignment.wanted]
+    present = [assignment for assignment in assignments if assignment.num_objects]
     if not present:
         raise InputError(
             "the images hold no object to judge by",
@@ -140,10 +140,10 @@ def average_precision(metric: Metric, precision: Float64Array, recall: Float64Ar
     return {Metric.VOC: area_under_envelope, Metric.VOC07: eleven_points}[metric](precision, recall)
 
 
-def precision_recall(right: BoolArray, wanted: int) -> tuple[Float64Array, Float64Array]:
+def precision_recall(right: BoolArray, num_objects: int) -> tuple[Float64Array, Float64Array]:
     """Return (D,) precision and (D,) recall after each of the (D,) detections, best first."""
     found = np.cumsum(right)
-    return found / np.arange(1, len(found) + 1), found / max(wanted, 1)
+    return found / np.arange(1, len(found) + 1), found / max(num_objects, 1)
 
 
 def area_under_envelope(precision: Float64Array, recall: Float64Array) -> float:
@@ -160,21 +160,22 @@ def eleven_points(precision: Float64Array, recall: Float64Array) -> float:
 
 
 def _class_ap(name: str, assignment: Assignment, metric: Metric, iou_threshold: float) -> ClassAp:
-    verdicts = judge(assignment, iou_threshold)
-    precision, recall = precision_recall(verdicts.right, assignment.wanted)
+    outcomes = match(assignment, iou_threshold)
+    precision, recall = precision_recall(outcomes.true_positives, assignment.num_objects)
     return ClassAp(
         name=name,
-        ap=average_precision(metric, precision, recall) if assignment.wanted else None,
-        objects=assignment.wanted,
-        difficult=assignment.spared,
-        scores=verdicts.scores,
+        ap=average_precision(metric, precision, recall) if assignment.num_objects else None,
+        objects=assignment.num_objects,
+        difficult=assignment.num_difficult,
+        scores=outcomes.scores,
         precision=precision,
         recall=recall,
     )
 
 
 def _ap(assignment: Assignment, metric: Metric, iou_threshold: float) -> float:
-    return average_precision(metric, *precision_recall(judge(assignment, iou_threshold).right, assignment.wanted))
+    true_positives = match(assignment, iou_threshold).true_positives
+    return average_precision(metric, *precision_recall(true_positives, assignment.num_objects))
 
 
 def _envelope(precision: Float64Array) -> Float64Array:

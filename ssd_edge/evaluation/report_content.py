@@ -22,7 +22,7 @@ class StageLatency:
 
 
 @dataclass(frozen=True)
-class Film:
+class VideoSummary:
     """A run over a film.
 
     Attributes:
@@ -68,6 +68,6 @@ class Report:
     subtitle: str
     models: tuple[EvaluatedModel, ...]
     footer: str
-    film: Film | None = None
+    video: VideoSummary | None = None
     stills: tuple[CaptionedImage, ...] = ()
     steps: tuple[StepTime, ...] = ()

@@ -11,7 +11,7 @@ import numpy as np
 from ssd_edge.evaluation.evaluate import EvaluatedModel
 from ssd_edge.evaluation.example_images import COLOR_KEY
 from ssd_edge.evaluation.mean_ap import ClassAp, MeanAp
-from ssd_edge.evaluation.report_content import Film, Report, StepTime
+from ssd_edge.evaluation.report_content import Report, StepTime, VideoSummary
 from ssd_edge.reporting.chart import Panel, Series, chart_svg
 from ssd_edge.reporting.images import CaptionedImage, image_grid
 from ssd_edge.reporting.page import card, figure, grid, link, section, series_key, table, video
@@ -26,15 +26,15 @@ def cards(report: Report) -> list[str]:
         card(f"{accuracy.mean_ap:.3f}", f"mAP@{accuracy.iou_threshold:g} of the {deployed.label}, {images} images"),
         card(f"{deployed.evaluation.median_ms:.1f} ms", f"a picture, median, {deployed.label}"),
     ]
-    if report.film:
-        found.append(card(f"{report.film.fps:.0f} FPS", f"end to end on the film, {report.film.frames} frames"))
+    if report.video:
+        found.append(card(f"{report.video.fps:.0f} FPS", f"end to end on the film, {report.video.frames} frames"))
     found.append(card(megabytes(deployed.path), f"on disk, {deployed.path.name}"))
     return found
 
 
 def sections(report: Report, page: Path) -> list[str]:
     """Return the parts below the cards, in order; those without content are left out."""
-    parts = [_film(report.film, page)] if report.film else []
+    parts = [_video(report.video, page)] if report.video else []
     parts += [_artefacts(report.models), class_section(_accuracies(report)), curve_section(report.models)]
     parts.append(threshold_section(report.models[-1].label, report.models[-1].evaluation.accuracy))
     if all(entry.errors for entry in report.models):
@@ -42,23 +42,23 @@ def sections(report: Report, page: Path) -> list[str]:
     if report.stills:
         text = "From the pictures with most mistakes to those with none, in equal steps: not a choice of the best."
         parts.append(still_section(text, report.stills))
-    if report.film and report.film.stages:
-        parts.append(_latency(report.film))
+    if report.video and report.video.stages:
+        parts.append(_latency(report.video))
     if report.steps:
         parts.append(_steps(report.steps))
     return parts
 
 
-def _film(film: Film, page: Path) -> str:
+def _video(run: VideoSummary, page: Path) -> str:
     judged = (
-        f"mAP@{film.accuracy.iou_threshold:g} {film.accuracy.mean_ap:.3f} against its labels, " if film.accuracy else ""
+        f"mAP@{run.accuracy.iou_threshold:g} {run.accuracy.mean_ap:.3f} against its labels, " if run.accuracy else ""
     )
     text = (
-        f"{film.frames} frames at {film.fps:.0f} FPS from end to end (read, detected, drawn and encoded), {judged}"
-        f"detections over score {film.score_threshold:g}."
+        f"{run.frames} frames at {run.fps:.0f} FPS from end to end (read, detected, drawn and encoded), {judged}"
+        f"detections over score {run.score_threshold:g}."
     )
-    player = figure(video(film.preview, page, film.poster), film.preview.name)
-    note = f'<p class="note">In full: {link(film.annotated, page)}. Every box: {link(film.lines, page)}.</p>'
+    player = figure(video(run.preview, page, run.poster), run.preview.name)
+    note = f'<p class="note">In full: {link(run.annotated, page)}. Every box: {link(run.lines, page)}.</p>'
     return section("The film", text, player + note)
 
 
@@ -108,8 +108,8 @@ def threshold_section(label: str, accuracy: MeanAp) -> str:
 
 def _accuracies(report: Report) -> list[tuple[str, MeanAp]]:
     accuracies = [(entry.label, entry.evaluation.accuracy) for entry in report.models]
-    if report.film and report.film.accuracy:
-        accuracies.append(("film", report.film.accuracy))
+    if report.video and report.video.accuracy:
+        accuracies.append(("film", report.video.accuracy))
     return accuracies
 
 
@@ -185,9 +185,9 @@ def still_section(text: str, stills: Sequence[CaptionedImage]) -> str:
     return section("Detections against truth", text, image_grid(stills, COLOR_KEY))
 
 
-def _latency(film: Film) -> str:
-    rows = [(s.stage.replace("_", " "), f"{s.p50_ms:.2f}", f"{s.p95_ms:.2f}", f"{s.p99_ms:.2f}") for s in film.stages]
-    text = "Milliseconds a frame on the film. Stages run at the same time, so the slowest one sets the pace."
+def _latency(run: VideoSummary) -> str:
+    rows = [(s.stage.replace("_", " "), f"{s.p50_ms:.2f}", f"{s.p95_ms:.2f}", f"{s.p99_ms:.2f}") for s in run.stages]
+    text = "Milliseconds a frame on the run. Stages run at the same time, so the slowest one sets the pace."
     return section("Latency of each stage", text, table(("stage", "p50", "p95", "p99"), rows))
 
 

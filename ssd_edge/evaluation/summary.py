@@ -58,7 +58,7 @@ def _model(path: Path, evaluation: Evaluation, score: float) -> dict[str, object
             for entry in accuracy.classes
         },
         "at_score": {"score": score, "classes": {entry.name: _rates(entry, score) for entry in accuracy.classes}},
-        "classes_not_judged": list(evaluation.not_judged),
+        "classes_not_judged": list(evaluation.classes_not_evaluated),
         "detect_ms": {"median": evaluation.median_ms, "p95": evaluation.p95_ms},
         "fps": evaluation.fps,
     }

@@ -21,7 +21,7 @@ from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import IntArray
-from ssd_edge.evaluation.matching import NO_OBJECT, BoolArray, Float64Array, Truth, assign, judge
+from ssd_edge.evaluation.matching import NO_OBJECT, BoolArray, Float64Array, Truth, assign, match
 from ssd_edge.evaluation.mean_ap import MeanAp, average_precision, precision_recall
 
 _NO_NUMBERS = np.zeros(0, np.int64)
@@ -35,55 +35,55 @@ class Near(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JudgedSet:
+class MatchedSet:
     """The detections that count, best first, and the objects.
 
     Attributes:
-        class_ids, right: (D,) of the detections.
+        class_ids, true_positives: (D,) of the detections.
         same, other: the nearest object of the detection's class, and of another class; difficult ones are left out.
         object_classes: (G,) of all objects.
         lost: (G,) objects that must be found and were not.
-        wanted: (C,) objects of each class that must be found.
+        num_objects: (C,) objects of each class that must be found.
     """
 
     class_ids: IntArray
-    right: BoolArray
+    true_positives: BoolArray
     same: Near
     other: Near
     object_classes: IntArray
     lost: BoolArray
-    wanted: IntArray
+    num_objects: IntArray
 
-    def replaced(self, kept: BoolArray, class_ids: IntArray, right: BoolArray) -> JudgedSet:
-        """Return the set with other classes and verdicts, and only the (D,) ``kept`` detections."""
+    def replaced(self, kept: BoolArray, class_ids: IntArray, right: BoolArray) -> MatchedSet:
+        """Return the set with other classes and outcomes, and only the (D,) ``kept`` detections."""
         same, other = (Near(near.iou[kept], near.objects[kept]) for near in (self.same, self.other))
-        return dataclasses.replace(self, class_ids=class_ids[kept], right=right[kept], same=same, other=other)
+        return dataclasses.replace(self, class_ids=class_ids[kept], true_positives=right[kept], same=same, other=other)
 
 
-def judged_set(
+def matched_set(
     detections: Sequence[Detections], truths: Sequence[Truth], class_count: int, iou_threshold: float
-) -> JudgedSet:
-    """Judge the detections of each picture by the VOC rule; see :func:`ssd_edge.evaluation.matching.judge`."""
+) -> MatchedSet:
+    """Judge the detections of each picture by the VOC rule; see :func:`ssd_edge.evaluation.matching.match`."""
     total = sum(len(found) for found in detections)
     counted, right = np.zeros(total, bool), np.zeros(total, bool)
     lost = ~np.concatenate([np.zeros(0, bool), *(truth.difficult for truth in truths)])
     assignments = assign(detections, truths, class_count)
     for assignment in assignments:
-        verdicts = judge(assignment, iou_threshold)
-        rows = assignment.rows[verdicts.counted]
-        counted[rows], right[rows] = True, verdicts.right
-        lost[assignment.objects[verdicts.counted][verdicts.right]] = False
+        outcomes = match(assignment, iou_threshold)
+        rows = assignment.rows[outcomes.counted]
+        counted[rows], right[rows] = True, outcomes.true_positives
+        lost[assignment.objects[outcomes.counted][outcomes.true_positives]] = False
     order = np.argsort(-np.concatenate([np.zeros(0), *(found.scores for found in detections)]), kind="stable")
     order = order[counted[order]]
     same, other = _neighbours(detections, truths)
-    return JudgedSet(
+    return MatchedSet(
         class_ids=np.concatenate([_NO_NUMBERS, *(found.class_ids for found in detections)])[order],
-        right=right[order],
+        true_positives=right[order],
         same=Near(same.iou[order], same.objects[order]),
         other=Near(other.iou[order], other.objects[order]),
         object_classes=np.concatenate([_NO_NUMBERS, *(truth.class_ids for truth in truths)]),
         lost=lost,
-        wanted=np.array([assignment.wanted for assignment in assignments], np.int64),
+        num_objects=np.array([assignment.num_objects for assignment in assignments], np.int64),
     )
 
 
@@ -171,24 +171,24 @@ def error_costs(detections: Sequence[Detections], truths: Sequence[Truth], accur
         truths: its objects; difficult ones are neither errors nor a reason for one.
         accuracy: the judgement of these detections; its metric and its overlap are used again.
     """
-    found = judged_set(detections, truths, len(accuracy.classes), accuracy.iou_threshold)
+    found = matched_set(detections, truths, len(accuracy.classes), accuracy.iou_threshold)
     kinds = _kinds(found, accuracy.iou_threshold)
     missed = _missed(found, kinds)
 
-    def lost(after: JudgedSet, wanted: IntArray) -> float | None:
+    def lost(after: MatchedSet, wanted: IntArray) -> float | None:
         mean_ap = _mean_ap(after, wanted, accuracy.metric)
         return None if mean_ap is None else mean_ap - accuracy.mean_ap
 
     costs = {
-        kind: ErrorCost(kind, int(np.count_nonzero(chosen)), lost(_mended(found, kind, chosen), found.wanted))
+        kind: ErrorCost(kind, int(np.count_nonzero(chosen)), lost(_mended(found, kind, chosen), found.num_objects))
         for kind, chosen in kinds.items()
     }
-    left = found.wanted - np.bincount(found.object_classes[missed], minlength=len(found.wanted))
+    left = found.num_objects - np.bincount(found.object_classes[missed], minlength=len(found.num_objects))
     costs[ErrorKind.MISSED] = ErrorCost(ErrorKind.MISSED, int(np.count_nonzero(missed)), lost(found, left))
     return tuple(costs[kind] for kind in ErrorKind)
 
 
-def _kinds(found: JudgedSet, iou_threshold: float) -> dict[ErrorKind, BoolArray]:
+def _kinds(found: MatchedSet, iou_threshold: float) -> dict[ErrorKind, BoolArray]:
     """Return (D,) masks of the wrong detections of each kind, the first whose test holds."""
     same, other = found.same.iou, found.other.iou
     tests = {
@@ -198,14 +198,14 @@ def _kinds(found: JudgedSet, iou_threshold: float) -> dict[ErrorKind, BoolArray]
         ErrorKind.BACKGROUND: np.maximum(same, other) <= BACKGROUND_IOU,
         ErrorKind.BOTH: np.ones(len(same), bool),
     }
-    left, masks = ~found.right, {}
+    left, masks = ~found.true_positives, {}
     for kind, holds in tests.items():
         masks[kind] = left & holds
         left = left & ~holds
     return masks
 
 
-def _missed(found: JudgedSet, kinds: Mapping[ErrorKind, BoolArray]) -> BoolArray:
+def _missed(found: MatchedSet, kinds: Mapping[ErrorKind, BoolArray]) -> BoolArray:
     """Return (G,) the objects that were not found, and that no mended class or box would find."""
     missed: BoolArray = np.array(found.lost)
     missed[found.other.objects[kinds[ErrorKind.CLASSIFICATION]]] = False
@@ -213,12 +213,12 @@ def _missed(found: JudgedSet, kinds: Mapping[ErrorKind, BoolArray]) -> BoolArray
     return missed
 
 
-def _mended(found: JudgedSet, kind: ErrorKind, chosen: BoolArray) -> JudgedSet:
+def _mended(found: MatchedSet, kind: ErrorKind, chosen: BoolArray) -> MatchedSet:
     """Return the detections after the oracle of this kind.
 
     A better class or box makes the best-scored of the ``chosen`` detections of a lost object right; all others go.
     """
-    kept, right, class_ids = ~chosen, found.right.copy(), found.class_ids.copy()
+    kept, right, class_ids = ~chosen, found.true_positives.copy(), found.class_ids.copy()
     if kind in (ErrorKind.CLASSIFICATION, ErrorKind.LOCALISATION):
         objects = found.other.objects if kind is ErrorKind.CLASSIFICATION else found.same.objects
         rows = np.flatnonzero(chosen)
@@ -229,10 +229,10 @@ def _mended(found: JudgedSet, kind: ErrorKind, chosen: BoolArray) -> JudgedSet:
     return found.replaced(kept, class_ids, right)
 
 
-def _mean_ap(found: JudgedSet, wanted: IntArray, metric: Metric) -> float | None:
+def _mean_ap(found: MatchedSet, wanted: IntArray, metric: Metric) -> float | None:
     """Return the mean over the classes with an object to find; None without any."""
     aps = [
-        average_precision(metric, *precision_recall(found.right[found.class_ids == class_id], int(count)))
+        average_precision(metric, *precision_recall(found.true_positives[found.class_ids == class_id], int(count)))
         for class_id, count in enumerate(wanted)
         if count
     ]

@@ -18,7 +18,7 @@ from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
 _WANTED = '{"frame": 0, "detections": [{"box": [x1, y1, x2, y2], "score": 0.9, "label": "…"}, …], …} in every line'
 
 
-def evaluate_film(lines: Path, truth: LabelledSet, *, metric: Metric = Metric.VOC) -> MeanAp:
+def evaluate_video(lines: Path, truth: LabelledSet, *, metric: Metric = Metric.VOC) -> MeanAp:
     """Judge the lines against a set whose sample number i is frame i; a frame without a line found nothing.
 
     Raises:

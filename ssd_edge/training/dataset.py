@@ -1,4 +1,4 @@
-"""Labelled pictures as training examples: augmented, matched and counted in the data workers."""
+"""Labelled images as training examples: decoded, augmented and matched to the anchors in the data workers."""
 
 from __future__ import annotations
 

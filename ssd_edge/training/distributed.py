@@ -76,6 +76,18 @@ def check_device(device: Device) -> None:
 
 
 @contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Fabric's own messages back (which precision, which process): what matters of them we log ourselves."""
+    logger = logging.getLogger("lightning_fabric")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
 def joined(fabric: Fabric) -> Iterator[None]:
     """Start the processes, and leave the group at the end.
 

@@ -1,4 +1,4 @@
-"""Trains what a plan asks for: joins images, network, processes and loop."""
+"""Train what a plan asks for: join images, network, processes and loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ssd_edge.training.callbacks import Callback
 from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import TrainingPlan
 from ssd_edge.training.dataset import TrainingSet, decode_images
-from ssd_edge.training.distributed import joined, make_fabric
+from ssd_edge.training.distributed import joined, make_fabric, quiet_lightning
 from ssd_edge.training.loader import BatchLoader, Share
 from ssd_edge.training.loop import Ending, Training
 from ssd_edge.training.metrics import EpochRecord
@@ -51,6 +51,7 @@ class FinishedRun:
     ending: Ending
 
 
+@quiet_lightning()
 def fit(
     plan: TrainingPlan,
     validate: Validate,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
@@ -63,6 +63,12 @@ class EpochRecord:
         """What the checkpoint of this epoch says of itself."""
         known = {"epoch": self.epoch, "loss": self.loss, "mean_ap": self.mean_ap}
         return {name: float(value) for name, value in known.items() if value is not None}
+
+
+def best_epoch(records: Sequence[EpochRecord]) -> EpochRecord | None:
+    """Return the epoch with the highest mean AP, the last of equals; None where none was validated."""
+    validated = [record for record in records if record.mean_ap is not None]
+    return max(reversed(validated), key=lambda record: record.mean_ap or 0.0, default=None)
 
 
 class EpochMeter:

@@ -1,4 +1,4 @@
-"""What training changes in its process is put back when it ends: the process belongs to the program that calls."""
+"""Put back what training changes in its process, which belongs to the program that calls."""
 
 from __future__ import annotations
 

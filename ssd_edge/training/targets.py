@@ -1,4 +1,4 @@
-"""What the network should have said: a class and an offset for every default box (SSD, section 2.2)."""
+"""Training targets: a class and an offset for every anchor (SSD, section 2.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validates the network after an epoch, and counts the time that this takes."""
+"""Validation of the network after an epoch, and the account of the time that it takes."""
 
 from __future__ import annotations
 

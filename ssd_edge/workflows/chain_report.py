@@ -21,11 +21,11 @@ from ssd_edge.core.images import write_image
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.sample import LabelledSet
-from ssd_edge.data.video_truth import read_film_truth, truth_path
+from ssd_edge.data.video_truth import read_video_truth, truth_path
 from ssd_edge.evaluation.example_images import drawn, marked, spread
 from ssd_edge.evaluation.report import write_report
-from ssd_edge.evaluation.report_content import Film, Report, StageLatency, StepTime
-from ssd_edge.evaluation.video import evaluate_film, read_lines
+from ssd_edge.evaluation.report_content import Report, StageLatency, StepTime, VideoSummary
+from ssd_edge.evaluation.video import evaluate_video, read_lines
 from ssd_edge.reporting.images import CaptionedImage
 from ssd_edge.streaming.sinks.video import VideoSink
 from ssd_edge.streaming.sources.factory import open_source
@@ -103,9 +103,9 @@ def write_chain_report(
     Raises:
         InputError: a file of the run cannot be read or does not belong to its video, or the page cannot be written.
     """
-    truth = read_film_truth(truth_path(run.video), evaluated.labelled.class_names)
-    accuracy = evaluate_film(run.lines, truth)
-    video = Film(
+    truth = read_video_truth(truth_path(run.video), evaluated.labelled.class_names)
+    accuracy = evaluate_video(run.lines, truth)
+    video = VideoSummary(
         annotated=run.annotated,
         preview=run.preview,
         poster=_poster(run, truth.class_names),

@@ -17,7 +17,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.spec import AnchorSpec
-from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.label_files import listed_class_names
 from ssd_edge.data.lint.check import LintReport, lint_dataset
 from ssd_edge.data.lint.issue import KINDS, Issue, Severity
@@ -87,7 +87,7 @@ class CheckDataResult:
     report: LintReport
     statistics: Mapping[str, SetStatistics]
     anchors: str
-    anchor_recall: Mapping[str, Reach]
+    anchor_recall: Mapping[str, AnchorRecall]
     sheet_images: int = 0
 
     @property
@@ -158,11 +158,11 @@ def check_data(
     names, chosen = listed_class_names(config.classes), _chosen_anchors(config)
     with stage(progress, "checking") as report_step:
         report = lint_dataset(Path(dataset), config.splits, names, progress=report_step)
-    anchors, recall = "", dict[str, Reach]()
+    anchors, recall = "", dict[str, AnchorRecall]()
     if chosen is not None:
         anchors = chosen.name
         for split, labelled in report.labelled.items():
-            recall[split] = Reach.of(best_overlaps(unit_boxes(labelled, report.sizes), chosen.anchors))
+            recall[split] = AnchorRecall.of(best_overlaps(unit_boxes(labelled, report.sizes), chosen.anchors))
     return CheckDataResult(
         path=config.html,
         report=report,

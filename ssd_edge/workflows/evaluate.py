@@ -223,8 +223,8 @@ def _evaluated(
             cores=config.cores,
             progress=report,
         )
-    if found.not_judged:
-        log.info(f"{path}: not judged, as no image has them: {', '.join(found.not_judged)}")
+    if found.classes_not_evaluated:
+        log.info(f"{path}: not judged, as no image has them: {', '.join(found.classes_not_evaluated)}")
     errors = error_costs(found.detections, labelled.samples, found.accuracy)
     return EvaluatedModel(label, path, found, errors, calibrated_images=calibrated)
 

@@ -17,7 +17,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import dataset_splits, open_dataset
 from ssd_edge.data.priors import FittedPriors
 from ssd_edge.data.priors import fit_priors as fit_anchors
@@ -36,7 +36,7 @@ class FitPriorsConfig:
         split: images to fit to.
         val_split: images to evaluate the fit on besides; None for val if there is one.
         per_level: boxes of a cell: one number, or one for each feature map; None for as many as there are now.
-        output: the file to write.
+        output: the file to write; None for ``priors.json`` in the workspace.
         seed: of the first centers, 0 or more.
     """
 
@@ -45,7 +45,7 @@ class FitPriorsConfig:
     split: str = "train"
     val_split: str | None = None
     per_level: tuple[int, ...] | int | None = None
-    output: Path = Path("priors.json")
+    output: Path | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class FitPriorsOptions(TypedDict, total=False):
     split: str
     val_split: str | None
     per_level: tuple[int, ...] | list[int] | int | None
-    output: AnyPath
+    output: AnyPath | None
     seed: int
 
 
@@ -68,8 +68,8 @@ class Gain(NamedTuple):
     """What some images gain: the recall of the preset's anchors, and that of the fitted ones."""
 
     split: str
-    before: Reach
-    after: Reach
+    before: AnchorRecall
+    after: AnchorRecall
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def fit_priors(
     *,
     config: FitPriorsConfig | None = None,
     progress: ProgressCallback = no_progress,
+    workspace: AnyPath = ".",
     **options: Unpack[FitPriorsOptions],
 ) -> FitPriorsResult:
     """Fit a network's anchors to the objects of a data set, and write them where they match more objects than before.
@@ -111,6 +112,7 @@ def fit_priors(
         dataset: labelled images: a VOC, COCO or YOLO folder, or a data.yaml.
         config: what to fit; or its fields as keywords.
         progress: told of the beginning and the end.
+        workspace: the folder for the file where none is named.
         options: fields of the config.
 
     Raises:
@@ -133,9 +135,10 @@ def fit_priors(
         fitted = fit_anchors(boxes, spec.anchors, per_level=_counts(config.per_level, levels), seed=config.seed)
         report(1, 1)
     validation = _validation(folder, config, spec, fitted)
+    output = config.output or Path(workspace) / "priors.json"
     if fitted.are_better:
-        _save(fitted, spec, config, train.origin)
-    return FitPriorsResult(config.output if fitted.are_better else None, config, fitted, levels, validation)
+        _save(output, fitted, spec, config.preset, train.origin)
+    return FitPriorsResult(output if fitted.are_better else None, config, fitted, levels, validation)
 
 
 def _counts(per_level: tuple[int, ...] | int | None, levels: int) -> tuple[int, ...] | None:
@@ -161,15 +164,14 @@ def _validation(folder: Path, config: FitPriorsConfig, spec: ModelSpec, fitted: 
     if split is None:
         return None
     boxes = unit_boxes(open_dataset(folder, split, spec.class_names))
-    before, after = (Reach.of(best_overlaps(boxes, anchors)) for anchors in (spec.anchors, fitted.anchors))
+    before, after = (AnchorRecall.of(best_overlaps(boxes, anchors)) for anchors in (spec.anchors, fitted.anchors))
     return Gain(split, before, after)
 
 
-def _save(fitted: FittedPriors, spec: ModelSpec, config: FitPriorsConfig, origin: str) -> None:
+def _save(output: Path, fitted: FittedPriors, spec: ModelSpec, preset: str, origin: str) -> None:
     gained: dict[str, Any] = {
         "data": origin,
         "before": dataclasses.asdict(fitted.before),
         "after": dataclasses.asdict(fitted.after),
     }
-    made = PriorsFile(config.preset, spec.input.height, spec.input.width, fitted.anchors, gained)
-    made.save(config.output)
+    PriorsFile(preset, spec.input.height, spec.input.width, fitted.anchors, gained).save(output)

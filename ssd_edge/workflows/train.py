@@ -22,7 +22,7 @@ from ssd_edge.core.run_data import RunData
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
 from ssd_edge.data.label_files import listed_class_names
 from ssd_edge.data.lint.check import LintReport, lint_dataset
@@ -36,7 +36,7 @@ from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import Machine, TrainingPlan
 from ssd_edge.training.distributed import check_device
 from ssd_edge.training.fit import fit
-from ssd_edge.training.metrics import EpochRecord
+from ssd_edge.training.metrics import EpochRecord, best_epoch
 from ssd_edge.training.precision import choose_precision
 from ssd_edge.training.process_state import unchanged_process
 from ssd_edge.training.resume import interrupted_run, saved_run
@@ -120,7 +120,8 @@ def train(
             log.info(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
         with _way_back_logged(folder), _own_callbacks(plan, state, config) as own, stage(progress, "training") as done:
             run = fit(plan, validation(plan.val_set), callbacks=[*own, *callbacks], progress=done, state=state)
-        mean_ap = max((record.mean_ap for record in run.records if record.mean_ap is not None), default=0.0)
+        best = best_epoch(run.records)
+        mean_ap = best.mean_ap or 0.0 if best else 0.0
         log.info(f"{run.files.best}: mAP@0.5 {mean_ap:.4f}; every epoch is in {run.files.metrics}")
         page = None
         if config.report and is_first_process():
@@ -237,7 +238,7 @@ def _counted(count: int, noun: str) -> str:
 
 def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_command: str) -> None:
     """Log which share of the objects the anchors can match, and where it is small the command that fits them."""
-    reached = Reach.of(best_overlaps(unit_boxes(labelled, sizes), spec.anchors))
+    reached = AnchorRecall.of(best_overlaps(unit_boxes(labelled, sizes), spec.anchors))
     hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _GOOD_RECALL else ""
     log.info(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
 

@@ -1,69 +1,33 @@
-"""What a finished run leaves to look at: a page, and its charts and pictures as PNG."""
+"""The report of a finished run: a page, and its charts and example images as PNG."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ssd_edge import __version__
 from ssd_edge.core.choices import Metric
 from ssd_edge.core.errors import MissingPackageError, SsdEdgeError
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
-from ssd_edge.reporting.chart import Panel, Series
+from ssd_edge.core.sample import LabelledSet
+from ssd_edge.evaluation import sections
+from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
+from ssd_edge.evaluation.example_images import COLOR_KEY, drawn, extremes, marked
+from ssd_edge.evaluation.tide_errors import error_costs
+from ssd_edge.reporting.chart import Panel, Series, save_charts
+from ssd_edge.reporting.images import CaptionedImage, save_images
+from ssd_edge.reporting.page import card, write_page
+from ssd_edge.training.metrics import EpochRecord, best_epoch, read_metrics
 from ssd_edge.workflows.open_model import evaluate_file
 
-if TYPE_CHECKING:
-    from ssd_edge.core.sample import LabelledSet
-    from ssd_edge.evaluation.evaluate import Evaluation
-    from ssd_edge.reporting.images import CaptionedImage
-    from ssd_edge.training.metrics import EpochRecord
+_SCORE = 0.5
+_STILLS = 6
+_STILLS_IN_PNG = 4
 
 
-class Epoch(Protocol):
-    """One epoch of training; ``training.EpochRecord`` is one."""
-
-    @property
-    def epoch(self) -> int:
-        """From 1."""
-
-    @property
-    def images_per_s(self) -> float:
-        """While training."""
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the last step."""
-
-    @property
-    def loss(self) -> float:
-        """Mean of the steps."""
-
-    @property
-    def localisation_loss(self) -> float:
-        """The part of the boxes."""
-
-    @property
-    def confidence_loss(self) -> float:
-        """The part of the classes."""
-
-    @property
-    def mean_ap(self) -> float | None:
-        """Of the validation, if there was one."""
-
-
-AnyEpoch = TypeVar("AnyEpoch", bound=Epoch)
-
-
-def best_record(epochs: Sequence[AnyEpoch]) -> AnyEpoch | None:
-    """Return the epoch with the highest mean AP, the last of equals; None where none was validated."""
-    judged = [epoch for epoch in epochs if epoch.mean_ap is not None]
-    return max(reversed(judged), key=lambda epoch: epoch.mean_ap or 0.0, default=None)
-
-
-def learning_curves(epochs: Sequence[Epoch]) -> list[Panel]:
+def learning_curves(epochs: Sequence[EpochRecord]) -> list[Panel]:
     """Return charts of the loss and its parts, the mean AP, the learning rate and the speed; at least one epoch."""
     numbers = tuple(float(epoch.epoch) for epoch in epochs)
     panels = [
@@ -91,9 +55,9 @@ def learning_curves(epochs: Sequence[Epoch]) -> list[Panel]:
     return [panel for panel in panels if panel is not None]
 
 
-def _accuracy(epochs: Sequence[Epoch]) -> Panel | None:
+def _accuracy(epochs: Sequence[EpochRecord]) -> Panel | None:
     points = [(float(epoch.epoch), epoch.mean_ap) for epoch in epochs if epoch.mean_ap is not None]
-    best = best_record(epochs)
+    best = best_epoch(epochs)
     if best is None or best.mean_ap is None:
         return None
     x, y = zip(*points, strict=True)
@@ -107,14 +71,9 @@ def _accuracy(epochs: Sequence[Epoch]) -> Panel | None:
     )
 
 
-_SCORE = 0.5
-_STILLS = 6
-_STILLS_IN_PNG = 4
-
-
 @dataclass(frozen=True)
 class _Run:
-    """A finished run and its judgement."""
+    """A finished run and its evaluation."""
 
     best: Path
     records: Sequence[EpochRecord]
@@ -152,23 +111,21 @@ def report_on(
 def write_training_report(
     run: Path, judged: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
 ) -> list[Path]:
-    """Judge ``run``/best.pt, draw the run's metrics.csv, and return the files that were written.
+    """Evaluate ``run``/best.pt, draw the run's metrics.csv, and return the files that were written.
 
     These are report.html (it holds everything in itself), curves.png, pr_curves.png and detections.png.
 
     Args:
         run: the folder of a run, with best.pt and metrics.csv.
-        judged: the pictures to judge on, those that the best epoch was chosen by.
-        cores: of the processor, to judge on; None for all.
+        judged: the images to evaluate on, those that the best epoch was chosen by.
+        cores: of the processor; None for all.
         progress: told of the stage ``judging best.pt``.
 
     Raises:
-        InputError: a file or picture cannot be read, or the folder cannot be written.
+        InputError: a file or image cannot be read, or the folder cannot be written.
         ArtefactError: best.pt or metrics.csv is damaged.
         MissingPackageError: matplotlib is not installed; report.html is written by then.
     """
-    from ssd_edge.training.metrics import read_metrics
-
     records = read_metrics(run / "metrics.csv")
     best = run / "best.pt"
     with stage(progress, "judging best.pt") as done:
@@ -179,26 +136,19 @@ def write_training_report(
 
 
 def _stills(found: Evaluation, judged: LabelledSet) -> tuple[tuple[CaptionedImage, ...], tuple[CaptionedImage, ...]]:
-    from ssd_edge.evaluation.example_images import drawn, extremes, marked
-
     marks = marked(found.detections, judged, score=_SCORE)
     worst, good = extremes(marks, _STILLS)
     return drawn(marks, judged, worst), drawn(marks, judged, good)
 
 
 def _draw(run: Path, finished: _Run) -> list[Path]:
-    from ssd_edge.evaluation.example_images import COLOR_KEY
-    from ssd_edge.evaluation.sections import class_panels
-    from ssd_edge.reporting.chart import save_charts
-    from ssd_edge.reporting.images import save_images
-
     curves, precision_recall, detections = (run / f"{name}.png" for name in ("curves", "pr_curves", "detections"))
     accuracy = finished.found.accuracy
     save_charts(curves, f"Training of {finished.name}", learning_curves(finished.records))
     save_charts(
         precision_recall,
         f"{finished.name}: precision over recall, IoU {accuracy.iou_threshold:g}",
-        class_panels(finished.name, accuracy),
+        sections.class_panels(finished.name, accuracy),
     )
     rows = [("Most mistakes", finished.worst[:_STILLS_IN_PNG]), ("Fewest mistakes", finished.good[:_STILLS_IN_PNG])]
     shown = [(heading, stills) for heading, stills in rows if stills]
@@ -207,8 +157,6 @@ def _draw(run: Path, finished: _Run) -> list[Path]:
 
 
 def _write_page(page: Path, run: _Run) -> None:
-    from ssd_edge.reporting.page import write_page
-
     write_page(
         page,
         title=f"Training of {run.name}",
@@ -220,10 +168,6 @@ def _write_page(page: Path, run: _Run) -> None:
 
 
 def _sections(run: _Run) -> list[str]:
-    from ssd_edge.evaluation import sections
-    from ssd_edge.evaluation.evaluate import EvaluatedModel
-    from ssd_edge.evaluation.tide_errors import error_costs
-
     accuracy, label = run.found.accuracy, run.best.name
     judged = [
         EvaluatedModel(label, run.best, run.found, error_costs(run.found.detections, run.judged.samples, accuracy))
@@ -240,17 +184,14 @@ def _sections(run: _Run) -> list[str]:
 
 
 def _cards(run: _Run) -> list[str]:
-    from ssd_edge.evaluation.sections import megabytes
-    from ssd_edge.reporting.page import card
-
-    accuracy, best, last = run.found.accuracy, best_record(run.records), run.records[-1]
+    accuracy, best, last = run.found.accuracy, best_epoch(run.records), run.records[-1]
     images = sum(record.images for record in run.records)
     chosen = f", epoch {best.epoch} of {last.epoch}" if best else ""
     return [
         card(f"{accuracy.mean_ap:.3f}", f"mAP@{accuracy.iou_threshold:g} of best.pt{chosen}"),
         card(f"{last.loss:.2f}", f"loss of the last epoch, {run.records[0].loss:.2f} of the first"),
         card(_duration(last.seconds), f"{images} images learnt from, validation included"),
-        card(megabytes(run.best), "best.pt on disk"),
+        card(sections.megabytes(run.best), "best.pt on disk"),
     ]
 
 

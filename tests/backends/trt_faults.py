@@ -203,10 +203,10 @@ def int8_that_cannot_be_built() -> None:
 
     build = TrtBuilder.build
 
-    def refusing(self: Any, *arguments: Any) -> None:
+    def refusing(self: Any, *arguments: Any, **options: Any) -> None:
         if self.precision == "int8":
             raise ArtefactError("the kernel is not implemented")
-        build(self, *arguments)
+        build(self, *arguments, **options)
 
     TrtBuilder.build = refusing  # type: ignore[method-assign]
 

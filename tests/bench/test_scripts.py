@@ -10,12 +10,10 @@ from tests.test_architecture import imports_of
 
 BENCH = Path(__file__).parents[2] / "bench"
 SCRIPTS = sorted(path for path in BENCH.glob("*.py") if path.name != "_options.py")
-TRAINING = {"bccd_training.py", "train_vgg.py", "training_step.py"}  # on their way
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_it_measures_by_the_one_timer_and_uses_the_library(path: Path) -> None:
     names = imports_of(path.read_text(encoding="utf-8"))
     assert not [name for name in names if name.startswith("ssd_edge.cli")]
-    if path.name not in TRAINING:
-        assert not [name for name in names if name.split(".")[0] in ("time", "timeit", "argparse")]
+    assert not [name for name in names if name.split(".")[0] in ("time", "timeit", "argparse")]

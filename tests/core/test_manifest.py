@@ -67,11 +67,18 @@ def test_manifest_with_fields_of_other_types_is_named(tmp_path: Path, changes: d
         EngineManifest.load(tmp_path / "a.json")
 
 
-def test_other_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("found", "do"),
+    [
+        ("ssd-edge/engine/2", r"Build the engine again: ssd-edge build$"),
+        ("ssd-edge/engine/7", r"It was written by a newer ssd-edge: update this one"),
+    ],
+)
+def test_other_format_is_refused(tmp_path: Path, found: str, do: str) -> None:
     manifest().save(tmp_path / "a.json")
     fields = json.loads((tmp_path / "a.json").read_text())
-    (tmp_path / "a.json").write_text(json.dumps({**fields, "format": "ssd-edge/engine/7"}))
-    with pytest.raises(ArtefactError, match="got 'ssd-edge/engine/7'; wanted ssd-edge/engine/3"):
+    (tmp_path / "a.json").write_text(json.dumps({**fields, "format": found}))
+    with pytest.raises(ArtefactError, match=rf"got '{found}'; wanted ssd-edge/engine/3\. {do}"):
         EngineManifest.load(tmp_path / "a.json")
 
 

@@ -9,7 +9,7 @@ import pytest
 from ssd_edge.core.boxes import corner_form, iou_matrix
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.core.spec import AnchorSpec
-from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.zoo import make_spec
 from tests.data.folders import draw
@@ -40,6 +40,6 @@ def test_objects_become_fractions_without_the_difficult_and_those_outside(tmp_pa
 
 
 def test_reach_counts_an_overlap_of_exactly_a_half() -> None:
-    assert Reach.of(np.array([0.5, 0.25, 1.0, 0.25])) == Reach(4, 0.5, 0.5)
-    assert Reach.of(np.zeros(0)) == Reach(0, 1.0, 1.0)
+    assert AnchorRecall.of(np.array([0.5, 0.25, 1.0, 0.25])) == AnchorRecall(4, 0.5, 0.5)
+    assert AnchorRecall.of(np.zeros(0)) == AnchorRecall(0, 1.0, 1.0)
     assert isinstance(make_spec("ssd192-tiny", ["a"]).anchors, AnchorSpec)

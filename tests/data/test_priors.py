@@ -9,7 +9,7 @@ import pytest
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.spec import AnchorLevel, AnchorSpec, AnchorTable
-from ssd_edge.data.anchor_recall import Reach, best_overlaps, unit_boxes
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
 from ssd_edge.data.priors import cluster_sizes, fit_priors, size_overlaps
 from ssd_edge.data.priors_file import PriorsFile
@@ -64,7 +64,7 @@ def test_long_objects_are_reached_after_fitting_those_that_were_not_seen_too() -
     fitted = fit_priors(scattered(SIDES, 300), SQUARES)
     assert fitted.before.recall < 0.5 < 0.95 < fitted.after.recall
     assert fitted.are_better
-    assert fitted.after == Reach.of(best_overlaps(scattered(SIDES, 300), fitted.anchors))
+    assert fitted.after == AnchorRecall.of(best_overlaps(scattered(SIDES, 300), fitted.anchors))
     unseen = scattered(SIDES, 300, seed=9)
     assert (best_overlaps(unseen, fitted.anchors) >= 0.5).mean() > 0.9
     assert [(map.rows, map.step, len(map.sizes)) for map in fitted.anchors.levels] == [
@@ -105,7 +105,7 @@ def test_recall_on_real_pictures_rises_on_those_fitted_to_and_on_others(preset: 
     fitted = fit_priors(unit_boxes(open_dataset(BCCD, "train")), anchors)
     assert fitted.after.recall > fitted.before.recall + 0.02
     unseen = unit_boxes(open_dataset(BCCD, "test"))
-    before, after = Reach.of(best_overlaps(unseen, anchors)), Reach.of(best_overlaps(unseen, fitted.anchors))
+    before, after = (AnchorRecall.of(best_overlaps(unseen, boxes)) for boxes in (anchors, fitted.anchors))
     assert after.recall > before.recall + 0.02
     assert after.mean_iou > before.mean_iou
 

@@ -7,7 +7,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import LabelledObject
-from ssd_edge.data.video_truth import read_film_truth, truth_line, truth_path
+from ssd_edge.data.video_truth import read_video_truth, truth_line, truth_path
 
 NAMES = ("cat", "dog")
 
@@ -16,7 +16,7 @@ def test_lines_read_back(tmp_path: Path) -> None:
     path = truth_path(tmp_path / "film.mp4")
     objects = [LabelledObject.of_box("dog", (1, 2, 3.5, 4)), LabelledObject.of_box("cat", (0, 0, 9, 9), difficult=True)]
     path.write_text(truth_line(0, 0.0, "film.mp4", objects, NAMES) + truth_line(1, 1 / 30, "film.mp4", [], NAMES))
-    first, second = read_film_truth(path, NAMES).samples
+    first, second = read_video_truth(path, NAMES).samples
     assert path.name == "film.truth.jsonl"
     assert first.boxes.tolist() == [[1, 2, 3.5, 4], [0, 0, 9, 9]]
     assert (first.class_ids.tolist(), first.difficult.tolist(), len(second)) == ([1, 0], [False, True], 0)
@@ -51,4 +51,4 @@ def test_faults_are_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text(text)
     with pytest.raises(InputError, match=rf"t\.jsonl.*{message}"):
-        read_film_truth(path, NAMES)
+        read_video_truth(path, NAMES)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.engines.boards import load_profile
 from ssd_edge.engines.options import TrtOptions
@@ -67,3 +68,13 @@ def test_a_file_that_is_no_profile(workspace: Path, text: str, got: str) -> None
     write(workspace, "mine", text)
     with pytest.raises(InputError, match=rf"mine.toml is no device profile: got .*{got}.*; wanted lines as in: desc"):
         load_profile("mine")
+
+
+def test_what_is_chosen_stands_before_the_profile() -> None:
+    profile = load_profile("desktop")
+    chosen = TrtOptions(level=1, compute_capabilities=(86,)).on_board(profile, Target.TENSORRT_RTX)
+    assert (chosen.level, chosen.compute_capabilities) == (1, (86,))
+    assert TrtOptions().on_board(profile, Target.TENSORRT_RTX).compute_capabilities == SHIPPED["desktop"][1]
+    # TensorRT itself builds for the GPU that it runs on.
+    assert TrtOptions().on_board(profile, Target.TENSORRT).compute_capabilities == ()
+    assert TrtOptions().on_board(load_profile("orin-nano"), None).workspace_gib == 1.0

@@ -56,7 +56,7 @@ def test_perfect_detector_scores_one_and_every_picture_is_timed(labelled):
 def test_classes_are_matched_by_name_whatever_their_order(labelled):
     result = evaluate(find_square({4: 2, 8: 0}), ("yield", "other", "stop"), labelled)
     assert result.accuracy.mean_ap == 1.0
-    assert result.not_judged == ("other",)
+    assert result.classes_not_evaluated == ("other",)
     assert [found.class_ids.tolist() for found in result.detections] == [[0], [1]]
 
 

@@ -30,7 +30,8 @@ def test_right_wrong_and_missed_are_told_apart():
         [[0, 0, 10, 9], [0, 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 60]], [0.9, 0.8, 0.7, 0.2], [0, 0, 0, 1]
     )
     marks = mark(detections, objects, score_threshold=0.5)
-    assert marks.right.tolist() == [True, False, False]  # the second is a duplicate, the third of another class
+    # The second is a duplicate, the third of another class.
+    assert marks.true_positives.tolist() == [True, False, False]
     assert marks.missed.tolist() == [False, True, True]  # the last object's detection is under the threshold
     assert marks.mistakes == 4
     assert marks.verdict == "1 found, 2 wrong, 2 missed"

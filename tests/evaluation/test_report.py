@@ -17,7 +17,7 @@ from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
 from ssd_edge.evaluation.example_images import MISSED, RIGHT, WRONG
 from ssd_edge.evaluation.mean_ap import ClassAp, MeanAp, mean_average_precision
 from ssd_edge.evaluation.report import write_evaluation_report, write_report
-from ssd_edge.evaluation.report_content import Film, Report, StageLatency, StepTime
+from ssd_edge.evaluation.report_content import Report, StageLatency, StepTime, VideoSummary
 from ssd_edge.evaluation.sections import precision_recall_panel
 from ssd_edge.reporting.images import CaptionedImage
 from ssd_edge.reporting.page import embedded_image, table
@@ -86,7 +86,7 @@ def report(tmp_path) -> Report:
         subtitle="a & b",
         models=(judged(tmp_path, "checkpoint", 1.0), judged(tmp_path, "engine", 0.8)),
         footer="a CPU",
-        film=Film(
+        video=VideoSummary(
             annotated=film.with_suffix(".mp4"),
             preview=film,
             poster=np.zeros((9, 16, 3), np.uint8),

@@ -95,17 +95,17 @@ def slow_costs(found, truths, metric, threshold):
     things = slow_objects(truths)
     judged, taken = slow_judgement(found, things, threshold)
     real = {(p, n) for p, ts in enumerate(things) for n, (_, _, hard) in enumerate(ts) if not hard}
-    verdicts = [slow_kind(detection, things, real, threshold) for detection in judged]
-    missed = real - taken - {target for _, target in verdicts}
+    outcomes = [slow_kind(detection, things, real, threshold) for detection in judged]
+    missed = real - taken - {target for _, target in outcomes}
     wanted = Counter(things[p][n][0] for p, n in real)
     before = slow_mean_ap([(label, right) for _, label, _, right in judged], wanted, metric)
-    counts, lost_ap = Counter(kind for kind, _ in verdicts), {}
+    counts, lost_ap = Counter(kind for kind, _ in outcomes), {}
     counts["missed"] = len(missed)
     for kind in KINDS:
         points, mended, left = [], set(), Counter(wanted)
         if kind == "missed":
             left.subtract(things[p][n][0] for p, n in missed)
-        for (_, label, _, right), (its, target) in zip(judged, verdicts, strict=True):
+        for (_, label, _, right), (its, target) in zip(judged, outcomes, strict=True):
             if its != kind:
                 points.append((label, right))
             elif target in real - taken - mended:

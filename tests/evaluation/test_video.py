@@ -8,7 +8,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import LabelledSet, Sample
-from ssd_edge.evaluation.video import evaluate_film, read_lines
+from ssd_edge.evaluation.video import evaluate_video, read_lines
 
 NAMES = ("stop", "yield")
 
@@ -44,7 +44,7 @@ def test_frames_are_matched_by_number_and_classes_by_label(tmp_path):
         line(1, ([5, 5, 20, 20], 0.8, "yield")),
         line(0, ([0, 0, 10, 10], 0.9, "stop")),
     )
-    result = evaluate_film(lines, truth)
+    result = evaluate_video(lines, truth)
     assert [entry.ap for entry in result.classes] == [0.5, 1.0]  # frame 2 has no line: its stop sign is missed
     assert result.mean_ap == 0.75
 
@@ -80,4 +80,4 @@ def test_missing_file_is_named(tmp_path):
 def test_lines_of_a_longer_film_are_refused(tmp_path):
     lines = write(tmp_path / "d.jsonl", line(3, ([0, 0, 10, 10], 0.9, "stop")))
     with pytest.raises(InputError, match="does not belong to film truth: got frame 3; wanted frames 0 to 0"):
-        evaluate_film(lines, film_truth([([0, 0, 10, 10], 0)]))
+        evaluate_video(lines, film_truth([([0, 0, 10, 10], 0)]))

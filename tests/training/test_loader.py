@@ -1,14 +1,42 @@
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
-from ssd_edge.core.errors import InputError
-from ssd_edge.training.loader import Batch, BatchLoader, Share
+from ssd_edge.core.errors import InputError, TrainingError
+from ssd_edge.training.loader import ALONE, Batch, BatchLoader, Share, ShuffledDraws, named_worker_death
 from tests.training.factories import SIDE, squares, tiny_anchors
 from tests.training.test_dataset import training_set
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        draws = ShuffledDraws(50, batch_size=5, seed=seed)
+        draws.set_epoch(epoch)
+        found = list(draws)
+        assert all(draw.epoch == epoch for draw in found)
+        return [draw.sample for draw in found]
+
+    assert sorted(order(0, 1)) == list(range(50))
+    assert order(0, 1) == order(0, 1)
+    assert order(0, 1) != order(0, 2)
+    assert order(0, 1) != order(1, 1)
+
+
+def test_several_processes_cut_the_batches_of_one() -> None:
+    def batches(size: int, share: Share = ALONE) -> list[list[int]]:
+        draws = ShuffledDraws(50, batch_size=size, seed=3, share=share)
+        draws.set_epoch(2)
+        order = [draw.sample for draw in draws]
+        assert len(order) == len(draws)
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    parts = zip(batches(4, Share(0, 2)), batches(4, Share(1, 2)), strict=True)
+    assert [first + second for first, second in parts] == batches(8)
 
 
 def batches(loader: BatchLoader, epoch: int) -> list[Batch]:
@@ -65,3 +93,37 @@ def test_every_process_needs_a_batch(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not fill one batch: got 20 pictures; wanted at least 24") as caught:
         BatchLoader(training_set(squares(tmp_path, 20)), batch_size=8, workers=0, seed=0, share=Share(0, 3))
     assert "--batch-size 6" in str(caught.value)
+
+
+def test_workers_leave_ctrl_c_to_the_process_that_saves(tmp_path: Path) -> None:
+    loader = BatchLoader(training_set(squares(tmp_path, 8)), batch_size=2, workers=1, seed=0)
+    found = loader.epoch(1)
+    next(found)
+    for worker in loader._loader._iterator._workers:
+        os.kill(worker.pid, signal.SIGINT)
+    rest = [batch.paths for batch in found]
+    assert len(rest) == 3
+
+
+# torch notices the death once more while it cleans up, in a place from which nothing can be raised.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_worker_that_is_killed_ends_the_run_with_a_named_error(tmp_path: Path) -> None:
+    loader = BatchLoader(training_set(squares(tmp_path, 64)), batch_size=2, workers=1, seed=0)
+    message = r"a data worker was ended from outside: .*--workers 0"
+    with pytest.raises(TrainingError, match=message), named_worker_death():
+        for batch in loader.epoch(1):
+            assert len(batch.paths) == 2
+            for worker in loader._loader._iterator._workers:
+                os.kill(worker.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("error", [EOFError(), ConnectionResetError("reset")])
+def test_a_worker_that_dies_while_it_hands_a_batch_over_is_named_too(error: Exception) -> None:
+    message = "ended from outside: got (a closed connection|reset)"
+    with pytest.raises(TrainingError, match=message), named_worker_death():
+        raise error
+
+
+def test_other_faults_of_the_program_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shape mismatch"), named_worker_death():
+        raise RuntimeError("shape mismatch")

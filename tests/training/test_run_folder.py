@@ -8,9 +8,8 @@ import torch
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.model.checkpoint import load_checkpoint
-from ssd_edge.training.metrics import EpochRecord
+from ssd_edge.training.metrics import EpochRecord, best_epoch
 from ssd_edge.training.run_folder import RunFolder
-from ssd_edge.workflows.training_report import best_record
 from tests.training.factories import tiny_model
 
 
@@ -37,7 +36,7 @@ def test_of_equals_the_latest_is_best_and_patience_counts_them(tmp_path: Path) -
         files.keep(tiny_model(), record(epoch, mean_ap))
     assert load_checkpoint(files.best).metrics["epoch"] == 6
     assert (files.best_mean_ap, files.since_best) == (0.5, 3)
-    assert best_record(files.records) == files.records[-1]
+    assert best_epoch(files.records) == files.records[-1]
 
 
 def test_metrics_csv_has_a_line_an_epoch(tmp_path: Path) -> None:

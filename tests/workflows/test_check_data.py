@@ -68,6 +68,12 @@ def test_fitted_anchors_are_checked_by_the_file(signs: Path) -> None:
     assert result.anchors == str(output)
 
 
+def test_the_file_lies_in_the_workspace_where_none_is_named(signs: Path) -> None:
+    fitted = fit_priors(signs, input_size=64, workspace=str(signs.parent))
+    assert fitted.path == signs.parent / "priors.json"
+    assert fitted.path.is_file()
+
+
 def test_numbers_of_boxes_that_fit_no_map_are_refused(signs: Path) -> None:
     with pytest.raises(InputError, match=r"per_level= is not understood: got '1,2'"):
         fit_priors(signs, per_level=(1, 2))

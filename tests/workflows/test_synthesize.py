@@ -14,7 +14,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import read_image
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.data.find import open_dataset
-from ssd_edge.data.video_truth import read_film_truth
+from ssd_edge.data.video_truth import read_video_truth
 from ssd_edge.scenes.scene import draw_scene
 from ssd_edge.scenes.signs import SIGN_KINDS
 from ssd_edge.workflows.synthesize import SynthesizeConfig, SynthesizeOptions, SynthesizeResult, synthesize
@@ -194,13 +194,13 @@ def test_the_film_plays_and_its_truth_has_a_line_for_each_frame(tmp_path: Path, 
     assert [line["frame"] for line in lines] == list(range(12))
     assert lines[3]["t"] == pytest.approx(0.1)
     assert {line["source"] for line in lines} == {str(film)}
-    assert read_film_truth(truth, SIGN_KINDS).object_count > 12
+    assert read_video_truth(truth, SIGN_KINDS).object_count > 12
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([film.name, "film.truth.jsonl"])
 
 
 def test_the_same_seed_films_the_same_drive(tmp_path: Path) -> None:
     truths = [film_of(tmp_path / name / "f.mp4", frames=4, seed=5) for name in ("a", "b")]
-    first, second = (read_film_truth(truth, SIGN_KINDS) for truth in truths)
+    first, second = (read_video_truth(truth, SIGN_KINDS) for truth in truths)
     for one, other in zip(first.samples, second.samples, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
     digests = {hashlib.sha256(np.stack(frames_of(truth.parent / "f.mp4")).tobytes()).hexdigest() for truth in truths}

@@ -12,9 +12,9 @@ from ssd_edge.cli.app import app
 from ssd_edge.core.errors import InputError
 from ssd_edge.data.find import open_dataset
 from ssd_edge.model.checkpoint import save_checkpoint
-from ssd_edge.training.metrics import EpochRecord
+from ssd_edge.training.metrics import EpochRecord, best_epoch
 from ssd_edge.training.run_folder import RunFolder
-from ssd_edge.workflows.training_report import best_record, learning_curves, write_training_report
+from ssd_edge.workflows.training_report import learning_curves, write_training_report
 from tests.cli.test_train import FAST, write_data
 from tests.evaluation.test_report import Page
 from tests.training.factories import CLASS_NAMES, tiny_model
@@ -93,7 +93,7 @@ def test_a_report_that_fails_does_not_lose_the_run(workspace: Path, monkeypatch:
     def full(*_):
         raise InputError("curves.png cannot be written", got="No space left on device")
 
-    monkeypatch.setattr("ssd_edge.reporting.chart.save_charts", full)
+    monkeypatch.setattr("ssd_edge.workflows.training_report.save_charts", full)
     result = train()
     assert result.exit_code == 1
     assert "the checkpoints and metrics.csv in runs/r are whole; only the report failed" in result.stderr
@@ -137,6 +137,6 @@ def test_the_loss_and_its_parts_and_the_best_epoch_are_in_the_panels():
 
 def test_the_last_of_equal_epochs_is_the_best_and_without_validation_there_is_none():
     records = [EpochRecord(n, 1, 1.0, 1.0, 0.1, 1.0, 0.5, 0.5, ap) for n, ap in enumerate((None, 0.0, 0.3, 0.3), 1)]
-    assert best_record(records).epoch == 4
-    assert best_record(records[:1]) is None
+    assert best_epoch(records).epoch == 4
+    assert best_epoch(records[:1]) is None
     assert len(learning_curves(records[:1])) == 3

@@ -17,7 +17,7 @@ from ssd_edge.data.lint.images import ExaminedImage, examine_images
 from ssd_edge.data.lint.issue import Issue
 from ssd_edge.data.lint.objects import object_issues
 from ssd_edge.data.lint.unreferenced import unreferenced_files
-from ssd_edge.data.scan import ScannedPicture, ScannedSet
+from ssd_edge.data.scan import ScannedImage, ScannedSet
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _split_issues(split: str, scanned: ScannedSet, examined: Mapping[Path, Exami
         yield from object_issues(picture, found.size, known, split)
 
 
-def _contradicted_size(split: str, picture: ScannedPicture, size: tuple[int, int] | None) -> Iterator[Issue]:
+def _contradicted_size(split: str, picture: ScannedImage, size: tuple[int, int] | None) -> Iterator[Issue]:
     stated = picture.stated_size
     if size is None or stated is None or stated == size:
         return

@@ -9,7 +9,7 @@ import numpy as np
 from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.sample import LabelledObject, object_fault
 from ssd_edge.data.lint.issue import Issue
-from ssd_edge.data.scan import ScannedPicture
+from ssd_edge.data.scan import ScannedImage
 
 _TINY_PX = 2.0
 _EDGE_PX = 1.0  # labels of some tools count from 0, of others from 1
@@ -17,7 +17,7 @@ _SAME_OBJECT_IOU = 0.95
 
 
 def object_issues(
-    picture: ScannedPicture, size: tuple[int, int] | None, known: Container[str], split: str
+    picture: ScannedImage, size: tuple[int, int] | None, known: Container[str], split: str
 ) -> Iterator[Issue]:
     """Yield what is wrong with the objects of a picture.
 
@@ -42,7 +42,7 @@ def object_issues(
         yield _fault("object-twice", picture, split, place, found, f"has the class and the box of {other}")
 
 
-def _fault(kind: str, picture: ScannedPicture, split: str, place: str, found: LabelledObject, what: str) -> Issue:
+def _fault(kind: str, picture: ScannedImage, split: str, place: str, found: LabelledObject, what: str) -> Issue:
     message = f"{picture.origin}: {place} {what}"
     return Issue(kind, split, picture.origin, message, place, picture.image, found.box)
 

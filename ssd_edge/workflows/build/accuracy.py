@@ -17,7 +17,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.manifest import Accuracy
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.data.find import open_dataset
-from ssd_edge.evaluation.calibration_overlap import picture_digests
+from ssd_edge.evaluation.calibration_overlap import image_digests
 from ssd_edge.evaluation.evaluate import class_numbers, evaluate
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.fallback import Fallback, GateError, fall_back
@@ -53,7 +53,7 @@ class AccuracyChecker:
     @cached_property
     def _image_digests(self) -> list[str]:
         """``sha256:…`` of each image's file."""
-        return picture_digests(self._labelled)
+        return image_digests(self._labelled)
 
     def refuse_seen(self, calibrated: Set[str]) -> None:
         """Raise InputError where an image of these digests would be evaluated on: INT8 would be flattered."""

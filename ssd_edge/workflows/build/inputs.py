@@ -73,9 +73,9 @@ def find_calibration(
     table = CalibrationTable.load(path)
     table.refuse_if_foreign(path, source.path, source.digest, source.spec.input)
     log.info(f"using {path}: {table.method} of {table.image_count} pictures")
-    needs_images = config.refine or (config.sensitivity and checker is None)
-    named = _images_of(table, files) or config.images
-    images = find_image_set(named, files, progress=progress) if needs_images else None
+    images = None
+    if config.refine or (config.sensitivity and checker is None):
+        images = find_image_set(_images_of(table, files) or config.images, files, progress=progress)
     _check_images(config, checker, table.images, images)
     return _calibration(config, checker, table, images)
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from ssd_edge.core.choices import Precision, Target
-from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.core.errors import AccuracyError, ArtefactError, InputError
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.workspace import make_current, newest_engine, read_current
@@ -116,6 +116,14 @@ def test_what_run_takes_is_what_was_built_last_unless_another_is_pinned(
     assert current is not None
     assert (current.why, newest_engine(workspace).path) == ("pinned", half)
     assert f"run keeps to {half}, which is pinned" in caplog.text
+
+
+def test_the_set_of_images_is_read_only_where_images_are_needed(workspace: Path) -> None:
+    build(precision="int8", images="../pictures", workspace=workspace)
+    (workspace / "calibration/selftest.images.json").write_text("{")
+    assert build(precision="int8", workspace=workspace).reused
+    with pytest.raises(ArtefactError, match=r"selftest\.images\.json is"):
+        build(precision="int8", refine=True, workspace=workspace)
 
 
 def test_calibrate_gives_the_figures_of_its_table(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
