@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ssd_edge.backends.detector import Detector
-    from ssd_edge.core.choices import GateFigure, LabelFormat, Method, Metric, Precision, Target
+    from ssd_edge.core.choices import GateFigure, Goal, LabelFormat, Method, Metric, Precision, Target
     from ssd_edge.core.detections import Detection, Detections
     from ssd_edge.core.errors import (
         AccuracyError,
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from ssd_edge.core.frame import Frame
     from ssd_edge.core.left_out import LeftOut
     from ssd_edge.core.progress import ProgressCallback, ProgressEvent
+    from ssd_edge.core.shutdown import StopRequest
     from ssd_edge.engines.options import Batch, TrtOptions
+    from ssd_edge.streaming.timing import StageTimes
     from ssd_edge.training.callbacks import Callback
     from ssd_edge.workflows.build.build import build
     from ssd_edge.workflows.build.config import AccuracyGate, BuildConfig, BuildResult, FailedGate
@@ -70,14 +72,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "backends.detector": "Detector",
-    "core.choices": "GateFigure LabelFormat Method Metric Precision Target",
+    "core.choices": "GateFigure Goal LabelFormat Method Metric Precision Target",
     "core.detections": "Detection Detections",
     "core.errors": "AccuracyError ArtefactError DeviceError InputError MissingPackageError ParityError "
     "SsdEdgeError TrainingError",
     "core.frame": "Frame",
     "core.left_out": "LeftOut",
     "core.progress": "ProgressCallback ProgressEvent",
+    "core.shutdown": "StopRequest",
     "engines.options": "Batch TrtOptions",
+    "streaming.timing": "StageTimes",
     "training.callbacks": "Callback",
     "workflows.build.build": "build",
     "workflows.build.config": "AccuracyGate BuildConfig BuildResult FailedGate",
@@ -105,11 +109,12 @@ __all__ = [
     "CalibrateResult", "Callback", "CheckDataConfig", "CheckDataResult", "DataStatisticsConfig",
     "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult",
     "EvaluateConfig", "EvaluateResult", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig",
-    "FitPriorsResult", "Frame", "GateFigure", "ImportConfig", "ImportResult", "InitResult", "InputError",
+    "FitPriorsResult", "Frame", "GateFigure", "Goal", "ImportConfig", "ImportResult", "InitResult", "InputError",
     "LabelFormat", "LeftOut", "Method", "Metric", "MissingPackageError", "ParityError", "Precision",
     "ProgressCallback", "ProgressEvent", "RunConfig", "RunInfo", "RunResult", "RunsResult", "SelftestConfig",
-    "SelftestResult", "SsdEdgeError", "StreamConfig", "SynthesizeConfig", "SynthesizeResult", "Target",
-    "TrainConfig", "TrainResult", "TrainingError", "TrtOptions", "UseResult", "__version__", "build",
+    "SelftestResult", "SsdEdgeError", "StageTimes", "StopRequest", "StreamConfig", "SynthesizeConfig",
+    "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions", "UseResult",
+    "__version__", "build",
     "calibrate", "check_data", "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors",
     "import_model", "init_workspace", "load", "run_streams", "selftest", "stream", "synthesize", "train",
     "use_engine",

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, Union
 from ssd_edge.core.errors import InputError
 
 C = TypeVar("C")
-AnyPath = Union[str, "PathLike[str]"]
+AnyPath = str | PathLike[str]
 """What a function takes for a path."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -16,10 +16,19 @@ from ssd_edge.core.files import written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
 
-if TYPE_CHECKING:
-    import PIL.Image
 
-ImageInput = Union[UInt8Array, str, "PathLike[str]", "PIL.Image.Image"]
+class PilImage(Protocol):
+    """A ``PIL.Image.Image``, for whose sake PIL need not be installed."""
+
+    @property
+    def mode(self) -> str:
+        """The kind of pixels, e.g. ``RGB``."""
+
+    def convert(self, mode: str) -> Any:
+        """Return the image with pixels of another kind."""
+
+
+ImageInput = UInt8Array | str | PathLike[str] | PilImage
 """What stands for one image: an (H, W, 3) uint8 BGR array, the path of a file, or a PIL image."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
@@ -202,7 +211,7 @@ def _how_to_convert(image: npt.NDArray[np.generic]) -> str:
 _PIL_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
 
 
-def _from_pil(image: PIL.Image.Image) -> UInt8Array:
+def _from_pil(image: PilImage) -> UInt8Array:
     if image.mode not in _PIL_MODES:
         raise InputError(
             "the PIL image does not have 8 bits a channel",

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.manifest import EngineManifest, EngineOptions, manifest_path
+from ssd_edge.workflows.load import load
 from tests.backends.tiny_onnx import SIZE, tiny_spec, write_tiny_onnx
 from tools.emulator.rehearse import inject, report
 from tools.emulator.standin.plan import write_engine
@@ -108,6 +110,24 @@ def batches(folder: str, sizes: list[int], fault: str = "", **changes: Any) -> l
     except SsdEdgeError as error:
         wrong.append(f"{type(error).__name__}: {error}")
     return [*wrong, *(["pinned memory is left"] if report()["pinned_blocks"] else [])]
+
+
+def lists(folder: str) -> dict[str, Any]:
+    """Lists of images through a loaded engine that takes up to four at a time, from eight threads."""
+    engine = write_tiny_engine(folder)
+    images = [picture(number) for number in range(10)]
+    refused = ""
+    try:
+        load(engine, device="cpu")
+    except SsdEdgeError as error:
+        refused = str(error)
+    with load(engine, device="cuda") as detect, load(engine.with_name("bright.onnx")) as truth:
+        wanted = [found.to_dict() for found in truth(images)]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(detect, [images] * 8))
+        alone = [detect(image).to_dict() for image in images]
+    same = all([each.to_dict() for each in group] == wanted for group in found)
+    return {"same": same and alone == wanted, "refused": refused}
 
 
 COUNTED = {"allocation": "allocations", "kernel": "kernels", "lose": "calls"}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -45,18 +44,6 @@ def test_a_program_that_counts(film: Path, model: Path) -> None:
     with load(model, score_threshold=0.5) as detect, stream(film, detect) as frames:
         dogs = sum(len(detections.filter(labels="dog")) for _, detections in frames)
     assert dogs == 20
-
-
-def test_the_program_in_the_documents_runs(
-    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_tiny_onnx(tmp_path / "engines" / "dogs" / "dogs.onnx")
-    text = (Path(__file__).parents[2] / "docs" / "runtime.md").read_text()
-    lines = text[text.index("## From Python") :].split("\n- ")[0].splitlines()
-    block = textwrap.dedent("\n".join(line for line in lines if not line or line.startswith("    ")))
-    exec(compile(block, "docs/runtime.md", "exec"), {})
-    assert capsys.readouterr().out.splitlines()[:2] == ["0.00 s: 1 dogs", "0.04 s: 1 dogs"]
 
 
 def test_every_frame_of_a_file_comes_in_order_with_its_place(film: Path, model: Path) -> None:

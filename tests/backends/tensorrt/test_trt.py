@@ -48,6 +48,14 @@ def test_tensorrt_8_refuses_a_second_context_where_the_profile_is_not_shared(tmp
     assert nothing_left(report)
 
 
+def test_a_list_is_run_in_batches_that_the_engine_takes(tmp_path: Path) -> None:
+    result, report = rehearse(f"{HERE}:lists", "10.3", folder=str(tmp_path))
+    assert result["same"]
+    assert "runs on the first NVIDIA GPU only: got device 'cpu'; wanted 'auto' or 'cuda'" in result["refused"]
+    assert report["faults"] == []
+    assert nothing_left(report)
+
+
 def test_what_rtx_compiled_is_kept_for_the_next_opening(tmp_path: Path) -> None:
     result, report = rehearse(f"{HERE}:runtime_cache", "rtx", folder=str(tmp_path))
     first, second = result["compiled"]
