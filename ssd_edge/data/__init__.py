@@ -1,1 +1,1 @@
-"""Labelled images: read, written, drawn, augmented. Never imports torch."""
+"""Labelled images: read, written, checked, counted, augmented. Never imports torch."""

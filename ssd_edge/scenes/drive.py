@@ -1,18 +1,22 @@
-"""A drive along a road with signs: what the camera sees from any place on it, and the truth about that."""
+"""A drive along a road with signs, seen from any place on it or as a video, and the truth about what is seen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.core.frame import FloatArray
+from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.sample import LabelledObject
 from ssd_edge.scenes.patch import Patch, SceneCanvas, warp_face
 from ssd_edge.scenes.road import CAMERA_HEIGHT_M, FOCAL, RoadWorld, random_road, road_view
 from ssd_edge.scenes.scene import MIN_VISIBLE, Scene, cut_box
 from ssd_edge.scenes.signs import PLAIN, PLAIN_VARIANTS, SIGN_KINDS, SPEED_LIMIT, SPEEDS, TREE, TREE_VARIANTS
+
+FPS = 30.0
 
 _SPACING_M = 4.5  # between one sign and the next
 _NEAREST_M = 3.0
@@ -20,6 +24,9 @@ _APPEARS_M, _CLEAR_M = 38.0, 26.0  # what stands beyond is lost in the haze; nea
 _LABEL_FROM = 0.5  # opacity from which a sign counts
 _HORIZON = 0.46  # of the picture's height
 _SWAY_S, _BOUNCE_S = 7.0, 2.3  # periods
+_SPEED_M_PER_S = 8.0
+_NOISE = 4.0  # deviation, in levels
+_NOISE_ROOM = 64  # the noise is one plane, seen at another offset in each frame
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,24 @@ class Drive:
         canvas.stroke(pixels - (0.15 * thickness, 0), (168, 170, 170), 0.4 * thickness)
 
 
+def draw_video(frames: int, size: tuple[int, int], seed: int) -> Iterator[tuple[float, Scene]]:
+    """Yield the frames of a drive, ``FPS`` a second: the time of each in seconds, and its scene.
+
+    Args:
+        frames: 1 or more.
+        size: (width, height).
+        seed: of the road and everything on it, 0 or more.
+    """
+    width, height = size
+    drive = Drive(height, width, length=frames / FPS * _SPEED_M_PER_S, seed=seed)
+    noise = _noise_plane(height, width, seed)
+    rng = np.random.default_rng([seed, 1])
+    for frame in range(frames):
+        seconds = frame / FPS
+        scene = drive.view(seconds * _SPEED_M_PER_S, seconds)
+        yield seconds, Scene(_noisy(scene.image, noise, rng), scene.objects)
+
+
 def _sign(number: int, place: float, rng: np.random.Generator) -> _Standing:
     side = -1 if number % 2 else 1
     kind = PLAIN if rng.random() < 0.15 else SIGN_KINDS[int(rng.integers(len(SIGN_KINDS)))]
@@ -171,3 +196,15 @@ def _labelled(canvas: SceneCanvas, signs: list[tuple[_Standing, int, Patch, floa
             difficult = faint or bool(share[number] < MIN_VISIBLE)
             objects.append(LabelledObject.of_box(stand.kind, box, difficult))
     return tuple(objects)
+
+
+def _noise_plane(height: int, width: int, seed: int) -> npt.NDArray[np.int16]:
+    shape = (height + _NOISE_ROOM, width + _NOISE_ROOM, 1)
+    plane = np.random.default_rng([seed, 2]).standard_normal(shape, dtype=np.float32) * _NOISE
+    return np.repeat(np.rint(plane).astype(np.int16), 3, axis=2)
+
+
+def _noisy(image: UInt8Array, noise: npt.NDArray[np.int16], rng: np.random.Generator) -> UInt8Array:
+    top, left = (int(value) for value in rng.integers(0, _NOISE_ROOM, 2))
+    window = noise[top : top + image.shape[0], left : left + image.shape[1]]
+    return np.asarray(cv2.add(image, window, dtype=cv2.CV_8U), np.uint8)

@@ -1,8 +1,11 @@
-"""One still scene: signs before a background, in some light, partly hidden, and the truth about them."""
+"""Still scenes: signs before a background, in some light, partly hidden, and the truth about them; one, or a series."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +18,11 @@ from ssd_edge.scenes.light import expose, random_exposure
 from ssd_edge.scenes.patch import Patch, SceneCanvas, posed_quad, warp_face
 from ssd_edge.scenes.signs import SIGN_KINDS, SPEED_LIMIT, SPEEDS
 
+T = TypeVar("T")
+
+DRAWING_VERSION = 1  # raised whenever the same seed draws other images than before
+LARGEST_SPLIT = 1 << 30
+_SPLIT_START = {"train": 0, "val": LARGEST_SPLIT, "test": 2 * LARGEST_SPLIT}
 MIN_VISIBLE = 0.3  # of a sign's area: what shows less is marked difficult
 
 _MIN_HEIGHT, _MAX_HEIGHT = 0.08, 0.6  # of the picture's height
@@ -58,6 +66,40 @@ def draw_scene(height: int, width: int, seed: int, index: int) -> Scene:
             draw_occluder(canvas, (pose.centre[0] + offset[0], pose.centre[1] + offset[1]), 0.6 * pose.height, rng)
     image = expose(canvas.image, random_exposure(height, width, rng), rng)
     return Scene(image, _objects(canvas, signs))
+
+
+def draw_series(
+    images: Sequence[tuple[str, int]],
+    size: tuple[int, int],
+    seed: int,
+    finish: Callable[[int, Scene], T],
+    *,
+    workers: int,
+) -> Generator[T, None, None]:
+    """Draw images, several at a time, and yield what ``finish`` makes of each, in their order; close it to end early.
+
+    Image n of a split depends on the seed, the split, n and the size only: a larger series begins with the smaller
+    one, and the splits share no image.
+
+    Args:
+        images: (``train``, ``val`` or ``test``; number in that split).
+        size: (width, height).
+        seed: of the series, 0 or more.
+        finish: called with the image's place in ``images`` and its scene, in the thread that drew it.
+        workers: threads.
+    """
+    width, height = size
+
+    def draw(place: int) -> T:
+        split, number = images[place]
+        return finish(place, draw_scene(height, width, seed, _SPLIT_START[split] + number))
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            yield from pool.map(draw, range(len(images)))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def cut_box(box: Corners, *, width: int, height: int) -> Corners:

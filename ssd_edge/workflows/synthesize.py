@@ -23,10 +23,9 @@ from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stag
 from ssd_edge.core.sample import LabelledObject
 from ssd_edge.data.video_truth import truth_line, truth_path
 from ssd_edge.data.writers import open_writer
-from ssd_edge.scenes.scene import Scene
-from ssd_edge.scenes.series import DRAWING_VERSION, LARGEST_SPLIT, draw_series
+from ssd_edge.scenes.drive import FPS, draw_video
+from ssd_edge.scenes.scene import DRAWING_VERSION, LARGEST_SPLIT, Scene, draw_series
 from ssd_edge.scenes.signs import SIGN_KINDS
-from ssd_edge.scenes.video import FPS, draw_video
 
 MARKER = "synth.json"  # says that the folder was drawn, and what was asked for
 _MIN_SIDE, _MAX_SIDE = 32, 8192

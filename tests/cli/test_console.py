@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.cli.console import bar, say, show_table
+from ssd_edge.cli.console import bar, name_options, say, show_table, write_text
+from ssd_edge.core.errors import InputError
 from tests.processes import running
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -118,3 +119,20 @@ def test_a_table_shows_names_for_which_the_terminal_has_no_sign(encoding: str, s
         check=True,
     )
     assert shown in result.stdout.decode(encoding)
+
+
+def test_messages_name_options_in_the_place_of_keywords() -> None:
+    do = "Say max_drop_points=0.5. Or overwrite=True."
+    error = InputError("baseline= needs max_drop_points=", got="x=1", wanted="at least 0.5 (min_map=)", do=do)
+    names = {"baseline": "--baseline", "max_drop_points": "--max-drop", "min_map": "--min-map"}
+    name_options(error, {**names, "overwrite": "--overwrite"})
+    assert str(error) == (
+        "--baseline needs --max-drop: got x=1; wanted at least 0.5 (--min-map). Say --max-drop 0.5. Or --overwrite."
+    )
+
+
+def test_text_goes_to_a_file_or_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_text("-", "data\n")
+    write_text(tmp_path / "new" / "f.json", "file\n")
+    assert capsys.readouterr().out == "data\n"
+    assert (tmp_path / "new" / "f.json").read_text() == "file\n"
