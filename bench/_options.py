@@ -38,19 +38,24 @@ def run(main: Callable[..., int | None]) -> None:
 def _add(parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any) -> None:
     is_option = parameter.kind is parameter.KEYWORD_ONLY
     is_needed = parameter.default is parameter.empty
-    kinds = [kind for kind in typing.get_args(hint) if kind not in (type(None), Ellipsis)]
     settings: dict[str, Any] = {} if is_needed else {"default": parameter.default}
     if hint is bool:
         settings["action"] = "store_true"
-    elif typing.get_origin(hint) is typing.Literal:
-        settings["choices"] = kinds
     elif typing.get_origin(hint) is tuple:
-        settings |= {"type": kinds[0], "nargs": "+" if is_option or is_needed else "*"}
+        settings |= {**_kind(typing.get_args(hint)[0]), "nargs": "+" if is_option or is_needed else "*"}
     else:
-        settings["type"] = kinds[0] if kinds else hint
+        settings |= _kind(hint)
         if not is_option and not is_needed:
             settings["nargs"] = "?"
     if is_option and is_needed:
         settings["required"] = True
     name = parameter.name
     parser.add_argument(f"--{name.replace('_', '-')}" if is_option else name, **settings)
+
+
+def _kind(hint: Any) -> dict[str, Any]:
+    """How one value of a type is read."""
+    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+    if typing.get_origin(hint) is typing.Literal:
+        return {"choices": kinds}
+    return {"type": kinds[0] if kinds else hint}

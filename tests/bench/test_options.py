@@ -17,7 +17,7 @@ def called_with(monkeypatch: pytest.MonkeyPatch, *typed: str) -> dict[str, objec
         counts: tuple[int, ...] = (1, 2),
         *,
         rounds: int = 5,
-        splits: tuple[str, ...] = ("test",),
+        splits: tuple[Literal["test", "val"], ...] = ("test",),
         threads: Literal["latency", "throughput"] = "latency",
         no_spin: bool = False,
     ) -> int:
@@ -40,10 +40,10 @@ def test_defaults_are_those_of_the_function(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_is_typed_has_the_types_of_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    typed = ["m.onnx", "3", "4", "--rounds", "9", "--splits", "a", "b", "--threads", "throughput", "--no-spin"]
+    typed = ["m.onnx", "3", "4", "--rounds", "9", "--splits", "val", "test", "--threads", "throughput", "--no-spin"]
     found = called_with(monkeypatch, *typed)
     assert (found["model"], found["counts"], found["rounds"]) == (Path("m.onnx"), [3, 4], 9)
-    assert (found["splits"], found["threads"], found["no_spin"]) == (["a", "b"], "throughput", True)
+    assert (found["splits"], found["threads"], found["no_spin"]) == (["val", "test"], "throughput", True)
 
 
 def test_a_value_that_is_none_of_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
