@@ -1,4 +1,4 @@
-"""The name of this processor, as far as it matters to an optimised graph."""
+"""This processor: its name, as far as it matters to an optimized graph, and how work is spread over its cores."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+_CPU_FOLDER = Path("/sys/devices/system/cpu")
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 # Instruction sets by which ONNX Runtime chooses layouts and kernels, as /proc/cpuinfo spells them (x86, then Arm).
 _FEATURES = (
     "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16",
@@ -38,10 +40,6 @@ def _flags(cpuinfo: Path) -> frozenset[str]:
         if name.strip() in ("flags", "Features"):
             return frozenset(value.split())
     return frozenset()
-
-
-_CPU_FOLDER = Path("/sys/devices/system/cpu")
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ import numpy.typing as npt
 
 from ssd_edge.core.errors import DeviceError, MissingPackageError
 
+_LIBRARY = "libcuda.so.1"
+_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do does not spoil the capture
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: the legacy stream of other libraries does not wait for ours
+
 
 class Stream(Protocol):
     """A queue of work on the GPU (``pycuda.driver.Stream``)."""
@@ -91,10 +95,6 @@ def what_is_held() -> dict[str, int]:
 def _drop(kind: str) -> None:
     with _lock:
         _held[kind] -= 1
-
-
-_LIBRARY = "libcuda.so.1"
-_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do does not spoil the capture
 
 
 class CaptureError(Exception):
@@ -174,9 +174,6 @@ class GraphDriver:
         text = ctypes.c_char_p()
         self._library.cuGetErrorString(result, ctypes.byref(text))
         return f"{function}: {(text.value or b'unknown error').decode(errors='replace')} ({result})"
-
-
-_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: the legacy stream of other libraries does not wait for ours
 
 
 class Cuda:

@@ -26,6 +26,8 @@ from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.timing import RunClock, RunSummary
 
+_FILE_FRAMES_AHEAD = 2
+_POLL_S = 0.1  # how soon a request to stop is seen while no result comes
 Policy = Literal["latest", "fifo"]
 T = TypeVar("T")
 
@@ -168,10 +170,6 @@ class Inference:
             self._working -= 1
             if self._working == 0:
                 self._results.finish()
-
-
-_FILE_FRAMES_AHEAD = 2
-_POLL_S = 0.1  # how soon a request to stop is seen while no result comes
 
 
 class Pipeline:

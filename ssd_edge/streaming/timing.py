@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+STAGES = ("capture", "preprocess", "infer", "output", "end_to_end")
+"""Of a frame's way; the last is all of it, with the waits in between."""
+
 _SHORTEST_S = 1e-6
 _GROWTH = 1.01  # each bin is 1 % wider than the one before: a percentile is exact to 0.5 %
 _BINS = math.ceil(math.log(1e4 / _SHORTEST_S, _GROWTH))
@@ -61,10 +64,6 @@ class LatencyHistogram:
         count = int(self._counts.sum())
         p50, p95, p99 = (1000 * self.percentile_s(percent) for percent in (50, 95, 99))
         return StageTimes(stage, count, 1000 * self._total_s / max(count, 1), p50, p95, p99, 1000 * self._max_s)
-
-
-STAGES = ("capture", "preprocess", "infer", "output", "end_to_end")
-"""Of a frame's way; the last is all of it, with the waits in between."""
 
 
 @dataclass(frozen=True)

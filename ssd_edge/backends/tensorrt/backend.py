@@ -19,6 +19,8 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.spec import ModelSpec
 
+TARGETS = (TENSORRT, TENSORRT_RTX)
+_AMPERE = 80
 _PATIENCE_S = 3.0
 
 
@@ -108,10 +110,6 @@ class GpuThread:
             job = self._jobs.get()
             if job is not None:
                 job[1].set_exception(error)
-
-
-TARGETS = (TENSORRT, TENSORRT_RTX)
-_AMPERE = 80
 
 
 class TrtBackend:

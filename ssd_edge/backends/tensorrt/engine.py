@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from ssd_edge.backends.tensorrt.module import (
 from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP, OUTPUT_NAMES
+from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _FREE_MEMORY = "Close other programs, or build for fewer pictures at a time (--batch)."
-_log = logging.getLogger(__name__)
+Failure = TypeVar("Failure", bound=Exception)
 # TensorRT's own `nptype` differs between releases.
 TYPES: Mapping[str, npt.DTypeLike] = {"UINT8": np.uint8, "INT32": np.int32, "FLOAT": np.float32}
 CONTRACT = dict(zip((INPUT_NAME, *OUTPUT_NAMES), ("UINT8", "INT32", "FLOAT", "FLOAT", "FLOAT"), strict=True))
@@ -178,7 +178,7 @@ class RuntimeCache:
         self._specialise_at_once(trt)
         self._kept = self._read()
         if self._kept and not self._cache.deserialize(self._kept):
-            _log.warning(
+            log.warning(
                 "%s is damaged, or of another release or GPU: kernels are compiled anew, and it is replaced", self._path
             )
         self.config.set_runtime_cache(self._cache)
@@ -192,7 +192,7 @@ class RuntimeCache:
                 with written_beside(self._path) as partial:
                     partial.write_bytes(compiled)
             except InputError as error:
-                _log.warning("kernels are compiled anew at the next start: %s", error)
+                log.warning("kernels are compiled anew at the next start: %s", error)
         self._cache = self.config = None
 
     def _specialise_at_once(self, trt: Any) -> None:
@@ -203,12 +203,8 @@ class RuntimeCache:
         try:
             return self._path.read_bytes() if self._path.is_file() else b""
         except OSError as error:
-            _log.warning("%s cannot be read (%s): kernels are compiled anew", self._path, error.strerror)
+            log.warning("%s cannot be read (%s): kernels are compiled anew", self._path, error.strerror)
             return b""
-
-
-_failure_log = logging.getLogger(__name__)
-Failure = TypeVar("Failure", bound=Exception)
 
 
 def settled(error: Exception, path: Path) -> SsdEdgeError:
@@ -225,7 +221,7 @@ def settled(error: Exception, path: Path) -> SsdEdgeError:
 
 def forget_frames(error: Failure) -> Failure:
     """Return the error without tracebacks, whose frames would keep streams and events alive past their context."""
-    _failure_log.debug("the GPU's thread failed", exc_info=error)
+    log.debug("the GPU's thread failed", exc_info=error)
     link: BaseException | None = error
     while link is not None:
         link.__traceback__ = None

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     import tensorrt
 
 
+TENSORRT, TENSORRT_RTX = Target.TENSORRT, Target.TENSORRT_RTX
+NMS_PLUGIN = "plugin"  # in a manifest's options: what the builder made of the NMS node
+_MODULES: dict[str, tuple[str, ...]] = {
+    TENSORRT: ("tensorrt",),
+    TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings"),
+}
+_INSTALL: dict[str, str] = {
+    TENSORRT: "ssd-edge doctor names the command that installs the one for this machine.",
+    TENSORRT_RTX: "Install it: pip install 'ssd-edge[rtx]'",
+}
 _KEPT = 2000  # of a DLA's build there may be one for each layer and tensor
 _ABOUT_MEMORY = re.compile(r"out ?of ?memory|insufficient memory|could not be allocated", re.IGNORECASE)
 
@@ -88,18 +98,6 @@ def _logger(trt: Any) -> Any:
 def is_about_memory(messages: Iterable[str]) -> bool:
     """Tell whether TensorRT failed because memory ended, and not for what it was given."""
     return any(_ABOUT_MEMORY.search(message) for message in messages)
-
-
-TENSORRT, TENSORRT_RTX = Target.TENSORRT, Target.TENSORRT_RTX
-NMS_PLUGIN = "plugin"  # in a manifest's options: what the builder made of the NMS node
-_MODULES: dict[str, tuple[str, ...]] = {
-    TENSORRT: ("tensorrt",),
-    TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings"),
-}
-_INSTALL: dict[str, str] = {
-    TENSORRT: "ssd-edge doctor names the command that installs the one for this machine.",
-    TENSORRT_RTX: "Install it: pip install 'ssd-edge[rtx]'",
-}
 
 
 def is_installed(target: str) -> bool:

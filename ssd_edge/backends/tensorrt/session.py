@@ -1,8 +1,7 @@
-"""One place of the ring: the memory of one batch in flight, and how its inference is started."""
+"""An engine at work on the GPU: a ring of slots, the memory of one batch in flight each, and the loop over jobs."""
 
 from __future__ import annotations
 
-import logging
 import queue
 from collections import deque
 from concurrent.futures import Future
@@ -15,9 +14,13 @@ from ssd_edge.backends.tensorrt.engine import CONTRACT, TYPES, TrtContext, TrtEn
 from ssd_edge.core.errors import ArtefactError, DeviceError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES
+from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest
 
-_log = logging.getLogger(__name__)
+Job = tuple[UInt8Array, "Future[RawOutputs]"]
+
+SLOTS = 2
+_POLL_S = 0.0001  # how soon a second batch is queued behind one that runs alone
 
 
 @dataclass(frozen=True)
@@ -135,18 +138,10 @@ class Slot:
         try:
             graph = self._cuda.graphs.capture(handle, lambda: context.enqueue(handle))
         except CaptureError as error:
-            _log.warning("no CUDA graph for batches of %d, plain enqueue instead: %s", batch, error)
+            log.warning("no CUDA graph for batches of %d, plain enqueue instead: %s", batch, error)
             return None
-        _log.info("CUDA graph for batches of %d", batch)
+        log.debug("CUDA graph for batches of %d", batch)
         return graph
-
-
-_log = logging.getLogger(__name__)
-SLOTS = 2
-# How soon a second batch is queued behind one that runs alone.
-_POLL_S = 0.0001
-
-Job = tuple[UInt8Array, "Future[RawOutputs]"]
 
 
 class Session:
@@ -200,7 +195,7 @@ class Session:
         self.engine = None
         failed += self.cuda.close()
         for text in failed:
-            _log.warning("the GPU did not take back %s", text)
+            log.warning("the GPU did not take back %s", text)
 
     def _open(self, path: Path, manifest: EngineManifest) -> tuple[int, int]:
         with self.cuda.errors(f"{path} cannot be opened"):

@@ -1,4 +1,4 @@
-"""Motion JPEG over HTTP: a page, the film, and the newest picture."""
+"""Motion JPEG over HTTP: a page, the video, and the latest image."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.streaming.sinks.base import PictureSink
 
 _QUALITY = 80
+_STALLED_S = 10.0  # a viewer that takes nothing for so long is let go
+_BYTES_UNDER_WAY = 1 << 17
+_BOUNDARY = "frame"
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{name}</title><style>html,body{{margin:0;height:100%;background:#111}}
+img{{display:block;width:100%;height:100%;object-fit:contain}}</style>
+<img src="stream.mjpg" alt="{name}"></html>
+"""
 
 
 class LatestImage:
@@ -56,16 +64,6 @@ class LatestImage:
                 data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
                 self._jpeg = found, data.tobytes()
             return self._jpeg
-
-
-_STALLED_S = 10.0  # a viewer that takes nothing for so long is let go
-_BYTES_UNDER_WAY = 1 << 17
-_BOUNDARY = "frame"
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{name}</title><style>html,body{{margin:0;height:100%;background:#111}}
-img{{display:block;width:100%;height:100%;object-fit:contain}}</style>
-<img src="stream.mjpg" alt="{name}"></html>
-"""
 
 
 class ImageServer(ThreadingHTTPServer):

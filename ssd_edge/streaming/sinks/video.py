@@ -14,6 +14,8 @@ from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.streaming.sinks.base import PictureSink
 from ssd_edge.streaming.sources.opencv import open_capture, quiet_stderr, require_ffmpeg, require_utf8
 
+CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
+_LONGEST_FREEZE_S = 5.0
 _ROOM_BYTES = 4096  # a block of the usual file systems
 _PACKETS = {cv2.CAP_PROP_FORMAT: -1}
 
@@ -56,10 +58,6 @@ def _packets(film: Path) -> int:
             count += 1
         capture.release()
     return count
-
-
-CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-_LONGEST_FREEZE_S = 5.0
 
 
 class VideoSink(PictureSink):

@@ -13,6 +13,7 @@ from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.sinks.base import PictureSink
 
+_QUIT_KEYS = frozenset({ord("q"), 27})  # 27 is Escape
 _PROBE = "import cv2; cv2.namedWindow('ssd-edge'); cv2.waitKey(1); cv2.destroyAllWindows()"
 _PROBE_TIMEOUT_S = 15
 
@@ -31,9 +32,6 @@ def why_no_window() -> str | None:
         return None
     text = probe.stderr.decode(errors="replace").strip().splitlines()
     return text[0] if text else f"a display that refuses (exit code {probe.returncode})"
-
-
-_QUIT_KEYS = frozenset({ord("q"), 27})  # 27 is Escape
 
 
 class WindowSink(PictureSink):

@@ -44,6 +44,8 @@ class Capture(Protocol):
 
 Opener = Callable[[], Capture | None]
 
+_RELEASE_S = 2.0
+T = TypeVar("T")
 _FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
 _CV_SILENT = 0  # LOG_LEVEL_SILENT
 
@@ -146,10 +148,6 @@ def frame_count(capture: Capture) -> int | None:
     """Return the number of frames that the container announces; None where it is endless or unknown."""
     count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     return int(count) if 0 < count < 1e9 else None
-
-
-_RELEASE_S = 2.0
-T = TypeVar("T")
 
 
 class TimedCapture:
