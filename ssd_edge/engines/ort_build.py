@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -18,6 +17,7 @@ from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.engines.ort_stem import read_columns_together
+from ssd_edge.graph.editor import copied, needed_nodes, replace_all
 
 _KEPT = "kept"  # of the portable body: (B, M), 1 where a candidate is kept
 _SETTLED = """
@@ -56,8 +56,7 @@ def use_non_max_suppression(model: onnx.ModelProto) -> onnx.ModelProto:
 
     A model that finds its detections in another way than by the exported body stays as it is.
     """
-    lowered = onnx.ModelProto()
-    lowered.CopyFrom(model)
+    lowered = copied(model)
     for body in lowered.functions:
         if (body.domain, body.name) == (NMS_DOMAIN, NMS_OP):
             _settle(body)
@@ -68,17 +67,7 @@ def _settle(body: onnx.FunctionProto) -> None:
     """Let ``NonMaxSuppression`` make the kept candidates, and drop what only their maker read."""
     settled = onnx.parser.parse_function(_SETTLED)
     nodes = [entry for node in body.node for entry in (settled.node if _KEPT in node.output else [node])]
-    living = list(_living(nodes, set(body.output)))
-    del body.node[:]
-    body.node.extend(reversed(living))
-
-
-def _living(nodes: list[onnx.NodeProto], wanted: set[str]) -> Iterator[onnx.NodeProto]:
-    """Yield what is needed for the wanted tensors, last first."""
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            yield node
+    replace_all(body.node, needed_nodes(nodes, body.output))
 
 
 LOWERING_VERSION = 1

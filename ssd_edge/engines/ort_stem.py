@@ -18,6 +18,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ssd_edge.core.graph_contract import INPUT_NAME
+from ssd_edge.graph.editor import drop_unread_constants, replace_all
 
 Array = npt.NDArray[Any]
 _STRIDE, _COLUMNS, _OUTPUTS = 2, 4, 2  # columns read, and outputs made, at a time
@@ -104,10 +105,9 @@ def _replace(graph: onnx.GraphProto, stem: _Stem, values: dict[str, Array]) -> N
     before = helper.make_node("Reshape", [INPUT_NAME, picture_shape], [read], f"{node.name}.columns")
     after = helper.make_node("Reshape", [made, output_shape], list(node.output), f"{node.name}.rows")
     nodes = [*graph.node[:place], before, convolution, after, *graph.node[place + 1 :]]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_all(graph.node, nodes)
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in new.items())
-    _drop_unread(graph)
+    drop_unread_constants(graph, [tensor.name for tensor in graph.initializer])
 
 
 def _group_columns(weight: Array, left: int) -> tuple[int, Array]:
@@ -129,10 +129,3 @@ def _group_columns(weight: Array, left: int) -> tuple[int, Array]:
 def _repeated(value: Array) -> Array:
     """Return one value for each output, where there was one for each."""
     return np.tile(value, _OUTPUTS) if value.size > 1 else value
-
-
-def _drop_unread(graph: onnx.GraphProto) -> None:
-    read = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

@@ -1,8 +1,13 @@
-"""A graph that can be asked who makes and who reads a tensor, and be rewired."""
+"""The one editor of ONNX: what every room uses that changes a graph.
+
+:class:`Graph` can be asked who makes and who reads a tensor, and be rewired; it makes initializers of all constants and
+puts the nodes in order. Where a graph must stay as it is but for one place, the functions below it do the steps: copy,
+replace, list constants, drop what nothing reads. :class:`Steps` writes new nodes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +24,11 @@ ACTIVATIONS = ("Relu", "Clip")
 class Graph:
     """A copy of a model with an index of its tensors; :meth:`finished` gives the model back.
 
-    Constants become initialisers, so that there is one kind of constant.
+    Constants become initializers, so that there is one kind of constant.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self.model = onnx.ModelProto()
-        self.model.CopyFrom(model)
+        self.model = copied(model)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Array] = {
             entry.name: numpy_helper.to_array(entry) for entry in self.model.graph.initializer
@@ -135,6 +139,84 @@ def network_nodes(graph: Graph) -> list[onnx.NodeProto]:
             wanted.add(id(node))
             stack += [maker for name in node.input if (maker := graph.producer(name)) is not None]
     return [node for node in graph.nodes if id(node) in wanted]
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a model, which may be changed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def replace_all(field: Any, entries: Iterable[Any]) -> None:
+    """Put other entries into a list of a graph, a function or a model: nodes, outputs, initializers."""
+    kept = list(entries)
+    del field[:]
+    field.extend(kept)
+
+
+def set_float_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> None:
+    """Let a model give these float tensors of any shape, and nothing else."""
+    outputs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors]
+    replace_all(model.graph.output, outputs)
+
+
+def constant_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """Return the initializers and the values of Constant nodes by name."""
+    found = {entry.name: entry for entry in graph.initializer}
+    for node in graph.node:
+        values = [entry.t for entry in node.attribute if entry.name == "value"]
+        if node.op_type == "Constant" and values:
+            found[node.output[0]] = values[0]
+    return found
+
+
+def tensors_read(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of all tensors that a node, one inside of a node, or an output reads."""
+    inner = {name for node in graph.node for name in _all_inputs(node)}
+    return inner | {output.name for output in graph.output}
+
+
+def drop_unread_constants(graph: onnx.GraphProto, names: Iterable[str]) -> None:
+    """Remove those of the named constants that nothing reads any more; runtimes warn of them at every start."""
+    unread = set(names) - tensors_read(graph)
+    replace_all(graph.node, (node for node in graph.node if node.op_type != "Constant" or node.output[0] not in unread))
+    replace_all(graph.initializer, (entry for entry in graph.initializer if entry.name not in unread))
+
+
+def needed_nodes(nodes: Sequence[onnx.NodeProto], wanted: Iterable[str]) -> list[onnx.NodeProto]:
+    """Return those of some nodes in order that are needed to make the wanted tensors."""
+    tensors = set(wanted)
+    needed: list[onnx.NodeProto] = []
+    for node in reversed(nodes):
+        if tensors.intersection(node.output):
+            tensors.update(node.input)
+            needed.append(node)
+    return needed[::-1]
+
+
+class Steps:
+    """New nodes and constants in the order in which they are appended.
+
+    Args:
+        prefix: of the nodes' names.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, op: str, inputs: Sequence[str], *outputs: str, name: str = "", **attributes: Any) -> str:
+        """Append a node and return its first output, by which it is named unless a name is given."""
+        named = f"{self._prefix}{name or outputs[0]}"
+        self.nodes.append(helper.make_node(op, inputs, list(outputs), name=named, **attributes))
+        return outputs[0]
+
+    def constant(self, name: str, values: object, kind: type[np.generic] = np.float32) -> str:
+        """Append a constant and return its name."""
+        self.constants.append(numpy_helper.from_array(np.asarray(values, kind), name))
+        return name
 
 
 def make_node(op_type: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:

@@ -26,6 +26,7 @@ from onnx import TensorProto, helper
 
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP, OUTPUT_NAMES
 from ssd_edge.core.spec import ModelSpec, NmsSpec
+from ssd_edge.graph.editor import copied, replace_all
 from ssd_edge.graph.nms_steps import (
     all_boxes,
     best_boxes,
@@ -114,8 +115,7 @@ def nms_node(boxes: str, scores: str, num_classes: int, nms: NmsSpec) -> onnx.No
 
 def attach_nms(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     """Return the model with its outputs boxes (B, N, 1, 4) and scores (B, N, C) replaced by the four of BatchedNMS."""
-    attached = onnx.ModelProto()
-    attached.CopyFrom(model)
+    attached = copied(model)
     boxes, scores = (output.name for output in model.graph.output)
     attached.graph.node.append(nms_node(boxes, scores, len(spec.class_names), spec.nms))
     attached.functions.append(
@@ -127,8 +127,7 @@ def attach_nms(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
         )
     )
     attached.opset_import.append(helper.make_opsetid(NMS_DOMAIN, 1))
-    del attached.graph.output[:]
-    attached.graph.output.extend(nms_outputs(_batch_axis(model), spec.nms.keep_top_k))
+    replace_all(attached.graph.output, nms_outputs(_batch_axis(model), spec.nms.keep_top_k))
     return attached
 
 

@@ -15,7 +15,7 @@ from ssd_edge.backends.ort_session import load_runtime, make_session
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.graph.editor import Array, Graph, make_node
+from ssd_edge.graph.editor import Array, Graph, copied, make_node, set_float_outputs
 from ssd_edge.quantization.output_error import Measure
 from ssd_edge.quantization.sensitivity import convolutions
 
@@ -56,16 +56,15 @@ def better_of(
 
 def _channel_means(model: onnx.ModelProto, node_name: str, pictures: Sequence[UInt8Array]) -> Array:
     """Return (C,) the mean of each channel that a convolution gives, ahead of its activation."""
-    cut = onnx.ModelProto()
-    cut.CopyFrom(model)
+    cut = copied(model)
     node = next(entry for entry in cut.graph.node if entry.name == node_name)
     nms = [entry for entry in cut.graph.node if entry.op_type == NMS_OP]
     for entry in nms:
         cut.graph.node.remove(entry)
-    del cut.graph.output[:], cut.functions[:]
+    del cut.functions[:]
     # In a mixed network some convolutions give half precision, whose mean over a map would be too coarse.
     cut.graph.node.append(make_node("Cast", [node.output[0]], _MEASURED, to=onnx.TensorProto.FLOAT))
-    cut.graph.output.append(onnx.helper.make_tensor_value_info(_MEASURED, onnx.TensorProto.FLOAT, None))
+    set_float_outputs(cut, [_MEASURED])
     options = load_runtime().SessionOptions()
     options.log_severity_level = 4
     session = make_session(cut.SerializeToString(), options)

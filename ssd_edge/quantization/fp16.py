@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.graph.editor import Array, Graph, make_node, network_nodes
+from ssd_edge.graph.editor import Array, Graph, make_node, network_nodes, replace_all
 
 _SUMS_OF_SQUARES = ("ReduceL2", "ReduceSumSquare", "LpNormalization")
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
@@ -159,9 +159,7 @@ def _with_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
             if entry.domain == "":
                 entry.version = max(entry.version, version)
     for nodes in (model.graph.node, *(function.node for function in model.functions)):
-        newer = [made for node in nodes for made in _modernised(node)]
-        del nodes[:]
-        nodes.extend(newer)
+        replace_all(nodes, (made for node in nodes for made in _modernised(node)))
     return model
 
 
@@ -169,9 +167,7 @@ def _modernised(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     """Return a node as opset 18 and later write it: axes are an input, and Split counts its outputs."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
-            inner = [made for child in attribute.g.node for made in _modernised(child)]
-            del attribute.g.node[:]
-            attribute.g.node.extend(inner)
+            replace_all(attribute.g.node, (made for child in attribute.g.node for made in _modernised(child)))
     if node.op_type == "Split" and len(node.input) == 1:
         node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
     axes = next((attribute for attribute in node.attribute if attribute.name == "axes"), None)

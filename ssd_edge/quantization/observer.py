@@ -24,7 +24,7 @@ from ssd_edge.core.images import read_image
 from ssd_edge.core.log import log
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.graph.editor import Graph, network_nodes
+from ssd_edge.graph.editor import Graph, copied, network_nodes, set_float_outputs
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.range_estimators import StreamingHistogram
 
@@ -166,12 +166,8 @@ def _plain(histogram: StreamingHistogram) -> dict[str, float | int | None]:
 
 def _observing_session(source: SourceModel, tensors: Sequence[str], *, optimise: bool) -> Any:
     """Open the network with the tensors as its outputs; what no tensor needs (decoding, NMS) is not run."""
-    model = onnx.ModelProto()
-    model.CopyFrom(source.model)
-    del model.graph.output[:]
-    model.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors
-    )
+    model = copied(source.model)
+    set_float_outputs(model, tensors)
     ort = load_runtime()
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = physical_cores(), 1

@@ -13,6 +13,7 @@ from ssd_edge.backends.ort_session import load_runtime, make_session
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP
+from ssd_edge.graph.editor import copied, set_float_outputs
 
 _SCORE_OF_INTEREST = 0.1
 
@@ -48,15 +49,14 @@ Measure = Callable[[onnx.ModelProto], float]
 
 def _before_nms(model: onnx.ModelProto) -> Any:
     """Open the model up to the inputs of its NMS: boxes (1, A, 1, 4) and scores (1, A, C)."""
-    cut = onnx.ModelProto()
-    cut.CopyFrom(model)
+    cut = copied(model)
     nms = next((node for node in cut.graph.node if node.op_type == NMS_OP), None)
     if nms is None:
         raise ArtefactError(f"the model has no {NMS_OP} node", do="Export it again: ssd-edge export")
-    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in nms.input]
+    tensors = list(nms.input)
     cut.graph.node.remove(nms)
-    del cut.graph.output[:], cut.functions[:]
-    cut.graph.output.extend(inputs)
+    del cut.functions[:]
+    set_float_outputs(cut, tensors)
     ort = load_runtime()
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = physical_cores(), 4

@@ -14,6 +14,7 @@ from ssd_edge.core.choices import Precision
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
 from ssd_edge.engines.tensorrt.release import Release
+from ssd_edge.graph.editor import copied, replace_all
 
 if TYPE_CHECKING:
     import tensorrt
@@ -26,11 +27,8 @@ def strip_function(model: onnx.ModelProto) -> onnx.ModelProto:
         ArtefactError: the model has no BatchedNMS node.
     """
     _check_node(model)
-    stripped = onnx.ModelProto()
-    stripped.CopyFrom(model)
-    kept = [function for function in model.functions if not _is_nms(function.domain, function.name)]
-    del stripped.functions[:]
-    stripped.functions.extend(kept)
+    stripped = copied(model)
+    replace_all(stripped.functions, (body for body in model.functions if not _is_nms(body.domain, body.name)))
     return stripped
 
 
@@ -49,9 +47,7 @@ def inline_function(model: onnx.ModelProto) -> onnx.ModelProto:
             do="Export the model again: ssd-edge export",
         )
     inlined = onnx.inliner.inline_selected_functions(model, [(NMS_DOMAIN, NMS_OP)])
-    kept = [entry for entry in inlined.opset_import if entry.domain != NMS_DOMAIN]
-    del inlined.opset_import[:]
-    inlined.opset_import.extend(kept)
+    replace_all(inlined.opset_import, (entry for entry in inlined.opset_import if entry.domain != NMS_DOMAIN))
     return inlined
 
 
@@ -78,8 +74,7 @@ def without_matmul(model: onnx.ModelProto) -> onnx.ModelProto:
     The NMS counts with it how many kept boxes overlap each box: whole numbers, so that no bit changes. Large products
     of a network would need too much memory so; those are outside of loops, and stay.
     """
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
+    changed = copied(model)
     for node in changed.graph.node:
         if node.op_type == "Loop":
             for attribute in node.attribute:
@@ -89,9 +84,9 @@ def without_matmul(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _rewrite(graph: onnx.GraphProto) -> None:
-    nodes = [part for node in graph.node for part in (_as_sum(node) if node.op_type == "MatMul" else [node])]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_all(
+        graph.node, (part for node in graph.node for part in (_as_sum(node) if node.op_type == "MatMul" else [node]))
+    )
 
 
 def _as_sum(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:

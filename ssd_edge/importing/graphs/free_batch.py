@@ -7,6 +7,8 @@ import onnx
 import onnx.shape_inference
 from onnx import numpy_helper
 
+from ssd_edge.graph.editor import constant_tensors, copied, drop_unread_constants
+
 BATCH = "batch"
 
 
@@ -24,15 +26,14 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
         if value.type.tensor_type.shape.dim and value.type.tensor_type.shape.dim[0].dim_value == 1
     }
     constants = _constants(model)
-    freed = onnx.ModelProto()
-    freed.CopyFrom(model)
+    freed = copied(model)
     for number, node in enumerate(freed.graph.node):
         shape = constants.get(node.input[1]) if node.op_type == "Reshape" else None
         if shape is not None and shape[0] == 1 and node.input[0] in single and not _zero_means_zero(node):
             name = f"shape_of_any_batch_{number}"
             freed.graph.initializer.append(numpy_helper.from_array(np.array([0, *shape[1:]], np.int64), name))
             node.input[1] = name
-    _drop_unused_constants(freed.graph, set(constants))
+    drop_unread_constants(freed.graph, constants)
     freed.graph.input[0].type.tensor_type.shape.dim[0].dim_param = BATCH
     del freed.graph.value_info[:]  # the shapes in there are those of one picture
     return freed
@@ -40,8 +41,7 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def with_single_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with a first axis of 1 at its input."""
-    single = onnx.ModelProto()
-    single.CopyFrom(model)
+    single = copied(model)
     single.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     del single.graph.value_info[:]
     return single
@@ -51,32 +51,10 @@ def _zero_means_zero(reshape: onnx.NodeProto) -> bool:
     return any(entry.name == "allowzero" and entry.i == 1 for entry in reshape.attribute)
 
 
-def _drop_unused_constants(graph: onnx.GraphProto, names: set[str]) -> None:
-    """Remove those of the named constants that nothing reads any more; runtimes warn of them at every start."""
-    unused = names - _read(graph)
-    nodes = [node for node in graph.node if node.op_type != "Constant" or node.output[0] not in unused]
-    tensors = [entry for entry in graph.initializer if entry.name not in unused]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(tensors)
-
-
-def _read(graph: onnx.GraphProto) -> set[str]:
-    """Return the names of all tensors that a node, a branch or an output reads."""
-    names = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    branches = [entry.g for node in graph.node for entry in node.attribute if entry.type == onnx.AttributeProto.GRAPH]
-    return names.union(*map(_read, branches))
-
-
 def _constants(model: onnx.ModelProto) -> dict[str, list[int]]:
     """Return the one-dimensional integer constants by name."""
-    tensors = {entry.name: entry for entry in model.graph.initializer}
-    for node in model.graph.node:
-        values = [entry.t for entry in node.attribute if entry.name == "value"]
-        if node.op_type == "Constant" and values:
-            tensors[node.output[0]] = values[0]
     return {
         name: numpy_helper.to_array(tensor).tolist()
-        for name, tensor in tensors.items()
+        for name, tensor in constant_tensors(model.graph).items()
         if tensor.data_type == onnx.TensorProto.INT64 and len(tensor.dims) == 1 and tensor.dims[0] > 0
     }

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx.shape_inference
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from onnx.compose import add_prefix
 
 from ssd_edge import __version__
@@ -20,6 +19,7 @@ from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, SPEC_KEY, VERSION_KEY
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.graph.editor import Steps
 from ssd_edge.graph.nms import OPSET, attach_nms
 from ssd_edge.importing.graphs.free_batch import BATCH
 from ssd_edge.importing.graphs.outputs import Outputs
@@ -43,22 +43,6 @@ class Reading:
     anchors: FloatArray | None
 
 
-class _Steps:
-    """Nodes and constants in the order in which they are appended."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [output], name=f"ssd_edge/{output}", **attributes))
-        return output
-
-    def constant(self, name: str, values: object, kind: type[np.generic] = np.float32) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(values, kind), name))
-        return name
-
-
 def scored_boxes(model: onnx.ModelProto, spec: ModelSpec, reading: Reading) -> onnx.ModelProto:
     """Return the graph from uint8 ``images`` to ``boxes`` (B, N, 1, 4) and ``scores`` (B, N, C), without NMS.
 
@@ -66,7 +50,7 @@ def scored_boxes(model: onnx.ModelProto, spec: ModelSpec, reading: Reading) -> o
     """
     batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or BATCH
     inner = add_prefix(model, _PREFIX).graph
-    steps = _Steps()
+    steps = Steps("ssd_edge/")
     _normalise(steps, spec, inner.input[0].name)
     steps.nodes += inner.node
     _class_scores(steps, _PREFIX + reading.outputs.scores, spec, reading)
@@ -113,7 +97,7 @@ def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str) -> on
     return model
 
 
-def _normalise(steps: _Steps, spec: ModelSpec, output: str) -> None:
+def _normalise(steps: Steps, spec: ModelSpec, output: str) -> None:
     """Pixels as the network wants them, in ``output``. The cast comes first: no runtime needs to do more with bytes."""
     entry = spec.input
     planes = steps.add("Cast", [INPUT_NAME], "pixels", to=TensorProto.FLOAT)
@@ -126,7 +110,7 @@ def _normalise(steps: _Steps, spec: ModelSpec, output: str) -> None:
     steps.add("Div", [steps.add("Sub", [planes, mean], "centred"), std], output)
 
 
-def _class_scores(steps: _Steps, scores: str, spec: ModelSpec, reading: Reading) -> None:
+def _class_scores(steps: Steps, scores: str, spec: ModelSpec, reading: Reading) -> None:
     """Probabilities of the real classes; background counts in the softmax and is left out after it."""
     if not reading.softmaxed:
         scores = steps.add("Softmax", [scores], "probabilities", axis=-1)
@@ -137,7 +121,7 @@ def _class_scores(steps: _Steps, scores: str, spec: ModelSpec, reading: Reading)
     steps.add("Slice", [scores, *bounds], _SCORES)
 
 
-def _unit_boxes(steps: _Steps, boxes: str, spec: ModelSpec, reading: Reading) -> None:
+def _unit_boxes(steps: Steps, boxes: str, spec: ModelSpec, reading: Reading) -> None:
     if reading.anchors is not None:
         boxes = _decoded(steps, boxes, spec, reading.anchors)
     if spec.nms.clip_boxes:
@@ -146,12 +130,11 @@ def _unit_boxes(steps: _Steps, boxes: str, spec: ModelSpec, reading: Reading) ->
     steps.add("Unsqueeze", [boxes, steps.constant("shared_axis", [2], np.int64)], _BOXES)
 
 
-def _decoded(steps: _Steps, offsets: str, spec: ModelSpec, anchors: FloatArray) -> str:
+def _decoded(steps: Steps, offsets: str, spec: ModelSpec, anchors: FloatArray) -> str:
     """Boxes x1 y1 x2 y2, as :func:`ssd_edge.model.box_coder.decode` computes them."""
     coding = spec.box_coding
     halves = steps.constant("offset_halves", [2, 2], np.int64)
-    node = helper.make_node("Split", [offsets, halves], ["shifts", "stretches"], name="ssd_edge/halves", axis=2)
-    steps.nodes.append(node)
+    steps.add("Split", [offsets, halves], "shifts", "stretches", name="halves", axis=2)
     reach = steps.constant("anchor_reach", anchors[:, 2:] * np.array(coding.variances[:2], np.float32))
     shifted = steps.add("Mul", ["shifts", reach], "moves")
     centres = steps.add("Add", [shifted, steps.constant("anchor_centres", anchors[:, :2])], "centres")
