@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, say, show_table
+from ssd_edge.cli.console import bars, say, show_table, write_text
 from ssd_edge.core.errors import AccuracyError, InputError
 
 if TYPE_CHECKING:
@@ -56,7 +55,9 @@ def doctor(
         show_checks(machine)
     result = _prove(engine, images, machine, frames, page) if is_selftest else None
     if json_path is not None:
-        _write_json(json_path, (result or machine).to_dict())
+        write_text(json_path, json.dumps((result or machine).to_dict(), indent=1) + "\n")
+    if json_path not in (None, "-"):
+        say(f"wrote {json_path}; attach it to a report")
     if result is not None and result.faults:
         raise AccuracyError("the self-test failed", got="; ".join(result.faults))
     if not machine.is_ready:
@@ -136,15 +137,3 @@ def show_verdict(verdict: Verdict) -> None:
         title = f"{verdict.precision}, {table.mode}: {table.throughput:.0f} frames/s one at a time, in ms"
         show_table(title, ("", "min", "mean", "median", "p90", "p95", "p99", "max"), rows, stderr=True)
     say(f"  {verdict.graph_gain}")
-
-
-def _write_json(json_path: str, fields: dict[str, Any]) -> None:
-    from ssd_edge.core.files import written_beside
-
-    text = json.dumps(fields, indent=1) + "\n"
-    if json_path == "-":
-        sys.stdout.write(text)
-        return
-    with written_beside(Path(json_path)) as partial:
-        partial.write_text(text, encoding="utf-8")
-    say(f"wrote {json_path}; attach it to a report")

@@ -124,9 +124,7 @@ def selftest(
     if engine is not None:
         verdicts, left_out = _prove_own(Path(engine), images, config, progress)
     elif images is not None:
-        raise InputError(
-            "--images is for an engine of your own", do=f"ssd-edge doctor --selftest ENGINE --images {images}"
-        )
+        raise InputError("images= is for an engine of your own", do="Name the engine too.")
     else:
         verdicts, left_out = _prove_small_ones(config, progress)
     page = config.page or Path(workspace) / PAGE
