@@ -74,7 +74,7 @@ def test_a_login_is_used_and_its_password_is_never_shown() -> None:
 
 
 def test_a_server_that_goes_and_comes_back_is_found_again(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "ssd_edge")
     with serving() as (url, server):
         port = url.split(":")[2].split("/")[0]
         source = open_url(parse_uri(url), LATENCY_MS, Reconnect(first_wait_s=0.1))

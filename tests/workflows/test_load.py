@@ -130,7 +130,7 @@ def test_the_process_is_left_as_it_was(forms: tuple[Path, Path, Path]) -> None:
 
 
 def test_a_workspace_finds_its_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "ssd_edge")
     with pytest.raises(InputError, match="wanted an exported model"):
         load(workspace=tmp_path)
     onnx = write_tiny_onnx(tmp_path / "engines" / "bright" / "bright.onnx")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.timing import STAGES
@@ -26,7 +27,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_figures_of_a_run(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_figures_of_a_run(
+    workspace: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "handlers", [])  # a command that ran before in this process has shown its log
     film, lines = workspace / "out.mp4", workspace / "boxes.jsonl"
     events: list[ProgressEvent] = []
     result = run_streams(

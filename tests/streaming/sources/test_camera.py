@@ -200,7 +200,7 @@ class MotionJpeg(http.server.BaseHTTPRequestHandler):
 def test_a_network_camera_is_live_and_is_opened_again_when_it_stops(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "ssd_edge")
     address = serve(MotionJpeg)
     with open_url(parse_uri(f"{address}/live.mjpg"), 200, ONCE) as source:
         assert source.info.live is True

@@ -41,7 +41,7 @@ def live(*captures: FakeCapture | None, reconnect: Reconnect = AT_ONCE) -> LiveS
 
 
 def test_a_camera_that_stops_is_opened_again_and_counts_on(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "ssd_edge")
     first, second = FakeCapture([1, 2]), FakeCapture([3])
     source = live(first, None, second)
     seen = []
