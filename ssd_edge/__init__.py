@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     from ssd_edge.workflows.export import ExportConfig, ExportResult, export
     from ssd_edge.workflows.fit_priors import FitPriorsConfig, FitPriorsResult, fit_priors
     from ssd_edge.workflows.import_model import ImportConfig, ImportResult, import_model
+    from ssd_edge.workflows.inspect import InspectResult, inspect
     from ssd_edge.workflows.load import load
+    from ssd_edge.workflows.presets import PresetInfo, PresetsResult, list_presets
     from ssd_edge.workflows.run_streams import RunConfig, RunResult, run_streams
     from ssd_edge.workflows.selftest import SelftestConfig, SelftestResult, selftest
     from ssd_edge.workflows.stream import StreamConfig, stream
@@ -93,7 +95,9 @@ _HOMES = {
     "workflows.export": "ExportConfig ExportResult export",
     "workflows.fit_priors": "FitPriorsConfig FitPriorsResult fit_priors",
     "workflows.import_model": "ImportConfig ImportResult import_model",
+    "workflows.inspect": "InspectResult inspect",
     "workflows.load": "load",
+    "workflows.presets": "PresetInfo PresetsResult list_presets",
     "workflows.run_streams": "RunConfig RunResult run_streams",
     "workflows.selftest": "SelftestConfig SelftestResult selftest",
     "workflows.stream": "StreamConfig stream",
@@ -109,15 +113,15 @@ __all__ = [
     "CalibrateResult", "Callback", "CheckDataConfig", "CheckDataResult", "DataStatisticsConfig",
     "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult",
     "EvaluateConfig", "EvaluateResult", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig",
-    "FitPriorsResult", "Frame", "GateFigure", "Goal", "ImportConfig", "ImportResult", "InitResult", "InputError",
-    "LabelFormat", "LeftOut", "Method", "Metric", "MissingPackageError", "ParityError", "Precision",
-    "ProgressCallback", "ProgressEvent", "RunConfig", "RunInfo", "RunResult", "RunsResult", "SelftestConfig",
-    "SelftestResult", "SsdEdgeError", "StageTimes", "StopRequest", "StreamConfig", "SynthesizeConfig",
-    "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions", "UseResult",
-    "__version__", "build",
-    "calibrate", "check_data", "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors",
-    "import_model", "init_workspace", "load", "run_streams", "selftest", "stream", "synthesize", "train",
-    "use_engine",
+    "FitPriorsResult", "Frame", "GateFigure", "Goal", "ImportConfig", "ImportResult", "InitResult",
+    "InputError", "InspectResult", "LabelFormat", "LeftOut", "Method", "Metric", "MissingPackageError",
+    "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback", "ProgressEvent", "RunConfig",
+    "RunInfo", "RunResult", "RunsResult", "SelftestConfig", "SelftestResult", "SsdEdgeError", "StageTimes",
+    "StopRequest", "StreamConfig", "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig",
+    "TrainResult", "TrainingError", "TrtOptions", "UseResult", "__version__", "build", "calibrate",
+    "check_data", "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors",
+    "import_model", "init_workspace", "inspect", "list_presets", "load", "run_streams", "selftest", "stream",
+    "synthesize", "train", "use_engine",
 ]  # fmt: skip
 
 

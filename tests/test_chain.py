@@ -18,7 +18,11 @@ import ssd_edge as ssd
 
 def state():
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    chance = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist()
+    chance = {
+        "random": hash(random.getstate()),
+        "numpy": hash(np.random.get_state()[1].tobytes()),
+        "torch": hash(torch.random.get_rng_state().numpy().tobytes()),
+    }
     threads = torch.get_num_threads(), torch.get_num_interop_threads(), cv2.getNumThreads()
     flags = torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     errors = np.geterr(), sys.excepthook, threading.excepthook, sys.getrecursionlimit(), os.getcwd(), os.umask(0o22)
@@ -47,7 +51,7 @@ def chain(name):
         tensorboard=False,
     )
     model = checked(ssd.export, run.path)
-    checked(ssd.calibrate, model.path, data / "JPEGImages", method="minmax")
+    checked(ssd.calibrate, model.path, data, method="minmax")
     engine = checked(ssd.build, model.path, precision="int8")
     assert not engine.reused and checked(ssd.build, model.path, precision="int8").reused
     gate = ssd.AccuracyGate(data, split="val", max_drop_points=100)

@@ -20,8 +20,8 @@ import ssd_edge as ssd
 PACKAGE = Path(ssd.__file__).parent
 FUNCTIONS = [
     "build", "calibrate", "check_data", "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors",
-    "import_model", "init_workspace", "inspect", "load", "run_streams", "selftest", "stream", "synthesize", "train",
-    "use_engine",
+    "import_model", "init_workspace", "inspect", "list_presets", "load", "run_streams", "selftest", "stream",
+    "synthesize", "train", "use_engine",
 ]  # fmt: skip
 CONFIGS = {
     "build": "BuildConfig", "calibrate": "CalibrateConfig", "check_data": "CheckDataConfig",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from importlib import import_module
 from typing import Literal
 
@@ -27,11 +28,14 @@ def require(extra: Extra, what: str, do: str) -> None:
     Raises:
         MissingPackageError: one of them cannot be imported.
     """
+    state = random.getstate()  # of the program: some packages draw from it when they are imported
     try:
         for name in _PACKAGES[extra]:
             import_module(name)
     except ImportError as error:
         raise MissingPackageError(what, got=str(error), do=do) from error
+    finally:
+        random.setstate(state)
 
 
 def require_torch(what: str = "training needs PyTorch (torch, torchvision)") -> None:
