@@ -93,3 +93,18 @@ def test_a_film_that_is_cut_short_is_reported(tmp_path: Path, caplog: pytest.Log
     with open_source(str(path), pace=1e6) as source:
         assert len(list(source)) < 20
     assert len(caplog.messages) == 1
+
+
+def test_the_time_of_a_frame_is_its_place_in_the_source(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4", 4, fps=20.0)
+    with open_source(str(film)) as source:
+        assert [frame.time for frame in source] == pytest.approx([0, 0.05, 0.1, 0.15])
+    with open_source(str(film), pace=200) as source:  # as a camera: when it came, not where it stands in the video
+        frames = list(source)
+    began = frames[0].captured_at
+    assert [frame.time for frame in frames] == [frame.captured_at - began for frame in frames]
+    (tmp_path / "photos").mkdir()
+    assert cv2.imwrite(str(tmp_path / "photos" / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    with open_source(str(tmp_path / "photos"), loop=True) as source:
+        first, second = (frame for frame, _ in zip(source, range(2), strict=False))
+    assert (first.time, second.time) == (0, second.captured_at - first.captured_at)
