@@ -18,6 +18,7 @@ from ssd_edge.core.spec import ModelSpec
 BEST_NAME = "best.pt"
 RECORD_NAME = "run.json"
 _EVENTS = "tensorboard/events.out.tfevents.*"  # the fourth part of their names is the second in which the run began
+_FORMAT = Format("ssd-edge/run/1", "record of a run", "Remove it; the run then says no date.")
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,6 @@ class RunRecord:
     saved_at: str
     origin: Literal["trained", "imported"]
     source: str = ""
-
-
-_FORMAT = Format("ssd-edge/run/1", "record of a run", "Remove it; the run then says no date.")
 
 
 @dataclass(frozen=True)

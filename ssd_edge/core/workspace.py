@@ -30,6 +30,8 @@ ENGINES = "engines"
 CURRENT_NAME, EXPORTED_NAME = "current.json", "exported.json"
 _TARGETS = tuple(f".{target}" for target in Target)  # end the stem of a lowered graph: m.int8.tensorrt.onnx
 _MOST_NAMED = 4
+Why = Literal["built", "pinned"]
+_WHY = {"built": "built last", "pinned": "pinned by ssd-edge use"}
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,6 @@ class Choice:
 
     path: Path
     note: str
-
-
-Why = Literal["built", "pinned"]
-_WHY = {"built": "built last", "pinned": "pinned by ssd-edge use"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,7 @@ class ExportedModel:
 
 
 Record = TypeVar("Record", CurrentEngine, ExportedModel)
+
 _FORMATS: dict[type[CurrentEngine | ExportedModel], Format] = {
     CurrentEngine: Format("ssd-edge/current/1", "record of the current engine", "Build one anew: ssd-edge build"),
     ExportedModel: Format("ssd-edge/exported/1", "record of the exported model", "Export one anew: ssd-edge export"),

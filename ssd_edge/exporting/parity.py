@@ -23,6 +23,9 @@ from ssd_edge.model.ssd import SSD
 
 _IOU_MARGIN = 1e-4  # overlaps nearer to the threshold than this may fall on either side of it
 _ROOM = 2  # times the candidates of the graph, for those that tie with its last one
+TOLERANCE = 1e-3
+_BATCH = 4  # so that more than one picture at a time is looked at as well
+_NEAR = 10  # tolerances within which a detection counts as the same one, moved
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,6 @@ def _nth_best(scores: Tensor, count: int) -> float:
 def _nth_row(rows: FloatArray, count: int) -> float:
     """Return the score of the first detection that the graph has no row for; 0 where all fit."""
     return float(rows[count, 4]) if len(rows) > count else 0.0
-
-
-TOLERANCE = 1e-3
-_BATCH = 4  # so that more than one picture at a time is looked at as well
-_NEAR = 10  # tolerances within which a detection counts as the same one, moved
 
 
 @dataclass(frozen=True)

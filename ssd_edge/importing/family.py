@@ -1,4 +1,9 @@
-"""From another project's tensor names to ours."""
+"""What the families of weights have in common: how one is described, and how its tensors become ours.
+
+Each project has a module of its own, which lists its networks as :class:`Family`; ``weights.py`` knows them all. A
+family says by tensor names alone whether weights are its own, renames them by rules, and mends what its layers do
+otherwise than ours.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,25 @@ from ssd_edge.model.ssd import SSD
 
 StateDict = dict[str, Tensor]
 """Tensors by name, as ``Module.state_dict()`` gives them."""
+
+Rules = Sequence[tuple[str, str]]
+"""Regular expressions of the beginning of a name, and what takes its place; the first that matches is applied."""
+
+_SIGNS = (  # what the names of tensors tell of weights that are of no family
+    (r"(^|\.)rpn\.", "a Faster or Mask R-CNN (it has a region proposal network)"),
+    (r"^head\.classification_head\.(conv|cls_logits)", "a RetinaNet or FCOS of torchvision"),
+    (r"^(model\.)+\d+\.(cv\d|conv|m)\.", "a YOLO"),
+    (r"^module_list\.\d+\.", "a YOLO (darknet layers)"),
+    (r"^transformer\.", "a DETR"),
+    (r"^(base_net|classification_headers)\.", "an unknown variant of pytorch-ssd"),
+    (r"^box_head\.predictor\.(cls|reg)_headers\.", "an unknown variant of lufficc/SSD"),
+    (r"^(vgg|loc|conf)\.\d+\.", "an unknown variant of ssd.pytorch"),
+    (r"^bbox_head\.", "a detector of mmdetection"),
+    (r"^(fc|classifier(\.\d+)?|head(\.fc)?|last_linear)\.weight$", "an image classifier"),
+)
+_LITE_LEVELS = range(5)  # heads with a depthwise convolution; the sixth is a plain one
+_CONV5 = range(23, 30)  # pool4 to conv5_3's ReLU
+_ATROUS = range(30, 35)  # pool5, conv6, ReLU, conv7, ReLU
 
 
 @dataclass(frozen=True)
@@ -35,20 +59,6 @@ class Family:
     convert: Callable[[StateDict, tuple[str, ...] | None], SSD]
 
 
-_SIGNS = (
-    (r"(^|\.)rpn\.", "a Faster or Mask R-CNN (it has a region proposal network)"),
-    (r"^head\.classification_head\.(conv|cls_logits)", "a RetinaNet or FCOS of torchvision"),
-    (r"^(model\.)+\d+\.(cv\d|conv|m)\.", "a YOLO"),
-    (r"^module_list\.\d+\.", "a YOLO (darknet layers)"),
-    (r"^transformer\.", "a DETR"),
-    (r"^(base_net|classification_headers)\.", "an unknown variant of pytorch-ssd"),
-    (r"^box_head\.predictor\.(cls|reg)_headers\.", "an unknown variant of lufficc/SSD"),
-    (r"^(vgg|loc|conf)\.\d+\.", "an unknown variant of ssd.pytorch"),
-    (r"^bbox_head\.", "a detector of mmdetection"),
-    (r"^(fc|classifier(\.\d+)?|head(\.fc)?|last_linear)\.weight$", "an image classifier"),
-)
-
-
 def looks_like(tensors: StateDict) -> str:
     """Return what the names of the tensors tell, e.g. ``an image classifier (conv1.weight, …, fc.weight)``."""
     names = list(tensors)
@@ -57,10 +67,6 @@ def looks_like(tensors: StateDict) -> str:
         if any(re.search(pattern, name) for name in names):
             return f"{kind} ({shown})"
     return f"{len(names)} tensors ({shown})"
-
-
-Rules = Sequence[tuple[str, str]]
-"""Regular expressions of the beginning of a name, and what takes its place; the first that matches is applied."""
 
 
 def renamed(tensors: StateDict, rules: Rules) -> StateDict:
@@ -96,6 +102,20 @@ def without_bias(tensors: StateDict, convolution: str, norm: str) -> StateDict:
     return kept
 
 
+def without_depthwise_biases(tensors: StateDict) -> StateDict:
+    """Move the biases of the heads' depthwise convolutions into the batch norms behind them; the names are ours."""
+    for kind in ("classification_head", "regression_head"):
+        for level in _LITE_LEVELS:
+            head = f"head.{kind}.module_list.{level}"
+            tensors = without_bias(tensors, f"{head}.0", f"{head}.1")
+    return tensors
+
+
+def unchanged(tensors: StateDict) -> StateDict:
+    """Return the tensors as they are: of a network whose layers do what ours do."""
+    return tensors
+
+
 def class_count(tensors: StateDict, *, logits: str, offsets: str, family: str) -> int:
     """Count the real classes by a level's last layers: A·(C + 1) logits and A·4 offsets per cell.
 
@@ -113,10 +133,6 @@ def class_count(tensors: StateDict, *, logits: str, offsets: str, family: str) -
             wanted="a multiple of boxes x 2 logits, and boxes x 4 offsets",
         )
     return found // anchors - 1
-
-
-_CONV5 = range(23, 30)  # pool4 to conv5_3's ReLU
-_ATROUS = range(30, 35)  # pool5, conv6, ReLU, conv7, ReLU
 
 
 def vgg_rules(prefix: str) -> list[tuple[str, str]]:

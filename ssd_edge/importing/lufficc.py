@@ -18,9 +18,10 @@ from ssd_edge.importing.family import (
     flat_extra_rules,
     renamed,
     shifted,
+    unchanged,
     vgg_rules,
     with_counters,
-    without_bias,
+    without_depthwise_biases,
 )
 from ssd_edge.importing.labels import COCO, class_names
 from ssd_edge.model.ssd import SSD
@@ -30,13 +31,19 @@ from ssd_edge.model.zoo import make_spec
 _C4 = 14  # first block behind the first tap of MobileNetV2; of V3 it is one less
 _V2_BLOCKS, _V3_BLOCKS = 19, 17
 _SQUEEZED = (4, 5, 6, 11, 12, 13, 14, 15)  # blocks of MobileNetV3-Large with squeeze-and-excitation
-_LITE_LEVELS = range(5)  # the sixth head is a plain convolution
 _EXTRAS = 4
 _KINDS = {"cls_headers": "classification_head", "reg_headers": "regression_head"}
 
 _HEADS: Rules = [
     (rf"^box_head\.predictor\.{old}\.(\d)\.(conv\.)?", rf"head.{new}.module_list.\1.") for old, new in _KINDS.items()
 ]
+_SOURCE = "lufficc/SSD"
+_LOGITS, _OFFSETS = "box_head.predictor.cls_headers.0.", "box_head.predictor.reg_headers.0."
+_VGG, _COARSEST_OF_512 = "backbone.vgg.0.weight", "backbone.extras.9.weight"
+# ssd/config/defaults.py. Its NMS looks at every candidate of a class; of the best 400, few reach the best 100.
+_NMS = NmsSpec(
+    score_threshold=0.01, iou_threshold=0.45, top_k=400, keep_top_k=100, max_candidates=400, clip_boxes=False
+)
 
 
 def _stages(blocks: int, first: int) -> Rules:
@@ -83,30 +90,12 @@ def _mobilenet_v3_rules() -> Rules:
 MOBILENET_V3: Rules = _mobilenet_v3_rules()
 
 
-def without_depthwise_biases(tensors: StateDict) -> StateDict:
-    """Move the biases of the heads' depthwise convolutions into the batch norms behind them."""
-    for kind in _KINDS.values():
-        for level in _LITE_LEVELS:
-            head = f"head.{kind}.module_list.{level}"
-            tensors = without_bias(tensors, f"{head}.0", f"{head}.1")
-    return tensors
-
-
 def with_pointwise_squeezing(tensors: StateDict) -> StateDict:
     """Make 1 x 1 convolutions of the linear layers of squeeze-and-excitation."""
     return {
         name: tensor[:, :, None, None] if name.endswith((".fc1.weight", ".fc2.weight")) else tensor
         for name, tensor in tensors.items()
     }
-
-
-_SOURCE = "lufficc/SSD"
-_LOGITS, _OFFSETS = "box_head.predictor.cls_headers.0.", "box_head.predictor.reg_headers.0."
-_VGG, _COARSEST_OF_512 = "backbone.vgg.0.weight", "backbone.extras.9.weight"
-# ssd/config/defaults.py. Its NMS looks at every candidate of a class; of the best 400, few reach the best 100.
-_NMS = NmsSpec(
-    score_threshold=0.01, iou_threshold=0.45, top_k=400, keep_top_k=100, max_candidates=400, clip_boxes=False
-)
 
 
 def _vgg_rules(stages: int) -> Rules:
@@ -119,10 +108,6 @@ def _vgg_rules(stages: int) -> Rules:
     )
 
 
-def _same(tensors: StateDict) -> StateDict:
-    return tensors
-
-
 def _convert(
     tensors: StateDict,
     given: tuple[str, ...] | None,
@@ -131,7 +116,7 @@ def _convert(
     presets: tuple[str, str],
     rules: Rules,
     last: str = "",
-    reshape: Callable[[StateDict], StateDict] = _same,
+    reshape: Callable[[StateDict], StateDict] = unchanged,
 ) -> SSD:
     """Return our detector.
 

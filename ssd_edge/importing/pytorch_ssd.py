@@ -17,9 +17,10 @@ from ssd_edge.importing.family import (
     class_count,
     renamed,
     shifted,
+    unchanged,
     vgg_rules,
     with_counters,
-    without_bias,
+    without_depthwise_biases,
 )
 from ssd_edge.importing.labels import class_names
 from ssd_edge.model.ssd import SSD
@@ -36,7 +37,6 @@ _HEADS: Rules = (
     (r"^regression_headers\.", "head.regression_head.module_list."),
 )
 _EXTRAS: Rules = ((r"^extras\.", "backbone.extra."),)
-_LITE_LEVELS = range(5)  # the sixth head is a plain convolution
 
 _MOBILENET_V1 = (
     *shifted("base_net", "backbone.features.0", range(12), offset=0),
@@ -84,18 +84,6 @@ def _mobilenet_v2_rules() -> Rules:
     )
 
 
-def _without_depthwise_biases(tensors: StateDict) -> StateDict:
-    for kind in ("classification_head", "regression_head"):
-        for level in _LITE_LEVELS:
-            head = f"head.{kind}.module_list.{level}"
-            tensors = without_bias(tensors, f"{head}.0", f"{head}.1")
-    return tensors
-
-
-def _same(tensors: StateDict) -> StateDict:
-    return tensors
-
-
 def _convert(
     tensors: StateDict,
     given: tuple[str, ...] | None,
@@ -104,7 +92,7 @@ def _convert(
     preset: str,
     rules: Rules,
     last: str = "",
-    reshape: Callable[[StateDict], StateDict] = _same,
+    reshape: Callable[[StateDict], StateDict] = unchanged,
 ) -> SSD:
     """Return our detector; ``last`` is the place of the last layer in a head of the first level."""
     logits, offsets = (f"{kind}_headers.0.{last}weight" for kind in ("classification", "regression"))
@@ -120,7 +108,7 @@ def _family(
     preset: str,
     rules: Rules,
     last: str = "",
-    reshape: Callable[[StateDict], StateDict] = _same,
+    reshape: Callable[[StateDict], StateDict] = unchanged,
 ) -> Family:
     """Return the family that is recognised by having all the tensors in ``signs``."""
     return Family(
@@ -151,7 +139,7 @@ PYTORCH_SSD = (
         preset="ssdlite300-mobilenet-v2",
         rules=_mobilenet_v2_rules(),
         last="3.",
-        reshape=_without_depthwise_biases,
+        reshape=without_depthwise_biases,
     ),
     _family(
         "vgg16-ssd",

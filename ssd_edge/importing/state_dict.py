@@ -34,6 +34,9 @@ _SIGNATURE_BYTES = 64
 _OLD_PYTORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # pickled magic number of PyTorch before 1.6
 _HARMLESS = ("torch", "collections")
 _TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]+")
+_WANTED = "the weights of a PyTorch SSD (a state dict saved by torch.save)"
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "ema")
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def kind_of(path: Path) -> str:
@@ -112,11 +115,6 @@ def _objects(file: BinaryIO) -> Iterator[str]:
                     texts.append(str(argument))
         except (ValueError, IndexError, UnicodeDecodeError):
             return
-
-
-_WANTED = "the weights of a PyTorch SSD (a state dict saved by torch.save)"
-_WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "ema")
-_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_state_dict(path: Path) -> StateDict:

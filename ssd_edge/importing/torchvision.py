@@ -18,6 +18,7 @@ from ssd_edge.model.zoo import make_spec
 _LOGITS, _OFFSETS = "head.classification_head.module_list.0", "head.regression_head.module_list.0"
 _LITE_TAIL = "backbone.features.1.3.0.weight"  # last convolution of MobileNetV3: 960 channels, 480 if reduced
 _WANTED = "the state dict of torchvision's ssd300_vgg16 or ssdlite320_mobilenet_v3_large"
+_SSD300_HEAD, _SSDLITE_HEAD = f"{_LOGITS}.weight", f"{_LOGITS}.1.weight"
 
 
 class _Network(NamedTuple):
@@ -99,10 +100,6 @@ def _recognise(state_dict: Mapping[str, Tensor], origin: str) -> _Network:
         )
     first = next(iter(state_dict), "no tensors")
     raise ArtefactError(f"{origin} holds no SSD of torchvision", got=f"{first}, …", wanted=_WANTED)
-
-
-_HEAD = "head.classification_head.module_list.0"
-_SSD300_HEAD, _SSDLITE_HEAD = f"{_HEAD}.weight", f"{_HEAD}.1.weight"
 
 
 def _is_ssd300(tensors: StateDict) -> bool:

@@ -13,6 +13,12 @@ from ssd_edge.core.errors import ArtefactError
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weight_source import Weights
 
+_LEAST_SHARE = 0.5
+_CLASSIFIER = ("backbone.features.", "backbone.stem.", "backbone.levels.")
+_COUNTER = "num_batches_tracked"
+_FC6, _FC7 = "classifier.0", "classifier.3"  # of torchvision's VGG
+_PREFIXES = ("", "module.", "backbone.", "features.", "model.", "body.", "encoder.")
+
 
 def logit_tensors(model: SSD) -> Iterator[str]:
     """Name the weights and biases whose first axis is (default boxes of a cell) x (background and classes)."""
@@ -45,13 +51,6 @@ def rows_by_class(own: Tensor, found: Tensor, names: Sequence[str], known: Seque
         :, [0, *(known.index(name) + 1 for name in common)]
     ]
     return rows.reshape(own.shape)
-
-
-_LEAST_SHARE = 0.5
-_CLASSIFIER = ("backbone.features.", "backbone.stem.", "backbone.levels.")
-_COUNTER = "num_batches_tracked"
-_FC6, _FC7 = "classifier.0", "classifier.3"  # of torchvision's VGG
-_PREFIXES = ("", "module.", "backbone.", "features.", "model.", "body.", "encoder.")
 
 
 class Filled(NamedTuple):

@@ -17,6 +17,10 @@ from ssd_edge.model.backbones.timm_backbone import normalisation
 from ssd_edge.model.presets import PRESETS, SSDLITE_ANCHORS, Preset, ssd_anchors
 from ssd_edge.model.ssd import feature_maps
 
+__all__ = ["build_model", "find_preset", "make_spec", "preset_names"]
+_TIMM_NAME = re.compile(r"ssd(?P<lite>lite)?(?P<side>[0-9]{1,5})-(?P<backbone>.+)")
+_TIMM_SIDES = range(96, 1281)  # below 96 the maps come down to one cell too soon
+
 
 class Cost(NamedTuple):
     """The size of a network.
@@ -44,12 +48,6 @@ def network_cost(spec: ModelSpec) -> Cost:
         model(torch.zeros(1, 3, spec.input.height, spec.input.width, device="meta"))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Cost(parameters, counter.get_total_flops() // 2, spec.anchors.count)
-
-
-__all__ = ["build_model", "find_preset", "make_spec", "preset_names"]
-
-_TIMM_NAME = re.compile(r"ssd(?P<lite>lite)?(?P<side>[0-9]{1,5})-(?P<backbone>.+)")
-_TIMM_SIDES = range(96, 1281)  # below 96 the maps come down to one cell too soon
 
 
 def preset_names() -> tuple[str, ...]:

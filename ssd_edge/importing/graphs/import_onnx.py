@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+
 from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
-from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import file_digest
+from ssd_edge.core.errors import ArtefactError, InputError, ParityError
+from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
 from ssd_edge.importing.graphs.box_table import BoxTable, read_box_table
+from ssd_edge.importing.graphs.free_batch import with_free_batch, with_single_batch
 from ssd_edge.importing.graphs.normalization import Normalisation, known_normalisation, unknown_normalisation
-from ssd_edge.importing.graphs.opset import in_our_opset
 from ssd_edge.importing.graphs.outputs import (
     Activation,
     Outputs,
@@ -25,10 +27,9 @@ from ssd_edge.importing.graphs.outputs import (
     refuse_not_decoded,
 )
 from ssd_edge.importing.graphs.probe import Probe, run_probe
-from ssd_edge.importing.graphs.source import read_foreign, source_input
-from ssd_edge.importing.graphs.surgery import Reading
-from ssd_edge.importing.graphs.verify import Agreement
-from ssd_edge.importing.graphs.write import GraphPlan, write_graph
+from ssd_edge.importing.graphs.source import in_our_opset, read_foreign, source_input
+from ssd_edge.importing.graphs.surgery import Reading, finished, scored_boxes
+from ssd_edge.importing.graphs.verify import Agreement, verify
 from ssd_edge.importing.labels import class_names, read_labels
 
 ARCHITECTURE = "foreign-onnx"
@@ -163,3 +164,44 @@ def _spec(
         box_coding=hints.coding if table is not None else _UNKNOWN_CODING,
         nms=hints.nms,
     )
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """What the file shall be, and what it has to agree with.
+
+    Attributes:
+        spec: of the imported model.
+        reading: how the foreign answers are read.
+        probe: pictures and foreign answers.
+        source_digest: of the foreign file.
+    """
+
+    spec: ModelSpec
+    reading: Reading
+    probe: Probe
+    source_digest: str
+
+
+def write_graph(model: onnx.ModelProto, plan: GraphPlan, target: Path) -> tuple[bool, Agreement]:
+    """Write ``target`` for any number of pictures if it proves right for several at once, or else for one.
+
+    Returns:
+        Whether it takes any number, and how near it is to the foreign graph.
+
+    Raises:
+        InputError: the file cannot be written.
+        ArtefactError: the graphs do not go together.
+        ParityError: it finds something else than the foreign graph; ``target`` is left as it was.
+    """
+    try:
+        return True, _write_verified(with_free_batch(model), plan, target, together=True)
+    except (ParityError, ArtefactError):
+        return False, _write_verified(with_single_batch(model), plan, target, together=False)
+
+
+def _write_verified(model: onnx.ModelProto, plan: GraphPlan, target: Path, *, together: bool) -> Agreement:
+    scored = scored_boxes(model, plan.spec, plan.reading)
+    with written_beside(target) as partial:
+        onnx.save(finished(scored, plan.spec, plan.source_digest), partial)
+        return verify(partial, scored, plan.spec, plan.reading, plan.probe, together=together)

@@ -1,4 +1,7 @@
-"""Somebody else's ONNX file, read whole; what can never become a detector here is refused by what it is."""
+"""Somebody else's ONNX file: read whole, its input understood, brought to our operator set.
+
+What can never become a detector here is refused by what it is.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from pathlib import Path
 
 import onnx
 import onnx.inliner
+import onnx.version_converter
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.graph_contract import SPEC_KEY
+from ssd_edge.graph.nms import OPSET
 
 _STARTS = (
     (b"PK\x03\x04", "a zip archive: a PyTorch checkpoint or a Keras file"),
@@ -28,6 +33,9 @@ _QUANTISED = {
 }
 _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _STANDARD_DOMAINS = ("", "ai.onnx")
+OLDEST_OPSET = 9  # what PyTorch 1.1 to 1.6 wrote by default, and with it the first files of jetson-inference
+_IR_VERSION = 8  # the first that knows model-local functions
+_WANTED = "one input, float32 (B, 3, H, W)"
 
 
 def read_foreign(path: Path) -> onnx.ModelProto:
@@ -128,9 +136,6 @@ def _refuse_domains(model: onnx.ModelProto, path: Path) -> None:
         )
 
 
-_WANTED = "one input, float32 (B, 3, H, W)"
-
-
 @dataclass(frozen=True)
 class SourceInput:
     """How the foreign graph takes a picture.
@@ -185,3 +190,30 @@ def _described(value: onnx.ValueInfoProto) -> str:
     kind = value.type.tensor_type
     dims = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in kind.shape.dim)
     return f"{value.name} {TensorProto.DataType.Name(kind.elem_type).lower()} ({dims})"
+
+
+def in_our_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """Return the model in the operator set of the NMS function; ``path`` names it in errors.
+
+    Raises:
+        ArtefactError: it is too old, names no operator set, or holds an operator that has no form in ours.
+    """
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if len(versions) != 1 or versions[0] < OLDEST_OPSET:
+        raise _opset_refusal(path, ", ".join(map(str, versions)) or "none", f"{OLDEST_OPSET} or later")
+    try:
+        converted = onnx.version_converter.convert_version(model, OPSET)
+        converted.ir_version = _IR_VERSION
+        onnx.checker.check_model(converted, full_check=True)
+    except (RuntimeError, ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise _opset_refusal(path, f"{versions[0]} ({' '.join(str(error).split())})", f"{OPSET}") from error
+    return converted
+
+
+def _opset_refusal(path: Path, got: str, wanted: str) -> ArtefactError:
+    return ArtefactError(
+        f"{path} cannot be brought to operator set {OPSET}",
+        got=f"operator set {got}",
+        wanted=wanted,
+        do=f"Export it again: torch.onnx.export(…, opset_version={OPSET})",
+    )

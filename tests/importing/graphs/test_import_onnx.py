@@ -16,7 +16,8 @@ from ssd_edge.core.files import bytes_digest, file_digest
 from ssd_edge.core.graph_contract import DIGEST_KEY, NMS_OP
 from ssd_edge.core.spec import BoxCoding, NmsSpec
 from ssd_edge.engines.build import build_engine
-from ssd_edge.importing.graphs import verify, write
+from ssd_edge.importing.graphs import import_onnx as importing
+from ssd_edge.importing.graphs import verify
 from ssd_edge.importing.graphs.import_onnx import Hints, import_onnx
 from ssd_edge.importing.graphs.normalization import Normalisation
 from ssd_edge.importing.graphs.surgery import scored_boxes
@@ -219,7 +220,7 @@ def test_other_boxes_or_scores_are_seen_and_leave_nothing(before, folder, monkey
         other = dataclasses.replace(spec, input=dataclasses.replace(spec.input, mean=(100.0, 127.0, 127.0)))
         return scored_boxes(model, other, reading)
 
-    monkeypatch.setattr(write, "scored_boxes", with_other_mean)
+    monkeypatch.setattr(importing, "scored_boxes", with_other_mean)
     assert_nothing_written(folder, before, "does not score the boxes of the foreign one: got boxes off by up to 0")
 
 

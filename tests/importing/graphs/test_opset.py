@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 from ssd_edge.core.errors import ArtefactError
-from ssd_edge.importing.graphs.opset import in_our_opset
+from ssd_edge.importing.graphs.source import in_our_opset
 from tests.importing.graphs.foreign_net import ForeignNet
 
 PATH = Path("a.onnx")
