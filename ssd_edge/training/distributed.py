@@ -16,9 +16,6 @@ from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.core.ranks import from_torchrun
 from ssd_edge.training.recipe import Device, Precision
 
-# Fabric advises its own users (precision, Tensor Cores) where ours read about their run; its warnings stay.
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-
 _FABRIC_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
@@ -26,6 +23,19 @@ _FABRIC_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]]
 }
 
 
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep back what Fabric tells its own users (precision, Tensor Cores, processes); its warnings stay."""
+    logger = logging.getLogger("lightning_fabric")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@quiet_lightning()
 def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precision = "float32") -> Fabric:
     """Return what places the network and joins the processes; its processes are not started yet.
 
@@ -73,18 +83,6 @@ def check_device(device: Device) -> None:
             wanted=device,
             do="Take --device cpu, or install PyTorch for your GPU: https://pytorch.org/get-started/locally",
         )
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keep Fabric's own messages back (which precision, which process): what matters of them we log ourselves."""
-    logger = logging.getLogger("lightning_fabric")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 @contextmanager

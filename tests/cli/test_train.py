@@ -204,7 +204,7 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
         (["--classes", " , "], "--classes lists no class"),
         (["--classes", "red,green,blue,red"], "--classes lists a class twice: got red"),
         (["--classes", "red,green,blue,Background"], "--classes lists 'Background' as a class"),
-        (["--name", "n" * 300], f"runs/{'n' * 300} is no usable path: got File name too long"),
+        (["--name", "n" * 300], f"--name is not a name: got '{'n' * 300}'; wanted at most 100 bytes"),
         (["--backbone", "n" * 300], "is no usable path: got File name too long"),
         (["--classes", "odd.bin"], "odd.bin is not text in UTF-8"),
         (["--classes", "red,green"], "blue"),
@@ -373,4 +373,5 @@ def test_no_more_cores_are_used_than_are_given(workspace: Path, monkeypatch: pyt
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     result = train("--epochs", "1", "--cores", "3")
     assert result.exit_code == 0, result.stderr
-    assert threads == [3, 3, before]  # to learn, to judge for the report, and as it was before
+    assert threads[:2] == [3, 3]  # to learn, and to judge for the report
+    assert set(threads[2:]) == {before}

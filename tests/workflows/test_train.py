@@ -69,6 +69,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 def process_state() -> dict[str, Any]:
     state = np.random.get_state()
+    backend = sys.modules["matplotlib"].rcParams._get("backend") if "matplotlib" in sys.modules else None
     return {
         "environment": dict(os.environ),
         "python": random.getstate(),
@@ -81,7 +82,7 @@ def process_state() -> dict[str, Any]:
             (logger.handlers[:], logger.level)
             for logger in (logging.getLogger(), logging.getLogger("ssd_edge"), logging.getLogger("lightning_fabric"))
         ],
-        "backend": sys.modules["matplotlib"].rcParams._get("backend") if "matplotlib" in sys.modules else None,
+        "backend": backend if isinstance(backend, str) else None,  # what is not chosen yet is an object
     }
 
 
