@@ -1,1 +1,1 @@
-"""SSDs that were exported to ONNX elsewhere, as graphs that obey our contract. Never imports torch."""
+"""A foreign SSD in ONNX: read (source), run (probe), understood (outputs), rebuilt (surgery), compared (verify)."""
