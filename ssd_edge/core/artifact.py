@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -83,12 +85,15 @@ def parse_artifact(
     names = {entry.name for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if "format" not in names:
         del fields["format"]
-    for fault, odd in ("unknown", fields.keys() - names), ("missing", names - fields.keys() - optional):
-        if odd:
-            raise _damaged(form, origin, f"{fault} field {min(odd)!r}")
+    missing = names - fields.keys() - optional
+    if missing:
+        raise _damaged(form, origin, f"missing field {min(missing)!r}")
     for name, read in (parts or {}).items():
         if name in fields:
             fields[name] = read(fields[name])
+    odd = next(_unknown_fields({name: fields[name] for name in fields if name not in (parts or {})}, kind, ""), None)
+    if odd is not None:
+        raise _damaged(form, origin, f"unknown field {odd!r}")
     try:
         return msgspec.convert(fields, kind)
     except (msgspec.MsgspecError, ArtefactError, ValueError, RecursionError) as error:
@@ -117,6 +122,29 @@ def _check_tag(found: object, form: Format, origin: str) -> None:
     raise ArtefactError(
         f"{origin} is not a {form.what} that this version reads", got=repr(found)[:60], wanted=form.tag, do=do
     )
+
+
+def _unknown_fields(value: object, wanted: Any, place: str) -> Iterator[str]:
+    """Yield the fields that no dataclass has, at any depth: msgspec passes over them."""
+    if isinstance(value, dict) and dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        hints = _hints(wanted)
+        for name, entry in value.items():
+            if name in hints:
+                yield from _unknown_fields(entry, hints[name], f"{place}{name}.")
+            else:
+                yield f"{place}{name}"
+    elif isinstance(value, (dict, list)):
+        kinds = [kind for kind in get_args(wanted) if kind is not Ellipsis]
+        for kind in kinds:
+            entries = value.values() if isinstance(value, dict) else value
+            if dataclasses.is_dataclass(kind) or get_args(kind):
+                for entry in entries if get_origin(wanted) not in (Union, UnionType) else (value,):
+                    yield from _unknown_fields(entry, kind, place)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _damaged(form: Format, origin: str, got: str) -> ArtefactError:

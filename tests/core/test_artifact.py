@@ -59,6 +59,7 @@ def test_types_at_any_depth() -> None:
         ({"parts": {"x": {"low": 1, "pair": [1]}}}, "length 2"),
         ({"parts": {"x": {"low": -1}}}, "low is out of range"),
         ({"more": 1}, "unknown field 'more'"),
+        ({"parts": {"x": {"low": 1, "hihg": 2}}}, "unknown field 'parts.hihg'"),
     ],
 )
 def test_what_is_damaged_is_named_with_its_place(change: dict[str, Any], got: str) -> None:
