@@ -106,6 +106,7 @@ _HOMES = {
     "workflows.train_config": "TrainConfig",
     "workflows.workspace": "InitResult RunInfo RunsResult UseResult find_runs init_workspace use_engine",
 }
+_TRAINING_PACKAGES = ("torch", "torchvision", "lightning_fabric")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
@@ -130,7 +131,15 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"ssd_edge.{home}"), name)
+    try:
+        value = getattr(import_module(f"ssd_edge.{home}"), name)
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] not in _TRAINING_PACKAGES:
+            raise
+        from ssd_edge.core.errors import MissingPackageError
+
+        do = "Install it: pip install 'ssd-edge[train,export]'"
+        raise MissingPackageError(f"ssd_edge.{name} needs a package", got=str(error), do=do) from error
     globals()[name] = value
     return value
 

@@ -144,3 +144,16 @@ def test_both_styles_at_once_and_misspelled_options_are_refused() -> None:
 
 def test_the_package_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_training_without_pytorch_says_what_to_install() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "import ssd_edge as ssd\n"
+        "try: ssd.train\n"
+        "except ssd.MissingPackageError as error: print(error.what, '|', error.do)\n"
+    )
+    said = in_fresh_interpreter(program)
+    assert said.startswith("ssd_edge.train needs a package |")
+    assert "pip install" in said
