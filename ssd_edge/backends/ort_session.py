@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssd_edge.core.environment import no_telemetry
 from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -17,13 +18,14 @@ _QUIET = 4  # fatal only: the errors below say the same in one sentence
 
 
 def load_runtime() -> Any:
-    """Return the ``onnxruntime`` module.
+    """Return the ``onnxruntime`` module, which records no telemetry unless the user lets it.
 
     Raises:
         MissingPackageError: it is not installed.
     """
     try:
-        import onnxruntime
+        with no_telemetry():
+            import onnxruntime
     except ImportError as error:
         raise MissingPackageError(
             "ONNX Runtime is not installed", got=str(error), do="Install it: pip install onnxruntime"

@@ -6,6 +6,7 @@ import random
 from importlib import import_module
 from typing import Literal
 
+from ssd_edge.core.environment import no_telemetry
 from ssd_edge.core.errors import MissingPackageError
 
 Extra = Literal["train", "export", "torch", "timm"]
@@ -30,8 +31,9 @@ def require(extra: Extra, what: str, do: str) -> None:
     """
     state = random.getstate()  # of the program: some packages draw from it when they are imported
     try:
-        for name in _PACKAGES[extra]:
-            import_module(name)
+        with no_telemetry():  # onnxsim brings an ONNX Runtime
+            for name in _PACKAGES[extra]:
+                import_module(name)
     except ImportError as error:
         raise MissingPackageError(what, got=str(error), do=do) from error
     finally:

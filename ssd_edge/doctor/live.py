@@ -19,6 +19,7 @@ from typing import Any
 from ssd_edge.backends.cpu import cpu_device
 from ssd_edge.backends.cuda_driver import describe_gpu
 from ssd_edge.backends.tensorrt.module import plugin_names
+from ssd_edge.core.environment import no_telemetry
 
 _SECONDS = 10
 _LONGEST_TEXT = 20_000
@@ -74,7 +75,8 @@ def _module(name: str) -> dict[str, str] | None:
     if spec is None or spec.loader is None:  # without a loader it is a folder of type stubs
         return None
     try:
-        module = importlib.import_module(name)
+        with no_telemetry():
+            module = importlib.import_module(name)
     except Exception as error:  # noqa: BLE001 - a broken package may raise anything
         return {"version": "", "file": "", "problem": f"{type(error).__name__}: {error}"}
     version = getattr(sys.modules[package], "__version__", None) or getattr(sys.modules[package], "VERSION_TEXT", "")

@@ -7,10 +7,10 @@ import warnings
 from typing import Any
 
 import onnx
-import onnxsim
 import torch
 from torch import Tensor
 
+from ssd_edge.core.environment import no_telemetry
 from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.graph.nms import OPSET
@@ -50,6 +50,8 @@ def decoded_graph(model: SSD) -> onnx.ModelProto:
             **_tracing_exporter(),
         )
         raw = onnx.load(path)
+    with no_telemetry():
+        import onnxsim
     simplified: onnx.ModelProto = onnxsim.simplify(raw)[0]
     return simplified
 

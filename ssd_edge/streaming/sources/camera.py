@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from ssd_edge.core.environment import environment
 from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.log import log
 from ssd_edge.streaming.sources.base import Source
@@ -17,7 +18,6 @@ from ssd_edge.streaming.sources.live import LiveSource, Reconnect
 from ssd_edge.streaming.sources.opencv import (
     Capture,
     Opener,
-    environment,
     frame_count,
     open_capture,
     open_timed,

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import cv2
 import numpy.typing as npt
 
+from ssd_edge.core.environment import environment
 from ssd_edge.core.errors import DeviceError, InputError
 
 
@@ -94,18 +95,6 @@ def quiet_opencv() -> Iterator[None]:
         finally:
             if before is not None:
                 _exchange_log_level(before)
-
-
-@contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """Set variables of the environment inside the block; those that the user has set stand."""
-    mine = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(mine)
-    try:
-        yield
-    finally:
-        for name in mine:
-            os.environ.pop(name, None)
 
 
 def _exchange_log_level(level: int) -> int:

@@ -1,0 +1,30 @@
+"""Environment variables that other packages look for once, set for as long as that takes and no longer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set variables of the environment inside the block; those that the user has set stand."""
+    mine = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for name in mine:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def no_telemetry() -> Iterator[None]:
+    """Import ONNX Runtime inside the block, or what brings one of its own (onnxsim), and it records nothing.
+
+    ONNX Runtime 1.32 writes a database of events into the user's cache and a file into TMPDIR. It decides so on
+    import: to switch it off afterwards is too late.
+    """
+    with environment(ORT_DISABLE_TELEMETRY="1"):
+        yield
