@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.artifact import Format, read_artifact
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import text_digest, written_beside
 from ssd_edge.core.ranks import world_size
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.training.recipe import Device, LossOptions, Optimisation, Recipe
+from ssd_edge.training.recipe import Device, Recipe
 
 _NAME = "plan.json"
 _FORMAT = "ssd-edge/training-plan/2"
+_FORM = Format(_FORMAT, "plan of a training run", "Train again.")
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,30 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
+class _PlanFile:
+    """What plan.json holds: a plan without its images, which it knows by their digests."""
+
+    spec: ModelSpec
+    learnt: str
+    judged: str
+    recipe: Recipe
+    minutes: float | None
+    horizontal_flip: bool
+    seed: int
+    backbone: str | None
+
+
+@dataclass(frozen=True)
 class SavedPlan:
     """What plan.json says; its images must be opened anew.
 
     Attributes:
         folder: of the run.
-        spec: of the network.
-        content: the rest, as it was written.
+        content: as it was written.
     """
 
     folder: Path
-    spec: ModelSpec
-    content: dict[str, Any]
+    content: _PlanFile
 
     @classmethod
     def load(cls, folder: Path) -> SavedPlan:
@@ -146,47 +159,39 @@ class SavedPlan:
             ArtefactError: it is damaged, or of another version.
         """
         path = folder / _NAME
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found = content["format"]
-            if found != _FORMAT:
-                raise ArtefactError(f"{path} was written by another version", got=repr(found), wanted=_FORMAT)
-            return cls(folder, ModelSpec.from_json(content["spec"], origin=str(path)), content)
-        except OSError as error:
-            raise InputError(
-                f"{folder} is no run that can go on", got=f"no {_NAME}", wanted="a run of train"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise ArtefactError(f"{path} is damaged", got=str(error), wanted=_FORMAT, do="Train again.") from error
+        if not path.is_file():
+            raise InputError(f"{folder} is no run that can go on", got=f"no {_NAME}", wanted="a run of train")
+        parts = {"spec": lambda text: ModelSpec.from_json(text, origin=str(path))}
+        return cls(folder, read_artifact(path, _PlanFile, _FORM, parts=parts))
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Of the network."""
+        return self.content.spec
 
     def with_images(self, train_set: LabelledSet, val_set: LabelledSet, machine: Machine) -> TrainingPlan:
         """Return the whole plan.
 
         Raises:
             InputError: the images or their labels are not those that the run learnt from.
-            ArtefactError: the file is damaged.
         """
-        self._check_same("learnt", train_set, "what the run learnt from")
-        self._check_same("judged", val_set, "what the run was judged by")
-        try:
-            return TrainingPlan(
-                spec=self.spec,
-                train_set=train_set,
-                val_set=val_set,
-                recipe=_recipe(self.content["recipe"]),
-                folder=self.folder,
-                minutes=self.content["minutes"],
-                horizontal_flip=self.content["horizontal_flip"],
-                seed=self.content["seed"],
-                backbone=self.content["backbone"],
-                machine=machine,
-            )
-        except (KeyError, TypeError) as error:
-            path = self.folder / _NAME
-            raise ArtefactError(f"{path} is damaged", got=str(error), wanted=_FORMAT, do="Train again.") from error
+        self._check_same(self.content.learnt, train_set, "what the run learnt from")
+        self._check_same(self.content.judged, val_set, "what the run was judged by")
+        return TrainingPlan(
+            spec=self.spec,
+            train_set=train_set,
+            val_set=val_set,
+            recipe=self.content.recipe,
+            folder=self.folder,
+            minutes=self.content.minutes,
+            horizontal_flip=self.content.horizontal_flip,
+            seed=self.content.seed,
+            backbone=self.content.backbone,
+            machine=machine,
+        )
 
-    def _check_same(self, key: str, labelled: LabelledSet, role: str) -> None:
-        digest, wanted = _images_digest(labelled), str(self.content.get(key))
+    def _check_same(self, wanted: str, labelled: LabelledSet, role: str) -> None:
+        digest = _images_digest(labelled)
         if digest != wanted:
             raise InputError(
                 f"{labelled.origin} is not {role} any more",
@@ -203,10 +208,3 @@ def _images_digest(labelled: LabelledSet) -> str:
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read", got=error.strerror or str(error)) from error
     return text_digest("\n".join([labelled.digest, *lengths]))
-
-
-def _recipe(content: dict[str, Any]) -> Recipe:
-    settings = content["optimisation"]
-    loss = LossOptions(**settings["loss"])
-    optimisation = Optimisation(**{**settings, "frozen": tuple(settings["frozen"]), "loss": loss})
-    return Recipe(**{**content, "optimisation": optimisation})

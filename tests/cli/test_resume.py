@@ -195,7 +195,7 @@ def test_a_damaged_plan_or_state_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     plan.write_text("{}")
     result = resume("stopped")
     assert result.exit_code == 1
-    assert "plan.json is damaged" in result.stderr
+    assert "plan.json is not a plan of a training run" in result.stderr
 
 
 def test_a_data_set_or_a_run_must_be_named() -> None:
