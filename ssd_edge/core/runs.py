@@ -14,6 +14,7 @@ from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.torch_zip import archive_members
 
 BEST_NAME = "best.pt"
 RECORD_NAME = "run.json"
@@ -128,15 +129,14 @@ def read_header(checkpoint: Path) -> tuple[ModelSpec, dict[str, float]]:
         ArtefactError: it is no checkpoint of ssd-edge, or damaged.
     """
     try:
-        with zipfile.ZipFile(checkpoint) as archive:
-            inside = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
-            with archive.open(inside) as file:
-                content = _Header(file).load()
+        inside = next(name for name in archive_members(checkpoint) if name.endswith("/data.pkl"))
+        with zipfile.ZipFile(checkpoint) as archive, archive.open(inside) as file:
+            content = _Header(file).load()
         metrics = {str(name): float(value) for name, value in content["metrics"].items()}
         return ModelSpec.from_json(content["spec"], origin=str(checkpoint)), metrics
-    except (OSError, zipfile.BadZipFile, StopIteration, pickle.UnpicklingError, EOFError) as error:
-        raise _damaged(checkpoint, error) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, json.JSONDecodeError) as error:
+    except SsdEdgeError:
+        raise
+    except Exception as error:  # a damaged archive or pickle may make its parser raise anything
         raise _damaged(checkpoint, error) from error
 
 

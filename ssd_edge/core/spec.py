@@ -21,6 +21,9 @@ _FORM = Format(SPEC_FORMAT, "model spec", "Export the model again with this vers
 
 ColorOrder = Literal["rgb", "bgr"]
 
+LARGEST_SIDE, MOST_BOXES = 8192, 1 << 24
+"""Of an input in pixels, and of a model's default boxes: far above any real SSD, far below what exhausts memory."""
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -128,7 +131,7 @@ def _no_name_twice(names: tuple[str, ...]) -> bool:
 
 
 def _check(spec: ModelSpec) -> None:
-    nms = spec.nms
+    nms, sides = spec.nms, (spec.input.height, spec.input.width)
     rules = [
         (is_file_name(spec.name), "name", repr(spec.name)[:80], WANTED_NAME),
         (bool(spec.class_names), "class_names", spec.class_names, "at least one class"),
@@ -138,7 +141,12 @@ def _check(spec: ModelSpec) -> None:
             spec.class_names,
             "no name twice",
         ),
-        (spec.input.height > 0 and spec.input.width > 0, "input", spec.input, "a positive height and width"),
+        (
+            all(0 < side <= LARGEST_SIDE for side in sides),
+            "input",
+            spec.input,
+            f"a height and width of 1 to {LARGEST_SIDE}",
+        ),
         (all(value != 0 for value in spec.input.std), "std", spec.input.std, "no zero"),
         (spec.input.color_order in ("rgb", "bgr"), "color_order", spec.input.color_order, "rgb or bgr"),
         (spec.anchors.clip in ("none", "size", "centre"), "anchors.clip", spec.anchors.clip, "none, size or centre"),
@@ -148,7 +156,12 @@ def _check(spec: ModelSpec) -> None:
             "levels and a table",
             "either levels or a table",
         ),
-        (spec.anchors.count > 0, "anchors", spec.anchors.count, "at least one default box"),
+        (
+            0 < spec.anchors.count <= MOST_BOXES,
+            "anchors",
+            spec.anchors.count,
+            f"at least one default box, at most {MOST_BOXES}",
+        ),
         (0 <= nms.score_threshold < 1, "score_threshold", nms.score_threshold, "0 <= threshold < 1"),
         (0 < nms.iou_threshold <= 1, "iou_threshold", nms.iou_threshold, "0 < threshold <= 1"),
         (1 <= nms.max_candidates <= 3840, "max_candidates", nms.max_candidates, "1 to 3840 (TensorRT's TopK)"),

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import pickle
 import pickletools
 import re
-import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,8 +14,10 @@ import torch
 from torch import Tensor
 
 from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.torch_zip import archive_members, is_archive
 from ssd_edge.importing.family import StateDict
 from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
+from ssd_edge.model.torch_archive import load_archive
 
 _SIGNATURES = (
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes its weights"),
@@ -46,7 +45,7 @@ def kind_of(path: Path) -> str:
     for signature, kind in _SIGNATURES:
         if re.match(signature, start, re.DOTALL):
             return kind
-    if zipfile.is_zipfile(path):
+    if is_archive(path):
         return _archive(path)
     name = _first_object(path)
     return pickled(name) if name else _bytes(start, path.stat().st_size)
@@ -71,12 +70,11 @@ def pickled(name: str) -> str:
 
 def is_torchscript(path: Path) -> bool:
     """Return whether the file is a compiled program instead of a state dict."""
-    return zipfile.is_zipfile(path) and "constants.pkl" in _members(path)
+    return is_archive(path) and "constants.pkl" in _members(path)
 
 
 def _members(path: Path) -> list[str]:
-    with zipfile.ZipFile(path) as archive:
-        return [Path(name).name for name in archive.namelist()]
+    return [Path(name).name for name in archive_members(path)]
 
 
 def _archive(path: Path) -> str:
@@ -113,7 +111,7 @@ def _objects(file: BinaryIO) -> Iterator[str]:
                     yield ".".join(texts[-2:])
                 elif "UNICODE" in code.name:
                     texts.append(str(argument))
-        except (ValueError, IndexError, UnicodeDecodeError):
+        except Exception:  # noqa: BLE001 - bytes that are no pickle may make it raise anything
             return
 
 
@@ -161,14 +159,16 @@ def _load(path: Path) -> Any:
     try:
         if is_torchscript(path):
             raise _refused(path, "a TorchScript program")
-        with warnings.catch_warnings(), _settings_allowed():
-            warnings.simplefilter("ignore")  # PyTorch's remarks on old and foreign pickles; what matters is an error
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with _settings_allowed():
+            return load_archive(path, lambda reason: _seems(path, reason), wanted=_WANTED)
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted=_WANTED) from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
-        found = _GLOBAL.search(str(error))
-        raise _refused(path, pickled(found[1]) if found else kind_of(path)) from error
+
+
+def _seems(path: Path, reason: str) -> ArtefactError:
+    """Return the error for what PyTorch refused, by what it asks for or looks like."""
+    found = _GLOBAL.search(reason)
+    return _refused(path, pickled(found[1]) if found else kind_of(path))
 
 
 def _settings_allowed() -> AbstractContextManager[object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -18,9 +17,11 @@ from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.files import path_kind, text_digest
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
+from ssd_edge.model.torch_archive import load_archive
 
 _TORCHVISION, _TIMM = "torchvision:", "timm:"
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
+_MOST_WRAPPERS = 8
 _WANTED = "a file, a URL, torchvision:<classifier> or timm:<classifier>"
 
 
@@ -113,17 +114,14 @@ def _read(path: Path) -> Weights:
 
 def _class_names(content: Any, path: Path) -> tuple[str, ...]:
     is_ours = isinstance(content, Mapping) and content.get("format") == CHECKPOINT_FORMAT
-    return ModelSpec.from_json(content["spec"], origin=str(path)).class_names if is_ours else ()
+    return ModelSpec.from_json(str(content.get("spec")), origin=str(path)).class_names if is_ours else ()
 
 
 def _pickled(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="weights") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ArtefactError(f"{path} is no file of weights", got=reason, wanted="a state dict, without code") from error
+    def refusal(reason: str) -> ArtefactError:
+        return ArtefactError(f"{path} is no file of weights", got=reason, wanted="a state dict, without code")
+
+    return load_archive(path, refusal, wanted="weights")
 
 
 def _safetensors(path: Path) -> Any:
@@ -139,9 +137,11 @@ def _safetensors(path: Path) -> Any:
 
 def _state_dict(content: Any) -> dict[str, Tensor]:
     """Return the tensors of a state dict, or of what a training script wrapped around one."""
-    if not isinstance(content, Mapping):
-        return {}
-    for wrapper in _WRAPPERS:
-        if isinstance(content.get(wrapper), Mapping):
-            return _state_dict(content[wrapper])
+    for _ in range(_MOST_WRAPPERS):  # a hostile one may wrap itself
+        if not isinstance(content, Mapping):
+            return {}
+        inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
 from ssd_edge.model.checkpoint import write_archive
 from ssd_edge.model.ssd import SSD
+from ssd_edge.model.torch_archive import load_archive
 from ssd_edge.training.ema import WeightAverage
 from ssd_edge.training.metrics import EpochRecord, StepLoss
 from ssd_edge.training.run_folder import RunFolder
@@ -78,16 +78,15 @@ class RunState:
             InputError: the file cannot be read.
             ArtefactError: it is damaged, or of another version.
         """
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            found = content.pop("format", None)
-            if found == _FORMAT:
+        content = load_archive(path, lambda reason: _damaged(path, reason), wanted=_FORMAT)
+        if not isinstance(content, dict):
+            raise _damaged(path, type(content).__name__)
+        found = content.pop("format", None)
+        if found == _FORMAT:
+            try:
                 return cls(**content)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted=_FORMAT) from error
-        except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError, AttributeError, KeyError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise ArtefactError(f"{path} is damaged", got=reason, wanted=_FORMAT, do="Train again.") from error
+            except TypeError as error:
+                raise _damaged(path, str(error)) from error
         raise ArtefactError(f"{path} was written by another version", got=repr(found), wanted=_FORMAT)
 
 
@@ -163,8 +162,18 @@ class RunParts:
 
         Raises:
             InputError: the state is of another number of processes, whose places in the epoch are others.
+            ArtefactError: it does not fit the network.
         """
         _check_processes(state.processes, self.processes)
+        try:
+            return self._restored(state)
+        except SsdEdgeError:
+            raise
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise _damaged(self.files.state, reason) from error
+
+    def _restored(self, state: RunState) -> RunPosition:
         self.learner.model.load_state_dict(state.weights)
         self.learner.optimiser.load_state_dict(state.optimiser)
         self.learner.load_scaler(state.scaler)
@@ -182,6 +191,10 @@ class RunParts:
             learning_rate=state.learning_rate,
             validations=list(state.validations),
         )
+
+
+def _damaged(state: Path, reason: str) -> ArtefactError:
+    return ArtefactError(f"{state} is damaged", got=reason, wanted=_FORMAT, do="Train again.")
 
 
 def _check_processes(before: int, now: int) -> None:

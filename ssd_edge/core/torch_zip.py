@@ -1,0 +1,65 @@
+"""The members of a PyTorch archive, looked at before any of them is unpacked."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from ssd_edge.core.errors import ArtefactError
+
+MOST_MEMBERS = 100_000
+LARGEST_PICKLE = 64 << 20
+"""Bytes of an archive's ``data.pkl``: names and shapes, some 100 bytes for each tensor."""
+MOST_TIMES = 20
+"""How often its size an archive may unfold to. PyTorch packs nothing, so that the true factor is one."""
+ALWAYS_BYTES = 256 << 20  # what any archive may unfold to
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether the file ends as a zip archive does, be it damaged.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            return zipfile.is_zipfile(file)
+        except zipfile.BadZipFile:
+            return True
+
+
+def archive_members(path: Path) -> list[str]:
+    """Return the names of the members.
+
+    Raises:
+        OSError: the file cannot be read.
+        ArtefactError: it is no zip archive, a damaged one, or one that unfolds to more than the limits above.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except OSError:
+        raise
+    except Exception as error:  # zipfile raises BadZipFile, UnicodeDecodeError, NotImplementedError, ...
+        raise ArtefactError(f"{path} cannot be read", got=str(error), wanted="an archive of PyTorch") from error
+    _check_sizes(path, members)
+    return [member.filename for member in members]
+
+
+def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    unfolded = sum(member.file_size for member in members)
+    most = max(MOST_TIMES * path.stat().st_size, ALWAYS_BYTES)
+    pickles = max((member.file_size for member in members if member.filename.endswith("data.pkl")), default=0)
+    limits = (
+        (len(members), MOST_MEMBERS, "members"),
+        (pickles, LARGEST_PICKLE, "bytes of data.pkl"),
+        (unfolded, most, "bytes when unpacked"),
+    )
+    for got, limit, of_what in limits:
+        if got > limit:
+            raise ArtefactError(
+                f"{path} unfolds to more than a file of weights does",
+                got=f"{got} {of_what}",
+                wanted=f"at most {limit}",
+                do="If you trust it, load it with PyTorch and save it again with torch.save.",
+            )
