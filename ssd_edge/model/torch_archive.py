@@ -22,7 +22,7 @@ def load_archive(path: Path, refusal: Callable[[str], SsdEdgeError], *, wanted: 
 
     Args:
         path: the file.
-        refusal: makes the error from the reason, for a file that is damaged, or asks for Python objects.
+        refusal: makes the error from PyTorch's text, of one line or more, for a file that is damaged or holds code.
         wanted: what the file should be, for an error that says it cannot be read.
 
     Raises:
@@ -42,7 +42,7 @@ def load_archive(path: Path, refusal: Callable[[str], SsdEdgeError], *, wanted: 
     except SsdEdgeError:
         raise
     except Exception as error:
-        raise refusal(next(iter(str(error).splitlines()), "") or type(error).__name__) from error
+        raise refusal(str(error) or type(error).__name__) from error
     return content
 
 

@@ -118,7 +118,8 @@ def _class_names(content: Any, path: Path) -> tuple[str, ...]:
 
 
 def _pickled(path: Path) -> Any:
-    def refusal(reason: str) -> ArtefactError:
+    def refusal(text: str) -> ArtefactError:
+        reason = text.splitlines()[0]
         return ArtefactError(f"{path} is no file of weights", got=reason, wanted="a state dict, without code")
 
     return load_archive(path, refusal, wanted="weights")

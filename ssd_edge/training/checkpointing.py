@@ -78,7 +78,7 @@ class RunState:
             InputError: the file cannot be read.
             ArtefactError: it is damaged, or of another version.
         """
-        content = load_archive(path, lambda reason: _damaged(path, reason), wanted=_FORMAT)
+        content = load_archive(path, lambda text: _damaged(path, text.splitlines()[0]), wanted=_FORMAT)
         if not isinstance(content, dict):
             raise _damaged(path, type(content).__name__)
         found = content.pop("format", None)
