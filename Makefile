@@ -12,12 +12,12 @@ export PIP_ROOT_USER_ACTION := ignore
 demo: $(VENV)/.product
 	$(BIN)/ssd-edge demo
 
-## the tests, after setting up everything they need; of the presets that TensorRT-RTX builds, a few
+## the tests, after setting up everything they need; those that take long are left to test-all
 test: $(VENV)/.tests
 	$(BIN)/pytest -n 2
 
-## the same, and TensorRT-RTX builds every preset, in every precision
-test-all: export SSD_EDGE_TEST_ALL_PRESETS := 1
+## all of them: every release on the emulated GPU, every preset built by TensorRT-RTX in every precision
+test-all: export SSD_EDGE_TEST_ALL := 1
 test-all: test
 
 ## what a commit must pass besides the tests

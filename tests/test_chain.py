@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHAIN = """
 import logging, os, random, signal, sys, threading
 
@@ -90,6 +92,7 @@ def test_the_chain_is_silent_and_leaves_the_process_as_it_was(tmp_path: Path) ->
     assert made == {"chain.py", "quiet-data", "runs", "engines", "calibration", "quiet.jsonl"}
 
 
+@pytest.mark.slow
 def test_the_chain_runs_on_a_thread_and_its_messages_are_logged(tmp_path: Path) -> None:
     program = (
         "logging.basicConfig(level=logging.INFO, format='%(name)s: %(message)s')\n"
@@ -110,6 +113,7 @@ def test_the_chain_runs_on_a_thread_and_its_messages_are_logged(tmp_path: Path) 
     ]
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_workspace(tmp_path: Path) -> None:
     script = tmp_path / "chain.py"
     script.write_text(CHAIN + "chain(sys.argv[1])\n")

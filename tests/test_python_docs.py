@@ -16,6 +16,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "python.md").rea
 EXAMPLES = ROOT / "examples"
 
 
+@pytest.mark.slow
 def test_blocks_run_one_after_the_other_in_an_empty_folder(tmp_path: Path) -> None:
     """In a process of its own: the blocks configure logging."""
     assert len(BLOCKS) >= 12
@@ -46,6 +47,7 @@ def test_there_are_three_examples_and_a_notebook_among_them() -> None:
     assert all(not cell.get("outputs") for cell in notebook["cells"]), "clear the outputs before a commit"
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path) -> None:
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")

@@ -93,6 +93,7 @@ def edit_table(folder: Path) -> None:
     assert CliRunner().invoke(app, ["calibrate", "--method", "minmax"]).exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", [edit_label, edit_picture, edit_engine, edit_table])
 def test_what_it_is_made_of_has_changed(workspace: Path, lowered: list[str], edit) -> None:
     run(*GUARDED)

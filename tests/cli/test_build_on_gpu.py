@@ -26,6 +26,7 @@ def manifest(workspace: Workspace, precision: str) -> dict[str, object]:
     return json.loads((workspace.folder / workspace.engine(precision)).with_suffix(".json").read_text())
 
 
+@pytest.mark.slow(but="10.3")
 @pytest.mark.parametrize("release", RELEASES)
 def test_compare_builds_times_and_advises(tmp_path: Path, release: str) -> None:
     workspace = Workspace(tmp_path, release)
@@ -54,6 +55,7 @@ def test_a_new_engine_is_timed_beside_those_that_lie_there(tmp_path: Path) -> No
     assert set(manifest(workspace, "fp16")["times_ms"]) == {"fp16", "int8"}
 
 
+@pytest.mark.slow
 def test_an_engine_that_takes_no_single_picture_is_not_recommended(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3")
     assert f"next: ssd-edge run --model {workspace.engine('fp32')}" in workspace.run("build").stderr
@@ -66,6 +68,7 @@ def test_an_engine_that_takes_no_single_picture_is_not_recommended(tmp_path: Pat
     assert "takes 4 pictures at a time: got 1. Build it for that too: --batch 1:4:4" in refused
 
 
+@pytest.mark.slow
 def test_an_engine_for_other_batches_is_left_as_it_is(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3")
     workspace.run("build", "--batch", "4")
@@ -76,6 +79,7 @@ def test_an_engine_for_other_batches_is_left_as_it_is(tmp_path: Path) -> None:
     assert "to compare with: fp16" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES)
 def test_inspect_asks_tensorrt_what_each_layer_computes_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
@@ -99,6 +103,7 @@ def test_inspect_asks_tensorrt_what_each_layer_computes_in(
     assert "each layer, as TensorRT reports it, when it was built\n" in elsewhere
 
 
+@pytest.mark.slow
 def test_a_timing_cache_of_another_release_is_said_and_replaced(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3")
     said = "engines/timing.cache was measured by another release or on another GPU: kernels are timed anew"
@@ -119,6 +124,7 @@ def test_int8_of_a_dla_is_compared_with_its_half_precision(tmp_path: Path) -> No
     assert set(manifest(workspace, "int8")["times_ms"]) == {"int8", "fp16"}
 
 
+@pytest.mark.slow
 def test_what_tensorrt_said_of_a_build_lies_beside_its_engine(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3", SSD_EDGE_STANDIN_DLA_CORES="2")
     said = " ".join(workspace.run("build", "--fp16", "--dla", "0").stderr.split())

@@ -61,6 +61,7 @@ class Workspace:
         return [json.loads(line)["detections"] for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow(but="10.3")
 @pytest.mark.parametrize("release", RELEASES)
 def test_an_onnx_becomes_engines_that_detect_and_are_judged(tmp_path: Path, release: str) -> None:
     workspace = Workspace(tmp_path, release)
@@ -84,6 +85,7 @@ def test_an_onnx_becomes_engines_that_detect_and_are_judged(tmp_path: Path, rele
     assert f"{workspace.target}" in workspace.run("inspect", workspace.engine("fp32")).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", ["8.6", "10.3"])
 def test_a_deep_learning_accelerator_is_built_for(tmp_path: Path, release: str) -> None:
     workspace = Workspace(tmp_path, release, SSD_EDGE_STANDIN_DLA_CORES="2")
@@ -97,6 +99,7 @@ def test_a_deep_learning_accelerator_is_built_for(tmp_path: Path, release: str) 
     assert "there is no DLA core 2: got 2 cores" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", ["8.6", "10.3"])
 def test_cuda_that_tensorrt_cannot_have_is_said_with_what_helps(tmp_path: Path, release: str) -> None:
     Workspace(tmp_path, release).run("build")
@@ -124,6 +127,7 @@ def test_an_engine_of_another_release_is_refused_with_the_command(tmp_path: Path
     assert "Rebuild it here: ssd-edge build engines/squares/squares.onnx" in said
 
 
+@pytest.mark.slow
 def test_a_version_compatible_engine_runs_on_a_later_release(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3")
     workspace.run("build", "--version-compatible")

@@ -118,6 +118,7 @@ def test_training_looks_at_its_data_first(workspace: Path) -> None:
     assert not Path("runs/a/best.pt").exists()
 
 
+@pytest.mark.slow
 def test_leakage_stops_training_unless_it_is_wanted(workspace: Path) -> None:
     lists = Path("signs/ImageSets/Main")
     (lists / "val.txt").write_text((lists / "train.txt").read_text())

@@ -14,6 +14,7 @@ def call(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.slow
 def test_every_preset_is_listed_in_80_columns() -> None:
     code, shown, said = call()
     assert code == 0

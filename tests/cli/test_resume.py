@@ -59,6 +59,7 @@ def test_a_run_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Path("runs/stopped/state.pt").exists()
 
 
+@pytest.mark.slow
 def test_kill_9_at_random_moments_changes_no_bit() -> None:
     settings = ["--epochs", "30", "--seed", "5", "--save-minutes", "0"]
     assert train(*settings, "--name", "whole").exit_code == 0
@@ -96,6 +97,7 @@ def _learning(arguments: list[str], state: Path) -> Iterator[subprocess.Popen[st
         yield process
 
 
+@pytest.mark.slow
 def test_a_run_that_is_ended_by_sigterm_says_how_to_go_on() -> None:
     settings = ["data", *FAST, "--epochs", "9999", "--save-minutes", "0", "--name", "ended"]
     with _learning(settings, Path("runs/ended/state.pt")) as process:

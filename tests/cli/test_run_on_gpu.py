@@ -50,6 +50,7 @@ def test_a_run_gives_everything_back(tmp_path: Path) -> None:
     assert {kind: report[kind] for kind in KEPT} == dict.fromkeys(KEPT, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [

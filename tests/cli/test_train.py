@@ -229,6 +229,7 @@ def test_what_cannot_be_trained_is_refused_by_name(workspace: Path, options: lis
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_backbone_begins_with_what_another_run_has_learnt(workspace: Path) -> None:
     assert train("--epochs", "1", "--name", "first").exit_code == 0
     result = train(

@@ -47,6 +47,7 @@ def losses(run: str) -> list[float]:
     return [event.value for event in events.Scalars("loss/total")]
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one_with_the_double_batch(workspace: Path) -> None:
     # A clipped gradient would be the same at any scale.
     settings = [*SETTINGS, "--epochs", "1", "--seed", "3", "--lr", "1e-4", "--clip-norm", "0"]
@@ -64,6 +65,7 @@ def test_two_processes_have_the_losses_of_one_with_the_double_batch(workspace: P
     assert two[3:] == pytest.approx(one[3:], rel=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "devices"])
 def test_a_killed_process_ends_the_run_with_an_error(workspace: Path, launcher: str) -> None:
     settings = ["train", "data", *SETTINGS, "--epochs", "9999", "--batch-size", "4", "--name", "killed"]
@@ -110,6 +112,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_broken_picture_that_only_the_second_process_sees_is_named_and_ends_the_run(workspace: Path) -> None:
     draws = ShuffledDraws(32, batch_size=4, seed=0, share=Share(1, 2))
     draws.set_epoch(1)
@@ -141,6 +144,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_only_the_picture_with_a_bad_loss_is_named(workspace: Path) -> None:
     draws = ShuffledDraws(32, batch_size=4, seed=0, share=Share(1, 2))
     draws.set_epoch(1)

@@ -36,6 +36,7 @@ def selftest(folder: Path, release: str, *, frames: int = 20, plant: str = "", *
     return done, json.loads(found.read_text()) if found.exists() else {}, json.loads(report.read_text())
 
 
+@pytest.mark.slow(but="10.3")
 @needs_emulator
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_precision_is_built_run_and_compared(tmp_path: Path, release: str) -> None:
@@ -58,6 +59,7 @@ def test_every_precision_is_built_run_and_compared(tmp_path: Path, release: str)
     assert report["graph_launches"] > 4 * 20
 
 
+@pytest.mark.slow
 @needs_emulator
 def test_nothing_can_be_taken_for_a_device(tmp_path: Path) -> None:
     done, found, _ = selftest(tmp_path, "10.3")
@@ -69,6 +71,7 @@ def test_nothing_can_be_taken_for_a_device(tmp_path: Path) -> None:
     assert "tensorrt (virtual)" in page
 
 
+@pytest.mark.slow
 @needs_emulator
 @pytest.mark.parametrize(
     ("fault", "said"),
@@ -89,6 +92,7 @@ def test_a_planted_leak_is_named_and_exits_with_1(tmp_path: Path, fault: str, sa
     assert [verdict["faults"] for verdict in found["selftest"] if not verdict["emulated"]] == [[], []]
 
 
+@pytest.mark.slow
 @needs_emulator
 def test_memory_that_ends_is_named(tmp_path: Path) -> None:
     done, found, report = selftest(tmp_path, "10.3", SSD_EDGE_EMU_FAIL_ALLOCATION="3")
@@ -99,6 +103,7 @@ def test_memory_that_ends_is_named(tmp_path: Path) -> None:
     assert [bool(verdict["error"]) for verdict in found["selftest"]] == [False] * 2 + [True] * 4
 
 
+@pytest.mark.slow
 @needs_emulator
 def test_a_precision_that_cannot_be_built_is_reported_beside_the_others(tmp_path: Path) -> None:
     done, found, _ = selftest(tmp_path, "10.3", frames=3, plant=f"{FAULTS}:int8_that_cannot_be_built")
@@ -112,6 +117,7 @@ def test_a_precision_that_cannot_be_built_is_reported_beside_the_others(tmp_path
     assert said in (tmp_path / "selftest.html").read_text()
 
 
+@pytest.mark.slow
 @needs_emulator
 def test_an_orin_has_no_tensorrt_rtx(tmp_path: Path) -> None:
     done, found, _ = selftest(tmp_path, "rtx", SSD_EDGE_EMU_SM="87")
@@ -120,6 +126,7 @@ def test_an_orin_has_no_tensorrt_rtx(tmp_path: Path) -> None:
     assert {verdict["runtime"] for verdict in found["selftest"]} == {"onnxruntime"}
 
 
+@pytest.mark.slow
 @needs_emulator
 def test_the_emulator_rehearses_from_a_machine_without_a_gpu(tmp_path: Path) -> None:
     arguments = ["doctor", "--selftest", "--frames", "3", "--json", "found.json"]

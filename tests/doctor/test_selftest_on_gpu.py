@@ -88,6 +88,7 @@ def test_memory_that_both_sides_share_is_not_copied(tmp_path: Path) -> None:
     assert found["selftest"][0]["stages"][0]["rows"]["H2D Latency"]["median"] < 3
 
 
+@pytest.mark.slow
 def test_an_engine_that_computes_something_else_is_found_out(tmp_path: Path) -> None:
     done, found, _ = selftest(tmp_path, broken="yes")
     assert done.returncode == 1

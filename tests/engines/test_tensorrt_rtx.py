@@ -25,7 +25,7 @@ if platform.machine() not in ("x86_64", "AMD64"):
 trt = pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
 
 ALWAYS = ("ssd192-tiny",)  # the others take two minutes together: make test-all
-ALL = "SSD_EDGE_TEST_ALL_PRESETS"
+ALL = "SSD_EDGE_TEST_ALL"
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 ONE = TrtOptions(Batch(), compute_capabilities=(86, 120))
 MANY = TrtOptions(Batch(1, 4, 8), compute_capabilities=(75, 86, 120))
@@ -71,6 +71,7 @@ def test_preset_builds_in_every_precision(tmp_path, name) -> None:
             assert int8_convolutions(builder, ready) == quantised_convolutions(ready) > 10
 
 
+@pytest.mark.slow
 def test_int8_of_the_largest_backbone_is_a_third_of_its_size(tmp_path) -> None:
     model = onnx_model(build_model(make_spec("ssd300-vgg16", ["one", "two", "three"])).eval(), DIGEST)
     sizes = {}

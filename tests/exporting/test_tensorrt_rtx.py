@@ -21,7 +21,7 @@ trt = pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not i
 
 # One of each kind of graph. The others differ in size; all together take 40 s.
 ALWAYS = ("ssd300-vgg16", "ssdlite320-mobilenet-v3-large", "ssd192-tiny")
-ALL = "SSD_EDGE_TEST_ALL_PRESETS"
+ALL = "SSD_EDGE_TEST_ALL"
 SHAPE_OPS = {"Shape", "Expand", "If", "Identity", "ConstantOfShape", "NonMaxSuppression", "NonZero"}
 
 
@@ -41,6 +41,7 @@ def preset(name):
     return pytest.param(name, marks=[] if chosen else pytest.mark.skip(reason="make test-all"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [preset(name) for name in preset_names()])
 def test_preset_is_clean_and_builds(name, tmp_path):
     spec = make_spec(name, ["one", "two", "three"])

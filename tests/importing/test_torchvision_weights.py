@@ -80,6 +80,7 @@ def _side(model: nn.Module) -> int:
     return int(model.transform.fixed_size[0])
 
 
+@pytest.mark.slow
 def test_its_weights_give_its_detections_on_a_drawing(reference: nn.Module) -> None:
     detector = TorchDetector(load_torchvision(reference.state_dict(), CLASSES))
     picture = drawn_picture(_side(reference), seed=1)
@@ -88,6 +89,7 @@ def test_its_weights_give_its_detections_on_a_drawing(reference: nn.Module) -> N
     _assert_same(detector.detect(picture), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", [_ssd300, _ssdlite], indirect=True)
 def test_its_weights_give_its_detections_on_photos(reference: nn.Module) -> None:
     pictures = [cv2.resize(photo, (_side(reference),) * 2) for photo in photos(2 if _side(reference) == 300 else 3)]

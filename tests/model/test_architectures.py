@@ -21,6 +21,7 @@ def poisoned_memory() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("poisoned_memory")
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_weight_is_initialised(preset: str) -> None:

@@ -79,6 +79,7 @@ def test_layers_are_taken_in_their_order_as_far_as_the_networks_are_the_same(pre
     assert all(torch.equal(one, other) for one, other in zip(got[:taken], wanted[:taken], strict=True))
 
 
+@pytest.mark.slow
 def test_vggs_fully_connected_layers_are_subsampled() -> None:
     model = detector("ssd300-vgg16")
     with torch.device("meta"):
@@ -109,6 +110,7 @@ def test_weights_that_are_no_numbers_are_left_out() -> None:
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
 
 
+@pytest.mark.slow
 def test_timms_weights_fit_by_name_and_compute_the_same() -> None:
     model = detector("ssdlite96-efficientnet_lite0")
     source = timm.create_model("efficientnet_lite0").eval()
@@ -163,6 +165,7 @@ def test_a_detector_without_a_common_class_hands_on_all_but_the_class_logits(tmp
     }
 
 
+@pytest.mark.slow
 def test_another_network_is_refused_with_its_names() -> None:
     model, before = detector("ssdlite300-mobilenet-v2"), detector("ssdlite300-mobilenet-v2").state_dict()
     with pytest.raises(ArtefactError) as caught:

@@ -67,6 +67,7 @@ def int8_convolutions(layers) -> int:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ssd300-vgg16", "ssdlite320-mobilenet-v3-large"])
 @pytest.mark.parametrize("precision", ["int8", "int8-fp16"])
 def test_every_convolution_is_parsed_as_int8(name, precision) -> None:
@@ -88,6 +89,7 @@ def test_a_layer_that_is_kept_is_not_counted() -> None:
     assert int8_convolutions(parsed(lowered)) == convolutions - 1
 
 
+@pytest.mark.slow
 def test_ssd300_in_int8_is_small_and_soon_built(tmp_path) -> None:
     sizes, seconds = {}, {}
     for precision in ("fp32", "int8"):

@@ -228,6 +228,7 @@ def float16_learner(model: SSD, criterion=multibox_loss) -> Learner:
     return Learner(model, fabric, criterion, Optimisation(0.1, precision="float16"))
 
 
+@pytest.mark.slow
 def test_a_step_that_overflows_float16_is_made_again_with_a_smaller_scale() -> None:
     models, batch = [tiny_model(), tiny_model()], random_batch(4)
     students = [float16_learner(model) for model in models]
@@ -240,6 +241,7 @@ def test_a_step_that_overflows_float16_is_made_again_with_a_smaller_scale() -> N
         assert torch.isfinite(one).all()
 
 
+@pytest.mark.slow
 def test_a_float16_gradient_that_no_scale_makes_finite_ends_the_run() -> None:
     model = tiny_model()
     before = [parameter.detach().clone() for parameter in model.parameters()]

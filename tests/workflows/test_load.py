@@ -80,6 +80,7 @@ def test_all_forms_of_a_model_agree(forms: tuple[Path, Path, Path]) -> None:
     assert compare_forms(forms, pictures(10), 0.3) > 100
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TRAINED.is_file(), reason="needs a trained model and its images")
 def test_all_forms_of_a_trained_model_agree(tmp_path: Path) -> None:
     files = list_images(SHARED / "data" / "bccd" / "JPEGImages")[:50]

@@ -196,6 +196,7 @@ train("data", epochs=1, input_size=64, batch_size=8, workers=0, precision="bfloa
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workspace")
 def test_a_program_is_silent_unless_it_configures_logging() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

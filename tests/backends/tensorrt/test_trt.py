@@ -181,6 +181,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_caught(tmp_path: Path, fault: str) -> None:
     sizes = [1, 2, 5] if fault == "batch_above_the_profile" else [1, 2, 1, 4]
@@ -195,6 +196,7 @@ def test_rtx_compiles_for_a_batch_size_before_its_graph_is_captured(tmp_path: Pa
     assert "a CUDA graph keeps kernels that only fill in" in report["faults"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("release", "integrated"), [("10.3", "0"), ("10.3", "1"), ("rtx", "0")])
 @pytest.mark.parametrize(
     ("what", "message", "least"),
