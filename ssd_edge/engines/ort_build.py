@@ -18,6 +18,7 @@ from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.engines.ort_stem import read_columns_together
 from ssd_edge.graph.editor import copied, needed_nodes, replace_all
+from ssd_edge.graph.onnx_file import parse_onnx
 
 _KEPT = "kept"  # of the portable body: (B, M), 1 where a candidate is kept
 _SETTLED = """
@@ -128,6 +129,6 @@ class OrtBuilder:
 
 
 def _group_columns(engine: Path) -> None:
-    model = onnx.load(engine)
+    model = parse_onnx(engine.read_bytes(), engine)
     if read_columns_together(model):
         onnx.save(model, engine)

@@ -14,6 +14,7 @@ from ssd_edge.core.environment import no_telemetry
 from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.graph.nms import OPSET
+from ssd_edge.graph.onnx_file import parse_onnx
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 
@@ -49,7 +50,7 @@ def decoded_graph(model: SSD) -> onnx.ModelProto:
             dynamic_axes={name: {0: _BATCH} for name in (INPUT_NAME, *_OUTPUTS)},
             **_tracing_exporter(),
         )
-        raw = onnx.load(path)
+        raw = parse_onnx(path.read_bytes(), path)
     with no_telemetry():
         import onnxsim
     simplified: onnx.ModelProto = onnxsim.simplify(raw)[0]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.files import bytes_digest
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.graph.onnx_file import parse_onnx
 
 _EIGHT_BITS = ("QuantizeLinear", "DequantizeLinear", "QLinear", "ConvInteger")  # beginnings of operators' names
 _ORT_DOMAIN = "com.microsoft"
@@ -66,10 +66,7 @@ def read_graph(path: Path) -> SourceModel:
         raise InputError(
             f"{path} cannot be read", got=error.strerror or str(error), wanted="a file that ssd-edge export wrote"
         ) from error
-    try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise ArtefactError(f"{path} is not an ONNX file", got=str(error), do="Export one: ssd-edge export") from error
+    model = parse_onnx(data, path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if SPEC_KEY not in metadata:
         raise ArtefactError(

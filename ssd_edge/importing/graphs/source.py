@@ -11,12 +11,12 @@ from pathlib import Path
 import onnx
 import onnx.inliner
 import onnx.version_converter
-from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.graph.nms import OPSET
+from ssd_edge.graph.onnx_file import NotOnnxError, parse_onnx
 
 _STARTS = (
     (b"PK\x03\x04", "a zip archive: a PyTorch checkpoint or a Keras file"),
@@ -50,7 +50,6 @@ def read_foreign(path: Path) -> onnx.ModelProto:
         raise ArtefactError(
             f"{path} is an ONNX of ssd-edge already", do=f"There is nothing to import. Use it: ssd-edge build {path}"
         )
-    _load_weights(model, path)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     _refuse_precision(model, path)
@@ -67,10 +66,9 @@ def _parse(path: Path) -> onnx.ModelProto:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an ONNX file") from error
-    model = onnx.ModelProto()
     try:
-        model.ParseFromString(data)
-    except DecodeError as error:
+        model = parse_onnx(data, path, weights_beside=True)
+    except NotOnnxError as error:
         raise _not_onnx(path, data) from error
     if not model.graph.node or not model.ir_version:
         raise _not_onnx(path, data)
@@ -88,19 +86,6 @@ def _not_onnx(path: Path, data: bytes) -> ArtefactError:
         wanted="an ONNX model",
         do="Copy or export the file again.",
     )
-
-
-def _load_weights(model: onnx.ModelProto, path: Path) -> None:
-    """Read the weights that lie in a file beside the model."""
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ArtefactError(
-            f"{path} keeps its weights in another file, which cannot be read",
-            got=" ".join(str(error).split()),
-            wanted="the .data file that was exported with it, in the same folder",
-            do="Copy both files.",
-        ) from error
 
 
 def _refuse_precision(model: onnx.ModelProto, path: Path) -> None:

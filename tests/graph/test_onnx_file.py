@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+import random
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from ssd_edge.core.errors import ArtefactError, SsdEdgeError
+from ssd_edge.graph.editor import copied
+from ssd_edge.graph.onnx_file import parse_onnx
+from ssd_edge.graph.source import read_graph, read_onnx
+from ssd_edge.importing.graphs.source import read_foreign
+from tests.importing.graphs.foreign_net import ForeignNet
+from tests.quantization.square_model import square_model
+
+READERS = {"graph": read_graph, "onnx": read_onnx, "foreign": read_foreign}
+TRIES = 150
+
+
+def _outside(tensor: TensorProto, location: str) -> None:
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": location, "offset": "0", "length": "64"}.items():
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_whatever_is_flipped_or_cut_is_one_named_error(tmp_path: Path, reader: str) -> None:
+    model = ForeignNet().model if reader == "foreign" else square_model()
+    data, path = model.SerializeToString(), tmp_path / "a.onnx"
+    refused = 0
+    for seed in range(TRIES):
+        draw = random.Random(f"{reader} {seed}")
+        changed = bytearray(data)
+        for _ in range(draw.randint(1, 8)):
+            changed[draw.randrange(len(changed))] = draw.randrange(256)
+        path.write_bytes(changed[: draw.randrange(len(changed))] if draw.random() < 0.3 else changed)
+        with suppress(SsdEdgeError):
+            READERS[reader](path)
+            refused -= 1
+        refused += 1
+    assert refused > TRIES // 4
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("where", ["initializer", "constant", "inside"])
+def test_shapes_that_their_values_contradict_are_refused(tmp_path: Path, seed: int, where: str) -> None:
+    draw, model = random.Random(seed), copied(square_model())
+    tensor = numpy_helper.from_array(np.ones(draw.randint(2, 9), np.float32), "odd")
+    tensor.dims[0] = draw.choice([-1, -(1 << 40), tensor.dims[0] + draw.randint(1, 99), 1 << draw.randint(20, 62)])
+    if where == "initializer":
+        model.graph.initializer.append(tensor)
+    else:
+        node = helper.make_node("Constant", [], ["odd"], value=tensor)
+        if where == "inside":
+            node = helper.make_node("If", ["c"], ["odd"], then_branch=helper.make_graph([node], "g", [], []))
+        model.graph.node.append(node)
+    with pytest.raises(ArtefactError, match=r"a\.onnx is damaged: the tensor 'odd': got .*wanted"):
+        parse_onnx(model.SerializeToString(), tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_input_of_absurd_size_is_refused(tmp_path: Path, seed: int) -> None:
+    draw, model = random.Random(seed), copied(square_model())
+    axis = draw.choice(model.graph.input[0].type.tensor_type.shape.dim[1:])
+    axis.dim_value = draw.choice([-draw.randint(1, 1 << 40), draw.randint(1 << 32, 1 << 62)])
+    with pytest.raises(ArtefactError, match=r"is damaged: the input '\w+': got the shape"):
+        parse_onnx(model.SerializeToString(), tmp_path / "a.onnx")
+
+
+def test_our_own_keep_no_weights_elsewhere(tmp_path: Path) -> None:
+    model = copied(square_model())
+    _outside(model.graph.initializer[0], "w.data")
+    (tmp_path / "w.data").write_bytes(bytes(1 << 20))
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ArtefactError, match="keeps its weights in another file.*got 1 tensors elsewhere"):
+        read_graph(tmp_path / "a.onnx")
+
+
+LEADS_OUT = "outside of its folder"
+IS_NO_FILE = "which is no file"
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("{outer}/secret", LEADS_OUT),
+        ("../secret", LEADS_OUT),
+        ("inner/../../secret", LEADS_OUT),
+        ("link", LEADS_OUT),
+        ("fifo", IS_NO_FILE),
+        ("none", IS_NO_FILE),
+        (".", IS_NO_FILE),
+        ("", LEADS_OUT),
+        ("ring", ""),
+        ("x" * 5000, ""),
+        ("a\0b", ""),
+        ("short", ""),
+    ],
+)
+def test_weights_are_read_in_the_folder_of_the_model_only(tmp_path: Path, location: str, reason: str) -> None:
+    folder = tmp_path / "model"
+    (folder / "inner").mkdir(parents=True)
+    (tmp_path / "secret").write_bytes(bytes(1 << 20))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "ring").symlink_to("ring")
+    (folder / "short").write_bytes(bytes(3))
+    os.mkfifo(folder / "fifo")
+    net = ForeignNet()
+    _outside(net.model.graph.initializer[0], location.format(outer=tmp_path))
+    (folder / "a.onnx").write_bytes(net.model.SerializeToString())
+    with pytest.raises(ArtefactError, match=f"a.onnx (keeps its weights in another|is damaged).*{reason}"):
+        read_foreign(folder / "a.onnx")
