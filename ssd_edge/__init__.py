@@ -12,7 +12,7 @@ Everything that a command does is one function here that returns a result and pr
             print(d.label, d.score, d.box)
 
 Importing the package loads nothing heavy; a name is loaded when it is first used. What is logged goes to the logger
-``ssd_edge`` and is shown only if the program configures logging. ``docs/python.md`` shows them at work and lists all functions.
+``ssd_edge`` and is shown only if the program configures logging. ``docs/python.md`` shows them at work and lists all.
 """
 
 from __future__ import annotations
