@@ -16,7 +16,6 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.graph.editor import Array, Graph, copied, make_node, set_float_outputs
-from ssd_edge.quantization.output_error import Measure
 from ssd_edge.quantization.sensitivity import convolutions
 
 _MEASURED = "bias.measured"
@@ -44,14 +43,6 @@ def correct_biases(
         corrected = _with_shifted_bias(corrected, name, wanted - found)
         progress(done, len(names), "correcting biases")
     return corrected
-
-
-def better_of(
-    plain: onnx.ModelProto, changed: onnx.ModelProto, lower: Lower, measure: Measure
-) -> tuple[onnx.ModelProto, float, float]:
-    """Return that of two float models whose INT8 form errs less on held-out pictures, and the errors of both."""
-    before, after = measure(lower(plain)), measure(lower(changed))
-    return (changed if after < before else plain), before, after
 
 
 def _channel_means(model: onnx.ModelProto, node_name: str, pictures: Sequence[UInt8Array]) -> Array:

@@ -67,15 +67,15 @@ def refine(
         # By the first table's method, on all images that are not held out.
         anew = replace(source, model=equalised.model)
         ranges = measure_ranges(anew, chosen, Method(table.method), held_out=_HELD_OUT, progress=progress)
-        best, error = _better(best, error, Refined(equalised.model, ranges), "equalised", lower, measure)
+        best, error = better_of(best, error, Refined(equalised.model, ranges), "equalised", lower, measure)
     corrected = correct_biases(best.model, lambda model: lower(model, best.table), seen, progress=progress)
-    return _better(best, error, Refined(corrected, best.table, best.steps), "corrected", lower, measure)[0]
+    return better_of(best, error, Refined(corrected, best.table, best.steps), "corrected", lower, measure)[0]
 
 
-def _better(
+def better_of(
     best: Refined, error: float, made: Refined, step: str, lower: Lower, measure: Measure
 ) -> tuple[Refined, float]:
-    """Return what errs less, and its error; both errors are printed."""
+    """Return what errs less on held-out pictures, and its error; both errors are logged."""
     after = measure(lower(made.model, made.table))
     verdict = "kept" if after < error else "not kept"
     log.info(f"{step}: output error on {_HELD_OUT} held-out pictures {error:.4f} before, {after:.4f} after; {verdict}")

@@ -72,7 +72,6 @@ _BLUE: Color = (168, 82, 8)
 _WHITE: Color = (244, 246, 246)
 _BLACK: Color = (24, 22, 22)
 _YELLOW: Color = (18, 186, 250)
-_GREY: Color = (120, 120, 122)
 
 
 def _stop(canvas: FaceCanvas, _variant: int) -> None:

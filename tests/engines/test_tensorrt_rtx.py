@@ -15,9 +15,10 @@ from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.exporting.export_onnx import onnx_model
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
 from ssd_edge.quantization.fp16 import to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise, quantised_convolutions
+from ssd_edge.quantization.qdq_tensorrt import quantise
 from tests.exporting.conftest import DIGEST
 from tests.quantization.fake_table import table_for
+from tests.quantization.int8_count import quantised_convolutions
 from tests.quantization.square_model import square_model
 
 if platform.machine() not in ("x86_64", "AMD64"):

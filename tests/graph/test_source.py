@@ -6,8 +6,8 @@ import onnx
 
 from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.qdq_ort import quantise
-from ssd_edge.quantization.qdq_tensorrt import quantised_convolutions
 from tests.quantization.fake_table import table_for
+from tests.quantization.int8_count import quantised_convolutions
 from tests.quantization.square_model import square_model
 
 

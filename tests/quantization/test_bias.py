@@ -5,9 +5,11 @@ import onnx
 import onnxruntime
 
 from ssd_edge.doctor.sample_model import sample_frames
-from ssd_edge.quantization.bias_correction import better_of, correct_biases
+from ssd_edge.quantization.bias_correction import correct_biases
 from ssd_edge.quantization.fp16 import to_half
 from ssd_edge.quantization.output_error import OutputError
+from ssd_edge.quantization.refine import Refined, better_of
+from tests.quantization.fake_table import table_for
 from tests.quantization.square_model import square_model
 
 
@@ -35,6 +37,14 @@ def means_of(model: onnx.ModelProto, tensor: str, pictures: list[np.ndarray]) ->
     return session.run([tensor], {"images": np.stack(pictures)})[0].mean(axis=(0, 2, 3))
 
 
+def chosen_of(model: onnx.ModelProto, corrected: onnx.ModelProto, measure: OutputError) -> tuple[Refined, float, float]:
+    """Return what the refinement keeps, and the errors without the correction and of what is kept."""
+    table, before = table_for(model), measure(floored(model))
+    plain, made = Refined(model, table), Refined(corrected, table)
+    kept, after = better_of(plain, before, made, "corrected", lambda given, _: floored(given), measure)
+    return kept, before, after
+
+
 def test_a_shift_of_the_means_is_taken_out() -> None:
     model, pictures = square_model(), images(3, 3)
     corrected = correct_biases(model, floored, pictures)
@@ -48,8 +58,8 @@ def test_a_shift_of_the_means_is_taken_out() -> None:
 def test_is_taken_where_it_helps_on_other_pictures() -> None:
     model = square_model()
     corrected = correct_biases(model, floored, images(3, 3))
-    chosen, before, after = better_of(model, corrected, floored, OutputError(model, images(3, 7)))
-    assert chosen is corrected
+    chosen, before, after = chosen_of(model, corrected, OutputError(model, images(3, 7)))
+    assert (chosen.model, chosen.steps) == (corrected, ("corrected",))
     assert after < before
 
 
@@ -59,9 +69,9 @@ def test_what_does_not_help_is_refused() -> None:
     for entry in worse.graph.initializer:
         if entry.name == "logits.corrected.bias":
             entry.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(entry) + 1, entry.name))
-    chosen, before, after = better_of(model, worse, floored, OutputError(model, images(2, 7)))
-    assert chosen is model
-    assert after > before
+    chosen, before, after = chosen_of(model, worse, OutputError(model, images(2, 7)))
+    assert (chosen.model, chosen.steps) == (model, ())
+    assert after == before
 
 
 def test_a_lowering_that_changes_nothing_is_not_corrected() -> None:

@@ -8,7 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.quantization.fp16 import to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise, quantised_convolutions
+from ssd_edge.quantization.qdq_tensorrt import quantise
+from tests.quantization.int8_count import quantised_convolutions
 from tests.quantization.square_model import square_model, squares_missed, table_of
 
 

@@ -8,8 +8,9 @@ from onnx import helper, numpy_helper
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.calibration_table import TensorRange
 from ssd_edge.quantization.qdq_ort import quantise as quantise_for_ort
-from ssd_edge.quantization.qdq_tensorrt import quantise, quantised_convolutions
+from ssd_edge.quantization.qdq_tensorrt import quantise
 from tests.quantization.fake_table import table_for
+from tests.quantization.int8_count import quantised_convolutions
 from tests.quantization.square_model import square_model, squares_missed, table_of
 
 

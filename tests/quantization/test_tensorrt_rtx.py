@@ -16,8 +16,9 @@ from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.exporting.export_onnx import onnx_model
 from ssd_edge.model.zoo import build_model, make_spec
 from ssd_edge.quantization.fp16 import to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise, quantised_convolutions
+from ssd_edge.quantization.qdq_tensorrt import quantise
 from tests.quantization.fake_table import table_for
+from tests.quantization.int8_count import quantised_convolutions
 
 if platform.machine() not in ("x86_64", "AMD64"):
     pytest.skip("TensorRT-RTX is for x86-64", allow_module_level=True)
