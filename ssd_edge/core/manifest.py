@@ -96,7 +96,7 @@ class EngineManifest:
         graph_digest: of the lowered ONNX that the runtime was given.
         calibrated_on: ``sha256:…`` of the images that INT8 was made with: on these nothing is evaluated.
         cache_key: identifies the build before any work is done; empty where it was not asked for by its key.
-        builder_version: ``LOWERING_VERSION`` of the builder that made the engine of that graph.
+        builder_version: ``BUILDER_VERSION`` of the builder that made the engine of that graph.
     """
 
     spec: ModelSpec

@@ -122,7 +122,7 @@ def _manifest(source: SourceModel, lowered: Lowered, builder: Builder, engine: P
         accuracy=lowered.accuracy,
         graph_digest=bytes_digest(lowered.model.SerializeToString()),
         calibrated_on=lowered.calibrated_on,
-        builder_version=builder.lowering_version,
+        builder_version=builder.builder_version,
     )
 
 

@@ -38,7 +38,7 @@ class Builder(Protocol):
         """(min, opt, max) images at a time; a max of 0 is no limit."""
 
     @property
-    def lowering_version(self) -> int:
+    def builder_version(self) -> int:
         """Goes up with every change by which the same graph and options give another engine."""
 
     @property

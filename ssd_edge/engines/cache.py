@@ -30,7 +30,7 @@ def cache_key(builder: Builder, precision: Precision, parts: Mapping[str, object
     key = {
         "target": builder.target.value,
         "runtime": f"{builder.runtime} {builder.runtime_version}",
-        "builder_version": builder.lowering_version,
+        "builder_version": builder.builder_version,
         "device": builder.device,
         "batch": builder.batch,
         "options": asdict(builder.options),

@@ -71,7 +71,7 @@ def _settle(body: onnx.FunctionProto) -> None:
     replace_all(body.node, needed_nodes(nodes, body.output))
 
 
-LOWERING_VERSION = 1
+BUILDER_VERSION = 1
 """Goes up with every change by which the same graph gives another engine for ONNX Runtime: the build cache keys by it.
 
 What counts is this file, :mod:`ssd_edge.engines.ort_stem` and how :mod:`ssd_edge.backends.ort_session` opens and writes
@@ -85,7 +85,7 @@ class OrtBuilder:
     target = Target.ONNXRUNTIME
     runtime = Target.ONNXRUNTIME.value
     batch = (1, 1, 0)
-    lowering_version = LOWERING_VERSION
+    builder_version = BUILDER_VERSION
     is_weakly_typed = False
     may_keep_float = True
     messages: Listener | None = None

@@ -131,7 +131,7 @@ def test_another_version_of_the_lowering_is_lowered_again(lowered: list[str], mo
 
 def test_another_version_of_the_builder_builds_again(lowered: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     run("--int8")
-    monkeypatch.setattr("ssd_edge.engines.ort_build.OrtBuilder.lowering_version", 0)
+    monkeypatch.setattr("ssd_edge.engines.ort_build.OrtBuilder.builder_version", 0)
     assert "already built" not in run("--int8").output
     assert "already built" in run("--int8").output
 

@@ -74,7 +74,7 @@ def test_what_is_measured_later_is_written_down_too(onnx: Path) -> None:
 def test_an_engine_of_an_older_builder_is_built_again(onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The graph is the same, and what becomes of it is not."""
     assert not build_engine(onnx).reused
-    monkeypatch.setattr(OrtBuilder, "lowering_version", 0)
+    monkeypatch.setattr(OrtBuilder, "builder_version", 0)
     assert not build_engine(onnx).reused
 
 

@@ -54,9 +54,9 @@ def test_the_version_of_onnx_runtime_s_builder(monkeypatch: pytest.MonkeyPatch, 
     assert read_columns_together(grouped)
     lowered = graph_digest(use_non_max_suppression(square_model()))
     found = text_digest("\n".join([lowered, graph_digest(grouped), session_options(monkeypatch, tmp_path)]))
-    assert RECORDED_ORT[ort_build.LOWERING_VERSION] == found, (
+    assert RECORDED_ORT[ort_build.BUILDER_VERSION] == found, (
         "engines for ONNX Runtime are others than those of this version: "
-        "bump LOWERING_VERSION in ssd_edge/engines/ort_build.py, and record the new digest here"
+        "bump BUILDER_VERSION in ssd_edge/engines/ort_build.py, and record the new digest here"
     )
 
 
@@ -64,12 +64,12 @@ def test_the_version_of_tensorrt_s_builder() -> None:
     graphs = [strip_function(square_model()), inline_function(square_model())]
     graphs.append(without_matmul(graphs[1]))
     found = text_digest("\n".join(graph_digest(graph) for graph in graphs))
-    assert RECORDED_TENSORRT[trt_build.LOWERING_VERSION] == found, (
+    assert RECORDED_TENSORRT[trt_build.BUILDER_VERSION] == found, (
         "what TensorRT's parser gets is another graph than that of this version: "
-        "bump LOWERING_VERSION in ssd_edge/engines/tensorrt/build.py, and record the new digest here"
+        "bump BUILDER_VERSION in ssd_edge/engines/tensorrt/build.py, and record the new digest here"
     )
 
 
 def test_builders_say_their_versions() -> None:
-    assert OrtBuilder.lowering_version == ort_build.LOWERING_VERSION
-    assert trt_build.TrtBuilder.lowering_version == trt_build.LOWERING_VERSION
+    assert OrtBuilder.builder_version == ort_build.BUILDER_VERSION
+    assert trt_build.TrtBuilder.builder_version == trt_build.BUILDER_VERSION

@@ -38,7 +38,7 @@ from ssd_edge.engines.tensorrt.timing_cache import TimingCache
 if TYPE_CHECKING:
     import tensorrt
 
-LOWERING_VERSION = 1
+BUILDER_VERSION = 1
 """Goes up with every change by which the same graph and options give another engine: the build cache keys by it.
 
 What counts is this folder, and what it takes from :mod:`ssd_edge.backends.tensorrt.module`.
@@ -66,7 +66,7 @@ class TrtBuilder:
         DeviceError: TensorRT needs a GPU, and there is none.
     """
 
-    lowering_version = LOWERING_VERSION
+    builder_version = BUILDER_VERSION
 
     def __init__(
         self,
