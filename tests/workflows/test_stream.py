@@ -85,9 +85,11 @@ def test_another_thread_may_stop_it(film: Path, model: Path) -> None:
         next(frames)
         timer = threading.Timer(0.05, stop.request)
         timer.start()
-        for _ in frames:
-            pass
+        seen = [frame.index for frame, _ in itertools.islice(frames, 100_000)]
         timer.join()
+        assert 0 < len(seen) < 100_000  # it ended by the request: a loop has no end of its own
+        assert seen == list(range(1, len(seen) + 1))
+        assert next(frames, None) is None
 
 
 def test_it_runs_on_a_thread_that_is_not_the_first(film: Path, model: Path) -> None:
