@@ -20,8 +20,17 @@ WHOLE = -1.0  # option: the entire picture
 ANY = 0.0  # option: any patch that holds an object's centre
 CROP_OPTIONS = (WHOLE, ANY, 0.1, 0.3, 0.5, 0.7, 0.9)
 TRIALS = 50  # patches tried per option, as the authors' BatchSampler does
-MIN_SIDE = 0.3  # of a patch, as a share of the window's
+MIN_PATCH_SIDE = 0.3  # as a share of the window's
 _MAX_ASPECT = 2.0
+_MIN_BOX_SIDE_PX = 1.0  # what is cut down to less is no object any more
+IMAGENET_MEAN_BGR: Bgr = (104.0, 117.0, 123.0)
+_LEVELS = np.arange(256, dtype=np.float32)
+_MAX_BRIGHTNESS, _MAX_HUE_DEGREES = 32.0, 18.0
+_MIN_FACTOR, _MAX_FACTOR = 0.5, 1.5
+_HUE_STEPS = 180  # OpenCV's 8-bit hue: 2 degrees a step
+
+Recipe = Literal["ssd", "ssdlite", "none"]
+Augmented = tuple[UInt8Array, FloatArray, IntArray]
 
 
 def crop_window(window: IntArray, boxes: FloatArray, rng: np.random.Generator) -> IntArray:
@@ -48,7 +57,7 @@ def centres_inside(boxes: FloatArray, window: IntArray) -> BoolArray:
 def _random_patches(window: IntArray, rng: np.random.Generator) -> IntArray:
     """(T, 4) whole-pixel patches with sides of 0.3 to 1 of the window's and an aspect of 1/2 to 2 to the window's."""
     sides = window[2:] - window[:2]
-    relative = rng.uniform(MIN_SIDE, 1.0, (TRIALS, 2))
+    relative = rng.uniform(MIN_PATCH_SIDE, 1.0, (TRIALS, 2))
     aspect = relative[:, 0] / relative[:, 1]
     relative = relative[(aspect <= _MAX_ASPECT) & (aspect >= 1 / _MAX_ASPECT)]
     size = np.maximum(np.round(relative * sides).astype(np.int64), 1)
@@ -64,12 +73,6 @@ def _hold_an_object(patches: IntArray, boxes: FloatArray, min_iou: float) -> Boo
 def _centres_in(boxes: FloatArray, windows: IntArray) -> BoolArray:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     return np.asarray(((centres >= windows[:, None, :2]) & (centres < windows[:, None, 2:])).all(axis=2))
-
-
-_LEVELS = np.arange(256, dtype=np.float32)
-_MAX_BRIGHTNESS, _MAX_HUE_DEGREES = 32.0, 18.0
-_MIN_FACTOR, _MAX_FACTOR = 0.5, 1.5
-_HUE_STEPS = 180  # OpenCV's 8-bit hue: 2 degrees a step
 
 
 def distort(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
@@ -100,13 +103,6 @@ def _recoloured(image: UInt8Array, saturation: float, hue_degrees: float) -> UIn
     table = np.stack([hues, np.clip(np.rint(_LEVELS * saturation), 0, 255), _LEVELS], axis=-1)
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
     return np.asarray(cv2.cvtColor(cv2.LUT(hsv, table.astype(np.uint8)[None]), cv2.COLOR_HSV2BGR), np.uint8)
-
-
-Recipe = Literal["ssd", "ssdlite", "none"]
-Augmented = tuple[UInt8Array, FloatArray, IntArray]
-
-IMAGENET_MEAN_BGR: Bgr = (104.0, 117.0, 123.0)
-_MIN_SIDE_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -171,7 +167,7 @@ class Augment:
 
         None where the picture must stay as it is: ``none`` shows exactly what the detector sees.
         """
-        return math.ceil(max(self._height, self._width) / MIN_SIDE) if self._steps.iou_crop else None
+        return math.ceil(max(self._height, self._width) / MIN_PATCH_SIDE) if self._steps.iou_crop else None
 
     def __call__(
         self, image: UInt8Array, boxes: FloatArray, class_ids: IntArray, rng: np.random.Generator
@@ -197,7 +193,7 @@ class Augment:
         if self._flip and rng.random() < 0.5:
             view = np.asarray(cv2.flip(view, 1), np.uint8)
             boxes = flip_boxes(boxes, width=self._width)
-        visible = (boxes[:, 2:] - boxes[:, :2] >= _MIN_SIDE_PX).all(axis=1)
+        visible = (boxes[:, 2:] - boxes[:, :2] >= _MIN_BOX_SIDE_PX).all(axis=1)
         return view, boxes[visible], class_ids[visible]
 
     def _window(self, image: UInt8Array, boxes: FloatArray, rng: np.random.Generator) -> IntArray:

@@ -34,6 +34,9 @@ _VARIANCES = (0.1, 0.1, 0.2, 0.2)
 _OPSET = 17
 # A square that lies well on the cells answers 15 or more, one that is half beside them 7 or less.
 _GAIN, _THRESHOLD = 10.0, 7.5
+_MARGIN = 4
+_NEAR = 2  # pixels from a cell's centre, in each direction
+_GAP = 20  # between two squares, so that the filters of one do not see the other
 
 Graph = list[onnx.NodeProto]
 Weights = dict[str, np.ndarray[Any, Any]]
@@ -201,11 +204,6 @@ def _default_boxes() -> tuple[FloatArray, FloatArray]:
     sides = np.array(SIZES, np.float32) / SIDE
     sizes = np.tile(np.stack([sides, sides], axis=-1), (_CELLS * _CELLS, 1))
     return centres[None].astype(np.float32), sizes[None].astype(np.float32)
-
-
-_MARGIN = 4
-_NEAR = 2  # pixels from a cell's centre, in each direction
-_GAP = 20  # between two squares, so that the filters of one do not see the other
 
 
 @dataclass(frozen=True)

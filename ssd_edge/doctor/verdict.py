@@ -10,6 +10,41 @@ from typing import Any
 from ssd_edge.backends.tensorrt.profile import GpuStageTimes
 from ssd_edge.core.timing import Spread
 
+LEAK_LIMIT_MIB = 16.0
+GPU_LEAK_LIMIT_MIB = 64.0  # other programs may use the GPU meanwhile
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a precision may be from float32: of the boxes as 1 - IoU, of the scores as they are."""
+
+    box: float
+    score: float
+
+
+TOLERANCES = {
+    "fp32": Tolerance(0.01, 0.005),  # from Ampere on, TensorRT multiplies float32 with ten bits of mantissa (TF32)
+    "fp16": Tolerance(0.05, 0.02),
+    "int8": Tolerance(0.1, 0.1),
+    "int8-fp16": Tolerance(0.1, 0.1),
+}
+"""Of the small detectors that are built here, whose answers are certain."""
+_OTHER_BOX = 0.35  # of one object, two default boxes often score alike, and rounding chooses
+OWN_TOLERANCES = {
+    "fp32": Tolerance(_OTHER_BOX, 0.02),
+    "fp16": Tolerance(_OTHER_BOX, 0.05),
+    "int8": Tolerance(_OTHER_BOX, 0.3),
+    "int8-fp16": Tolerance(_OTHER_BOX, 0.3),
+}
+"""Of a user's engine, on pictures of any kind."""
+PREDICTED_TOLERANCES = {
+    "fp32": Tolerance(_OTHER_BOX, 0.02),
+    "fp16": Tolerance(_OTHER_BOX, 0.02),
+    "int8": Tolerance(_OTHER_BOX, 0.05),  # a value midway between two steps falls to either side, layer after layer
+    "int8-fp16": Tolerance(_OTHER_BOX, 0.05),
+}
+"""Of a user's engine, from its own lowered graph on the processor: only the rounding is another."""
+
 
 @dataclass(frozen=True)
 class StageTable:
@@ -52,42 +87,6 @@ def graph_gain(tables: Sequence[StageTable]) -> str:
 
 def _whole(table: StageTable) -> float:
     return table.rows["Latency"].median + table.rows["Host overhead"].median
-
-
-LEAK_LIMIT_MIB = 16.0
-GPU_LEAK_LIMIT_MIB = 64.0  # other programs may use the GPU meanwhile
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far a precision may be from float32: of the boxes as 1 - IoU, of the scores as they are."""
-
-    box: float
-    score: float
-
-
-TOLERANCES = {
-    "fp32": Tolerance(0.01, 0.005),  # from Ampere on, TensorRT multiplies float32 with ten bits of mantissa (TF32)
-    "fp16": Tolerance(0.05, 0.02),
-    "int8": Tolerance(0.1, 0.1),
-    "int8-fp16": Tolerance(0.1, 0.1),
-}
-"""Of the small detectors that are built here, whose answers are certain."""
-_OTHER_BOX = 0.35  # of one object, two default boxes often score alike, and rounding chooses
-OWN_TOLERANCES = {
-    "fp32": Tolerance(_OTHER_BOX, 0.02),
-    "fp16": Tolerance(_OTHER_BOX, 0.05),
-    "int8": Tolerance(_OTHER_BOX, 0.3),
-    "int8-fp16": Tolerance(_OTHER_BOX, 0.3),
-}
-"""Of a user's engine, on pictures of any kind."""
-PREDICTED_TOLERANCES = {
-    "fp32": Tolerance(_OTHER_BOX, 0.02),
-    "fp16": Tolerance(_OTHER_BOX, 0.02),
-    "int8": Tolerance(_OTHER_BOX, 0.05),  # a value midway between two steps falls to either side, layer after layer
-    "int8-fp16": Tolerance(_OTHER_BOX, 0.05),
-}
-"""Of a user's engine, from its own lowered graph on the processor: only the rounding is another."""
 
 
 @dataclass(frozen=True)

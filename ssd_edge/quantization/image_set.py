@@ -22,6 +22,11 @@ from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import BoolArray
 from ssd_edge.data.find import open_dataset
 
+SET_FORMAT = "ssd-edge/calibration-set/1"
+_FORM = Format(SET_FORMAT, "calibration set", "Choose the images anew: ssd-edge calibrate --images FOLDER")
+SET_SUFFIX = ".images.json"
+JUDGED_SPLITS = ("test",)
+_LOOKED_AT = 4096  # of more pictures, a seeded sample is looked at
 _THUMBNAIL = 8
 
 
@@ -66,13 +71,6 @@ def _with_rarest(shown: Sequence[frozenset[int]], taken: dict[int, int], free: B
         if wanted.any():
             return wanted
     return free
-
-
-SET_FORMAT = "ssd-edge/calibration-set/1"
-_FORM = Format(SET_FORMAT, "calibration set", "Choose the images anew: ssd-edge calibrate --images FOLDER")
-SET_SUFFIX = ".images.json"
-JUDGED_SPLITS = ("test",)
-_LOOKED_AT = 4096  # of more pictures, a seeded sample is looked at
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,17 @@ from ssd_edge.quantization.image_set import ImageSet
 
 SIDE_BINS = 4096
 _MOST_IN_A_CALL = 1 << 24  # OpenCV counts in float32
+PERCENTILE = 99.99
+_LEVELS = 128  # of a symmetric int8, without its sign
+_ENTROPY_BINS = 2048
+_ENTROPY_STEP = 16
+_MSE_CANDIDATES = 64
+_MSE_LEVELS = 255
+_FINAL_BINS = 256
 
 Counts = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+Range = tuple[float, float]
 
 
 class StreamingHistogram:
@@ -42,11 +51,6 @@ class StreamingHistogram:
     def width(self) -> float:
         """Width of a bin."""
         return 1.0 if self.exponent is None else 2.0**self.exponent
-
-    @property
-    def edges(self) -> npt.NDArray[np.float64]:
-        """(2 * SIDE_BINS + 1,) edges of the bins."""
-        return np.asarray(np.arange(-SIDE_BINS, SIDE_BINS + 1) * self.width, np.float64)
 
     def add(self, values: FloatArray, *, name: str = "a tensor") -> None:
         """Count float32 values of any shape.
@@ -110,20 +114,6 @@ def _halved(counts: Counts) -> Counts:
     quarter = len(counts) // 4
     wider[quarter : quarter + len(pairs)] = pairs
     return wider
-
-
-Float64Array = npt.NDArray[np.float64]
-
-PERCENTILE = 99.99
-_LEVELS = 128  # of a symmetric int8, without its sign
-_ENTROPY_BINS = 2048
-_ENTROPY_STEP = 16
-_MSE_CANDIDATES = 64
-_MSE_LEVELS = 255
-_FINAL_BINS = 256
-
-
-Range = tuple[float, float]
 
 
 def minmax(histogram: StreamingHistogram) -> Range:

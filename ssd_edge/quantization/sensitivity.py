@@ -25,6 +25,11 @@ from ssd_edge.quantization.output_error import Measure, OutputError
 Quantize = Callable[[frozenset[str]], onnx.ModelProto]
 """Gives the INT8 model in which the named nodes are left in float."""
 
+SENSITIVITY_SUFFIX = ".sensitivity.json"
+_FORMAT = "ssd-edge/sensitivity/1"
+_FORM = Format(_FORMAT, "ranking of layers", "Rank them anew: ssd-edge build --int8 --sensitivity")
+RANKED_ON = 8  # pictures; a layer's place in the ranking hardly changes with more of them
+_SHOWN = 10
 _BAR_WIDTH, _ROW, _NAME_WIDTH = 420, 18, 460
 
 
@@ -79,11 +84,6 @@ def sensitivity_svg(layers: Sequence[LayerError], title: str) -> str:
     )
 
 
-SENSITIVITY_SUFFIX = ".sensitivity.json"
-_FORMAT = "ssd-edge/sensitivity/1"
-_FORM = Format(_FORMAT, "ranking of layers", "Rank them anew: ssd-edge build --int8 --sensitivity")
-
-
 @dataclass(frozen=True)
 class RankedLayers:
     """Layers, the worst first.
@@ -113,11 +113,6 @@ class RankedLayers:
         if not all(math.isfinite(entry.error) for entry in made.layers):
             raise ArtefactError(f"{path} is a damaged {_FORM.what}", got="an error that is no number", do=_FORM.do)
         return made
-
-
-RANKED_ON = 8
-"""Pictures; a layer's place in the ranking hardly changes with more of them."""
-_SHOWN = 10
 
 
 class Ranking:

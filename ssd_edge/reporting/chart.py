@@ -22,6 +22,10 @@ from ssd_edge.reporting.drawing import (
     text_width,
 )
 
+_FEW_POINTS = 40
+_GAP = 10.0
+_CAPTION = 20.0  # height of the line above a chart in a file
+
 
 @dataclass(frozen=True)
 class Series:
@@ -114,11 +118,6 @@ def round_ticks(low: float, high: float, *, most: int = 6, whole: bool = False) 
         if last - first + 1 <= most and (step >= 1 or not whole):
             return [float(np.round(number * step, 12)) + 0.0 for number in np.arange(first, last + 1)]
     return [low, high]
-
-
-_FEW_POINTS = 40
-_GAP = 10.0
-_CAPTION = 20.0  # height of the line above a chart in a file
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,12 @@ import numpy.typing as npt
 
 from ssd_edge.core.frame import UInt8Array
 
+FACE_PX = 256
+_SUPERSAMPLE = 4
+_MARGIN = 1.06  # half the face in units of the drawing, so that strokes on the edge are not cut off
+_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
+
+Color = tuple[int, int, int]
 Points = npt.NDArray[np.float64]
 
 
@@ -60,14 +66,6 @@ def text_strokes(text: str, *, width: float, height: float, gap: float) -> list[
         corner = np.array([number * advance - width / 2, -height / 2])
         strokes += [stroke * scale + corner for stroke in GLYPHS[letter]]
     return strokes
-
-
-FACE_PX = 256
-Color = tuple[int, int, int]
-
-_SUPERSAMPLE = 4
-_MARGIN = 1.06  # half the face in units of the drawing, so that strokes on the edge are not cut off
-_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
 class FaceCanvas:

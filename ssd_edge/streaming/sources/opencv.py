@@ -17,6 +17,11 @@ import numpy.typing as npt
 from ssd_edge.core.environment import environment
 from ssd_edge.core.errors import DeviceError, InputError
 
+_RELEASE_S = 2.0
+_FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
+_CV_SILENT = 0  # LOG_LEVEL_SILENT
+T = TypeVar("T")
+
 
 def is_built_with(library: str) -> bool:
     """Tell whether OpenCV can use a library, called as in its build information: ``FFMPEG``, ``GStreamer``."""
@@ -44,11 +49,6 @@ class Capture(Protocol):
 
 
 Opener = Callable[[], Capture | None]
-
-_RELEASE_S = 2.0
-T = TypeVar("T")
-_FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
-_CV_SILENT = 0  # LOG_LEVEL_SILENT
 
 
 def open_capture(
