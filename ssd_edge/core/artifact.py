@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.text_parsers import parse_json
 
 T = TypeVar("T")
 _TAG = re.compile(r"(ssd-edge/[a-z-]+/)(\d+)")
@@ -103,7 +103,7 @@ def parse_artifact(
 def _object(text: bytes | str, form: Format, origin: str) -> dict[str, Any]:
     """Return the fields of a JSON object; json and not msgspec reads it, as an infinity may stand in a spec."""
     try:
-        fields = json.loads(text)
+        fields = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise _damaged(form, origin, f"{type(error).__name__}: {error}") from error
     if not isinstance(fields, dict):

@@ -13,6 +13,7 @@ from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.text_parsers import parse_json
 
 MANIFEST_FORMAT = "ssd-edge/engine/3"
 _FORMAT = Format(MANIFEST_FORMAT, "manifest", "Build the engine again: ssd-edge build")
@@ -123,7 +124,7 @@ class EngineManifest:
 
     def to_json(self) -> str:
         """Return the manifest as indented JSON."""
-        fields = {**dataclasses.asdict(self), "spec": json.loads(self.spec.to_json())}
+        fields = {**dataclasses.asdict(self), "spec": parse_json(self.spec.to_json())}
         return json.dumps(fields, indent=1) + "\n"
 
     def save(self, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.label_errors import LabelError, LabelFaultKind, Report, refuse
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.data.label_files import checked_class_names, existing_image, inner_path, read_label_text
 from ssd_edge.data.scan import ScannedImage, ScannedSet
 
@@ -117,7 +117,7 @@ def _stated_size(entry: Entry) -> tuple[int, int] | None:
 
 def _read_sections(path: Path) -> tuple[list[Entry], list[Entry], list[Entry]]:
     try:
-        document = json.loads(read_label_text(path, limit=_MAX_JSON_BYTES))
+        document = parse_json(read_label_text(path, limit=_MAX_JSON_BYTES))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON", got=str(error)[:200], wanted="a COCO instances file") from error
     sections = [document.get(key) if isinstance(document, dict) else None for key in _SECTIONS]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import LabelledObject, LabelledSet, Sample
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.data.label_files import read_label_text
 
 _MAX_BYTES = 1 << 30
@@ -56,7 +57,7 @@ def read_video_truth(path: Path, class_names: Sequence[str]) -> LabelledSet:
 
 def _fields(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        fields = json.loads(line)
+        fields = parse_json(line)
     except ValueError as error:
         raise InputError(f"{path}, line {number + 1} is not JSON", got=str(error)) from error
     keys = {"frame": int, "source": str, "detections": list}

@@ -12,6 +12,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.label_errors import LabelError, Report, refuse
 from ssd_edge.core.sample import LabelledObject, refuse_too_many, sorted_labels
+from ssd_edge.core.text_parsers import parse_xml
 from ssd_edge.data.label_files import (
     CLASS_FILE,
     checked_class_names,
@@ -65,8 +66,8 @@ def _parse_xml(path: Path) -> ElementTree.Element:
             do="Delete the declaration.",
         )
     try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError) as error:
+        root = parse_xml(text)
+    except ValueError as error:
         raise _unreadable(path, "is not well-formed XML", got=str(error), wanted="a VOC annotation") from error
     if root.tag != "annotation":
         raise _unreadable(path, "is not a VOC annotation", got=f"<{root.tag[:80]}>", wanted="<annotation>")

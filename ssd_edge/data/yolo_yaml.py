@@ -60,7 +60,7 @@ def _read_keys(path: Path, text: str) -> dict[str, yaml.Node]:
     _check_events(path, text)
     try:
         document = yaml.compose(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise _no_yaml(path, "", error) from error
     nodes: dict[str, yaml.Node] = {}
     for key, value in document.value if isinstance(document, yaml.MappingNode) else ():
@@ -87,7 +87,7 @@ def _check_events(path: Path, text: str) -> None:
                 key = event.value
             if depth == 1:  # keys and values take turns
                 is_key = opens or not is_key
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise _no_yaml(path, key, error) from error
 
 
@@ -120,7 +120,7 @@ def _line(text: str, number: int) -> str:
     return lines[number].strip() if number < len(lines) else ""
 
 
-def _no_yaml(path: Path, key: str, error: yaml.YAMLError) -> InputError:
+def _no_yaml(path: Path, key: str, error: Exception) -> InputError:
     mark = getattr(error, "problem_mark", None)
     line = mark.line if mark else None
     if key in _READ_KEYS:

@@ -12,6 +12,7 @@ from typing import Any
 from ssd_edge import __version__
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.log import log
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.core.timing import Stopwatch
 
 STAMP_FORMAT = "ssd-edge/stamp/1"
@@ -128,7 +129,7 @@ def tree_digest(paths: Iterable[Path]) -> str:
 def _read(stamp: Path, key: str, step: Step) -> Done | None:
     """Return what the stamp says where it still holds; an unreadable stamp is no stamp: the step is done again."""
     try:
-        fields = json.loads(stamp.read_text(encoding="utf-8"))
+        fields = parse_json(stamp.read_text(encoding="utf-8"))
         holds = fields["format"] == STAMP_FORMAT and fields["inputs"] == key
         there = holds and all(path.exists() for path in step.outputs)
         if not there or fields["outputs"] != tree_digest(step.outputs):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.text_parsers import parse_json
 
 FACTS_FORMAT = "ssd-edge/doctor/1"
 
@@ -140,7 +140,7 @@ class Recorded:
 
     def __init__(self, path: Path) -> None:
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = parse_json(path.read_text(encoding="utf-8"))
             if record["format"] != FACTS_FORMAT:
                 raise ValueError(f"format {record['format']!r}")
             self._answers: Mapping[str, Any] = record["facts"]

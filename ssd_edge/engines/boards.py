@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.errors import InputError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ssd_edge.core.text_parsers import parse_toml
 
 _IN_WORKSPACE = Path("engines") / "targets"
 _INSTALLED = Path(__file__).parent / "targets"
@@ -59,7 +54,7 @@ def _folders(workspace: Path) -> list[Path]:
 
 def _read(path: Path) -> DeviceProfile:
     try:
-        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields: dict[str, Any] = parse_toml(path.read_text(encoding="utf-8"))
         wrong = [f"{name} = {value!r}" for name, value in fields.items() if not _fits(name, value)]
         if wrong or "description" not in fields:
             raise ValueError(", ".join(wrong) or "no description")

@@ -5,7 +5,6 @@ Messages name what was asked for as keywords (``min_map=``); the command line sh
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.evaluation.evaluate import EvaluatedModel
 from ssd_edge.evaluation.summary import SUMMARY_FORMAT
 
@@ -93,7 +93,7 @@ def read_baseline(
     """
     wanted = f"a file of ssd-edge eval --json ({SUMMARY_FORMAT})"
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parse_json(path.read_text(encoding="utf-8"))
         form = fields["format"]
         judged = (fields["metric"], float(fields["iou_threshold"]), int(fields["images"]))
         labels = str(fields["labels"])
@@ -103,7 +103,7 @@ def read_baseline(
                 f"{path} holds no {figure.label}", do="Judge its model again: ssd-edge eval MODEL DATASET --coco --json"
             )
         reference = Reference(f"{first['path']} of {path}", saved_figure(figure, first))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is no baseline", got=f"{type(error).__name__}: {error}", wanted=wanted) from error
     if form != SUMMARY_FORMAT or not math.isfinite(reference.value):
         raise InputError(

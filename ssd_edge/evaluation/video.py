@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
 
 _WANTED = '{"frame": 0, "detections": [{"box": [x1, y1, x2, y2], "score": 0.9, "label": "…"}, …], …} in every line'
@@ -52,9 +52,9 @@ def read_lines(path: Path, class_names: Sequence[str]) -> dict[int, Detections]:
     found = {}
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            fields = json.loads(line)
+            fields = parse_json(line)
             found[int(fields["frame"])] = _detections(fields["detections"], numbers)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{path}, line {number} is damaged", got=f"{type(error).__name__}: {error}", wanted=_WANTED
             ) from error

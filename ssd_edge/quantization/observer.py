@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -24,6 +21,7 @@ from ssd_edge.core.images import read_image
 from ssd_edge.core.log import log
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import Progress, silent
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.graph.editor import Graph, copied, network_nodes, set_float_outputs
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.range_estimators import StreamingHistogram
@@ -31,10 +29,6 @@ from ssd_edge.quantization.range_estimators import StreamingHistogram
 _SAVED_EVERY = 32  # pictures
 _AT_LEAST = 2
 # What reading a damaged archive of arrays ends in, bit by bit as it may be damaged.
-_DAMAGED = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError, OverflowError,
-    zipfile.BadZipFile, zlib.error, struct.error,
-)  # fmt: skip
 
 
 class Observer:
@@ -133,7 +127,7 @@ class Observer:
             found = _read_state(state)
             if found.tensors != self._tensors or not 0 <= found.seen <= images:
                 raise ValueError("it belongs to other work")
-        except _DAMAGED as error:
+        except Exception as error:  # noqa: BLE001 - zipfile, zlib and NumPy raise anything at damaged bytes
             log.warning(
                 f"{state} cannot be gone on from ({type(error).__name__}: {error}): all pictures are measured anew"
             )
@@ -151,7 +145,7 @@ class _State(NamedTuple):
 
 def _read_state(path: Path) -> _State:
     with np.load(path, allow_pickle=False) as saved:
-        header = json.loads(str(saved["header"]))
+        header = parse_json(str(saved["header"]))
         tensors = list(header["tensors"])
         histograms = [
             StreamingHistogram.restored({**header["histograms"][name], "counts": saved[f"counts.{number}"]})

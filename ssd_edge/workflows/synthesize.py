@@ -21,6 +21,7 @@ from ssd_edge.core.images import write_image
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
 from ssd_edge.core.sample import LabelledObject
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.data.video_truth import truth_line, truth_path
 from ssd_edge.data.writers import open_writer
 from ssd_edge.scenes.drive import FPS, draw_video
@@ -187,7 +188,7 @@ def _draw_into(folder: Path, config: SynthesizeConfig, progress: Progress) -> No
 
 def _read_marker(folder: Path) -> object:
     try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        return parse_json((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -16,6 +16,7 @@ from ssd_edge.backends.tensorrt.engine import TrtEngine, forget_frames
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
 from ssd_edge.core.files import written_beside
+from ssd_edge.core.text_parsers import parse_json
 
 LAYERS_FORMAT = "ssd-edge/layers/1"
 _FORM = Format(LAYERS_FORMAT, "list of layers", "Build the engine again: ssd-edge build")
@@ -74,7 +75,7 @@ def parse_layers(text: str) -> list[EngineLayer]:
         ArtefactError: it is none.
     """
     try:
-        layers: Sequence[Any] = json.loads(text)["Layers"]
+        layers: Sequence[Any] = parse_json(text)["Layers"]
         return [_layer(entry) for entry in layers]
     except (ValueError, KeyError, TypeError) as error:
         raise ArtefactError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import bytes_digest
 from ssd_edge.core.frame import FloatArray
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.model.anchors import default_boxes
 
 _DO = "Save the network's own priors: numpy.save('priors.npy', priors)"
@@ -44,7 +44,7 @@ def read_box_table(path: Path) -> BoxTable:
         table = _from_json(path) if path.suffix == ".json" else _from_npy(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), do=_DO) from error
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError) as error:
+    except Exception as error:  # NumPy and msgspec have their own, and too much memory asked for is one more
         raise InputError(
             f"{path} holds no table of default boxes",
             got=f"{type(error).__name__}: {error}",
@@ -64,7 +64,7 @@ def _from_npy(path: Path) -> BoxTable:
 
 
 def _from_json(path: Path) -> BoxTable:
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields = parse_json(path.read_text(encoding="utf-8"))
     spec = AnchorSpec.from_fields(fields.get("anchors", fields))
     return BoxTable(default_boxes(spec), spec)
 
