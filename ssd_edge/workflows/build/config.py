@@ -13,6 +13,7 @@ from ssd_edge.backends.tensorrt.module import is_installed
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import Accuracy, EngineManifest
@@ -53,7 +54,9 @@ class BuildConfig:
             Runtime.
         output: the engine; by default ``<model>.<precision>.<target>.engine`` beside the ONNX.
         ranges: calibration table for INT8; by default the model's, made where it is missing.
-        images: images to calibrate with, where there is no table yet: a folder, a data set, or a written set.
+        images: images to calibrate with, where there is no table yet: a folder, a data set, or a written set. The
+            model's own table must have been measured on them; with ``ranges`` they are what ``refine`` and
+            ``sensitivity`` use.
         keep_float: names of layers to leave in float.
         refine: equalize layers and correct biases for INT8, where held-out images gain.
         sensitivity: rank the layers by the error that each adds in INT8, and write the ranking beside the ONNX.
@@ -86,6 +89,11 @@ class BuildConfig:
     def takes_cache(self) -> bool:
         """Whether INT8 goes into TensorRT as a calibration cache: then there is no lowered graph."""
         return self.precision.is_int8 and self.tensorrt.takes_cache
+
+    @property
+    def uses_images(self) -> bool:
+        """Whether more than the table is needed of its images: to refine with, or to rank layers on."""
+        return self.refine or (self.sensitivity and self.accuracy is None)
 
     @property
     def max_drop(self) -> float | None:
@@ -186,6 +194,7 @@ def resolved(config: BuildConfig, source: SourceModel, workspace: Path) -> Build
     if board is not None:
         config = replace(config, tensorrt=config.tensorrt.on_board(board, config.target))
     _check_quantization(config)
+    _check_images(config)
     _check_layers(config, source)
     config = replace(config, target=config.target or _target_here())
     _check_target(config)
@@ -223,6 +232,20 @@ def _check_quantization(config: BuildConfig) -> None:
         raise InputError("--ranges and --images are for --int8", do="Add --int8, or leave them out.")
     if config.precision is Precision.FP32 and config.keep_float:
         raise InputError("--keep-float is for --int8 and --fp16", got="a build in which every layer is float32")
+
+
+def _check_images(config: BuildConfig) -> None:
+    """Raise InputError where images are named that are not there, or that nothing would look at."""
+    if config.images is None:
+        return
+    if path_kind(config.images) == "absent":
+        raise InputError(f"there is no {config.images}", wanted="a folder of images, a data set or a written set")
+    if config.ranges is not None and not config.uses_images:
+        raise InputError(
+            "--images would not be used: --ranges names a table",
+            do="Leave out one of the two; or calibrate: "
+            f"ssd-edge calibrate --images {quoted(config.images)} -o {quoted(config.ranges)}",
+        )
 
 
 def _check_layers(config: BuildConfig, source: SourceModel) -> None:

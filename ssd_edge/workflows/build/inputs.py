@@ -14,11 +14,12 @@ from ssd_edge.core.choices import Method
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder
 from ssd_edge.core.log import log
-from ssd_edge.core.progress import ProgressCallback
+from ssd_edge.core.progress import ProgressCallback, stage
+from ssd_edge.core.shell import quoted
 from ssd_edge.engines.builder import Builder
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.calibrate import CalibrationFiles, calibrate_model, find_image_set
-from ssd_edge.quantization.image_set import ImageSet
+from ssd_edge.quantization.image_set import SET_SUFFIX, ImageSet, choose_images
 from ssd_edge.quantization.refine import refuse_too_few
 from ssd_edge.quantization.sensitivity import RANKED_ON
 from ssd_edge.workflows.build.accuracy import AccuracyChecker
@@ -73,9 +74,12 @@ def find_calibration(
     table = CalibrationTable.load(path)
     table.refuse_if_foreign(path, source.path, source.digest, source.spec.input)
     log.info(f"using {path}: {table.method} of {table.image_count} pictures")
-    images = None
-    if config.refine or (config.sensitivity and checker is None):
-        images = find_image_set(_images_of(table, files) or config.images, files, progress=progress)
+    named, images = config.images, None
+    if named is not None and config.ranges is None:
+        _refuse_other_images(named, table, path, files, progress)
+        named = _images_of(table, files) or named
+    if config.uses_images:
+        images = find_image_set(named or _images_of(table, files), files, progress=progress)
     _check_images(config, checker, table.images, images)
     return _calibration(config, checker, table, images)
 
@@ -90,6 +94,35 @@ def check_buildable(config: BuildConfig, builder: Builder) -> None:
             do="Leave out --fp16 or --keep-float.",
         )
     make_folder(config.engine.parent)
+
+
+def _refuse_other_images(
+    named: Path, table: CalibrationTable, path: Path, files: CalibrationFiles, progress: ProgressCallback
+) -> None:
+    """Raise InputError where the images that the caller names are not those that the model's table came from.
+
+    They are chosen once more, as many and as they were for the table: the same folder gives the same images.
+    """
+    if named.name.endswith(SET_SUFFIX):
+        chosen = ImageSet.load(named)
+    else:
+        written = _images_of(table, files)
+        split, seed = ("train", 0) if written is None else _choice_of(ImageSet.load(written))
+        with stage(progress, "pictures") as report:
+            chosen = choose_images(named, split=split, limit=table.image_count, seed=seed, progress=report)
+    if chosen.digest != table.images_digest:
+        raise InputError(
+            f"{path} was not measured on {named}",
+            got=f"ranges of {table.image_count} other images",
+            wanted="the images of the table, or a table of these images",
+            do=f"Calibrate with these: ssd-edge calibrate --images {quoted(named)}; "
+            "or leave them out, or name another table: --ranges",
+        )
+
+
+def _choice_of(written: ImageSet) -> tuple[str, int]:
+    """Return split and seed that a set was chosen by; a folder of images has no split."""
+    return written.split or "train", written.seed
 
 
 def _images_of(table: CalibrationTable, files: CalibrationFiles) -> Path | None:

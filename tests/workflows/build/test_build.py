@@ -126,6 +126,27 @@ def test_the_set_of_images_is_read_only_where_images_are_needed(workspace: Path)
         build(precision="int8", refine=True, workspace=workspace)
 
 
+def test_images_that_the_table_is_not_of_are_refused(workspace: Path) -> None:
+    write_pictures(workspace.parent / "others", 5)
+    calibrate(images="../pictures", method="minmax", max_images=6, seed=1, workspace=workspace)
+    made = build(precision="int8", workspace=workspace)
+    assert build(precision="int8", images="../pictures", workspace=workspace).manifest == made.manifest
+    written = workspace / "calibration/selftest.images.json"
+    assert build(precision="int8", images=written, workspace=workspace).reused
+    with pytest.raises(InputError, match=r"was not measured on \.\./others") as caught:
+        build(precision="int8", images="../others", workspace=workspace)
+    assert "ssd-edge calibrate --images ../others" in caught.value.do
+
+
+def test_images_that_are_absent_or_that_nothing_would_look_at_are_refused(workspace: Path) -> None:
+    table = calibrate(images="../pictures", method="minmax", max_images=6, workspace=workspace).path
+    with pytest.raises(InputError, match=r"there is no \.\./nowhere"):
+        build(precision="int8", images="../nowhere", workspace=workspace)
+    with pytest.raises(InputError, match="--images would not be used"):
+        build(precision="int8", images="../pictures", ranges=table, workspace=workspace)
+    assert build(precision="int8", images="../pictures", ranges=table, sensitivity=True, workspace=workspace).path
+
+
 def test_calibrate_gives_the_figures_of_its_table(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
     made = calibrate(images="../pictures", method="entropy", max_images=6, workspace=workspace)
     assert capfd.readouterr() == ("", "")
