@@ -9,14 +9,17 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from ssd_edge.cli.signals import ENDING, leave_closed_terminal, note_terminals
 from ssd_edge.core.shutdown import begin_closing, is_closing
 
 _Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+_INSISTS_S = 0.3  # between looks whether a signal was swallowed
+_stops: list[BaseException] = []  # what a signal raised
 _SPINS = "300"  # some 10 microseconds; GNU's OpenMP has 300,000 by default
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C exits 130, SIGTERM 143, both after everything half-written is removed."""
+    """Run the command line; Ctrl-C exits 130, SIGTERM 143, SIGHUP 129, after everything half-written is removed."""
     try:
         _run()
     except SystemExit as leaving:
@@ -29,8 +32,11 @@ def main() -> None:
 def _run() -> None:
     atexit.register(_let_python_end)
     try:
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _leave)
+        note_terminals()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+                signal.signal(number, _leave)
+        signal.signal(signal.SIGALRM, _insist)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupt)
         _spin_briefly()
@@ -42,6 +48,7 @@ def _run() -> None:
         sys.stderr.write("ssd-edge: stopped.\n")
         sys.exit(130)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         begin_closing()
         _exchange({_leave: _end, _interrupt: _end})
 
@@ -64,16 +71,35 @@ def _silence_opencv() -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     """Unwind as after an error, so that temporary files go."""
+    if number == signal.SIGHUP:
+        leave_closed_terminal()
     if not is_closing():
         begin_closing()
-        raise SystemExit(128 + number)
+        _raise(SystemExit(128 + number))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Unwind; a key that is hit several times does so once."""
     if not is_closing():
         begin_closing()
-        raise KeyboardInterrupt
+        _raise(KeyboardInterrupt())
+
+
+def _raise(stop: BaseException) -> None:
+    _stops[:] = [stop]
+    signal.setitimer(signal.ITIMER_REAL, _INSISTS_S, _INSISTS_S)
+    raise stop
+
+
+def _insist(_number: int, _frame: FrameType | None) -> None:
+    """Raise once more what nobody unwinds from: imports of NumPy and others swallow what is raised inside them."""
+    link = sys.exc_info()[1]
+    while link is not None:
+        if isinstance(link, KeyboardInterrupt | SystemExit):
+            return  # it is unwinding: what closes files must not be torn
+        link = link.__context__
+    if _stops:
+        raise type(_stops[0])(*_stops[0].args)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -88,7 +114,7 @@ def _let_python_end() -> None:
 
 
 def _exchange(handlers: dict[_Handler, _Handler]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         handler = signal.getsignal(number)
         if callable(handler) and handler in handlers:
             signal.signal(number, handlers[handler])

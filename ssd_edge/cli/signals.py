@@ -1,4 +1,7 @@
-"""Signals that end a command in good order; the library itself installs no handler."""
+"""Signals that end a command in good order; the library itself installs no handler.
+
+Ctrl-C, SIGTERM and SIGHUP (a terminal that is closed, a connection that drops) end a command in the same way.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,28 @@ from types import FrameType
 
 from ssd_edge.core.shutdown import StopRequest, is_closing
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a command to end."""
+
+_terminals: list[int] = []
+
+
+def note_terminals() -> None:
+    """Remember which of stdout and stderr are a terminal; once that is closed nobody could tell any more."""
+    _terminals[:] = [number for number in (1, 2) if os.isatty(number)]
+
+
+def leave_closed_terminal() -> None:
+    """Let what is still printed go nowhere where the terminal is closed: writing to it would fail."""
+    for number in _terminals:
+        if not os.isatty(number):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+
 
 class SignalStop(StopRequest):
-    """A stop request that Ctrl-C and SIGTERM make, from when the run heeds it."""
+    """A stop request that Ctrl-C, SIGTERM and SIGHUP make, from when the run heeds it."""
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
@@ -24,16 +46,18 @@ class SignalStop(StopRequest):
 
 @contextmanager
 def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set ``stop`` inside the block; a second one acts as it did before, if closing takes long.
+    """Let the signals of :data:`ENDING` set ``stop`` inside the block; a second one acts as before, if closing is slow.
 
     A signal that is ignored stays so: nohup, and shells that start a job in the background, mean it. Must be entered
     on the main thread.
     """
-    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    found = {number: signal.getsignal(number) for number in ENDING}
     # None is a handler of a library in C, which Python could not put back.
     before = {number: handler for number, handler in found.items() if handler not in (signal.SIG_IGN, None)}
 
     def ask(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            leave_closed_terminal()
         if not stop.requested:
             stop.request()
         elif not is_closing():

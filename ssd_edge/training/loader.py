@@ -197,8 +197,9 @@ def no_opencv_threads() -> Iterator[None]:
 
 
 def start_worker(_number: int) -> None:
-    """Leave Ctrl-C to the process that can save."""
+    """Leave Ctrl-C, and a terminal that is closed, to the process that can save."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 @contextmanager

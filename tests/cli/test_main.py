@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import random
 import signal
 import subprocess
 import sys
@@ -27,7 +29,8 @@ main()
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "said"), [(signal.SIGINT, 130, "ssd-edge: stopped.\n"), (signal.SIGTERM, 143, "")]
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "ssd-edge: stopped.\n"), (signal.SIGTERM, 143, ""), (signal.SIGHUP, 129, "")],
 )
 def test_signals_during_the_imports_end_politely(number: signal.Signals, code: int, said: str) -> None:
     with running([sys.executable, "-c", SLOW_IMPORT], cwd=ROOT, stdout=PIPE, stderr=PIPE) as process:
@@ -36,6 +39,60 @@ def test_signals_during_the_imports_end_politely(number: signal.Signals, code: i
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (code, said)
+
+
+# Stands in for an import that swallows what is raised inside it, as NumPy's do, before work that closes slowly.
+SWALLOWING = """
+import sys, time, types
+app = types.ModuleType("ssd_edge.cli.app")
+def work():
+    try:
+        print("importing", flush=True)
+        time.sleep(30)
+    except BaseException:
+        pass
+    try:
+        print("working", flush=True)
+        time.sleep(30)
+    finally:
+        for _ in range(10):
+            time.sleep(0.1)
+        print("closed", flush=True)
+app.app = work
+sys.modules["ssd_edge.cli.app"] = app
+from ssd_edge.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_an_import_swallows_is_heeded_all_the_same(number: signal.Signals, code: int) -> None:
+    with running([sys.executable, "-c", SWALLOWING], cwd=ROOT, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        began = time.monotonic()
+        time.sleep(random.Random(int(number)).random() * 0.2)
+        process.send_signal(number)
+        said, errors = process.communicate(timeout=20)
+    assert (process.returncode, "Traceback" in errors) == (code, False)
+    assert said == "working\nclosed\n"  # what closes is not torn
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_a_terminal_that_is_closed_ends_a_command_unless_nohup_says_otherwise(is_ignored: bool) -> None:
+    code = SLOW_IMPORT.replace("time.sleep(30)", "time.sleep(3)\n            sys.exit(7)")
+    if is_ignored:
+        code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + code
+    mine, theirs = os.openpty()
+    with running([sys.executable, "-c", code], cwd=ROOT, stdout=theirs, stderr=theirs, stdin=theirs) as process:
+        os.close(theirs)
+        with os.fdopen(mine, "rb", buffering=0, closefd=False) as terminal:
+            assert terminal.readline() == b"importing\r\n"
+        os.close(mine)  # hangs up; the signal goes to who owns the terminal, here sent by hand
+        process.send_signal(signal.SIGHUP)
+        process.wait(timeout=20)
+    assert process.returncode == (7 if is_ignored else 129)
 
 
 # Stands in for a command that was stopped, and that leaves something to end which takes its time.

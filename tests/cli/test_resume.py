@@ -98,12 +98,13 @@ def _learning(arguments: list[str], state: Path) -> Iterator[subprocess.Popen[st
 
 
 @pytest.mark.slow
-def test_a_run_that_is_ended_by_sigterm_says_how_to_go_on() -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_run_that_is_ended_by_a_signal_says_how_to_go_on(number: signal.Signals, code: int) -> None:
     settings = ["data", *FAST, "--epochs", "9999", "--save-minutes", "0", "--name", "ended"]
     with _learning(settings, Path("runs/ended/state.pt")) as process:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == code
     assert "to go on: ssd-edge train --resume runs/ended" in stderr
 
 

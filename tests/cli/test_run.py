@@ -335,7 +335,7 @@ def test_camera_0_is_the_default_source(workspace: Path, monkeypatch: pytest.Mon
     assert "using camera 0" in result.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_a_film_that_plays_and_whole_lines(workspace: Path, number: signal.Signals) -> None:
     boxes, film = workspace / "boxes.jsonl", workspace / "out.mp4"
     command = [

@@ -14,7 +14,7 @@ from ssd_edge.core import shutdown
 from ssd_edge.core.shutdown import StopRequest
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_one_that_comes_long_after_acts_as_before(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,7 +55,7 @@ def test_the_handlers_are_given_back() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     signal.signal(number, signal.SIG_IGN)
