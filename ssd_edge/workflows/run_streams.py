@@ -13,7 +13,6 @@ from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.choices import Goal
 from ssd_edge.core.config import AnyPath, config_from
-from ssd_edge.core.files import path_kind
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
@@ -23,6 +22,7 @@ from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.sources.uri import file_of
 from ssd_edge.streaming.timing import StageTimes
 from ssd_edge.workflows.load import find_model
+from ssd_edge.workflows.open_model import refuse_no_model
 from ssd_edge.workflows.stream import Sources, StreamConfig, StreamOptions, check_max_frames, only_source, open_with
 
 
@@ -128,7 +128,7 @@ def run_streams(
     stop = stop or StopRequest()
     with ExitStack() as stack:
         source = stack.enter_context(open_with(uri, chosen))
-        path = find_model(workspace) if model is None else _checked(Path(model))
+        path = find_model(workspace) if model is None else _named(model)
         detector = stack.enter_context(open_detector(path, _threads(chosen.threads), chosen.score_threshold))
         if chosen.score_threshold < detector.spec.nms.score_threshold:
             log.info(f"the model itself shows only what scores more than {detector.spec.nms.score_threshold:g}")
@@ -153,9 +153,11 @@ def run_streams(
     )
 
 
-def _checked(model: Path) -> Path:
-    path_kind(model)  # names a path of which nobody can tell what lies there; the rest is the backend's to judge
-    return model
+def _named(model: AnyPath) -> Path:
+    path = Path(model)
+    if path.suffix != ".pt":  # of which the backends say that it must be exported
+        refuse_no_model(path)
+    return path
 
 
 def _threads(goal: Goal) -> Threads:

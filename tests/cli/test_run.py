@@ -212,6 +212,7 @@ def broken(workspace: Path) -> Path:
         (["film.mp4", "--output", f"{LONG}.mp4"], "File name too long"),
         (["film.mp4", "--json", LONG], "File name too long"),
         (["film.mp4", "--model", f"{LONG}.onnx"], "File name too long"),
+        (["film.mp4", "--model", "nope.engine"], "nope.engine cannot be read: got no such file; wanted a model"),
         (["caf\udce9.mp4"], "has a name that OpenCV cannot take"),
         (["film.mp4", "--output", "caf\udce9.mp4"], "has a name that OpenCV cannot take"),
         (["film.mp4", "--width", "640"], "film.mp4 has a size and rate of its own"),
