@@ -279,7 +279,8 @@ def _way_back_logged(folder: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
-        log.info("; ".join(_kept(folder)) or "stopped before the first state was saved: nothing is kept")
+        nothing = f"stopped before the first state was saved: {folder} has a plan but no checkpoint; its name is free"
+        log.info("; ".join(_kept(folder)) or nothing)
         raise
     except SsdEdgeError:
         for left in _kept(folder):

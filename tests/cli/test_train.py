@@ -168,7 +168,10 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
         pictures = 8
         result = train("--epochs", "3", "--name", "lost")
         assert result.exit_code == 130
-        assert "stopped before the first state was saved: nothing is kept" in result.stderr
+        assert (
+            "stopped before the first state was saved: runs/lost has a plan but no checkpoint; its name is free"
+            in result.stderr
+        )
     assert sorted(path.name for path in Path("runs/lost").iterdir()) == ["data.json", "plan.json", "tensorboard"]
     assert train("--epochs", "1", "--name", "lost").exit_code == 0  # its name is free
 
