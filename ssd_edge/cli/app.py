@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import errno
+import os
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ssd_edge import __version__
-from ssd_edge.cli.console import show_log
+from ssd_edge.cli.console import complain, show_log
 from ssd_edge.core.errors import SsdEdgeError
 
 _COMMANDS = {  # module and function of each, in the order of the help
@@ -33,8 +36,33 @@ _COMMANDS = {  # module and function of each, in the order of the help
 }
 
 
+_OPTIONS = {  # of a command's workflows' keywords, which the messages of errors name
+    "eval": {
+        "baseline": "--baseline",
+        "gate_on": "--gate-on",
+        "max_drop_points": "--max-drop",
+        "min_map": "--min-map",
+    },
+    "data": {"overwrite": "--overwrite", "per_level": "--per-level"},
+}
+
+
 class Commands(TyperGroup):
     """The commands, with one handler for the errors of all: a sentence and exit code 1; Ctrl-C exits 130."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line; what is printed is on stdout, whole, when this returns."""
+        try:
+            try:
+                return super().main(*args, **options)
+            finally:
+                sys.stdout.flush()
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename is not None:  # a file's error names the file
+                raise
+            _drop_stdout()
+            complain(f"stdout takes no more: got {error.strerror}")
+            sys.exit(1)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -43,16 +71,16 @@ class Commands(TyperGroup):
         except SsdEdgeError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.secho(f"ssd-edge: {error}", fg="red", err=True)
+            error.name_options(_OPTIONS.get(ctx.invoked_subcommand, {}))
+            complain(str(error))
             raise typer.Exit(1) from error
         except ImportError as error:  # also of a library of the system, e.g. OpenCV's libGL.so.1
             if ctx.params.get("debug"):
                 raise
-            said = f"ssd-edge: a package that this needs cannot be imported: got {error}. See: ssd-edge doctor"
-            typer.secho(said, fg="red", err=True)
+            complain(f"a package that this needs cannot be imported: got {error}. See: ssd-edge doctor")
             raise typer.Exit(1) from error
         except KeyboardInterrupt as stop:
-            typer.secho("ssd-edge: stopped.", err=True)
+            complain("stopped.")
             raise typer.Exit(130) from stop
 
     def _invoke(self, ctx: Any) -> Any:
@@ -63,6 +91,13 @@ class Commands(TyperGroup):
             if stop is not None:
                 raise stop from None
             raise
+
+
+def _drop_stdout() -> None:
+    """Let what is still to be written to stdout go nowhere: Python would fail on it once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:

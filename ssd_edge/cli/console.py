@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     from ssd_edge.core.progress import Progress, ProgressCallback, ProgressEvent
 
-_KEYWORD = re.compile(r"\b([a-z_]+)=(\d[\d.]*\d|\d|True|)")
 _BAR_LINE = 66
 """Cells that title, bar, count and time left need to be read."""
 
@@ -69,7 +66,7 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
-        say(self.format(record))
+        _show_line(self.format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -89,12 +86,22 @@ class JsonFormatter(logging.Formatter):
 
 def show_log(*, verbose: bool = False, quiet: bool = False, as_json: bool = False) -> None:
     """Show what the package logs on stderr: from INFO on, all of it (verbose), or only warnings and errors (quiet)."""
-    handler = next((entry for entry in log.handlers if isinstance(entry, ConsoleHandler)), None)
+    handler = _handler()
     if handler is None:
         handler = ConsoleHandler()
         log.addHandler(handler)
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(message)s"))
     log.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+
+
+def _handler() -> ConsoleHandler | None:
+    return next((entry for entry in log.handlers if isinstance(entry, ConsoleHandler)), None)
+
+
+def logs_json() -> bool:
+    """Whether stderr carries JSON lines, and nothing else."""
+    handler = _handler()
+    return handler is not None and isinstance(handler.formatter, JsonFormatter)
 
 
 def hush() -> None:
@@ -103,6 +110,22 @@ def hush() -> None:
 
 
 def say(text: str) -> None:
+    """Tell the user one line, on stderr: as what the workflows log, and so not where the command is quiet."""
+    if _handler() is None:
+        _show_line(text)
+    else:
+        log.info("%s", text)
+
+
+def complain(text: str) -> None:
+    """Print the error that ends the command; quiet or not."""
+    if logs_json():
+        log.error("%s", text)
+    else:
+        typer.secho(f"ssd-edge: {text}", fg="red", err=True)
+
+
+def _show_line(text: str) -> None:
     """Print one line on stderr, so that stdout stays free for data; above the bar, where there is one."""
     if not _with_bar:
         typer.echo(text, err=True)
@@ -110,24 +133,6 @@ def say(text: str) -> None:
     from rich.text import Text
 
     _with_bar[-1].print(Text(text), soft_wrap=True)
-
-
-def name_options(error: SsdEdgeError, options: Mapping[str, str]) -> None:
-    """Put a command's options in the place of the function's keywords, which messages write as ``keyword=``.
-
-    Args:
-        error: changed in place.
-        options: of each keyword, e.g. ``{"min_map": "--min-map"}``; a switch takes no value.
-    """
-
-    def option(match: re.Match[str]) -> str:
-        name, value = options.get(match[1]), match[2]
-        if name is None:
-            return match[0]
-        return f"{name} {value}" if value and value != "True" else name
-
-    for part in ("what", "got", "wanted", "do"):
-        setattr(error, part, _KEYWORD.sub(option, getattr(error, part)))
 
 
 def write_text(target: Path | str, text: str) -> None:
@@ -140,7 +145,16 @@ def write_text(target: Path | str, text: str) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:
-    """Print a table on stdout, or on stderr where stdout carries data; the first column is left-aligned."""
+    """Print a table on stdout, or on stderr where stdout carries data; the first column is left-aligned.
+
+    On stderr it is for the user's eyes: not shown where the command is quiet, and a line a row among JSON lines.
+    """
+    if stderr and logs_json():
+        for row in rows:
+            say(f"{title}: " + ", ".join(f"{name} {cell}".strip() for name, cell in zip(columns, row, strict=True)))
+        return
+    if stderr and _handler() is not None and not log.isEnabledFor(logging.INFO):
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -164,10 +178,10 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 @contextmanager
 def bar(title: str) -> Iterator[Progress]:
-    """Yield a progress reporter that draws a bar with the time left on stderr; silent where that is no terminal."""
+    """Yield a progress reporter that draws a bar with the time left on stderr; only on a terminal, without JSON."""
     from rich.console import Console
 
-    with noted_progress(Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with noted_progress(Console(stderr=True), disable=logs_json() or not sys.stderr.isatty()) as progress:
         task = progress.add_task(title, total=None, note="")
 
         if not progress.disable:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, name_options, say, write_text
+from ssd_edge.cli.console import bars, say, write_text
 from ssd_edge.cli.data_check import check
 from ssd_edge.cli.data_priors import priors
 from ssd_edge.cli.data_tables import show_statistics
@@ -59,12 +59,8 @@ def synth(
         frames=frames,
         video_size=parse_size(video_size),
     )
-    try:
-        with bars() as progress:
-            drawn = synthesize(folder, config=config, progress=progress)
-    except InputError as error:
-        name_options(error, {"overwrite": "--overwrite"})
-        raise
+    with bars() as progress:
+        drawn = synthesize(folder, config=config, progress=progress)
     counts = f"{images} train, {val} val, {test} test"
     there = "" if drawn.is_new else " (there already)"
     say(f"{folder}: {counts}, {len(drawn.class_names)} classes, {format.value}{there}")
@@ -94,7 +90,9 @@ def stats(
     """Print how many objects of each class there are, and how large they are."""
     from ssd_edge.workflows.data_statistics import DataStatisticsConfig, data_statistics
 
-    result = data_statistics(dataset, config=DataStatisticsConfig(tuple(split) if split else None))
+    config = DataStatisticsConfig(tuple(split) if split else None)
+    with bars() as progress:
+        result = data_statistics(dataset, config=config, progress=progress)
     show_statistics(result.splits, stderr=str(json) == "-")
     if json is not None:
         write_text(json, result.to_json())

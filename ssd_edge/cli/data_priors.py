@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, name_options, say, show_table
+from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,12 +36,8 @@ def priors(
     from ssd_edge.workflows.fit_priors import FitPriorsConfig, fit_priors
 
     config = FitPriorsConfig(preset, input_size, split, judge_split, parse_per_level(per_level), output, seed)
-    try:
-        with bars() as progress:
-            result = fit_priors(dataset, config=config, progress=progress)
-    except InputError as error:
-        name_options(error, {"per_level": "--per-level"})
-        raise
+    with bars() as progress:
+        result = fit_priors(dataset, config=config, progress=progress)
     _show_gains(result)
     fitted = result.fitted
     if result.path is None:

@@ -7,17 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, name_options, write_text
+from ssd_edge.cli.console import bars, write_text
 from ssd_edge.cli.eval_tables import show_evaluations
 from ssd_edge.core.choices import GateFigure, Metric
-from ssd_edge.core.errors import AccuracyError, InputError, SsdEdgeError
-
-_OPTIONS = {
-    "baseline": "--baseline",
-    "gate_on": "--gate-on",
-    "max_drop_points": "--max-drop",
-    "min_map": "--min-map",
-}
+from ssd_edge.core.errors import AccuracyError, InputError
 
 
 def evaluate(
@@ -88,9 +81,7 @@ def evaluate(
     try:
         with bars() as progress:
             result = evaluate_files(models, dataset, config=config, progress=progress)
-    except SsdEdgeError as error:
-        if isinstance(error, AccuracyError):
-            show(error.result)
-        name_options(error, _OPTIONS)
+    except AccuracyError as error:
+        show(error.result)
         raise
     show(result)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import say, show_table
+from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.core.choices import Activation, Color
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def import_model(
         iou_threshold=iou_threshold,
         clip_boxes=clip_boxes,
     )
-    result = import_any(file, config=config)
+    with bars() as progress:
+        result = import_any(file, config=config, progress=progress)
     if result.graph is None:
         _show_weights(result)
     else:

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
+
+_KEYWORD = re.compile("\0([a-z_]+)=([^\0]*)\0")  # no path holds a zero byte
+
+
+def keyword(name: str, value: object = "") -> str:
+    """Write a function's keyword for a message: as ``name=value``, or as a command's option where that shows it.
+
+    Args:
+        name: of the parameter, or of the config's field.
+        value: that is advised; empty for none.
+    """
+    return f"\0{name}={value}\0"
 
 
 class SsdEdgeError(Exception):
@@ -16,14 +30,36 @@ class SsdEdgeError(Exception):
     """
 
     def __init__(self, what: str, *, got: str = "", wanted: str = "", do: str = "") -> None:
-        self.what, self.got, self.wanted, self.do = what, got, wanted, do
-        super().__init__(what)
+        self._marked = {"what": what, "got": got, "wanted": wanted, "do": do}
+        self.what, self.got, self.wanted, self.do = (_plain(part) for part in self._marked.values())
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         found = [f"got {self.got}" if self.got else "", f"wanted {self.wanted}" if self.wanted else ""]
         details = "; ".join(part for part in found if part)
         sentence = f"{self.what}: {details}" if details else self.what
         return f"{sentence.rstrip('.')}. {self.do}" if self.do else sentence
+
+    def name_options(self, options: Mapping[str, str]) -> None:
+        """Put a command's options in the place of what :func:`keyword` wrote; nothing else of the message changes.
+
+        Args:
+            options: of each keyword, e.g. ``{"min_map": "--min-map"}``; a switch takes no value.
+        """
+
+        def option(match: re.Match[str]) -> str:
+            name, value = options.get(match[1]), match[2]
+            if name is None:
+                return f"{match[1]}={value}"
+            return f"{name} {value}" if value not in ("", "True") else name
+
+        for part, text in self._marked.items():
+            if "\0" in text:
+                setattr(self, part, getattr(self, part).replace(_plain(text), _KEYWORD.sub(option, text)))
+
+
+def _plain(text: str) -> str:
+    return _KEYWORD.sub(r"\1=\2", text)
 
 
 class InputError(SsdEdgeError):

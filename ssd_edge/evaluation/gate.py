@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.choices import GateFigure, Metric
-from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.core.errors import AccuracyError, InputError, keyword
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.evaluation.evaluate import EvaluatedModel
@@ -60,7 +60,7 @@ def check_minimum(min_map: float, found: Mapping[str, float], figure: GateFigure
         raise AccuracyError(
             f"{', '.join(poor)} {'is' if len(poor) == 1 else 'are'} not accurate enough",
             got=", ".join(f"{figure.label} {value:.4f}" for value in poor.values()),
-            wanted=f"at least {min_map:g} (min_map=)",
+            wanted=f"at least {min_map:g} ({keyword('min_map')})",
         )
 
 
@@ -75,7 +75,7 @@ def check_drop(
         raise AccuracyError(
             f"{', '.join(poor)} {verb} too much against {reference.name} ({figure.label} {reference.value:.4f})",
             got=", ".join(f"{drop:.2f} points" for drop in poor.values()),
-            wanted=f"at most {max_drop_points:g} (max_drop_points=)",
+            wanted=f"at most {max_drop_points:g} ({keyword('max_drop_points')})",
         )
 
 
@@ -146,16 +146,19 @@ class Gate:
         """Raise InputError for demands that would say nothing of so many models, before any work is done."""
         if self.baseline is not None and self.max_drop_points is None:
             raise InputError(
-                "baseline= needs max_drop_points=",
-                do="Say how many points of mAP may be lost: max_drop_points=0.5.",
+                f"{keyword('baseline')} needs {keyword('max_drop_points')}",
+                do=f"Say how many points of mAP may be lost: {keyword('max_drop_points', 0.5)}.",
             )
         if self.max_drop_points is not None and models < 2 and self.baseline is None:
             raise InputError(
-                "max_drop_points= needs something to count from", wanted="two models or more, or baseline="
+                f"{keyword('max_drop_points')} needs something to count from",
+                wanted=f"two models or more, or {keyword('baseline')}",
             )
         if self.figure is not GateFigure.MAP and self.min_map is None and self.max_drop_points is None:
             raise InputError(
-                "gate_on= needs a gate", got=self.figure.value, wanted="min_map= or max_drop_points= besides"
+                f"{keyword('gate_on')} needs a gate",
+                got=self.figure.value,
+                wanted=f"{keyword('min_map')} or {keyword('max_drop_points')} besides",
             )
 
     def reference(self, labelled: LabelledSet, metric: Metric, iou: float) -> Reference | None:

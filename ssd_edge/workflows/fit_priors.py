@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 from typing_extensions import Unpack
 
 from ssd_edge.core.config import AnyPath, check_limits, config_from
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, keyword
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
@@ -152,7 +152,8 @@ def _counts(per_level: tuple[int, ...] | int | None, levels: int) -> tuple[int, 
     counts = (per_level,) if isinstance(per_level, int) else tuple(per_level)
     if len(counts) not in (1, levels) or not all(1 <= count <= _MOST_BOXES for count in counts):
         got = ",".join(map(str, counts))
-        raise InputError("per_level= is not understood", got=repr(got), wanted=f"a number of 1 to 64, or {levels}")
+        what = f"{keyword('per_level')} is not understood"
+        raise InputError(what, got=repr(got), wanted=f"a number of 1 to 64, or {levels}")
     return counts * (levels if len(counts) == 1 else 1)
 
 

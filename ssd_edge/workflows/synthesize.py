@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 
 from ssd_edge.core.choices import LabelFormat
 from ssd_edge.core.config import AnyPath, config_from
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, keyword
 from ssd_edge.core.files import folder_written_beside, written_beside
 from ssd_edge.core.images import write_image
 from ssd_edge.core.left_out import LeftOut
@@ -206,7 +206,7 @@ def _check_replaceable(target: Path, folder: Path, *, overwrite: bool) -> None:
             f"{folder} is not empty and was not drawn by ssd-edge",
             got=f"{count} files and folders",
             wanted="a new or empty folder",
-            do="Choose another folder, or replace all that it holds: overwrite=True.",
+            do=f"Choose another folder, or replace all that it holds: {keyword('overwrite', True)}.",
         )
 
 

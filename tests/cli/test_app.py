@@ -135,3 +135,14 @@ def test_wrong_option_is_a_usage_error() -> None:
     assert result.returncode == 2
     assert "No such option" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", [["--help"], ["data", "--help"], ["doctor"]])
+def test_a_stdout_that_takes_no_more_is_one_sentence_and_exit_1(command: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "cli.py", *command], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 1
+    assert result.stderr == "ssd-edge: stdout takes no more: got No space left on device\n"

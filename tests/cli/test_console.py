@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ssd_edge.cli.console import bar, name_options, say, show_table, write_text
-from ssd_edge.core.errors import InputError
+from ssd_edge.cli.console import bar, complain, say, show_log, show_table, write_text
 from tests.processes import running
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -121,18 +122,41 @@ def test_a_table_shows_names_for_which_the_terminal_has_no_sign(encoding: str, s
     assert shown in result.stdout.decode(encoding)
 
 
-def test_messages_name_options_in_the_place_of_keywords() -> None:
-    do = "Say max_drop_points=0.5. Or overwrite=True."
-    error = InputError("baseline= needs max_drop_points=", got="x=1", wanted="at least 0.5 (min_map=)", do=do)
-    names = {"baseline": "--baseline", "max_drop_points": "--max-drop", "min_map": "--min-map"}
-    name_options(error, {**names, "overwrite": "--overwrite"})
-    assert str(error) == (
-        "--baseline needs --max-drop: got x=1; wanted at least 0.5 (--min-map). Say --max-drop 0.5. Or --overwrite."
-    )
-
-
 def test_text_goes_to_a_file_or_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_text("-", "data\n")
     write_text(tmp_path / "new" / "f.json", "file\n")
     assert capsys.readouterr().out == "data\n"
     assert (tmp_path / "new" / "f.json").read_text() == "file\n"
+
+
+@pytest.fixture
+def log_shown() -> Iterator[None]:
+    """Leave the log as it is shown by default."""
+    yield
+    show_log()
+
+
+@pytest.mark.usefixtures("log_shown")
+def test_a_quiet_command_tells_nothing_and_prints_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    show_log(quiet=True)
+    say("next: …")
+    show_table("times", ("", "ms"), [("infer", "1.5")], stderr=True)
+    assert capsys.readouterr() == ("", "")
+    show_table("times", ("", "ms"), [("infer", "1.5")])
+    complain("a.jpg is empty")
+    shown = capsys.readouterr()
+    assert "infer" in shown.out
+    assert shown.err == "ssd-edge: a.jpg is empty\n"
+
+
+@pytest.mark.usefixtures("log_shown")
+@pytest.mark.parametrize("quiet", [False, True])
+def test_json_lines_are_all_that_is_on_stderr(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
+    show_log(as_json=True, quiet=quiet)
+    say("next: 100 %s")
+    show_table("times", ("", "mean"), [("infer", "1.5"), ("output", "2")], stderr=True)
+    complain("a.jpg is empty")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [("info", text) for text in ("next: 100 %s", "times: infer, mean 1.5", "times: output, mean 2")]
+    ending = ("error", "a.jpg is empty")
+    assert [(line["level"], line["message"]) for line in lines] == [*([] if quiet else told), ending]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
+from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.workflows.synthesize import synthesize
 
 
@@ -89,6 +91,14 @@ def test_values_that_are_no_numbers_are_still_json(workspace: Path) -> None:
 
     document = json.loads(Path("faults.json").read_text(), parse_constant=refuse)
     assert document["faults"][0]["box"][0] == "nan"
+
+
+def test_stats_draws_a_bar(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[ProgressEvent] = []
+    monkeypatch.setattr("ssd_edge.cli.data.bars", lambda: nullcontext(events.append))
+    assert run("data", "stats", "signs").exit_code == 0
+    assert events
+    assert events[-1].is_over
 
 
 def test_stats_equal_the_labels(workspace: Path) -> None:

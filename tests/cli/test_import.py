@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.cli.app import app
 from ssd_edge.core.images import write_image
+from ssd_edge.core.progress import ProgressEvent
 from tests.importing.graphs.by_hand import Recipe, assert_same, detections
 from tests.importing.graphs.foreign_net import ForeignNet, anchor_table, pictures
 
@@ -44,6 +46,14 @@ def test_a_file_of_jetson_inference_needs_no_options(tmp_path: Path) -> None:
     with open_detector(Path("engines/signs/signs.onnx")) as detector:
         assert detector.spec.class_names == ("stop", "yield", "crossing")
         assert_same(detector.detect(pictures()[0]), detections(net, pictures()[0], Recipe()))
+
+
+def test_a_bar_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[ProgressEvent] = []
+    monkeypatch.setattr("ssd_edge.cli.import_model.bars", lambda: nullcontext(events.append))
+    test_a_file_of_jetson_inference_needs_no_options(tmp_path)
+    assert events
+    assert events[-1].is_over
 
 
 def test_every_option_reaches_the_graph(tmp_path: Path) -> None:

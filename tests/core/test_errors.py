@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ssd_edge.core.errors import InputError, SsdEdgeError
+from ssd_edge.core.errors import InputError, SsdEdgeError, keyword
 
 
 def test_message_says_what_got_wanted_do() -> None:
@@ -16,3 +16,20 @@ def test_empty_parts_leave_no_trace() -> None:
 
 def test_every_error_is_of_the_family() -> None:
     assert issubclass(InputError, SsdEdgeError)
+
+
+def test_keywords_become_options_and_nothing_else_of_the_message_does() -> None:
+    what = f"{keyword('baseline')} of data/min_map=3/ needs {keyword('max_drop_points')}"
+    do = f"Say {keyword('max_drop_points', 0.5)}. Or {keyword('overwrite', True)}. Or {keyword('other', 1)}."
+    error = InputError(what, got="min_map=", wanted=f"at least 0.5 ({keyword('min_map')})", do=do)
+    assert str(error) == (
+        "baseline= of data/min_map=3/ needs max_drop_points=: got min_map=; wanted at least 0.5 (min_map=). "
+        "Say max_drop_points=0.5. Or overwrite=True. Or other=1."
+    )
+    error.what = f"a.json: {error.what}"
+    names = {"baseline": "--baseline", "max_drop_points": "--max-drop", "min_map": "--min-map"}
+    error.name_options({**names, "overwrite": "--overwrite"})
+    assert str(error) == (
+        "a.json: --baseline of data/min_map=3/ needs --max-drop: got min_map=; wanted at least 0.5 (--min-map). "
+        "Say --max-drop 0.5. Or --overwrite. Or other=1."
+    )
