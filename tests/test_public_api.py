@@ -142,6 +142,20 @@ def test_both_styles_at_once_and_misspelled_options_are_refused() -> None:
     assert caught.value.got == "'int4'"
 
 
+def test_an_enum_and_its_text_are_the_same_in_a_config_too(tmp_path: Path) -> None:
+    for config in (
+        ssd.BuildConfig(precision="int4"),  # type: ignore[arg-type]
+        ssd.BuildConfig(accuracy=ssd.AccuracyGate(tmp_path, split=3)),  # type: ignore[arg-type]
+        ssd.BuildConfig(tensorrt=ssd.TrtOptions(batch=4)),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ssd.InputError, match=r"no such value|of another type"):
+            ssd.build("x.onnx", config=config)
+    for gate in ("voc07", ssd.Metric.VOC07):
+        config = ssd.EvaluateConfig(metric=gate, report="page.html")  # type: ignore[arg-type]
+        with pytest.raises(ssd.InputError, match=r"x\.onnx"):
+            ssd.evaluate("x.onnx", tmp_path, config=config)
+
+
 def test_the_package_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
 

@@ -8,7 +8,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from os import PathLike
 from pathlib import Path
@@ -26,8 +26,8 @@ def config_from(kind: type[C], config: C | None, options: Mapping[str, Any]) -> 
 
     Args:
         kind: a frozen dataclass whose fields all have defaults.
-        config: as the caller gave it.
-        options: fields by keyword; the names of enum members and paths as text are converted.
+        config: as the caller gave it; its fields are converted and checked as the keywords are.
+        options: fields by keyword; the values of enum members and paths as text are converted.
 
     Raises:
         InputError: both are given, an option has no such value, or it is of another type.
@@ -44,7 +44,7 @@ def config_from(kind: type[C], config: C | None, options: Mapping[str, Any]) -> 
             do=f"dataclasses.replace(config, {sorted(options)[0]}=...) makes one config of both.",
         )
     if config is not None:
-        return config
+        return _rebuilt(config)
     hints = typing.get_type_hints(kind)
     names = {entry.name for entry in dataclasses.fields(kind) if entry.init}  # type: ignore[arg-type]
     for name in options:
@@ -55,21 +55,38 @@ def config_from(kind: type[C], config: C | None, options: Mapping[str, Any]) -> 
     return kind(**{name: _converted(name, value, hints[name]) for name, value in options.items()})
 
 
+def _rebuilt(config: C, place: str = "") -> C:
+    """Return a dataclass whose fields, and theirs, are as their types want them; itself where they are already.
+
+    Args:
+        config: of a frozen dataclass, which checks no type itself.
+        place: what the names in errors begin with.
+    """
+    hints = typing.get_type_hints(type(config))
+    changed = {}
+    for entry in dataclasses.fields(config):  # type: ignore[arg-type]
+        given = getattr(config, entry.name)
+        value = _converted(f"{place}{entry.name}", given, hints[entry.name]) if entry.init else given
+        if value is not given:
+            changed[entry.name] = value
+    return dataclasses.replace(config, **changed) if changed else config  # type: ignore[type-var]
+
+
 def _converted(name: str, value: Any, hint: Any) -> Any:
     """Return a value as its field's type wants it."""
     kinds = _kinds(hint)
     if value is None and type(None) in kinds:
         return None
     enums = [kind for kind in kinds if _is_class(kind) and issubclass(kind, Enum)]
-    if enums and not isinstance(value, Enum):
+    if enums and not isinstance(value, tuple(enums)):
         return _member(name, value, list(enums[0]))
-    if isinstance(value, (str, PathLike)) and {Path, str} & set(kinds):
-        return Path(value) if Path in kinds else os.fspath(value)
     origins = {typing.get_origin(kind) for kind in kinds}
+    if isinstance(value, (str, PathLike)) and {Path, str} & set(kinds):
+        return _path(value, kinds)
     for sequence in (tuple, frozenset):
         if sequence in origins and isinstance(value, (list, tuple, set, frozenset)):
-            inner = next(typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is sequence)
-            return sequence(_converted(name, entry, inner) for entry in value)
+            inner = next(typing.get_args(kind) for kind in kinds if typing.get_origin(kind) is sequence)
+            return _converted_each(name, value, sequence, inner)
     literals = [choice for kind in kinds if typing.get_origin(kind) is Literal for choice in typing.get_args(kind)]
     if literals:
         return _member(name, value, literals)
@@ -79,20 +96,39 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     return _checked(name, value, kinds)
 
 
+def _path(value: str | PathLike[str], kinds: tuple[Any, ...]) -> str | PathLike[str]:
+    """Return text or a path as its field holds it: one that takes any path holds it as it was given."""
+    if Path in kinds:
+        return value if isinstance(value, Path) else Path(value)
+    return value if PathLike[str] in kinds else os.fspath(value)
+
+
+def _converted_each(name: str, values: Collection[Any], sequence: type, inner: tuple[Any, ...]) -> Any:
+    """Return the values as a tuple or frozenset; of a tuple of fixed length also their number is checked."""
+    is_fixed = sequence is tuple and inner[-1] is not Ellipsis
+    if is_fixed and len(values) != len(inner):
+        got = ", ".join(map(str, values))
+        raise InputError(f"{name} is of another length", got=f"{len(values)}: {got}", wanted=f"{len(inner)} values")
+    kinds = inner if is_fixed else inner[:1] * len(values)
+    made = [_converted(name, value, kind) for value, kind in zip(values, kinds, strict=True)]
+    is_same = isinstance(values, sequence) and all(new is old for new, old in zip(made, values, strict=True))
+    return values if is_same else sequence(made)
+
+
 def _is_class(kind: Any) -> bool:
     """Whether it is a class itself: Python 3.10 takes ``tuple[int, ...]`` for one."""
     return isinstance(kind, type) and typing.get_origin(kind) is None
 
 
 def _checked(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
-    """Return the value where it is of one of the plain types; a float may be given as a whole number."""
+    """Return the value where it is of one of the plain types; a whole number becomes a float."""
     plain = tuple(kind for kind in kinds if _is_class(kind))
     if len(plain) < len(kinds) or not plain:
         return value
     if float in plain and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, plain) and (bool in plain or not isinstance(value, bool)):
-        return value
+        return _rebuilt(value, f"{name}.") if dataclasses.is_dataclass(value) else value
     wanted = " or ".join(kind.__name__ for kind in plain if kind is not type(None))
     raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted=wanted)
 
@@ -113,9 +149,13 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
 
 
 def check_limits(config: Any, limits: Mapping[str, tuple[float, float]]) -> None:
-    """Raise InputError where a field that is not None lies outside of its (least, most)."""
+    """Raise InputError where a field that is not None is no number, or lies outside of its (least, most)."""
     for name, (least, most) in limits.items():
         value = getattr(config, name)
-        if value is not None and not least <= value <= most:
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted="a number")
+        if not least <= value <= most:
             bounds = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
             raise InputError(f"{name} is out of its limits", got=f"{value}", wanted=bounds)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.core.choices import Precision
-from ssd_edge.core.config import config_from
+from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.config import AnyPath, check_limits, config_from
 from ssd_edge.core.errors import InputError
 
 
@@ -36,6 +36,53 @@ def test_a_config_is_taken_as_it_is_and_nothing_means_the_defaults() -> None:
     assert config_from(Config, given, {}) is given
     assert config_from(Config, None, {}) == Config()
     assert config_from(Config, None, {"images": None}) == Config()
+
+
+@dataclass(frozen=True)
+class Nested:
+    dataset: AnyPath = "a"
+    split: str = "val"
+    size: tuple[int, int] = (1, 2)
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Outer(Config):
+    gate: Nested | None = None
+
+
+def test_the_fields_of_a_given_config_are_converted_too() -> None:
+    given = Outer(precision="int8", images="a", max_drop=1, several=["b"], gate=Nested(Path("d"), limit=2))  # type: ignore[arg-type]
+    made = config_from(Config, given, {})
+    assert isinstance(made, Outer)
+    assert made == Outer(Precision.INT8, Path("a"), 1.0, several=(Path("b"),), gate=Nested(Path("d"), limit=2.0))
+    assert made.precision is Precision.INT8
+    assert made.gate is not None
+    assert (type(made.max_drop), type(made.gate.limit)) == (float, float)
+    same = Outer(images=Path("a"), several=(Path("b"),), gate=Nested())
+    assert config_from(Outer, same, {}) is same
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (Outer(precision="int4"), "precision has no such value"),  # type: ignore[arg-type]
+        (Outer(precision=Target.TENSORRT), "precision has no such value"),  # type: ignore[arg-type]
+        (Outer(gate=Nested(split=3)), r"gate\.split is of another type: got int 3"),  # type: ignore[arg-type]
+        (Outer(gate=Nested(size=(1, 2, 3))), r"gate\.size is of another length: got 3: 1, 2, 3"),  # type: ignore[arg-type]
+        (Outer(gate="voc"), "gate is of another type"),  # type: ignore[arg-type]
+    ],
+)
+def test_the_fields_of_a_given_config_are_checked_too(given: Outer, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        config_from(Outer, given, {})
+
+
+def test_a_limit_is_of_numbers() -> None:
+    for value, what in (("8", "is of another type"), (True, "is of another type"), (9, "out of its limits")):
+        with pytest.raises(InputError, match=what):
+            check_limits(Config(batch=value), {"batch": (1, 8)})  # type: ignore[arg-type]
+    check_limits(Config(), {"batch": (1, 8), "max_drop": (0, 1)})
 
 
 def test_both_styles_at_once_are_refused() -> None:
