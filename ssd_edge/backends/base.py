@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import FloatArray, UInt8Array
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.spec import ModelSpec
 
 
@@ -80,28 +80,39 @@ def check_batch(batch: UInt8Array, spec: ModelSpec) -> None:
         )
 
 
-def read_manifest(engine: Path, *, target: str, runtime_version: str, device: str) -> EngineManifest:
-    """Return the manifest of an engine that was built for this runtime and this device.
+class Place(NamedTuple):
+    """Where an engine was built for, or what is here.
+
+    Attributes:
+        target: the runtime.
+        version: of the runtime.
+        device: e.g. ``x86_64+avx2+avx512_vnni`` or ``Orin sm_87``.
+    """
+
+    target: str
+    version: str
+    device: str
+
+    @classmethod
+    def of(cls, manifest: EngineManifest) -> Place:
+        """Return where an engine was built for."""
+        return cls(manifest.target, manifest.runtime_version, manifest.device)
+
+    def __str__(self) -> str:
+        return f"{self.target} {self.version} on {self.device}"
+
+
+def refuse_other_machine(engine: Path, manifest: EngineManifest, here: Place, *, fits: bool) -> EngineManifest:
+    """Return the manifest of an engine that fits what is here.
 
     Raises:
-        ArtefactError: no readable manifest, or another target, version or device; it names the command to rebuild.
+        ArtefactError: it does not fit; the error names the command that rebuilds the engine.
     """
-    manifest = EngineManifest.load(manifest_path(engine))
-    found = (manifest.target, manifest.runtime_version, manifest.device)
-    if found != (target, runtime_version, device):
-        raise refuse(engine, manifest, (target, runtime_version, device))
-    return manifest
-
-
-def refuse(engine: Path, manifest: EngineManifest, here: tuple[str, str, str]) -> ArtefactError:
-    """Return the error for an engine that was built for another (target, version, device) than this one."""
-    return ArtefactError(
+    if fits:
+        return manifest
+    raise ArtefactError(
         f"{engine} was not built for this machine",
-        got=_place(manifest.target, manifest.runtime_version, manifest.device),
-        wanted=_place(*here),
+        got=str(Place.of(manifest)),
+        wanted=str(here),
         do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(engine)}",
     )
-
-
-def _place(target: str, version: str, device: str) -> str:
-    return f"{target} {version} on {device}"

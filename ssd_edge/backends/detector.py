@@ -206,11 +206,22 @@ def is_for_gpu(path: Path) -> bool:
 
 def usable_here(engine: Path) -> bool:
     """Tell whether an engine's manifest allows it to run on this machine."""
-    from ssd_edge.backends import ort
-    from ssd_edge.backends.tensorrt import backend as trt
-
     try:
-        (trt if is_for_gpu(engine) else ort).check_engine(engine)
+        read_manifest_for_here(engine)
     except SsdEdgeError:
         return False
     return True
+
+
+def read_manifest_for_here(engine: Path) -> EngineManifest:
+    """Return the manifest of an engine that may run on this machine; the engine's bytes are not looked at.
+
+    Raises:
+        ArtefactError: no readable manifest, or the engine was built for another machine.
+        MissingPackageError: its runtime is not installed.
+        DeviceError: it needs a GPU, and there is none.
+    """
+    from ssd_edge.backends.ort import read_manifest_for_cpu
+    from ssd_edge.backends.tensorrt.backend import read_manifest_for_gpu
+
+    return read_manifest_for_gpu(engine) if is_for_gpu(engine) else read_manifest_for_cpu(engine)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ssd_edge.backends.base import RawOutputs, check_batch, read_manifest
+from ssd_edge.backends.base import Place, RawOutputs, check_batch, refuse_other_machine
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.cpu import cpu_device as cpu_device
 from ssd_edge.backends.ort_session import open_session, ort_errors, ort_version
@@ -16,7 +16,7 @@ from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES, SPEC_KEY
-from ssd_edge.core.manifest import EngineManifest
+from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class OrtBackend:
         self._threads = threads or Threads.for_latency()
         is_engine = path.suffix == ENGINE_SUFFIX
         if is_engine:
-            manifest = check_engine(path)
+            manifest = read_manifest_for_cpu(path)
             manifest.refuse_if_changed(path)
             manifest.refuse_if_stale(path)
         self._path = path
@@ -188,10 +188,11 @@ class OrtBackend:
         self.close()
 
 
-def check_engine(path: Path) -> EngineManifest:
-    """Return the manifest of an engine that ONNX Runtime may run on this machine; its bytes are not looked at.
+def read_manifest_for_cpu(path: Path) -> EngineManifest:
+    """Return the manifest of an engine that this ONNX Runtime may run on this processor; its bytes are not looked at.
 
     Raises:
-        ArtefactError: see :func:`~ssd_edge.backends.base.read_manifest`.
+        ArtefactError: no readable manifest, or another target, version or processor.
     """
-    return read_manifest(path, target=TARGET, runtime_version=ort_version(), device=cpu_device())
+    manifest, here = EngineManifest.load(manifest_path(path)), Place(TARGET, ort_version(), cpu_device())
+    return refuse_other_machine(path, manifest, here, fits=here == Place.of(manifest))

@@ -11,8 +11,7 @@ from typing import Any, Literal
 import onnx
 from onnx import TensorProto
 
-from ssd_edge.backends import ort
-from ssd_edge.backends.tensorrt import backend as trt
+from ssd_edge.backends.detector import read_manifest_for_here
 from ssd_edge.backends.tensorrt.layers import LAYERS_FORMAT, LAYERS_SUFFIX, EngineLayer, load_layers, read_layers
 from ssd_edge.backends.tensorrt.module import NMS_PLUGIN
 from ssd_edge.core.calibration_table import RANGES_SUFFIX, CalibrationTable
@@ -214,12 +213,12 @@ def _read_engine(path: Path) -> EngineFacts:
     else:
         layers = _convolutions(read_graph(path).model)
     known = None if layers is None else tuple(layers)
-    return EngineFacts(manifest, known, layers_from, unknown, _refusal(path, manifest), path.stat().st_size)
+    return EngineFacts(manifest, known, layers_from, unknown, _refusal(path), path.stat().st_size)
 
 
-def _refusal(path: Path, manifest: EngineManifest) -> str:
+def _refusal(path: Path) -> str:
     try:
-        (trt if manifest.target.is_tensorrt else ort).check_engine(path)
+        read_manifest_for_here(path)
     except SsdEdgeError as error:
         return str(error)
     return ""

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from ssd_edge.backends.cpu import Threads
-from ssd_edge.backends.ort import OrtBackend, check_engine, cpu_device
+from ssd_edge.backends.ort import OrtBackend, cpu_device, read_manifest_for_cpu
 from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
@@ -196,7 +196,7 @@ def test_an_engine_of_another_machine_is_refused_with_the_command(
 
 def test_a_changed_engine_is_refused(tiny_engine: Path) -> None:
     tiny_engine.write_bytes(tiny_engine.read_bytes() + b"\0")
-    check_engine(tiny_engine)
+    read_manifest_for_cpu(tiny_engine)
     with pytest.raises(ArtefactError, match="not the file that its manifest describes"):
         OrtBackend(tiny_engine)
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
-from ssd_edge.backends.base import RawOutputs, check_batch, refuse
+from ssd_edge.backends.base import Place, RawOutputs, check_batch, refuse_other_machine
 from ssd_edge.backends.cuda_driver import describe_gpu
 from ssd_edge.backends.tensorrt.engine import settled
 from ssd_edge.backends.tensorrt.module import TENSORRT, TENSORRT_RTX, load_tensorrt
@@ -127,7 +127,7 @@ class TrtBackend:
     """
 
     def __init__(self, path: Path) -> None:
-        manifest = check_engine(path)
+        manifest = read_manifest_for_gpu(path)
         manifest.refuse_if_changed(path)
         manifest.refuse_if_stale(path)
         self._path, self._spec = path, manifest.spec
@@ -184,7 +184,7 @@ class TrtBackend:
         self.close()
 
 
-def check_engine(path: Path) -> EngineManifest:
+def read_manifest_for_gpu(path: Path) -> EngineManifest:
     """Return the manifest of an engine that the installed TensorRT may run on this GPU; its bytes are not looked at.
 
     Raises:
@@ -202,9 +202,8 @@ def check_engine(path: Path) -> EngineManifest:
     major, minor = gpu["compute_capability"]
     device = f"{gpu['name']} sm_{major}{minor}"
     same_version = version == manifest.runtime_version or manifest.options.version_compatible
-    if not (same_version and _fits(manifest, device, 10 * major + minor)):
-        raise refuse(path, manifest, (manifest.target, version, device))
-    return manifest
+    fits = same_version and _fits(manifest, device, 10 * major + minor)
+    return refuse_other_machine(path, manifest, Place(manifest.target, version, device), fits=fits)
 
 
 def _fits(manifest: EngineManifest, device: str, capability: int) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.backends.cuda import Cuda
-from ssd_edge.backends.tensorrt.backend import check_engine
+from ssd_edge.backends.tensorrt.backend import read_manifest_for_gpu
 from ssd_edge.backends.tensorrt.engine import TrtEngine, forget_frames
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError, SsdEdgeError
@@ -52,7 +52,7 @@ def read_layers(engine: Path) -> list[EngineLayer]:
     Raises:
         SsdEdgeError: the engine cannot be opened here.
     """
-    manifest = check_engine(engine)
+    manifest = read_manifest_for_gpu(engine)
     cuda = Cuda()
     try:
         with cuda.errors(f"{engine} cannot be opened"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssd_edge.backends.cuda import Buffer, CaptureError, Cuda, Stream
-from ssd_edge.backends.tensorrt.backend import check_engine
+from ssd_edge.backends.tensorrt.backend import read_manifest_for_gpu
 from ssd_edge.backends.tensorrt.engine import CONTRACT, TYPES, TrtEngine, forget_frames
 from ssd_edge.backends.tensorrt.session import Plan
 from ssd_edge.core.errors import SsdEdgeError
@@ -85,7 +85,7 @@ def _measured(cuda: Cuda, path: Path, picture: UInt8Array, frames: int) -> list[
 
 @contextmanager
 def _engine(path: Path) -> Iterator[TrtEngine]:
-    engine = TrtEngine(path, check_engine(path))
+    engine = TrtEngine(path, read_manifest_for_gpu(path))
     try:
         yield engine
     finally:
