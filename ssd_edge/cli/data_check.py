@@ -10,6 +10,7 @@ import typer
 from ssd_edge.cli.console import bars, say, show_table, write_text
 from ssd_edge.cli.data_tables import show_statistics
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.log import counted
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.check_data import CheckDataResult
@@ -45,8 +46,8 @@ def check(
     if json is not None:
         write_text(json, result.to_json())
     if result.errors:
-        raise InputError(f"{dataset} has {_counted(len(result.errors), 'error')}", do="Mend what is listed above.")
-    say(f"{dataset}: no error, {_counted(len(result.warnings), 'warning')}")
+        raise InputError(f"{dataset} has {counted(len(result.errors), 'error')}", do="Mend what is listed above.")
+    say(f"{dataset}: no error, {counted(len(result.warnings), 'warning')}")
 
 
 def _show(result: CheckDataResult, limit: int, *, stderr: bool) -> None:
@@ -67,7 +68,3 @@ def _show(result: CheckDataResult, limit: int, *, stderr: bool) -> None:
             f"{split}: the default boxes of {result.anchors} match {share} at IoU 0.5, "
             f"mean best IoU {reached.mean_iou:.3f}"
         )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -47,6 +47,11 @@ class LabelError(InputError):
         self.kind, self.file, self.place = kind, file, place
         self.image: Path | None = None
 
+    @classmethod
+    def at(cls, kind: LabelFaultKind, path: Path, place: str, what: str, *, got: str, wanted: str = "") -> LabelError:
+        """Return the error for one place in a file; ``what`` goes on from the place: ``has no usable area``."""
+        return cls(kind, f"{path}: {place} {what}", file=path, place=place, got=got, wanted=wanted)
+
 
 Report = Callable[[LabelError], None]
 """Told of each fault. A reader goes on behind it, unless it raises."""

@@ -20,6 +20,11 @@ class _Printable(logging.Filter):
         return True
 
 
+def counted(count: int, noun: str) -> str:
+    """Return ``1 error``, ``2 errors``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 log = logging.getLogger("ssd_edge")
 log.addHandler(logging.NullHandler())
 log.addFilter(_Printable())

@@ -17,6 +17,8 @@ _PACKAGES: dict[Extra, tuple[str, ...]] = {
     "timm": ("timm",),
 }
 
+INSTALL_TORCH = "Install it: pip install 'ssd-edge[train,export]'"
+
 
 def require(extra: Extra, what: str, do: str) -> None:
     """Import the packages of an optional dependency, or say which is missing.
@@ -40,13 +42,17 @@ def require(extra: Extra, what: str, do: str) -> None:
         random.setstate(state)
 
 
-def require_torch(what: str = "training needs PyTorch (torch, torchvision)") -> None:
+def require_torch(what: str = "training needs PyTorch (torch, torchvision)", instead: str = "") -> None:
     """Import PyTorch, which networks and default boxes need.
+
+    Args:
+        what: the sentence that names what needs it.
+        instead: what can be done without it, e.g. ``evaluate the exported .onnx``.
 
     Raises:
         MissingPackageError: it is not installed, or torchvision is not.
     """
-    require("torch", what, "Install it: pip install 'ssd-edge[train,export]'")
+    require("torch", what, f"{INSTALL_TORCH}, or {instead}." if instead else INSTALL_TORCH)
 
 
 def require_training() -> None:
@@ -56,4 +62,4 @@ def require_training() -> None:
         MissingPackageError: PyTorch, torchvision or Lightning Fabric is not installed.
     """
     packages = ", ".join(_PACKAGES["train"])
-    require("train", f"training needs PyTorch ({packages})", "Install it: pip install 'ssd-edge[train,export]'")
+    require("train", f"training needs PyTorch ({packages})", INSTALL_TORCH)

@@ -20,6 +20,7 @@ from typing import Literal, TypeVar
 
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.choices import Target
+from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
@@ -229,6 +230,24 @@ def newest_engine(root: Path, usable: Callable[[Path], bool] = _any_file) -> Cho
     newest = max(engines, key=lambda path: (engines[path], path))
     passed = f"{named} is pinned and cannot be used here; " if current and current.why == "pinned" else ""
     return Choice(newest, f"{passed}using {newest}{_of(len(engines))}")
+
+
+def named_or_newest(named: AnyPath | None, newest: Callable[[Path], Choice], root: Path) -> Path:
+    """Return the file that the caller names, or else the workspace's newest, which is logged.
+
+    Args:
+        named: relative to the current directory; None for the newest.
+        newest: :func:`newest_checkpoint`, :func:`newest_onnx` or :func:`newest_engine`.
+        root: the workspace.
+
+    Raises:
+        InputError: ``newest`` finds none.
+    """
+    if named is not None:
+        return Path(named)
+    choice = newest(root)
+    log.info(choice.note)
+    return choice.path
 
 
 def list_engines(root: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.label_errors import LabelError, LabelFaultKind, Report, refuse
+from ssd_edge.core.label_errors import LabelError, Report, refuse
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.data.label_files import checked_class_names, existing_image, inner_path, read_label_text
@@ -61,7 +61,7 @@ def _images_by_id(path: Path, images: list[Entry], report: Report) -> dict[int, 
         try:
             number = _whole(path, "image", image, "id")
             if number in entries:
-                raise _wrong(
+                raise LabelError.at(
                     "label-unreadable", path, f"image {number}", "is listed twice", got=repr(image.get("file_name"))
                 )
             entries[number] = image
@@ -78,7 +78,9 @@ def _annotations_by_image(
         try:
             number = _whole(path, "annotation", annotation, "image_id")
             if number not in owned:
-                raise _wrong("image-missing", path, _named(annotation), "belongs to no image", got=f"image_id {number}")
+                raise LabelError.at(
+                    "image-missing", path, _named(annotation), "belongs to no image", got=f"image_id {number}"
+                )
             owned[number].append(annotation)
         except LabelError as error:
             report(error)
@@ -95,7 +97,7 @@ def _scan_picture(
 ) -> ScannedImage:
     name = entry.get("file_name")
     if not isinstance(name, str):
-        raise _wrong("object-malformed", path, f"image {entry['id']}", "has no file_name", got=repr(name)[:80])
+        raise LabelError.at("object-malformed", path, f"image {entry['id']}", "has no file_name", got=repr(name)[:80])
     image = existing_image(inner_path(folder, name, origin=path), origin=path)
     refuse_too_many(len(annotations), path)
     objects = []
@@ -147,7 +149,7 @@ def _read_object(path: Path, annotation: Entry, labels: Mapping[int, str]) -> La
     place = _named(annotation)
     if category not in labels:
         got, wanted = f"category_id {category}", "an id of the list 'categories'"
-        raise _wrong("class-unknown", path, place, "is of an unknown category", got=got, wanted=wanted)
+        raise LabelError.at("class-unknown", path, place, "is of an unknown category", got=got, wanted=wanted)
     crowd, box = _is_crowd(path, annotation), _corners(path, annotation)
     if "area" not in annotation:
         return LabelledObject.of_box(labels[category], box, crowd, place=place)
@@ -159,7 +161,7 @@ def _corners(path: Path, annotation: Entry) -> Corners:
         x, y, width, height = (float(value) for value in annotation["bbox"])
     except (KeyError, TypeError, ValueError, OverflowError):
         got, wanted = repr(annotation.get("bbox"))[:80], "[x, y, width, height]"
-        raise _wrong(
+        raise LabelError.at(
             "object-malformed", path, _named(annotation), "has no usable bbox", got=got, wanted=wanted
         ) from None
     return (x, y, x + width, y + height)
@@ -169,7 +171,7 @@ def _is_crowd(path: Path, annotation: Entry) -> bool:
     value = annotation.get("iscrowd", 0)
     if value in (0, 1):  # JSON's true and false too; "0" would pass for true
         return bool(value)
-    raise _wrong(
+    raise LabelError.at(
         "object-malformed", path, _named(annotation), "has a wrong iscrowd", got=repr(value)[:80], wanted="0 or 1"
     )
 
@@ -179,21 +181,17 @@ def _area(path: Path, annotation: Entry) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
         return float(value)
     got, wanted = repr(value)[:80], "pixels in the outline, 0 or more"
-    raise _wrong("object-malformed", path, _named(annotation), "has no usable area", got=got, wanted=wanted)
+    raise LabelError.at("object-malformed", path, _named(annotation), "has no usable area", got=got, wanted=wanted)
 
 
 def _whole(path: Path, what: str, entry: Entry, key: str) -> int:
     value = entry.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
         place = f"{what} {entry.get('id')!r}"[:80]
-        raise _wrong(
+        raise LabelError.at(
             "object-malformed", path, place, f"has a wrong {key}", got=repr(value)[:80], wanted="a whole number"
         )
     return value
-
-
-def _wrong(kind: LabelFaultKind, path: Path, place: str, what: str, *, got: str, wanted: str = "") -> LabelError:
-    return LabelError(kind, f"{path}: {place} {what}", file=path, place=place, got=got, wanted=wanted)
 
 
 def _named(annotation: Entry) -> str:

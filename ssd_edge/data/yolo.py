@@ -9,7 +9,7 @@ from pathlib import Path
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import list_images
-from ssd_edge.core.label_errors import LabelError, LabelFaultKind, Report, refuse
+from ssd_edge.core.label_errors import LabelError, Report, refuse
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.data.image_size import image_size
 from ssd_edge.data.label_files import existing_image, inner_path, read_label_text
@@ -17,6 +17,8 @@ from ssd_edge.data.scan import ScannedImage, ScannedSet
 from ssd_edge.data.yolo_yaml import YoloConfig, read_yolo_yaml
 
 _SHORTEST_OUTLINE = 6  # three points
+_UP = "../"
+_MAX_LIST_BYTES = 1 << 30  # a list of all pictures of a split
 
 
 def read_yolo_row(
@@ -44,7 +46,7 @@ def read_yolo_row(
         raise _not_an_object(path, place, row)
     if not 0 <= class_number < len(labels):
         wanted = f"0 to {len(labels) - 1}"
-        raise _wrong("class-unknown", path, place, "is of an unknown class", got=row[0][:20], wanted=wanted)
+        raise LabelError.at("class-unknown", path, place, "is of an unknown class", got=row[0][:20], wanted=wanted)
     _refuse_odd_values(path, place, row, values, negative_side=not is_outline and min(values[2:]) < 0)
     x1, y1, x2, y2 = _outlined(values) if is_outline else _around_centre(values)
     width, height = size
@@ -57,11 +59,11 @@ def _refuse_odd_values(
 ) -> None:
     got, wanted = " ".join(row[1:])[:80], "fractions of the picture, 0 to 1"
     if not all(math.isfinite(value) for value in values):
-        raise _wrong("box-not-finite", path, place, "has a value that is no number", got=got, wanted=wanted)
+        raise LabelError.at("box-not-finite", path, place, "has a value that is no number", got=got, wanted=wanted)
     if negative_side:
-        raise _wrong("box-inverted", path, place, "has a negative width or height", got=got, wanted=wanted)
+        raise LabelError.at("box-inverted", path, place, "has a negative width or height", got=got, wanted=wanted)
     if not all(0 <= value <= 1 for value in values):
-        raise _wrong("box-outside", path, place, "has a box outside the picture", got=got, wanted=wanted)
+        raise LabelError.at("box-outside", path, place, "has a box outside the picture", got=got, wanted=wanted)
 
 
 def _around_centre(values: Sequence[float]) -> Corners:
@@ -76,15 +78,7 @@ def _outlined(values: Sequence[float]) -> Corners:
 
 def _not_an_object(path: Path, place: str, row: Sequence[str]) -> LabelError:
     got, wanted = " ".join(row)[:80], "class cx cy w h, or class x1 y1 x2 y2 x3 y3 …"
-    return _wrong("object-malformed", path, place, "is not an object", got=got, wanted=wanted)
-
-
-def _wrong(kind: LabelFaultKind, path: Path, place: str, what: str, *, got: str, wanted: str) -> LabelError:
-    return LabelError(kind, f"{path}: {place} {what}", file=path, place=place, got=got, wanted=wanted)
-
-
-_UP = "../"
-_MAX_LIST_BYTES = 1 << 30  # a list of all pictures of a split
+    return LabelError.at("object-malformed", path, place, "is not an object", got=got, wanted=wanted)
 
 
 def scan_yolo(

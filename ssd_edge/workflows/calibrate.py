@@ -12,9 +12,8 @@ from ssd_edge.core.choices import Method
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
-from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress
-from ssd_edge.core.workspace import newest_onnx
+from ssd_edge.core.workspace import named_or_newest, newest_onnx
 from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.calibrate import CalibrationFiles, calibrate_model, find_image_set, refuse_name
 
@@ -107,7 +106,7 @@ def calibrate(
         refuse_name(config.output)
     if config.max_images is not None and config.max_images < _FEWEST:
         raise InputError("there are too few images", got=str(config.max_images), wanted=f"at least {_FEWEST}")
-    source = read_onnx(_newest(root) if onnx is None else Path(onnx))
+    source = read_onnx(named_or_newest(onnx, newest_onnx, root))
     files = CalibrationFiles.of(source, root)
     chosen = find_image_set(
         None if images is None else Path(images),
@@ -131,9 +130,3 @@ def calibrate(
         image_count=table.image_count,
         is_default=path == files.table,
     )
-
-
-def _newest(root: Path) -> Path:
-    choice = newest_onnx(root)
-    log.info(choice.note)
-    return choice.path

@@ -10,11 +10,10 @@ from typing_extensions import Unpack
 
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.left_out import LeftOut
-from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.core.workspace import newest_checkpoint, set_exported
+from ssd_edge.core.workspace import named_or_newest, newest_checkpoint, set_exported
 
 if TYPE_CHECKING:
     from ssd_edge.exporting.parity import ParityReport
@@ -110,16 +109,10 @@ def export(
     from ssd_edge.exporting.export_onnx import export_onnx
     from ssd_edge.exporting.parity_images import check_images
 
-    path = Path(checkpoint) if checkpoint is not None else _newest(root)
+    path = named_or_newest(checkpoint, newest_checkpoint, root)
     most = _DRAWN_OR_SEEN if config.check is None else _MOST_READ
     images = check_images(config.check, most=most, run=path.parent)
     with stage(progress, "comparing") as report:
         made = export_onnx(path, config.output, images, root=root, nms_changes=config.nms_changes, progress=report)
     set_exported(root, made.onnx)
     return ExportResult(made.onnx, path, made.spec, made.parity)
-
-
-def _newest(root: Path) -> Path:
-    choice = newest_checkpoint(root)
-    log.info(choice.note)
-    return choice.path

@@ -16,7 +16,7 @@ from ssd_edge.core.files import file_digest
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
-from ssd_edge.core.requirements import require
+from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.runs import BEST_NAME, record_run
 from ssd_edge.core.spec import BoxCoding, ModelSpec, NmsSpec
 from ssd_edge.core.workspace import set_exported
@@ -165,16 +165,12 @@ def _source_file(file: AnyPath | None, config: ImportConfig) -> Path:
             got="both FILE and --from" if file else "neither FILE nor --from",
             wanted="one of them",
         )
-    _require_torch(config.source)
+    require_torch(f"{config.source} needs PyTorch")
     from ssd_edge.importing.fetch import fetch
 
     path = fetch(config.source)
     log.info(f"using {path}")
     return path
-
-
-def _require_torch(what: str) -> None:
-    require("torch", f"{what} needs PyTorch", "Install it: pip install 'ssd-edge[train]'")
 
 
 def _labels_beside(file: Path) -> Path | None:
@@ -197,7 +193,7 @@ def _check_no_graph_options(path: Path, config: ImportConfig) -> None:
 
 
 def _import_weights(path: Path, config: ImportConfig, labels: Path | None, root: Path) -> ImportResult:
-    _require_torch(str(path))
+    require_torch(f"{path} needs PyTorch")
     from ssd_edge.importing.weights import import_weights
 
     name = config.name or (path.stem if config.source is None else config.source.rpartition(":")[2])

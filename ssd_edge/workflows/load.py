@@ -17,7 +17,7 @@ from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
-from ssd_edge.core.requirements import require
+from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.workspace import newest_engine, newest_onnx
 from ssd_edge.workflows.open_model import refuse_no_model
@@ -161,11 +161,7 @@ class TorchBackend:
 
 
 def _open_checkpoint(path: Path, device: str) -> TorchDetector:
-    require(
-        "torch",
-        f"{path} is a checkpoint, which needs PyTorch",
-        "Install it: pip install 'ssd-edge[train]', or load the exported .onnx.",
-    )
+    require_torch(f"{path} is a checkpoint, which needs PyTorch", instead="load the exported .onnx")
     from ssd_edge.model.checkpoint import load_checkpoint
     from ssd_edge.model.predict import TorchDetector, find_device
 

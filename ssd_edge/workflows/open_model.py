@@ -15,7 +15,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.core.requirements import require
+from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.evaluation.evaluate import Evaluation, evaluate
@@ -86,11 +86,7 @@ def evaluate_file(
 @contextmanager
 def _open_checkpoint(path: Path, cores: int) -> Iterator[OpenModel]:
     """Yield a checkpoint's network; PyTorch's number of threads is as before when the block ends."""
-    require(
-        "torch",
-        f"{path} is a checkpoint, which needs PyTorch",
-        "Install it: pip install 'ssd-edge[train]', or evaluate the exported .onnx.",
-    )
+    require_torch(f"{path} is a checkpoint, which needs PyTorch", instead="evaluate the exported .onnx")
     from ssd_edge.model.checkpoint import load_checkpoint
     from ssd_edge.model.predict import TorchDetector, torch_threads
 

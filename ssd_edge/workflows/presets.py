@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.left_out import LeftOut
-from ssd_edge.core.requirements import require
+from ssd_edge.core.requirements import require_torch
 from ssd_edge.model.presets import Published
 
 
@@ -58,7 +58,7 @@ def list_presets(names: Sequence[str] | None = None, *, classes: int = 20) -> Pr
         InputError: there is no preset of a name.
         MissingPackageError: PyTorch is not installed, or timm for a backbone of its.
     """
-    require("torch", "the networks need PyTorch", "Install it: pip install 'ssd-edge[train]'")
+    require_torch("the networks need PyTorch")
     from ssd_edge.model.zoo import find_preset, make_spec, network_cost, preset_names
 
     found = []

@@ -15,7 +15,7 @@ from ssd_edge.backends import cpu
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.left_out import LeftOut
-from ssd_edge.core.log import log
+from ssd_edge.core.log import counted, log
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
 from ssd_edge.core.ranks import is_first_process, processes_here
 from ssd_edge.core.run_data import RunData
@@ -225,15 +225,11 @@ def _check_no_errors(report: LintReport, command: str) -> None:
         log.error(f"and {len(report.errors) - _FIRST_ERRORS} more; to see them: below")
     if report.errors:
         raise InputError(
-            f"{report.dataset} has {_counted(len(report.errors), 'error')}",
+            f"{report.dataset} has {counted(len(report.errors), 'error')}",
             do=f"See all of them: {command}. To train all the same: --no-check",
         )
     if report.warnings:
-        log.warning(f"{_counted(len(report.warnings), 'warning')} about the data; to see them: {command}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+        log.warning(f"{counted(len(report.warnings), 'warning')} about the data; to see them: {command}")
 
 
 def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_command: str) -> None:

@@ -93,4 +93,4 @@ def test_pytorch_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatc
     code, _, said = call("w.pth")
     assert code == 1
     assert "w.pth needs PyTorch" in said
-    assert "pip install 'ssd-edge[train]'" in said
+    assert "pip install 'ssd-edge[train,export]'" in said

@@ -16,7 +16,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
 from ssd_edge.core.shell import quoted
-from ssd_edge.core.workspace import make_current, newest_onnx
+from ssd_edge.core.workspace import make_current, named_or_newest, newest_onnx
 from ssd_edge.engines.benchmark import find_alternatives
 from ssd_edge.engines.build import BuildReport, build_lowered, engine_path
 from ssd_edge.engines.build_log import keep_layers, keep_log
@@ -61,7 +61,7 @@ def build(
         SsdEdgeError: an input cannot be used, or the runtime cannot do what is asked for or refuses the graph.
     """
     root, asked = Path(workspace), config_from(BuildConfig, config, options)
-    source = read_onnx(_newest(root) if onnx is None else Path(onnx))
+    source = read_onnx(named_or_newest(onnx, newest_onnx, root))
     config = resolved(asked, source, root)
     builder = _builder(config)
     checker = AccuracyChecker(source, config.accuracy) if config.accuracy else None
@@ -88,12 +88,6 @@ def build(
     manifest = with_times(source, config, made)
     _note_current(root, config.engine)
     return BuildResult(config.engine, manifest, made.reused, config.graph if config.keep_graph else None)
-
-
-def _newest(root: Path) -> Path:
-    choice = newest_onnx(root)
-    log.info(choice.note)
-    return choice.path
 
 
 def _builder(config: BuildConfig) -> Builder:
