@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import errno
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ssd_edge import __version__
 from ssd_edge.cli.console import complain, show_log
+from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, is_stdout_gone
 from ssd_edge.core.errors import SsdEdgeError
 
 _COMMANDS = {  # module and function of each, in the order of the help
@@ -48,7 +48,10 @@ _OPTIONS = {  # of a command's workflows' keywords, which the messages of errors
 
 
 class Commands(TyperGroup):
-    """The commands, with one handler for the errors of all: a sentence and exit code 1; Ctrl-C exits 130."""
+    """The commands, with one handler for the errors of all: a sentence and exit code 1; Ctrl-C exits 130.
+
+    Where the reader of stdout has gone, as ``head`` goes, there is nothing to say: exit code 141.
+    """
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command line; what is printed is on stdout, whole, when this returns."""
@@ -58,9 +61,12 @@ class Commands(TyperGroup):
             finally:
                 sys.stdout.flush()
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and is_stdout_gone():
+                drop_stdout()
+                sys.exit(BROKEN_PIPE)
             if error.errno != errno.ENOSPC or error.filename is not None:  # a file's error names the file
                 raise
-            _drop_stdout()
+            drop_stdout()
             complain(f"stdout takes no more: got {error.strerror}")
             sys.exit(1)
 
@@ -68,7 +74,12 @@ class Commands(TyperGroup):
         """Run the chosen command."""
         try:
             return self._invoke(ctx)
-        except SsdEdgeError as error:
+        except (SsdEdgeError, BrokenPipeError) as error:
+            if _means_no_reader(error):
+                drop_stdout()
+                raise typer.Exit(BROKEN_PIPE) from error
+            if isinstance(error, BrokenPipeError):
+                raise
             if ctx.params.get("debug"):
                 raise
             error.name_options(_OPTIONS.get(ctx.invoked_subcommand, {}))
@@ -93,11 +104,11 @@ class Commands(TyperGroup):
             raise
 
 
-def _drop_stdout() -> None:
-    """Let what is still to be written to stdout go nowhere: Python would fail on it once more at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _means_no_reader(error: Exception) -> bool:
+    """Return whether it was stdout whose reader has gone; what writes JSON lines there says so in a sentence."""
+    if isinstance(error, SsdEdgeError):
+        return isinstance(error.__cause__, BrokenPipeError) and error.what.startswith("stdout ")
+    return is_stdout_gone()
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:

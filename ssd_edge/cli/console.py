@@ -15,6 +15,7 @@ import typer
 
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
+from ssd_edge.core.shell import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod, RenderableType
@@ -122,17 +123,23 @@ def complain(text: str) -> None:
     if logs_json():
         log.error("%s", text)
     else:
-        typer.secho(f"ssd-edge: {text}", fg="red", err=True)
+        typer.secho(f"ssd-edge: {printable(text)}", fg="red", err=True)
 
 
 def _show_line(text: str) -> None:
     """Print one line on stderr, so that stdout stays free for data; above the bar, where there is one."""
+    text = printable(text)
     if not _with_bar:
         typer.echo(text, err=True)
         return
     from rich.text import Text
 
     _with_bar[-1].print(Text(text), soft_wrap=True)
+
+
+def put(text: str) -> None:
+    """Print a line on stdout."""
+    typer.echo(printable(text))
 
 
 def write_text(target: Path | str, text: str) -> None:
@@ -163,7 +170,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
     def plain(text: str, style: str = "") -> Text:
         # As Text, brackets are no markup; and a file name may hold what the terminal's encoding has no sign for.
-        return Text(text.encode(console.encoding, "backslashreplace").decode(console.encoding), style)
+        return Text(printable(text).encode(console.encoding, "backslashreplace").decode(console.encoding), style)
 
     table = Table(title=plain(title, "table.title"), title_justify="left")
     for number, column in enumerate(columns):

@@ -11,6 +11,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say, show_table, write_text
 from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.core.shell import printable
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.diagnose import DiagnoseResult
@@ -87,7 +88,7 @@ def show_checks(machine: DiagnoseResult) -> None:
     wide = max(len(check.name) for check in machine.checks)
     for check in machine.checks:
         state = typer.style(f"{check.state.value:<8}", fg=_COLORS[check.state.value])
-        typer.echo(f"{state}{check.name:<{wide}}  {check.found}")
+        typer.echo(f"{state}{check.name:<{wide}}  {printable(check.found)}")
         if check.do:
             typer.echo(f"{'':<{8 + wide}}  do: {check.do}")
 

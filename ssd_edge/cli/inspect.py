@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssd_edge.cli.console import put
+
 if TYPE_CHECKING:
     from ssd_edge.core.manifest import EngineManifest
     from ssd_edge.core.spec import ModelSpec
@@ -45,9 +47,9 @@ def inspect(
     wide = max(len(name) for name, value in facts.items() if not isinstance(value, Lines))
     for name, value in facts.items():
         if isinstance(value, Lines):
-            typer.echo("\n".join([name, *(f"  {line}" for line in value)]))
+            put("\n".join([name, *(f"  {line}" for line in value)]))
         else:
-            typer.echo(f"{name:<{wide}}  {_text(value)}")
+            put(f"{name:<{wide}}  {_text(value)}")
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ Ctrl-C, SIGTERM and SIGHUP (a terminal that is closed, a connection that drops) 
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from threading import current_thread, main_thread
 from types import FrameType
 
 from ssd_edge.core.shutdown import StopRequest, is_closing
+
+BROKEN_PIPE = 128 + signal.SIGPIPE
+"""The exit code of a command whose output nobody reads any more."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a command to end."""
@@ -32,6 +36,20 @@ def leave_closed_terminal() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, number)
             os.close(nowhere)
+
+
+def is_stdout_gone() -> bool:
+    """Return whether stdout is a pipe or socket that nobody reads any more."""
+    watch = select.poll()
+    watch.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
+
+
+def drop_stdout() -> None:
+    """Let what is still written to stdout go nowhere: Python flushes it once more when it ends, and would complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 class SignalStop(StopRequest):

@@ -1,11 +1,30 @@
-"""Commands that are printed for the user to type."""
+"""Text that is printed for the user: commands to type, and names that come from files."""
 
 from __future__ import annotations
 
 import shlex
+import unicodedata
 from pathlib import Path
+
+_BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they show a text in another order than it has
 
 
 def quoted(path: Path) -> str:
     """Return a path as it can be typed into a shell: in quotes where it has spaces and the like."""
     return shlex.quote(str(path))
+
+
+def is_control(sign: str) -> bool:
+    """Return whether a terminal obeys a sign instead of showing it, or cannot show it."""
+    return unicodedata.category(sign) in ("Cc", "Cs") or ord(sign) in _BIDI
+
+
+def printable(text: str) -> str:
+    """Return text as a terminal may have it: with escapes for what it would obey, line breaks and tabs excepted."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(sign) if is_control(sign) and sign not in "\n\t" else sign for sign in text)
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape").decode("ascii")

@@ -15,6 +15,7 @@ from ssd_edge.core.artifact import Format, parse_artifact
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import text_digest
 from ssd_edge.core.names import WANTED_NAME, is_file_name
+from ssd_edge.core.shell import is_control
 
 SPEC_FORMAT = "ssd-edge/spec/1"
 _FORM = Format(SPEC_FORMAT, "model spec", "Export the model again with this version of ssd-edge.")
@@ -148,6 +149,8 @@ def _check(spec: ModelSpec) -> None:
             f"a height and width of 1 to {LARGEST_SIDE}",
         ),
         (all(value != 0 for value in spec.input.std), "std", spec.input.std, "no zero"),
+        (not any(map(is_control, "".join(spec.class_names))), "class_names", "a control character", "plain text"),
+        (not any(map(is_control, spec.architecture)), "architecture", repr(spec.architecture)[:80], "plain text"),
         (spec.input.color_order in ("rgb", "bgr"), "color_order", spec.input.color_order, "rgb or bgr"),
         (spec.anchors.clip in ("none", "size", "centre"), "anchors.clip", spec.anchors.clip, "none, size or centre"),
         (

@@ -45,6 +45,7 @@ def test_a_command_is_imported_when_it_is_called() -> None:
     assert {name for name in ast.literal_eval(few) if "core" not in name} == {
         "ssd_edge.cli.app",
         "ssd_edge.cli.console",
+        "ssd_edge.cli.signals",
     }
     assert is_loaded == "True"
 

@@ -41,6 +41,58 @@ def test_signals_during_the_imports_end_politely(number: signal.Signals, code: i
     assert (process.returncode, errors) == (code, said)
 
 
+# Stands in for a command that prints more than a pipe holds, or little, which is written when the process ends.
+PRINTING = """
+import time
+import ssd_edge.cli.models
+def speak():
+    for number in range({lines}):
+        print("line", number, flush={flush})
+    time.sleep({pause})
+ssd_edge.cli.models.models = speak
+from ssd_edge.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_reader_that_goes_ends_the_command_without_a_word(seed: int) -> None:
+    draw = random.Random(seed)
+    code = PRINTING.format(lines=draw.choice([1, 3, 50_000]), flush=draw.choice([True, False]), pause=0.5)
+    with running([sys.executable, "-c", code, "models"], cwd=ROOT, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.wait(timeout=30)
+    assert (process.returncode, errors) == (141, "")
+
+
+def test_json_lines_that_nobody_reads_end_without_a_word() -> None:
+    code = PRINTING.replace("for number in range({lines}):", "for number in range(9999):").replace(
+        'print("line", number, flush={flush})', "sink.write(frame_at(0.0), Detections.empty())"
+    )
+    code = code.replace("    for", "    sink = JsonLinesSink(None)\n    for", 1).format(pause=0)
+    imports = (
+        "from ssd_edge.core.detections import Detections\nfrom tests.streaming.films import frame_at\n"
+        "from ssd_edge.streaming.sinks.json_lines import JsonLinesSink\n"
+    )
+    with running([sys.executable, "-c", imports + code, "models"], cwd=ROOT, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith('{"frame"')
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.wait(timeout=30)
+    assert (process.returncode, errors) == (141, "")
+
+
+def test_a_reader_that_stays_sees_all() -> None:
+    code = PRINTING.format(lines=50_000, flush=False, pause=0)
+    done = subprocess.run([sys.executable, "-c", code, "models"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("line 49999\n")
+
+
 # Stands in for an import that swallows what is raised inside it, as NumPy's do, before work that closes slowly.
 SWALLOWING = """
 import sys, time, types

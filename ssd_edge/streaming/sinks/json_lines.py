@@ -110,7 +110,7 @@ class JsonLinesSink(Sink):
         return InputError(
             f"{self._path or 'stdout'} cannot be written",
             got=error.strerror or str(error),
-            do="Free some space, or choose another place with --json.",
+            do="" if isinstance(error, BrokenPipeError) else "Free some space, or choose another place with --json.",
         )
 
     def _drop_stdout(self) -> None:

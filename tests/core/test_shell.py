@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import random
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.cli.console import put, say, show_table
+from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.shell import is_control, printable, quoted
+from ssd_edge.core.spec import ModelSpec
+from tests.core.factories import tiny_spec
+
+HOSTILE = ["\x1b]0;pwned\x07", "\x1b]52;c;ZXZpbA==\x07", "\x9b2J", "a\rb", "\u202egpj.exe", "\u2066x", "\x00", "\x7f"]
+PLAIN = ["N/A", "w/o helmet", "car/van", "Fußgänger", "信号機", "café\u00a0noir", "👩\u200d🚒", "a [b] c:d"]
+
+
+def _mixed(seed: int) -> str:
+    draw = random.Random(seed)
+    return "".join(draw.choice(HOSTILE + PLAIN) for _ in range(draw.randint(1, 8)))
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_ordinary_text_is_shown_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_line_breaks_and_tabs_stay() -> None:
+    assert printable("a\n\tb\x1b") == "a\n\tb\\x1b"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_that_a_terminal_obeys_is_shown(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    text = _mixed(seed)
+    put(text)
+    say(text)
+    show_table(text, ("name",), [(text,)])
+    shown = "".join(capsys.readouterr())
+    assert not [sign for sign in shown if is_control(sign) and sign != "\n"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_model_whose_classes_hold_control_characters_is_refused(text: str) -> None:
+    spec = tiny_spec().to_json()
+    first = tiny_spec().class_names[0]
+    hostile = spec.replace(f'"{first}"', "".join(f"\\u{ord(sign):04x}" for sign in text).join('""'), 1)
+    assert hostile != spec
+    with pytest.raises(ArtefactError, match="class_names is out of range: got a control character"):
+        ModelSpec.from_json(hostile, origin="a")
+
+
+def test_names_that_models_have_stay() -> None:
+    assert tiny_spec(class_names=tuple(PLAIN)).class_names == tuple(PLAIN)
+
+
+def test_a_path_is_quoted_as_a_shell_reads_it() -> None:
+    assert quoted(Path("a b;$(id)")) == "'a b;$(id)'"
+    assert all(unicodedata.category(sign) != "Cc" for sign in quoted(Path("plain")))
