@@ -23,13 +23,12 @@ from torchvision.transforms import v2
 from bench._options import run
 from ssd_edge.core.images import write_image
 from ssd_edge.core.sample import LabelledSet, Sample
-from ssd_edge.core.scaled_decoding import ReducedImage, read_reduced
 from ssd_edge.core.timing import time_calls
 from ssd_edge.data.augment import RECIPES, Augment
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.zoo import make_spec
 from ssd_edge.scenes.scene import draw_scene
-from ssd_edge.training.dataset import TrainingSet
+from ssd_edge.training.dataset import ReducedImage, TrainingSet, read_reduced
 from ssd_edge.training.loader import BatchLoader
 from ssd_edge.training.targets import TargetEncoder
 

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
+import torch
+from torch import Tensor
 
 from ssd_edge import __version__
 from ssd_edge.backends.ort import OrtBackend
+from ssd_edge.core.environment import no_telemetry
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.core.graph_contract import DIGEST_KEY, SPEC_KEY, VERSION_KEY
+from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, SPEC_KEY, VERSION_KEY
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.exporting.parity import ParityReport, check_parity
-from ssd_edge.exporting.torch_graph import decoded_graph
-from ssd_edge.graph.nms import attach_nms
+from ssd_edge.graph.nms import OPSET, attach_nms
+from ssd_edge.graph.onnx_file import parse_onnx
 from ssd_edge.model.checkpoint import load_checkpoint
+from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weights import with_weights
+
+_OUTPUTS = ("boxes", "scores")
+_BATCH = "batch"
 
 
 @dataclass(frozen=True)
@@ -93,3 +103,43 @@ def _model_of(checkpoint: Path, nms_changes: Mapping[str, Any]) -> SSD:
     nms = dataclasses.replace(loaded.spec.nms, **nms_changes)
     spec = dataclasses.replace(loaded.spec, nms=nms)
     return with_weights(spec, loaded.model.state_dict(), origin=str(checkpoint))
+
+
+class _SharedLocations(DecodedSSD):
+    """The decoded network with an axis for BatchedNMS, which could take boxes of their own for every class."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        boxes, scores = super().forward(images)
+        return boxes.unsqueeze(2), scores
+
+
+def decoded_graph(model: SSD) -> onnx.ModelProto:
+    """Return the graph images (B, H, W, 3) uint8 -> boxes (B, A, 1, 4), scores (B, A, C), simplified.
+
+    Only the batch axis is free. The default boxes are constants.
+    """
+    traced, entry = _SharedLocations(model).eval(), model.spec.input
+    images = torch.zeros(1, entry.height, entry.width, 3, dtype=torch.uint8)
+    with scratch_folder() as folder, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        path = folder / "traced.onnx"
+        torch.onnx.export(
+            traced,
+            (images,),
+            path,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=list(_OUTPUTS),
+            dynamic_axes={name: {0: _BATCH} for name in (INPUT_NAME, *_OUTPUTS)},
+            **_tracing_exporter(),
+        )
+        raw = parse_onnx(path.read_bytes(), path)
+    with no_telemetry():
+        import onnxsim
+    simplified: onnx.ModelProto = onnxsim.simplify(raw)[0]
+    return simplified
+
+
+def _tracing_exporter() -> dict[str, Any]:
+    """Choose the tracing exporter where there are two: the newer cannot write opset 17, and needs onnxscript."""
+    return {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from torch import nn
 
-from ssd_edge.exporting.torch_graph import decoded_graph
+from ssd_edge.exporting.export_onnx import decoded_graph
 
 
 @pytest.fixture(scope="module")

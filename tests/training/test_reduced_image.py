@@ -8,7 +8,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import read_image, write_image
-from ssd_edge.core.scaled_decoding import read_reduced
+from ssd_edge.training.dataset import read_reduced
 from tests.core.test_images import with_orientation
 
 
