@@ -1,1 +1,1 @@
-"""Runtimes behind one protocol, one per file, imported on use. Never imports torch."""
+"""Runtimes behind one protocol (``base.py``), and the detector on top of it. PyTorch is not one of them."""

@@ -1,1 +1,1 @@
-"""One file per command: parse, one call, print."""
+"""The terminal: a command is a file with its options, one call of a workflow, and what is printed of its result."""

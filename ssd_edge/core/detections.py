@@ -162,8 +162,8 @@ class Detections:
     def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
         """Return entries of a COCO results file.
 
-        ``bbox`` is x, y, width, height in pixels; ``category_id`` is the class id + 1, as in the files that
-        ``ssd-edge data convert`` writes.
+        ``bbox`` is x, y, width, height in pixels; ``category_id`` is the class id + 1, as in the COCO files
+        that ``ssd-edge data synth`` writes.
         """
         return [
             {

@@ -1,1 +1,1 @@
-"""Images in, the range of every tensor out: what INT8 needs to know. Never imports torch."""
+"""From a float graph to INT8 and FP16: image sets, ranges, calibration tables, lowering, refinement, fallback."""

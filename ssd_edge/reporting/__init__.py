@@ -5,5 +5,6 @@
   HTML with everything from outside escaped.
 - ``chart``: a ``Panel`` of ``Series`` is a chart's content; ``chart_svg(panel)`` draws it for a page,
   ``save_charts(path, title, panels)`` draws several as one PNG, from the same layout.
-- ``images``: ``CaptionedImage``; ``image_grid(images)`` for a page, ``save_images(path, rows)`` as one PNG.
+- ``images``: ``CaptionedImage``; ``image_grid(images)`` for a page, ``save_images(path, title,
+  rows)`` as one PNG.
 """

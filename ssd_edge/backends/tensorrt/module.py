@@ -1,4 +1,7 @@
-"""What TensorRT says, kept for our errors: it has one logger a process, and whoever needs its words listens there."""
+"""TensorRT's Python module, under the name of either target, and what it says.
+
+TensorRT has one logger a process; whoever needs its messages for an error is a :class:`Listener` there.
+"""
 
 from __future__ import annotations
 

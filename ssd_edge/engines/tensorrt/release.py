@@ -1,4 +1,4 @@
-"""TensorRT's messages in terms of what to do: which layer each is about, and what helps."""
+"""The release of TensorRT or TensorRT-RTX that builds: what it can do, and what its messages mean for the user."""
 
 from __future__ import annotations
 
