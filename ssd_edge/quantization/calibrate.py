@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.calibration_table import RANGES_SUFFIX, CalibrationTable, ranges_path
-from ssd_edge.core.choices import Method
+from ssd_edge.core.choices import Method, Precision, Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import folder_written_beside, make_folder, path_kind, text_digest, written_beside
+from ssd_edge.core.images import read_image
 from ssd_edge.core.log import log
+from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, silent, stage
 from ssd_edge.core.run_data import RunData
 from ssd_edge.core.shell import quoted
 from ssd_edge.graph.source import SourceModel
-from ssd_edge.quantization.choose_method import best_method
 from ssd_edge.quantization.image_set import SET_SUFFIX, ImageSet, choose_images
+from ssd_edge.quantization.lowering import Lowering
 from ssd_edge.quantization.observer import Observer, observed_tensors
-from ssd_edge.quantization.range_estimators import make_table
+from ssd_edge.quantization.output_error import OutputError
+from ssd_edge.quantization.range_estimators import METHODS, StreamingHistogram, make_table
 
 IMAGES = 256
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 8, 16
+_FOR_ORT, _FOR_TENSORRT = (Lowering(Precision.INT8, target) for target in (Target.ONNXRUNTIME, Target.TENSORRT))
 
 
 def measure_ranges(
@@ -63,6 +68,41 @@ def measure_ranges(
 def _held_out(chosen: ImageSet, method: Method) -> int:
     """Return how many images a method is tried on and not measured on."""
     return min(_MOST_HELD_OUT, len(chosen.images) // _HELD_OUT_SHARE) if method is Method.AUTO else 0
+
+
+def best_method(
+    source: SourceModel,
+    histograms: Mapping[str, StreamingHistogram],
+    chosen: ImageSet,
+    held_out: Sequence[Path],
+    progress: Progress = silent,
+) -> Method:
+    """Return the method whose worse output error, of ONNX Runtime's form and TensorRT's, is the least.
+
+    One table serves the engines of both, here and on the board. All errors are logged; they are measured on images
+    that no range was measured on. Of very few images none is held out, and the last one that was measured must do.
+    """
+    tried_on = held_out or chosen.paths[-1:]
+    measure = OutputError(source.model, [preprocess(read_image(image), source.spec.input) for image in tried_on])
+    errors: dict[Method, tuple[float, float]] = {}
+    for number, method in enumerate(METHODS, start=1):
+        table = make_table(histograms, method, source, chosen)
+        for_ort, for_tensorrt = (lower(source.model, table) for lower in (_FOR_ORT, _FOR_TENSORRT))
+        errors[method] = measure(for_ort), measure(for_tensorrt)
+        progress(number, len(METHODS), f"choosing the method: {method.value}")
+    best = min(errors, key=lambda method: max(errors[method]))
+    where = (
+        f"{len(held_out)} held-out pictures" if held_out else "a picture that was measured, for none can be held out"
+    )
+    log.info(f"output error on {where}: {_listed(errors)}; {best.value} is taken, whose worse error is the least")
+    return best
+
+
+def _listed(errors: Mapping[Method, tuple[float, float]]) -> str:
+    return ", ".join(
+        f"{method.value} {for_ort:.4f} (TensorRT {for_tensorrt:.4f})"
+        for method, (for_ort, for_tensorrt) in errors.items()
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.choices import Method
-from ssd_edge.quantization.choose_method import best_method
+from ssd_edge.quantization.calibrate import best_method
 from tests.quantization.square_model import observed
 
 
@@ -22,7 +22,7 @@ def chosen_by(errors: dict[Method, tuple[float, float]], folder: Path, monkeypat
             place, method = model
             return errors[Method(method)][place]
 
-    monkeypatch.setattr("ssd_edge.quantization.choose_method.OutputError", Planted)
+    monkeypatch.setattr("ssd_edge.quantization.calibrate.OutputError", Planted)
     monkeypatch.setattr("ssd_edge.quantization.qdq_ort.quantise", lambda _, table, **others: (0, table.method))
     monkeypatch.setattr("ssd_edge.quantization.qdq_tensorrt.quantise", lambda _, table, **others: (1, table.method))
     source, chosen, histograms = observed(folder)
