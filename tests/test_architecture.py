@@ -26,8 +26,6 @@ TERMINAL = {"typer", "rich", "click"}
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "cv2", "numpy", "rich", "matplotlib"}
 MOST_LINES = 400
 
-PENDING: set[str] = set()  # files on their way to these floors
-
 
 def floor_of(room: str) -> int:
     return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
@@ -72,8 +70,6 @@ def named(path: Path) -> str:
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_imports_lower_floors_only(path: Path) -> None:
-    if named(path) in PENDING:
-        pytest.skip("on its way")
     assert not breaches(path.relative_to(PACKAGE).parts[0], imports_of(path.read_text()))
 
 
@@ -107,7 +103,6 @@ def _graph() -> dict[str, set[str]]:
     return {
         module: {found for name in imports_of(path.read_text()) for found in known(name)} - {module}
         for module, path in modules.items()
-        if named(path) not in PENDING
     }
 
 

@@ -53,3 +53,16 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_nothing_is_left_to_fill_in(document: Path) -> None:
     assert not re.findall(r"@[A-Z_]+@", document.read_text())
+
+
+def named_places() -> list[tuple[str, str]]:
+    """What docs/architecture.md names: a file of the package, and a function, class or method in it or nothing."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    return sorted(set(re.findall(r"`([\w/]+\.py)(?::([\w.]+))?`", text)) - {("tests/test_architecture.py", "")})
+
+
+@pytest.mark.parametrize(("file", "name"), named_places(), ids=":".join)
+def test_the_architecture_names_what_is_there(file: str, name: str) -> None:
+    text = (ROOT / "ssd_edge" / file).read_text()
+    for part in filter(None, name.split(".")):
+        assert re.search(rf"^ *(def|class) {part}\b", text, re.MULTILINE)
