@@ -23,10 +23,19 @@ def main() -> None:
     try:
         _run()
     except SystemExit as leaving:
-        from ssd_edge.core.interruptible import end_process
-
         end_process(leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None))
         raise
+
+
+def end_process(code: int) -> None:
+    """End the process at once where a thread was abandoned, instead of by the exit handlers of its library."""
+    from ssd_edge.core.interruptible import is_work_abandoned
+
+    if not is_work_abandoned():
+        return
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _run() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -18,8 +16,8 @@ def run_interruptible(work: Callable[[], Result], stop: threading.Event, *, pati
     """Return what ``work`` returns; a signal that raises in the caller is answered though ``work`` blocks.
 
     ``work`` runs on a thread of its own. When a signal unwinds the caller, ``stop`` is set. If ``work`` ignores it for
-    ``patience_s`` seconds, its thread is abandoned, and :func:`end_process` ends the process without joining it;
-    ``work`` must therefore not write files or own resources.
+    ``patience_s`` seconds, its thread is abandoned (:func:`is_work_abandoned`), and a command ends its process without
+    joining it; ``work`` must therefore not write files or own resources.
 
     Raises:
         Exception: what ``work`` raises.
@@ -43,10 +41,6 @@ def run_interruptible(work: Callable[[], Result], stop: threading.Event, *, pati
             wait([outcome], patience_s)
 
 
-def end_process(code: int) -> None:
-    """End the process at once where a thread was abandoned: the exit handlers of its library would crash it."""
-    if not any(thread.is_alive() for thread in _left_behind):
-        return
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)
+def is_work_abandoned() -> bool:
+    """Whether a thread that was given up still works: the exit handlers of its library would crash the process."""
+    return any(thread.is_alive() for thread in _left_behind)

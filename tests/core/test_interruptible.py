@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 # A library that never comes back to Python, as TensorRT 8.5 does while it builds: libc's sleep stands in for it.
 DEAF = """
 import ctypes, sys, threading
-from ssd_edge.core.interruptible import end_process, run_interruptible
+from ssd_edge.cli.main import end_process
+from ssd_edge.core.interruptible import run_interruptible
 def work():
     print("working", flush=True)
     ctypes.CDLL(None).sleep(60)
