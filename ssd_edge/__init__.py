@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from ssd_edge.workflows.selftest import SelftestConfig, SelftestResult, selftest
     from ssd_edge.workflows.stream import StreamConfig, stream
     from ssd_edge.workflows.synthesize import SynthesizeConfig, SynthesizeResult, synthesize
-    from ssd_edge.workflows.train import TrainResult, train
-    from ssd_edge.workflows.train_config import TrainConfig
+    from ssd_edge.workflows.train import train
+    from ssd_edge.workflows.train_config import TrainConfig, TrainResult
     from ssd_edge.workflows.workspace import (
         InitResult,
         RunInfo,
@@ -102,11 +102,10 @@ _HOMES = {
     "workflows.selftest": "SelftestConfig SelftestResult selftest",
     "workflows.stream": "StreamConfig stream",
     "workflows.synthesize": "SynthesizeConfig SynthesizeResult synthesize",
-    "workflows.train": "TrainResult train",
-    "workflows.train_config": "TrainConfig",
+    "workflows.train": "train",
+    "workflows.train_config": "TrainConfig TrainResult",
     "workflows.workspace": "InitResult RunInfo RunsResult UseResult find_runs init_workspace use_engine",
 }
-_TRAINING_PACKAGES = ("torch", "torchvision", "lightning_fabric")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
@@ -131,15 +130,7 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        value = getattr(import_module(f"ssd_edge.{home}"), name)
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in _TRAINING_PACKAGES:
-            raise
-        from ssd_edge.core.errors import MissingPackageError
-
-        do = "Install it: pip install 'ssd-edge[train,export]'"
-        raise MissingPackageError(f"ssd_edge.{name} needs a package", got=str(error), do=do) from error
+    value = getattr(import_module(f"ssd_edge.{home}"), name)
     globals()[name] = value
     return value
 

@@ -13,20 +13,22 @@ import logging, os, random, signal, sys, threading
 
 import cv2
 import numpy as np
-import torch
 
 import ssd_edge as ssd
 
 
-def state():
+def state(with_torch):
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     chance = {
         "random": hash(random.getstate()),
         "numpy": hash(np.random.get_state()[1].tobytes()),
-        "torch": hash(torch.random.get_rng_state().numpy().tobytes()),
     }
-    threads = torch.get_num_threads(), torch.get_num_interop_threads(), cv2.getNumThreads()
-    flags = torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    threads, flags = [cv2.getNumThreads()], ()
+    if with_torch:
+        torch = sys.modules["torch"]
+        chance["torch"] = hash(torch.random.get_rng_state().numpy().tobytes())
+        threads += [torch.get_num_threads(), torch.get_num_interop_threads()]
+        flags = torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     errors = np.geterr(), sys.excepthook, threading.excepthook, sys.getrecursionlimit(), os.getcwd(), os.umask(0o22)
     return {
         "environment": dict(os.environ), "signal handlers": handlers, "chance": chance, "threads": threads,
@@ -36,9 +38,10 @@ def state():
 
 
 def checked(function, *inputs, **options):
-    before = state()
+    with_torch = "torch" in sys.modules  # its import is watched too
+    before = state(with_torch)
     result = function(*inputs, **options)
-    after = state()
+    after = state(with_torch)
     changed = [name for name in before if before[name] != after[name]]
     assert not changed, (function.__name__, changed, [(before[name], after[name]) for name in changed])
     return result
@@ -74,7 +77,7 @@ def chain(name):
     checked(ssd.diagnose)
 
 
-for module in ("onnxruntime", "onnx", "torchvision", "matplotlib"):  # what imports change is theirs
+for module in ("onnxruntime", "onnx", "matplotlib"):  # what imports change is theirs
     __import__(module)
 """
 

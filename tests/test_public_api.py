@@ -58,7 +58,20 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["load", "stream", "build", "calibrate", "run_streams", "inspect", "Detections", "diagnose"]
+    "name",
+    [
+        "load",
+        "stream",
+        "build",
+        "calibrate",
+        "run_streams",
+        "inspect",
+        "Detections",
+        "diagnose",
+        "train",
+        "TrainResult",
+        "Callback",
+    ],
 )
 def test_a_board_needs_no_torch(name: str) -> None:
     assert in_fresh_interpreter(f"import ssd_edge, sys; ssd_edge.{name}; print('torch' in sys.modules)") == "False\n"
@@ -160,14 +173,16 @@ def test_the_package_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_training_without_pytorch_says_what_to_install() -> None:
+def test_training_without_pytorch_says_what_to_install_when_it_is_called() -> None:
     program = (
         "import sys\n"
-        "sys.modules['torch'] = None\n"
+        "for name in ('torch', 'torchvision', 'lightning_fabric'): sys.modules[name] = None\n"
+        "from ssd_edge import *\n"
         "import ssd_edge as ssd\n"
-        "try: ssd.train\n"
-        "except ssd.MissingPackageError as error: print(error.what, '|', error.do)\n"
+        "assert all(hasattr(ssd, name) for name in ssd.__all__)\n"
+        "try: train('data')\n"
+        "except MissingPackageError as error: print(error.what, '|', error.do)\n"
     )
     said = in_fresh_interpreter(program)
-    assert said.startswith("ssd_edge.train needs a package |")
+    assert said.startswith("training needs PyTorch (torch, torchvision, lightning_fabric) |")
     assert "pip install" in said

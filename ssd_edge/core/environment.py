@@ -28,3 +28,17 @@ def no_telemetry() -> Iterator[None]:
     """
     with environment(ORT_DISABLE_TELEMETRY="1"):
         yield
+
+
+@contextmanager
+def unchanged_environment() -> Iterator[None]:
+    """Put all variables of the environment back after the block as they were before it."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            os.environ.pop(name, None)
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value

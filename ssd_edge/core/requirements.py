@@ -6,7 +6,7 @@ import random
 from importlib import import_module
 from typing import Literal
 
-from ssd_edge.core.environment import no_telemetry
+from ssd_edge.core.environment import no_telemetry, unchanged_environment
 from ssd_edge.core.errors import MissingPackageError
 
 Extra = Literal["train", "export", "torch", "timm"]
@@ -33,7 +33,7 @@ def require(extra: Extra, what: str, do: str) -> None:
     """
     state = random.getstate()  # of the program: some packages draw from it when they are imported
     try:
-        with no_telemetry():  # onnxsim brings an ONNX Runtime
+        with unchanged_environment(), no_telemetry():  # onnxsim brings an ONNX Runtime; torchvision sets variables
             for name in _PACKAGES[extra]:
                 import_module(name)
     except ImportError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 
 import torch
 from torch.utils.data._utils import signal_handling
+
+from ssd_edge.core.environment import unchanged_environment
 
 
 @contextmanager
@@ -20,16 +21,16 @@ def unchanged_process() -> Iterator[None]:
     environment, and PyTorch answers SIGCHLD from its first data workers on. Two trainings at once in one process share
     one random state: both are right, but their bits are not those of a run alone.
     """
-    environment, threads = dict(os.environ), torch.get_num_threads()
+    threads = torch.get_num_threads()
     random, random_of_gpus, seed = torch.get_rng_state(), _states_of_gpus(), torch.initial_seed()
     on_child_exit = signal.getsignal(signal.SIGCHLD)
     try:
-        yield
+        with unchanged_environment():
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_rng_state(random)
         _restore_gpus(random_of_gpus, seed)
-        _restore_environment(environment)
         _restore_sigchld(on_child_exit)
 
 
@@ -47,14 +48,6 @@ def _restore_gpus(states: list[torch.Tensor], seed: int) -> None:
         torch.cuda.set_rng_state_all(states)
     elif _gpus_in_use():  # only now: it would have begun with the seed that the processor had
         torch.cuda.manual_seed_all(seed)
-
-
-def _restore_environment(before: dict[str, str]) -> None:
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
-    for name, value in before.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
 
 
 def _restore_sigchld(before: object) -> None:

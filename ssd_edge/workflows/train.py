@@ -1,88 +1,25 @@
-"""Training as one function: from labelled images to ``runs/<name>/best.pt``."""
+"""Training as one function: from labelled images to ``runs/<name>/best.pt``. PyTorch is imported by the call only."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from collections.abc import Sequence
 
 from typing_extensions import Unpack
 
-from ssd_edge.backends import cpu
 from ssd_edge.core.config import AnyPath, config_from
-from ssd_edge.core.errors import InputError, SsdEdgeError
-from ssd_edge.core.left_out import LeftOut
-from ssd_edge.core.log import counted, log
-from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
-from ssd_edge.core.ranks import is_first_process, processes_here
-from ssd_edge.core.run_data import RunData
-from ssd_edge.core.sample import LabelledSet
-from ssd_edge.core.shell import quoted
-from ssd_edge.core.spec import ModelSpec
-from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
-from ssd_edge.data.find import open_dataset
-from ssd_edge.data.label_files import listed_class_names
-from ssd_edge.data.lint.check import LintReport, lint_dataset
-from ssd_edge.data.priors_file import with_priors
-from ssd_edge.evaluation.evaluate import evaluate
-from ssd_edge.model.predict import TorchDetector
-from ssd_edge.model.ssd import SSD
-from ssd_edge.model.zoo import make_spec
-from ssd_edge.training.callbacks import Callback, EpochLog
-from ssd_edge.training.checkpointing import RunState
-from ssd_edge.training.config import Machine, TrainingPlan
-from ssd_edge.training.distributed import check_device
-from ssd_edge.training.fit import fit
-from ssd_edge.training.metrics import EpochRecord, best_epoch
-from ssd_edge.training.precision import choose_precision
-from ssd_edge.training.process_state import unchanged_process
-from ssd_edge.training.resume import interrupted_run, saved_run
-from ssd_edge.training.run_names import new_run, only_training
-from ssd_edge.training.tensorboard import TensorBoardLog
-from ssd_edge.training.validator import Validate
-from ssd_edge.workflows.train_config import TrainConfig, TrainOptions
-from ssd_edge.workflows.training_report import report_on
-
-_FIRST_ERRORS = 10
-_GOOD_RECALL = 0.95  # of the objects; the others are learned by one badly fitting anchor each
-Sizes = Mapping[Path, tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """A run that is over.
-
-    Attributes:
-        path: the checkpoint of the best epoch.
-        last: that of the last epoch.
-        metrics: the table of epochs, CSV.
-        mean_ap: of the best epoch on the validation set, 0 to 1.
-        epochs: what each epoch came to.
-        stopped_by: what ended training: its epochs, its minutes or its patience.
-        report: the page about the run; None where none was wanted, and in all processes but the first.
-        left_out: always empty, for training refuses what it cannot use.
-    """
-
-    path: Path
-    last: Path
-    metrics: Path
-    mean_ap: float
-    epochs: tuple[EpochRecord, ...]
-    stopped_by: Literal["epochs", "minutes", "patience"]
-    report: Path | None = None
-    left_out: tuple[LeftOut, ...] = ()
+from ssd_edge.core.progress import ProgressCallback, no_progress
+from ssd_edge.core.requirements import require_training
+from ssd_edge.training.callbacks import Callback
+from ssd_edge.workflows.train_config import TrainConfig, TrainOptions, TrainResult
 
 
 def train(
     dataset: AnyPath | None = None,
     *,
     config: TrainConfig | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: ProgressCallback = no_progress,
     workspace: AnyPath = ".",
-    callbacks: Sequence[Callback] = (),
     **options: Unpack[TrainOptions],
 ) -> TrainResult:
     """Train a network on labelled images, or go on with an interrupted run.
@@ -93,199 +30,19 @@ def train(
     Args:
         dataset: folder or data.yaml of labelled images: VOC, COCO or YOLO; None with ``resume``.
         config: all options; or pass its fields by keyword.
+        callbacks: told of each step and epoch; see :class:`ssd_edge.training.callbacks.Callback`.
         progress: told of the stages ``checking``, ``training`` and ``judging best.pt``.
         workspace: folder that holds ``runs/``.
-        callbacks: told of each step and epoch; see :class:`ssd_edge.training.callbacks.Callback`.
         options: the fields of :class:`TrainConfig`.
 
     Raises:
         InputError: an option, the data set, a label or a folder cannot be used, or there is no such run to go on with.
         ArtefactError: a file of the run that goes on, or the priors, are damaged.
+        MissingPackageError: PyTorch, torchvision or Lightning Fabric is not installed.
         TrainingError: training cannot go on: its loss is not finite, or a data worker or another process died.
     """
     config = config_from(TrainConfig, config, options)
-    progress = progress if is_first_process() else no_progress
-    runs, machine = Path(workspace) / "runs", _machine(config)
-    with ExitStack() as stack:
-        stack.enter_context(unchanged_process())
-        if config.resume is None:
-            folder = stack.enter_context(new_run(config.name, config.preset, runs))
-            plan, state = _new_plan(_given(dataset), config, machine, folder, progress), None
-        else:
-            config.check_resumable()
-            _check_not_given(dataset)
-            folder = interrupted_run(config.resume, runs)
-            stack.enter_context(only_training(folder) if is_first_process() else nullcontext())
-            plan, state = saved_run(folder, machine)
-            log.info(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
-        with _way_back_logged(folder), _own_callbacks(plan, state, config) as own, stage(progress, "training") as done:
-            run = fit(plan, validation(plan.val_set), callbacks=[*own, *callbacks], progress=done, state=state)
-        best = best_epoch(run.records)
-        mean_ap = best.mean_ap or 0.0 if best else 0.0
-        log.info(f"{run.files.best}: mAP@0.5 {mean_ap:.4f}; every epoch is in {run.files.metrics}")
-        page = None
-        if config.report and is_first_process():
-            page = report_on(folder, plan.val_set, cores=machine.cores, progress=progress)
-        return TrainResult(
-            path=run.files.best,
-            last=run.files.last,
-            metrics=run.files.metrics,
-            mean_ap=mean_ap,
-            epochs=run.records,
-            stopped_by="patience" if run.ending == "patience" else "epochs" if plan.minutes is None else "minutes",
-            report=page,
-        )
+    require_training()
+    from ssd_edge.workflows.training_run import run_training  # loads torch
 
-
-def validation(labelled: LabelledSet) -> Validate:
-    """Return a function that gives a model's mean AP on ``labelled``, as ``evaluate`` has it."""
-
-    def validate(model: SSD, progress: Progress) -> float:
-        detect = TorchDetector(model).detect
-        return evaluate(detect, model.spec.class_names, labelled, progress=progress).accuracy.mean_ap
-
-    return validate
-
-
-def default_workers(cores: int | None = None) -> int:
-    """Return half of the cores, by default of all: one core prepares what two learn from."""
-    return max(1, (cores or cpu.physical_cores()) // 2)
-
-
-def _machine(config: TrainConfig) -> Machine:
-    return Machine(
-        device=config.device or "auto",
-        devices=processes_here(config.devices),
-        workers=default_workers(config.cores) if config.workers is None else config.workers,
-        cores=config.cores,
-        save_every_s=config.save_minutes * 60,
-    )
-
-
-def _given(dataset: AnyPath | None) -> Path:
-    if dataset is None:
-        raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
-    return Path(dataset)
-
-
-def _check_not_given(dataset: AnyPath | None) -> None:
-    if dataset is not None:
-        raise InputError("a resumed run goes on as it began", got="a data set", do="Leave it out, or start a new run.")
-
-
-def _new_plan(
-    dataset: Path, config: TrainConfig, machine: Machine, folder: Path, progress: ProgressCallback
-) -> TrainingPlan:
-    """Read the data, choose what was left open, log all of it and write it into the run's folder."""
-    check_device(machine.device)
-    train_set, val_set, sizes = _open_splits(dataset, config, progress)
-    spec = make_spec(config.preset, train_set.class_names, input_size=config.input_size, name=folder.name)
-    spec = spec if config.priors is None else with_priors(spec, config.preset, config.priors)
-    if sizes is not None:
-        _log_recall(train_set, spec, sizes, "" if config.priors else _fit_command(dataset, config))
-    plan = TrainingPlan(
-        spec=spec,
-        train_set=train_set,
-        val_set=val_set,
-        recipe=config.recipe(choose_precision(spec, config.precision, machine)),
-        folder=folder,
-        minutes=config.minutes,
-        horizontal_flip=config.flip,
-        seed=config.seed,
-        backbone=config.backbone,
-        machine=machine,
-    )
-    for line in plan.summary(config.preset):
-        log.info(line)
-    if is_first_process():
-        plan.save()
-        RunData(str(dataset.resolve()), config.train_split, config.val_split).save(folder)
-    return plan
-
-
-def _open_splits(
-    dataset: Path, config: TrainConfig, progress: ProgressCallback
-) -> tuple[LabelledSet, LabelledSet, Sizes | None]:
-    """Return training set, validation set and, where the data were checked, the sizes of their images."""
-    names, splits = listed_class_names(config.classes), (config.train_split, config.val_split)
-    if config.check and is_first_process():
-        with stage(progress, "checking") as report_step:
-            report = lint_dataset(dataset, splits, names, pixels=False, progress=report_step)
-        _check_no_errors(report, _check_command(dataset, config))
-        return report.labelled[config.train_split], report.labelled[config.val_split], report.sizes
-    train_set = open_dataset(dataset, config.train_split, names)
-    return train_set, open_dataset(dataset, config.val_split, train_set.class_names), None
-
-
-def _check_no_errors(report: LintReport, command: str) -> None:
-    """Refuse data with errors, the first of which are logged; ``command`` shows all."""
-    for fault in report.errors[:_FIRST_ERRORS]:
-        log.error(f"{fault.severity}: {fault.message}")
-    if len(report.errors) > _FIRST_ERRORS:
-        log.error(f"and {len(report.errors) - _FIRST_ERRORS} more; to see them: below")
-    if report.errors:
-        raise InputError(
-            f"{report.dataset} has {counted(len(report.errors), 'error')}",
-            do=f"See all of them: {command}. To train all the same: --no-check",
-        )
-    if report.warnings:
-        log.warning(f"{counted(len(report.warnings), 'warning')} about the data; to see them: {command}")
-
-
-def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_command: str) -> None:
-    """Log which share of the objects the anchors can match, and where it is small the command that fits them."""
-    reached = AnchorRecall.of(best_overlaps(unit_boxes(labelled, sizes), spec.anchors))
-    hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _GOOD_RECALL else ""
-    log.info(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
-
-
-def _check_command(dataset: Path, config: TrainConfig) -> str:
-    """Return the command that shows the faults of what is trained on."""
-    splits, classes = (config.train_split, config.val_split), config.classes
-    words = [] if splits == ("train", "val") else ["--split", splits[0], "--split", splits[1]]
-    words += ["--classes", classes if isinstance(classes, str) else ",".join(classes)] if classes else []
-    return shlex.join(["ssd-edge", "data", "check", str(dataset), *words])
-
-
-def _fit_command(dataset: Path, config: TrainConfig) -> str:
-    """Return the command that fits anchors to the training set."""
-    words = ["--preset", config.preset]
-    words += ["--input-size", str(config.input_size)] if config.input_size else []
-    words += ["--split", config.train_split] if config.train_split != "train" else []
-    return shlex.join(["ssd-edge", "data", "priors", str(dataset), *words])
-
-
-@contextmanager
-def _own_callbacks(plan: TrainingPlan, state: RunState | None, config: TrainConfig) -> Iterator[list[Callback]]:
-    """Yield what is told of steps and epochs besides the caller's: the log, and TensorBoard where it is installed."""
-    if not config.tensorboard or not is_first_process():
-        yield [EpochLog()]
-    elif not TensorBoardLog.available():
-        log.info("no curves for TensorBoard, which is not installed: pip install tensorboard")
-        yield [EpochLog()]
-    else:
-        steps = state.average_updates if state else 0
-        with TensorBoardLog(plan.folder / "tensorboard", steps_before=steps) as curves:
-            yield [EpochLog(), curves]
-
-
-@contextmanager
-def _way_back_logged(folder: Path) -> Iterator[None]:
-    """Log what a run that ends early leaves behind, and how to go on with it."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
-        nothing = f"stopped before the first state was saved: {folder} has a plan but no checkpoint; its name is free"
-        log.info("; ".join(_kept(folder)) or nothing)
-        raise
-    except SsdEdgeError:
-        for left in _kept(folder):
-            log.info(left)
-        raise
-
-
-def _kept(folder: Path) -> Iterator[str]:
-    if (folder / "state.pt").is_file():
-        yield f"to go on: ssd-edge train --resume {quoted(folder)}"
-    if (folder / "last.pt").is_file():
-        yield f"{folder / 'last.pt'} holds the last whole epoch"
+    return run_training(dataset, config, progress=progress, workspace=workspace, callbacks=callbacks)

@@ -1,4 +1,4 @@
-"""The options of training, with their defaults; imports nothing heavy, so that the command line can show them."""
+"""What ``train`` takes and gives; imports nothing heavy, so that the command line can show the options."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Literal, TypedDict
 
 from ssd_edge.core.config import AnyPath, check_limits
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.recipe import (
     Augmentation,
     Classification,
@@ -249,3 +251,28 @@ class TrainOptions(TypedDict, total=False):
     save_minutes: float
     tensorboard: bool
     report: bool
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A run that is over.
+
+    Attributes:
+        path: the checkpoint of the best epoch.
+        last: that of the last epoch.
+        metrics: the table of epochs, CSV.
+        mean_ap: of the best epoch on the validation set, 0 to 1.
+        epochs: what each epoch came to.
+        stopped_by: what ended training: its epochs, its minutes or its patience.
+        report: the page about the run; None where none was wanted, and in all processes but the first.
+        left_out: always empty, for training refuses what it cannot use.
+    """
+
+    path: Path
+    last: Path
+    metrics: Path
+    mean_ap: float
+    epochs: tuple[EpochRecord, ...]
+    stopped_by: Literal["epochs", "minutes", "patience"]
+    report: Path | None = None
+    left_out: tuple[LeftOut, ...] = ()

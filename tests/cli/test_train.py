@@ -17,7 +17,7 @@ from ssd_edge.core.sample import LabelledObject
 from ssd_edge.data.writers import open_writer
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.precision import PrecisionTimes
-from ssd_edge.workflows.train import default_workers
+from ssd_edge.workflows.training_run import default_workers
 from tests.full_disk import full_after
 from tests.training.factories import CLASS_NAMES, squares
 
@@ -114,7 +114,7 @@ def test_bfloat16_is_used_where_it_is_measured_to_pay(
     monkeypatch.setattr(
         "ssd_edge.training.precision.measure_precisions", lambda *_, **__: PrecisionTimes(1.0, bfloat16_s)
     )
-    monkeypatch.setattr("ssd_edge.workflows.train.fit", record)
+    monkeypatch.setattr("ssd_edge.workflows.training_run.fit", record)
     result = train("--precision", "auto")
     assert f"using {chosen}: here bfloat16 takes {bfloat16_s:.2f} of float32's time" in result.stderr
     assert used == [chosen]
@@ -133,7 +133,7 @@ def test_processes_on_several_machines_do_not_measure_each_for_itself(
     for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("ssd_edge.training.precision.measure_precisions", lambda *_, **__: PrecisionTimes(1.0, 0.4))
-    monkeypatch.setattr("ssd_edge.workflows.train.fit", record)
+    monkeypatch.setattr("ssd_edge.workflows.training_run.fit", record)
     result = train("--precision", "auto")
     assert used == ["float32"]
     assert "8 x 2 devices images a step" in result.stderr
@@ -286,7 +286,7 @@ def test_pictures_that_teach_nothing_are_counted(
         chosen.append(plan.recipe.optimisation.loss.negatives_of_empty)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssd_edge.workflows.train.fit", record)
+    monkeypatch.setattr("ssd_edge.workflows.training_run.fit", record)
     for count, line in (
         (1, "1 picture holds no object: the loss learns nothing from it; --empty-negatives 3 makes it count\n"),
         (2, "2 pictures hold no object: the loss learns nothing from them; --empty-negatives 3 makes them count\n"),
