@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.manifest import EngineManifest
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 
 
@@ -114,5 +115,5 @@ def refuse_other_machine(engine: Path, manifest: EngineManifest, here: Place, *,
         f"{engine} was not built for this machine",
         got=str(Place.of(manifest)),
         wanted=str(here),
-        do=f"Rebuild it here: ssd-edge build {manifest.onnx_path(engine)}",
+        do=f"Rebuild it here: ssd-edge build {quoted(manifest.onnx_path(engine))}",
     )

@@ -18,6 +18,7 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import ImageInput, check_bgr, load_image
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.preprocess import preprocess
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 
 _BATCH = 32  # images, where the runtime has no limit: it bounds the memory that a long list takes
@@ -173,7 +174,11 @@ def open_detector(path: Path, threads: Threads | None = None, score_threshold: f
     """
     check_threshold(score_threshold)
     if path.suffix not in (".onnx", ".engine"):
-        do = f"Export it: ssd-edge export {path}" if path.suffix in (".pt", ".pth") else "Export one: ssd-edge export"
+        do = (
+            f"Export it: ssd-edge export {quoted(path)}"
+            if path.suffix in (".pt", ".pth")
+            else "Export one: ssd-edge export"
+        )
         raise InputError(f"{path} is not a model that can be run", wanted="an .onnx or .engine file", do=do)
     return Detector(open_backend(path, threads), score_threshold)
 

@@ -17,6 +17,7 @@ from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES, SPEC_KEY
 from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_spec(
             f"{path} was not exported by ssd-edge",
             got=_signature(inputs, outputs),
             wanted=f"an ONNX with {SPEC_KEY!r} in its metadata",
-            do=f"If it is an SSD, import it: ssd-edge import {path}",
+            do=f"If it is an SSD, import it: ssd-edge import {quoted(path)}",
         )
     spec = ModelSpec.from_json(metadata[SPEC_KEY], origin=str(path))
     _check_input(path, spec, inputs, outputs)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bars, say, show_table
+from ssd_edge.core.shell import quoted
 from ssd_edge.demo.plan import FULL, QUICK, DemoFiles
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def show_demo(done: Sequence[Done], files: DemoFiles) -> None:
     show_table("Steps", ("step", "seconds", ""), [*times, ("this time", f"{total:.1f}", "")])
     show_table("Accuracy and speed", ("", "mAP@0.5", "median ms", "FPS"), done[-1].facts["table"])
     say(f"open {files.report} in a browser; the film is {files.annotated}, its boxes {files.lines}")
-    say(f"next: cd {files.folder} && {_command()} run --camera 0")
+    say(f"next: cd {quoted(files.folder)} && {_command()} run --camera 0")
 
 
 def _command() -> str:

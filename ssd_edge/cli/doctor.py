@@ -11,7 +11,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say, show_table, write_text
 from ssd_edge.core.errors import AccuracyError, InputError
-from ssd_edge.core.shell import printable
+from ssd_edge.core.shell import printable, quoted
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.diagnose import DiagnoseResult
@@ -67,7 +67,7 @@ def doctor(
 
 def _check_options(engine: Path | None, images: Path | None, record: Path | None, *, is_selftest: bool) -> None:
     if engine is not None and not is_selftest:
-        raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {engine}")
+        raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {quoted(engine)}")
     if images is not None and engine is None:
         raise InputError(
             "--images is for an engine of your own", do=f"ssd-edge doctor --selftest ENGINE --images {images}"

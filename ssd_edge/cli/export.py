@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bars, say, show_table
+from ssd_edge.core.shell import quoted
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.export import ExportResult
@@ -48,7 +49,7 @@ def export(
         result = export_model(checkpoint, config=config, progress=progress)
     _show(result)
     say(f"exported {result.path}")
-    say(f"next: ssd-edge build {result.path}")
+    say(f"next: ssd-edge build {quoted(result.path)}")
 
 
 def _show(result: ExportResult) -> None:

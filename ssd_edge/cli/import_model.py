@@ -9,6 +9,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.core.choices import Activation, Color
+from ssd_edge.core.shell import quoted
 
 if TYPE_CHECKING:
     from ssd_edge.importing.graphs.import_onnx import GraphImport
@@ -119,7 +120,7 @@ def import_model(
     else:
         _show_graph(result, result.graph)
     say(f"imported {result.path}")
-    say(f"next: ssd-edge {'export' if result.graph is None else 'build'} {result.path}")
+    say(f"next: ssd-edge {'export' if result.graph is None else 'build'} {quoted(result.path)}")
 
 
 def _show_weights(result: ImportResult) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ssd_edge.cli.console import say, show_table, write_text
+from ssd_edge.core.shell import quoted
 
 Workspace = Annotated[Path, typer.Option("--workspace", metavar="FOLDER", help="The folder with runs/ and engines/.")]
 
@@ -21,7 +22,7 @@ def init(
 
     result = init_workspace(folder)
     say(f"made {', '.join(f'{path}/' for path in result.made)}" if result.made else f"{folder} is a workspace already")
-    say(f"next: {'' if folder == Path() else f'cd {folder} && '}ssd-edge train path/to/images")
+    say(f"next: {'' if folder == Path() else f'cd {quoted(folder)} && '}ssd-edge train path/to/images")
 
 
 def runs(
@@ -51,7 +52,7 @@ def runs(
     ]
     if rows:
         show_table(f"runs in {result.path}", ("run", "mAP", "network", "classes", "saved (UTC)"), rows)
-        say(f"next: ssd-edge export {result.runs[0].path}")
+        say(f"next: ssd-edge export {quoted(result.runs[0].path)}")
     else:
         say(f"no run in {result.path} has a checkpoint; to train one: ssd-edge train path/to/images")
 

@@ -13,6 +13,7 @@ from typing import Literal
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import text_digest, written_beside
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import InputSpec
 
 RANGES_FORMAT = "ssd-edge/ranges/2"
@@ -129,7 +130,7 @@ class CalibrationTable:
                     f"{table} does not belong to {what}",
                     got=f"ranges of {self.model!r}, measured on {measured}",
                     wanted=found,
-                    do=f"Calibrate again: ssd-edge calibrate {onnx}",
+                    do=f"Calibrate again: ssd-edge calibrate {quoted(onnx)}",
                 )
 
 

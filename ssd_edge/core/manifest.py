@@ -12,6 +12,7 @@ from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import ArtefactError
 from ssd_edge.core.files import file_digest, written_beside
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.text_parsers import parse_json
 
@@ -160,7 +161,7 @@ class EngineManifest:
                 f"{engine} is not the file that its manifest describes",
                 got=found,
                 wanted=self.engine_digest,
-                do=f"Build it again: ssd-edge build {self.onnx_path(engine)}",
+                do=f"Build it again: ssd-edge build {quoted(self.onnx_path(engine))}",
             )
 
     def refuse_if_stale(self, engine: Path) -> None:
@@ -171,7 +172,7 @@ class EngineManifest:
                 f"{engine} was built from an older {onnx}",
                 got=f"an ONNX with {file_digest(onnx)}",
                 wanted=self.onnx_digest,
-                do=f"Build it again: ssd-edge build {onnx}",
+                do=f"Build it again: ssd-edge build {quoted(onnx)}",
             )
 
     def onnx_path(self, engine: Path) -> Path:

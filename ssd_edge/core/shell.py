@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import unicodedata
-from pathlib import Path
 
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they show a text in another order than it has
 
 
-def quoted(path: Path) -> str:
+def quoted(path: str | os.PathLike[str]) -> str:
     """Return a path as it can be typed into a shell: in quotes where it has spaces and the like."""
-    return shlex.quote(str(path))
+    return shlex.quote(os.fspath(path))
 
 
 def is_control(sign: str) -> bool:

@@ -11,6 +11,7 @@ from onnx import TensorProto
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.files import bytes_digest
 from ssd_edge.core.graph_contract import SPEC_KEY
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.graph.onnx_file import parse_onnx
 
@@ -72,7 +73,7 @@ def read_graph(path: Path) -> SourceModel:
         raise ArtefactError(
             f"{path} was not exported by ssd-edge",
             wanted=f"an ONNX with {SPEC_KEY!r} in its metadata",
-            do=f"If it is an SSD, import it: ssd-edge import {path}",
+            do=f"If it is an SSD, import it: ssd-edge import {quoted(path)}",
         )
     return SourceModel(path, model, ModelSpec.from_json(metadata[SPEC_KEY], origin=str(path)), bytes_digest(data))
 

@@ -9,6 +9,7 @@ import torch
 from torchvision.models import get_model_weights
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.shell import quoted
 
 NETWORKS = ("ssd300_vgg16", "ssdlite320_mobilenet_v3_large")
 _PREFIX = "torchvision:"
@@ -33,6 +34,6 @@ def fetch(source: str) -> Path:
             f"torchvision's {network} cannot be fetched",
             got=str(error),
             wanted=weights.url,
-            do=f"Fetch that where there is a network, then: ssd-edge import {cached.name}",
+            do=f"Fetch that where there is a network, then: ssd-edge import {quoted(cached.name)}",
         ) from error
     return cached

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.torch_zip import archive_members, is_archive
 from ssd_edge.importing.family import StateDict
 from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
@@ -141,7 +142,7 @@ def _refuse_ours(path: Path, content: Any) -> None:
             f"{path} need not be imported",
             got=f"a checkpoint of ours ({CHECKPOINT_FORMAT})",
             wanted="weights of another project",
-            do=f"Use it as it is: ssd-edge export {path}",
+            do=f"Use it as it is: ssd-edge export {quoted(path)}",
         )
 
 

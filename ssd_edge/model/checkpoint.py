@@ -11,6 +11,7 @@ import torch
 
 from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.torch_zip import is_archive
 from ssd_edge.model.ssd import SSD
@@ -80,7 +81,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} is not a checkpoint that this version reads",
             got=repr(found),
             wanted=CHECKPOINT_FORMAT,
-            do=f"If another project trained it, convert it: ssd-edge import {path}",
+            do=f"If another project trained it, convert it: ssd-edge import {quoted(path)}",
         )
     try:
         spec = ModelSpec.from_json(content["spec"], origin=str(path))

@@ -20,6 +20,7 @@ from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import BoolArray
+from ssd_edge.core.shell import quoted
 from ssd_edge.data.find import open_dataset
 
 SET_FORMAT = "ssd-edge/calibration-set/1"
@@ -149,7 +150,7 @@ class ImageSet:
                     f"{image} of {path} is not the picture that was chosen",
                     got=found,
                     wanted=digest,
-                    do=f"Choose anew: ssd-edge calibrate --images {self.source}",
+                    do=f"Choose anew: ssd-edge calibrate --images {quoted(self.source)}",
                 )
 
 

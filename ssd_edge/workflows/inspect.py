@@ -23,6 +23,7 @@ from ssd_edge.core.graph_contract import NMS_OP
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.graph.source import lowered_to, read_graph
 from ssd_edge.quantization.image_set import SET_SUFFIX, ImageSet
@@ -137,7 +138,7 @@ def inspect(path: AnyPath) -> InspectResult:
             f"{path} is nothing that ssd-edge makes",
             got=f"suffix {file.suffix!r}",
             wanted=", ".join(suffix for suffix, _, _ in _READERS),
-            do=f"If it holds another project's weights: ssd-edge import {path}",
+            do=f"If it holds another project's weights: ssd-edge import {quoted(path)}",
         )
     kind, read = found
     return InspectResult(file, kind, read(file))

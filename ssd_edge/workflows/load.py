@@ -18,6 +18,7 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.workspace import newest_engine, newest_onnx
 from ssd_edge.workflows.open_model import refuse_no_model
@@ -84,7 +85,7 @@ def find_model(workspace: AnyPath = ".") -> Path:
         )
     except InputError:
         choice = newest_onnx(root)
-        log.info(f"no engine for this machine in engines/; to build one: ssd-edge build {choice.path}")
+        log.info(f"no engine for this machine in engines/; to build one: ssd-edge build {quoted(choice.path)}")
     log.info(choice.note)
     return choice.path
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ast
+import itertools
 import random
+import re
 import unicodedata
 from pathlib import Path
 
@@ -57,3 +60,21 @@ def test_names_that_models_have_stay() -> None:
 def test_a_path_is_quoted_as_a_shell_reads_it() -> None:
     assert quoted(Path("a b;$(id)")) == "'a b;$(id)'"
     assert all(unicodedata.category(sign) != "Cc" for sign in quoted(Path("plain")))
+
+
+PACKAGE = Path(__file__).parent.parent.parent / "ssd_edge"
+COMMAND = re.compile(r"ssd-edge [a-z]+( --?[a-z-]+)* $|\bcd $")
+QUOTES = {"quoted", "join", "quote"}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_what_follows_a_printed_command_is_quoted(path: Path) -> None:
+    bare = []
+    for text in ast.walk(ast.parse(path.read_text())):
+        parts = text.values if isinstance(text, ast.JoinedStr) else []
+        for before, part in itertools.pairwise(parts):
+            is_command = isinstance(before, ast.Constant) and COMMAND.search(str(before.value))
+            if is_command and isinstance(part, ast.FormattedValue):
+                called = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(part.value)}
+                bare += [] if called & QUOTES else [ast.unparse(part.value)]
+    assert not bare

@@ -15,6 +15,7 @@ from onnx import TensorProto
 
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.graph_contract import SPEC_KEY
+from ssd_edge.core.shell import quoted
 from ssd_edge.graph.nms import OPSET
 from ssd_edge.graph.onnx_file import NotOnnxError, parse_onnx
 
@@ -48,7 +49,8 @@ def read_foreign(path: Path) -> onnx.ModelProto:
     model = _parse(path)
     if any(entry.key == SPEC_KEY for entry in model.metadata_props):
         raise ArtefactError(
-            f"{path} is an ONNX of ssd-edge already", do=f"There is nothing to import. Use it: ssd-edge build {path}"
+            f"{path} is an ONNX of ssd-edge already",
+            do=f"There is nothing to import. Use it: ssd-edge build {quoted(path)}",
         )
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)

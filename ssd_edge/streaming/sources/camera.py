@@ -12,6 +12,7 @@ import cv2
 from ssd_edge.core.environment import environment
 from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.log import log
+from ssd_edge.core.shell import quoted
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.gstreamer import csi_pipeline, require_elements, require_gstreamer
 from ssd_edge.streaming.sources.live import LiveSource, Reconnect
@@ -109,8 +110,8 @@ def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect) -> Source:
     Raises:
         DeviceError: nothing answers there, or it is no video; or OpenCV has no FFmpeg.
     """
-    pipeline = "'rtspsrc location=URL ! decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink'"
-    require_ffmpeg(uri.shown, f"Read it through GStreamer: ssd-edge run {pipeline}")
+    pipeline = "rtspsrc location=URL ! decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink"
+    require_ffmpeg(uri.shown, f"Read it through GStreamer: ssd-edge run {quoted(pipeline)}")
     absent = DeviceError(
         f"{uri.shown} cannot be opened",
         got="no answer, or no video",
