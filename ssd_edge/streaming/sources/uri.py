@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def parse_uri(text: str) -> Uri:
     shown = _PASSWORD.sub(r"//\1:***@", text)
     if not text.strip():
         raise InputError("the source is empty", wanted="a path, a camera number, csi://0, a URL or a pipeline")
-    if " ! " in text:
+    if " ! " in text and not _is_path(text):
         return Uri("pipeline", text, shown)
     if camera := _CAMERA.match(text):
         return Uri("camera", camera[1], f"camera {camera[1]}")
@@ -56,6 +57,11 @@ def parse_uri(text: str) -> Uri:
             f"{shown} cannot be opened", got=f"scheme {scheme[1]!r}", wanted="rtsp, http, csi, v4l2 or file, or a path"
         )
     return Uri("file", text, text)
+
+
+def _is_path(text: str) -> bool:
+    """Return whether a text with `` ! `` in it is a path all the same: it is written as one, or lies there."""
+    return text.startswith(("/", "./", "../", "~", "file://")) or os.path.lexists(text)
 
 
 def file_of(text: str) -> tuple[Path, ...]:

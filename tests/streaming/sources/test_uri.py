@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,15 @@ def test_the_file_of_a_source_is_known(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "/dev/video0", "csi://0", "rtsp://h/x", "a ! b"])
 def test_other_sources_have_no_file(text: str) -> None:
     assert file_of(text) == ()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_file_is_a_file_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    draw = random.Random(seed)
+    name = " ! ".join(draw.sample(["my", "film.mp4", "filesink location=x", "rtsp:", "videotestsrc", "0"], 3))
+    for text in (f"./{name}", f"../{name}", f"{tmp_path}/{name}", f"file://{tmp_path}/{name}"):
+        assert parse_uri(text).kind == "file"
+    monkeypatch.chdir(tmp_path)
+    assert parse_uri(name).kind == "pipeline"
+    (tmp_path / name).touch()
+    assert parse_uri(name) == Uri("file", name, name)
