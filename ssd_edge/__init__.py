@@ -44,22 +44,30 @@ if TYPE_CHECKING:
     from ssd_edge.streaming.timing import StageTimes
     from ssd_edge.training.callbacks import Callback
     from ssd_edge.workflows.build.build import build
-    from ssd_edge.workflows.build.config import AccuracyGate, BuildConfig, BuildResult, FailedGate
-    from ssd_edge.workflows.calibrate import CalibrateConfig, CalibrateResult, calibrate
+    from ssd_edge.workflows.build.config import BuildConfig, BuildResult, FailedGate
+    from ssd_edge.workflows.build.options import AccuracyGate
+    from ssd_edge.workflows.calibrate import CalibrateResult, calibrate
+    from ssd_edge.workflows.calibrate_config import CalibrateConfig
     from ssd_edge.workflows.check_data import CheckDataConfig, CheckDataResult, check_data
     from ssd_edge.workflows.data_statistics import DataStatisticsConfig, DataStatisticsResult, data_statistics
     from ssd_edge.workflows.diagnose import DiagnoseResult, diagnose
-    from ssd_edge.workflows.evaluate import EvaluateConfig, EvaluateResult, evaluate
+    from ssd_edge.workflows.evaluate import EvaluateResult, evaluate
+    from ssd_edge.workflows.evaluate_config import EvaluateConfig
     from ssd_edge.workflows.export import ExportConfig, ExportResult, export
-    from ssd_edge.workflows.fit_priors import FitPriorsConfig, FitPriorsResult, fit_priors
-    from ssd_edge.workflows.import_model import ImportConfig, ImportResult, import_model
+    from ssd_edge.workflows.fit_priors import FitPriorsResult, fit_priors
+    from ssd_edge.workflows.fit_priors_config import FitPriorsConfig
+    from ssd_edge.workflows.import_config import ImportConfig
+    from ssd_edge.workflows.import_model import ImportResult, import_model
     from ssd_edge.workflows.inspect import InspectResult, inspect
     from ssd_edge.workflows.load import load
     from ssd_edge.workflows.presets import PresetInfo, PresetsResult, list_presets
-    from ssd_edge.workflows.run_streams import RunConfig, RunResult, run_streams
-    from ssd_edge.workflows.selftest import SelftestConfig, SelftestResult, selftest
-    from ssd_edge.workflows.stream import StreamConfig, stream
-    from ssd_edge.workflows.synthesize import SynthesizeConfig, SynthesizeResult, synthesize
+    from ssd_edge.workflows.run_streams import RunResult, run_streams
+    from ssd_edge.workflows.selftest import SelftestResult, selftest
+    from ssd_edge.workflows.selftest_config import SelftestConfig
+    from ssd_edge.workflows.stream import stream
+    from ssd_edge.workflows.stream_config import RunConfig, StreamConfig
+    from ssd_edge.workflows.synthesize import SynthesizeResult, synthesize
+    from ssd_edge.workflows.synthesize_config import SynthesizeConfig
     from ssd_edge.workflows.train import train
     from ssd_edge.workflows.train_config import TrainConfig, TrainResult
     from ssd_edge.workflows.workspace import (
@@ -86,22 +94,30 @@ _HOMES = {
     "streaming.timing": "StageTimes",
     "training.callbacks": "Callback",
     "workflows.build.build": "build",
-    "workflows.build.config": "AccuracyGate BuildConfig BuildResult FailedGate",
-    "workflows.calibrate": "CalibrateConfig CalibrateResult calibrate",
+    "workflows.build.options": "AccuracyGate",
+    "workflows.build.config": "BuildConfig BuildResult FailedGate",
+    "workflows.calibrate_config": "CalibrateConfig",
+    "workflows.calibrate": "CalibrateResult calibrate",
     "workflows.check_data": "CheckDataConfig CheckDataResult check_data",
     "workflows.data_statistics": "DataStatisticsConfig DataStatisticsResult data_statistics",
     "workflows.diagnose": "DiagnoseResult diagnose",
-    "workflows.evaluate": "EvaluateConfig EvaluateResult evaluate",
+    "workflows.evaluate_config": "EvaluateConfig",
+    "workflows.evaluate": "EvaluateResult evaluate",
     "workflows.export": "ExportConfig ExportResult export",
-    "workflows.fit_priors": "FitPriorsConfig FitPriorsResult fit_priors",
-    "workflows.import_model": "ImportConfig ImportResult import_model",
+    "workflows.fit_priors_config": "FitPriorsConfig",
+    "workflows.fit_priors": "FitPriorsResult fit_priors",
+    "workflows.import_config": "ImportConfig",
+    "workflows.import_model": "ImportResult import_model",
     "workflows.inspect": "InspectResult inspect",
     "workflows.load": "load",
     "workflows.presets": "PresetInfo PresetsResult list_presets",
-    "workflows.run_streams": "RunConfig RunResult run_streams",
-    "workflows.selftest": "SelftestConfig SelftestResult selftest",
-    "workflows.stream": "StreamConfig stream",
-    "workflows.synthesize": "SynthesizeConfig SynthesizeResult synthesize",
+    "workflows.run_streams": "RunResult run_streams",
+    "workflows.selftest_config": "SelftestConfig",
+    "workflows.selftest": "SelftestResult selftest",
+    "workflows.stream_config": "RunConfig StreamConfig",
+    "workflows.stream": "stream",
+    "workflows.synthesize_config": "SynthesizeConfig",
+    "workflows.synthesize": "SynthesizeResult synthesize",
     "workflows.train": "train",
     "workflows.train_config": "TrainConfig TrainResult",
     "workflows.workspace": "InitResult RunInfo RunsResult UseResult find_runs init_workspace use_engine",

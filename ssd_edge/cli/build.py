@@ -13,6 +13,7 @@ from ssd_edge.core import choices
 from ssd_edge.core.choices import Precision
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.shell import quoted
+from ssd_edge.workflows.build.options import BATCH, TIMING_CACHE, AccuracyGate
 
 _PRECISIONS = {
     (False, False): Precision.FP32,
@@ -51,7 +52,7 @@ def build(
     data: Annotated[
         Path | None, typer.Option("--data", help="Labelled images: judge the lowered model before it is built.")
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Part of --data to judge on.")] = "val",
+    split: Annotated[str, typer.Option("--split", help="Part of --data to judge on.")] = AccuracyGate.split,
     max_drop: Annotated[
         float | None,
         typer.Option("--max-drop", min=0.0, help="Points of mAP that may be lost; the worst layers stay float for it."),
@@ -67,7 +68,9 @@ def build(
         bool,
         typer.Option("--sensitivity", help="Rank the layers by the error of each in INT8: <model>.sensitivity.*"),
     ] = False,
-    batch: Annotated[str, typer.Option("--batch", help="TensorRT: pictures at a time, N or MIN:OPT:MAX.")] = "1",
+    batch: Annotated[str, typer.Option("--batch", help="TensorRT: pictures at a time, N or MIN:OPT:MAX.")] = str(
+        BATCH.best
+    ),
     workspace: Annotated[float | None, typer.Option("--workspace", help="TensorRT: GiB that a kernel may use.")] = None,
     opt_level: Annotated[int | None, typer.Option("--opt-level", help="TensorRT: 0 (quick) to 5.")] = None,
     dla: Annotated[int | None, typer.Option("--dla", min=0, help="TensorRT: core of a Jetson's DLA.")] = None,
@@ -86,9 +89,9 @@ def build(
     device: Annotated[
         str | None, typer.Option("--device", help="Defaults of a board: engines/targets/<device>.toml.")
     ] = None,
-    timing_cache: Annotated[Path, typer.Option("--timing-cache", help="TensorRT: file of what it measured.")] = Path(
-        "engines/timing.cache"
-    ),
+    timing_cache: Annotated[
+        Path, typer.Option("--timing-cache", help="TensorRT: file of what it measured.")
+    ] = TIMING_CACHE,
     keep_graph: Annotated[
         bool, typer.Option("--keep-graph", help="Write the lowered graph as .onnx too, for eval and inspect.")
     ] = False,
@@ -110,7 +113,7 @@ def build(
         keep_float=frozenset(keep_float or ()),
         refine=improve,
         sensitivity=sensitivity,
-        accuracy=workflow.AccuracyGate(data, split, max_drop) if data else None,
+        accuracy=AccuracyGate(data, split, max_drop) if data else None,
         tensorrt=workflow.TrtOptions(
             batch=batches,
             workspace_gib=workspace,

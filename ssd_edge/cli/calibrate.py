@@ -10,6 +10,7 @@ import typer
 from ssd_edge.cli.console import bars, say
 from ssd_edge.core.choices import Method
 from ssd_edge.core.shell import quoted
+from ssd_edge.workflows.calibrate_config import IMAGES, CalibrateConfig
 
 
 def calibrate(
@@ -22,21 +23,23 @@ def calibrate(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Of a data set; not the one that models are judged on.", show_default="train"),
+        typer.Option(
+            "--split", help="Of a data set; not the one that models are judged on.", show_default=IMAGES.split
+        ),
     ] = None,
     max_images: Annotated[
-        int | None, typer.Option("--max-images", min=2, help="Pictures to choose.", show_default="256")
+        int | None, typer.Option("--max-images", min=2, help="Pictures to choose.", show_default=str(IMAGES.limit))
     ] = None,
     method: Annotated[
         Method, typer.Option("--method", help="How ranges are chosen; auto measures which serves this model best.")
-    ] = Method.AUTO,
+    ] = CalibrateConfig.method,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of the choice of pictures.", show_default="0")
+        int | None, typer.Option("--seed", min=0, help="Of the choice of pictures.", show_default=str(IMAGES.seed))
     ] = None,
     keep_images: Annotated[
         bool,
         typer.Option("--keep-images", help="Copy the pictures to calibration/<model>.images/, to calibrate elsewhere."),
-    ] = False,
+    ] = CalibrateConfig.keep_images,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The table; by default calibration/<model>.ranges.json.")
     ] = None,
@@ -44,7 +47,7 @@ def calibrate(
     """Measure the range of every tensor on pictures: calibration/<model>.ranges.json, for build --int8."""
     from ssd_edge.workflows import calibrate as workflow
 
-    config = workflow.CalibrateConfig(
+    config = CalibrateConfig(
         method=method, split=split, max_images=max_images, seed=seed, keep_images=keep_images, output=output
     )
     with bars() as progress:

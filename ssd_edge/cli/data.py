@@ -14,6 +14,7 @@ from ssd_edge.cli.data_priors import priors
 from ssd_edge.cli.data_tables import show_statistics
 from ssd_edge.core.choices import LabelFormat
 from ssd_edge.core.errors import InputError
+from ssd_edge.workflows.synthesize_config import SynthesizeConfig
 
 data = typer.Typer(
     name="data",
@@ -21,6 +22,12 @@ data = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+
+
+def _size_text(size: tuple[int, int]) -> str:
+    """Return what :func:`parse_size` reads."""
+    return f"{size[0]}x{size[1]}"
+
 
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
@@ -33,19 +40,25 @@ def root() -> None:
 @data.command("synth")
 def synth(
     folder: Annotated[Path, typer.Argument(help="Where to write: a new or empty folder, or one drawn before.")],
-    images: Annotated[int, typer.Option(help="Pictures to learn from.", min=0)] = 1200,
-    val: Annotated[int, typer.Option(help="Pictures to choose by.", min=0)] = 100,
-    test: Annotated[int, typer.Option(help="Pictures to judge by.", min=0)] = 200,
-    size: Annotated[str, typer.Option(help="Of the pictures, as WIDTHxHEIGHT.")] = "320x240",
-    seed: Annotated[int, typer.Option(help="Another seed draws other pictures.", min=0)] = 0,
-    format: Annotated[LabelFormat, typer.Option(help="Layout of the labels.")] = LabelFormat.VOC,
+    images: Annotated[int, typer.Option(help="Pictures to learn from.", min=0)] = SynthesizeConfig.train,
+    val: Annotated[int, typer.Option(help="Pictures to choose by.", min=0)] = SynthesizeConfig.val,
+    test: Annotated[int, typer.Option(help="Pictures to judge by.", min=0)] = SynthesizeConfig.test,
+    size: Annotated[str, typer.Option(help="Of the pictures, as WIDTHxHEIGHT.")] = _size_text(SynthesizeConfig.size),
+    seed: Annotated[int, typer.Option(help="Another seed draws other pictures.", min=0)] = SynthesizeConfig.seed,
+    format: Annotated[LabelFormat, typer.Option(help="Layout of the labels.")] = SynthesizeConfig.format,
     video: Annotated[Path | None, typer.Option(help="Draw a film too, and its truth as JSON lines.")] = None,
-    frames: Annotated[int, typer.Option(help="Length of the film; it plays 30 a second.", min=1)] = 300,
-    video_size: Annotated[str, typer.Option(help="Of the film, as WIDTHxHEIGHT.")] = "1280x720",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace all that the folder holds.")] = False,
+    frames: Annotated[
+        int, typer.Option(help="Length of the film; it plays 30 a second.", min=1)
+    ] = SynthesizeConfig.frames,
+    video_size: Annotated[str, typer.Option(help="Of the film, as WIDTHxHEIGHT.")] = _size_text(
+        SynthesizeConfig.video_size
+    ),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace all that the folder holds.")
+    ] = SynthesizeConfig.overwrite,
 ) -> None:
     """Draw road scenes with labelled signs of eight kinds; the same seed draws the same pictures."""
-    from ssd_edge.workflows.synthesize import SynthesizeConfig, synthesize
+    from ssd_edge.workflows.synthesize import synthesize
 
     config = SynthesizeConfig(
         format=format,

@@ -10,6 +10,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.core.errors import InputError
+from ssd_edge.workflows.fit_priors_config import PRIORS, FitPriorsConfig
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.fit_priors import FitPriorsResult
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 def priors(
     dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
-    preset: Annotated[str, typer.Option("--preset", help="The network.")] = "ssd192-tiny",
+    preset: Annotated[str, typer.Option("--preset", help="The network.")] = FitPriorsConfig.preset,
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Side of the network's input in pixels; by default the preset's.")
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Pictures to fit to.")] = "train",
+    split: Annotated[str, typer.Option("--split", help="Pictures to fit to.")] = FitPriorsConfig.split,
     judge_split: Annotated[
         str | None, typer.Option("--judge-split", help="Pictures to judge the fit by besides; by default val if there.")
     ] = None,
@@ -29,11 +30,11 @@ def priors(
         str | None,
         typer.Option("--per-level", help="Boxes of a cell: a number, or one for each map, 4,6,6,…; by default as now."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", help="The file that train --priors takes.")] = Path("priors.json"),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first centres.")] = 0,
+    output: Annotated[Path, typer.Option("--output", help="The file that train --priors takes.")] = PRIORS,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first centres.")] = FitPriorsConfig.seed,
 ) -> None:
     """Fit a network's default boxes to the objects of a data set: a file for train --priors."""
-    from ssd_edge.workflows.fit_priors import FitPriorsConfig, fit_priors
+    from ssd_edge.workflows.fit_priors import fit_priors
 
     config = FitPriorsConfig(preset, input_size, split, judge_split, parse_per_level(per_level), output, seed)
     with bars() as progress:

@@ -12,6 +12,7 @@ import typer
 from ssd_edge.cli.console import bars, say, show_table, write_text
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.core.shell import printable, quoted
+from ssd_edge.workflows.selftest_config import PAGE, SelftestConfig
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.diagnose import DiagnoseResult
@@ -35,12 +36,14 @@ def doctor(
     is_selftest: Annotated[
         bool, typer.Option("--selftest", help="Build small engines, run them, compare with float32, time them.")
     ] = False,
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Of the self-test, for its times and memory.")] = 1000,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, help="Of the self-test, for its times and memory.")
+    ] = SelftestConfig.frames,
     images: Annotated[
         Path | None,
         typer.Option("--images", help="With an engine of your own: a folder of pictures with what it detects."),
     ] = None,
-    page: Annotated[Path, typer.Option("--page", help="Where the self-test's page goes.")] = Path("selftest.html"),
+    page: Annotated[Path, typer.Option("--page", help="Where the self-test's page goes.")] = PAGE,
     record: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Judge another machine by its --json.")
     ] = None,
@@ -79,7 +82,7 @@ def _check_options(engine: Path | None, images: Path | None, record: Path | None
 def _beside(page: Path) -> str:
     """Return where the self-test's JSON goes."""
     if page.suffix == ".json":
-        raise InputError("--page is a page", got=str(page), wanted="e.g. selftest.html; its figures: --json")
+        raise InputError("--page is a page", got=str(page), wanted=f"e.g. {PAGE}; its figures: --json")
     return str(page.with_suffix(".json"))
 
 

@@ -11,20 +11,25 @@ from ssd_edge.cli.console import bars, write_text
 from ssd_edge.cli.eval_tables import show_evaluations
 from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
+from ssd_edge.workflows.evaluate_config import EvaluateConfig
 
 
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="One or more .pt, .onnx or .engine files.", metavar="MODEL")],
     dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
-    split: Annotated[str, typer.Option("--split", help="Part of the data set to judge on.")] = "test",
+    split: Annotated[str, typer.Option("--split", help="Part of the data set to judge on.")] = EvaluateConfig.split,
     metric: Annotated[
         Metric, typer.Option("--metric", help="voc: area under the curve; voc07: the 11 points of VOC2007.")
-    ] = Metric.VOC,
-    iou: Annotated[float, typer.Option("--iou", min=0.01, max=1.0, help="Overlap that makes a detection right.")] = 0.5,
-    coco: Annotated[bool, typer.Option("--coco", help="COCO's AP and AR too (needs faster-coco-eval).")] = False,
+    ] = EvaluateConfig.metric,
+    iou: Annotated[
+        float, typer.Option("--iou", min=0.01, max=1.0, help="Overlap that makes a detection right.")
+    ] = EvaluateConfig.iou_threshold,
+    coco: Annotated[
+        bool, typer.Option("--coco", help="COCO's AP and AR too (needs faster-coco-eval).")
+    ] = EvaluateConfig.coco,
     score: Annotated[
         float, typer.Option("--score", min=0.0, max=1.0, help="Threshold of the table of recall and precision.")
-    ] = 0.5,
+    ] = EvaluateConfig.score_threshold,
     compare: Annotated[
         bool, typer.Option("--compare", help="Show how far each model is from the first: points of mAP, speed.")
     ] = False,
@@ -42,7 +47,7 @@ def evaluate(
     ] = None,
     gate_on: Annotated[
         GateFigure, typer.Option("--gate-on", help="The figure that the gates go by; COCO's are counted for it.")
-    ] = GateFigure.MAP,
+    ] = EvaluateConfig.gate_on,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores to use; by default all.")] = None,
     report: Annotated[
         Path | None,
@@ -53,7 +58,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge model files on labelled images: the mean average precision and the time of each, by the same code."""
-    from ssd_edge.workflows.evaluate import EvaluateConfig, EvaluateResult
+    from ssd_edge.workflows.evaluate import EvaluateResult
     from ssd_edge.workflows.evaluate import evaluate as evaluate_files
 
     if compare and len(models) < 2:

@@ -10,15 +10,13 @@ import typer
 from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.core.choices import Activation, Color
 from ssd_edge.core.shell import quoted
+from ssd_edge.workflows.import_config import Four, ImportConfig, Triple
 
 if TYPE_CHECKING:
     from ssd_edge.importing.graphs.import_onnx import GraphImport
     from ssd_edge.workflows.import_model import ImportResult
 
 _GRAPH = "Of an .onnx"
-
-Triple = tuple[float, float, float]
-Four = tuple[float, float, float, float]
 
 
 def import_model(
@@ -58,7 +56,7 @@ def import_model(
     ] = None,
     color: Annotated[
         Color, typer.Option(help="Order of the channels, also in --mean and --std.", rich_help_panel=_GRAPH)
-    ] = Color.RGB,
+    ] = ImportConfig.color,
     size: Annotated[
         tuple[int, int] | None,
         typer.Option(help="Input HEIGHT WIDTH, where the file leaves them free.", rich_help_panel=_GRAPH),
@@ -67,12 +65,9 @@ def import_model(
         Path | None,
         typer.Option(help="Default boxes, .npy (N, 4) cx cy w h or .json, for offsets.", rich_help_panel=_GRAPH),
     ] = None,
-    variances: Annotated[Four, typer.Option(help="Of the offsets, for cx cy w h.", rich_help_panel=_GRAPH)] = (
-        0.1,
-        0.1,
-        0.2,
-        0.2,
-    ),
+    variances: Annotated[
+        Four, typer.Option(help="Of the offsets, for cx cy w h.", rich_help_panel=_GRAPH)
+    ] = ImportConfig.variances,
     scores: Annotated[
         str | None, typer.Option(help="Name of the output that holds the scores.", rich_help_panel=_GRAPH)
     ] = None,
@@ -81,17 +76,18 @@ def import_model(
     ] = None,
     activation: Annotated[
         Activation, typer.Option(help="What the scores are; auto: told by their values.", rich_help_panel=_GRAPH)
-    ] = Activation.AUTO,
-    score_threshold: Annotated[float, typer.Option(help="Detections score more.", rich_help_panel=_GRAPH)] = 0.01,
+    ] = ImportConfig.activation,
+    score_threshold: Annotated[
+        float, typer.Option(help="Detections score more.", rich_help_panel=_GRAPH)
+    ] = ImportConfig.score_threshold,
     iou_threshold: Annotated[
         float, typer.Option(help="Boxes that overlap a better one of their class by more go.", rich_help_panel=_GRAPH)
-    ] = 0.45,
+    ] = ImportConfig.iou_threshold,
     clip_boxes: Annotated[
         bool, typer.Option(help="Cut boxes off at the edges before the NMS.", rich_help_panel=_GRAPH)
-    ] = False,
+    ] = ImportConfig.clip_boxes,
 ) -> None:
     """Turn an SSD from elsewhere into one of ours, and check that it finds the same objects."""
-    from ssd_edge.workflows.import_model import ImportConfig
     from ssd_edge.workflows.import_model import import_model as import_any
 
     config = ImportConfig(

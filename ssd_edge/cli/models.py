@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import say, show_table
+from ssd_edge.workflows.presets import CLASSES
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.presets import PresetInfo
@@ -18,7 +19,7 @@ def models(
     names: Annotated[
         list[str] | None, typer.Argument(help="Presets to show, also ssd<side>-<timm backbone>; by default all.")
     ] = None,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes; the predictors grow with it.")] = 20,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes; the predictors grow with it.")] = CLASSES,
 ) -> None:
     """List the networks that can be trained: size, cost, default boxes, published accuracy."""
     from ssd_edge.workflows.presets import list_presets

@@ -11,6 +11,7 @@ from ssd_edge.cli.console import bars, show_table
 from ssd_edge.cli.signals import SignalStop
 from ssd_edge.core.choices import Goal
 from ssd_edge.core.errors import InputError
+from ssd_edge.workflows.stream_config import RunConfig
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.run_streams import RunResult
@@ -33,7 +34,9 @@ def run(
     json_path: Annotated[
         str | None, typer.Option("--json", metavar="PATH", help="JSON lines, one a frame; - for stdout.")
     ] = None,
-    threshold: Annotated[float, typer.Option("--threshold", "-t", help="Show what scores more, from 0 to 1.")] = 0.5,
+    threshold: Annotated[
+        float, typer.Option("--threshold", "-t", help="Show what scores more, from 0 to 1.")
+    ] = RunConfig.score_threshold,
     serve: Annotated[
         str | None,
         typer.Option(
@@ -52,17 +55,17 @@ def run(
     pace: Annotated[
         float | None, typer.Option("--pace", help="Play a file at this many frames a second, as a camera would.")
     ] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Play a file or folder for ever.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Play a file or folder for ever.")] = RunConfig.loop,
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="End after this many.")] = None,
     threads: Annotated[
         Goal, typer.Option("--threads", help="All cores on one frame, or one core on each of several frames.")
-    ] = Goal.LATENCY,
+    ] = RunConfig.threads,
     rtsp_latency: Annotated[
         int, typer.Option("--rtsp-latency", min=0, help="Milliseconds that a stream may hold frames back.")
-    ] = 200,
+    ] = RunConfig.rtsp_latency_ms,
     reconnect: Annotated[
         int, typer.Option("--reconnect", min=0, help="Tries to open a camera or stream again that stopped.")
-    ] = 5,
+    ] = RunConfig.reconnect,
 ) -> None:
     """Detect on every frame. Ctrl-C, or q in the window, ends the run with whole files, the summary and exit code 0."""
     from ssd_edge.workflows.run_streams import run_streams

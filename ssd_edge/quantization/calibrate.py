@@ -18,13 +18,13 @@ from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, sile
 from ssd_edge.core.run_data import RunData
 from ssd_edge.core.shell import quoted
 from ssd_edge.graph.source import SourceModel
+from ssd_edge.quantization.image_choice import ImageChoice
 from ssd_edge.quantization.image_set import SET_SUFFIX, ImageSet, choose_images
 from ssd_edge.quantization.lowering import Lowering
 from ssd_edge.quantization.observer import Observer, observed_tensors
 from ssd_edge.quantization.output_error import OutputError
 from ssd_edge.quantization.range_estimators import METHODS, StreamingHistogram, make_table
 
-IMAGES = 256
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 8, 16
 _FOR_ORT, _FOR_TENSORRT = (Lowering(Precision.INT8, target) for target in (Target.ONNXRUNTIME, Target.TENSORRT))
 
@@ -167,7 +167,13 @@ def find_image_set(
     if images.name.endswith(SET_SUFFIX):
         return _chosen_before(images, is_asked=(split, limit, seed) != (None, None, None))
     with stage(progress, "pictures") as report:
-        chosen = choose_images(images, split=split or "train", limit=limit or IMAGES, seed=seed or 0, progress=report)
+        chosen = choose_images(
+            images,
+            split=split or ImageChoice.split,
+            limit=limit or ImageChoice.limit,
+            seed=ImageChoice.seed if seed is None else seed,
+            progress=report,
+        )
     part = f", split {chosen.split}" if chosen.split else ""
     log.info(f"chose {len(chosen.images)} pictures of {chosen.source}{part}")
     return chosen

@@ -22,6 +22,7 @@ from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import BoolArray
 from ssd_edge.core.shell import quoted
 from ssd_edge.data.find import open_dataset
+from ssd_edge.quantization.image_choice import ImageChoice
 
 SET_FORMAT = "ssd-edge/calibration-set/1"
 _FORM = Format(SET_FORMAT, "calibration set", "Choose the images anew: ssd-edge calibrate --images FOLDER")
@@ -155,7 +156,12 @@ class ImageSet:
 
 
 def choose_images(
-    source: Path, *, split: str = "train", limit: int = 256, seed: int = 0, progress: Progress = silent
+    source: Path,
+    *,
+    split: str = ImageChoice.split,
+    limit: int = ImageChoice.limit,
+    seed: int = ImageChoice.seed,
+    progress: Progress = silent,
 ) -> ImageSet:
     """Return at most ``limit`` pictures of a folder or of a data set's split, as different as can be.
 

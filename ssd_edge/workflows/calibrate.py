@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
 
 from typing_extensions import Unpack
 
@@ -16,40 +15,9 @@ from ssd_edge.core.progress import ProgressCallback, no_progress
 from ssd_edge.core.workspace import named_or_newest, newest_onnx
 from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.calibrate import CalibrationFiles, calibrate_model, find_image_set, refuse_name
+from ssd_edge.workflows.calibrate_config import CalibrateConfig, CalibrateOptions
 
 _FEWEST = 2
-
-
-@dataclass(frozen=True)
-class CalibrateConfig:
-    """How a model is calibrated.
-
-    Attributes:
-        method: how ranges are chosen; ``auto`` measures which serves this model best.
-        split: part of a data set; by default the training split. Not the one that models are evaluated on.
-        max_images: images to choose; by default 256.
-        seed: of the choice of images; by default 0.
-        keep_images: copy the images to ``calibration/<model>.images/``, to calibrate elsewhere.
-        output: the table; by default ``calibration/<model>.ranges.json`` of the workspace.
-    """
-
-    method: Method = Method.AUTO
-    split: str | None = None
-    max_images: int | None = None
-    seed: int | None = None
-    keep_images: bool = False
-    output: Path | None = None
-
-
-class CalibrateOptions(TypedDict, total=False):
-    """The fields of :class:`CalibrateConfig`, as keywords."""
-
-    method: Method | Literal["auto", "minmax", "percentile", "entropy", "mse"]
-    split: str | None
-    max_images: int | None
-    seed: int | None
-    keep_images: bool
-    output: AnyPath | None
 
 
 @dataclass(frozen=True)

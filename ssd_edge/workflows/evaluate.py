@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TypedDict
 
 from typing_extensions import Unpack
 
-from ssd_edge.core.choices import GateFigure, Metric
-from ssd_edge.core.config import AnyPath, check_limits, config_from
+from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
@@ -27,75 +24,8 @@ from ssd_edge.evaluation.gate import Gate, points
 from ssd_edge.evaluation.report import stills_folder, write_evaluation_report
 from ssd_edge.evaluation.summary import summary_json
 from ssd_edge.evaluation.tide_errors import error_costs
+from ssd_edge.workflows.evaluate_config import EvaluateConfig, EvaluateOptions
 from ssd_edge.workflows.open_model import evaluate_file, refuse_no_model
-
-_LIMITS = {
-    "iou_threshold": (0.01, 1.0),
-    "score_threshold": (0.0, 1.0),
-    "min_map": (0.0, 1.0),
-    "max_drop_points": (0.0, math.inf),
-    "cores": (1, math.inf),
-}
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """How models are evaluated.
-
-    Attributes:
-        split: part of the data set to evaluate on.
-        metric: how a precision-recall curve becomes one number.
-        iou_threshold: overlap that makes a detection right, 0 to 1.
-        coco: count COCO's AP and AR too.
-        score_threshold: of the table of recall and precision, and of the images in the report; 0 to 1.
-        min_map: least figure of a model, 0 to 1; None for no such gate.
-        max_drop_points: most hundredths that a model may lie below the reference; None for no such gate.
-        baseline: an earlier evaluation as JSON, whose first model is the reference; None for the first model here.
-        gate_on: the figure that the gates go by.
-        cores: processor cores to use; None for all.
-        report: the HTML page to write; None for none.
-    """
-
-    split: str = "test"
-    metric: Metric = Metric.VOC
-    iou_threshold: float = 0.5
-    coco: bool = False
-    score_threshold: float = 0.5
-    min_map: float | None = None
-    max_drop_points: float | None = None
-    baseline: Path | None = None
-    gate_on: GateFigure = GateFigure.MAP
-    cores: int | None = None
-    report: Path | None = None
-
-    def __post_init__(self) -> None:
-        check_limits(self, _LIMITS)
-
-    @property
-    def gate(self) -> Gate:
-        """What is demanded of the models."""
-        return Gate(self.gate_on, self.min_map, self.max_drop_points, self.baseline)
-
-    @property
-    def counts_coco(self) -> bool:
-        """Whether COCO's numbers are counted: they are asked for, or a gate goes by them."""
-        return self.coco or self.gate_on.is_coco
-
-
-class EvaluateOptions(TypedDict, total=False):
-    """The fields of :class:`EvaluateConfig`, as keywords."""
-
-    split: str
-    metric: Metric | Literal["voc", "voc07"]
-    iou_threshold: float
-    coco: bool
-    score_threshold: float
-    min_map: float | None
-    max_drop_points: float | None
-    baseline: AnyPath | None
-    gate_on: GateFigure | Literal["map", "map-50-95", "coco-ap", "coco-ap50"]
-    cores: int | None
-    report: AnyPath | None
 
 
 @dataclass(frozen=True)
@@ -153,7 +83,7 @@ def evaluate(
     config = config_from(EvaluateConfig, config, options)
     paths = _checked_paths([models] if isinstance(models, (str, PathLike)) else models, config)
     labelled = open_dataset(Path(dataset), config.split)
-    reference = config.gate.reference(labelled, config.metric, config.iou_threshold)
+    reference = _gate(config).reference(labelled, config.metric, config.iou_threshold)
     log.info(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
     calibrated = _calibrated(paths, labelled)
     found = [
@@ -167,7 +97,7 @@ def evaluate(
         log.info(f"wrote {config.report}, pictures in {stills_folder(config.report)}")
     result = EvaluateResult(config.report, tuple(found), labelled, config.score_threshold)
     try:
-        config.gate.check(result.models, reference)
+        _gate(config).check(result.models, reference)
     except AccuracyError as error:
         error.result = result
         raise
@@ -179,7 +109,7 @@ def _checked_paths(models: Sequence[AnyPath], config: EvaluateConfig) -> list[Pa
     paths = [Path(path) for path in models]
     if not paths:
         raise InputError("there is no model to evaluate", wanted="one .pt, .onnx or .engine file or more")
-    config.gate.check_complete(len(paths))
+    _gate(config).check_complete(len(paths))
     for number, path in enumerate(paths):
         refuse_no_model(path)
         if path in paths[:number]:
@@ -232,3 +162,8 @@ def _evaluated(
 def _with_coco(model: EvaluatedModel, labelled: LabelledSet) -> EvaluatedModel:
     detections = model.evaluation.detections
     return dataclasses.replace(model, coco=coco_average_precision(detections, labelled.samples, labelled.class_names))
+
+
+def _gate(config: EvaluateConfig) -> Gate:
+    """Return what is demanded of the models."""
+    return Gate(config.gate_on, config.min_map, config.max_drop_points, config.baseline)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from typing_extensions import Unpack
 
-from ssd_edge.core.config import AnyPath, check_limits, config_from
+from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError, keyword
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
@@ -22,46 +21,9 @@ from ssd_edge.data.find import dataset_splits, open_dataset
 from ssd_edge.data.priors import FittedPriors
 from ssd_edge.data.priors import fit_priors as fit_anchors
 from ssd_edge.data.priors_file import PriorsFile
+from ssd_edge.workflows.fit_priors_config import PRIORS, FitPriorsConfig, FitPriorsOptions
 
 _MOST_BOXES = 64  # of a cell
-
-
-@dataclass(frozen=True)
-class FitPriorsConfig:
-    """What is fitted to what.
-
-    Attributes:
-        preset: the network.
-        input_size: side of its input in pixels; None for the preset's.
-        split: images to fit to.
-        val_split: images to evaluate the fit on besides; None for val if there is one.
-        per_level: boxes of a cell: one number, or one for each feature map; None for as many as there are now.
-        output: the file to write; None for ``priors.json`` in the workspace.
-        seed: of the first centers, 0 or more.
-    """
-
-    preset: str = "ssd192-tiny"
-    input_size: int | None = None
-    split: str = "train"
-    val_split: str | None = None
-    per_level: tuple[int, ...] | int | None = None
-    output: Path | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_limits(self, {"input_size": (1, math.inf), "seed": (0, math.inf)})
-
-
-class FitPriorsOptions(TypedDict, total=False):
-    """The fields of :class:`FitPriorsConfig`, as keywords."""
-
-    preset: str
-    input_size: int | None
-    split: str
-    val_split: str | None
-    per_level: tuple[int, ...] | list[int] | int | None
-    output: AnyPath | None
-    seed: int
 
 
 class Gain(NamedTuple):
@@ -135,7 +97,7 @@ def fit_priors(
         fitted = fit_anchors(boxes, spec.anchors, per_level=_counts(config.per_level, levels), seed=config.seed)
         report(1, 1)
     validation = _validation(folder, config, spec, fitted)
-    output = config.output or Path(workspace) / "priors.json"
+    output = config.output or Path(workspace) / PRIORS
     if fitted.are_better:
         _save(output, fitted, spec, config.preset, train.origin)
     return FitPriorsResult(output if fitted.are_better else None, config, fitted, levels, validation)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.requirements import require_torch
-from ssd_edge.model.presets import Published
+
+if TYPE_CHECKING:
+    from ssd_edge.model.presets import Published
+
+CLASSES = 20  # of Pascal VOC, which published figures are of
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class PresetsResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def list_presets(names: Sequence[str] | None = None, *, classes: int = 20) -> PresetsResult:
+def list_presets(names: Sequence[str] | None = None, *, classes: int = CLASSES) -> PresetsResult:
     """Return size, cost and published accuracy of presets.
 
     Args:

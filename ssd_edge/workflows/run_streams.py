@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from typing_extensions import Unpack
 
@@ -23,39 +22,8 @@ from ssd_edge.streaming.sources.uri import file_of
 from ssd_edge.streaming.timing import StageTimes
 from ssd_edge.workflows.load import find_model
 from ssd_edge.workflows.open_model import refuse_no_model
-from ssd_edge.workflows.stream import Sources, StreamConfig, StreamOptions, check_max_frames, only_source, open_with
-
-
-@dataclass(frozen=True)
-class RunConfig(StreamConfig):
-    """What is read, how, and where the results go; see :class:`~ssd_edge.workflows.stream.StreamConfig` too.
-
-    Attributes:
-        output: video (.mp4, .avi, .webm, .mkv), image, or folder of images, with the boxes drawn in.
-        json_path: file of JSON lines, one a frame; ``-`` for stdout.
-        serve: ``[HOST:]PORT`` to show the frames at in web browsers; without HOST only on this machine.
-        window: whether to show a window; None for one where nothing else is asked for and there is a display.
-        score_threshold: shows what scores more, from 0 to 1.
-        threads: what the cores are spread for.
-    """
-
-    output: Path | None = None
-    json_path: Path | None = None
-    serve: str | None = None
-    window: bool | None = None
-    score_threshold: float = 0.5
-    threads: Goal = Goal.LATENCY
-
-
-class RunOptions(StreamOptions, total=False):
-    """The fields of :class:`RunConfig` as keywords."""
-
-    output: AnyPath | None
-    json_path: AnyPath | None
-    serve: str | None
-    window: bool | None
-    score_threshold: float
-    threads: Goal | Literal["latency", "throughput"]
+from ssd_edge.workflows.stream import Sources, check_max_frames, only_source, open_with
+from ssd_edge.workflows.stream_config import RunConfig, RunOptions
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from typing_extensions import Unpack
 
@@ -37,31 +37,11 @@ from ssd_edge.quantization.calibrate import measure_ranges
 from ssd_edge.quantization.image_set import choose_images
 from ssd_edge.quantization.lowering import Lowering
 from ssd_edge.workflows.diagnose import DiagnoseResult, diagnose
+from ssd_edge.workflows.selftest_config import PAGE, SelftestConfig, SelftestOptions
 
 __all__ = ["SelftestConfig", "SelftestOptions", "SelftestResult", "Verdict", "selftest"]
 
-PAGE = Path("selftest.html")
 _IMAGES, _CALIBRATION_IMAGES = 16, 24
-
-
-@dataclass(frozen=True)
-class SelftestConfig:
-    """How an engine is proved.
-
-    Attributes:
-        frames: images that each engine is run on, for its times and its memory.
-        page: where the page goes; by default ``selftest.html`` in the workspace.
-    """
-
-    frames: int = 1000
-    page: Path | None = None
-
-
-class SelftestOptions(TypedDict, total=False):
-    """The fields of :class:`SelftestConfig`, as keywords."""
-
-    frames: int
-    page: AnyPath | None
 
 
 @dataclass(frozen=True)

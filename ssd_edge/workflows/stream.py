@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import TypedDict
 
 from typing_extensions import Unpack
 
@@ -22,47 +20,11 @@ from ssd_edge.streaming.sources.camera import CameraMode
 from ssd_edge.streaming.sources.factory import open_source
 from ssd_edge.streaming.sources.live import Reconnect
 from ssd_edge.workflows.load import load
+from ssd_edge.workflows.stream_config import StreamConfig, StreamOptions
 
 OneSource = str | PathLike[str] | int
 Sources = OneSource | Sequence[OneSource]
 """An image, folder, video, URL or GStreamer pipeline, or the number of a camera; or a list with one of these."""
-
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """How a source is read.
-
-    Attributes:
-        width, height: size that a camera is asked for, in pixels; None leaves it to the driver.
-        fps: frames a second that a camera is asked for; None leaves it to the driver.
-        pace: plays a file or folder at this many frames a second, as a camera would; None plays it without loss.
-        loop: plays a file or folder for ever.
-        max_frames: ends after this many frames; None for all.
-        rtsp_latency_ms: milliseconds that a network stream may hold frames back to put them in order.
-        reconnect: tries to open a camera or stream again that stopped.
-    """
-
-    width: int | None = None
-    height: int | None = None
-    fps: float | None = None
-    pace: float | None = None
-    loop: bool = False
-    max_frames: int | None = None
-    rtsp_latency_ms: int = 200
-    reconnect: int = 5
-
-
-class StreamOptions(TypedDict, total=False):
-    """The fields of :class:`StreamConfig` as keywords."""
-
-    width: int | None
-    height: int | None
-    fps: float | None
-    pace: float | None
-    loop: bool
-    max_frames: int | None
-    rtsp_latency_ms: int
-    reconnect: int
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import pytest
 from ssd_edge.core.errors import InputError
 from ssd_edge.workflows.check_data import CheckDataConfig, CheckDataOptions, check_data
 from ssd_edge.workflows.data_statistics import DataStatisticsConfig, DataStatisticsOptions, data_statistics
-from ssd_edge.workflows.fit_priors import FitPriorsConfig, FitPriorsOptions, fit_priors
+from ssd_edge.workflows.fit_priors import fit_priors
+from ssd_edge.workflows.fit_priors_config import FitPriorsConfig, FitPriorsOptions
 from ssd_edge.workflows.synthesize import synthesize
 
 

@@ -11,7 +11,8 @@ from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
-from ssd_edge.workflows.evaluate import EvaluateConfig, EvaluateOptions, evaluate
+from ssd_edge.workflows.evaluate import evaluate
+from ssd_edge.workflows.evaluate_config import EvaluateConfig, EvaluateOptions
 from tests.backends.tiny_onnx import CLASS_NAMES, write_tiny_onnx
 from tests.cli.test_eval import DOG_AP, write_dataset
 

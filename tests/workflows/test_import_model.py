@@ -9,7 +9,8 @@ import torch
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.workspace import newest_checkpoint, newest_onnx
-from ssd_edge.workflows.import_model import ImportConfig, ImportOptions, import_model
+from ssd_edge.workflows.import_config import ImportConfig, ImportOptions
+from ssd_edge.workflows.import_model import import_model
 from tests.importing.graphs.foreign_net import ForeignNet
 from tests.parity.recording import load_recording
 

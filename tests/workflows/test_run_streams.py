@@ -13,7 +13,8 @@ from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.timing import STAGES
-from ssd_edge.workflows.run_streams import RunConfig, run_streams
+from ssd_edge.workflows.run_streams import run_streams
+from ssd_edge.workflows.stream_config import RunConfig
 from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.streaming.films import read_film, write_bright_film
 

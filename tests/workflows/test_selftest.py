@@ -14,7 +14,8 @@ from ssd_edge.core.images import write_image
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.engines.build import build_engine
 from ssd_edge.workflows.diagnose import DiagnoseResult
-from ssd_edge.workflows.selftest import SelftestConfig, SelftestOptions, SelftestResult, Verdict, selftest
+from ssd_edge.workflows.selftest import SelftestResult, Verdict, selftest
+from ssd_edge.workflows.selftest_config import SelftestConfig, SelftestOptions
 from tests.quantization.square_model import write_pictures, write_square_model
 
 MACHINE = DiagnoseResult((), {})

@@ -17,8 +17,8 @@ from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.workflows import stream as module
 from ssd_edge.workflows.load import load
-from ssd_edge.workflows.run_streams import RunConfig, RunOptions
-from ssd_edge.workflows.stream import StreamConfig, StreamOptions, stream
+from ssd_edge.workflows.stream import stream
+from ssd_edge.workflows.stream_config import RunConfig, RunOptions, StreamConfig, StreamOptions
 from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.streaming.films import write_bright_film
 

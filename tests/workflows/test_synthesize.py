@@ -17,7 +17,8 @@ from ssd_edge.data.find import open_dataset
 from ssd_edge.data.video_truth import read_video_truth
 from ssd_edge.scenes.scene import draw_scene
 from ssd_edge.scenes.signs import SIGN_KINDS
-from ssd_edge.workflows.synthesize import SynthesizeConfig, SynthesizeOptions, SynthesizeResult, synthesize
+from ssd_edge.workflows.synthesize import SynthesizeResult, synthesize
+from ssd_edge.workflows.synthesize_config import SynthesizeConfig, SynthesizeOptions
 
 SIZE = (64, 48)
 

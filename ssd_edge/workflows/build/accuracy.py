@@ -22,7 +22,8 @@ from ssd_edge.evaluation.evaluate import class_numbers, evaluate
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.fallback import Fallback, GateError, fall_back
 from ssd_edge.quantization.sensitivity import Quantize
-from ssd_edge.workflows.build.config import AccuracyGate, BuildConfig, FailedGate
+from ssd_edge.workflows.build.config import BuildConfig, FailedGate
+from ssd_edge.workflows.build.options import AccuracyGate
 
 _MUCH = 0.01
 

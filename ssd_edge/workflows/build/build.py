@@ -28,8 +28,9 @@ from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.graph.source import SourceModel, read_onnx
 from ssd_edge.quantization.lowering import LOWERING_VERSION
 from ssd_edge.workflows.build.accuracy import AccuracyChecker, accuracy_line, tell_remedy
-from ssd_edge.workflows.build.config import AccuracyGate, BuildConfig, BuildOptions, BuildResult, FailedGate, resolved
+from ssd_edge.workflows.build.config import BuildConfig, BuildOptions, BuildResult, FailedGate, resolved
 from ssd_edge.workflows.build.inputs import Calibration, check_buildable, find_calibration
+from ssd_edge.workflows.build.options import AccuracyGate
 from ssd_edge.workflows.build.quantize import quantize, rank_layers
 from ssd_edge.workflows.build.speed import cost_line, with_fallback_cost, with_times
 

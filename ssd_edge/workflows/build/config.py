@@ -22,26 +22,7 @@ from ssd_edge.engines.boards import load_profile
 from ssd_edge.engines.build import engine_path, graph_path, refuse_name
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.graph.source import SourceModel
-
-
-@dataclass(frozen=True)
-class AccuracyGate:
-    """Labelled images to evaluate the lowered model on, and what may be lost.
-
-    Attributes:
-        dataset: a labelled data set.
-        split: its part to evaluate on.
-        max_drop_points: points (hundredths) of mAP that INT8 may lose: the worst layers return to float for it. None
-            measures the accuracy and sets no limit.
-    """
-
-    dataset: AnyPath
-    split: str = "val"
-    max_drop_points: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_drop_points is not None and not self.max_drop_points >= 0:
-            raise InputError("max_drop_points is out of range", got=f"{self.max_drop_points:g}", wanted="0 or more")
+from ssd_edge.workflows.build.options import TIMING_CACHE, AccuracyGate
 
 
 @dataclass(frozen=True)
@@ -201,7 +182,7 @@ def resolved(config: BuildConfig, source: SourceModel, workspace: Path) -> Build
     config = replace(
         config,
         output=config.output or engine_path(source, config.precision, config.runtime),
-        timing_cache=config.timing_cache or workspace / "engines" / "timing.cache",
+        timing_cache=config.timing_cache or workspace / TIMING_CACHE,
     )
     refuse_name(config.engine)
     if config.keep_graph and config.graph.resolve() == source.path.resolve():

@@ -19,6 +19,7 @@ from ssd_edge.core.shell import quoted
 from ssd_edge.engines.builder import Builder
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.calibrate import CalibrationFiles, calibrate_model, find_image_set
+from ssd_edge.quantization.image_choice import ImageChoice
 from ssd_edge.quantization.image_set import SET_SUFFIX, ImageSet, choose_images
 from ssd_edge.quantization.refine import refuse_too_few
 from ssd_edge.quantization.sensitivity import RANKED_ON
@@ -107,7 +108,7 @@ def _refuse_other_images(
         chosen = ImageSet.load(named)
     else:
         written = _images_of(table, files)
-        split, seed = ("train", 0) if written is None else _choice_of(ImageSet.load(written))
+        split, seed = (ImageChoice.split, ImageChoice.seed) if written is None else _choice_of(ImageSet.load(written))
         with stage(progress, "pictures") as report:
             chosen = choose_images(named, split=split, limit=table.image_count, seed=seed, progress=report)
     if chosen.digest != table.images_digest:

@@ -16,7 +16,8 @@ from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.workspace import make_current, newest_engine, read_current
 from ssd_edge.workflows.build.build import AccuracyGate, BuildConfig, BuildOptions, FailedGate, build
-from ssd_edge.workflows.calibrate import CalibrateConfig, CalibrateOptions, calibrate
+from ssd_edge.workflows.calibrate import calibrate
+from ssd_edge.workflows.calibrate_config import CalibrateConfig, CalibrateOptions
 from tests.quantization.square_model import rescaled, square_model, write_labelled, write_pictures
 
 

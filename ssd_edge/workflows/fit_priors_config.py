@@ -1,0 +1,51 @@
+"""The options of fitting anchors, with their defaults; imports nothing heavy, as the command line shows them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from ssd_edge.core.config import AnyPath, check_limits
+
+PRIORS = Path("priors.json")
+"""Where the anchors go by default, in the workspace."""
+
+
+@dataclass(frozen=True)
+class FitPriorsConfig:
+    """What is fitted to what.
+
+    Attributes:
+        preset: the network.
+        input_size: side of its input in pixels; None for the preset's.
+        split: images to fit to.
+        val_split: images to evaluate the fit on besides; None for val if there is one.
+        per_level: boxes of a cell: one number, or one for each feature map; None for as many as there are now.
+        output: the file to write; None for ``priors.json`` in the workspace.
+        seed: of the first centers, 0 or more.
+    """
+
+    preset: str = "ssd192-tiny"
+    input_size: int | None = None
+    split: str = "train"
+    val_split: str | None = None
+    per_level: tuple[int, ...] | int | None = None
+    output: Path | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"input_size": (1, math.inf), "seed": (0, math.inf)})
+
+
+class FitPriorsOptions(TypedDict, total=False):
+    """The fields of :class:`FitPriorsConfig`, as keywords."""
+
+    preset: str
+    input_size: int | None
+    split: str
+    val_split: str | None
+    per_level: tuple[int, ...] | list[int] | int | None
+    output: AnyPath | None
+    seed: int

@@ -1,0 +1,81 @@
+"""The options of an import, with their defaults; imports nothing heavy, as the command line shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from ssd_edge.core.choices import Activation, Color
+from ssd_edge.core.config import AnyPath
+
+Triple = tuple[float, float, float]
+
+Four = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """What to import and what the file cannot say; the fields from ``check`` on are for an ONNX.
+
+    Attributes:
+        source: weights to fetch instead of a file: ``torchvision:ssd300_vgg16`` or
+            ``torchvision:ssdlite320_mobilenet_v3_large``.
+        output: the result; by default ``runs/<name>/best.pt`` in the workspace, of an ONNX
+            ``engines/<name>/<name>.onnx``.
+        name: of the model; by default that of the file.
+        labels: text file with a class a line; by default labels.txt beside the file, else built-in names.
+        check: folder of images on which both graphs are compared; by default drawn scenes.
+        mean: subtracted from the pixels 0 to 255, per channel; needed with ``std`` unless jetson-inference exported it.
+        std: divides what is left, per channel.
+        color: order of the channels, also in ``mean`` and ``std``.
+        size: input height and width in pixels, where the graph leaves them free.
+        anchors: default boxes, ``.npy`` (N, 4) cx cy w h or ``.json``, where the graph gives offsets.
+        variances: of the offsets, for cx cy w h.
+        scores: name of the output with the scores; by default told by its shape.
+        boxes: name of the output with boxes or offsets; by default told by its shape.
+        activation: what the scores are.
+        score_threshold: detections score more, 0 to 1.
+        iou_threshold: a box that overlaps a better one of its class by more is dropped, 0 to 1.
+        clip_boxes: cut boxes off at the edges before the NMS.
+    """
+
+    source: str | None = None
+    output: Path | None = None
+    name: str | None = None
+    labels: Path | None = None
+    check: Path | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+    color: Color = Color.RGB
+    size: tuple[int, int] | None = None
+    anchors: Path | None = None
+    variances: Four = (0.1, 0.1, 0.2, 0.2)
+    scores: str | None = None
+    boxes: str | None = None
+    activation: Activation = Activation.AUTO
+    score_threshold: float = 0.01
+    iou_threshold: float = 0.45
+    clip_boxes: bool = False
+
+
+class ImportOptions(TypedDict, total=False):
+    """The fields of :class:`ImportConfig` as keywords."""
+
+    source: str | None
+    output: AnyPath | None
+    name: str | None
+    labels: AnyPath | None
+    check: AnyPath | None
+    mean: Triple | None
+    std: Triple | None
+    color: Color | Literal["rgb", "bgr"]
+    size: tuple[int, int] | None
+    anchors: AnyPath | None
+    variances: Four
+    scores: str | None
+    boxes: str | None
+    activation: Activation | Literal["auto", "softmax", "logits"]
+    score_threshold: float
+    iou_threshold: float
+    clip_boxes: bool

@@ -1,0 +1,31 @@
+"""The options of the self-test, with their defaults; imports nothing heavy, as the command line shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from ssd_edge.core.config import AnyPath
+
+PAGE = Path("selftest.html")
+
+
+@dataclass(frozen=True)
+class SelftestConfig:
+    """How an engine is proved.
+
+    Attributes:
+        frames: images that each engine is run on, for its times and its memory.
+        page: where the page goes; by default ``selftest.html`` in the workspace.
+    """
+
+    frames: int = 1000
+    page: Path | None = None
+
+
+class SelftestOptions(TypedDict, total=False):
+    """The fields of :class:`SelftestConfig`, as keywords."""
+
+    frames: int
+    page: AnyPath | None
