@@ -61,7 +61,7 @@ def named_places() -> list[tuple[str, str]]:
     return sorted(set(re.findall(r"`([\w/]+\.py)(?::([\w.]+))?`", text)) - {("tests/test_architecture.py", "")})
 
 
-@pytest.mark.parametrize(("file", "name"), named_places(), ids=":".join)
+@pytest.mark.parametrize(("file", "name"), named_places(), ids=str)
 def test_the_architecture_names_what_is_there(file: str, name: str) -> None:
     text = (ROOT / "ssd_edge" / file).read_text()
     for part in filter(None, name.split(".")):
