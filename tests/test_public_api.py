@@ -169,6 +169,42 @@ def test_an_enum_and_its_text_are_the_same_in_a_config_too(tmp_path: Path) -> No
             ssd.evaluate("x.onnx", tmp_path, config=config)
 
 
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda: ssd.synthesize("new", workers=-4), "workers is out of its limits"),
+        (lambda: ssd.synthesize("new", size=(1, 2, 3)), "size is of another length"),  # type: ignore[arg-type]
+        (lambda: ssd.synthesize("new", config=ssd.SynthesizeConfig(size=(64,))), "size is of another length"),  # type: ignore[arg-type]
+        (lambda: ssd.export("x.pt", score_threshold=3.0), "score_threshold is out of its limits"),
+        (lambda: ssd.import_model("x.onnx", iou_threshold=-1), "iou_threshold is out of its limits"),
+        (lambda: ssd.list_presets(classes=0), "classes is out of its limits"),
+        (lambda: ssd.run_streams("x.mp4", reconnect=-1), "reconnect is out of its limits"),
+        (lambda: ssd.run_streams("x.mp4", width=-3), "width is out of its limits"),
+        (lambda: ssd.run_streams("x.mp4", config=ssd.RunConfig(threads="fast")), "threads has no such value"),  # type: ignore[arg-type]
+        (lambda: ssd.selftest(frames=0), "frames is out of its limits"),
+        (lambda: ssd.calibrate(seed=-1), "seed is out of its limits"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_at_once(call: Callable[[], Any], what: str) -> None:
+    with pytest.raises(ssd.InputError, match=what):
+        call()
+
+
+def test_one_preset_can_be_asked_for_by_its_name() -> None:
+    assert [entry.name for entry in ssd.list_presets("ssd192-tiny").presets] == ["ssd192-tiny"]
+
+
+def test_progress_and_workspace_come_last() -> None:
+    for name in FUNCTIONS:
+        named = [
+            entry.name
+            for entry in inspect.signature(getattr(ssd, name)).parameters.values()
+            if entry.kind is inspect.Parameter.KEYWORD_ONLY
+        ]
+        last = [word for word in ("progress", "workspace") if word in named]
+        assert named[len(named) - len(last) :] == last, name
+
+
 def test_the_package_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ssd_edge.backends.base import Backend, RawOutputs
 from ssd_edge.backends.cpu import Threads
+from ssd_edge.core.config import check_number
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
@@ -185,6 +186,7 @@ def open_detector(path: Path, threads: Threads | None = None, score_threshold: f
 
 def check_threshold(score: float) -> None:
     """Raise InputError where a score threshold is not in 0..1."""
+    check_number("the score threshold", score)
     if not 0 <= score < 1:
         raise InputError("the score threshold is out of range", got=str(score), wanted="0 <= threshold < 1")
 

@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
@@ -19,6 +20,14 @@ from ssd_edge.core.errors import InputError
 C = TypeVar("C")
 AnyPath = str | PathLike[str]
 """What a function takes for a path."""
+NMS_LIMITS: dict[str, tuple[float, float]] = {
+    "score_threshold": (0.0, 0.9999),
+    "iou_threshold": (0.0001, 1.0),
+    "top_k": (1, 4096),
+    "keep_top_k": (1, 3840),
+    "max_candidates": (1, 3840),
+}
+"""Least and largest value that a config may have for each field of NmsSpec, which checks them together."""
 
 
 def config_from(kind: type[C], config: C | None, options: Mapping[str, Any]) -> C:
@@ -154,8 +163,14 @@ def check_limits(config: Any, limits: Mapping[str, tuple[float, float]]) -> None
         value = getattr(config, name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted="a number")
+        check_number(name, value)
         if not least <= value <= most:
             bounds = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
             raise InputError(f"{name} is out of its limits", got=f"{value}", wanted=bounds)
+
+
+def check_number(name: str, value: Any, *, whole: bool = False) -> None:
+    """Raise InputError where a value is no number, of Python's or NumPy's, or not a whole one where that is wanted."""
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        wanted = "a whole number" if whole else "a number"
+        raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted=wanted)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from ssd_edge.core.choices import Method
-from ssd_edge.core.config import AnyPath
+from ssd_edge.core.config import AnyPath, check_limits
 from ssd_edge.quantization.image_choice import ImageChoice
 
 IMAGES = ImageChoice()
@@ -33,6 +34,9 @@ class CalibrateConfig:
     seed: int | None = None
     keep_images: bool = False
     output: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"seed": (0, math.inf)})
 
 
 class CalibrateOptions(TypedDict, total=False):

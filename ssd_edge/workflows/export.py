@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from typing_extensions import Unpack
 
-from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.config import NMS_LIMITS, AnyPath, check_limits, config_from
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require
@@ -44,8 +44,11 @@ class ExportConfig:
     keep_top_k: int | None = None
     max_candidates: int | None = None
 
+    def __post_init__(self) -> None:
+        check_limits(self, NMS_LIMITS)
+
     @property
-    def nms_changes(self) -> dict[str, Any]:
+    def _nms_changes(self) -> dict[str, Any]:
         """Fields of :class:`~ssd_edge.core.spec.NmsSpec` that differ from the checkpoint's."""
         names = ("score_threshold", "iou_threshold", "top_k", "keep_top_k", "max_candidates")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
@@ -99,8 +102,8 @@ def export(
         workspace: the folder with ``runs/`` and ``engines/``.
 
     Raises:
-        InputError: a file cannot be read or written, or there is no checkpoint.
-        ArtefactError: the checkpoint is damaged, or a threshold is out of range.
+        InputError: a file cannot be read or written, a threshold is out of its limits, or there is no checkpoint.
+        ArtefactError: the checkpoint is damaged.
         ParityError: the detections differ, or there are none; nothing is written.
         MissingPackageError: PyTorch or onnxsim is not installed.
     """
@@ -113,6 +116,6 @@ def export(
     most = _DRAWN_OR_SEEN if config.check is None else _MOST_READ
     images = check_images(config.check, most=most, run=path.parent)
     with stage(progress, "comparing") as report:
-        made = export_onnx(path, config.output, images, root=root, nms_changes=config.nms_changes, progress=report)
+        made = export_onnx(path, config.output, images, root=root, nms_changes=config._nms_changes, progress=report)
     set_exported(root, made.onnx)
     return ExportResult(made.onnx, path, made.spec, made.parity)

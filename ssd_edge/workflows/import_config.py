@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from ssd_edge.core.choices import Activation, Color
-from ssd_edge.core.config import AnyPath
+from ssd_edge.core.config import NMS_LIMITS, AnyPath, check_limits
 
 Triple = tuple[float, float, float]
 
@@ -57,6 +57,9 @@ class ImportConfig:
     score_threshold: float = 0.01
     iou_threshold: float = 0.45
     clip_boxes: bool = False
+
+    def __post_init__(self) -> None:
+        check_limits(self, {name: NMS_LIMITS[name] for name in ("score_threshold", "iou_threshold")})
 
 
 class ImportOptions(TypedDict, total=False):

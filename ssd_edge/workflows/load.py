@@ -12,7 +12,7 @@ import numpy as np
 from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector, check_threshold, is_for_gpu, open_backend, usable_here
-from ssd_edge.core.config import AnyPath
+from ssd_edge.core.config import AnyPath, check_number
 from ssd_edge.core.errors import ArtefactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
@@ -62,8 +62,10 @@ def load(
         DeviceError: the GPU is absent or refuses.
     """
     check_threshold(score_threshold or 0.0)
-    if threads is not None and threads < 1:
-        raise InputError("threads is out of range", got=str(threads), wanted="at least 1")
+    if threads is not None:
+        check_number("threads", threads, whole=True)
+        if threads < 1:
+            raise InputError("threads is out of range", got=str(threads), wanted="at least 1")
     path = find_model(workspace) if model is None else Path(model)
     refuse_no_model(path)
     if path.suffix == ".pt":

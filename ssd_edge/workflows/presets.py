@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssd_edge.core.config import check_number
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.requirements import require_torch
 
@@ -52,22 +54,25 @@ class PresetsResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def list_presets(names: Sequence[str] | None = None, *, classes: int = CLASSES) -> PresetsResult:
+def list_presets(names: str | Sequence[str] | None = None, *, classes: int = CLASSES) -> PresetsResult:
     """Return size, cost and published accuracy of presets.
 
     Args:
-        names: presets, also ``ssd<side>-<timm backbone>`` and ``ssdlite<side>-<timm backbone>``; None for all.
+        names: one or several, also ``ssd<side>-<timm backbone>`` and ``ssdlite<side>-<timm backbone>``; None for all.
         classes: number of real classes; the predictors grow with it.
 
     Raises:
-        InputError: there is no preset of a name.
+        InputError: there is no preset of a name, or no class.
         MissingPackageError: PyTorch is not installed, or timm for a backbone of its.
     """
+    check_number("classes", classes, whole=True)
+    if classes < 1:
+        raise InputError("classes is out of its limits", got=str(classes), wanted="at least 1")
     require_torch("the networks need PyTorch")
     from ssd_edge.model.zoo import find_preset, make_spec, network_cost, preset_names
 
     found = []
-    for name in names or preset_names():
+    for name in [names] if isinstance(names, str) else names or preset_names():
         cost = network_cost(make_spec(name, [f"class {number}" for number in range(1, classes + 1)]))
         found.append(PresetInfo(name, cost.boxes, cost.parameters, cost.macs, find_preset(name).published))
     return PresetsResult(tuple(found), classes)

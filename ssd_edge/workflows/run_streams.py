@@ -9,7 +9,7 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from ssd_edge.backends.cpu import Threads
-from ssd_edge.backends.detector import open_detector
+from ssd_edge.backends.detector import check_threshold, open_detector
 from ssd_edge.core.choices import Goal
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.left_out import LeftOut
@@ -22,7 +22,7 @@ from ssd_edge.streaming.sources.uri import file_of
 from ssd_edge.streaming.timing import StageTimes
 from ssd_edge.workflows.load import find_model
 from ssd_edge.workflows.open_model import refuse_no_model
-from ssd_edge.workflows.stream import Sources, check_max_frames, only_source, open_with
+from ssd_edge.workflows.stream import Sources, only_source, open_with
 from ssd_edge.workflows.stream_config import RunConfig, RunOptions
 
 
@@ -65,8 +65,8 @@ def run_streams(
     model: AnyPath | None = None,
     *,
     config: RunConfig | None = None,
-    progress: ProgressCallback = no_progress,
     stop: StopRequest | None = None,
+    progress: ProgressCallback = no_progress,
     workspace: AnyPath = ".",
     **options: Unpack[RunOptions],
 ) -> RunResult:
@@ -77,8 +77,8 @@ def run_streams(
             By default camera 0.
         model: an ``.engine`` or ``.onnx``; by default the workspace's current engine, or else its newest ONNX.
         config: options, in place of keywords.
-        progress: told of each frame.
         stop: ends the run in good order when it is requested: files are whole, and the result is returned.
+        progress: told of each frame.
         workspace: folder with ``engines/``, for a model that is not named.
         options: fields of :class:`RunConfig`.
 
@@ -89,7 +89,7 @@ def run_streams(
         MissingPackageError: the model's runtime is not installed.
     """
     chosen = config_from(RunConfig, config, options)
-    check_max_frames(chosen)
+    check_threshold(chosen.score_threshold)
     if sources is None:
         log.info("using camera 0")
     uri = only_source(0 if sources is None else sources)

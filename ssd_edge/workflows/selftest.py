@@ -79,8 +79,8 @@ def selftest(
     engine: AnyPath | None = None,
     images: AnyPath | None = None,
     *,
-    machine: DiagnoseResult | None = None,
     config: SelftestConfig | None = None,
+    machine: DiagnoseResult | None = None,
     progress: ProgressCallback = no_progress,
     workspace: AnyPath = ".",
     **options: Unpack[SelftestOptions],
@@ -91,8 +91,8 @@ def selftest(
         engine: the one to prove; by default small ones are built here, in every precision that a runtime of this
             machine has. One of these that cannot be built or run has a verdict too.
         images: a folder of images with what ``engine`` detects; by default drawn squares on noise.
-        machine: what :func:`diagnose` found, for the page; by default it is asked.
         config: see :class:`SelftestConfig`; or its fields as keywords.
+        machine: what :func:`diagnose` found, for the page; by default it is asked.
         progress: told of each frame, a stage for each engine.
         workspace: where the page goes by default.
 

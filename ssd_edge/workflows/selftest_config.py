@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from ssd_edge.core.config import AnyPath
+from ssd_edge.core.config import AnyPath, check_limits
 
 PAGE = Path("selftest.html")
 
@@ -22,6 +23,9 @@ class SelftestConfig:
 
     frames: int = 1000
     page: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"frames": (1, math.inf)})
 
 
 class SelftestOptions(TypedDict, total=False):

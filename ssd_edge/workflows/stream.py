@@ -64,7 +64,6 @@ def stream(
         ArtefactError: the model cannot be used.
     """
     chosen = config_from(StreamConfig, config, options)
-    check_max_frames(chosen)
     uri = only_source(sources)
     with ExitStack() as stack:
         model = detector if isinstance(detector, Detector) else stack.enter_context(load(detector))
@@ -110,9 +109,3 @@ def _pairs(pipeline: Pipeline) -> Generator[tuple[Frame, Detections], None, None
     with closing(pipeline.results()) as results:
         for result in results:
             yield result.captured.frame, result.detections
-
-
-def check_max_frames(config: StreamConfig) -> None:
-    """Raise InputError where a number of frames is asked for that cannot be."""
-    if config.max_frames is not None and config.max_frames < 1:
-        raise InputError("max_frames is out of range", got=str(config.max_frames), wanted="at least 1")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from ssd_edge.core.choices import Goal
-from ssd_edge.core.config import AnyPath
+from ssd_edge.core.config import AnyPath, check_limits
+
+_LIMITS = {
+    "width": (1, math.inf),
+    "height": (1, math.inf),
+    "max_frames": (1, math.inf),
+    "rtsp_latency_ms": (0, math.inf),
+    "reconnect": (0, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,9 @@ class StreamConfig:
     max_frames: int | None = None
     rtsp_latency_ms: int = 200
     reconnect: int = 5
+
+    def __post_init__(self) -> None:
+        check_limits(self, _LIMITS)
 
 
 class StreamOptions(TypedDict, total=False):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from ssd_edge.core.choices import LabelFormat
-from ssd_edge.core.config import AnyPath
+from ssd_edge.core.config import AnyPath, check_limits
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class SynthesizeConfig:
     video: Path | None = None
     frames: int = 300
     video_size: tuple[int, int] = (1280, 720)
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"workers": (1, math.inf)})
 
 
 class SynthesizeOptions(TypedDict, total=False):

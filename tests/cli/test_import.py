@@ -98,7 +98,7 @@ def test_what_the_result_cannot_do_is_said(tmp_path: Path) -> None:
         (["a.onnx", "--anchors", "a.json"], "a.json cannot be read"),
         (["a.onnx", "--labels", "b.txt"], "b.txt cannot be read"),
         (["a.onnx", "--check", "nowhere"], "nowhere is not a folder: wanted a folder of images"),
-        (["b.onnx", "--score-threshold", "2"], "score_threshold is out of range"),
+        (["b.onnx", "--score-threshold", "2"], "score_threshold is out of its limits"),
     ],
 )
 def test_refusals_are_one_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_what_is_refused(film: Path, model: Path) -> None:
     for sources, message in (([film, film], "2 sources are given: wanted one"), ([], "0 sources are given")):
         with pytest.raises(InputError, match=message), stream(sources, model):
             pass
-    with pytest.raises(InputError, match="max_frames is out of range"), stream(film, model, max_frames=0):
+    with pytest.raises(InputError, match="max_frames is out of its limits"), stream(film, model, max_frames=0):
         pass
     with (
         pytest.raises(InputError, match="options are given twice"),
