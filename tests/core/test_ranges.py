@@ -97,7 +97,7 @@ def test_fields_that_are_none(tmp_path: Path, onnx: Path, place: tuple[str, ...]
 
 def test_endless_nesting(tmp_path: Path) -> None:
     (tmp_path / "m.ranges.json").write_text("[" * 100_000)
-    with pytest.raises(ArtefactError, match="is a damaged table of ranges: got RecursionError"):
+    with pytest.raises(ArtefactError, match="is a damaged table of ranges: got .*recursion"):
         CalibrationTable.load(tmp_path / "m.ranges.json")
 
 

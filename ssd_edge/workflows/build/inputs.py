@@ -75,12 +75,13 @@ def find_calibration(
     table = CalibrationTable.load(path)
     table.refuse_if_foreign(path, source.path, source.digest, source.spec.input)
     log.info(f"using {path}: {table.method} of {table.image_count} pictures")
-    named, images = config.images, None
-    if named is not None and config.ranges is None:
+    named, images, written = config.images, None, _images_of(table, files)
+    # Where the table's own set is gone, the named images are those to refine or rank with.
+    if named is not None and config.ranges is None and not (config.uses_images and written is None):
         _refuse_other_images(named, table, path, files, progress)
-        named = _images_of(table, files) or named
+        named = written or named
     if config.uses_images:
-        images = find_image_set(named or _images_of(table, files), files, progress=progress)
+        images = find_image_set(named or written, files, progress=progress)
     _check_images(config, checker, table.images, images)
     return _calibration(config, checker, table, images)
 
