@@ -110,12 +110,12 @@ def hush() -> None:
     log.setLevel(logging.CRITICAL + 1)
 
 
-def say(text: str) -> None:
-    """Tell the user one line, on stderr: as what the workflows log, and so not where the command is quiet."""
+def say(text: str, level: int = logging.INFO) -> None:
+    """Tell the user one line, on stderr: as what the workflows log, so by default not where the command is quiet."""
     if _handler() is None:
         _show_line(text)
     else:
-        log.info("%s", text)
+        log.log(level, "%s", text)
 
 
 def complain(text: str) -> None:

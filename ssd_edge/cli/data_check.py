@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,10 +53,10 @@ def check(
 
 def _show(result: CheckDataResult, limit: int, *, stderr: bool) -> None:
     for issue in result.issues[:limit]:
-        say(f"{issue.severity}: {issue.message}")
+        say(f"{issue.severity}: {issue.message}", logging.ERROR if issue.severity == "error" else logging.WARNING)
     count = len(result.issues)
     if count > limit:
-        say(f"and {count - limit} more; to see them: --limit {count}")
+        say(f"and {count - limit} more; to see them: --limit {count}", logging.WARNING)
     rows = [(f"{kind}: {meaning}", severity, f"{count}") for kind, severity, meaning, count in result.counts]
     if rows:
         show_table("faults", ("kind", "severity", "count"), rows, stderr=stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,9 +111,10 @@ def _prove(
 def show_selftest(result: SelftestResult) -> None:
     """Print what each engine did, on stderr."""
     if result.warning:
-        say(result.warning)
+        say(result.warning, logging.WARNING)
     for verdict in result.verdicts:
-        say(f"{verdict.precision} on {verdict.where}: {'; '.join(verdict.faults) or 'as it should be'}")
+        level = logging.ERROR if verdict.faults else logging.INFO
+        say(f"{verdict.precision} on {verdict.where}: {'; '.join(verdict.faults) or 'as it should be'}", level)
         if not verdict.error:
             show_verdict(verdict)
     say(f"wrote {result.path}; attach it to a report")

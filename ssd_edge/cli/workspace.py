@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,7 @@ def runs(
 
     result = find_runs(workspace=workspace)
     for lost in result.left_out:
-        say(lost.why)
+        say(lost.why, logging.WARNING)
     if json_path is not None:
         write_text(json_path, json.dumps([run.to_dict() for run in result.runs], indent=1) + "\n")
         return

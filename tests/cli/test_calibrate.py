@@ -268,12 +268,12 @@ def test_a_set_that_is_named_becomes_the_models(tmp_path: Path) -> None:
 
 def test_nothing_is_judged_on_pictures_that_it_was_improved_with(tmp_path: Path) -> None:
     write_labelled(tmp_path / "voc", "val", 16)
-    assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
+    assert run("calibrate", "--images", "voc/JPEGImages", "--method", "minmax").exit_code == 0
     SET.unlink()
     result = run("build", "--int8", "--improve", "--images", "voc/JPEGImages", "--data", "voc")
     assert result.exit_code == 1
     assert "16 pictures of VOC voc, split val were calibrated with" in result.output
-    assert not SET.exists()  # the table is not of these
+    assert not SET.exists()
 
 
 def test_few_pictures_are_not_called_held_out() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pty
 import re
@@ -142,6 +143,8 @@ def test_a_quiet_command_tells_nothing_and_prints_its_table(capsys: pytest.Captu
     say("next: …")
     show_table("times", ("", "ms"), [("infer", "1.5")], stderr=True)
     assert capsys.readouterr() == ("", "")
+    say("error: a.jpg is empty", logging.ERROR)
+    assert capsys.readouterr() == ("", "error: a.jpg is empty\n")
     show_table("times", ("", "ms"), [("infer", "1.5")])
     complain("a.jpg is empty")
     shown = capsys.readouterr()
