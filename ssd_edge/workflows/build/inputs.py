@@ -75,7 +75,8 @@ def find_calibration(
     table = CalibrationTable.load(path)
     table.refuse_if_foreign(path, source.path, source.digest, source.spec.input)
     log.info(f"using {path}: {table.method} of {table.image_count} pictures")
-    named, images, written = config.images, None, _images_of(table, files)
+    named, images = config.images, None
+    written = _images_of(table, files) if named is not None or config.uses_images else None
     # Where the table's own set is gone, the named images are those to refine or rank with.
     if named is not None and config.ranges is None and not (config.uses_images and written is None):
         _refuse_other_images(named, table, path, files, progress)
