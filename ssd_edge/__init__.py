@@ -24,7 +24,19 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ssd_edge.backends.detector import Detector
-    from ssd_edge.core.choices import GateFigure, Goal, LabelFormat, Method, Metric, Precision, Target
+    from ssd_edge.backends.tensorrt.layers import EngineLayer
+    from ssd_edge.core.calibration_table import CalibrationTable
+    from ssd_edge.core.choices import (
+        Activation,
+        Color,
+        GateFigure,
+        Goal,
+        LabelFormat,
+        Method,
+        Metric,
+        Precision,
+        Target,
+    )
     from ssd_edge.core.detections import Detection, Detections
     from ssd_edge.core.errors import (
         AccuracyError,
@@ -38,27 +50,43 @@ if TYPE_CHECKING:
     )
     from ssd_edge.core.frame import Frame
     from ssd_edge.core.left_out import LeftOut
+    from ssd_edge.core.manifest import Accuracy, EngineManifest
     from ssd_edge.core.progress import ProgressCallback, ProgressEvent
+    from ssd_edge.core.sample import LabelledSet
     from ssd_edge.core.shutdown import StopRequest
+    from ssd_edge.core.spec import ModelSpec
+    from ssd_edge.data.anchor_recall import AnchorRecall
+    from ssd_edge.data.lint.check import LintReport
+    from ssd_edge.data.lint.issue import Issue
+    from ssd_edge.data.priors import FittedPriors
+    from ssd_edge.data.statistics import SetStatistics
+    from ssd_edge.doctor.check import CheckResult, State
+    from ssd_edge.doctor.verdict import Verdict
     from ssd_edge.engines.options import Batch, TrtOptions
+    from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
+    from ssd_edge.importing.graphs.import_onnx import GraphImport
+    from ssd_edge.model.presets import Published
+    from ssd_edge.quantization.image_set import ImageSet
+    from ssd_edge.quantization.sensitivity import RankedLayers
     from ssd_edge.streaming.timing import StageTimes
     from ssd_edge.training.callbacks import Callback
+    from ssd_edge.training.metrics import EpochRecord
     from ssd_edge.workflows.build.build import build
     from ssd_edge.workflows.build.config import BuildConfig, BuildResult, FailedGate
     from ssd_edge.workflows.build.options import AccuracyGate
     from ssd_edge.workflows.calibrate import CalibrateResult, calibrate
     from ssd_edge.workflows.calibrate_config import CalibrateConfig
-    from ssd_edge.workflows.check_data import CheckDataConfig, CheckDataResult, check_data
+    from ssd_edge.workflows.check_data import CheckDataConfig, CheckDataResult, IssueCount, check_data
     from ssd_edge.workflows.data_statistics import DataStatisticsConfig, DataStatisticsResult, data_statistics
     from ssd_edge.workflows.diagnose import DiagnoseResult, diagnose
     from ssd_edge.workflows.evaluate import EvaluateResult, evaluate
     from ssd_edge.workflows.evaluate_config import EvaluateConfig
     from ssd_edge.workflows.export import ExportConfig, ExportResult, export
-    from ssd_edge.workflows.fit_priors import FitPriorsResult, fit_priors
+    from ssd_edge.workflows.fit_priors import FitPriorsResult, Gain, fit_priors
     from ssd_edge.workflows.fit_priors_config import FitPriorsConfig
     from ssd_edge.workflows.import_config import ImportConfig
     from ssd_edge.workflows.import_model import ImportResult, import_model
-    from ssd_edge.workflows.inspect import InspectResult, inspect
+    from ssd_edge.workflows.inspect import CheckpointFacts, EngineFacts, InspectResult, LayersFacts, OnnxFacts, inspect
     from ssd_edge.workflows.load import load
     from ssd_edge.workflows.presets import PresetInfo, PresetsResult, list_presets
     from ssd_edge.workflows.run_streams import RunResult, run_streams
@@ -82,42 +110,60 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "backends.detector": "Detector",
-    "core.choices": "GateFigure Goal LabelFormat Method Metric Precision Target",
+    "backends.tensorrt.layers": "EngineLayer",
+    "core.calibration_table": "CalibrationTable",
+    "core.choices": "Activation Color GateFigure Goal LabelFormat Method Metric Precision Target",
     "core.detections": "Detection Detections",
     "core.errors": "AccuracyError ArtefactError DeviceError InputError MissingPackageError ParityError "
     "SsdEdgeError TrainingError",
     "core.frame": "Frame",
     "core.left_out": "LeftOut",
+    "core.manifest": "Accuracy EngineManifest",
     "core.progress": "ProgressCallback ProgressEvent",
+    "core.sample": "LabelledSet",
     "core.shutdown": "StopRequest",
+    "core.spec": "ModelSpec",
+    "data.anchor_recall": "AnchorRecall",
+    "data.lint.check": "LintReport",
+    "data.lint.issue": "Issue",
+    "data.priors": "FittedPriors",
+    "data.statistics": "SetStatistics",
+    "doctor.check": "CheckResult State",
+    "doctor.verdict": "Verdict",
     "engines.options": "Batch TrtOptions",
+    "evaluation.evaluate": "EvaluatedModel Evaluation",
+    "importing.graphs.import_onnx": "GraphImport",
+    "model.presets": "Published",
+    "quantization.image_set": "ImageSet",
+    "quantization.sensitivity": "RankedLayers",
     "streaming.timing": "StageTimes",
     "training.callbacks": "Callback",
+    "training.metrics": "EpochRecord",
     "workflows.build.build": "build",
-    "workflows.build.options": "AccuracyGate",
     "workflows.build.config": "BuildConfig BuildResult FailedGate",
-    "workflows.calibrate_config": "CalibrateConfig",
+    "workflows.build.options": "AccuracyGate",
     "workflows.calibrate": "CalibrateResult calibrate",
-    "workflows.check_data": "CheckDataConfig CheckDataResult check_data",
+    "workflows.calibrate_config": "CalibrateConfig",
+    "workflows.check_data": "CheckDataConfig CheckDataResult IssueCount check_data",
     "workflows.data_statistics": "DataStatisticsConfig DataStatisticsResult data_statistics",
     "workflows.diagnose": "DiagnoseResult diagnose",
-    "workflows.evaluate_config": "EvaluateConfig",
     "workflows.evaluate": "EvaluateResult evaluate",
+    "workflows.evaluate_config": "EvaluateConfig",
     "workflows.export": "ExportConfig ExportResult export",
+    "workflows.fit_priors": "FitPriorsResult Gain fit_priors",
     "workflows.fit_priors_config": "FitPriorsConfig",
-    "workflows.fit_priors": "FitPriorsResult fit_priors",
     "workflows.import_config": "ImportConfig",
     "workflows.import_model": "ImportResult import_model",
-    "workflows.inspect": "InspectResult inspect",
+    "workflows.inspect": "CheckpointFacts EngineFacts InspectResult LayersFacts OnnxFacts inspect",
     "workflows.load": "load",
     "workflows.presets": "PresetInfo PresetsResult list_presets",
     "workflows.run_streams": "RunResult run_streams",
-    "workflows.selftest_config": "SelftestConfig",
     "workflows.selftest": "SelftestResult selftest",
-    "workflows.stream_config": "RunConfig StreamConfig",
+    "workflows.selftest_config": "SelftestConfig",
     "workflows.stream": "stream",
-    "workflows.synthesize_config": "SynthesizeConfig",
+    "workflows.stream_config": "RunConfig StreamConfig",
     "workflows.synthesize": "SynthesizeResult synthesize",
+    "workflows.synthesize_config": "SynthesizeConfig",
     "workflows.train": "train",
     "workflows.train_config": "TrainConfig TrainResult",
     "workflows.workspace": "InitResult RunInfo RunsResult UseResult find_runs init_workspace use_engine",
@@ -125,19 +171,22 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "AccuracyError", "AccuracyGate", "ArtefactError", "Batch", "BuildConfig", "BuildResult", "CalibrateConfig",
-    "CalibrateResult", "Callback", "CheckDataConfig", "CheckDataResult", "DataStatisticsConfig",
-    "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult",
-    "EvaluateConfig", "EvaluateResult", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig",
-    "FitPriorsResult", "Frame", "GateFigure", "Goal", "ImportConfig", "ImportResult", "InitResult",
-    "InputError", "InspectResult", "LabelFormat", "LeftOut", "Method", "Metric", "MissingPackageError",
-    "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback", "ProgressEvent", "RunConfig",
-    "RunInfo", "RunResult", "RunsResult", "SelftestConfig", "SelftestResult", "SsdEdgeError", "StageTimes",
-    "StopRequest", "StreamConfig", "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig",
-    "TrainResult", "TrainingError", "TrtOptions", "UseResult", "__version__", "build", "calibrate",
-    "check_data", "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors",
-    "import_model", "init_workspace", "inspect", "list_presets", "load", "run_streams", "selftest", "stream",
-    "synthesize", "train", "use_engine",
+    "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtefactError", "Batch",
+    "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback",
+    "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color", "DataStatisticsConfig",
+    "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult", "EngineFacts",
+    "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel",
+    "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult",
+    "FittedPriors", "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "ImageSet", "ImportConfig",
+    "ImportResult", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount", "LabelFormat",
+    "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError", "ModelSpec",
+    "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback", "ProgressEvent",
+    "Published", "RankedLayers", "RunConfig", "RunInfo", "RunResult", "RunsResult", "SelftestConfig",
+    "SelftestResult", "SetStatistics", "SsdEdgeError", "StageTimes", "State", "StopRequest", "StreamConfig",
+    "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions",
+    "UseResult", "Verdict", "__version__", "build", "calibrate", "check_data", "data_statistics", "diagnose",
+    "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "list_presets",
+    "load", "run_streams", "selftest", "stream", "synthesize", "train", "use_engine",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,7 +30,7 @@ CONFIGS = {
     "fit_priors": "FitPriorsConfig", "import_model": "ImportConfig", "run_streams": "RunConfig",
     "selftest": "SelftestConfig", "stream": "StreamConfig", "synthesize": "SynthesizeConfig", "train": "TrainConfig",
 }  # fmt: skip
-RESULTS = [name for name in ssd.__all__ if name.endswith("Result")]
+RESULTS = [name for name in ssd.__all__ if name.endswith("Result") and name != "CheckResult"]
 
 
 def in_fresh_interpreter(program: str) -> str:
@@ -192,6 +193,17 @@ def test_values_that_make_no_sense_are_refused_at_once(call: Callable[[], Any], 
 
 def test_one_preset_can_be_asked_for_by_its_name() -> None:
     assert [entry.name for entry in ssd.list_presets("ssd192-tiny").presets] == ["ssd192-tiny"]
+
+
+@pytest.mark.parametrize("name", [*RESULTS, *CONFIGS.values()])
+def test_what_a_result_or_config_holds_is_public_too(name: str) -> None:
+    """Of our own types; ParityReport is the one whose room needs PyTorch."""
+    kind = getattr(ssd, name)
+    words = {word for entry in dataclasses.fields(kind) for word in re.findall(r"\w+", str(entry.type))}
+    private = {"AnyFacts", "Kind", "Triple", "Four", "ParityReport", "Augmentation", "Classification", "Localisation"}
+    home = vars(importlib.import_module(kind.__module__))
+    ours = {word for word in words if str(getattr(home.get(word), "__module__", "")).startswith("ssd_edge")}
+    assert ours - private <= set(ssd.__all__)
 
 
 def test_progress_and_workspace_come_last() -> None:

@@ -96,6 +96,16 @@ class LayersFacts:
     layers: tuple[EngineLayer, ...]
 
 
+AnyFacts = (
+    CheckpointFacts
+    | OnnxFacts
+    | EngineFacts
+    | LayersFacts
+    | EngineManifest
+    | CalibrationTable
+    | ImageSet
+    | RankedLayers
+)
 Kind = Literal["checkpoint", "onnx", "engine", "manifest", "table", "images", "sensitivity", "layers"]
 
 
@@ -114,7 +124,7 @@ class InspectResult:
 
     path: Path
     kind: Kind
-    facts: Any
+    facts: AnyFacts
     left_out: tuple[LeftOut, ...] = ()
 
 
