@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ssd_edge.core.detections import Detection, Detections
     from ssd_edge.core.errors import (
         AccuracyError,
-        ArtefactError,
+        ArtifactError,
         DeviceError,
         InputError,
         MissingPackageError,
@@ -114,7 +114,7 @@ _HOMES = {
     "core.calibration_table": "CalibrationTable",
     "core.choices": "Activation Color GateFigure Goal LabelFormat Method Metric Precision Target",
     "core.detections": "Detection Detections",
-    "core.errors": "AccuracyError ArtefactError DeviceError InputError MissingPackageError ParityError "
+    "core.errors": "AccuracyError ArtifactError DeviceError InputError MissingPackageError ParityError "
     "SsdEdgeError TrainingError",
     "core.frame": "Frame",
     "core.left_out": "LeftOut",
@@ -171,7 +171,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtefactError", "Batch",
+    "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch",
     "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback",
     "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color", "DataStatisticsConfig",
     "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult", "EngineFacts",

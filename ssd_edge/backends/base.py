@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.shell import quoted
@@ -107,11 +107,11 @@ def refuse_other_machine(engine: Path, manifest: EngineManifest, here: Place, *,
     """Return the manifest of an engine that fits what is here.
 
     Raises:
-        ArtefactError: it does not fit; the error names the command that rebuilds the engine.
+        ArtifactError: it does not fit; the error names the command that rebuilds the engine.
     """
     if fits:
         return manifest
-    raise ArtefactError(
+    raise ArtifactError(
         f"{engine} was not built for this machine",
         got=str(Place.of(manifest)),
         wanted=str(here),

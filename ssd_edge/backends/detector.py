@@ -87,7 +87,7 @@ class Detector:
 
         Raises:
             InputError: it is not such an image, or a file that cannot be read.
-            ArtefactError, DeviceError: the runtime fails, or the detector is closed.
+            ArtifactError, DeviceError: the runtime fails, or the detector is closed.
         """
         if isinstance(image, (list, tuple)):
             return list(self._each(image))
@@ -170,7 +170,7 @@ def open_detector(path: Path, threads: Threads | None = None, score_threshold: f
 
     Raises:
         InputError: another kind of file, or a threshold that is not in 0..1.
-        ArtefactError: not ours, or not for this machine.
+        ArtifactError: not ours, or not for this machine.
         MissingPackageError: the runtime is not installed.
     """
     check_threshold(score_threshold)
@@ -203,7 +203,7 @@ def is_for_gpu(path: Path) -> bool:
     """Tell whether a model's file is an engine that runs on an NVIDIA GPU.
 
     Raises:
-        ArtefactError: it is an engine without a readable manifest.
+        ArtifactError: it is an engine without a readable manifest.
     """
     from ssd_edge.backends.ort import ENGINE_SUFFIX
     from ssd_edge.backends.tensorrt.backend import TARGETS
@@ -224,7 +224,7 @@ def read_manifest_for_here(engine: Path) -> EngineManifest:
     """Return the manifest of an engine that may run on this machine; the engine's bytes are not looked at.
 
     Raises:
-        ArtefactError: no readable manifest, or the engine was built for another machine.
+        ArtifactError: no readable manifest, or the engine was built for another machine.
         MissingPackageError: its runtime is not installed.
         DeviceError: it needs a GPU, and there is none.
     """

@@ -13,7 +13,7 @@ from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.cpu import cpu_device as cpu_device
 from ssd_edge.backends.ort_session import open_session, ort_errors, ort_version
 from ssd_edge.core.choices import Target
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES, SPEC_KEY
 from ssd_edge.core.manifest import EngineManifest, manifest_path
@@ -46,10 +46,10 @@ def read_spec(
     """Return the spec of a graph that fulfils the contract (docs: "The graph contract").
 
     Raises:
-        ArtefactError: no spec in the metadata, or inputs and outputs other than the contract's.
+        ArtifactError: no spec in the metadata, or inputs and outputs other than the contract's.
     """
     if SPEC_KEY not in metadata:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} was not exported by ssd-edge",
             got=_signature(inputs, outputs),
             wanted=f"an ONNX with {SPEC_KEY!r} in its metadata",
@@ -84,7 +84,7 @@ def _check_outputs(path: Path, spec: ModelSpec, inputs: tuple[Tensor, ...], outp
 
 
 def _refuse(path: Path, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], wanted: str) -> None:
-    raise ArtefactError(
+    raise ArtifactError(
         f"{path} does not fulfil the graph contract",
         got=_signature(inputs, outputs),
         wanted=wanted,
@@ -111,7 +111,7 @@ class OrtBackend:
         threads: how to spread over the cores; for latency where it is not given.
 
     Raises:
-        ArtefactError: not such a file, or an engine of another machine.
+        ArtifactError: not such a file, or an engine of another machine.
         MissingPackageError: ONNX Runtime is not installed.
     """
 
@@ -161,7 +161,7 @@ class OrtBackend:
 
         Raises:
             InputError: the batch does not fit the model.
-            ArtefactError: ONNX Runtime fails inside the graph, or the backend is closed.
+            ArtifactError: ONNX Runtime fails inside the graph, or the backend is closed.
         """
         check_batch(batch, self._spec)
         if self._fixed_batch not in (None, len(batch)):
@@ -172,7 +172,7 @@ class OrtBackend:
             )
         session = self._session  # another thread may close the backend meanwhile
         if session is None:
-            raise ArtefactError(f"{self._path} is closed", do="Open it again.")
+            raise ArtifactError(f"{self._path} is closed", do="Open it again.")
         with ort_errors(self._path):
             return RawOutputs(*session.run(OUTPUT_NAMES, {INPUT_NAME: batch}))
 
@@ -193,7 +193,7 @@ def read_manifest_for_cpu(path: Path) -> EngineManifest:
     """Return the manifest of an engine that this ONNX Runtime may run on this processor; its bytes are not looked at.
 
     Raises:
-        ArtefactError: no readable manifest, or another target, version or processor.
+        ArtifactError: no readable manifest, or another target, version or processor.
     """
     manifest, here = EngineManifest.load(manifest_path(path)), Place(TARGET, ort_version(), cpu_device())
     return refuse_other_machine(path, manifest, here, fits=here == Place.of(manifest))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge.core.environment import no_telemetry
-from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
+from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -49,7 +49,7 @@ def open_session(
     Raises:
         InputError: the file cannot be read.
         OSError: ``save_to`` cannot be written.
-        ArtefactError: it is not a graph that ONNX Runtime can run.
+        ArtifactError: it is not a graph that ONNX Runtime can run.
         MissingPackageError: ONNX Runtime is not installed.
     """
     ort = load_runtime()
@@ -80,7 +80,7 @@ def make_session(model: str | bytes, options: onnxruntime.SessionOptions) -> onn
 
 @contextmanager
 def ort_errors(path: Path, save_to: Path | None = None) -> Iterator[None]:
-    """Turn whatever ONNX Runtime raises inside the block into one ArtefactError that names ``path``.
+    """Turn whatever ONNX Runtime raises inside the block into one ArtifactError that names ``path``.
 
     Raises:
         OSError: what it raised means that ``save_to`` cannot be written.
@@ -90,7 +90,7 @@ def ort_errors(path: Path, save_to: Path | None = None) -> Iterator[None]:
     except _exception_types() as error:
         if save_to is not None and "serialization failed" in str(error):
             raise _why_not_written(save_to, str(error)) from error
-        raise ArtefactError(
+        raise ArtifactError(
             f"ONNX Runtime {ort_version()} cannot run {path}",
             got=" ".join(str(error).split()),
             do="Export the model again: ssd-edge export",

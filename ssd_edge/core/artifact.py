@@ -13,7 +13,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.text_parsers import parse_json
 
 T = TypeVar("T")
@@ -46,12 +46,12 @@ def read_artifact(
     """Read a file of ours; see :func:`parse_artifact`.
 
     Raises:
-        ArtefactError: it is missing, damaged, foreign, or of another version.
+        ArtifactError: it is missing, damaged, foreign, or of another version.
     """
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} cannot be read", got=error.strerror or str(error), wanted=f"a {form.what}", do=form.do
         ) from error
     return parse_artifact(text, kind, form, origin=str(path), optional=optional, parts=parts)
@@ -78,7 +78,7 @@ def parse_artifact(
         parts: readers of single fields that have a format of their own.
 
     Raises:
-        ArtefactError: the text is damaged, foreign, or of another version.
+        ArtifactError: the text is damaged, foreign, or of another version.
     """
     fields = _object(text, form, origin)
     _check_tag(fields.get("format"), form, origin)
@@ -96,7 +96,7 @@ def parse_artifact(
         raise _damaged(form, origin, f"unknown field {odd!r}")
     try:
         return msgspec.convert(fields, kind)
-    except (msgspec.MsgspecError, ArtefactError, ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ArtifactError, ValueError, RecursionError) as error:
         raise _damaged(form, origin, str(error)) from error
 
 
@@ -112,14 +112,14 @@ def _object(text: bytes | str, form: Format, origin: str) -> dict[str, Any]:
 
 
 def _check_tag(found: object, form: Format, origin: str) -> None:
-    """Raise ArtefactError where a file is of another kind or version."""
+    """Raise ArtifactError where a file is of another kind or version."""
     if found == form.tag:
         return
     mine, other = _TAG.fullmatch(form.tag), _TAG.fullmatch(found) if isinstance(found, str) else None
     do = form.do
     if mine and other and mine[1] == other[1] and int(other[2]) > int(mine[2]):
         do = f"It was written by a newer ssd-edge: update this one. Or: {form.do[:1].lower()}{form.do[1:]}"
-    raise ArtefactError(
+    raise ArtifactError(
         f"{origin} is not a {form.what} that this version reads", got=repr(found)[:60], wanted=form.tag, do=do
     )
 
@@ -147,5 +147,5 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _damaged(form: Format, origin: str, got: str) -> ArtefactError:
-    return ArtefactError(f"{origin} is a damaged {form.what}", got=got[:300], wanted=form.tag, do=form.do)
+def _damaged(form: Format, origin: str, got: str) -> ArtifactError:
+    return ArtifactError(f"{origin} is a damaged {form.what}", got=got[:300], wanted=form.tag, do=form.do)

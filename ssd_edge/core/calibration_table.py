@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ssd_edge.core.artifact import Format, read_artifact
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import text_digest, written_beside
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import InputSpec
@@ -32,7 +32,7 @@ class Histogram:
 
     def __post_init__(self) -> None:
         if not -math.inf < self.low <= self.high < math.inf or min(self.counts, default=0) < 0:
-            raise ArtefactError(
+            raise ArtifactError(
                 "a histogram is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high, no count below 0"
             )
 
@@ -52,7 +52,7 @@ class TensorRange:
 
     def __post_init__(self) -> None:
         if not -_LARGEST <= self.low <= self.high <= _LARGEST:  # no number is neither less nor more
-            raise ArtefactError("a range is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
+            raise ArtifactError("a range is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
 
     @property
     def amax(self) -> float:
@@ -109,24 +109,24 @@ class CalibrationTable:
         """Read a table.
 
         Raises:
-            ArtefactError: it is missing, damaged or of another version of the format.
+            ArtifactError: it is missing, damaged or of another version of the format.
         """
         table = read_artifact(path, cls, _FORM)
         wrong = [image for image in table.images if not image.startswith("sha256:")]
         if wrong or not table.ranges:
             got = f"image {wrong[0][:40]!r}" if wrong else "no range at all"
-            raise ArtefactError(f"{path} is a damaged {_FORM.what}", got=got, wanted=RANGES_FORMAT, do=_FORM.do)
+            raise ArtifactError(f"{path} is a damaged {_FORM.what}", got=got, wanted=RANGES_FORMAT, do=_FORM.do)
         return table
 
     def refuse_if_foreign(self, table: Path, onnx: Path, onnx_digest: str, entry: InputSpec) -> None:
-        """Raise ArtefactError where this table (read from ``table``) was not measured on ``onnx`` as it is now."""
+        """Raise ArtifactError where this table (read from ``table``) was not measured on ``onnx`` as it is now."""
         pairs = {
             f"{onnx} as it is": (self.onnx_digest, onnx_digest),
             "its preprocessing": (self.preprocessing_digest, preprocessing_digest(entry)),
         }
         for what, (measured, found) in pairs.items():
             if measured != found:
-                raise ArtefactError(
+                raise ArtifactError(
                     f"{table} does not belong to {what}",
                     got=f"ranges of {self.model!r}, measured on {measured}",
                     wanted=found,

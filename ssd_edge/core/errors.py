@@ -66,7 +66,7 @@ class InputError(SsdEdgeError):
     """An argument, image, video, folder or label file that cannot be used."""
 
 
-class ArtefactError(SsdEdgeError):
+class ArtifactError(SsdEdgeError):
     """A checkpoint, ONNX, engine, manifest or table that is damaged, foreign or stale."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.choices import Precision, Target
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
@@ -138,10 +138,10 @@ class EngineManifest:
         """Read a manifest.
 
         Raises:
-            ArtefactError: it is missing, damaged or of another version of the format.
+            ArtifactError: it is missing, damaged or of another version of the format.
         """
         if not path.exists():
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path} cannot be read",
                 got="No such file or directory",
                 wanted="the manifest that was built with the engine",
@@ -154,10 +154,10 @@ class EngineManifest:
         return read_artifact(path, cls, _FORMAT, parts={"spec": spec})
 
     def refuse_if_changed(self, engine: Path) -> None:
-        """Raise ArtefactError where the engine file is not the one that this manifest was written for."""
+        """Raise ArtifactError where the engine file is not the one that this manifest was written for."""
         found = file_digest(engine)
         if found != self.engine_digest:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{engine} is not the file that its manifest describes",
                 got=found,
                 wanted=self.engine_digest,
@@ -165,10 +165,10 @@ class EngineManifest:
             )
 
     def refuse_if_stale(self, engine: Path) -> None:
-        """Raise ArtefactError where the ONNX has changed since; where it was not copied along nothing can be said."""
+        """Raise ArtifactError where the ONNX has changed since; where it was not copied along nothing can be said."""
         onnx = self.onnx_path(engine)
         if onnx.is_file() and file_digest(onnx) != self.onnx_digest:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{engine} was built from an older {onnx}",
                 got=f"an ONNX with {file_digest(onnx)}",
                 wanted=self.onnx_digest,

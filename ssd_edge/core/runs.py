@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ssd_edge.core.artifact import Format, read_artifact
-from ssd_edge.core.errors import ArtefactError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.torch_zip import archive_members
@@ -95,7 +95,7 @@ def _dated(checkpoint: Path) -> Run:
     folder = checkpoint.parent
     try:
         record = read_artifact(folder / RECORD_NAME, RunRecord, _FORMAT, optional=frozenset({"source"}))
-    except ArtefactError:  # a run of an older version has none
+    except ArtifactError:  # a run of an older version has none
         return Run(folder.name, checkpoint, _begun_at(folder))
     return Run(folder.name, checkpoint, record.saved_at, record.origin)
 
@@ -126,7 +126,7 @@ def read_header(checkpoint: Path) -> tuple[ModelSpec, dict[str, float]]:
     """Return spec and metrics of a checkpoint, without its weights.
 
     Raises:
-        ArtefactError: it is no checkpoint of ssd-edge, or damaged.
+        ArtifactError: it is no checkpoint of ssd-edge, or damaged.
     """
     try:
         inside = next(name for name in archive_members(checkpoint) if name.endswith("/data.pkl"))
@@ -140,5 +140,5 @@ def read_header(checkpoint: Path) -> tuple[ModelSpec, dict[str, float]]:
         raise _damaged(checkpoint, error) from error
 
 
-def _damaged(checkpoint: Path, error: Exception) -> ArtefactError:
-    return ArtefactError(f"{checkpoint} cannot be read", got=str(error) or type(error).__name__, wanted="a checkpoint")
+def _damaged(checkpoint: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{checkpoint} cannot be read", got=str(error) or type(error).__name__, wanted="a checkpoint")

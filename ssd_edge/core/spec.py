@@ -12,7 +12,7 @@ from ssd_edge.core.anchor_spec import AnchorLevel as AnchorLevel
 from ssd_edge.core.anchor_spec import AnchorSpec as AnchorSpec
 from ssd_edge.core.anchor_spec import AnchorTable as AnchorTable
 from ssd_edge.core.artifact import Format, parse_artifact
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import text_digest
 from ssd_edge.core.names import WANTED_NAME, is_file_name
 from ssd_edge.core.shell import is_control
@@ -120,7 +120,7 @@ class ModelSpec:
         """Read what :meth:`to_json` wrote; ``origin`` names the file in errors.
 
         Raises:
-            ArtefactError: the text is not a spec of this version, or its values contradict each other.
+            ArtifactError: the text is not a spec of this version, or its values contradict each other.
         """
         return parse_artifact(text, cls, _FORM, origin=origin)
 
@@ -183,4 +183,4 @@ def _check(spec: ModelSpec) -> None:
     ]
     for holds, field, got, wanted in rules:
         if not holds:
-            raise ArtefactError(f"model spec {spec.name!r:.80}: {field} is out of range", got=str(got), wanted=wanted)
+            raise ArtifactError(f"model spec {spec.name!r:.80}: {field} is out of range", got=str(got), wanted=wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 
 MOST_MEMBERS = 100_000
 LARGEST_PICKLE = 64 << 20
@@ -33,7 +33,7 @@ def archive_members(path: Path) -> list[str]:
 
     Raises:
         OSError: the file cannot be read.
-        ArtefactError: it is no zip archive, a damaged one, or one that unfolds to more than the limits above.
+        ArtifactError: it is no zip archive, a damaged one, or one that unfolds to more than the limits above.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -41,7 +41,7 @@ def archive_members(path: Path) -> list[str]:
     except OSError:
         raise
     except Exception as error:  # zipfile raises BadZipFile, UnicodeDecodeError, NotImplementedError, ...
-        raise ArtefactError(f"{path} cannot be read", got=str(error), wanted="an archive of PyTorch") from error
+        raise ArtifactError(f"{path} cannot be read", got=str(error), wanted="an archive of PyTorch") from error
     _check_sizes(path, members)
     return [member.filename for member in members]
 
@@ -57,7 +57,7 @@ def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
     )
     for got, limit, of_what in limits:
         if got > limit:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path} unfolds to more than a file of weights does",
                 got=f"{got} {of_what}",
                 wanted=f"at most {limit}",

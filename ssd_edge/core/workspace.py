@@ -21,7 +21,7 @@ from typing import Literal, TypeVar
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.choices import Target
 from ssd_edge.core.config import AnyPath
-from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
@@ -100,7 +100,7 @@ def read_current(root: Path) -> CurrentEngine | None:
     """Return the current engine; None where none was built or pinned yet.
 
     Raises:
-        ArtefactError: the file is damaged, or of another version of the format.
+        ArtifactError: the file is damaged, or of another version of the format.
     """
     return _read(current_path(root), CurrentEngine)
 
@@ -140,7 +140,7 @@ def _current_or_none(root: Path) -> CurrentEngine | None:
     """Return the current engine; a damaged file is said and written anew."""
     try:
         return read_current(root)
-    except ArtefactError as error:
+    except ArtifactError as error:
         log.warning(str(error))
         return None
 
@@ -217,7 +217,7 @@ def newest_engine(root: Path, usable: Callable[[Path], bool] = _any_file) -> Cho
 
     Raises:
         InputError: there is none.
-        ArtefactError: ``engines/current.json`` is damaged.
+        ArtifactError: ``engines/current.json`` is damaged.
     """
     current = read_current(root)
     named = current.path(root) if current is not None else None

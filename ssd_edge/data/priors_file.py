@@ -49,7 +49,7 @@ class PriorsFile:
 
         Raises:
             InputError: the file cannot be read.
-            ArtefactError: it is damaged, or something else.
+            ArtifactError: it is damaged, or something else.
         """
         return parse_artifact(read_label_text(path, kind=_FORM.what), cls, _FORM, origin=str(path))
 

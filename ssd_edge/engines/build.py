@@ -63,7 +63,7 @@ def build_lowered(
 
     Raises:
         InputError: the engine cannot be written.
-        ArtefactError: the runtime refuses the graph.
+        ArtifactError: the runtime refuses the graph.
     """
     engine = output or engine_path(source, lowered.precision, builder.target)
     refuse_name(engine)

@@ -110,7 +110,7 @@ class OrtBuilder:
         """Write the optimised graph; its layouts and fused kernels are those of this processor.
 
         Raises:
-            ArtefactError: ONNX Runtime refuses the graph, or it is none of ours.
+            ArtifactError: ONNX Runtime refuses the graph, or it is none of ours.
         """
         with scratch_folder() as folder:
             path = folder / "model.onnx"  # never its own name, which is text from a file

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ssd_edge.backends.ort import ENGINE_SUFFIX
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.sample import LabelledSet
@@ -25,7 +25,7 @@ def count_calibrated(models: Sequence[Path], labelled: LabelledSet) -> dict[Path
     An engine's manifest says it; of a graph that a build has kept, the manifest of its engine.
 
     Raises:
-        ArtefactError: an engine's manifest is missing or damaged.
+        ArtifactError: an engine's manifest is missing or damaged.
     """
     known = {path: seen for path in models if (seen := _calibrated_on(path))}
     digests = image_digests(labelled) if known else []
@@ -45,5 +45,5 @@ def _calibrated_on(model: Path) -> frozenset[str]:
 def _manifest(path: Path) -> EngineManifest | None:
     try:
         return EngineManifest.load(path)
-    except ArtefactError:  # another kind of JSON
+    except ArtifactError:  # another kind of JSON
         return None

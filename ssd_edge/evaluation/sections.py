@@ -35,7 +35,7 @@ def cards(report: Report) -> list[str]:
 def sections(report: Report, page: Path) -> list[str]:
     """Return the parts below the cards, in order; those without content are left out."""
     parts = [_video(report.video, page)] if report.video else []
-    parts += [_artefacts(report.models), class_section(_accuracies(report)), curve_section(report.models)]
+    parts += [_artifacts(report.models), class_section(_accuracies(report)), curve_section(report.models)]
     parts.append(threshold_section(report.models[-1].label, report.models[-1].evaluation.accuracy))
     if all(entry.errors for entry in report.models):
         parts.append(error_section(report.models))
@@ -62,10 +62,10 @@ def _video(run: VideoSummary, page: Path) -> str:
     return section("The film", text, player + note)
 
 
-def _artefacts(models: Sequence[EvaluatedModel]) -> str:
+def _artifacts(models: Sequence[EvaluatedModel]) -> str:
     first = models[0].evaluation.accuracy
-    columns = ["artefact", f"mAP@{first.iou_threshold:g}", "mAP@.5:.95", "median ms", "p95 ms", "FPS", "size"]
-    rows = [_artefact_row(entry) for entry in models]
+    columns = ["artifact", f"mAP@{first.iou_threshold:g}", "mAP@.5:.95", "median ms", "p95 ms", "FPS", "size"]
+    rows = [_artifact_row(entry) for entry in models]
     if len(models) > 1:
         columns.insert(2, f"against {models[0].label}")
         for row, entry in zip(rows, models, strict=True):
@@ -77,7 +77,7 @@ def _artefacts(models: Sequence[EvaluatedModel]) -> str:
     return section("One model, every form", text, table(columns, rows))
 
 
-def _artefact_row(entry: EvaluatedModel) -> list[str]:
+def _artifact_row(entry: EvaluatedModel) -> list[str]:
     evaluation = entry.evaluation
     times = (f"{evaluation.median_ms:.2f}", f"{evaluation.p95_ms:.2f}", f"{evaluation.fps:.0f}")
     accuracy = evaluation.accuracy
@@ -114,7 +114,7 @@ def _accuracies(report: Report) -> list[tuple[str, MeanAp]]:
 
 
 def curve_section(models: Sequence[EvaluatedModel]) -> str:
-    """Return the precision-recall chart of each class, with a line for each artefact."""
+    """Return the precision-recall chart of each class, with a line for each artifact."""
     charts = []
     for number, known in enumerate(models[0].evaluation.accuracy.classes):
         curves = [(entry.label, entry.evaluation.accuracy.classes[number]) for entry in models]
@@ -165,7 +165,7 @@ def panel_section(title: str, text: str, panels: Sequence[Panel]) -> str:
 
 
 def error_section(models: Sequence[EvaluatedModel]) -> str:
-    """Return what each kind of error costs each artefact."""
+    """Return what each kind of error costs each artifact."""
     rows, meanings = [], []
     for costs in zip(*(entry.errors for entry in models), strict=True):
         rows.append([costs[0].kind.value, *(cell for cost in costs for cell in (cost.points_text, str(cost.count)))])

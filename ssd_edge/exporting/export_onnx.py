@@ -71,7 +71,7 @@ def export_onnx(
 
     Raises:
         InputError: a file cannot be read or written.
-        ArtefactError: the checkpoint is damaged, or a changed value is out of range.
+        ArtifactError: the checkpoint is damaged, or a changed value is out of range.
         ParityError: the detections differ, or there are none; ``output`` is left as it was.
     """
     model = _model_of(checkpoint, nms_changes or {})

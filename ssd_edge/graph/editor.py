@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 
 Array = np.ndarray[Any, Any]
 
@@ -70,7 +70,7 @@ class Graph:
         """Add a constant and return its name; one of the same name must hold the same."""
         held = self.constants.setdefault(name, value)
         if held.dtype != value.dtype or not np.array_equal(held, value):
-            raise ArtefactError(f"the graph has another tensor of the name {name}", do="Export the model again.")
+            raise ArtifactError(f"the graph has another tensor of the name {name}", do="Export the model again.")
         return name
 
     def rewire(self, node: onnx.NodeProto, position: int, tensor: str) -> None:

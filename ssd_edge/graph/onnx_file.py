@@ -10,14 +10,14 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, numpy_helper
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 
 LARGEST_AXIS = 1 << 31
 """No axis of a tensor is longer, and no input of a graph has more elements."""
 _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 
-class NotOnnxError(ArtefactError):
+class NotOnnxError(ArtifactError):
     """The bytes are no ONNX at all."""
 
 
@@ -31,7 +31,7 @@ def parse_onnx(data: bytes, path: Path, *, weights_beside: bool = False) -> onnx
 
     Raises:
         NotOnnxError: the bytes are no ONNX.
-        ArtefactError: a tensor is damaged, of an absurd size, or lies elsewhere.
+        ArtifactError: a tensor is damaged, of an absurd size, or lies elsewhere.
     """
     model = onnx.ModelProto()
     try:
@@ -73,8 +73,8 @@ def _load_outside(model: onnx.ModelProto, outside: list[TensorProto], path: Path
         raise _outside(path, " ".join(str(error).split())) from error
 
 
-def _outside(path: Path, got: str, wanted: str = "") -> ArtefactError:
-    return ArtefactError(
+def _outside(path: Path, got: str, wanted: str = "") -> ArtifactError:
+    return ArtifactError(
         f"{path} keeps its weights in another file, which cannot be read",
         got=got,
         wanted=wanted or "the .data file that was exported with it, in the same folder",
@@ -96,8 +96,8 @@ def _check_tensor(tensor: TensorProto, path: Path) -> None:
         ) from error
 
 
-def _damaged(path: Path, what: str, got: str, wanted: str) -> ArtefactError:
-    return ArtefactError(f"{path} is damaged: {what}", got=got, wanted=wanted, do="Export it again.")
+def _damaged(path: Path, what: str, got: str, wanted: str) -> ArtifactError:
+    return ArtifactError(f"{path} is damaged: {what}", got=got, wanted=wanted, do="Export it again.")
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:

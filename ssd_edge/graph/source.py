@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import bytes_digest
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.shell import quoted
@@ -38,13 +38,13 @@ def read_onnx(path: Path) -> SourceModel:
 
     Raises:
         InputError: the file cannot be read.
-        ArtefactError: it is no ONNX, was not exported by ssd-edge, or is what a build made of such a one.
+        ArtifactError: it is no ONNX, was not exported by ssd-edge, or is what a build made of such a one.
     """
     source = read_graph(path)
     made = lowered_to(source.model)
     if made:
         exported = path.with_name(f"{source.spec.name}.onnx")
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is the graph of an engine",
             got=f"a network that was built already: {made}",
             wanted="the model as ssd-edge export wrote it",
@@ -59,7 +59,7 @@ def read_graph(path: Path) -> SourceModel:
 
     Raises:
         InputError: the file cannot be read.
-        ArtefactError: it is no ONNX, or none of ssd-edge.
+        ArtifactError: it is no ONNX, or none of ssd-edge.
     """
     try:
         data = path.read_bytes()
@@ -70,7 +70,7 @@ def read_graph(path: Path) -> SourceModel:
     model = parse_onnx(data, path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if SPEC_KEY not in metadata:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} was not exported by ssd-edge",
             wanted=f"an ONNX with {SPEC_KEY!r} in its metadata",
             do=f"If it is an SSD, import it: ssd-edge import {quoted(path)}",

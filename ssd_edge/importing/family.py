@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.model.ssd import SSD
 
 StateDict = dict[str, Tensor]
@@ -49,7 +49,7 @@ class Family:
         source: whose weights these are, for the user, e.g. ``qfgaohao/pytorch-ssd and jetson-inference``.
         matches: whether these tensors belong to it; looks at names only, and at most one family says yes.
         convert: turns the tensors and the names of the real classes into our detector, in evaluation mode. Without
-            names it takes built-in ones by their number. Raises ``ArtefactError`` where the tensors do not fit the
+            names it takes built-in ones by their number. Raises ``ArtifactError`` where the tensors do not fit the
             network, ``InputError`` where the class names do not fit the tensors.
     """
 
@@ -120,14 +120,14 @@ def class_count(tensors: StateDict, *, logits: str, offsets: str, family: str) -
     """Count the real classes by a level's last layers: A·(C + 1) logits and A·4 offsets per cell.
 
     Raises:
-        ArtefactError: there are no such layers, or their sizes do not belong together.
+        ArtifactError: there are no such layers, or their sizes do not belong together.
     """
     missing = [name for name in (logits, offsets) if name not in tensors]
     if missing:
-        raise ArtefactError(f"these weights look like {family}, but are not whole", got=f"no {missing[0]}")
+        raise ArtifactError(f"these weights look like {family}, but are not whole", got=f"no {missing[0]}")
     found, anchors = len(tensors[logits]), len(tensors[offsets]) // 4
     if anchors == 0 or found % anchors or found // anchors < 2:
-        raise ArtefactError(
+        raise ArtifactError(
             f"the heads of this {family} do not belong together",
             got=f"{found} logits and {len(tensors[offsets])} offsets per cell",
             wanted="a multiple of boxes x 2 logits, and boxes x 4 offsets",

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.torch_zip import archive_members, is_archive
 from ssd_edge.importing.family import StateDict
@@ -121,7 +121,7 @@ def read_state_dict(path: Path) -> StateDict:
 
     Raises:
         InputError: the file cannot be read.
-        ArtefactError: it is no PyTorch file, is damaged, holds Python objects, or holds no tensors.
+        ArtifactError: it is no PyTorch file, is damaged, holds Python objects, or holds no tensors.
     """
     content = _load(path)
     _refuse_ours(path, content)
@@ -132,13 +132,13 @@ def read_state_dict(path: Path) -> StateDict:
     tensors = _tensors(content)
     if not tensors:
         found = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
-        raise ArtefactError(f"{path} holds no weights", got=found or "an empty dict", wanted=_WANTED)
+        raise ArtifactError(f"{path} holds no weights", got=found or "an empty dict", wanted=_WANTED)
     return tensors
 
 
 def _refuse_ours(path: Path, content: Any) -> None:
     if isinstance(content, dict) and content.get("format") == CHECKPOINT_FORMAT:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} need not be imported",
             got=f"a checkpoint of ours ({CHECKPOINT_FORMAT})",
             wanted="weights of another project",
@@ -166,7 +166,7 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted=_WANTED) from error
 
 
-def _seems(path: Path, reason: str) -> ArtefactError:
+def _seems(path: Path, reason: str) -> ArtifactError:
     """Return the error for what PyTorch refused, by what it asks for or looks like."""
     found = _GLOBAL.search(reason)
     return _refused(path, pickled(found[1]) if found else kind_of(path))
@@ -178,8 +178,8 @@ def _settings_allowed() -> AbstractContextManager[object]:
     return nullcontext() if allow is None else allow([argparse.Namespace])
 
 
-def _refused(path: Path, kind: str) -> ArtefactError:
+def _refused(path: Path, kind: str) -> ArtifactError:
     remedy = "Copy the file again if it should be one."
     if "pickle" in kind:
         remedy = "In the project that made it, save the weights alone: torch.save(model.state_dict(), 'weights.pth')"
-    return ArtefactError(f"{path} is no file of weights", got=kind, wanted=_WANTED, do=remedy)
+    return ArtifactError(f"{path} is no file of weights", got=kind, wanted=_WANTED, do=remedy)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.family import Family, StateDict
 from ssd_edge.importing.labels import class_names
 from ssd_edge.model.ssd import SSD
@@ -54,7 +54,7 @@ def load_torchvision(
         origin: the file that the weights come from, for errors.
 
     Raises:
-        ArtefactError: the weights are of no such detector, or do not fit it.
+        ArtifactError: the weights are of no such detector, or do not fit it.
         InputError: the number of class names is not that of the weights.
     """
     network = _recognise(state_dict, origin)
@@ -75,7 +75,7 @@ def class_count(state_dict: Mapping[str, Tensor], *, origin: str) -> int:
     """Count the real classes: the first level has A·(C + 1) logits and A·4 offsets per cell.
 
     Raises:
-        ArtefactError: the weights are of no SSD of torchvision, or have no such heads.
+        ArtifactError: the weights are of no SSD of torchvision, or have no such heads.
     """
     network = _recognise(state_dict, origin)
     try:
@@ -83,7 +83,7 @@ def class_count(state_dict: Mapping[str, Tensor], *, origin: str) -> int:
         anchors = len(state_dict[_OFFSETS + network.predictor]) // 4
         return logits // anchors - 1
     except (KeyError, TypeError, ZeroDivisionError) as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{origin} has no head to count the classes by", got=f"{type(error).__name__}: {error}", wanted=_WANTED
         ) from error
 
@@ -95,11 +95,11 @@ def _recognise(state_dict: Mapping[str, Tensor], origin: str) -> _Network:
         width = state_dict[_LITE_TAIL].shape[0]
         if width in _SSDLITE:
             return _SSDLITE[width]
-        raise ArtefactError(
+        raise ArtifactError(
             f"{origin} is an SSDLite of another width", got=f"{width} channels in {_LITE_TAIL}", wanted="480 or 960"
         )
     first = next(iter(state_dict), "no tensors")
-    raise ArtefactError(f"{origin} holds no SSD of torchvision", got=f"{first}, …", wanted=_WANTED)
+    raise ArtifactError(f"{origin} holds no SSD of torchvision", got=f"{first}, …", wanted=_WANTED)
 
 
 def _is_ssd300(tensors: StateDict) -> bool:

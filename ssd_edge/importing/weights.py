@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.importing import torchvision
@@ -64,7 +64,7 @@ def import_weights(path: Path, output: Path, *, labels: Path | None = None, name
 
     Raises:
         InputError: a file cannot be read or written, or the labels do not fit the weights.
-        ArtefactError: the file is damaged, or its weights are of no known SSD.
+        ArtifactError: the file is damaged, or its weights are of no known SSD.
     """
     given = None if labels is None else read_labels(labels)
     state_dict = read_state_dict(path)
@@ -80,12 +80,12 @@ def recognise(state_dict: StateDict, *, origin: str) -> Family:
     """Return the family that the tensors belong to; ``origin`` names them.
 
     Raises:
-        ArtefactError: they belong to none.
+        ArtifactError: they belong to none.
     """
     for family in FAMILIES:
         if family.matches(state_dict):
             return family
-    raise ArtefactError(
+    raise ArtifactError(
         f"{origin} holds the weights of no SSD that can be imported",
         got=looks_like(state_dict),
         wanted="one of " + ", ".join(family.name for family in FAMILIES),

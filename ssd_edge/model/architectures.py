@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.backbones.compact import CompactBackbone
@@ -89,7 +89,7 @@ def network(spec: ModelSpec) -> SSD:
     """Return the network of ``spec`` without weights: its parameters are on the ``meta`` device and cost no memory.
 
     Raises:
-        ArtefactError: no such architecture, or the spec's anchors do not lie on its feature maps.
+        ArtifactError: no such architecture, or the spec's anchors do not lie on its feature maps.
     """
     architecture = _find(spec.architecture)
     with torch.device("meta"):
@@ -101,7 +101,7 @@ def build_model(spec: ModelSpec) -> SSD:
     """Return the network of ``spec`` on the CPU with random weights from torch's global generator, in training mode.
 
     Raises:
-        ArtefactError: no such architecture, or the spec's anchors do not lie on its feature maps.
+        ArtifactError: no such architecture, or the spec's anchors do not lie on its feature maps.
     """
     architecture, model = _find(spec.architecture), network(spec).to_empty(device="cpu")
     architecture.initialise_backbone(model.backbone)
@@ -113,7 +113,7 @@ def empty_backbone(architecture: str, input_size: MapSize) -> nn.Module:
     """Return the backbone without weights, on the ``meta`` device.
 
     Raises:
-        ArtefactError: no such architecture.
+        ArtifactError: no such architecture.
     """
     with torch.device("meta"):
         return _find(architecture).backbone(input_size)
@@ -139,7 +139,7 @@ def _find(name: str) -> Architecture:
     if name.startswith(_TIMM):
         return _timm(name.removeprefix(_TIMM))
     if name not in _ARCHITECTURES:
-        raise ArtefactError(
+        raise ArtifactError(
             "the model's architecture is unknown to this version",
             got=repr(name),
             wanted=", ".join(sorted(_ARCHITECTURES)),

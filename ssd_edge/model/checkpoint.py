@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
@@ -72,12 +72,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         InputError: the file cannot be read.
-        ArtefactError: it is not a checkpoint of this project, is damaged, or its weights do not fit its spec.
+        ArtifactError: it is not a checkpoint of this project, is damaged, or its weights do not fit its spec.
     """
     content = _read(path)
     found = content.get("format") if isinstance(content, dict) else type(content).__name__
     if found != CHECKPOINT_FORMAT:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is not a checkpoint that this version reads",
             got=repr(found),
             wanted=CHECKPOINT_FORMAT,
@@ -95,8 +95,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(model, spec, metrics)
 
 
-def _damaged(path: Path, got: str) -> ArtefactError:
-    return ArtefactError(
+def _damaged(path: Path, got: str) -> ArtifactError:
+    return ArtifactError(
         f"{path} is a damaged checkpoint", got=got, wanted=CHECKPOINT_FORMAT, do="Copy it again, or train again."
     )
 
@@ -104,7 +104,7 @@ def _damaged(path: Path, got: str) -> ArtefactError:
 def _read(path: Path) -> Any:
     try:
         if not is_archive(path):
-            raise ArtefactError(f"{path} is not a checkpoint", got=_size(path), wanted=CHECKPOINT_FORMAT)
+            raise ArtifactError(f"{path} is not a checkpoint", got=_size(path), wanted=CHECKPOINT_FORMAT)
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="a checkpoint") from error
     return load_archive(path, lambda text: _damaged(path, text.splitlines()[0]), wanted="a checkpoint")

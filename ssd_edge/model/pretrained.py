@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weight_source import Weights
 
@@ -81,7 +81,7 @@ def fill_backbone_(model: SSD, weights: Weights) -> Filled:
     is taken over where its shapes fit; its class logits go to the classes of the same names, where the names are known.
 
     Raises:
-        ArtefactError: less than half of the classifier's part of the backbone fits.
+        ArtifactError: less than half of the classifier's part of the backbone fits.
     """
     own = model.state_dict()
     layers = {name: own[name] for name in _layer_tensors(model.backbone)}
@@ -155,9 +155,9 @@ def _subsampled_fc(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _misfit(model: SSD, weights: Weights, fitting: int, needed: float) -> ArtefactError:
+def _misfit(model: SSD, weights: Weights, fitting: int, needed: float) -> ArtifactError:
     names = ", ".join(list(weights.tensors)[:3])
-    return ArtefactError(
+    return ArtifactError(
         f"{weights.origin} is not of the classifier that {model.spec.architecture} begins with",
         got=f"{fitting} tensors that fit; it holds {names}, …",
         wanted=f"at least {needed:.0f}",

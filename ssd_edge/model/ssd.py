@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.heads import HeadOutputs, MultiBoxHead, Predictor
@@ -36,7 +36,7 @@ class SSD(nn.Module):
         last_predictor: builds the layer for the coarsest map, where that is another one.
 
     Raises:
-        ArtefactError: the spec's anchors do not lie on the backbone's feature maps.
+        ArtifactError: the spec's anchors do not lie on the backbone's feature maps.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ def _check_anchors(spec: ModelSpec, maps: Sequence[FeatureMap]) -> None:
     wanted = [f"{level.cells.rows}x{level.cells.cols}" for level in maps]
     got = [f"{level.rows}x{level.cols}" for level in spec.anchors.levels]
     if got != wanted:
-        raise ArtefactError(
+        raise ArtifactError(
             f"model spec {spec.name!r}: the default boxes do not lie on the feature maps of {spec.architecture}"
             f" at {spec.input.height}x{spec.input.width}",
             got=", ".join(got),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
 from ssd_edge.core.torch_zip import archive_members, is_archive
 
 _DEEPEST = 64  # dictionaries and lists inside one another
@@ -27,7 +27,7 @@ def load_archive(path: Path, refusal: Callable[[str], SsdEdgeError], *, wanted: 
 
     Raises:
         InputError: the file cannot be read.
-        ArtefactError: it unfolds to more than weights do, or holds tensors without values.
+        ArtifactError: it unfolds to more than weights do, or holds tensors without values.
         SsdEdgeError: what ``refusal`` gives.
     """
     try:
@@ -50,10 +50,10 @@ def _check_values(path: Path, content: Any) -> None:
     for tensor in _tensors(content):
         if tensor.device.type != "cpu" or tensor.layout != torch.strided:
             got = f"a tensor on {tensor.device.type!r}, {str(tensor.layout).removeprefix('torch.')}"
-            raise ArtefactError(f"{path} holds tensors without plain values", got=got, wanted="dense tensors")
+            raise ArtifactError(f"{path} holds tensors without plain values", got=got, wanted="dense tensors")
         stands_for = tensor.numel() * tensor.element_size()
         if stands_for > max(tensor.untyped_storage().nbytes(), _REPEATED_BYTES):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path} holds a tensor that is larger than the file",
                 got=f"{stands_for} bytes that repeat {tensor.untyped_storage().nbytes()}",
                 wanted=f"at most {_REPEATED_BYTES}",

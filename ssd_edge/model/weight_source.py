@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision import models
 from torchvision.models import list_models
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import path_kind, text_digest
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
@@ -47,7 +47,7 @@ def read_weights(source: str) -> Weights:
 
     Raises:
         InputError: there is no such source, or it cannot be read or reached.
-        ArtefactError: the file is damaged or holds no state dict.
+        ArtifactError: the file is damaged or holds no state dict.
     """
     if source.startswith(_TORCHVISION):
         return _read(_fetched(_torchvision_url(source.removeprefix(_TORCHVISION))))
@@ -108,7 +108,7 @@ def _read(path: Path) -> Weights:
     content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     tensors = _state_dict(content)
     if not tensors:
-        raise ArtefactError(f"{path} holds no weights", got=type(content).__name__, wanted="a state dict")
+        raise ArtifactError(f"{path} holds no weights", got=type(content).__name__, wanted="a state dict")
     return Weights(tensors, str(path), _class_names(content, path))
 
 
@@ -118,9 +118,9 @@ def _class_names(content: Any, path: Path) -> tuple[str, ...]:
 
 
 def _pickled(path: Path) -> Any:
-    def refusal(text: str) -> ArtefactError:
+    def refusal(text: str) -> ArtifactError:
         reason = text.splitlines()[0]
-        return ArtefactError(f"{path} is no file of weights", got=reason, wanted="a state dict, without code")
+        return ArtifactError(f"{path} is no file of weights", got=reason, wanted="a state dict, without code")
 
     return load_archive(path, refusal, wanted="weights")
 
@@ -133,7 +133,7 @@ def _safetensors(path: Path) -> Any:
     try:
         return load_file(path)
     except Exception as error:
-        raise ArtefactError(f"{path} is damaged", got=str(error), wanted="safetensors") from error
+        raise ArtifactError(f"{path} is damaged", got=str(error), wanted="safetensors") from error
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.architectures import network
 from ssd_edge.model.ssd import SSD
@@ -16,7 +16,7 @@ def with_weights(spec: ModelSpec, weights: Mapping[str, Tensor], *, origin: str)
     """Return the network of ``spec`` with these weights (not copied), in evaluation mode; ``origin`` names them.
 
     Raises:
-        ArtefactError: a tensor is missing, superfluous, or of another shape or type than the network's.
+        ArtifactError: a tensor is missing, superfluous, or of another shape or type than the network's.
     """
     model = network(spec)
     expected = model.state_dict()
@@ -44,5 +44,5 @@ def _describe(tensor: object) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
 
 
-def _misfit(origin: str, got: str, wanted: str) -> ArtefactError:
-    return ArtefactError(f"the weights of {origin} do not fit the network", got=got, wanted=wanted)
+def _misfit(origin: str, got: str, wanted: str) -> ArtifactError:
+    return ArtifactError(f"the weights of {origin} do not fit the network", got=got, wanted=wanted)

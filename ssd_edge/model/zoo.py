@@ -40,7 +40,7 @@ def network_cost(spec: ModelSpec) -> Cost:
     """Count the network of ``spec`` on the ``meta`` device.
 
     Raises:
-        ArtefactError: no such architecture, or the spec's anchors do not lie on its feature maps.
+        ArtifactError: no such architecture, or the spec's anchors do not lie on its feature maps.
     """
     model = network(spec).eval()
     counter = FlopCounterMode(display=False)
@@ -69,7 +69,7 @@ def make_spec(
 
     Raises:
         InputError: no such preset, or it has no default boxes for that input size.
-        ArtefactError: the class names are empty or not distinct.
+        ArtifactError: the class names are empty or not distinct.
         MissingPackageError: the backbone comes from timm, which is not installed.
     """
     chosen = find_preset(preset)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.graph.editor import Array, Graph, make_node, network_nodes, replace_all
 
 _SUMS_OF_SQUARES = ("ReduceL2", "ReduceSumSquare", "LpNormalization")
@@ -30,7 +30,7 @@ def to_half(model: onnx.ModelProto, *, keep_float: frozenset[str] = frozenset())
         keep_float: names of nodes that stay in float32.
 
     Raises:
-        ArtefactError: a weight is too large for half precision.
+        ArtifactError: a weight is too large for half precision.
     """
     graph = Graph(model)
     typer = _Typer(graph, _half_nodes(graph, keep_float))
@@ -143,7 +143,7 @@ def _half_scale(scale: Array) -> Array:
 def _half_weight(value: Array, node: onnx.NodeProto) -> Array:
     finite = value[np.isfinite(value)]
     if node.op_type != "Clip" and finite.size and np.abs(finite).max() > _LARGEST:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{node.name} does not fit into FP16",
             got=f"a weight of {np.abs(finite).max():.4g}",
             wanted=f"at most {_LARGEST:.0f}",

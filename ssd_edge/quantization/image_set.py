@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ssd_edge.core.artifact import Format, read_artifact
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.images import list_images, read_image
@@ -128,11 +128,11 @@ class ImageSet:
         """Read a set; its pictures are not looked at.
 
         Raises:
-            ArtefactError: it is missing, damaged or of another version of the format.
+            ArtifactError: it is missing, damaged or of another version of the format.
         """
         made = read_artifact(path, cls, _FORM, optional=frozenset({"kept"}))
         if not made.images or len(made.images) != len(made.digests):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path} is a damaged {_FORM.what}",
                 got=f"{len(made.images)} images and {len(made.digests)} digests",
                 wanted=SET_FORMAT,

@@ -66,7 +66,7 @@ class Observer:
 
         Raises:
             InputError: too few pictures, or one cannot be read.
-            ArtefactError: a tensor is not finite, or ONNX Runtime refuses the graph.
+            ArtifactError: a tensor is not finite, or ONNX Runtime refuses the graph.
         """
         if len(images) < _AT_LEAST:
             raise InputError(

@@ -10,7 +10,7 @@ import onnx
 
 from ssd_edge.backends.cpu import physical_cores
 from ssd_edge.backends.ort_session import load_runtime, make_session
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP
 from ssd_edge.graph.editor import copied, set_float_outputs
@@ -52,7 +52,7 @@ def _before_nms(model: onnx.ModelProto) -> Any:
     cut = copied(model)
     nms = next((node for node in cut.graph.node if node.op_type == NMS_OP), None)
     if nms is None:
-        raise ArtefactError(f"the model has no {NMS_OP} node", do="Export it again: ssd-edge export")
+        raise ArtifactError(f"the model has no {NMS_OP} node", do="Export it again: ssd-edge export")
     tensors = list(nms.input)
     cut.graph.node.remove(nms)
     del cut.functions[:]

@@ -17,7 +17,7 @@ import onnx
 
 from ssd_edge.backends.cpu import has_vnni
 from ssd_edge.core.calibration_table import CalibrationTable
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.graph.editor import Array, Graph, make_node
 from ssd_edge.quantization.pixel_input import PIXELS, fold_pixels
 
@@ -81,7 +81,7 @@ def quantise(
         keep_float: names of nodes that stay in float32.
 
     Raises:
-        ArtefactError: the table lacks a tensor of the model.
+        ArtifactError: the table lacks a tensor of the model.
     """
     graph = Graph(model)
     is_signed = scheme is Scheme.S8S8
@@ -130,11 +130,11 @@ def range_of(table: CalibrationTable, tensor: str) -> tuple[float, float]:
     """Return the range of a tensor.
 
     Raises:
-        ArtefactError: it was not measured.
+        ArtifactError: it was not measured.
     """
     found = table.ranges.get(tensor)
     if found is None:
-        raise ArtefactError(
+        raise ArtifactError(
             f"the table of ranges for {table.model} has none for {tensor}",
             got=f"{len(table.ranges)} others",
             do="Calibrate again: ssd-edge calibrate",

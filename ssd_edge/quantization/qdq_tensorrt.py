@@ -37,7 +37,7 @@ def quantise(
             surely. The engine is the same network, but TensorRT-RTX keeps what it is given: four bytes or one.
 
     Raises:
-        ArtefactError: the table lacks a tensor of the model.
+        ArtifactError: the table lacks a tensor of the model.
     """
     graph = Graph(model)
     convolutions = [node for node in graph.weighted("Conv", "ConvTranspose") if node.name not in keep_float]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ssd_edge.core.calibration_table import CalibrationTable, Histogram, TensorRange, preprocessing_digest
 from ssd_edge.core.choices import Method
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.image_set import ImageSet
@@ -56,11 +56,11 @@ class StreamingHistogram:
         """Count float32 values of any shape.
 
         Raises:
-            ArtefactError: one is not finite; ``name`` is told.
+            ArtifactError: one is not finite; ``name`` is told.
         """
         low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{name} is not finite", got=f"{low} to {high}", do="The network is broken: train or export it again."
             )
         self.low, self.high = min(self.low, low), max(self.high, high)

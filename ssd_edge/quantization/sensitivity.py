@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import onnx
 
 from ssd_edge.core.artifact import Format, read_artifact
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.images import read_image
 from ssd_edge.core.log import log
@@ -107,11 +107,11 @@ class RankedLayers:
         """Read a file of them.
 
         Raises:
-            ArtefactError: it is missing, damaged or of another version of the format.
+            ArtifactError: it is missing, damaged or of another version of the format.
         """
         made = read_artifact(path, cls, _FORM)
         if not all(math.isfinite(entry.error) for entry in made.layers):
-            raise ArtefactError(f"{path} is a damaged {_FORM.what}", got="an error that is no number", do=_FORM.do)
+            raise ArtifactError(f"{path} is a damaged {_FORM.what}", got="an error that is no number", do=_FORM.do)
         return made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
 from ssd_edge.model.checkpoint import write_archive
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.torch_archive import load_archive
@@ -76,7 +76,7 @@ class RunState:
 
         Raises:
             InputError: the file cannot be read.
-            ArtefactError: it is damaged, or of another version.
+            ArtifactError: it is damaged, or of another version.
         """
         content = load_archive(path, lambda text: _damaged(path, text.splitlines()[0]), wanted=_FORMAT)
         if not isinstance(content, dict):
@@ -87,7 +87,7 @@ class RunState:
                 return cls(**content)
             except TypeError as error:
                 raise _damaged(path, str(error)) from error
-        raise ArtefactError(f"{path} was written by another version", got=repr(found), wanted=_FORMAT)
+        raise ArtifactError(f"{path} was written by another version", got=repr(found), wanted=_FORMAT)
 
 
 @dataclass
@@ -162,7 +162,7 @@ class RunParts:
 
         Raises:
             InputError: the state is of another number of processes, whose places in the epoch are others.
-            ArtefactError: it does not fit the network.
+            ArtifactError: it does not fit the network.
         """
         _check_processes(state.processes, self.processes)
         try:
@@ -193,8 +193,8 @@ class RunParts:
         )
 
 
-def _damaged(state: Path, reason: str) -> ArtefactError:
-    return ArtefactError(f"{state} is damaged", got=reason, wanted=_FORMAT, do="Train again.")
+def _damaged(state: Path, reason: str) -> ArtifactError:
+    return ArtifactError(f"{state} is damaged", got=reason, wanted=_FORMAT, do="Train again.")
 
 
 def _check_processes(before: int, now: int) -> None:

@@ -156,7 +156,7 @@ class SavedPlan:
 
         Raises:
             InputError: the folder holds none.
-            ArtefactError: it is damaged, or of another version.
+            ArtifactError: it is damaged, or of another version.
         """
         path = folder / _NAME
         if not path.is_file():

@@ -14,7 +14,7 @@ from math import fsum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 
 
 class StepLoss(NamedTuple):
@@ -147,7 +147,7 @@ def read_metrics(path: Path) -> list[EpochRecord]:
 
     Raises:
         InputError: the file cannot be read.
-        ArtefactError: it is no table of epochs, or has none.
+        ArtifactError: it is no table of epochs, or has none.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -155,11 +155,11 @@ def read_metrics(path: Path) -> list[EpochRecord]:
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="metrics.csv") from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is no table of epochs", got=str(error), wanted="a file that train wrote"
         ) from error
     if not records:
-        raise ArtefactError(f"{path} has no epoch", wanted="one line or more below the heading")
+        raise ArtifactError(f"{path} has no epoch", wanted="one line or more below the heading")
     return records
 
 

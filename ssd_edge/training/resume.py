@@ -78,7 +78,7 @@ def saved_run(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
 
     Raises:
         InputError: the run has no plan, or its images are gone or are others.
-        ArtefactError: its plan or its state is damaged.
+        ArtifactError: its plan or its state is damaged.
     """
     saved = SavedPlan.load(folder)
     data = RunData.of(folder)

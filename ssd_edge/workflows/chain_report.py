@@ -15,7 +15,7 @@ import numpy as np
 from ssd_edge import __version__
 from ssd_edge.backends.cpu import physical_cores
 from ssd_edge.core.config import AnyPath
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import write_image
 from ssd_edge.core.left_out import LeftOut
@@ -130,7 +130,7 @@ def _poster(run: VideoRun, class_names: Sequence[str]) -> UInt8Array:
         for frame in video:
             if frame.index == busiest:
                 return frame.image
-    raise ArtefactError(f"{run.annotated} is shorter than {run.lines}", wanted=f"{busiest + 1} frames")
+    raise ArtifactError(f"{run.annotated} is shorter than {run.lines}", wanted=f"{busiest + 1} frames")
 
 
 def _stills(folder: Path, evaluated: EvaluateResult, labelled: LabelledSet, count: int) -> tuple[CaptionedImage, ...]:

@@ -151,7 +151,7 @@ def check_data(
     Raises:
         InputError: a split is not there, or its list of images or of classes cannot be used; there is no such preset;
             or a file cannot be read or written.
-        ArtefactError: the file of anchors is damaged.
+        ArtifactError: the file of anchors is damaged.
         MissingPackageError: a preset is asked for and PyTorch is not installed.
     """
     config = config_from(CheckDataConfig, config, options)

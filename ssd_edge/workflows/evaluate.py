@@ -77,7 +77,7 @@ def evaluate(
     Raises:
         AccuracyError: a model does not pass a gate; its ``result`` holds all that was measured.
         InputError: a file, the data set or an option cannot be used.
-        ArtefactError: a model is damaged, or not for this machine.
+        ArtifactError: a model is damaged, or not for this machine.
         MissingPackageError: what a model runs on, or COCO's numbers need, is not installed.
     """
     config = config_from(EvaluateConfig, config, options)

@@ -103,7 +103,7 @@ def export(
 
     Raises:
         InputError: a file cannot be read or written, a threshold is out of its limits, or there is no checkpoint.
-        ArtefactError: the checkpoint is damaged.
+        ArtifactError: the checkpoint is damaged.
         ParityError: the detections differ, or there are none; nothing is written.
         MissingPackageError: PyTorch or onnxsim is not installed.
     """

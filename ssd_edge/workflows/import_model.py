@@ -71,7 +71,7 @@ def import_model(
 
     Raises:
         InputError: a file cannot be read or written, or something that the file cannot say is missing or does not fit.
-        ArtefactError: the file is damaged, or of no known SSD.
+        ArtifactError: the file is damaged, or of no known SSD.
         ParityError: the new graph finds something else than the foreign one; nothing is written.
         MissingPackageError: weights are given and PyTorch is not installed.
     """

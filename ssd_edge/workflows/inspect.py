@@ -17,7 +17,7 @@ from ssd_edge.backends.tensorrt.module import NMS_PLUGIN
 from ssd_edge.core.calibration_table import RANGES_SUFFIX, CalibrationTable
 from ssd_edge.core.choices import Target
 from ssd_edge.core.config import AnyPath
-from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
 from ssd_edge.core.files import file_digest, path_kind
 from ssd_edge.core.graph_contract import NMS_OP
 from ssd_edge.core.left_out import LeftOut
@@ -137,7 +137,7 @@ def inspect(path: AnyPath) -> InspectResult:
 
     Raises:
         InputError: it cannot be read, or its name is none that ssd-edge gives.
-        ArtefactError: it is damaged, foreign or stale.
+        ArtifactError: it is damaged, foreign or stale.
         MissingPackageError: it is a checkpoint and PyTorch is not installed.
     """
     file = Path(path)
@@ -239,7 +239,7 @@ def _read_layers_file(path: Path) -> LayersFacts:
     engine = path.with_name(f"{path.name.removesuffix(LAYERS_SUFFIX)}.engine")
     layers = load_layers(engine, file_digest(engine))
     if layers is None:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} does not tell the layers of {engine}", wanted=LAYERS_FORMAT, do="Build it anew: ssd-edge build"
         )
     return LayersFacts(engine, tuple(layers))

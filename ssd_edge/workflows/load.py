@@ -13,7 +13,7 @@ from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector, check_threshold, is_for_gpu, open_backend, usable_here
 from ssd_edge.core.config import AnyPath, check_number
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
@@ -57,7 +57,7 @@ def load(
 
     Raises:
         InputError: not such a file, or an option that it does not have.
-        ArtefactError: not ours, damaged, stale, or not for this machine.
+        ArtifactError: not ours, damaged, stale, or not for this machine.
         MissingPackageError: what it runs on is not installed.
         DeviceError: the GPU is absent or refuses.
     """
@@ -102,7 +102,7 @@ class TorchBackend:
 
     Raises:
         InputError: there is no such file or device.
-        ArtefactError: it is not a checkpoint of ssd-edge, or is damaged.
+        ArtifactError: it is not a checkpoint of ssd-edge, or is damaged.
         MissingPackageError: PyTorch is not installed.
     """
 
@@ -130,12 +130,12 @@ class TorchBackend:
 
         Raises:
             InputError: the batch does not fit the model.
-            ArtefactError: the backend is closed.
+            ArtifactError: the backend is closed.
         """
         check_batch(batch, self._spec)
         with self._lock:
             if self._model is None:
-                raise ArtefactError(f"{self._path} is closed", do="Open it again.")
+                raise ArtifactError(f"{self._path} is closed", do="Open it again.")
             found = self._model.infer(batch, threads=self._threads)
         kept = self._spec.nms.keep_top_k
         raw = RawOutputs(

@@ -44,7 +44,7 @@ def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
 
     Raises:
         InputError: another kind of file, or one that cannot be read.
-        ArtefactError: not ours, or not for this machine.
+        ArtifactError: not ours, or not for this machine.
         MissingPackageError: what it runs on is not installed.
     """
     refuse_no_model(path)

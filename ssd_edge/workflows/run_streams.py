@@ -84,7 +84,7 @@ def run_streams(
 
     Raises:
         InputError: the source or an output cannot be used; what was written before is kept and whole.
-        ArtefactError: the model cannot be used.
+        ArtifactError: the model cannot be used.
         DeviceError: a camera, stream, display or GPU is absent or has stopped.
         MissingPackageError: the model's runtime is not installed.
     """

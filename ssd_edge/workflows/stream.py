@@ -61,7 +61,7 @@ def stream(
     Raises:
         InputError: the source cannot be read, or an option does not fit it; also while iterating.
         DeviceError: a camera or stream cannot be opened, or has stopped for good; also while iterating.
-        ArtefactError: the model cannot be used.
+        ArtifactError: the model cannot be used.
     """
     chosen = config_from(StreamConfig, config, options)
     uri = only_source(sources)

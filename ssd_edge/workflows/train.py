@@ -37,7 +37,7 @@ def train(
 
     Raises:
         InputError: an option, the data set, a label or a folder cannot be used, or there is no such run to go on with.
-        ArtefactError: a file of the run that goes on, or the priors, are damaged.
+        ArtifactError: a file of the run that goes on, or the priors, are damaged.
         MissingPackageError: PyTorch, torchvision or Lightning Fabric is not installed.
         TrainingError: training cannot go on: its loss is not finite, or a data worker or another process died.
     """

@@ -93,7 +93,7 @@ def report_on(
     """Write the report of a run that is over and return its page; without matplotlib the page alone is written.
 
     Raises:
-        InputError, ArtefactError: as :func:`write_training_report`; the run itself is on the disk all the same.
+        InputError, ArtifactError: as :func:`write_training_report`; the run itself is on the disk all the same.
     """
     try:
         page, *pictures = write_training_report(run, judged, cores=cores, progress=progress)
@@ -123,7 +123,7 @@ def write_training_report(
 
     Raises:
         InputError: a file or image cannot be read, or the folder cannot be written.
-        ArtefactError: best.pt or metrics.csv is damaged.
+        ArtifactError: best.pt or metrics.csv is damaged.
         MissingPackageError: matplotlib is not installed; report.html is written by then.
     """
     records = read_metrics(run / "metrics.csv")

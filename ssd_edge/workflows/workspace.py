@@ -147,7 +147,7 @@ def use_engine(engine: AnyPath | None = None, *, workspace: AnyPath = ".") -> Us
 
     Raises:
         InputError: there is no such engine in the workspace, or the name means several.
-        ArtefactError: its manifest is missing or damaged.
+        ArtifactError: its manifest is missing or damaged.
     """
     root = Path(workspace)
     if engine is None:

@@ -13,7 +13,7 @@ import pytest
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.detector import Detector, open_detector, usable_here
 from ssd_edge.backends.ort import OrtBackend
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.images import write_image
 from tests.backends.tiny_onnx import FOUND_CLASS, SCORE, write_tiny_onnx
 
@@ -154,7 +154,7 @@ def test_closing_while_others_detect_is_an_error_of_ours(tiny_onnx: Path) -> Non
     image = scene(64, 64, (0, 0, 9, 9))
 
     def work(_: int) -> None:
-        with pytest.raises(ArtefactError, match="is closed"):
+        with pytest.raises(ArtifactError, match="is closed"):
             while True:
                 detector.detect(image)
 

@@ -12,7 +12,7 @@ import pytest
 
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.ort import OrtBackend, cpu_device, read_manifest_for_cpu
-from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
+from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from tests.backends.tiny_onnx import FOUND_CLASS, KEPT, SCORE, SIZE, tiny_spec, write_tiny_onnx
@@ -103,14 +103,14 @@ def test_a_graph_of_fixed_batch_says_so(tmp_path: Path) -> None:
 def test_a_closed_backend_says_so(tiny_onnx: Path) -> None:
     backend = OrtBackend(tiny_onnx)
     backend.close()
-    with pytest.raises(ArtefactError, match="is closed"):
+    with pytest.raises(ArtifactError, match="is closed"):
         backend.infer(picture(0, 0, 1, 1)[None])
 
 
 def test_a_foreign_onnx_is_refused_by_what_it_looks_like(tmp_path: Path) -> None:
     path = write_tiny_onnx(tmp_path / "foreign.onnx", with_spec=False)
     with pytest.raises(
-        ArtefactError, match=r"not exported by ssd-edge: got images uint8 \(batch, 64, 64, 3\) -> num_"
+        ArtifactError, match=r"not exported by ssd-edge: got images uint8 \(batch, 64, 64, 3\) -> num_"
     ) as it:
         OrtBackend(path)
     assert str(it.value).endswith(f"ssd-edge import {path}")
@@ -125,7 +125,7 @@ def test_other_names_break_the_contract(tiny_onnx: Path, old: str, new: str) -> 
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]
     onnx.save(model, tiny_onnx)
-    with pytest.raises(ArtefactError, match=rf"does not fulfil the graph contract: got .*{new}.*wanted .*{old}"):
+    with pytest.raises(ArtifactError, match=rf"does not fulfil the graph contract: got .*{new}.*wanted .*{old}"):
         OrtBackend(tiny_onnx)
 
 
@@ -135,14 +135,14 @@ def test_rows_other_than_the_specs_break_the_contract(tiny_onnx: Path) -> None:
     spec = dataclasses.replace(spec, nms=dataclasses.replace(spec.nms, keep_top_k=KEPT + 1))
     onnx.helper.set_model_props(model, {"ssd_edge.spec": spec.to_json()})
     onnx.save(model, tiny_onnx)
-    with pytest.raises(ArtefactError, match="with 4 rows"):
+    with pytest.raises(ArtifactError, match="with 4 rows"):
         OrtBackend(tiny_onnx)
 
 
 def test_a_damaged_onnx_is_named(tmp_path: Path) -> None:
     path = tmp_path / "text.onnx"
     path.write_text("this is no model")
-    with pytest.raises(ArtefactError, match=r"ONNX Runtime .* cannot run .*text\.onnx: got "):
+    with pytest.raises(ArtifactError, match=r"ONNX Runtime .* cannot run .*text\.onnx: got "):
         OrtBackend(path)
 
 
@@ -157,7 +157,7 @@ def test_a_graph_that_fails_while_it_runs_is_named(tiny_onnx: Path) -> None:
         if constant.name == "per_pixel":  # five values cannot be multiplied with the four corners
             constant.CopyFrom(onnx.numpy_helper.from_array(np.ones(5, np.float32), "per_pixel"))
     del model.graph.value_info[:]
-    with pytest.raises(ArtefactError, match="cannot run"):
+    with pytest.raises(ArtifactError, match="cannot run"):
         onnx.save(model, tiny_onnx)
         OrtBackend(tiny_onnx).infer(picture(0, 0, 9, 9)[None])
 
@@ -188,7 +188,7 @@ def test_an_engine_of_another_machine_is_refused_with_the_command(
 ) -> None:
     manifest = dataclasses.replace(EngineManifest.load(manifest_path(tiny_engine)), **{field: value})
     manifest.save(manifest_path(tiny_engine))
-    with pytest.raises(ArtefactError, match="was not built for this machine") as caught:
+    with pytest.raises(ArtifactError, match="was not built for this machine") as caught:
         OrtBackend(tiny_engine)
     assert found in str(caught.value)
     assert str(caught.value).endswith(f"Rebuild it here: ssd-edge build {tiny_onnx}")
@@ -197,11 +197,11 @@ def test_an_engine_of_another_machine_is_refused_with_the_command(
 def test_a_changed_engine_is_refused(tiny_engine: Path) -> None:
     tiny_engine.write_bytes(tiny_engine.read_bytes() + b"\0")
     read_manifest_for_cpu(tiny_engine)
-    with pytest.raises(ArtefactError, match="not the file that its manifest describes"):
+    with pytest.raises(ArtifactError, match="not the file that its manifest describes"):
         OrtBackend(tiny_engine)
 
 
 def test_an_engine_without_manifest_is_refused(tiny_engine: Path) -> None:
     manifest_path(tiny_engine).unlink()
-    with pytest.raises(ArtefactError, match="the manifest that was built with the engine"):
+    with pytest.raises(ArtifactError, match="the manifest that was built with the engine"):
         OrtBackend(tiny_engine)

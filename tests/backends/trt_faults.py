@@ -15,7 +15,7 @@ from ssd_edge.backends.tensorrt import session as trt_session
 from ssd_edge.backends.tensorrt import session as trt_slot
 from ssd_edge.backends.tensorrt.engine import CONTRACT, TYPES, RuntimeCache, TrtContext, TrtEngine
 from ssd_edge.backends.tensorrt.session import Plan, Slot
-from ssd_edge.core.errors import ArtefactError, DeviceError
+from ssd_edge.core.errors import ArtifactError, DeviceError
 from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP, OUTPUT_NAMES
 
 
@@ -205,7 +205,7 @@ def int8_that_cannot_be_built() -> None:
 
     def refusing(self: Any, *arguments: Any, **options: Any) -> None:
         if self.precision == "int8":
-            raise ArtefactError("the kernel is not implemented")
+            raise ArtifactError("the kernel is not implemented")
         build(self, *arguments, **options)
 
     TrtBuilder.build = refusing  # type: ignore[method-assign]

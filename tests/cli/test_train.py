@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import ArtefactError, TrainingError
+from ssd_edge.core.errors import ArtifactError, TrainingError
 from ssd_edge.core.sample import LabelledObject
 from ssd_edge.data.writers import open_writer
 from ssd_edge.model.checkpoint import load_checkpoint
@@ -180,7 +180,7 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
     ("ending", "code"),
     [
         (TrainingError("a data worker was ended from outside"), 1),
-        (ArtefactError("a damaged file"), 1),
+        (ArtifactError("a damaged file"), 1),
         (SystemExit(143), 143),  # as SIGTERM's handler raises
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ssd_edge.core.artifact import Format, parse_artifact, read_artifact
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 
 FORM = Format("ssd-edge/thing/2", "thing", "Make it anew: ssd-edge make")
 
@@ -20,7 +20,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if self.low < 0:
-            raise ArtefactError("low is out of range", got=str(self.low))
+            raise ArtifactError("low is out of range", got=str(self.low))
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def parsed(fields: object, **options: Any) -> Thing:
     return parse_artifact(json.dumps(fields), Thing, FORM, origin="t.json", **options)
 
 
-def refusal(fields: object) -> ArtefactError:
-    with pytest.raises(ArtefactError) as caught:
+def refusal(fields: object) -> ArtifactError:
+    with pytest.raises(ArtifactError) as caught:
         parsed(fields)
     return caught.value
 
@@ -79,7 +79,7 @@ def test_a_missing_field_is_damage_unless_files_of_this_version_may_lack_it() ->
     "text", ["", "[]", "7", "{", "[" * 200_000, '{"format": "ssd-edge/thing/2", "name": "\\ud800"']
 )
 def test_text_that_is_no_object_is_damaged(text: str) -> None:
-    with pytest.raises(ArtefactError) as caught:
+    with pytest.raises(ArtifactError) as caught:
         parse_artifact(text, Thing, FORM, origin="t.json")
     assert "damaged" in caught.value.what
     assert len(caught.value.got) <= 300
@@ -99,7 +99,7 @@ def test_a_newer_file_says_so() -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError) as caught:
+    with pytest.raises(ArtifactError) as caught:
         read_artifact(tmp_path / "none.json", Thing, FORM)
     assert (caught.value.got, caught.value.wanted) == ("No such file or directory", "a thing")
 

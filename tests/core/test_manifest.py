@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import text_digest
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from tests.core.factories import manifest
@@ -21,7 +21,7 @@ def test_changed_engine_is_refused_with_the_command_that_mends_it(tmp_path: Path
     engine.write_text("engine")
     manifest(engine_digest=text_digest("engine")).refuse_if_changed(engine)
     engine.write_text("another")
-    with pytest.raises(ArtefactError, match=r"is not the file that its manifest .*ssd-edge build .*/tiny\.onnx"):
+    with pytest.raises(ArtifactError, match=r"is not the file that its manifest .*ssd-edge build .*/tiny\.onnx"):
         manifest(engine_digest=text_digest("engine")).refuse_if_changed(engine)
 
 
@@ -32,19 +32,19 @@ def test_engine_of_an_older_onnx_is_refused_with_the_command_that_mends_it(tmp_p
     (tmp_path / "tiny.onnx").write_text("exported")
     found.refuse_if_stale(engine)
     (tmp_path / "tiny.onnx").write_text("exported again")
-    with pytest.raises(ArtefactError, match=r"was built from an older .*/tiny\.onnx: .*ssd-edge build .*/tiny\.onnx"):
+    with pytest.raises(ArtifactError, match=r"was built from an older .*/tiny\.onnx: .*ssd-edge build .*/tiny\.onnx"):
         found.refuse_if_stale(engine)
 
 
 def test_missing_manifest_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match=r"a\.json cannot be read: got No such file.*Copy it beside the engine"):
+    with pytest.raises(ArtifactError, match=r"a\.json cannot be read: got No such file.*Copy it beside the engine"):
         EngineManifest.load(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": "ssd-edge/engine/3"}'])
 def test_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ArtefactError, match=r"a\.json is a damaged manifest: got .*Build the engine again"):
+    with pytest.raises(ArtifactError, match=r"a\.json is a damaged manifest: got .*Build the engine again"):
         EngineManifest.load(tmp_path / "a.json")
 
 
@@ -63,7 +63,7 @@ def test_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
 def test_manifest_with_fields_of_other_types_is_named(tmp_path: Path, changes: dict[str, object]) -> None:
     manifest().save(tmp_path / "a.json")
     (tmp_path / "a.json").write_text(json.dumps({**json.loads((tmp_path / "a.json").read_text()), **changes}))
-    with pytest.raises(ArtefactError, match=r"a\.json is a damaged manifest: got "):
+    with pytest.raises(ArtifactError, match=r"a\.json is a damaged manifest: got "):
         EngineManifest.load(tmp_path / "a.json")
 
 
@@ -78,7 +78,7 @@ def test_other_format_is_refused(tmp_path: Path, found: str, do: str) -> None:
     manifest().save(tmp_path / "a.json")
     fields = json.loads((tmp_path / "a.json").read_text())
     (tmp_path / "a.json").write_text(json.dumps({**fields, "format": found}))
-    with pytest.raises(ArtefactError, match=rf"got '{found}'; wanted ssd-edge/engine/3\. {do}"):
+    with pytest.raises(ArtifactError, match=rf"got '{found}'; wanted ssd-edge/engine/3\. {do}"):
         EngineManifest.load(tmp_path / "a.json")
 
 

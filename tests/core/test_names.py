@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.names import is_file_name
 from ssd_edge.core.spec import ModelSpec
 from tests.core.factories import tiny_spec
@@ -30,7 +30,7 @@ def test_what_names_no_file(name: str) -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_a_model_with_such_a_name_is_refused_where_it_is_read(name: str) -> None:
     text = tiny_spec().to_json()
-    with pytest.raises(ArtefactError, match="name"):
+    with pytest.raises(ArtifactError, match="name"):
         replace(tiny_spec(), name=name)
-    with pytest.raises(ArtefactError, match="evil"):
+    with pytest.raises(ArtifactError, match="evil"):
         ModelSpec.from_json(json.dumps({**json.loads(text), "name": name}), origin="evil.onnx")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.calibration_table import CalibrationTable, Histogram, TensorRange, preprocessing_digest
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.spec import InputSpec
 
@@ -36,18 +36,18 @@ def test_belongs_to_one_onnx_and_one_preprocessing(tmp_path: Path, onnx: Path) -
     made, path = table(onnx), tmp_path / "m.ranges.json"
     made.refuse_if_foreign(path, onnx, file_digest(onnx), ENTRY)
     other = InputSpec(64, 64, (1.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
-    with pytest.raises(ArtefactError, match="does not belong to its preprocessing"):
+    with pytest.raises(ArtifactError, match="does not belong to its preprocessing"):
         made.refuse_if_foreign(path, onnx, file_digest(onnx), other)
     onnx.write_bytes(b"edited")
     with pytest.raises(
-        ArtefactError, match=r"m.ranges.json does not belong to .*m.onnx as it is.*ssd-edge calibrate /.*m.onnx$"
+        ArtifactError, match=r"m.ranges.json does not belong to .*m.onnx as it is.*ssd-edge calibrate /.*m.onnx$"
     ):
         made.refuse_if_foreign(path, onnx, file_digest(onnx), ENTRY)
 
 
 def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:
     path = tmp_path / "m.ranges.json"
-    with pytest.raises(ArtefactError, match="cannot be read"):
+    with pytest.raises(ArtifactError, match="cannot be read"):
         CalibrationTable.load(path)
     table(onnx).save(path)
     whole = path.read_text()
@@ -55,7 +55,7 @@ def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:
     fields["ranges"]["a"]["low"] = 9
     for text in (whole[: len(whole) // 2], "[]", "{}", json.dumps({**fields})):
         path.write_text(text)
-        with pytest.raises(ArtefactError, match="is (a damaged|not a) table of ranges"):
+        with pytest.raises(ArtifactError, match="is (a damaged|not a) table of ranges"):
             CalibrationTable.load(path)
 
 
@@ -64,7 +64,7 @@ def test_a_table_of_the_format_before_is_refused_by_name(tmp_path: Path, onnx: P
     path = tmp_path / "m.ranges.json"
     table(onnx).save(path)
     path.write_text(path.read_text().replace("ranges/2", "ranges/1"))
-    with pytest.raises(ArtefactError) as caught:
+    with pytest.raises(ArtifactError) as caught:
         CalibrationTable.load(path)
     assert str(caught.value) == (
         f"{path} is not a table of ranges that this version reads: got 'ssd-edge/ranges/1'; wanted ssd-edge/ranges/2. "
@@ -91,18 +91,18 @@ def test_fields_that_are_none(tmp_path: Path, onnx: Path, place: tuple[str, ...]
         holder = holder[name]
     holder[place[-1]] = value
     path.write_text(json.dumps(fields))
-    with pytest.raises(ArtefactError, match=r"m\.ranges\.json is a damaged table of ranges: got "):
+    with pytest.raises(ArtifactError, match=r"m\.ranges\.json is a damaged table of ranges: got "):
         CalibrationTable.load(path)
 
 
 def test_endless_nesting(tmp_path: Path) -> None:
     (tmp_path / "m.ranges.json").write_text("[" * 100_000)
-    with pytest.raises(ArtefactError, match="is a damaged table of ranges: got .*recursion"):
+    with pytest.raises(ArtifactError, match="is a damaged table of ranges: got .*recursion"):
         CalibrationTable.load(tmp_path / "m.ranges.json")
 
 
 def test_no_range() -> None:
-    with pytest.raises(ArtefactError, match="a range is none"):
+    with pytest.raises(ArtifactError, match="a range is none"):
         TensorRange(2, 1)
-    with pytest.raises(ArtefactError, match="a range is none"):
+    with pytest.raises(ArtifactError, match="a range is none"):
         TensorRange(0, float("nan"))

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.runs import Run, list_runs, read_header, read_run, record_run
 from ssd_edge.model.checkpoint import save_checkpoint
 from tests.exporting.models import lively_model
@@ -46,7 +46,7 @@ def test_nothing_of_a_file_is_executed(tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
     with ZipFile(path, "w") as archive:
         archive.writestr("best/data.pkl", pickle.dumps({"spec": "", "metrics": {}, "state_dict": Evil()}))
-    with pytest.raises(ArtefactError):
+    with pytest.raises(ArtifactError):
         read_header(path)
     assert not (tmp_path / "done").exists()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.cli.console import put, say, show_table
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.shell import is_control, printable, quoted
 from ssd_edge.core.spec import ModelSpec
 from tests.core.factories import tiny_spec
@@ -49,7 +49,7 @@ def test_a_model_whose_classes_hold_control_characters_is_refused(text: str) -> 
     first = tiny_spec().class_names[0]
     hostile = spec.replace(f'"{first}"', "".join(f"\\u{ord(sign):04x}" for sign in text).join('""'), 1)
     assert hostile != spec
-    with pytest.raises(ArtefactError, match="class_names is out of range: got a control character"):
+    with pytest.raises(ArtifactError, match="class_names is out of range: got a control character"):
         ModelSpec.from_json(hostile, origin="a")
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.spec import AnchorSpec, AnchorTable, InputSpec, ModelSpec, NmsSpec
 from tests.core.factories import tiny_spec
 
@@ -52,19 +52,19 @@ def test_background_is_counted_once() -> None:
     ],
 )
 def test_values_out_of_range_are_named(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         tiny_spec(**changes)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '{"format": "ssd-edge/spec/1"}'])
 def test_damaged_text_names_its_origin(text: str) -> None:
-    with pytest.raises(ArtefactError, match=r"m\.onnx is a damaged model spec: got .*Export the model again"):
+    with pytest.raises(ArtifactError, match=r"m\.onnx is a damaged model spec: got .*Export the model again"):
         ModelSpec.from_json(text, origin="m.onnx")
 
 
 def test_another_format_is_refused() -> None:
     fields = json.loads(tiny_spec().to_json())
-    with pytest.raises(ArtefactError, match="got 'ssd-edge/spec/9'; wanted ssd-edge/spec/1"):
+    with pytest.raises(ArtifactError, match="got 'ssd-edge/spec/9'; wanted ssd-edge/spec/1"):
         ModelSpec.from_json(json.dumps({**fields, "format": "ssd-edge/spec/9"}), origin="m.onnx")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.manifest import manifest_path
 from ssd_edge.core.runs import RECORD_NAME
 from ssd_edge.core.workspace import (
@@ -204,7 +204,7 @@ def test_an_engine_elsewhere_is_never_current(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named_and_a_build_writes_it_anew(tmp_path: Path, text: str) -> None:
     engine = put(tmp_path / "engines/m/m.engine")
     current_path(tmp_path).write_text(text)
-    with pytest.raises(ArtefactError, match=r"current\.json is (a damaged|not a) record of the current engine"):
+    with pytest.raises(ArtifactError, match=r"current\.json is (a damaged|not a) record of the current engine"):
         newest_engine(tmp_path)
     make_current(tmp_path, engine, "built")
     assert newest_engine(tmp_path).path == engine

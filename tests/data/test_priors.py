@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.spec import AnchorLevel, AnchorSpec, AnchorTable
 from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
@@ -131,5 +131,5 @@ def test_damaged_files_are_refused(tmp_path: Path, change: dict[str, object], me
     path = tmp_path / "p.json"
     PriorsFile("x", 1, 1, SQUARES, {}).save(path)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         PriorsFile.load(path)

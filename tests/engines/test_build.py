@@ -10,7 +10,7 @@ import pytest
 from ssd_edge.backends.cpu import cpu_device
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.backends.ort_session import ort_version
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import Accuracy, EngineManifest, manifest_path
 from ssd_edge.engines.build import build_engine, build_lowered
@@ -100,7 +100,7 @@ def test_any_change_is_built_again(onnx: Path, change: str) -> None:
 def test_engine_of_an_older_onnx_does_not_run(onnx: Path) -> None:
     engine = build_engine(onnx).engine
     write_tiny_onnx(onnx, shift=0.1)
-    with pytest.raises(ArtefactError, match="was built from an older"):
+    with pytest.raises(ArtifactError, match="was built from an older"):
         open_detector(engine)
 
 
@@ -111,7 +111,7 @@ def test_onnx_outside_the_engines_folder_is_found_again(onnx: Path, tmp_path: Pa
 
 def test_foreign_onnx_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     foreign = write_tiny_onnx(tmp_path / "foreign.onnx", with_spec=False)
-    with pytest.raises(ArtefactError, match="foreign.onnx was not exported by ssd-edge"):
+    with pytest.raises(ArtifactError, match="foreign.onnx was not exported by ssd-edge"):
         build_engine(foreign)
     assert [path.name for path in tmp_path.iterdir()] == ["foreign.onnx"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.engines.build import build_engine
 from tests.backends.tiny_onnx import SIZE, write_tiny_onnx
@@ -33,7 +33,7 @@ def outcome(engine: Path) -> str:
     """Which pair lies there: the old one, the new one, or one that is refused by name."""
     try:
         found = left_edge(engine)
-    except ArtefactError as error:
+    except ArtifactError as error:
         named = f"{engine} is not the file that its manifest describes" in str(error) and "ssd-edge build" in str(error)
         return "refused" if named else str(error)
     claimed = EngineManifest.load(manifest_path(engine)).options.scheme

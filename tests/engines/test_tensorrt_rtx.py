@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.exporting.export_onnx import onnx_model
@@ -123,7 +123,7 @@ def test_what_rtx_only_seems_to_have(tmp_path, option) -> None:
 
 def test_workspace_that_is_too_small_is_said_with_what_helps(tmp_path) -> None:
     builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(workspace_gib=0.001, compute_capabilities=(86,)))
-    with pytest.raises(ArtefactError, match=r"within workspace limit.* Raise --workspace\."):
+    with pytest.raises(ArtifactError, match=r"within workspace limit.* Raise --workspace\."):
         builder.build(square_model(), tmp_path / "a.engine")
 
 
@@ -141,6 +141,6 @@ def test_the_layer_that_cannot_be_built_is_named(tmp_path, nodes, layer) -> None
     model.graph.output.append(helper.make_tensor_value_info("found", onnx.TensorProto.FLOAT, None))
     model.opset_import.append(helper.make_opsetid("a.b", 1))
     builder = TrtBuilder("tensorrt-rtx", "fp32", ONE)
-    with pytest.raises(ArtefactError, match=f"cannot parse the ONNX, at layer {layer}: got .*Export the model again"):
+    with pytest.raises(ArtifactError, match=f"cannot parse the ONNX, at layer {layer}: got .*Export the model again"):
         builder.build(model, tmp_path / "a.engine")
     assert not (tmp_path / "a.engine").exists()

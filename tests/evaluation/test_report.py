@@ -125,13 +125,13 @@ def test_text_from_outside_is_escaped(tmp_path, report):
     assert not any(tag in ("found", "way") for tag, _ in page.tags)
 
 
-def test_artefacts_stand_side_by_side(tmp_path, report):
+def test_artifacts_stand_side_by_side(tmp_path, report):
     cells = written(tmp_path, report).cells
     assert ["checkpoint", "0.5000", "+0.0000", "0.5000", "5.00", "5.90", "200", "1.5 MB"] in cells
     assert ["engine", "0.4000", "-0.1000", "0.4000", "5.00", "5.90", "200", "1.5 MB"] in cells
 
 
-def test_classes_show_each_artefact_and_the_film(tmp_path, report):
+def test_classes_show_each_artifact_and_the_film(tmp_path, report):
     cells = written(tmp_path, report).cells
     assert ["class", "objects", "checkpoint", "engine", "film"] in cells
     assert ["stop", "10", "1.000", "0.800", "0.500"] in cells
@@ -139,7 +139,7 @@ def test_classes_show_each_artefact_and_the_film(tmp_path, report):
     assert ["mean", "", "0.500", "0.400", "0.250"] in cells
 
 
-def test_the_last_artefact_has_a_score_threshold_for_each_class(tmp_path, report):
+def test_the_last_artifact_has_a_score_threshold_for_each_class(tmp_path, report):
     page = written(tmp_path, report)
     assert ["stop", "0.450", "1.000", "0.800", "0.889"] in page.cells  # scores of 0.9 only: half-way to 0
     assert ["never", "–", "–", "–", "–"] in page.cells
@@ -172,7 +172,7 @@ def test_sections_without_content_are_left_out(tmp_path, report):
     assert "One model, every form" in text
 
 
-def test_one_artefact_is_not_compared_with_itself(tmp_path, report):
+def test_one_artifact_is_not_compared_with_itself(tmp_path, report):
     cells = written(tmp_path, Report("t", "s", report.models[:1], "f")).cells
     assert ["checkpoint", "0.5000", "0.5000", "5.00", "5.90", "200", "1.5 MB"] in cells
 

@@ -9,7 +9,7 @@ import pytest
 
 from ssd_edge import __version__
 from ssd_edge.backends.ort import OrtBackend
-from ssd_edge.core.errors import ArtefactError, InputError, ParityError
+from ssd_edge.core.errors import ArtifactError, InputError, ParityError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.spec import ModelSpec
@@ -95,7 +95,7 @@ def test_changed_thresholds_are_in_the_spec_and_in_the_graph(tiny_checkpoint, tm
 
 
 def test_a_threshold_out_of_range_is_refused(tiny_checkpoint, tmp_path, images):
-    with pytest.raises(ArtefactError, match=r"score_threshold is out of range: got 1\.5; wanted 0 <= threshold < 1"):
+    with pytest.raises(ArtifactError, match=r"score_threshold is out of range: got 1\.5; wanted 0 <= threshold < 1"):
         export_onnx(tiny_checkpoint, tmp_path / "m.onnx", images, nms_changes={"score_threshold": 1.5})
     assert not list(tmp_path.iterdir())
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ssd_edge.core.errors import ArtefactError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, SsdEdgeError
 from ssd_edge.graph.editor import copied
 from ssd_edge.graph.onnx_file import parse_onnx
 from ssd_edge.graph.source import read_graph, read_onnx
@@ -60,7 +60,7 @@ def test_shapes_that_their_values_contradict_are_refused(tmp_path: Path, seed: i
         if where == "inside":
             node = helper.make_node("If", ["c"], ["odd"], then_branch=helper.make_graph([node], "g", [], []))
         model.graph.node.append(node)
-    with pytest.raises(ArtefactError, match=r"a\.onnx is damaged: the tensor 'odd': got .*wanted"):
+    with pytest.raises(ArtifactError, match=r"a\.onnx is damaged: the tensor 'odd': got .*wanted"):
         parse_onnx(model.SerializeToString(), tmp_path / "a.onnx")
 
 
@@ -69,7 +69,7 @@ def test_an_input_of_absurd_size_is_refused(tmp_path: Path, seed: int) -> None:
     draw, model = random.Random(seed), copied(square_model())
     axis = draw.choice(model.graph.input[0].type.tensor_type.shape.dim[1:])
     axis.dim_value = draw.choice([-draw.randint(1, 1 << 40), draw.randint(1 << 32, 1 << 62)])
-    with pytest.raises(ArtefactError, match=r"is damaged: the input '\w+': got the shape"):
+    with pytest.raises(ArtifactError, match=r"is damaged: the input '\w+': got the shape"):
         parse_onnx(model.SerializeToString(), tmp_path / "a.onnx")
 
 
@@ -78,7 +78,7 @@ def test_our_own_keep_no_weights_elsewhere(tmp_path: Path) -> None:
     _outside(model.graph.initializer[0], "w.data")
     (tmp_path / "w.data").write_bytes(bytes(1 << 20))
     (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(ArtefactError, match="keeps its weights in another file.*got 1 tensors elsewhere"):
+    with pytest.raises(ArtifactError, match="keeps its weights in another file.*got 1 tensors elsewhere"):
         read_graph(tmp_path / "a.onnx")
 
 
@@ -114,5 +114,5 @@ def test_weights_are_read_in_the_folder_of_the_model_only(tmp_path: Path, locati
     net = ForeignNet()
     _outside(net.model.graph.initializer[0], location.format(outer=tmp_path))
     (folder / "a.onnx").write_bytes(net.model.SerializeToString())
-    with pytest.raises(ArtefactError, match=f"a.onnx (keeps its weights in another|is damaged).*{reason}"):
+    with pytest.raises(ArtifactError, match=f"a.onnx (keeps its weights in another|is damaged).*{reason}"):
         read_foreign(folder / "a.onnx")

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.spec import InputSpec, NmsSpec
 from ssd_edge.importing.amdegroot import AMDEGROOT
 from ssd_edge.importing.labels import COCO, VOC
@@ -66,8 +66,8 @@ def test_the_labels_must_fit() -> None:
 def test_weights_that_are_not_whole_are_refused() -> None:
     theirs = weights(21)
     del theirs["extras.3.weight"]
-    with pytest.raises(ArtefactError, match=r"of ssd.pytorch-ssd300 do not fit .*got no backbone.extra.2.2.weight"):
+    with pytest.raises(ArtifactError, match=r"of ssd.pytorch-ssd300 do not fit .*got no backbone.extra.2.2.weight"):
         AMDEGROOT.convert(theirs, None)
     del theirs["loc.0.weight"]
-    with pytest.raises(ArtefactError, match=r"look like ssd.pytorch-ssd300, but are not whole: got no loc.0.weight"):
+    with pytest.raises(ArtifactError, match=r"look like ssd.pytorch-ssd300, but are not whole: got no loc.0.weight"):
         AMDEGROOT.convert(theirs, None)

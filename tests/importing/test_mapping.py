@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.importing.family import class_count, renamed, shifted, with_counters, without_bias
 
 
@@ -47,11 +47,11 @@ def test_classes_are_counted_without_background() -> None:
 def test_heads_that_do_not_belong_together_are_refused(logits: int, offsets: int) -> None:
     heads = {"conf": torch.zeros(logits, 1), "loc": torch.zeros(offsets, 1)}
     with pytest.raises(
-        ArtefactError, match=f"heads of this f do not belong together: got {logits} logits and {offsets}"
+        ArtifactError, match=f"heads of this f do not belong together: got {logits} logits and {offsets}"
     ):
         class_count(heads, logits="conf", offsets="loc", family="f")
 
 
 def test_a_missing_head_is_named() -> None:
-    with pytest.raises(ArtefactError, match="these weights look like f, but are not whole: got no loc"):
+    with pytest.raises(ArtifactError, match="these weights look like f, but are not whole: got no loc"):
         class_count({"conf": torch.zeros(84, 1)}, logits="conf", offsets="loc", family="f")

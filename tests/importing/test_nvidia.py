@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.spec import NmsSpec
 from ssd_edge.importing.labels import COCO
 from ssd_edge.importing.nvidia import NVIDIA
@@ -67,12 +67,12 @@ def test_the_half_precision_files_of_torch_hub_give_the_same() -> None:
 def test_another_backbone_is_refused() -> None:
     tensors = dict(weights())
     tensors["additional_blocks.0.0.weight"] = torch.zeros(256, 256, 1, 1)  # ResNet34's
-    with pytest.raises(ArtefactError, match=r"of nvidia_ssd do not fit the network: got backbone.extra.0.0.weight"):
+    with pytest.raises(ArtifactError, match=r"of nvidia_ssd do not fit the network: got backbone.extra.0.0.weight"):
         NVIDIA.convert(tensors, None)
 
 
 def test_heads_that_are_no_multiple_of_the_default_boxes_are_refused() -> None:
     tensors = dict(weights())
     tensors["conf.1.bias"] = torch.zeros(485)
-    with pytest.raises(ArtefactError, match=r"got head.classification_head.module_list.1.bias of float32 \(485,\)"):
+    with pytest.raises(ArtifactError, match=r"got head.classification_head.module_list.1.bias of float32 \(485,\)"):
         NVIDIA.convert(tensors, None)

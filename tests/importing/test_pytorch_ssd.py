@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.weights import FAMILIES, recognise
 from ssd_edge.model.anchors import default_boxes
 from tests.parity.recording import load_recording
@@ -84,12 +84,12 @@ def test_a_wrong_number_of_names_is_refused() -> None:
 def test_another_width_is_refused_by_its_first_tensor() -> None:
     tensors = _tensors("mb2-ssd-lite") | {"base_net.0.0.weight": torch.empty(16, 3, 3, 3, device="meta")}
     with pytest.raises(
-        ArtefactError, match=r"weights of mb2-ssd-lite do not fit .*features\.0\.0\.0\.weight of float32"
+        ArtifactError, match=r"weights of mb2-ssd-lite do not fit .*features\.0\.0\.0\.weight of float32"
     ):
         recognise(tensors, origin="w.pth").convert(tensors, None)
 
 
 def test_a_network_of_the_project_that_is_none_of_these_is_refused() -> None:
     tensors = {"base_net.0.0.weight": torch.empty(1), "classification_headers.0.0.weight": torch.empty(1)}
-    with pytest.raises(ArtefactError, match=r"w\.pth holds the weights of no SSD .*variant of pytorch-ssd"):
+    with pytest.raises(ArtifactError, match=r"w\.pth holds the weights of no SSD .*variant of pytorch-ssd"):
         recognise(tensors, origin="w.pth")

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.state_dict import read_state_dict
 from ssd_edge.importing.weights import recognise
 from ssd_edge.model.checkpoint import save_checkpoint
@@ -37,7 +37,7 @@ class Copy:
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(ArtefactError) as refused:
+    with pytest.raises(ArtifactError) as refused:
         read_state_dict(path)
     return str(refused.value).replace(f"{path.parent}/", "")
 
@@ -178,7 +178,7 @@ def test_what_training_saves_beside_the_weights_is_no_obstacle(tmp_path: Path) -
     ],
 )
 def test_the_weights_of_something_else_are_called_by_its_name(names: tuple[str, ...], kind: str) -> None:
-    with pytest.raises(ArtefactError) as refused:
+    with pytest.raises(ArtifactError) as refused:
         recognise({name: torch.zeros(1) for name in names}, origin="w.pth")
     message = str(refused.value)
     assert message.startswith(f"w.pth holds the weights of no SSD that can be imported: got {kind}")

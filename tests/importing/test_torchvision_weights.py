@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.mobilenetv3 import mobilenet_v3_large
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.torchvision import load_torchvision
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.predict import TorchDetector
@@ -137,26 +137,26 @@ def test_wrong_number_of_names_is_refused() -> None:
 
 def test_foreign_weights_are_refused() -> None:
     foreign = {"base_net.0.weight": torch.zeros(1)}
-    with pytest.raises(ArtefactError, match=r"w\.pth holds no SSD of torchvision: got base_net\.0\.weight, …"):
+    with pytest.raises(ArtifactError, match=r"w\.pth holds no SSD of torchvision: got base_net\.0\.weight, …"):
         load_torchvision(foreign, CLASSES, origin="w.pth")
-    with pytest.raises(ArtefactError, match="got no tensors, …"):
+    with pytest.raises(ArtifactError, match="got no tensors, …"):
         load_torchvision({}, CLASSES)
 
 
 def test_another_width_is_refused() -> None:
     weights = {"backbone.features.1.3.0.weight": torch.zeros(576, 96, 1, 1)}
-    with pytest.raises(ArtefactError, match="SSDLite of another width: got 576 channels .* wanted 480 or 960"):
+    with pytest.raises(ArtifactError, match="SSDLite of another width: got 576 channels .* wanted 480 or 960"):
         load_torchvision(weights, CLASSES)
 
 
 def test_weights_without_a_head_are_refused() -> None:
-    with pytest.raises(ArtefactError, match="has no head to count the classes by: got KeyError"):
+    with pytest.raises(ArtifactError, match="has no head to count the classes by: got KeyError"):
         load_torchvision({"backbone.scale_weight": torch.zeros(512)}, CLASSES)
 
 
 def test_a_changed_network_is_refused_by_its_first_tensor() -> None:
     weights = _zeros(_ssdlite) | {"backbone.features.0.0.0.weight": torch.zeros(16, 3, 5, 5)}
-    with pytest.raises(ArtefactError, match=r"features\.0\.0\.0\.weight of float32 \(16, 3, 5, 5\); wanted float32"):
+    with pytest.raises(ArtifactError, match=r"features\.0\.0\.0\.weight of float32 \(16, 3, 5, 5\); wanted float32"):
         load_torchvision(weights, CLASSES)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torchvision.models.detection import ssd300_vgg16, ssdlite320_mobilenet_v3_large
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.weights import FAMILIES, import_weights, recognise
 from ssd_edge.model.checkpoint import load_checkpoint
 from tests.parity.recording import load_recording
@@ -77,7 +77,7 @@ class _Code:
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     mark = tmp_path / "was-run"
     torch.save({"model": _Code(mark)}, tmp_path / "w.pth")
-    with pytest.raises(ArtefactError, match="pickle that runs code or holds Python objects .* nothing of it was run"):
+    with pytest.raises(ArtifactError, match="pickle that runs code or holds Python objects .* nothing of it was run"):
         import_weights(tmp_path / "w.pth", tmp_path / "best.pt")
     assert not mark.exists()
     torch.load(tmp_path / "w.pth", weights_only=False)  # the file is as dangerous as it is said to be

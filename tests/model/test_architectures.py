@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.architectures import build_model, empty_backbone, network
 from ssd_edge.model.zoo import make_spec, preset_names
@@ -65,7 +65,7 @@ def test_a_new_model_is_ready_to_train() -> None:
 def test_an_unknown_architecture_is_refused() -> None:
     spec = dataclasses.replace(tiny_spec(), architecture="resnet")
     with pytest.raises(
-        ArtefactError,
+        ArtifactError,
         match="unknown to this version: got 'resnet'; wanted compact, mobilenet-v1, .*Update ssd-edge",
     ):
         build_model(spec)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from tests.full_disk import full_after
 from tests.model.factories import tiny_model
@@ -96,7 +96,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "sprung",))
 
     torch.save({"format": "ssd-edge/checkpoint/1", "spec": Trap()}, tmp_path / "trap.pt")
-    with pytest.raises(ArtefactError, match=r"trap\.pt is a damaged checkpoint"):
+    with pytest.raises(ArtifactError, match=r"trap\.pt is a damaged checkpoint"):
         load_checkpoint(tmp_path / "trap.pt")
     assert not (tmp_path / "sprung").exists()
 
@@ -114,20 +114,20 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"format": 1})])
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pt").write_bytes(content)
-    with pytest.raises(ArtefactError, match=rf"a\.pt is not a checkpoint: got a file of {len(content)} bytes"):
+    with pytest.raises(ArtifactError, match=rf"a\.pt is not a checkpoint: got a file of {len(content)} bytes"):
         load_checkpoint(tmp_path / "a.pt")
 
 
 def test_a_cut_off_checkpoint_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-2000])
-    with pytest.raises(ArtefactError, match="is not a checkpoint"):
+    with pytest.raises(ArtifactError, match="is not a checkpoint"):
         load_checkpoint(saved)
 
 
 def test_another_archive_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
         archive.writestr("a.txt", "text")
-    with pytest.raises(ArtefactError, match=r"a\.pt is a damaged checkpoint: got .*Copy it again, or train again"):
+    with pytest.raises(ArtifactError, match=r"a\.pt is a damaged checkpoint: got .*Copy it again, or train again"):
         load_checkpoint(tmp_path / "a.pt")
 
 
@@ -136,7 +136,7 @@ def test_another_archive_is_refused(tmp_path: Path) -> None:
 )
 def test_another_projects_checkpoint_is_refused(tmp_path: Path, content: object, got: str) -> None:
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(ArtefactError, match=rf"this version reads: got {got}.* wanted .*ssd-edge import .*a\.pt"):
+    with pytest.raises(ArtifactError, match=rf"this version reads: got {got}.* wanted .*ssd-edge import .*a\.pt"):
         load_checkpoint(tmp_path / "a.pt")
 
 
@@ -152,5 +152,5 @@ def test_another_projects_checkpoint_is_refused(tmp_path: Path, content: object,
 )
 def test_damaged_parts_are_named(saved: Path, changes: dict[str, Any], message: str) -> None:
     _rewrite(saved, **changes)
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         load_checkpoint(saved)

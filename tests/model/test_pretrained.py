@@ -6,7 +6,7 @@ import torch
 import torchvision
 from torch import nn
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.pretrained import fill_backbone_, logit_tensors
 from ssd_edge.model.ssd import SSD
@@ -168,7 +168,7 @@ def test_a_detector_without_a_common_class_hands_on_all_but_the_class_logits(tmp
 @pytest.mark.slow
 def test_another_network_is_refused_with_its_names() -> None:
     model, before = detector("ssdlite300-mobilenet-v2"), detector("ssdlite300-mobilenet-v2").state_dict()
-    with pytest.raises(ArtefactError) as caught:
+    with pytest.raises(ArtifactError) as caught:
         fill_backbone_(model, Weights(classifier("resnet18").state_dict(), "resnet18.pth"))
     message = str(caught.value)
     assert message.startswith("resnet18.pth is not of the classifier that mobilenet-v2-lite begins with: got ")

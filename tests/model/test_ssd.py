@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.spec import AnchorSpec
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.backbones.compact import CompactBackbone
@@ -52,7 +52,7 @@ def test_a_box_reacts_to_its_own_corner_of_the_picture() -> None:
 def test_anchors_of_another_input_size_are_refused() -> None:
     spec = dataclasses.replace(tiny_spec(64), anchors=tiny_spec(96).anchors)
     with pytest.raises(
-        ArtefactError,
+        ArtifactError,
         match=r"'ssd192-tiny': the default boxes do not lie on the feature maps of compact at 64x64: "
         r"got 12x12, 6x6, 3x3; wanted 8x8, 4x4, 2x2",
     ):
@@ -62,7 +62,7 @@ def test_anchors_of_another_input_size_are_refused() -> None:
 def test_a_missing_level_is_refused() -> None:
     spec = tiny_spec()
     spec = dataclasses.replace(spec, anchors=AnchorSpec(spec.anchors.levels[:2]))
-    with pytest.raises(ArtefactError, match="got 8x8, 4x4; wanted 8x8, 4x4, 2x2"):
+    with pytest.raises(ArtifactError, match="got 8x8, 4x4; wanted 8x8, 4x4, 2x2"):
         SSD(spec, CompactBackbone(MapSize(64, 64)), plain_predictor)
 
 

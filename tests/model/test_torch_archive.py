@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from ssd_edge.core.errors import ArtefactError, InputError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
 from ssd_edge.core.runs import read_header
 from ssd_edge.core.torch_zip import LARGEST_PICKLE, archive_members
 from ssd_edge.importing.state_dict import read_state_dict
@@ -29,7 +29,7 @@ TRIES = 120
 
 
 def _load(path: Path) -> Any:
-    return load_archive(path, lambda reason: ArtefactError("refused", got=reason), wanted="weights")
+    return load_archive(path, lambda reason: ArtifactError("refused", got=reason), wanted="weights")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_an_archive_that_unfolds_without_end_is_refused_at_once(whole: Path, tmp
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data/99", "w") as member:
         for _ in range(300):
             member.write(bytes(1 << 20))
-    with pytest.raises(ArtefactError, match=r"bomb\.pt unfolds to more .* wanted at most \d+"):
+    with pytest.raises(ArtifactError, match=r"bomb\.pt unfolds to more .* wanted at most \d+"):
         READERS[reader](path)
 
 
@@ -89,7 +89,7 @@ def test_a_packed_pickle_is_refused_by_its_size(whole: Path, tmp_path: Path) -> 
     with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
             new.writestr(name, old.read(name) + bytes((LARGEST_PICKLE + 1) * name.endswith("data.pkl")))
-    with pytest.raises(ArtefactError, match=r"bytes of data\.pkl; wanted at most 67108864"):
+    with pytest.raises(ArtifactError, match=r"bytes of data\.pkl; wanted at most 67108864"):
         archive_members(path)
 
 
@@ -114,7 +114,7 @@ def _in_itself() -> Any:
 )
 def test_tensors_without_values_are_refused(tmp_path: Path, content: Any, reason: str) -> None:
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(ArtefactError, match=reason):
+    with pytest.raises(ArtifactError, match=reason):
         _load(tmp_path / "a.pt")
 
 
@@ -139,5 +139,5 @@ def test_a_spec_of_absurd_size_is_refused_before_a_network_is_made(whole: Path, 
     assert old in content["spec"]
     content["spec"] = content["spec"].replace(old, f'"{side}":{draw.randrange(8193, 1 << draw.randrange(20, 60))}')
     torch.save(content, tmp_path / "huge.pt")
-    with pytest.raises(ArtefactError, match="input is out of range.*wanted a height and width of 1 to 8192"):
+    with pytest.raises(ArtifactError, match="input is out of range.*wanted a height and width of 1 to 8192"):
         load_checkpoint(tmp_path / "huge.pt")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.model.weight_source import read_weights
 
 TENSORS = {"conv.weight": torch.ones(2, 2)}
@@ -51,7 +51,7 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     safetensors.save_file(TENSORS, tmp_path / "weights.safetensors")
     assert torch.equal(read_weights(str(tmp_path / "weights.safetensors")).tensors["conv.weight"], torch.ones(2, 2))
     (tmp_path / "weights.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(ArtefactError, match=r"weights\.safetensors is damaged"):
+    with pytest.raises(ArtifactError, match=r"weights\.safetensors is damaged"):
         read_weights(str(tmp_path / "weights.safetensors"))
 
 
@@ -128,7 +128,7 @@ def test_what_holds_no_weights_is_refused(tmp_path: Path, content: object, messa
         path.write_bytes(content)
     else:
         torch.save(content, path)
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         read_weights(str(path))
 
 

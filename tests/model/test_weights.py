@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.model.weights import with_weights
 from tests.model.factories import tiny_model, tiny_spec
 
@@ -52,5 +52,5 @@ def _with_number(weights: dict[str, Any]) -> None:
 def test_what_does_not_fit_is_named(change: Any, message: str) -> None:
     weights = dict(tiny_model().state_dict())
     change(weights)
-    with pytest.raises(ArtefactError, match=r"the weights of w\.pt do not fit the network: .*" + message):
+    with pytest.raises(ArtifactError, match=r"the weights of w\.pt do not fit the network: .*" + message):
         with_weights(tiny_spec(), weights, origin="w.pt")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
 from tests.model.factories import CLASSES
@@ -65,5 +65,5 @@ def test_an_unknown_preset_is_refused() -> None:
 
 
 def test_classes_are_needed() -> None:
-    with pytest.raises(ArtefactError, match="class_names is out of range"):
+    with pytest.raises(ArtifactError, match="class_names is out of range"):
         make_spec("ssd192-tiny", ())

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.quantization.fp16 import to_half
 from ssd_edge.quantization.qdq_tensorrt import quantise
 from tests.quantization.int8_count import quantised_convolutions
@@ -58,7 +58,7 @@ def test_weight_beyond_half_is_refused() -> None:
     for entry in model.graph.initializer:
         if entry.name == "conv2.weight":
             entry.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(entry) * np.float32(1e6), entry.name))
-    with pytest.raises(ArtefactError, match=r"conv2 does not fit into FP16.*at most 65504.*--keep-float conv2"):
+    with pytest.raises(ArtifactError, match=r"conv2 does not fit into FP16.*at most 65504.*--keep-float conv2"):
         to_half(model)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.quantization.range_estimators import SIDE_BINS, StreamingHistogram
 
 
@@ -62,5 +62,5 @@ def test_state_survives() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_named(value) -> None:
-    with pytest.raises(ArtefactError, match="conv_7 is not finite"):
+    with pytest.raises(ArtifactError, match="conv_7 is not finite"):
         StreamingHistogram().add(np.array([1, value], np.float32), name="conv_7")

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.data.find import open_dataset
 from ssd_edge.quantization.image_set import ImageSet, choose_images
 from ssd_edge.workflows.synthesize import synthesize
@@ -61,7 +61,7 @@ def test_set_survives_its_file_and_notices_changes(tmp_path: Path, folder: Path)
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "other"}'])
 def test_damaged_set_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.images.json").write_text(text)
-    with pytest.raises(ArtefactError, match="is (a damaged|not a) calibration set"):
+    with pytest.raises(ArtifactError, match="is (a damaged|not a) calibration set"):
         ImageSet.load(tmp_path / "m.images.json")
 
 
@@ -108,5 +108,5 @@ def test_a_set_with_fields_that_are_none(tmp_path: Path, folder: Path, changes: 
     path = tmp_path / "m.images.json"
     choose_images(folder, limit=1).save(path)
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    with pytest.raises(ArtefactError, match=r"m\.images\.json is a damaged calibration set"):
+    with pytest.raises(ArtifactError, match=r"m\.images\.json is a damaged calibration set"):
         ImageSet.load(path)

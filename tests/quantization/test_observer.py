@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ssd_edge.quantization.observer as module
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.graph.source import SourceModel, read_onnx
 from ssd_edge.quantization.observer import Observer, observed_tensors
 from tests.quantization.square_model import square_model, write_pictures, write_square_model
@@ -192,5 +192,5 @@ def test_too_few_pictures(parts, count: int) -> None:
 
 def test_unknown_tensor(parts) -> None:
     onnx, pictures = parts
-    with pytest.raises(ArtefactError):
+    with pytest.raises(ArtifactError):
         Observer(onnx, ["nothing"]).observe(pictures)

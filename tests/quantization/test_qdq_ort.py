@@ -6,7 +6,7 @@ import pytest
 
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.backends.ort_session import make_session
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.quantization.qdq_ort import Affine, Scheme, quantise, scheme_for
 from tests.quantization.square_model import square_model, squares_missed, table_of
 
@@ -54,7 +54,7 @@ def test_reduced_weights_cannot_saturate_16_bits(table) -> None:
 
 def test_a_table_without_a_tensor_is_named(table) -> None:
     poorer = type(table)(**{**vars(table), "ranges": {}})
-    with pytest.raises(ArtefactError, match="has none for conv1.relu: got 0 others"):
+    with pytest.raises(ArtifactError, match="has none for conv1.relu: got 0 others"):
         quantise(square_model(), poorer)
 
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from ssd_edge.core.calibration_table import CalibrationTable, TensorRange
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.quantization.trt_cache import write_cache
 
 NOTHING = onnx.ModelProto()  # joins nothing
@@ -57,7 +57,7 @@ def test_no_scale_is_zero(amax) -> None:
 
 
 def test_what_does_not_fit() -> None:
-    with pytest.raises(ArtefactError, match="that is no version of TensorRT: got ten"):
+    with pytest.raises(ArtifactError, match="that is no version of TensorRT: got ten"):
         write_cache(table({}), NOTHING, version="ten")
-    with pytest.raises(ArtefactError, match="does not fit into a calibration cache"):
+    with pytest.raises(ArtifactError, match="does not fit into a calibration cache"):
         write_cache(table({"a\nb": TensorRange(0, 1)}), NOTHING, version="8.5.2")

@@ -12,7 +12,7 @@ import pytest
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.detector import Detector, open_detector
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import ArtefactError, DeviceError, InputError
+from ssd_edge.core.errors import ArtifactError, DeviceError, InputError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.pipeline import Pipeline
@@ -182,11 +182,11 @@ def test_an_error_of_the_source_comes_after_the_results_before_it() -> None:
 def test_an_error_of_the_model_ends_every_thread(workers: int) -> None:
     def fail(level: int) -> None:
         if level == 5:
-            raise ArtefactError("the graph failed")
+            raise ArtifactError("the graph failed")
 
     kept = Kept()
     source = Count(10_000)
-    with pytest.raises(ArtefactError, match="the graph failed"):
+    with pytest.raises(ArtifactError, match="the graph failed"):
         Pipeline(source, Detector(FakeBackend(workers, fail)), [kept]).run()
     assert kept.frames == list(range(5))
     assert source.given < 100

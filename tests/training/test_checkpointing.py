@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.model.checkpoint import load_checkpoint
 from ssd_edge.training.budget import EpochBudget, TimeBudget
 from ssd_edge.training.checkpointing import RunState
@@ -214,15 +214,15 @@ def test_a_state_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"state\.pt cannot be read: got No such file"):
         RunState.load(path)
     path.write_bytes(b"PK nonsense")
-    with pytest.raises(ArtefactError, match=r"state\.pt is damaged"):
+    with pytest.raises(ArtifactError, match=r"state\.pt is damaged"):
         RunState.load(path)
     torch.save({"format": "ssd-edge/run-state/0"}, path)
     with pytest.raises(
-        ArtefactError, match=r"another version: got 'ssd-edge/run-state/0'; wanted ssd-edge/run-state/2"
+        ArtifactError, match=r"another version: got 'ssd-edge/run-state/0'; wanted ssd-edge/run-state/2"
     ):
         RunState.load(path)
     torch.save({"format": "ssd-edge/run-state/2", "epoch": 3}, path)
-    with pytest.raises(ArtefactError, match="is damaged"):
+    with pytest.raises(ArtifactError, match="is damaged"):
         RunState.load(path)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.training.metrics import EpochMeter, EpochRecord, StepLoss, read_metrics
 from ssd_edge.training.run_folder import RunFolder
 from tests.training.factories import tiny_model
@@ -49,7 +49,7 @@ def test_what_a_run_writes_is_read_back(tmp_path: Path) -> None:
 def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(text)
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         read_metrics(path)
 
 
@@ -57,5 +57,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"metrics.csv cannot be read: got No such file"):
         read_metrics(tmp_path / "metrics.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ArtefactError, match="is no table of epochs"):
+    with pytest.raises(ArtifactError, match="is no table of epochs"):
         read_metrics(tmp_path / "binary.csv")

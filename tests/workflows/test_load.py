@@ -13,7 +13,7 @@ import pytest
 from ssd_edge.backends.detector import Detector
 from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import ArtefactError, InputError, MissingPackageError
+from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.engines.build import build_engine
 from ssd_edge.model.checkpoint import save_checkpoint
@@ -108,7 +108,7 @@ def test_what_is_known_and_what_is_closed(forms: tuple[Path, Path, Path], form: 
     assert all(d.score > 0.25 and d.label.startswith("class ") for d in detect(pictures(1)[0]))
     detect.close()
     detect.close()
-    with pytest.raises(ArtefactError, match="is closed"):
+    with pytest.raises(ArtifactError, match="is closed"):
         detect(pictures(1)[0])
 
 

@@ -121,7 +121,7 @@ class TrtBackend:
         path: an ``.engine`` with its manifest.
 
     Raises:
-        ArtefactError: an engine of another machine, a changed file, or one that needs a plugin that is not there.
+        ArtifactError: an engine of another machine, a changed file, or one that needs a plugin that is not there.
         MissingPackageError: TensorRT or pycuda is not installed.
         DeviceError: there is no GPU, or it has too little memory.
     """
@@ -188,7 +188,7 @@ def read_manifest_for_gpu(path: Path) -> EngineManifest:
     """Return the manifest of an engine that the installed TensorRT may run on this GPU; its bytes are not looked at.
 
     Raises:
-        ArtefactError: built by another version, or for another GPU; it names the command to rebuild.
+        ArtifactError: built by another version, or for another GPU; it names the command to rebuild.
         MissingPackageError: TensorRT is not installed.
         DeviceError: there is no GPU.
     """

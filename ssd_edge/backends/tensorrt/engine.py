@@ -19,7 +19,7 @@ from ssd_edge.backends.tensorrt.module import (
     plugin_names,
     start_tensorrt,
 )
-from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, DeviceError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP, OUTPUT_NAMES
 from ssd_edge.core.log import log
@@ -50,7 +50,7 @@ class TrtEngine:
 
     Raises:
         MissingPackageError: TensorRT is not installed.
-        ArtefactError: the file is no engine of this release, needs a plugin that is not there, or is not ours.
+        ArtifactError: the file is no engine of this release, needs a plugin that is not there, or is not ours.
         DeviceError: TensorRT cannot have CUDA, or its memory is full.
     """
 
@@ -114,7 +114,7 @@ class TrtEngine:
         if engine is None and is_about_memory(self._said.errors):
             raise self.failure("TensorRT cannot load the engine")
         if engine is None:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{manifest.target} {self._trt.__version__} cannot load {self._path}",
                 got="; ".join(self._said.errors[-3:]),
                 do=f"Rebuild it here: ssd-edge build {quoted(manifest.onnx_path(self._path))}",
@@ -125,7 +125,7 @@ class TrtEngine:
     def _check_plugin(self, manifest: EngineManifest) -> None:
         registered = plugin_names(self._trt, self._logger)
         if manifest.options.nms == NMS_PLUGIN and NMS_OP not in registered:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{self._path} needs a plugin that {manifest.target} {self._trt.__version__} has not",
                 got=f"{len(registered)} others",
                 wanted=NMS_OP,
@@ -137,7 +137,7 @@ class TrtEngine:
         names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
         found = {name: str(engine.get_tensor_dtype(name)).rpartition(".")[2] for name in names}
         if found != CONTRACT:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{self._path} does not fulfil the graph contract",
                 got=", ".join(f"{name} {kind}" for name, kind in found.items()),
                 wanted=", ".join(f"{name} {kind}" for name, kind in CONTRACT.items()),

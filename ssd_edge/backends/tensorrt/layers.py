@@ -14,7 +14,7 @@ from ssd_edge.backends.cuda import Cuda
 from ssd_edge.backends.tensorrt.backend import read_manifest_for_gpu
 from ssd_edge.backends.tensorrt.engine import TrtEngine, forget_frames
 from ssd_edge.core.artifact import Format, read_artifact
-from ssd_edge.core.errors import ArtefactError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, SsdEdgeError
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.text_parsers import parse_json
 
@@ -72,13 +72,13 @@ def parse_layers(text: str) -> list[EngineLayer]:
     """Return the layers of an inspector's JSON, of any release from 8.5 on.
 
     Raises:
-        ArtefactError: it is none.
+        ArtifactError: it is none.
     """
     try:
         layers: Sequence[Any] = parse_json(text)["Layers"]
         return [_layer(entry) for entry in layers]
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(
+        raise ArtifactError(
             "TensorRT's inspector says nothing that can be read", got=f"{type(error).__name__}: {text[:80]!r}"
         ) from error
 
@@ -108,7 +108,7 @@ def load_layers(engine: Path, engine_digest: str) -> list[EngineLayer] | None:
     """Return the layers that were written when the engine was built; None where they are not those of this engine."""
     try:
         found = read_artifact(layers_path(engine), _LayersFile, _FORM)
-    except ArtefactError:
+    except ArtifactError:
         return None
     return list(found.layers) if found.engine_digest == engine_digest else None
 

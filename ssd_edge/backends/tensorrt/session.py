@@ -11,7 +11,7 @@ from pathlib import Path
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.cuda import CaptureError, Cuda, Graph, Stream
 from ssd_edge.backends.tensorrt.engine import CONTRACT, TYPES, TrtContext, TrtEngine, settled
-from ssd_edge.core.errors import ArtefactError, DeviceError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, DeviceError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES
 from ssd_edge.core.log import log
@@ -208,7 +208,7 @@ class Session:
     def _loaded(self, path: Path, manifest: EngineManifest) -> TrtEngine:
         try:
             return TrtEngine(path, manifest)
-        except ArtefactError:
+        except ArtifactError:
             self.cuda.synchronize()  # where the GPU is lost, that is what went wrong, and not the file
             raise
 

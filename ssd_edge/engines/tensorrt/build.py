@@ -135,7 +135,7 @@ class TrtBuilder:
         """Write the engine. Ctrl-C ends the build where the release can stop it, and leaves it behind where not.
 
         Raises:
-            ArtefactError: TensorRT cannot parse or build it; the message quotes what TensorRT said.
+            ArtifactError: TensorRT cannot parse or build it; the message quotes what TensorRT said.
             InputError: the release cannot do what the options ask for.
             DeviceError: there is no such DLA core, or TensorRT cannot have CUDA.
         """
@@ -149,7 +149,7 @@ class TrtBuilder:
         """Return the network of a model, and the parser, which must live as long.
 
         Raises:
-            ArtefactError: TensorRT cannot parse it.
+            ArtifactError: TensorRT cannot parse it.
         """
         return parse_network(
             self._release,

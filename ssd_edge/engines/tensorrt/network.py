@@ -11,7 +11,7 @@ from onnx import helper
 
 from ssd_edge.backends.tensorrt.module import Listener
 from ssd_edge.core.choices import Precision
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
 from ssd_edge.engines.tensorrt.release import Release
 from ssd_edge.graph.editor import copied, replace_all
@@ -24,7 +24,7 @@ def strip_function(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model without the portable body, for a runtime where the plugin is registered.
 
     Raises:
-        ArtefactError: the model has no BatchedNMS node.
+        ArtifactError: the model has no BatchedNMS node.
     """
     _check_node(model)
     stripped = copied(model)
@@ -36,11 +36,11 @@ def inline_function(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with the node replaced by its portable body, for a runtime that has no such plugin.
 
     Raises:
-        ArtefactError: the model has no BatchedNMS node, or the body was stripped from it.
+        ArtifactError: the model has no BatchedNMS node, or the body was stripped from it.
     """
     _check_node(model)
     if not any(_is_nms(function.domain, function.name) for function in model.functions):
-        raise ArtefactError(
+        raise ArtifactError(
             f"the ONNX has no portable body for {NMS_OP}",
             got=f"{len(model.functions)} other functions",
             wanted="the file as ssd-edge export wrote it",
@@ -53,7 +53,7 @@ def inline_function(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _check_node(model: onnx.ModelProto) -> None:
     if not any(_is_nms(node.domain, node.op_type) for node in model.graph.node):
-        raise ArtefactError(
+        raise ArtifactError(
             f"the ONNX has no {NMS_OP} node",
             got=f"{len(model.graph.node)} other nodes",
             wanted="a model that ssd-edge export wrote",
@@ -124,7 +124,7 @@ def parse_network(
         for_turing: TensorRT-RTX shall build for that too.
 
     Raises:
-        ArtefactError: TensorRT cannot parse it.
+        ArtifactError: TensorRT cannot parse it.
     """
     network = builder.create_network(_creation_flags(release, weakly_typed=weakly_typed))
     parser: tensorrt.OnnxParser = release.trt.OnnxParser(network, listener.logger)

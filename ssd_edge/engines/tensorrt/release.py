@@ -9,7 +9,7 @@ from typing import Any
 
 from ssd_edge.backends.cuda_driver import describe_gpu
 from ssd_edge.backends.tensorrt.module import TENSORRT_RTX
-from ssd_edge.core.errors import ArtefactError, DeviceError, InputError
+from ssd_edge.core.errors import ArtifactError, DeviceError, InputError
 
 _NO_KERNEL = r"[Cc]ould not find any impl|no runners|no implementation"
 # What TensorRT prints, and what helps. The texts are those of its own messages, 8.5 to 11 and RTX.
@@ -103,10 +103,10 @@ class Release:
         if not has:
             raise InputError(f"{self} has no {option}", do=f"Build without {option}.")
 
-    def failure(self, what: str, messages: Sequence[str], *, may_keep_float: bool) -> ArtefactError:
+    def failure(self, what: str, messages: Sequence[str], *, may_keep_float: bool) -> ArtifactError:
         """Return the error for what TensorRT refuses, with what it said, the layer that it named, and what helps."""
         layer = layer_in(messages)
-        return ArtefactError(
+        return ArtifactError(
             f"{self} {what}, at layer {layer}" if layer else f"{self} {what}",
             got="; ".join(messages[:3]) or "no message",
             do=advice_for(messages, may_keep_float=may_keep_float),

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 
 from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
-from ssd_edge.core.errors import ArtefactError, InputError, ParityError
+from ssd_edge.core.errors import ArtifactError, InputError, ParityError
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
@@ -103,7 +103,7 @@ def import_onnx(
 
     Raises:
         InputError: a file cannot be read or written, or the file needs a hint that is missing or does not fit.
-        ArtefactError: it is not such a graph; the message says what it looks like.
+        ArtifactError: it is not such a graph; the message says what it looks like.
         ParityError: the new graph finds something else; nothing is written.
     """
     hints = hints or Hints()
@@ -191,12 +191,12 @@ def write_graph(model: onnx.ModelProto, plan: GraphPlan, target: Path) -> tuple[
 
     Raises:
         InputError: the file cannot be written.
-        ArtefactError: the graphs do not go together.
+        ArtifactError: the graphs do not go together.
         ParityError: it finds something else than the foreign graph; ``target`` is left as it was.
     """
     try:
         return True, _write_verified(with_free_batch(model), plan, target, together=True)
-    except (ParityError, ArtefactError):
+    except (ParityError, ArtifactError):
         return False, _write_verified(with_single_batch(model), plan, target, together=False)
 
 

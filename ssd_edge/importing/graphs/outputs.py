@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.importing.graphs.normalization import JETSON_OUTPUTS
 
@@ -47,7 +47,7 @@ def choose_outputs(
 
     Raises:
         InputError: a given name is not an output, or more than one pair would do.
-        ArtefactError: there is no such pair.
+        ArtifactError: there is no such pair.
     """
     for option, name in (("--scores", scores), ("--boxes", boxes)):
         if name is not None and name not in shapes:
@@ -60,7 +60,7 @@ def choose_outputs(
         if first != second and other[:2] == shape[:2] and len(other) == 3 and other[2] >= 2 and scores in (None, first)
     ]
     if not pairs:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is not an SSD before its NMS",
             got=f"{looks_like(shapes, model)}: {_listed(shapes)}",
             wanted=_WANTED,
@@ -77,9 +77,9 @@ def choose_outputs(
 
 
 def refuse_changing_sizes(changes: bool, shapes: Shapes, path: Path) -> None:
-    """Raise ArtefactError where the number of boxes follows the content of the picture."""
+    """Raise ArtifactError where the number of boxes follows the content of the picture."""
     if changes:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is not an SSD before its NMS",
             got=f"a number of boxes that changes from picture to picture (NMS inside): {_listed(shapes)}",
             wanted=_WANTED,
@@ -93,12 +93,12 @@ def is_softmaxed(scores: FloatArray, stated: Activation, path: Path) -> bool:
     By the values and not by the last operator: a softmax over the wrong axis or by level is told apart as well.
 
     Raises:
-        ArtefactError: they contradict what the user stated, or are neither logits nor probabilities.
+        ArtifactError: they contradict what the user stated, or are neither logits nor probabilities.
     """
     in_range = bool((scores >= 0).all() and (scores <= 1).all())
     found = in_range and bool(np.abs(scores.sum(axis=-1) - 1).max() <= _SUM_TOLERANCE)
     if stated == "auto" and in_range and not found:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} gives scores that are not of an SSD",
             got=f"values in 0..1 whose sum over the classes is {scores.sum(axis=-1).mean():.3g}, as sigmoids give",
             wanted="logits, or a softmax over the classes and background",
@@ -106,24 +106,24 @@ def is_softmaxed(scores: FloatArray, stated: Activation, path: Path) -> bool:
         )
     if stated != "auto" and found != (stated == "softmax"):
         what = "are softmaxed already" if found else "are no softmax over the classes"
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} gives scores that {what}", got=f"--activation {stated}", do="Leave out --activation."
         )
     return found
 
 
 def refuse_not_decoded(boxes: FloatArray, path: Path) -> None:
-    """Raise ArtefactError unless (P, N, 4) values look like x1 y1 x2 y2 in 0..1 of the picture."""
+    """Raise ArtifactError unless (P, N, 4) values look like x1 y1 x2 y2 in 0..1 of the picture."""
     ordered = float((boxes[..., 2:] >= boxes[..., :2]).all(axis=-1).mean())
     if ordered < _MOSTLY:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} gives no boxes x1 y1 x2 y2",
             got=f"the second corner is right of and below the first in {ordered:.0%} of them, as in offsets",
             wanted="decoded boxes, or offsets and their default boxes",
             do="Give the default boxes: --anchors priors.npy",
         )
     if float(np.median(np.abs(boxes))) > _LARGEST_FRACTION:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} gives boxes in pixels",
             got=f"values from {boxes.min():.3g} to {boxes.max():.3g}",
             wanted="0..1 of the picture",
@@ -132,14 +132,14 @@ def refuse_not_decoded(boxes: FloatArray, path: Path) -> None:
 
 
 def refuse_decoded(offsets: FloatArray, anchors: FloatArray, path: Path) -> None:
-    """Raise ArtefactError where (P, N, 4) "offsets" are boxes that lie where the (N, 4) default boxes do."""
+    """Raise ArtifactError where (P, N, 4) "offsets" are boxes that lie where the (N, 4) default boxes do."""
     ordered = bool((offsets[..., 2:] > offsets[..., :2]).all())
     if not ordered:
         return
     centres = (offsets[..., :2] + offsets[..., 2:]) / 2
     places = np.broadcast_to(anchors[:, :2], centres.shape)
     if centres.std() > 0 and np.corrcoef(centres.ravel(), places.ravel())[0, 1] > _SAME_PLACES:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} gives boxes that are decoded already",
             got="boxes x1 y1 x2 y2 that lie at the default boxes",
             wanted="offsets from them",

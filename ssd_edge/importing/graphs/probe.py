@@ -10,7 +10,7 @@ import numpy as np
 
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.ort_session import open_session, ort_errors
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.images import as_bgr
 from ssd_edge.core.preprocess import preprocess
@@ -51,7 +51,7 @@ def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UI
 
     Raises:
         InputError: no pictures.
-        ArtefactError: ONNX Runtime cannot run it, or an answer is not finite.
+        ArtifactError: ONNX Runtime cannot run it, or an answer is not finite.
     """
     if not images:
         raise InputError(f"{path} cannot be tried out", got="no images", wanted="at least one")
@@ -63,8 +63,8 @@ def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UI
         names = [output.name for output in session.get_outputs()]
         with ort_errors(path):
             runs = [session.run(names, {input_name: normalised(picture, entry)}) for picture in pixels]
-    except ArtefactError as error:
-        raise ArtefactError(error.what, got=error.got, do="Export it again, and try it with onnxruntime.") from error
+    except ArtifactError as error:
+        raise ArtifactError(error.what, got=error.got, do="Export it again, and try it with onnxruntime.") from error
     answers = tuple(
         {name: np.asarray(array) for name, array in zip(names, run, strict=True) if isinstance(array, np.ndarray)}
         for run in runs
@@ -84,7 +84,7 @@ def normalised(picture: UInt8Array, entry: InputSpec) -> FloatArray:
 def _refuse_not_finite(path: Path, answers: tuple[dict[str, FloatArray], ...]) -> None:
     for name in answers[0]:
         if not all(np.isfinite(answer[name]).all() for answer in answers):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path} answers with numbers that are not finite",
                 got=f"NaN or infinity in {name}",
                 do="Check --mean and --std, or the training.",

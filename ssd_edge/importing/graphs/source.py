@@ -13,7 +13,7 @@ import onnx.inliner
 import onnx.version_converter
 from onnx import TensorProto
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.shell import quoted
 from ssd_edge.graph.nms import OPSET
@@ -44,11 +44,11 @@ def read_foreign(path: Path) -> onnx.ModelProto:
 
     Raises:
         InputError: the file cannot be read.
-        ArtefactError: it is no ONNX, ours already, quantised, in half precision, or needs operators of others.
+        ArtifactError: it is no ONNX, ours already, quantised, in half precision, or needs operators of others.
     """
     model = _parse(path)
     if any(entry.key == SPEC_KEY for entry in model.metadata_props):
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is an ONNX of ssd-edge already",
             do=f"There is nothing to import. Use it: ssd-edge build {quoted(path)}",
         )
@@ -77,12 +77,12 @@ def _parse(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _not_onnx(path: Path, data: bytes) -> ArtefactError:
+def _not_onnx(path: Path, data: bytes) -> ArtifactError:
     kinds = [kind for start, kind in _STARTS if data.startswith(start)]
     if data[_TFLITE_MARK] == b"TFL3":
         kinds.append("a TensorFlow Lite model")
     unknown = f"{len(data)} bytes that end or break off inside" if data else "an empty file"
-    return ArtefactError(
+    return ArtifactError(
         f"{path} is not a whole ONNX file",
         got=kinds[0] if kinds else unknown,
         wanted="an ONNX model",
@@ -93,7 +93,7 @@ def _not_onnx(path: Path, data: bytes) -> ArtefactError:
 def _refuse_precision(model: onnx.ModelProto, path: Path) -> None:
     quantised = sorted({node.op_type for node in model.graph.node} & _QUANTISED)
     if quantised:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is quantised already",
             got=", ".join(quantised),
             wanted="float32",
@@ -102,7 +102,7 @@ def _refuse_precision(model: onnx.ModelProto, path: Path) -> None:
     half = [entry.name for entry in model.graph.initializer if entry.data_type in _HALF]
     half += [entry.name for entry in model.graph.input if entry.type.tensor_type.elem_type in _HALF]
     if half:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is in half precision",
             got=f"{len(half)} tensors of 16 bits, the first {half[0]}",
             wanted="float32",
@@ -115,7 +115,7 @@ def _refuse_domains(model: onnx.ModelProto, path: Path) -> None:
         {f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in _STANDARD_DOMAINS}
     )
     if others:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} needs operators that are not part of ONNX",
             got=", ".join(others),
             wanted="standard operators only",
@@ -141,7 +141,7 @@ def source_input(model: onnx.ModelProto, path: Path, size: tuple[int, int] | Non
     """Return the input of the graph; ``size`` (height, width) is needed where the graph leaves them free.
 
     Raises:
-        ArtefactError: it takes something else, more than one picture at a time, or another size.
+        ArtifactError: it takes something else, more than one picture at a time, or another size.
     """
     inputs = list(model.graph.input)
     if len(inputs) != 1:
@@ -163,14 +163,14 @@ def _size(value: onnx.ValueInfoProto, path: Path, asked: tuple[int, int] | None)
     if 0 in size:
         raise _refusal(path, _described(value), "Say which input size it was trained for: --size HEIGHT WIDTH")
     if any(fixed not in (0, wish) for fixed, wish in zip(own, size, strict=True)):
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} has another input size", got=f"--size {size[0]} {size[1]}", wanted=f"{own[0]} {own[1]}"
         )
     return size
 
 
-def _refusal(path: Path, got: str, do: str) -> ArtefactError:
-    return ArtefactError(f"{path} does not take one picture", got=got, wanted=_WANTED, do=do)
+def _refusal(path: Path, got: str, do: str) -> ArtifactError:
+    return ArtifactError(f"{path} does not take one picture", got=got, wanted=_WANTED, do=do)
 
 
 def _described(value: onnx.ValueInfoProto) -> str:
@@ -183,7 +183,7 @@ def in_our_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """Return the model in the operator set of the NMS function; ``path`` names it in errors.
 
     Raises:
-        ArtefactError: it is too old, names no operator set, or holds an operator that has no form in ours.
+        ArtifactError: it is too old, names no operator set, or holds an operator that has no form in ours.
     """
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if len(versions) != 1 or versions[0] < OLDEST_OPSET:
@@ -197,8 +197,8 @@ def in_our_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     return converted
 
 
-def _opset_refusal(path: Path, got: str, wanted: str) -> ArtefactError:
-    return ArtefactError(
+def _opset_refusal(path: Path, got: str, wanted: str) -> ArtifactError:
+    return ArtifactError(
         f"{path} cannot be brought to operator set {OPSET}",
         got=f"operator set {got}",
         wanted=wanted,

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from onnx.compose import add_prefix
 
 from ssd_edge import __version__
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, SPEC_KEY, VERSION_KEY
 from ssd_edge.core.spec import ModelSpec
@@ -78,7 +78,7 @@ def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str) -> on
     """Return the whole model: NMS attached and the spec in its metadata.
 
     Raises:
-        ArtefactError: the foreign graph does not go together with ours to a valid ONNX.
+        ArtifactError: the foreign graph does not go together with ours to a valid ONNX.
     """
     model = attach_nms(scored, spec)
     fixed = scored.graph.input[0].type.tensor_type.shape.dim[0].dim_value
@@ -89,7 +89,7 @@ def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str) -> on
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{spec.name}: the foreign graph does not go together with preprocessing and NMS",
             got=" ".join(str(error).split()),
             do="Please report this with the file's exporter and version.",

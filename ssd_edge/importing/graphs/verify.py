@@ -63,7 +63,7 @@ def verify(
 
     Raises:
         ParityError: they differ.
-        ArtefactError: ONNX Runtime cannot run the file.
+        ArtifactError: ONNX Runtime cannot run the file.
     """
     wanted = [by_hand(answer, spec, reading) for answer in probe.answers]
     boxes, scores = (np.stack(parts) for parts in zip(*wanted, strict=True))

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from ssd_edge.core.choices import Target
 from ssd_edge.core.config import AnyPath, config_from
-from ssd_edge.core.errors import ArtefactError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, SsdEdgeError
 from ssd_edge.core.files import bytes_digest, file_digest, text_digest, written_beside
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest
@@ -195,7 +195,7 @@ def _restore_graph(
     unranked, kept = replace(config, sensitivity=False), frozenset(made.options.keep_float)
     lowered = quantize(source, unranked, builder, calibration, None, progress, fallback=kept)
     if bytes_digest(lowered.model.SerializeToString()) != made.graph_digest:
-        raise ArtefactError(
+        raise ArtifactError(
             f"the graph of {config.engine} cannot be made again",
             wanted=made.graph_digest,
             do="Build anew, with --force.",

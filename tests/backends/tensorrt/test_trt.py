@@ -233,7 +233,7 @@ def test_an_engine_that_does_not_belong_here_is_refused_with_the_command(
     tmp_path: Path, changes: dict[str, str], found: str
 ) -> None:
     error, report = rehearse(f"{HERE}:refused", folder=str(tmp_path), **changes)
-    assert error.startswith("ArtefactError: ")
+    assert error.startswith("ArtifactError: ")
     assert found in error
     assert error.endswith(f"ssd-edge build {tmp_path / 'bright.onnx'}")
     assert report["allocations"] == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.backends.tensorrt.layers import EngineLayer, layers_path, load_layers, parse_layers, save_layers
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 
 # As TensorRT's inspector writes them: 8.x in sentences, 10.x in words, 11 with the type apart from the layout.
 CONVOLUTION_8 = {
@@ -68,7 +68,7 @@ def test_names_alone_where_an_engine_was_built_without_details() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"Layers": 7}', "no JSON"])
 def test_what_is_no_inspector_s_answer(text: str) -> None:
-    with pytest.raises(ArtefactError, match="TensorRT's inspector says nothing that can be read: got"):
+    with pytest.raises(ArtifactError, match="TensorRT's inspector says nothing that can be read: got"):
         parse_layers(text)
 
 

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
 from ssd_edge.engines.tensorrt.network import inline_function, strip_function
 
@@ -62,10 +62,10 @@ def test_a_model_without_the_node_is_refused(lower):
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", [value], [output])
-    with pytest.raises(ArtefactError, match=r"has no BatchedNMSDynamic_TRT node: got 1 other nodes.*ssd-edge export"):
+    with pytest.raises(ArtifactError, match=r"has no BatchedNMSDynamic_TRT node: got 1 other nodes.*ssd-edge export"):
         lower(helper.make_model(graph))
 
 
 def test_a_stripped_model_cannot_be_inlined(model):
-    with pytest.raises(ArtefactError, match=r"no portable body for BatchedNMSDynamic_TRT.*Export the model again"):
+    with pytest.raises(ArtifactError, match=r"no portable body for BatchedNMSDynamic_TRT.*Export the model again"):
         inline_function(strip_function(model))

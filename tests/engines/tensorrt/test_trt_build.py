@@ -11,7 +11,7 @@ import pytest
 
 import ssd_edge.engines.tensorrt.release as module
 from ssd_edge.core.choices import Precision, Target
-from ssd_edge.core.errors import ArtefactError, DeviceError, InputError, MissingPackageError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, DeviceError, InputError, MissingPackageError, SsdEdgeError
 from ssd_edge.core.files import bytes_digest
 from ssd_edge.core.graph_contract import NMS_OP
 from ssd_edge.core.manifest import EngineOptions
@@ -277,7 +277,7 @@ def test_core_that_is_not_there(tmp_path, install) -> None:
 def test_what_the_parser_says_is_quoted_with_advice(tmp_path, install) -> None:
     install("10.3.0", parses=False)
     with pytest.raises(
-        ArtefactError, match=r"cannot parse the ONNX: got In node 7: No importer.*Export the model again"
+        ArtifactError, match=r"cannot parse the ONNX: got In node 7: No importer.*Export the model again"
     ):
         build(tmp_path)
     assert not (tmp_path / "a.engine").exists()
@@ -287,7 +287,7 @@ def test_what_the_builder_says_is_quoted_with_advice(tmp_path, install) -> None:
     install("10.3.0", builds=False)
     told: list[str] = []
     with pytest.raises(
-        ArtefactError, match=r"cannot build the network, at layer conv1: got Could not find any impl.*Raise --workspace"
+        ArtifactError, match=r"cannot build the network, at layer conv1: got Could not find any impl.*Raise --workspace"
     ):
         build(tmp_path, told=told.append)
     assert told == ["Could not find any implementation for node conv1"]
@@ -315,7 +315,7 @@ def test_keep_float_is_proposed_where_a_build_takes_it(
     tmp_path, install, version, precision, options, others, may
 ) -> None:
     install(version, builds=False, dla_cores=1)
-    with pytest.raises(ArtefactError) as raised:
+    with pytest.raises(ArtifactError) as raised:
         build(tmp_path, precision, options, **others)
     assert ("--keep-float" in str(raised.value)) == may
     assert "--workspace" in str(raised.value)
@@ -324,7 +324,7 @@ def test_keep_float_is_proposed_where_a_build_takes_it(
 def test_what_was_measured_is_kept_though_no_engine_comes(tmp_path, install) -> None:
     cache = tmp_path / "timing.cache"
     install("10.3.0", builds=False)
-    with pytest.raises(ArtefactError, match="cannot build the network"):
+    with pytest.raises(ArtifactError, match="cannot build the network"):
         build(tmp_path, timing_cache=cache)
     assert cache.is_file()
     cache.unlink()

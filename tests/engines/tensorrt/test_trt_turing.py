@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.doctor.sample_model import sample_frames
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.tensorrt.build import TrtBuilder
@@ -75,5 +75,5 @@ def test_tensorrt_rtx_builds_for_turing(tmp_path, monkeypatch, precision) -> Non
     builder.build(model, tmp_path / "a.engine")
     assert (tmp_path / "a.engine").stat().st_size > 100_000
     monkeypatch.setattr("ssd_edge.engines.tensorrt.network.without_matmul", lambda lowered: lowered)
-    with pytest.raises(ArtefactError, match=r"for Turing \(SM75\).*Leave 75 out of --compute-capability"):
+    with pytest.raises(ArtifactError, match=r"for Turing \(SM75\).*Leave 75 out of --compute-capability"):
         builder.build(model, tmp_path / "b.engine")

@@ -11,7 +11,7 @@ from onnx import helper
 
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.anchor_spec import AnchorLevel, AnchorSpec, AnchorTable
-from ssd_edge.core.errors import ArtefactError, InputError, ParityError
+from ssd_edge.core.errors import ArtifactError, InputError, ParityError
 from ssd_edge.core.files import bytes_digest, file_digest
 from ssd_edge.core.graph_contract import DIGEST_KEY, NMS_OP
 from ssd_edge.core.spec import BoxCoding, NmsSpec
@@ -188,17 +188,17 @@ def test_another_network_is_named_before_anything_is_asked_for(folder):
     net.model.graph.output[0].type.tensor_type.shape.dim.pop()
     net.model.graph.output[0].name = "logits"
     net.model.graph.node.append(helper.make_node("ReduceMax", ["cls"], ["logits"], axes=[1], keepdims=0))
-    with pytest.raises(ArtefactError, match=r"is not an SSD before its NMS: got an image classifier: logits \(1, 4\)"):
+    with pytest.raises(ArtifactError, match=r"is not an SSD before its NMS: got an image classifier: logits \(1, 4\)"):
         imported(net, folder)
 
 
 def test_offsets_without_default_boxes_are_refused(folder):
-    with pytest.raises(ArtefactError, match="no boxes x1 y1 x2 y2: .* as in offsets; .*--anchors priors.npy"):
+    with pytest.raises(ArtifactError, match="no boxes x1 y1 x2 y2: .* as in offsets; .*--anchors priors.npy"):
         imported(ForeignNet(decoded=False), folder)
 
 
 def test_boxes_with_default_boxes_are_refused(folder):
-    with pytest.raises(ArtefactError, match="boxes that are decoded already: .* Leave out --anchors"):
+    with pytest.raises(ArtifactError, match="boxes that are decoded already: .* Leave out --anchors"):
         imported(ForeignNet(), folder, Hints(anchors=TABLE))
 
 

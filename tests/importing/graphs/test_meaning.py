@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.importing.graphs.outputs import is_softmaxed, refuse_decoded, refuse_not_decoded
 from tests.importing.graphs.foreign_net import anchor_table
 
@@ -39,7 +39,7 @@ def test_scores_are_told_by_their_values(scores, stated, softmaxed):
     ],
 )
 def test_other_scores_are_refused(scores, stated, message):
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         is_softmaxed(scores, stated, PATH)
 
 
@@ -61,12 +61,12 @@ def test_boxes_are_taken():
     ],
 )
 def test_what_is_no_box_in_the_unit_square_is_refused(boxes, message):
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         refuse_not_decoded(boxes, PATH)
 
 
 def test_offsets_are_taken_and_boxes_refused():
     refuse_decoded(np.random.default_rng(0).normal(0, 1, (2, 80, 4)), anchor_table(), PATH)
     refuse_decoded(np.full((1, 80, 4), [0, 0, 1, 1]), anchor_table(), PATH)
-    with pytest.raises(ArtefactError, match="boxes that are decoded already: .* lie at the default boxes; .* Leave"):
+    with pytest.raises(ArtifactError, match="boxes that are decoded already: .* lie at the default boxes; .* Leave"):
         refuse_decoded(corners(), anchor_table(), PATH)

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.importing.graphs.source import in_our_opset
 from tests.importing.graphs.foreign_net import ForeignNet
 
@@ -18,7 +18,7 @@ def test_too_old_is_refused(version):
     model = ForeignNet().model
     model.opset_import[0].version = version
     with pytest.raises(
-        ArtefactError, match=f"cannot be brought to operator set 17: got operator set {version}; wanted 9 or later"
+        ArtifactError, match=f"cannot be brought to operator set 17: got operator set {version}; wanted 9 or later"
     ):
         in_our_opset(model, PATH)
 
@@ -26,14 +26,14 @@ def test_too_old_is_refused(version):
 def test_no_operator_set_is_refused():
     model = ForeignNet().model
     del model.opset_import[:]
-    with pytest.raises(ArtefactError, match="got operator set none; wanted 9 or later. Export it again: torch.onnx"):
+    with pytest.raises(ArtifactError, match="got operator set none; wanted 9 or later. Export it again: torch.onnx"):
         in_our_opset(model, PATH)
 
 
 def test_an_operator_without_a_form_in_ours_is_refused():
     model = ForeignNet(opset=20).model
     model.graph.node[1].CopyFrom(helper.make_node("Gelu", ["map"], ["features"]))
-    with pytest.raises(ArtefactError, match=r"got operator set 20 \(.*Gelu.*\); wanted 17. .*opset_version=17"):
+    with pytest.raises(ArtifactError, match=r"got operator set 20 \(.*Gelu.*\); wanted 17. .*opset_version=17"):
         in_our_opset(model, PATH)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from onnx import helper
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.graphs.outputs import Outputs, choose_outputs, refuse_changing_sizes
 
 PATH = Path("a.onnx")
@@ -43,7 +43,7 @@ def test_outputs_are_found_by_shape_or_name(shapes, names, wanted):
     ],
 )
 def test_other_networks_are_named(shapes, operators, looks_like):
-    with pytest.raises(ArtefactError, match=f"a.onnx is not an SSD before its NMS: got {looks_like}.*; wanted scores"):
+    with pytest.raises(ArtifactError, match=f"a.onnx is not an SSD before its NMS: got {looks_like}.*; wanted scores"):
         choose_outputs(shapes, model(*operators), PATH)
 
 
@@ -60,6 +60,6 @@ def test_a_name_that_is_no_output_is_refused(option):
 
 
 def test_shapes_that_follow_the_picture_are_refused():
-    with pytest.raises(ArtefactError, match=r"changes from picture to picture \(NMS inside\): boxes \(1, 7, 4\)"):
+    with pytest.raises(ArtifactError, match=r"changes from picture to picture \(NMS inside\): boxes \(1, 7, 4\)"):
         refuse_changing_sizes(True, {"boxes": (1, 7, 4)}, PATH)
     refuse_changing_sizes(False, {"boxes": (1, 7, 4)}, PATH)

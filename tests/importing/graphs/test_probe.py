@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.spec import InputSpec
 from ssd_edge.importing.graphs.normalization import known_normalisation
 from ssd_edge.importing.graphs.probe import normalised, run_probe
@@ -55,14 +55,14 @@ def test_a_graph_that_does_not_run_is_refused(tmp_path):
     net = ForeignNet(weights={"unused": np.zeros(1, np.float32)})
     net.model.graph.node[1].op_type = "NoSuchOperator"
     with pytest.raises(
-        ArtefactError, match="cannot run .*theirs.onnx: got .*NoSuchOperator.* Export it again, and try"
+        ArtifactError, match="cannot run .*theirs.onnx: got .*NoSuchOperator.* Export it again, and try"
     ):
         run_probe(net.write(tmp_path), "input_0", ENTRY, pictures(1))
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
     net = ForeignNet(middle="features = Mul (map, bad)", weights={"bad": np.float32([np.nan])})
-    with pytest.raises(ArtefactError, match="not finite: got NaN or infinity in scores. Check --mean and --std"):
+    with pytest.raises(ArtifactError, match="not finite: got NaN or infinity in scores. Check --mean and --std"):
         run_probe(net.write(tmp_path), "input_0", ENTRY, pictures(1))
 
 

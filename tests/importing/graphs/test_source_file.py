@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from ssd_edge.core.errors import ArtefactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.graphs.import_onnx import import_onnx
 from ssd_edge.importing.graphs.source import read_foreign
 from tests.importing.graphs.foreign_net import ForeignNet, pictures
@@ -31,14 +31,14 @@ from tests.importing.graphs.foreign_net import ForeignNet, pictures
 def test_other_files_are_named(content, looks_like, tmp_path):
     path = tmp_path / "a.onnx"
     path.write_bytes(content)
-    with pytest.raises(ArtefactError, match=f"a.onnx is not a whole ONNX file: got {looks_like}; wanted an ONNX model"):
+    with pytest.raises(ArtifactError, match=f"a.onnx is not a whole ONNX file: got {looks_like}; wanted an ONNX model"):
         read_foreign(path)
 
 
 def test_a_file_that_is_cut_short_is_named(tmp_path):
     path = ForeignNet().write(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ArtefactError, match=r"is not a whole ONNX file: got \d+ bytes that end or break off inside"):
+    with pytest.raises(ArtifactError, match=r"is not a whole ONNX file: got \d+ bytes that end or break off inside"):
         read_foreign(path)
 
 
@@ -49,7 +49,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_ours_is_named(tmp_path):
     import_onnx(ForeignNet().write(tmp_path), tmp_path / "ours.onnx", pictures(1))
-    with pytest.raises(ArtefactError, match=r"is an ONNX of ssd-edge already. .*Use it: ssd-edge build .*ours.onnx"):
+    with pytest.raises(ArtifactError, match=r"is an ONNX of ssd-edge already. .*Use it: ssd-edge build .*ours.onnx"):
         read_foreign(tmp_path / "ours.onnx")
 
 
@@ -60,7 +60,7 @@ def test_weights_in_a_file_beside_are_read(tmp_path):
     wanted = next(entry for entry in ForeignNet().model.graph.initializer if entry.name == "trunk")
     np.testing.assert_array_equal(numpy_helper.to_array(trunk), numpy_helper.to_array(wanted))
     (tmp_path / "a.data").unlink()
-    with pytest.raises(ArtefactError, match="keeps its weights in another file, which cannot be read: .*Copy both"):
+    with pytest.raises(ArtifactError, match="keeps its weights in another file, which cannot be read: .*Copy both"):
         read_foreign(tmp_path / "a.onnx")
 
 
@@ -71,7 +71,7 @@ def test_a_quantised_graph_is_refused(tmp_path):
     net = ForeignNet(opset=13, middle=middle, weights={"step": np.float32(0.1), "zero": np.int8(0)})
     net.model.graph.initializer[-1].CopyFrom(numpy_helper.from_array(np.array(0, np.int8), "zero"))
     with pytest.raises(
-        ArtefactError, match="is quantised already: got DequantizeLinear, QuantizeLinear; wanted float32. .*--int8"
+        ArtifactError, match="is quantised already: got DequantizeLinear, QuantizeLinear; wanted float32. .*--int8"
     ):
         read_foreign(net.write(tmp_path))
 
@@ -85,14 +85,14 @@ def test_half_precision_is_refused(place, tmp_path):
     else:
         net.model.graph.initializer.append(numpy_helper.from_array(np.zeros(2, np.float16), "half"))
         name = "half"
-    with pytest.raises(ArtefactError, match=f"is in half precision: got 1 tensors of 16 bits, the first {name}"):
+    with pytest.raises(ArtifactError, match=f"is in half precision: got 1 tensors of 16 bits, the first {name}"):
         read_foreign(net.write(tmp_path))
 
 
 def test_operators_of_others_are_refused(tmp_path):
     net = ForeignNet()
     net.model.graph.node[1].domain = "their.plugins"
-    with pytest.raises(ArtefactError, match="needs operators that are not part of ONNX: got their.plugins.Relu"):
+    with pytest.raises(ArtifactError, match="needs operators that are not part of ONNX: got their.plugins.Relu"):
         read_foreign(net.write(tmp_path))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto, helper
 
-from ssd_edge.core.errors import ArtefactError
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.importing.graphs.source import SourceInput, source_input
 
 PATH = Path("a.onnx")
@@ -48,5 +48,5 @@ def test_input_is_described(dims, size, wanted):
     ],
 )
 def test_other_inputs_are_refused(inputs, size, message):
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         source_input(model(*inputs), PATH, size)

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from ssd_edge.core.choices import Precision, Target
-from ssd_edge.core.errors import AccuracyError, ArtefactError, InputError
+from ssd_edge.core.errors import AccuracyError, ArtifactError, InputError
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.workspace import make_current, newest_engine, read_current
@@ -123,7 +123,7 @@ def test_the_set_of_images_is_read_only_where_images_are_needed(workspace: Path)
     build(precision="int8", images="../pictures", workspace=workspace)
     (workspace / "calibration/selftest.images.json").write_text("{")
     assert build(precision="int8", workspace=workspace).reused
-    with pytest.raises(ArtefactError, match=r"selftest\.images\.json is"):
+    with pytest.raises(ArtifactError, match=r"selftest\.images\.json is"):
         build(precision="int8", refine=True, workspace=workspace)
 
 
