@@ -25,6 +25,21 @@ TORCH_PACKAGES = {"torch", "torchvision"}
 TERMINAL = {"typer", "rich", "click"}
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "cv2", "numpy", "rich", "matplotlib"}
 MOST_LINES = 400
+LAZY = {  # rooms' modules that are imported inside functions, since they load a package that not every machine has
+    "backends/detector.py": {"backends.ort", "backends.tensorrt.backend"},
+    "core/detections.py": {"core.images", "core.overlay"},  # OpenCV
+    "demo/steps.py": {"workflows.train"},  # PyTorch, as all below
+    "model/weight_source.py": {"model.backbones.timm_backbone"},  # timm
+    "workflows/check_data.py": {"model.zoo"},
+    "workflows/export.py": {"exporting.export_onnx", "exporting.parity_images"},
+    "workflows/fit_priors.py": {"model.zoo"},
+    "workflows/import_model.py": {"importing.fetch", "importing.weights"},
+    "workflows/inspect.py": {"model.checkpoint"},
+    "workflows/load.py": {"model.checkpoint", "model.predict"},
+    "workflows/open_model.py": {"model.checkpoint", "model.predict"},
+    "workflows/presets.py": {"model.zoo"},
+    "workflows/train.py": {"workflows.training_run"},
+}
 
 
 def floor_of(room: str) -> int:
@@ -52,7 +67,11 @@ def breaches(room: str, imports: list[str]) -> list[str]:
             wrong.append(f"{room} imports {name}: torch belongs to {sorted(TORCH_ROOMS)}")
         if parts[0] in TERMINAL and room != "cli":
             wrong.append(f"{room} imports {name}: the terminal belongs to cli")
-        if parts[0] != "ssd_edge" or len(parts) == 1 or parts[1] in (room, "__version__"):
+        if parts[0] != "ssd_edge" or len(parts) == 1 or parts[1] == room:
+            continue
+        if not any(parts[1] in rooms for rooms in FLOORS):  # a public name, as programs import it
+            if floor_of(room) < floor_of("demo") and parts[1] != "__version__":
+                wrong.append(f"{room} imports {name}: public names are for programs")
             continue
         if room in ("demo", "cli") and parts[1] == "core":
             continue
@@ -83,6 +102,34 @@ def test_commands_import_heavy_packages_on_use_only(path: Path) -> None:
         for name in imports_of(ast.unparse(node))
     ]
     assert not HEAVY & {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "cli" in path.parts], ids=named)
+def test_a_command_knows_workflows_and_core_only(path: Path) -> None:
+    rooms = {name.split(".")[1] for name in imports_of(path.read_text()) if name.startswith("ssd_edge.")}
+    public = {"__version__", "GraphImport"}
+    demo = {"demo"} if path.name == "demo.py" else set()
+    assert rooms <= {"cli", "core", "workflows", *public, *demo}
+
+
+def test_nothing_but_the_entry_point_knows_the_commands() -> None:
+    for path in SOURCES:
+        if "cli" not in path.parts:
+            assert not [name for name in imports_of(path.read_text()) if name.startswith("ssd_edge.cli")], path
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "cli" not in path.parts], ids=named)
+def test_modules_are_imported_at_the_top_unless_they_load_what_may_be_missing(path: Path) -> None:
+    inside = {
+        ".".join(name.split(".")[1:-1])
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for statement in ast.walk(function)
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+        for name in imports_of(ast.unparse(statement))
+        if name.startswith("ssd_edge.")
+    }
+    assert inside == LAZY.get(named(path), set())
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
@@ -150,6 +197,7 @@ def test_a_ring_is_seen() -> None:
         ("streaming", "from ssd_edge.exporting.export_onnx import export_onnx"),
         ("streaming", "def f():\n    import torch"),
         ("backends", "import torchvision.ops"),
+        ("workflows", "from ssd_edge import train"),
         ("workflows", "import typer"),
         ("workflows", "from rich.table import Table"),
         ("workflows", "from ssd_edge.cli.console import say"),

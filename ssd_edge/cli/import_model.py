@@ -13,7 +13,7 @@ from ssd_edge.core.shell import quoted
 from ssd_edge.workflows.import_config import Four, ImportConfig, Triple
 
 if TYPE_CHECKING:
-    from ssd_edge.importing.graphs.import_onnx import GraphImport
+    from ssd_edge import GraphImport
     from ssd_edge.workflows.import_model import ImportResult
 
 _GRAPH = "Of an .onnx"
