@@ -9,10 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray, UInt8Array
-from ssd_edge.core.manifest import EngineManifest
-from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 
 
@@ -79,41 +77,3 @@ def check_batch(batch: UInt8Array, spec: ModelSpec) -> None:
             got=f"{batch.dtype} {batch.shape}",
             wanted=f"uint8 (B >= 1, {wanted[0]}, {wanted[1]}, 3)",
         )
-
-
-class Place(NamedTuple):
-    """Where an engine was built for, or what is here.
-
-    Attributes:
-        target: the runtime.
-        version: of the runtime.
-        device: e.g. ``x86_64+avx2+avx512_vnni`` or ``Orin sm_87``.
-    """
-
-    target: str
-    version: str
-    device: str
-
-    @classmethod
-    def of(cls, manifest: EngineManifest) -> Place:
-        """Return where an engine was built for."""
-        return cls(manifest.target, manifest.runtime_version, manifest.device)
-
-    def __str__(self) -> str:
-        return f"{self.target} {self.version} on {self.device}"
-
-
-def refuse_other_machine(engine: Path, manifest: EngineManifest, here: Place, *, fits: bool) -> EngineManifest:
-    """Return the manifest of an engine that fits what is here.
-
-    Raises:
-        ArtifactError: it does not fit; the error names the command that rebuilds the engine.
-    """
-    if fits:
-        return manifest
-    raise ArtifactError(
-        f"{engine} was not built for this machine",
-        got=str(Place.of(manifest)),
-        wanted=str(here),
-        do=f"Rebuild it here: ssd-edge build {quoted(manifest.onnx_path(engine))}",
-    )

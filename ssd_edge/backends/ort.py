@@ -8,9 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ssd_edge.backends.base import Place, RawOutputs, check_batch, refuse_other_machine
+from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.cpu import cpu_device as cpu_device
+from ssd_edge.backends.engine_check import Place, refuse_other_machine
 from ssd_edge.backends.ort_session import open_session, ort_errors, ort_version
 from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import ArtifactError, InputError

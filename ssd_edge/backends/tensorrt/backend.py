@@ -9,8 +9,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
-from ssd_edge.backends.base import Place, RawOutputs, check_batch, refuse_other_machine
+from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cuda_driver import describe_gpu
+from ssd_edge.backends.engine_check import Place, refuse_other_machine
 from ssd_edge.backends.tensorrt.engine import settled
 from ssd_edge.backends.tensorrt.module import TENSORRT, TENSORRT_RTX, load_tensorrt
 from ssd_edge.backends.tensorrt.session import SLOTS, Job, Session
