@@ -1,6 +1,7 @@
 """Count what a camera, video or folder shows: ``python count_objects.py MODEL SOURCE``.
 
-For each label: in how many frames it was seen, and the most at a time.
+For each label: in how many frames it was seen, and the most at a time. Objects are not followed from frame to frame, so
+this is not the number of different ones. For one label alone: ``detections.filter(labels="person")``.
 """
 
 from __future__ import annotations
