@@ -10,12 +10,13 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
+from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDataLoaderIter
 
 from ssd_edge.core.errors import InputError, SsdEdgeError, TrainingError
 from ssd_edge.training.dataset import Draw, Example, TrainingSet
@@ -129,7 +130,7 @@ class BatchLoader:
             )
         self.batch_size, self.share = batch_size, share
         self._draws = ShuffledDraws(len(examples), batch_size=batch_size, seed=seed, share=share)
-        self._loader: DataLoader[Example | SsdEdgeError] = DataLoader(
+        self._loader: DataLoader[Example | SsdEdgeError] = _Loader(
             examples,
             batch_size=batch_size,
             sampler=self._draws,
@@ -167,6 +168,29 @@ class BatchLoader:
                 finally:
                     del batch  # it would refer to itself through this frame, and keep the workers waiting
             yield batch
+
+
+class _Loader(DataLoader[Any]):
+    """A loader whose clean-up ends although a worker was killed."""
+
+    def _get_iterator(self) -> _BaseDataLoaderIter:
+        return _Workers(self) if self.num_workers else super()._get_iterator()
+
+
+class _Workers(_MultiProcessingDataLoaderIter):
+    """The iterator over batches of worker processes."""
+
+    def _shutdown_workers(self) -> None:
+        """End the workers; where one was killed, without its locks: it may have died holding one, for ever."""
+        if all(worker.exitcode in (None, 0) for worker in self._workers):
+            super()._shutdown_workers()
+            return
+        self._shutdown = True  # torch's own clean-up is not to follow
+        if hasattr(self, "_pin_memory_thread_done_event"):
+            self._pin_memory_thread_done_event.set()
+        for worker in self._workers:
+            worker.kill()
+            worker.join()
 
 
 def _collate(examples: list[Example | SsdEdgeError]) -> Batch | SsdEdgeError:

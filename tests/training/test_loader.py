@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,20 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_named_error(tmp_path: Path)
             assert len(batch.paths) == 2
             for worker in loader._loader._iterator._workers:
                 os.kill(worker.pid, signal.SIGKILL)
+
+
+def test_a_worker_that_was_killed_with_a_lock_in_its_hands_does_not_hang_the_run(tmp_path: Path) -> None:
+    loader = BatchLoader(training_set(squares(tmp_path, 64)), batch_size=2, workers=2, seed=0)
+    batches = loader.epoch(1)
+    next(batches)
+    iterator = loader._loader._iterator
+    iterator._workers_done_event._cond.acquire()  # as if the killed one had been in the middle of asking
+    with suppress(RuntimeError):  # torch hears of the death in whatever line that is
+        os.kill(iterator._workers[0].pid, signal.SIGKILL)
+        iterator._workers[0].join()
+    with suppress(RuntimeError):
+        iterator._shutdown_workers()
+    assert not any(worker.is_alive() for worker in iterator._workers)
 
 
 @pytest.mark.parametrize("error", [EOFError(), ConnectionResetError("reset")])
