@@ -104,7 +104,7 @@ def _object(text: bytes | str, form: Format, origin: str) -> dict[str, Any]:
     """Return the fields of a JSON object; json and not msgspec reads it, as an infinity may stand in a spec."""
     try:
         fields = parse_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _damaged(form, origin, f"{type(error).__name__}: {error}") from error
     if not isinstance(fields, dict):
         raise _damaged(form, origin, f"a JSON {type(fields).__name__}")

@@ -17,11 +17,10 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
-from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.workspace import newest_engine, newest_onnx
-from ssd_edge.workflows.open_model import refuse_no_model
+from ssd_edge.workflows.open_model import open_checkpoint, refuse_no_model
 
 if TYPE_CHECKING:
     from ssd_edge.model.predict import TorchDetector
@@ -112,7 +111,7 @@ class TorchBackend:
     def __init__(self, path: Path, *, device: str = "auto", threads: int | None = None) -> None:
         self._path, self._threads = path, threads
         self._lock = threading.Lock()
-        self._model: TorchDetector | None = _open_checkpoint(path, device)
+        self._model: TorchDetector | None = open_checkpoint(path, device, instead="load the exported .onnx")
         self._spec = self._model.spec
 
     @property
@@ -161,15 +160,6 @@ class TorchBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _open_checkpoint(path: Path, device: str) -> TorchDetector:
-    require_torch(f"{path} is a checkpoint, which needs PyTorch", instead="load the exported .onnx")
-    from ssd_edge.model.checkpoint import load_checkpoint
-    from ssd_edge.model.predict import TorchDetector, find_device
-
-    chosen = find_device(device)
-    return TorchDetector(load_checkpoint(path).model.to(chosen))
 
 
 def _check_device(path: Path, device: str) -> None:

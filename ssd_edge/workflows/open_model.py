@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ssd_edge.backends.cpu import Threads, physical_cores
 from ssd_edge.backends.detector import open_detector
@@ -19,6 +19,9 @@ from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.evaluation.evaluate import Evaluation, evaluate
+
+if TYPE_CHECKING:
+    from ssd_edge.model.predict import TorchDetector
 
 MODEL_SUFFIXES = (".pt", ".onnx", ".engine")
 
@@ -49,7 +52,10 @@ def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
     """
     refuse_no_model(path)
     if path.suffix == ".pt":
-        with _open_checkpoint(path, cores or physical_cores()) as model:
+        model = open_checkpoint(path, instead="evaluate the exported .onnx")
+        from ssd_edge.model.predict import torch_threads
+
+        with torch_threads(cores or physical_cores()):
             yield model
     else:
         with open_detector(path, Threads.for_latency(cores)) as detector:
@@ -83,12 +89,22 @@ def evaluate_file(
         return evaluate(model.detect, names, labelled, metric=metric, iou_threshold=iou_threshold, progress=progress)
 
 
-@contextmanager
-def _open_checkpoint(path: Path, cores: int) -> Iterator[OpenModel]:
-    """Yield a checkpoint's network; PyTorch's number of threads is as before when the block ends."""
-    require_torch(f"{path} is a checkpoint, which needs PyTorch", instead="evaluate the exported .onnx")
-    from ssd_edge.model.checkpoint import load_checkpoint
-    from ssd_edge.model.predict import TorchDetector, torch_threads
+def open_checkpoint(path: Path, device: str = "cpu", *, instead: str) -> TorchDetector:
+    """Return the network of a checkpoint on a device: ``auto`` or one of PyTorch's.
 
-    with torch_threads(cores):
-        yield TorchDetector(load_checkpoint(path).model)
+    Args:
+        path: the checkpoint.
+        device: what computes.
+        instead: what to do without PyTorch, for the error.
+
+    Raises:
+        InputError: there is no such file or device.
+        ArtifactError: it is not a checkpoint of ssd-edge, or is damaged.
+        MissingPackageError: PyTorch is not installed.
+    """
+    require_torch(f"{path} is a checkpoint, which needs PyTorch", instead=instead)
+    from ssd_edge.model.checkpoint import load_checkpoint
+    from ssd_edge.model.predict import TorchDetector, find_device
+
+    chosen = find_device(device)  # before the file is read
+    return TorchDetector(load_checkpoint(path).model.to(chosen))
