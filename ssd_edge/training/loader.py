@@ -54,7 +54,7 @@ class ShuffledDraws(Sampler[Draw]):
 
     def __init__(self, count: int, *, batch_size: int, seed: int, share: Share = ALONE) -> None:
         self._count, self._batch_size, self._seed, self._share = count, batch_size, seed, share
-        self._epoch = self._done = 0
+        self._epoch, self._batches = 0, slice(None)
 
     def __len__(self) -> int:
         return self.batches * self._batch_size
@@ -67,12 +67,12 @@ class ShuffledDraws(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
         whole = order[: self.batches * self._share.processes * self._batch_size]
-        own = whole.reshape(self.batches, self._share.processes, self._batch_size)[self._done :, self._share.number]
+        own = whole.reshape(self.batches, self._share.processes, self._batch_size)[self._batches, self._share.number]
         return (Draw(self._epoch, int(index)) for index in own.ravel())
 
-    def set_epoch(self, epoch: int, *, done: int = 0) -> None:
-        """Choose the order that the next iteration gives, without the first ``done`` batches."""
-        self._epoch, self._done = epoch, done
+    def set_epoch(self, epoch: int, *, done: int = 0, end: int | None = None) -> None:
+        """Choose what the next iteration gives: batches ``done`` to ``end`` of an epoch, the last not included."""
+        self._epoch, self._batches = epoch, slice(done, end)
 
 
 class Batch(NamedTuple):
@@ -147,14 +147,14 @@ class BatchLoader:
         """Batches an epoch."""
         return self._draws.batches
 
-    def epoch(self, number: int, *, done: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, but for the first ``done``, which were learnt from before.
+    def epoch(self, number: int, *, done: int = 0, end: int | None = None) -> Iterator[Batch]:
+        """Yield batches ``done`` to ``end`` of an epoch, the last not included: the same at every call.
 
         Raises:
-            SsdEdgeError: a picture or label cannot be used; the error names it.
+            SsdEdgeError: an image or label cannot be used; the error names it.
             TrainingError: a worker process died.
         """
-        self._draws.set_epoch(number, done=done)
+        self._draws.set_epoch(number, done=done, end=end)
         with no_opencv_threads():
             batches = iter(self._loader)
         while True:

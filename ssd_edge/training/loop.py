@@ -20,6 +20,7 @@ from ssd_edge.training.ema import WeightAverage
 from ssd_edge.training.loader import Batch, BatchLoader, grouped, named_worker_death
 from ssd_edge.training.losses import MultiboxCriterion
 from ssd_edge.training.metrics import EpochMeter, EpochRecord
+from ssd_edge.training.norm_statistics import NormStatistics
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.run_folder import RunFolder
 from ssd_edge.training.schedule import learning_rate_factor
@@ -68,10 +69,11 @@ class Training:
         self._loader, self._optimisation, self._budget, self._files = loader, optimisation, budget, files
         self._fabric = fabric or make_fabric(precision=optimisation.precision)
         self._callbacks, self._progress, self._save_every_s, self._clock = callbacks, progress, save_every_s, clock
-        self._validator = Validator(validate, budget, progress)
         criterion = MultiboxCriterion(optimisation.loss, default_boxes(model.spec.anchors), model.spec.box_coding)
         self._learner = Learner(model, self._fabric, criterion, optimisation)
         self._average = WeightAverage(self._learner.model, decay=optimisation.average_decay)
+        norms = NormStatistics(self._learner.model, loader)
+        self._validator = Validator(validate, budget, progress, before=norms.measure_)
         self._parts = RunParts(self._learner, self._average, files, self._fabric.world_size)
         self._position, self._meter, self._whole = RunPosition(), EpochMeter(1), 1.0
 

@@ -21,13 +21,15 @@ class Validator:
 
     Attributes:
         validate: gives its mean AP.
-        budget: told how long that took.
+        budget: told how long that took, with what comes before.
         progress: of the run; its note counts the images of a validation.
+        before: done to the network first; it is given the epoch's number.
     """
 
     validate: Validate
     budget: Budget
     progress: Progress
+    before: Callable[[SSD, int], None] = lambda _model, _epoch: None
 
     def recall(self, position: RunPosition) -> None:
         """Count the validations before an interruption."""
@@ -44,10 +46,11 @@ class Validator:
         """
 
         def tell(done: int, total: int | None, note: str = "") -> None:
-            of = f"epoch {position.epoch}: judging picture {done} of {total} {note}".rstrip()
+            of = f"epoch {position.epoch}: validating, image {done} of {total} {note}".rstrip()
             self.progress(int(position.spent), int(whole), of)
 
         started = time.monotonic()
+        self.before(model, position.epoch)
         mean_ap = self.validate(model, tell)
         position.validations.append(time.monotonic() - started)
         self.budget.validated(position.validations[-1])

@@ -17,7 +17,7 @@ def test_the_bar_says_of_how_many_pictures_and_stays_where_the_run_is() -> None:
     position = RunPosition(epoch=3, spent=40.0)
     validator = Validator(validate, TimeBudget(10), lambda *report: seen.append(report))
     assert validator.run(model=object(), position=position, whole=100.0) == 0.75
-    assert seen == [(40, 100, f"epoch 3: judging picture {done} of 2") for done in (1, 2)]
+    assert seen == [(40, 100, f"epoch 3: validating, image {done} of 2") for done in (1, 2)]
 
 
 def test_the_budget_learns_how_long_it_took_and_an_interrupted_run_knows_it() -> None:
