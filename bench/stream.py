@@ -71,7 +71,7 @@ def bare_fps(backend: OrtBackend, batches: list[UInt8Array], frames: int) -> flo
 
 
 def end_to_end(detector: Detector, film: Path, lines: Path, frames: int) -> RunSummary:
-    with open_source(str(film), loop=True) as source, JsonLinesSink(lines, 30.0) as sink:
+    with open_source(str(film), loop=True) as source, JsonLinesSink(lines) as sink:
         return Pipeline(source, detector, [sink], max_frames=frames).run()
 
 

@@ -92,7 +92,7 @@ def open_outputs(
     files: dict[Path, Sink | PictureSink] = {}
     if options.json_path is not None:
         path = None if options.json_path == STDOUT else options.json_path
-        lines = stack.enter_context(JsonLinesSink(path, None if info.live or info.stills else info.fps))
+        lines = stack.enter_context(JsonLinesSink(path))
         sinks.append(lines)
         files |= {path: lines} if path is not None else {}
     if options.output is not None:

@@ -80,7 +80,7 @@ def test_json_lines_that_nobody_reads_end_without_a_word() -> None:
     with running([sys.executable, "-c", imports + code, "models"], cwd=ROOT, stdout=PIPE, stderr=PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert process.stdout.readline().startswith('{"frame"')
+        assert process.stdout.readline().startswith('{"format"')
         process.stdout.close()
         errors = process.stderr.read()
         process.wait(timeout=30)

@@ -1,140 +1,153 @@
-"""Detections as JSON lines, one a frame, readable while the run goes on."""
+"""Detections as JSON lines, one for every frame that was inferred, readable while the run goes on."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import time
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.frame import Frame
 from ssd_edge.streaming.sinks.base import Sink
+from ssd_edge.streaming.sinks.line_file import LineFile
+
+LINE_FORMAT = "ssd-edge/detections/1"
+"""What each line says of its layout; docs/schema/ has it as a JSON schema."""
 
 _PIXEL_DIGITS, _SCORE_DIGITS, _SECOND_DIGITS = 2, 5, 4
 
 
-class JsonLinesSink(Sink):
-    """Writes ``{"frame", "source", "t", "detections": [{"box", "score", "class_id", "label"}]}`` for every frame.
+class Lines(Protocol):
+    """Where lines go: a :class:`~ssd_edge.streaming.sinks.line_file.LineFile`, or stdout."""
 
-    ``box`` is x1, y1, x2, y2 in pixels of the original frame. ``t`` is in seconds: the place in the film where its
-    rate is known, otherwise since the capture of the first frame. Each line is flushed; the file is opened, and what
-    was there is replaced, with the first line.
+    def write(self, line: bytes) -> None:
+        """Append a line."""
+
+    def close(self) -> None:
+        """Finish."""
+
+
+class JsonLinesSink(Sink):
+    """Writes a line for every frame of one source.
+
+    ============= =====================================================================================
+    ``format``    :data:`LINE_FORMAT`
+    ``seq``       number of the line, from 0, without gaps: a gap is a line that was lost
+    ``time``      when the frame was captured, in UTC (ISO 8601, milliseconds)
+    ``source``    URI or path, without any password
+    ``frame``     number of the frame in its source, from 0
+    ``t``         seconds since the source's first frame; in a video, its place
+    ``age``       seconds from the capture to this line
+    ``dropped``   frames between the line before and this one that were not inferred
+    ``detections`` ``box`` (x1, y1, x2, y2 in pixels of the frame), ``score``, ``class_id``, ``label``
+    ============= =====================================================================================
 
     Args:
-        path: the file; None for stdout.
-        film_fps: rate of the film that is played; None for cameras and pictures.
+        lines: where they go, closed by their owner, so that several sources can share them; a path for a file of its
+            own; None for stdout.
 
     Raises:
-        InputError: the file or its folder cannot be written, or ``path`` is a folder; and, while writing or closing,
-            where the place is full or the reader of stdout has gone.
+        InputError: as of :class:`~ssd_edge.streaming.sinks.line_file.LineFile`; the reader of stdout has gone.
     """
 
-    def __init__(self, path: Path | None, film_fps: float | None = None) -> None:
-        self._path, self._film_fps = path, film_fps
-        self._stdout = sys.stdout  # bound here: what replaces it later, for the sake of a progress bar, is not meant
-        self._encoding = self._stdout.encoding or "utf-8" if path is None else "utf-8"
-        self._file: TextIO | None = None
-        self._failed = False
-        self._started: float | None = None
-        if path is not None:
-            _refuse_unwritable(path)
+    def __init__(self, lines: Lines | Path | None) -> None:
+        self._own: LineFile | None = None
+        if isinstance(lines, Path):
+            lines = LineFile(lines)
+            self._own = lines
+        self._lines: Lines = lines or StdoutLines()
+        self._seq, self._next_index = 0, 0
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        """Write one line."""
-        line = self._line(self._fields(frame, detections))
-        try:
-            self._file = self._file or self._open()
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError as error:
-            self._failed = True
-            self._drop_stdout()
-            raise self._refusal(error) from error
+        """Write one line; also where it is lost, it is counted in ``seq``."""
+        fields = self._fields(frame, detections)
+        self._seq, self._next_index = self._seq + 1, frame.index + 1
+        self._lines.write(_line(fields))
         self.written += 1
 
     def close(self) -> None:
-        """Close the file; stdout stays open.
+        """Close the file of its own; stdout stays open.
 
         Raises:
             InputError: the last lines are lost, and :meth:`write` did not know it.
         """
-        file, self._file = self._file, None
-        if file is None or self._path is None:
-            return
-        try:
-            file.close()
-        except OSError as error:
-            if not self._failed:  # closing tries once more to write what write has complained about
-                raise self._refusal(error) from error
-
-    def _open(self) -> TextIO:
-        return self._stdout if self._path is None else self._path.open("w", encoding=self._encoding)
-
-    def _line(self, fields: dict[str, Any]) -> str:
-        """JSON as people read it; with escapes where the encoding lacks a sign, or a file's name is no UTF-8."""
-        line = json.dumps(fields, ensure_ascii=False)
-        try:
-            line.encode(self._encoding)
-        except UnicodeEncodeError:
-            return json.dumps(fields)
-        return line
+        if self._own is not None:
+            self._own.close()
 
     def _fields(self, frame: Frame, detections: Detections) -> dict[str, Any]:
         boxes = np.round(detections.boxes.astype(np.float64), _PIXEL_DIGITS).tolist()
         scores = np.round(detections.scores.astype(np.float64), _SCORE_DIGITS).tolist()
-        found = zip(boxes, scores, detections.class_ids.tolist(), detections.labels, strict=True)
+        rows = zip(boxes, scores, detections.class_ids.tolist(), detections.labels, strict=True)
+        age = max(0.0, time.monotonic() - frame.captured_at)
         return {
-            "frame": frame.index,
+            "format": LINE_FORMAT,
+            "seq": self._seq,
+            "time": _utc(time.time() - age),
             "source": frame.source,
-            "t": round(self._seconds(frame), _SECOND_DIGITS),
+            "frame": frame.index,
+            "t": round(frame.time, _SECOND_DIGITS),
+            "age": round(age, _SECOND_DIGITS),
+            "dropped": max(0, frame.index - self._next_index),
             "detections": [
                 {"box": box, "score": score, "class_id": class_id, "label": label}
-                for box, score, class_id, label in found
+                for box, score, class_id, label in rows
             ],
         }
 
-    def _seconds(self, frame: Frame) -> float:
-        if self._film_fps is not None:
-            return frame.index / self._film_fps
-        if self._started is None:
-            self._started = frame.captured_at
-        return frame.captured_at - self._started
 
-    def _refusal(self, error: OSError) -> InputError:
-        return InputError(
-            f"{self._path or 'stdout'} cannot be written",
-            got=error.strerror or str(error),
-            do="" if isinstance(error, BrokenPipeError) else "Free some space, or choose another place with --json.",
-        )
+class StdoutLines:
+    """Lines on stdout, as it was when this was made, in its encoding.
 
-    def _drop_stdout(self) -> None:
-        """Python flushes stdout once more when it ends, and would complain again."""
-        if self._path is None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stdout.fileno())
-            os.close(nowhere)
+    Raises:
+        InputError: while writing, its reader has gone, or its disk is full.
+    """
 
+    def __init__(self) -> None:
+        self._stdout: TextIO = sys.stdout  # what replaces it later, for the sake of a progress bar, is not meant
 
-def _refuse_unwritable(path: Path) -> None:
-    """Raise InputError where no file can be opened; devices and pipes are left to the first line."""
-    kind = path_kind(path)
-    if kind == "folder":
-        raise InputError(f"{path} cannot be written", got="a folder", wanted="a file, e.g. boxes.jsonl")
-    if kind == "absent":
-        make_folder(path.parent)
-    if kind == "file":
+    def write(self, line: bytes) -> None:
+        """Append a line."""
+        text = line.decode()
         try:
-            path.open("ab").close()
+            text.encode(self._stdout.encoding or "utf-8")
+        except UnicodeEncodeError:
+            text = "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
+        try:
+            self._stdout.write(text)
+            self._stdout.flush()
         except OSError as error:
+            self._drop()
             raise InputError(
-                f"{path} cannot be written",
+                "stdout cannot be written",
                 got=error.strerror or str(error),
-                wanted="a writable file",
-                do="Choose another place with --json, or change its permissions.",
+                do="" if isinstance(error, BrokenPipeError) else "Free some space, or choose a file with --json.",
             ) from error
+
+    def close(self) -> None:
+        """It stays open."""
+
+    def _drop(self) -> None:
+        """Python flushes stdout once more when it ends, and would complain again."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stdout.fileno())
+        os.close(nowhere)
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    """JSON as people read it; with escapes where a file's name is no UTF-8."""
+    try:
+        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(fields).encode() + b"\n"
+
+
+def _utc(seconds: float) -> str:
+    text = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 import threading
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 from subprocess import PIPE
 
@@ -30,22 +32,39 @@ def test_a_line_has_exactly_these_fields(tmp_path: Path) -> None:
         np.array([1, 0], np.int64),
         NAMES,
     )
+    now = time.monotonic()
     with JsonLinesSink(path) as sink:
-        sink.write(frame_at(50.0, 7), found)
-        sink.write(frame_at(50.25, 8), Detections.empty())
-    first, second = path.read_text(encoding="utf-8").splitlines()
-    assert first == (
-        '{"frame": 7, "source": "camera 0", "t": 0.0, "detections": ['
-        '{"box": [1.23, 2.0, 30.5, 40.0], "score": 0.98765, "class_id": 1, "label": "Fußgänger"}, '
-        '{"box": [0.0, 0.0, 5.0, 5.0], "score": 0.5, "class_id": 0, "label": "cat"}]}'
-    )
-    assert json.loads(second) == {"frame": 8, "source": "camera 0", "t": 0.25, "detections": []}
+        sink.write(dataclasses.replace(frame_at(now - 2, 7), time=1.23456), found)
+        sink.write(dataclasses.replace(frame_at(now, 8), time=3.25), Detections.empty())
+    first, second = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert list(first) == ["format", "seq", "time", "source", "frame", "t", "age", "dropped", "detections"]
+    captured = datetime.fromisoformat(first["time"].replace("Z", "+00:00"))
+    assert abs((datetime.now(timezone.utc) - captured).total_seconds() - 2) < 1
+    assert 2 <= first["age"] < 3
+    known = ("format", "seq", "source", "frame", "t", "dropped", "detections")
+    assert {key: first[key] for key in known} == {
+        "format": "ssd-edge/detections/1",
+        "seq": 0,
+        "source": "camera 0",
+        "frame": 7,
+        "t": 1.2346,
+        "dropped": 7,
+        "detections": [
+            {"box": [1.23, 2.0, 30.5, 40.0], "score": 0.98765, "class_id": 1, "label": "Fußgänger"},
+            {"box": [0.0, 0.0, 5.0, 5.0], "score": 0.5, "class_id": 0, "label": "cat"},
+        ],
+    }
+    assert (second["seq"], second["frame"], second["t"], second["dropped"]) == (1, 8, 3.25, 0)
 
 
-def test_the_time_in_a_film_is_its_place(tmp_path: Path) -> None:
-    with JsonLinesSink(tmp_path / "a.jsonl", film_fps=25.0) as sink:
-        sink.write(frame_at(50.0, 10), Detections.empty())
-    assert json.loads((tmp_path / "a.jsonl").read_text())["t"] == 0.4
+def test_frames_that_were_dropped_are_counted_in_the_next_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with JsonLinesSink(path) as sink:
+        for index in (0, 1, 5, 6, 9):
+            sink.write(frame_at(0.0, index), Detections.empty())
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["dropped"] for line in lines] == [0, 0, 3, 0, 2]
+    assert [line["seq"] for line in lines] == list(range(5))
 
 
 def test_each_line_can_be_read_at_once(tmp_path: Path) -> None:
@@ -96,21 +115,6 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     assert sink.written == 0
 
 
-def test_a_disk_that_loses_lines_on_closing_is_named(tmp_path: Path) -> None:
-    class Lossy(io.StringIO):
-        def close(self) -> None:  # once more when it is collected
-            if not self.closed:
-                super().close()
-                raise OSError(errno.EDQUOT, "Disk quota exceeded")
-
-    sink = JsonLinesSink(tmp_path / "a.jsonl")
-    sink._file = Lossy()
-    sink.write(frame_at(0.0), Detections.empty())
-    with pytest.raises(InputError, match=r"a\.jsonl cannot be written: got Disk quota exceeded"):
-        sink.close()
-    sink.close()
-
-
 def test_a_file_that_may_not_be_written_is_refused_before_the_first_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +134,7 @@ def test_a_device_needs_no_room_beside_it(monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(folder: Path) -> None:
         pytest.fail(f"a file was made in {folder}")
 
-    monkeypatch.setattr("ssd_edge.streaming.sinks.json_lines.make_folder", refuse)
+    monkeypatch.setattr("ssd_edge.streaming.sinks.line_file.make_folder", refuse)
     with JsonLinesSink(Path("/dev/null")) as sink:
         sink.write(frame_at(0.0), Detections.empty())
     assert sink.written == 1

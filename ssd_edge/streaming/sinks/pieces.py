@@ -1,0 +1,166 @@
+"""Outputs that are cut into pieces: when one ends, what it is called, and which of the old ones go."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from threading import Lock
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.log import log
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+_DAY_S = 86400.0
+_CUT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]+)")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """When a piece ends and the next begins.
+
+    Attributes:
+        seconds: at every multiple of this many seconds on the clock (UTC): pieces of an hour begin on the hour.
+        size: once a piece has this many bytes.
+    """
+
+    seconds: float | None = None
+    size: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Cut:
+        """Return what is asked for as ``30s``, ``10m``, ``1h``, ``1d``, ``500MB`` or ``2GB``.
+
+        Raises:
+            InputError: it is something else, or less than a second or a kilobyte.
+        """
+        match = _CUT.fullmatch(text.strip())
+        number, unit = (float(match[1]), match[2]) if match else (0.0, "")
+        if number > 0 and unit.lower() in _SECONDS and number * _SECONDS[unit.lower()] >= 1:
+            return cls(seconds=number * _SECONDS[unit.lower()])
+        if number > 0 and unit.upper() in _BYTES and number * _BYTES[unit.upper()] >= _BYTES["KB"]:
+            return cls(size=int(number * _BYTES[unit.upper()]))
+        raise InputError(
+            f"{text!r} says not how files are cut", wanted="a time or a size, e.g. 10m, 1h, 1d, 500MB or 2GB"
+        )
+
+    def is_due(self, began: float, now: float, size: int) -> bool:
+        """Return whether a piece ends.
+
+        Args:
+            began: when its first frame came, in seconds since 1970.
+            now: when the next frame came.
+            size: bytes that it has.
+        """
+        if self.size is not None:
+            return size >= self.size
+        return self.seconds is not None and now // self.seconds > began // self.seconds
+
+
+@dataclass(frozen=True)
+class _Piece:
+    stamp: str
+    path: Path
+
+
+class Retention:
+    """Removes the oldest pieces of all outputs of a run, where they are too old or too many; says so.
+
+    Only files that are called as pieces of a registered output are ever touched, those of earlier runs included, and
+    never the newest piece of an output, which may be growing.
+
+    Args:
+        days: pieces that began longer ago go.
+        gigabytes: the oldest pieces go until all that are left have no more bytes, in 10**9.
+    """
+
+    def __init__(self, days: float | None = None, gigabytes: float | None = None) -> None:
+        self._days, self._gigabytes = days, gigabytes
+        self._outputs: list[Path] = []
+        self._lock = Lock()
+
+    def register(self, output: Path) -> None:
+        """Look after the pieces of an output."""
+        with self._lock:
+            if output not in self._outputs:
+                self._outputs.append(output)
+
+    def enforce(self) -> None:
+        """Remove what must go now; a piece that cannot be removed is named and stays."""
+        if self._days is None and self._gigabytes is None:
+            return
+        with self._lock:
+            for piece, reason in list(self._surplus(time.time())):
+                _remove(piece.path, reason)
+
+    def _surplus(self, now: float) -> Iterator[tuple[_Piece, str]]:
+        old, newest = self._pieces()
+        sizes = {piece.path: _size(piece.path) for piece in (*old, *newest)}
+        total, limit = sum(sizes.values()), (self._gigabytes or 0) * 10**9
+        for piece in old:
+            if self._days is not None and now - _seconds(piece.stamp) > self._days * _DAY_S:
+                reason = f"it began more than {self._days:g} days ago"
+            elif self._gigabytes is not None and total > limit:
+                reason = f"the pieces had more than {self._gigabytes:g} GB"
+            else:
+                continue
+            total -= sizes[piece.path]
+            yield piece, reason
+
+    def _pieces(self) -> tuple[list[_Piece], list[_Piece]]:
+        """Return the pieces that may go, oldest first, and the newest of each output."""
+        old: list[_Piece] = []
+        newest: list[_Piece] = []
+        for output in self._outputs:
+            pieces = sorted(_pieces_of(output), key=_age)
+            old += pieces[:-1]
+            newest += pieces[-1:]
+        return sorted(old, key=_age), newest
+
+
+def piece_path(output: Path, now: float) -> Path:
+    """Return a free name for the piece of ``output`` that begins ``now``: ``cam-20261130T120000Z.mkv``."""
+    stamp = datetime.fromtimestamp(now, timezone.utc).strftime(_STAMP)
+    path, number = output.with_name(f"{output.stem}-{stamp}{output.suffix}"), 1
+    while path.exists():
+        number += 1
+        path = output.with_name(f"{output.stem}-{stamp}-{number}{output.suffix}")
+    return path
+
+
+def _pieces_of(output: Path) -> Iterator[_Piece]:
+    name = re.compile(rf"{re.escape(output.stem)}-(\d{{8}}T\d{{6}}Z(?:-\d+)?){re.escape(output.suffix)}")
+    for path in output.parent.iterdir():
+        if (match := name.fullmatch(path.name)) is not None:
+            yield _Piece(match[1], path)
+
+
+def _age(piece: _Piece) -> tuple[str, int]:
+    stamp, _, number = piece.stamp.partition("-")
+    return stamp, int(number or 1)
+
+
+def _seconds(stamp: str) -> float:
+    began = datetime.strptime(stamp.partition("-")[0], _STAMP)
+    return began.replace(tzinfo=timezone.utc).timestamp()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # someone else has removed it
+        return 0
+
+
+def _remove(path: Path, reason: str) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning(f"{path} cannot be removed ({error.strerror or error}), though {reason}")
+    else:
+        log.info(f"removed {path}: {reason}")
