@@ -17,7 +17,10 @@ from ssd_edge.workflows.evaluate_config import EvaluateConfig
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="One or more .pt, .onnx or .engine files.", metavar="MODEL")],
     dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
-    split: Annotated[str, typer.Option("--split", help="Part of the data set to judge on.")] = EvaluateConfig.split,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Split to evaluate on; by default test, or else what training set aside."),
+    ] = EvaluateConfig.split,
     metric: Annotated[
         Metric, typer.Option("--metric", help="voc: area under the curve; voc07: the 11 points of VOC2007.")
     ] = EvaluateConfig.metric,

@@ -51,6 +51,7 @@ def train(
     backbone: option.Backbone = TrainConfig.backbone,
     train_split: option.TrainSplit = TrainConfig.train_split,
     val_split: option.ValSplit = TrainConfig.val_split,
+    val_fraction: option.ValFraction = TrainConfig.val_fraction,
     classes: option.Classes = None,
     seed: option.Seed = TrainConfig.seed,
     check: option.Check = TrainConfig.check,

@@ -132,8 +132,26 @@ Augmentation = Annotated[
     Literal["ssd", "ssdlite", "none"] | None, _data("--augmentation", help="Random views; by default the preset's.")
 ]
 Flip = Annotated[bool, _data(help="Mirror half of the views; not where a mirrored object is another class.")]
-TrainSplit = Annotated[str, _data("--train-split", help="Pictures to learn from.")]
-ValSplit = Annotated[str, _data("--val-split", help="Pictures to choose the best epoch by.")]
+TrainSplit = Annotated[
+    str | None, _data("--train-split", metavar="NAME", help="Split to learn from; by default train.")
+]
+ValSplit = Annotated[
+    str | None,
+    _data(
+        "--val-split",
+        metavar="NAME",
+        help="Split to choose the best epoch by; by default val or, where there is none, images that are set aside.",
+    ),
+]
+ValFraction = Annotated[
+    float,
+    _data(
+        "--val-fraction",
+        min=0.01,
+        max=0.9,
+        help="Share of the images to set aside, where the data have no validation split.",
+    ),
+]
 Classes = Annotated[
     str | None, _data("--classes", help="Names with commas between, or a file with one a line; by default the data's.")
 ]

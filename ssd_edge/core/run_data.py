@@ -11,6 +11,7 @@ import msgspec
 from ssd_edge.core.files import written_beside
 
 _NAME = "data.json"
+_LIST = ".json:"  # a part of a list of images, such as split.json:val
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class RunData:
 
     Attributes:
         dataset: absolute path of the folder or data.yaml.
-        train_split, val_split: what was learnt from, and what the best epoch was chosen by.
+        train_split, val_split: what was learned from, and what the best epoch was chosen by; parts of a list are
+            ``<file>:<part>``.
     """
 
     dataset: str
@@ -27,9 +29,10 @@ class RunData:
     val_split: str
 
     def save(self, run: Path) -> None:
-        """Write it into the folder of a run."""
+        """Write it into the folder of a run; a list that lies there too is named without its folder."""
+        fields = {name: _kept(value, run) for name, value in asdict(self).items()}
         with written_beside(run / _NAME) as partial:
-            partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def of(cls, run: Path) -> RunData | None:
@@ -38,4 +41,19 @@ class RunData:
             found = msgspec.json.decode((run / _NAME).read_bytes(), type=cls)
         except (OSError, msgspec.MsgspecError, RecursionError):
             return None
-        return found if Path(found.dataset).exists() else None
+        if not Path(found.dataset).exists():
+            return None
+        return cls(found.dataset, _found(found.train_split, run), _found(found.val_split, run))
+
+
+def _kept(split: str, run: Path) -> str:
+    file, mark, part = split.rpartition(_LIST)
+    if not mark:
+        return split
+    place = Path(f"{file}{_LIST[:-1]}").resolve()
+    return f"{place.name}:{part}" if place.parent == run.resolve() else f"{place}:{part}"
+
+
+def _found(split: str, run: Path) -> str:
+    """Return the split's name, a list in the run's folder with its place: the run may have been moved."""
+    return str(run / split) if _LIST in split and not Path(split).is_absolute() else split

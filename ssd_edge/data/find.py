@@ -12,6 +12,7 @@ from ssd_edge.core.label_errors import Report, refuse
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.data.coco import scan_coco
 from ssd_edge.data.scan import ScannedSet
+from ssd_edge.data.split_lists import ListedPart, dataset_root
 from ssd_edge.data.voc import find_voc, scan_voc, voc_splits
 from ssd_edge.data.yolo import scan_yolo
 from ssd_edge.data.yolo_yaml import read_yolo_yaml
@@ -31,7 +32,8 @@ def open_dataset(folder: Path, split: str, class_names: Sequence[str] | None = N
 
     Args:
         folder: of the data set, or its data.yaml.
-        split: ``train``, ``val``, ``test`` or whatever the data set calls it; ``val`` finds ``valid`` too.
+        split: ``train``, ``val``, ``test`` or whatever the data set calls it; ``val`` finds ``valid`` too; or a part of
+            a file of lists, such as ``runs/signs/split.json:val``.
         class_names: the classes in the order of their numbers; by default as the data states them.
 
     Raises:
@@ -50,6 +52,11 @@ def scan_dataset(
     Raises:
         InputError: there is no such split, or its list of pictures or of classes cannot be used.
     """
+    listed = ListedPart.named(split)
+    if listed is not None:
+        lists = listed.read()
+        scanned = scan_dataset(folder, lists.source, class_names, report)
+        return listed.of(scanned, dataset_root(folder), lists)
     if folder.suffix in (".yaml", ".yml") and path_kind(folder) == "file":
         return scan_yolo(folder, split, class_names, report)
     _refuse_no_folder(folder)

@@ -17,7 +17,14 @@ from ssd_edge.core.ranks import is_first_process
 from ssd_edge.training.run_folder import STATE_NAME
 
 LOCK_NAME, OWNER_NAME = ".training.lock", ".training"
-_BEGUN = {"plan.json", "data.json", "tensorboard", LOCK_NAME, OWNER_NAME}  # of a run that saved nothing yet
+_BEGUN = {
+    "plan.json",
+    "data.json",
+    "split.json",
+    "tensorboard",
+    LOCK_NAME,
+    OWNER_NAME,
+}  # of a run that saved nothing yet
 
 
 class RunInUseError(InputError):

@@ -25,6 +25,7 @@ from ssd_edge.evaluation.report import stills_folder, write_evaluation_report
 from ssd_edge.evaluation.summary import summary_json
 from ssd_edge.evaluation.tide_errors import error_costs
 from ssd_edge.workflows.evaluate_config import EvaluateConfig, EvaluateOptions
+from ssd_edge.workflows.evaluation_split import check_not_learned, evaluation_split
 from ssd_edge.workflows.open_model import evaluate_file, refuse_no_model
 
 
@@ -82,7 +83,9 @@ def evaluate(
     """
     config = config_from(EvaluateConfig, config, options)
     paths = _checked_paths([models] if isinstance(models, (str, PathLike)) else models, config)
-    labelled = open_dataset(Path(dataset), config.split)
+    split = config.split or evaluation_split(paths, Path(dataset))
+    labelled = open_dataset(Path(dataset), split)
+    check_not_learned(paths, labelled, split)
     reference = _gate(config).reference(labelled, config.metric, config.iou_threshold)
     log.info(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
     calibrated = _calibrated(paths, labelled)

@@ -24,7 +24,8 @@ class EvaluateConfig:
     """How models are evaluated.
 
     Attributes:
-        split: part of the data set to evaluate on.
+        split: part of the data set to evaluate on; None for ``test`` or, where there is none, the images that the
+            model's run set aside.
         metric: how a precision-recall curve becomes one number.
         iou_threshold: overlap that makes a detection right, 0 to 1.
         coco: count COCO's AP and AR too.
@@ -37,7 +38,7 @@ class EvaluateConfig:
         report: the HTML page to write; None for none.
     """
 
-    split: str = "test"
+    split: str | None = None
     metric: Metric = Metric.VOC
     iou_threshold: float = 0.5
     coco: bool = False
@@ -61,7 +62,7 @@ class EvaluateConfig:
 class EvaluateOptions(TypedDict, total=False):
     """The fields of :class:`EvaluateConfig`, as keywords."""
 
-    split: str
+    split: str | None
     metric: Metric | Literal["voc", "voc07"]
     iou_threshold: float
     coco: bool

@@ -39,6 +39,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "alpha": (0, float("inf")),
     "label_smoothing": (0, 0.5),
     "empty_negatives": (0, float("inf")),
+    "val_fraction": (0.01, 0.9),
     "seed": (0, float("inf")),
     "workers": (0, float("inf")),
     "cores": (1, float("inf")),
@@ -46,6 +47,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "save_minutes": (0, float("inf")),
 }
 """Least and largest value of each number."""
+
+TRAIN_SPLIT, VAL_SPLIT = "train", "val"
+"""What the splits are called where nothing else is asked for."""
 
 MAY_CHANGE = frozenset({"resume", "device", "devices", "workers", "cores", "save_minutes", "tensorboard", "report"})
 """What a run that goes on may have otherwise than when it began."""
@@ -85,8 +89,11 @@ class TrainConfig:
         empty_negatives: background anchors to learn from in an image without objects.
         augmentation: the random views; None for the preset's.
         flip: mirror half of the views.
-        train_split: to learn from.
-        val_split: to choose the best epoch by.
+        train_split: to learn from; None for ``train``, or the only one that there is. A part of a list, such as
+            ``splits/signs/split.json:train``, is a split too.
+        val_split: to choose the best epoch by; None for ``val`` or, where there is none, a part of the training split
+            that is set aside.
+        val_fraction: share of the images to set aside where there is no validation set.
         classes: their names in the order of their numbers, or a file with one a line, or names with commas between;
             None for those of the data.
         check: look for faults of the data before training, as ``data check`` does.
@@ -133,8 +140,9 @@ class TrainConfig:
     empty_negatives: int = LossOptions.negatives_of_empty
     augmentation: Augmentation | None = None
     flip: bool = True
-    train_split: str = "train"
-    val_split: str = "val"
+    train_split: str | None = None
+    val_split: str | None = None
+    val_fraction: float = 0.2
     classes: str | tuple[str, ...] | None = None
     check: bool = True
     seed: int = 0
@@ -155,6 +163,11 @@ class TrainConfig:
             raise InputError(
                 "--val-every counts epochs", got="--minutes", wanted="--epochs: with minutes the clock chooses when"
             )
+
+    @property
+    def splits(self) -> tuple[str, str]:
+        """The splits to learn from and to validate on, by their usual names where they are left open."""
+        return self.train_split or TRAIN_SPLIT, self.val_split or VAL_SPLIT
 
     def recipe(self, precision: Precision) -> Recipe:
         """Return the preset's recipe with what is asked for here."""
@@ -238,8 +251,9 @@ class TrainOptions(TypedDict, total=False):
     empty_negatives: int
     augmentation: Augmentation | None
     flip: bool
-    train_split: str
-    val_split: str
+    train_split: str | None
+    val_split: str | None
+    val_fraction: float
     classes: AnyPath | tuple[str, ...] | list[str] | None
     check: bool
     seed: int

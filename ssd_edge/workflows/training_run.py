@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from ssd_edge.backends import cpu
@@ -38,8 +39,9 @@ from ssd_edge.training.resume import interrupted_run, saved_run
 from ssd_edge.training.run_names import new_run, only_training
 from ssd_edge.training.tensorboard import TensorBoardLog
 from ssd_edge.training.validator import Validate
-from ssd_edge.workflows.train_config import TrainConfig, TrainResult
+from ssd_edge.workflows.train_config import TRAIN_SPLIT, VAL_SPLIT, TrainConfig, TrainResult
 from ssd_edge.workflows.training_report import report_on
+from ssd_edge.workflows.training_splits import training_splits
 
 _FIRST_ERRORS = 10
 _GOOD_RECALL = 0.95  # of the objects; the others are learned by one badly fitting anchor each
@@ -129,6 +131,8 @@ def _new_plan(
 ) -> TrainingPlan:
     """Read the data, choose what was left open, log all of it and write it into the run's folder."""
     check_device(machine.device)
+    train_split, val_split = training_splits(dataset, config, folder, progress)
+    config = replace(config, train_split=train_split, val_split=val_split)
     train_set, val_set, sizes = _open_splits(dataset, config, progress)
     spec = make_spec(config.preset, train_set.class_names, input_size=config.input_size, name=folder.name)
     spec = spec if config.priors is None else with_priors(spec, config.preset, config.priors)
@@ -150,7 +154,7 @@ def _new_plan(
         log.info(line)
     if is_first_process():
         plan.save()
-        RunData(str(dataset.resolve()), config.train_split, config.val_split).save(folder)
+        RunData(str(dataset.resolve()), *config.splits).save(folder)
     return plan
 
 
@@ -158,14 +162,14 @@ def _open_splits(
     dataset: Path, config: TrainConfig, progress: ProgressCallback
 ) -> tuple[LabelledSet, LabelledSet, Sizes | None]:
     """Return training set, validation set and, where the data were checked, the sizes of their images."""
-    names, splits = listed_class_names(config.classes), (config.train_split, config.val_split)
+    names, splits = listed_class_names(config.classes), config.splits
     if config.check and is_first_process():
         with stage(progress, "checking") as report_step:
             report = lint_dataset(dataset, splits, names, pixels=False, progress=report_step)
         _check_no_errors(report, _check_command(dataset, config))
-        return report.labelled[config.train_split], report.labelled[config.val_split], report.sizes
-    train_set = open_dataset(dataset, config.train_split, names)
-    return train_set, open_dataset(dataset, config.val_split, train_set.class_names), None
+        return report.labelled[splits[0]], report.labelled[splits[1]], report.sizes
+    train_set = open_dataset(dataset, splits[0], names)
+    return train_set, open_dataset(dataset, splits[1], train_set.class_names), None
 
 
 def _check_no_errors(report: LintReport, command: str) -> None:
@@ -192,8 +196,8 @@ def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_comman
 
 def _check_command(dataset: Path, config: TrainConfig) -> str:
     """Return the command that shows the faults of what is trained on."""
-    splits, classes = (config.train_split, config.val_split), config.classes
-    words = [] if splits == ("train", "val") else ["--split", splits[0], "--split", splits[1]]
+    splits, classes = config.splits, config.classes
+    words = [] if splits == (TRAIN_SPLIT, VAL_SPLIT) else ["--split", splits[0], "--split", splits[1]]
     words += ["--classes", classes if isinstance(classes, str) else ",".join(classes)] if classes else []
     return shlex.join(["ssd-edge", "data", "check", str(dataset), *words])
 
@@ -202,7 +206,7 @@ def _fit_command(dataset: Path, config: TrainConfig) -> str:
     """Return the command that fits anchors to the training set."""
     words = ["--preset", config.preset]
     words += ["--input-size", str(config.input_size)] if config.input_size else []
-    words += ["--split", config.train_split] if config.train_split != "train" else []
+    words += ["--split", config.splits[0]] if config.splits[0] != TRAIN_SPLIT else []
     return shlex.join(["ssd-edge", "data", "priors", str(dataset), *words])
 
 

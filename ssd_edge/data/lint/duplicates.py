@@ -64,6 +64,27 @@ def near_duplicate_issues(places: Sequence[Place], examined: Mapping[Path, Exami
         yield Issue("leakage-near", split, image, message, image=image, other=other)
 
 
+def near_pairs(images: Sequence[Path], examined: Mapping[Path, ExaminedImage]) -> Iterator[tuple[int, int]]:
+    """Yield the numbers of images that look alike, as :func:`near_duplicate_issues` compares them, the smaller first.
+
+    Args:
+        images: each once.
+        examined: what each file is.
+    """
+    kept = [number for number, image in enumerate(images) if _has_contrast(examined[image].sketch)]
+    places: list[Place] = [(str(number), images[number]) for number in kept]
+    for first, second in _candidates(places, examined):
+        if _near(examined[places[first][1]], examined[places[second][1]]):
+            yield kept[first], kept[second]
+
+
+def sketch_difference(first: ExaminedImage, second: ExaminedImage) -> float | None:
+    """Return by how many of 256 grey levels two sketches differ in the mean; None where an image has none."""
+    if first.sketch is None or second.sketch is None:
+        return None
+    return float(np.abs(first.sketch.astype(np.int16) - second.sketch.astype(np.int16)).mean())
+
+
 def _same(other: Path, image: Path) -> str:
     return "the picture too" if other == image else f"the same picture as {other}"
 
@@ -73,10 +94,8 @@ def _has_contrast(sketch: UInt8Array | None) -> bool:
 
 
 def _near(first: ExaminedImage, second: ExaminedImage) -> bool:
-    if first.sketch is None or second.sketch is None:
-        return False
-    difference = np.abs(first.sketch.astype(np.int16) - second.sketch.astype(np.int16))
-    return float(difference.mean()) <= _NEAR_GREY
+    difference = sketch_difference(first, second)
+    return difference is not None and difference <= _NEAR_GREY
 
 
 def _candidates(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[tuple[int, int]]:
