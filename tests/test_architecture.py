@@ -35,7 +35,7 @@ LAZY = {  # rooms' modules that are imported inside functions, since they load a
     "workflows/fit_priors.py": {"model.zoo"},
     "workflows/import_model.py": {"importing.fetch", "importing.weights"},
     "workflows/inspect.py": {"model.checkpoint"},
-    "workflows/open_model.py": {"model.checkpoint", "model.predict"},
+    "workflows/open_model.py": {"graph.sizes", "model.checkpoint", "model.predict"},
     "workflows/presets.py": {"model.zoo"},
     "workflows/train.py": {"workflows.training_run"},
 }

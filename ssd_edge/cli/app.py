@@ -16,6 +16,7 @@ from ssd_edge import __version__
 from ssd_edge.cli.console import complain, show_log
 from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, is_stdout_gone
 from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.limits import set_limits
 
 _COMMANDS = {  # module and function of each, in the order of the help
     "build": "build:build",
@@ -176,6 +177,11 @@ def root(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines on stderr.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=N", help="Raise a limit of what a file may unfold to, e.g. pixels=400M."),
+    ] = None,
 ) -> None:
     """From labelled images to SSD boxes on a live camera."""
     show_log(verbose=verbose, quiet=quiet, as_json=log_json)
+    set_limits(limits or [])

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.files import read_regular
 from ssd_edge.core.text_parsers import parse_json
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ def read_artifact(
         ArtifactError: it is missing, damaged, foreign, or of another version.
     """
     try:
-        text = path.read_bytes()
+        text = read_regular(path)
     except OSError as error:
         raise ArtifactError(
             f"{path} cannot be read", got=error.strerror or str(error), wanted=f"a {form.what}", do=form.do

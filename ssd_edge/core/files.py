@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -9,9 +10,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.limits import how_to_raise, limit
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_STEM_BYTES = 200
@@ -37,6 +39,47 @@ def path_kind(path: Path) -> PathKind:
     if stat.S_ISDIR(mode):
         return "folder"
     return "file" if stat.S_ISREG(mode) else "other"
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; a device, a pipe or a socket, where reading could wait or go on for ever, is refused.
+
+    Raises:
+        OSError: it is no regular file, or cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "a device, pipe or socket", str(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a file as :func:`open_regular` opens it; no larger one than the limit ``bytes``.
+
+    Raises:
+        OSError: it is no regular file, or cannot be read.
+        InputError: it is larger.
+    """
+    with open_regular(path) as file:
+        size, most = os.fstat(file.fileno()).st_size, limit("bytes")
+        if size > most:
+            do = how_to_raise("bytes", size)
+            raise InputError(f"{path} is too large", got=f"{size} bytes", wanted=f"at most {most}", do=do)
+        return file.read()
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file as :func:`read_regular` reads it.
+
+    Raises:
+        OSError: it is no regular file, or cannot be read.
+        InputError: it is too large.
+        UnicodeDecodeError: it is no text in this encoding.
+    """
+    return read_regular(path).decode(encoding)
 
 
 @contextmanager
@@ -177,7 +220,7 @@ def file_digest(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as error:

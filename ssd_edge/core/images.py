@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import written_beside
+from ssd_edge.core.files import path_kind, written_beside
 from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.image_header import scan_count, stored_size
 from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
+from ssd_edge.core.limits import how_to_raise, limit
 
 
 class PilImage(Protocol):
@@ -34,6 +36,8 @@ ImageInput = UInt8Array | str | PathLike[str] | PilImage
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 _JPEG_END = b"\xff\xd9"
 _PNG_START, _PNG_HEADER_BYTES = b"\x89PNG", 8
+_MOST_BYTES_A_PIXEL = 8  # four channels of 16 bits
+_SCANS_OF_THE_LARGEST = 12  # what a progressive JPEG of the most pixels may have
 
 
 def read_image(path: Path) -> UInt8Array:
@@ -52,16 +56,52 @@ def image_bytes(path: Path) -> bytes:
     """Return the bytes of a picture's file.
 
     Raises:
-        InputError: the file is missing, empty or cut short.
+        InputError: the file is missing, empty, cut short, or unfolds to more than the limits of images.
     """
+    if path_kind(path) == "other":
+        raise InputError(f"{path} cannot be read", got="a device, pipe or socket", wanted="an image file")
     try:
+        _check_bytes(path, path.stat().st_size)
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an image file") from error
     if not data:
         raise InputError(f"{path} is empty", wanted="an image file")
     _refuse_truncated(path, data)
+    _check_unfolded(path, data)
     return data
+
+
+def _check_bytes(path: Path, size: int) -> None:
+    pixels = -(-size // _MOST_BYTES_A_PIXEL)
+    if pixels > limit("pixels"):
+        raise InputError(
+            f"{path} is too large for an image",
+            got=f"{size} bytes",
+            wanted=f"at most {_MOST_BYTES_A_PIXEL * limit('pixels')}",
+            do=how_to_raise("pixels", pixels),
+        )
+
+
+def _check_unfolded(path: Path, data: bytes) -> None:
+    """Raise InputError where decoding would take more memory or time than any photo: kilobytes can stand for that."""
+    width, height = stored_size(data) or (0, 0)
+    if width * height > limit("pixels"):
+        raise InputError(
+            f"{path} has too many pixels",
+            got=f"{width} x {height}",
+            wanted=f"at most {limit('pixels')}",
+            do=how_to_raise("pixels", width * height),
+        )
+    scans = scan_count(data)
+    most = min(limit("scans"), _SCANS_OF_THE_LARGEST * limit("pixels") // max(width * height, 1))
+    if scans > most:
+        raise InputError(
+            f"{path} has too many scans for a JPEG of {width} x {height}",
+            got=f"{scans}, each over the whole image",
+            wanted=f"at most {most}",
+            do="Save it again with an image editor.",
+        )
 
 
 def decode_image(path: Path, data: bytes, flags: int = cv2.IMREAD_COLOR) -> UInt8Array:

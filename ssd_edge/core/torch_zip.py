@@ -6,13 +6,13 @@ import zipfile
 from pathlib import Path
 
 from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.files import open_regular
+from ssd_edge.core.limits import how_to_raise, limit
 
-MOST_MEMBERS = 100_000
 LARGEST_PICKLE = 64 << 20
 """Bytes of an archive's ``data.pkl``: names and shapes, some 100 bytes for each tensor."""
 MOST_TIMES = 20
 """How often its size an archive may unfold to. PyTorch packs nothing, so that the true factor is one."""
-ALWAYS_BYTES = 256 << 20  # what any archive may unfold to
 
 
 def is_archive(path: Path) -> bool:
@@ -21,7 +21,7 @@ def is_archive(path: Path) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         try:
             return zipfile.is_zipfile(file)
         except zipfile.BadZipFile:
@@ -48,18 +48,19 @@ def archive_members(path: Path) -> list[str]:
 
 def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
     unfolded = sum(member.file_size for member in members)
-    most = max(MOST_TIMES * path.stat().st_size, ALWAYS_BYTES)
+    most = max(MOST_TIMES * path.stat().st_size, limit("unpacked"))
     pickles = max((member.file_size for member in members if member.filename.endswith("data.pkl")), default=0)
+    again = "If you trust it, load it with PyTorch and save it again with torch.save."
     limits = (
-        (len(members), MOST_MEMBERS, "members"),
-        (pickles, LARGEST_PICKLE, "bytes of data.pkl"),
-        (unfolded, most, "bytes when unpacked"),
+        (len(members), limit("members"), "members", how_to_raise("members", len(members))),
+        (pickles, LARGEST_PICKLE, "bytes of data.pkl", again),
+        (unfolded, most, "bytes when unpacked", how_to_raise("unpacked", unfolded)),
     )
-    for got, limit, of_what in limits:
-        if got > limit:
+    for got, allowed, of_what, do in limits:
+        if got > allowed:
             raise ArtifactError(
                 f"{path} unfolds to more than a file of weights does",
                 got=f"{got} {of_what}",
-                wanted=f"at most {limit}",
-                do="If you trust it, load it with PyTorch and save it again with torch.save.",
+                wanted=f"at most {allowed}",
+                do=do,
             )

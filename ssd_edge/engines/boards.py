@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import read_text
 from ssd_edge.core.text_parsers import parse_toml
 
 _IN_WORKSPACE = Path("engines") / "targets"
@@ -54,7 +55,7 @@ def _folders(workspace: Path) -> list[Path]:
 
 def _read(path: Path) -> DeviceProfile:
     try:
-        fields: dict[str, Any] = parse_toml(path.read_text(encoding="utf-8"))
+        fields: dict[str, Any] = parse_toml(read_text(path))
         wrong = [f"{name} = {value!r}" for name, value in fields.items() if not _fits(name, value)]
         if wrong or "description" not in fields:
             raise ValueError(", ".join(wrong) or "no description")

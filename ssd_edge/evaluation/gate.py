@@ -13,6 +13,7 @@ from typing import Any
 
 from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError, keyword
+from ssd_edge.core.files import read_text
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.evaluation.evaluate import EvaluatedModel
@@ -93,7 +94,7 @@ def read_baseline(
     """
     wanted = f"a file of ssd-edge eval --json ({SUMMARY_FORMAT})"
     try:
-        fields = parse_json(path.read_text(encoding="utf-8"))
+        fields = parse_json(read_text(path))
         form = fields["format"]
         judged = (fields["metric"], float(fields["iou_threshold"]), int(fields["images"]))
         labels = str(fields["labels"])

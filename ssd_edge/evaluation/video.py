@@ -11,6 +11,7 @@ import numpy as np
 from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import read_text
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
@@ -45,7 +46,7 @@ def read_lines(path: Path, class_names: Sequence[str]) -> dict[int, Detections]:
         InputError: the file cannot be read, or a line is not what ``ssd-edge run`` writes.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read", got=str(error), wanted="JSON lines of ssd-edge run") from error
     numbers = {name: number for number, name in enumerate(class_names)}

@@ -9,11 +9,12 @@ import onnx
 from onnx import TensorProto
 
 from ssd_edge.core.errors import ArtifactError, InputError
-from ssd_edge.core.files import bytes_digest
+from ssd_edge.core.files import bytes_digest, read_regular
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.graph.onnx_file import parse_onnx
+from ssd_edge.graph.sizes import check_sizes
 
 _EIGHT_BITS = ("QuantizeLinear", "DequantizeLinear", "QLinear", "ConvInteger")  # beginnings of operators' names
 _ORT_DOMAIN = "com.microsoft"
@@ -62,12 +63,13 @@ def read_graph(path: Path) -> SourceModel:
         ArtifactError: it is no ONNX, or none of ssd-edge.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read", got=error.strerror or str(error), wanted="a file that ssd-edge export wrote"
         ) from error
     model = parse_onnx(data, path)
+    check_sizes(model, path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if SPEC_KEY not in metadata:
         raise ArtifactError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import read_text
 
 VOC = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -39,7 +40,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         InputError: the file cannot be read, or names no class.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read", got=str(error), wanted="a text file, one class a line") from error
     names = tuple(line.strip() for line in lines if line.strip())

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.files import open_regular
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.torch_zip import archive_members, is_archive
 from ssd_edge.importing.family import StateDict
@@ -41,7 +42,7 @@ _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 def kind_of(path: Path) -> str:
     """Return what an existing file looks like, e.g. ``a Keras file``."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(_SIGNATURE_BYTES)
     for signature, kind in _SIGNATURES:
         if re.match(signature, start, re.DOTALL):
@@ -93,7 +94,7 @@ def _archive(path: Path) -> str:
 
 def _first_object(path: Path) -> str:
     """Return the name of the first object that a bare pickle asks for and weights do not need, or nothing."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for name in _objects(file):
             if name.split(".")[0] not in _HARMLESS:
                 return name

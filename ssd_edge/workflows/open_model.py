@@ -63,11 +63,20 @@ def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
 
 
 def refuse_no_model(path: Path) -> None:
-    """Raise InputError where ``path`` is no file, or not one of a model by its suffix."""
+    """Refuse what is no model, before a runtime opens it.
+
+    Raises:
+        InputError: ``path`` is no file, or not one of a model by its suffix.
+        ArtifactError: it is an ONNX that is damaged, or whose tensors are larger than any detector's.
+    """
     if path.suffix not in MODEL_SUFFIXES:
         raise InputError(f"{path} is not a model", got=f"suffix {path.suffix!r}", wanted=", ".join(MODEL_SUFFIXES))
     if path_kind(path) != "file":
         raise InputError(f"{path} cannot be read", got="no such file", wanted="a model file")
+    if path.suffix == ".onnx":
+        from ssd_edge.graph.sizes import check_file
+
+        check_file(path)
 
 
 def evaluate_file(

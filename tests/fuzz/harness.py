@@ -388,7 +388,12 @@ def _one(sound: Sound, base: Path, seed: int, number: int, report: Report, *, co
             said = outcome.stderr.decode(errors="replace")[-4000:]
             report.failures.append(Failure(kind.name, number, how, command, tuple(faults), said))
             if keep is not None:
-                shutil.copytree(box, keep / f"{kind.name}-{seed}-{number}", symlinks=True, dirs_exist_ok=True)
+                kept = keep / f"{kind.name}-{seed}-{number}"
+            shutil.copytree(box, kept, symlinks=True, dirs_exist_ok=True, ignore=_pipes)
+
+
+def _pipes(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(folder) / name).is_fifo()]
 
 
 def import_everything() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import bytes_digest
+from ssd_edge.core.files import bytes_digest, read_regular, read_text
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.model.anchors import default_boxes
@@ -56,7 +57,7 @@ def read_box_table(path: Path) -> BoxTable:
 
 
 def _from_npy(path: Path) -> BoxTable:
-    boxes = np.asarray(np.load(path, allow_pickle=False))
+    boxes = np.asarray(np.load(io.BytesIO(read_regular(path)), allow_pickle=False))
     if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind != "f" or not len(boxes):
         raise ValueError(f"{boxes.dtype} {boxes.shape}")
     table = np.ascontiguousarray(boxes, np.float32)
@@ -64,7 +65,7 @@ def _from_npy(path: Path) -> BoxTable:
 
 
 def _from_json(path: Path) -> BoxTable:
-    fields = parse_json(path.read_text(encoding="utf-8"))
+    fields = parse_json(read_text(path))
     spec = AnchorSpec.from_fields(fields.get("anchors", fields))
     return BoxTable(default_boxes(spec), spec)
 

@@ -14,10 +14,12 @@ import onnx.version_converter
 from onnx import TensorProto
 
 from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.files import read_regular
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.shell import quoted
 from ssd_edge.graph.nms import OPSET
 from ssd_edge.graph.onnx_file import NotOnnxError, parse_onnx
+from ssd_edge.graph.sizes import check_sizes
 
 _STARTS = (
     (b"PK\x03\x04", "a zip archive: a PyTorch checkpoint or a Keras file"),
@@ -65,7 +67,7 @@ def read_foreign(path: Path) -> onnx.ModelProto:
 
 def _parse(path: Path) -> onnx.ModelProto:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an ONNX file") from error
     try:
@@ -74,6 +76,7 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise _not_onnx(path, data) from error
     if not model.graph.node or not model.ir_version:
         raise _not_onnx(path, data)
+    check_sizes(model, path)
     return model
 
 
