@@ -6,7 +6,7 @@ RTX_VERSION := 1.7.1.116
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test test-all check bench release setup clean
+.PHONY: demo test test-all check docs bench release setup clean
 
 ## the whole chain on a data set that it draws itself; ends with demo/report.html
 demo: $(VENV)/.product
@@ -25,6 +25,12 @@ check: $(VENV)/.tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MAKE) --no-print-directory docs
+
+## the documentation as a site: site/index.html; a warning is an error
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.tests
+	$(BIN)/mkdocs build --quiet --strict
 
 ## speed and memory, as ratios within one run
 bench: $(VENV)/.tests
@@ -37,7 +43,7 @@ release: $(VENV)/.tests
 setup: $(VENV)/.tests
 
 clean:
-	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf demo build dist site .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/pip:
 	@$(PYTHON) -m venv $(VENV) || { \
@@ -50,7 +56,7 @@ $(VENV)/.product: pyproject.toml | $(BIN)/pip
 	touch $@
 
 $(VENV)/.tests: pyproject.toml tools/emulator/driver.cc tools/emulator/build.py | $(VENV)/.product
-	$(PIP) --editable '.[train,eval,export,timm,dev]'
+	$(PIP) --editable '.[train,eval,export,timm,docs,dev]'
 # The stubs lie apart, as a folder "tensorrt" would look like the package; two of their lines are no Python.
 	$(PIP) --no-deps --upgrade --target $(VENV)/stubs 'tensorrt-stubs==10.13.*'
 	sed -i 's/\bin: list\[/inputs: list[/; s/channel_axis: int)/channel_axis: int = ...)/' $(VENV)/stubs/tensorrt_bindings/tensorrt.pyi
