@@ -1,4 +1,8 @@
-"""Networks by name: which backbone, which predictors, which random weights."""
+"""Networks by name: which backbone, which predictors, which random weights.
+
+A new backbone is a file in ``model/backbones/``, an entry in ``_ARCHITECTURES`` here, and one in ``model/presets.py``:
+"Add a backbone" in ``docs/architecture.md``.
+"""
 
 from __future__ import annotations
 

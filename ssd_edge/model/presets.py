@@ -1,4 +1,8 @@
-"""The presets: complete detectors but for their classes. A preset is data; adding one is adding an entry here."""
+"""The presets: complete detectors but for their classes.
+
+A preset is data, and a new one is an entry in ``PRESETS``. Its network has an entry in ``model/architectures.py`` and a
+file in ``model/backbones/``: "Add a backbone" in ``docs/architecture.md`` goes through the three.
+"""
 
 from __future__ import annotations
 
