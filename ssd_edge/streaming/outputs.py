@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.privacy import Blur
 from ssd_edge.streaming.sinks.base import AnnotatedSink, PictureSink, Sink
 from ssd_edge.streaming.sinks.conflicts import check_distinct, check_keeps_input
 from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
+from ssd_edge.streaming.sinks.lasting import OnFailure, OutputGroup
+from ssd_edge.streaming.sinks.line_file import LineFile
 from ssd_edge.streaming.sinks.mjpeg import Address, BrowserSink
+from ssd_edge.streaming.sinks.pieces import Cut, Retention
 from ssd_edge.streaming.sinks.video import CODECS, VideoSink
 from ssd_edge.streaming.sinks.window import WindowSink, why_no_window
 from ssd_edge.streaming.sources.base import SourceInfo
@@ -26,6 +31,7 @@ STDOUT = Path("-")
 
 _FASTEST_LIVE_FILM = 30.0
 _FILM_OF_STILLS_FPS = 10.0
+_MOST_OF_ONE_INDEX = 200_000  # frames: the index of an ordinary MP4 is held in memory until it is closed
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,22 @@ class OutputOptions:
         json_path: file of JSON lines, one a frame; ``-`` for stdout.
         serve: ``[HOST:]PORT`` for web browsers.
         window: whether to show a window; None for one where nothing else is asked for and there is a display.
+        cut: when a video or a file of JSON lines goes on in another one; None for one file.
+        retention: which old pieces go; one for all outputs that share a limit.
+        fsync_s: wait for the disk to have what was written, at most this often in seconds; None for never.
+        on_failure: what becomes of the run when an output can no longer be written.
+        blur: labels of objects that are unrecognizable in what is shown and kept.
     """
 
     output: Path | None = None
     json_path: Path | None = None
     serve: str | None = None
     window: bool | None = None
+    cut: Cut | None = None
+    retention: Retention = field(default_factory=Retention)
+    fsync_s: float | None = None
+    on_failure: OnFailure = OnFailure.GO_ON
+    blur: frozenset[str] = frozenset()
 
     @property
     def files(self) -> list[Path]:
@@ -55,6 +71,9 @@ class OutputOptions:
         return any(choice is not None for choice in (self.output, self.json_path, self.serve))
 
 
+_DEFAULT = OutputOptions()
+
+
 @dataclass(frozen=True)
 class Outputs:
     """What was opened.
@@ -62,19 +81,32 @@ class Outputs:
     Attributes:
         sinks: for the pipeline.
         files: those of them that keep something, by the path that was asked for.
+        group: which of them have failed.
     """
 
     sinks: Sequence[Sink]
-    files: Mapping[Path, Sink | PictureSink]
+    files: Mapping[Path, JsonLinesSink | PictureSink]
+    group: OutputGroup = field(default_factory=OutputGroup)
 
     def written(self, path: Path | None) -> Path | None:
-        """Return a path that was asked for, once all are closed, where something was written to it."""
-        return path if path is not None and path in self.files and self.files[path].written else None
+        """Return a path that was asked for, or its last piece, where something was written; once all are closed."""
+        if path is None or path not in self.files or not self.files[path].written:
+            return None
+        return self.files[path].last or path
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Return the outputs that lack frames, once all are closed."""
+        return self.group.left_out()
 
     def reports(self) -> Iterator[str]:
         """Yield a line on each file, once all are closed."""
         for path, sink in self.files.items():
-            yield f"wrote {path}" if sink.written else f"nothing was written to {path}: no frame came"
+            if sink.pieces > 1:
+                yield f"wrote {path} in {sink.pieces} files, the last {sink.last}"
+            elif sink.written:
+                yield f"wrote {sink.last or path}"
+            else:
+                yield f"nothing was written to {path}: no frame came"
 
 
 def open_outputs(
@@ -86,28 +118,36 @@ def open_outputs(
         InputError: an output is one of ``inputs`` or another output, or it cannot be written.
         DeviceError: a window is asked for, and there is no display; or nothing can be served at the address.
     """
-    _check_overwrites_nothing(options.files, inputs)
+    _check_overwrites_nothing(options.files if options.cut is None else [], inputs)
+    group, is_cut = OutputGroup(options.on_failure), options.cut is not None
     sinks: list[Sink] = []
     pictures: list[PictureSink] = []
-    files: dict[Path, Sink | PictureSink] = {}
+    files: dict[Path, JsonLinesSink | PictureSink] = {}
     if options.json_path is not None:
         path = None if options.json_path == STDOUT else options.json_path
-        lines = stack.enter_context(JsonLinesSink(path))
-        sinks.append(lines)
+        lines = JsonLinesSink(path if path is None else _open_lines(stack, path, options))
+        sinks.append(group.sink(lines, str(path or "stdout"), retries=is_cut))
         files |= {path: lines} if path is not None else {}
     if options.output is not None:
-        pictures.append(stack.enter_context(open_pictures(options.output, info)))
-        files[options.output] = pictures[0]
+        kept = stack.enter_context(open_pictures(options.output, info, options))
+        pictures.append(group.pictures(kept, str(options.output), retries=is_cut))
+        files[options.output] = kept
     if options.serve is not None:
         pictures.append(_open_server(stack, info, options.serve))
     if _wants_window(options):
         pictures.append(stack.enter_context(WindowSink(f"ssd-edge: {info.name}", stop)))
     if pictures:
-        sinks.append(AnnotatedSink(pictures))
-    return Outputs(sinks, files)
+        sinks.append(AnnotatedSink(pictures, Blur(options.blur) if options.blur else None))
+    return Outputs(sinks, files, group)
 
 
-def open_pictures(path: Path, info: SourceInfo) -> PictureSink:
+def _open_lines(stack: ExitStack, path: Path, options: OutputOptions) -> LineFile:
+    lines = LineFile(path, cut=options.cut, retention=options.retention, fsync_s=options.fsync_s)
+    stack.callback(lines.close)
+    return lines
+
+
+def open_pictures(path: Path, info: SourceInfo, options: OutputOptions = _DEFAULT) -> PictureSink:
     """Return the sink for drawn frames: a video or an image by the suffix of ``path``, a folder where it has none.
 
     Raises:
@@ -115,11 +155,19 @@ def open_pictures(path: Path, info: SourceInfo) -> PictureSink:
     """
     suffix = path.suffix.lower()
     if suffix in CODECS:
-        return VideoSink(path, film_rate(info), real_time=info.live)
+        return VideoSink(
+            path,
+            film_rate(info),
+            by_time=not info.stills,
+            finite=info.frames is not None and info.frames <= _MOST_OF_ONE_INDEX,
+            cut=options.cut,
+            retention=options.retention,
+            fsync_s=options.fsync_s,
+        )
     if suffix in IMAGE_SUFFIXES:
         if info.frames != 1:
             raise InputError(
-                f"{path} is one image", got=f"many frames from {info.name}", do="Give --output a folder or a film."
+                f"{path} is one image", got=f"many frames from {info.name}", do="Give --output a folder or a video."
             )
         return ImageFileSink(path)
     if suffix and path_kind(path) != "folder":

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import Frame, UInt8Array
+from ssd_edge.streaming.privacy import Blur
 
 
 class _Closed(ABC):
     """Something that must be closed, whatever happens: what was written until then is kept and is whole.
 
     Attributes:
-        written: frames that are kept for good; those of a film once it is closed.
+        written: frames that are kept for good; those of a video once it is closed.
+        pieces: files that were begun, where they may be several.
+        last: the latest of these.
     """
 
     written: int = 0
+    pieces: int = 0
+    last: Path | None = None
 
     @abstractmethod
     def close(self) -> None:
@@ -56,14 +62,16 @@ class AnnotatedSink(Sink):
 
     Args:
         pictures: closed by their owner.
+        blur: makes some of the objects unrecognizable first; None for none.
     """
 
-    def __init__(self, pictures: Sequence[PictureSink]) -> None:
-        self._pictures = pictures
+    def __init__(self, pictures: Sequence[PictureSink], blur: Blur | None = None) -> None:
+        self._pictures, self._blur = pictures, blur
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Show the drawn frame to all; the frame itself stays as it is."""
-        picture = detections.plot(frame.image)
+        image = frame.image if self._blur is None else self._blur.apply(frame.image, detections)
+        picture = detections.plot(image)
         for sink in self._pictures:
             sink.show(frame, picture)
 

@@ -25,7 +25,15 @@ _PIXEL_DIGITS, _SCORE_DIGITS, _SECOND_DIGITS = 2, 5, 4
 
 
 class Lines(Protocol):
-    """Where lines go: a :class:`~ssd_edge.streaming.sinks.line_file.LineFile`, or stdout."""
+    """Where lines go: a :class:`~ssd_edge.streaming.sinks.line_file.LineFile`, or stdout.
+
+    Attributes:
+        pieces: files that were begun.
+        last: the latest of them.
+    """
+
+    pieces: int
+    last: Path | None
 
     def write(self, line: bytes) -> None:
         """Append a line."""
@@ -71,6 +79,7 @@ class JsonLinesSink(Sink):
         self._seq, self._next_index = self._seq + 1, frame.index + 1
         self._lines.write(_line(fields))
         self.written += 1
+        self.pieces, self.last = self._lines.pieces, self._lines.last
 
     def close(self) -> None:
         """Close the file of its own; stdout stays open.
@@ -108,6 +117,9 @@ class StdoutLines:
     Raises:
         InputError: while writing, its reader has gone, or its disk is full.
     """
+
+    pieces: int = 0
+    last: Path | None = None
 
     def __init__(self) -> None:
         self._stdout: TextIO = sys.stdout  # what replaces it later, for the sake of a progress bar, is not meant

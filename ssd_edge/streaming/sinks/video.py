@@ -1,159 +1,139 @@
-"""The frames as a film that plays, also when the run was cut short."""
+"""The frames as a video that plays whatever happens to the run, in one file or in pieces."""
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack
+import time
 from pathlib import Path
 
-import cv2
-
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import make_folder, path_kind, written_beside
+from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.frame import Frame, UInt8Array
+from ssd_edge.core.log import log
 from ssd_edge.streaming.sinks.base import PictureSink
-from ssd_edge.streaming.sources.opencv import open_capture, quiet_stderr, require_ffmpeg, require_utf8
+from ssd_edge.streaming.sinks.encoders import CODECS, Encoder, check_encodable, open_encoder
+from ssd_edge.streaming.sinks.output_lock import OutputLock
+from ssd_edge.streaming.sinks.pieces import Cut, Retention, piece_path
 
-CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-_LONGEST_FREEZE_S = 5.0
-_ROOM_BYTES = 4096  # a block of the usual file systems
-_PACKETS = {cv2.CAP_PROP_FORMAT: -1}
-
-
-def is_whole(film: Path, frames: int) -> bool:
-    """Return whether the closed film plays, and none of its frames is lost."""
-    return _plays(film) and has_room(film) and _packets(film) >= frames
-
-
-def has_room(file: Path) -> bool:
-    """Return whether the file could grow; it stays as it is.
-
-    A disk that ended within the last frame, which the number of frames does not show, is still full.
-    """
-    try:
-        size = file.stat().st_size if file.exists() else 0
-        with file.open("ab") as end:
-            end.write(bytes(_ROOM_BYTES))
-        os.truncate(file, size)
-    except OSError:
-        return False
-    return True
-
-
-def _plays(film: Path) -> bool:
-    capture = open_capture(str(film), cv2.CAP_FFMPEG)
-    if capture is None:
-        return False
-    plays = bool(capture.grab())
-    capture.release()
-    return plays
-
-
-def _packets(film: Path) -> int:
-    """Count the encoded frames that can be read; decoding them would take as long again as the run did."""
-    capture = open_capture(str(film), cv2.CAP_FFMPEG, _PACKETS)
-    count = 0
-    if capture is not None:
-        while capture.grab():
-            count += 1
-        capture.release()
-    return count
+__all__ = ["CODECS", "VideoSink"]
 
 
 class VideoSink(PictureSink):
-    """Encodes a film; the suffix of ``path`` chooses container and codec.
+    """Encodes a video; the suffix of ``path`` chooses container and codec.
 
-    The film grows beside ``path`` and takes its place on closing. Codecs take even sizes: of an odd one the last row or
-    column is left out.
+    The file is opened, and what was there is replaced, with the first frame. It plays while it grows. Each frame is
+    shown at its own time. Where the size of the frames changes, a new piece goes on.
 
     Args:
-        path: a file that ends in one of :data:`CODECS`.
-        fps: rate of the film.
-        real_time: repeat or leave out pictures so that the film takes as long as the run did (for live sources);
-            a gap of more than five seconds is cut to five. Otherwise each frame is written once.
+        path: a file that ends in one of :data:`CODECS`; with ``cut``, its pieces are called ``<stem>-<UTC><suffix>``,
+            and nothing is ever replaced.
+        fps: rate of the video, where it is constant.
+        by_time: place each frame at its ``time``; otherwise one after the other, at ``fps``.
+        finite: the source has an end, so that an MP4 becomes an ordinary one, with one index, when it is closed.
+        cut: when a piece ends.
+        retention: told of each piece that begins.
+        fsync_s: wait until the disk has what was written, at most this often in seconds; None for never.
 
     Raises:
-        InputError: another suffix, a name that is no UTF-8, or a folder that cannot be written; and, while writing,
-            pictures of another size than the first, or a size or codec that OpenCV cannot encode.
-        DeviceError: OpenCV has no FFmpeg.
+        InputError: another suffix, a folder that cannot be written, or another run writes there; and, while writing,
+            where the disk is full, or a size cannot be encoded. What was written until then plays.
+        DeviceError: neither PyAV nor OpenCV's FFmpeg is installed.
     """
 
-    def __init__(self, path: Path, fps: float, *, real_time: bool = False) -> None:
-        if path.suffix.lower() not in CODECS:
-            raise InputError(f"{path} is no film", got=f"suffix {path.suffix!r}", wanted=", ".join(CODECS))
-        require_utf8(str(path), str(path))
-        require_ffmpeg(str(path), "Give --output a folder, or --json a file, instead.")
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        *,
+        by_time: bool = False,
+        finite: bool = True,
+        cut: Cut | None = None,
+        retention: Retention | None = None,
+        fsync_s: float | None = None,
+    ) -> None:
+        check_encodable(path)
         if path_kind(path) == "folder":
             raise InputError(f"{path} cannot be written", got="a folder", wanted="a file")
         make_folder(path.parent)
-        self._path, self._fps, self._real_time = path, fps, real_time
-        self._beside = ExitStack()
-        self._writer: cv2.VideoWriter | None = None
-        self._encoded, self._began = 0, 0.0
-        self._partial, self._size = path, (0, 0)
-        self._previous: UInt8Array | None = None
+        self._path, self._fps, self._by_time, self._finite = path, fps, by_time, finite
+        self._cut, self._retention, self._fsync_s = cut, retention or Retention(), fsync_s
+        self._lock = OutputLock(path)
+        self._encoder: Encoder | None = None
+        self._size = (0, 0)
+        self._began, self._first_s, self._last_s = 0.0, 0.0, 0.0
+        if cut is not None:
+            self._retention.register(path)
 
     def show(self, frame: Frame, picture: UInt8Array) -> None:
-        """Append the picture, in its place in time where the film is in real time."""
-        self._writer = self._writer or self._open(frame)
-        if (frame.width, frame.height) != self._size:
-            raise InputError(
-                f"{self._path} takes pictures of one size",
-                got=f"{frame.width} x {frame.height} after {self._size[0]} x {self._size[1]}",
-                do="Give --output a folder instead.",
-            )
-        due = self._due(frame)
-        for place in range(due):
-            last = place == due - 1
-            self._writer.write(picture if last or self._previous is None else self._previous)
-        self._encoded += due
-        self._previous = picture if self._real_time else None
+        """Append the image at its place in time."""
+        try:
+            encoder = self._current(frame, picture)
+            encoder.add(picture, self._place(frame, encoder.frames))
+        except OSError as error:
+            self._give_up()
+            raise self._refusal(error) from error
 
     def close(self) -> None:
-        """Finish the film and put it in its place; nothing is left where no frame came.
+        """Finish the video.
 
         Raises:
-            InputError: frames were lost on their way, because the disk is full for example.
+            InputError: its end could not be written; what was written before plays.
         """
-        if self._writer is None:
-            return
-        with self._beside:
-            self._writer.release()
-            self._writer = None
-            if not is_whole(self._partial, self._encoded):
-                raise self._lost()
-        self.written = self._encoded
+        try:
+            self._end_piece()
+        except OSError as error:
+            raise self._refusal(error) from error
+        finally:
+            self._lock.release()
 
-    def _lost(self) -> InputError:
+    def _current(self, frame: Frame, picture: UInt8Array) -> Encoder:
+        """Return the encoder of the piece that the frame belongs to."""
+        now, size = time.time(), (picture.shape[1], picture.shape[0])
+        if self._encoder is not None and self._cut and self._cut.is_due(self._began, now, self._encoder.size):
+            self._end_piece()
+        if self._encoder is not None and size != self._size:
+            self._end_piece()
+            log.warning(
+                f"the frames of {frame.source} are now {size[0]} x {size[1]}, no longer {self._size[0]} x "
+                f"{self._size[1]}: {self._path} goes on in another file"
+            )
+        if self._encoder is None:
+            self._encoder = self._begin_piece(frame, size, now)
+        return self._encoder
+
+    def _begin_piece(self, frame: Frame, size: tuple[int, int], now: float) -> Encoder:
+        path = self._path if self._cut is None and self.pieces == 0 else piece_path(self._path, now)
+        self._began, self._first_s, self._size = now, frame.time, size
+        encoder = open_encoder(path, size, self._fps, finite=self._finite, fsync_s=self._fsync_s)
+        self.pieces, self.last = self.pieces + 1, path
+        self._retention.enforce()
+        return encoder
+
+    def _place(self, frame: Frame, number: int) -> float:
+        """Return the frame's seconds from the first of its piece; a time that does not rise goes on at the rate."""
+        if not self._by_time or number == 0:
+            self._last_s = number / self._fps
+            return self._last_s
+        if frame.time - self._first_s <= self._last_s:
+            self._first_s = frame.time - self._last_s - 1 / self._fps
+        self._last_s = frame.time - self._first_s
+        return self._last_s
+
+    def _end_piece(self) -> None:
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            self.written += encoder.frames
+            encoder.close()
+
+    def _give_up(self) -> None:
+        """Keep what plays of a file that the disk refused."""
+        try:
+            self._end_piece()
+        except OSError as error:
+            log.debug(f"closing {self._path} failed too: {error}")
+
+    def _refusal(self, error: OSError) -> InputError:
         return InputError(
-            f"{self._path} could not be completed", wanted="free space on its disk", do="Free some, run again."
+            f"{self.last or self._path} takes no more frames",
+            got=error.strerror or str(error),
+            do="What was written until then is kept. Free some space, or choose another place with --output.",
         )
-
-    def _open(self, frame: Frame) -> cv2.VideoWriter:
-        self._began, self._size = frame.captured_at, (frame.width, frame.height)
-        fourcc = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
-        with ExitStack() as beside:
-            self._partial = beside.enter_context(written_beside(self._path))
-            with quiet_stderr():
-                writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, fourcc, self._fps, self._size)
-            if not writer.isOpened() and not has_room(self._partial):
-                raise self._lost()
-            if not writer.isOpened():
-                raise InputError(
-                    f"{self._path} cannot be encoded",
-                    got=f"{frame.width} x {frame.height} at {self._fps:g} FPS",
-                    wanted="a size and rate that the codec takes",
-                    do="Choose another suffix for --output, or give it a folder.",
-                )
-            self._beside = beside.pop_all()
-        return writer
-
-    def _due(self, frame: Frame) -> int:
-        """Return how many pictures bring the film up to this frame's time."""
-        if not self._real_time:
-            return 1
-        due = round((frame.captured_at - self._began) * self._fps) + 1 - self._encoded
-        longest = max(1, round(_LONGEST_FREEZE_S * self._fps))
-        if due > longest:
-            self._began += (due - longest) / self._fps
-        return max(0, min(due, longest))

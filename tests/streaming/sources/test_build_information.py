@@ -29,7 +29,10 @@ def test_the_wheel_of_pypi_has_ffmpeg() -> None:
     require_ffmpeg("film.mp4", "")
 
 
-def test_streams_and_films_without_ffmpeg_say_the_way(without_ffmpeg: None, tmp_path: Path) -> None:
+def test_streams_and_films_without_ffmpeg_say_the_way(
+    without_ffmpeg: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssd_edge.streaming.sinks.encoders.has_av", lambda: False)
     with pytest.raises(
         DeviceError, match=r"rtsp://me:\*\*\*@camera/x needs FFmpeg: got OpenCV .*, built without it\. .*rtspsrc"
     ):
