@@ -26,9 +26,10 @@ NAMES_ONLY = {"MissingParameter", "BadOptionUsage", "Exit"}  # an argument or a 
 
 
 @cache
-def common_options() -> set[str]:
-    """Options that stand before the command."""
-    return {"--help", "-h", *(name for part in get_command(app).params for name in part.opts)}
+def common_options() -> dict[str, int]:
+    """Options that stand before the command, with the number of their values."""
+    options = {name: 0 if part.is_flag else 1 for part in get_command(app).params for name in part.opts}
+    return {"--help": 0, "-h": 0, **options}
 
 
 @cache
@@ -41,7 +42,7 @@ def parse(line: str) -> None:
     words = shlex.split(line)
     words = words[words.index("ssd_edge") + 1 :] if "ssd_edge" in words else words[1:]
     while words and words[0] in common_options():
-        words.pop(0)
+        words = words[1 + common_options()[words[0]] :]
     if not words:
         return
     command = command_of(words.pop(0))
@@ -107,7 +108,7 @@ def test_an_inline_command_parses(line: str) -> None:
 @pytest.mark.parametrize(("name", "option"), sorted(set(fragments())))
 def test_an_option_in_running_text_exists(name: str, option: str) -> None:
     found = [options_of(command_of(command)) for command in ([name] if name else _COMMANDS)]
-    others = set() if name else common_options() | OF_OTHER_PROGRAMS
+    others = set() if name else {*common_options(), *OF_OTHER_PROGRAMS}
     assert any(option in options for options in (*found, others))
 
 
