@@ -17,6 +17,7 @@ from ssd_edge.cli.console import complain, show_log
 from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, is_stdout_gone
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.limits import set_limits
+from ssd_edge.core.secrets import hide_in_text
 
 _COMMANDS = {  # module and function of each, in the order of the help
     "build": "build:build",
@@ -36,6 +37,8 @@ _COMMANDS = {  # module and function of each, in the order of the help
     "data": "data:data",
 }
 
+
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under another name
 
 _OPTIONS = {  # of a command's workflows' keywords, which the messages of errors name
     "eval": {
@@ -98,6 +101,9 @@ class Commands(TyperGroup):
     def _invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except _USAGE_ERROR as error:  # typer shows what was typed: an address may hold a password
+            error.message = hide_in_text(error.message)
+            raise
         except (SsdEdgeError, ImportError) as error:
             stop = _signal_behind(error)
             if stop is not None:

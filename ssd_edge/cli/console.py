@@ -15,6 +15,7 @@ import typer
 
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
+from ssd_edge.core.secrets import hide_in_text
 from ssd_edge.core.shell import printable
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def say(text: str, level: int = logging.INFO) -> None:
 
 
 def complain(text: str) -> None:
-    """Print the error that ends the command; quiet or not."""
+    """Print the error that ends the command; quiet or not, and without what an address in it may hold of secrets."""
+    text = hide_in_text(text)
     if logs_json():
         log.error("%s", text)
     else:
@@ -128,7 +130,7 @@ def complain(text: str) -> None:
 
 def _show_line(text: str) -> None:
     """Print one line on stderr, so that stdout stays free for data; above the bar, where there is one."""
-    text = printable(text)
+    text = printable(hide_in_text(text))
     if not _with_bar:
         typer.echo(text, err=True)
         return

@@ -43,7 +43,7 @@ def test_an_empty_video_is_named(tmp_path: Path) -> None:
         open_source(str(tmp_path / "film.mp4"))
 
 
-@pytest.mark.parametrize("uri", ["0", "csi://0", "rtsp://h/x", "a ! b"])
+@pytest.mark.parametrize("uri", ["0", "csi://0", "rtsp://h/x", "gst:a ! b"])
 @pytest.mark.parametrize(("loop", "pace", "option"), [(True, None, "--loop"), (False, 30.0, "--pace")])
 def test_a_camera_takes_no_option_of_a_file(uri: str, loop: bool, pace: float | None, option: str) -> None:
     with pytest.raises(InputError, match=f"has a pace and an end of its own: got {option}"):
@@ -58,7 +58,7 @@ def test_a_file_takes_no_option_of_a_camera(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("uri", "message"),
-    [("63", "camera 63 cannot be opened"), ("csi://0", "needs GStreamer"), ("a ! b", "needs GStreamer")],
+    [("63", "camera 63 cannot be opened"), ("csi://0", "needs GStreamer"), ("gst:a ! b", "needs GStreamer")],
 )
 def test_each_kind_of_camera_has_its_error(uri: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssd_edge.streaming.sources.gstreamer.has_gstreamer", lambda: False)

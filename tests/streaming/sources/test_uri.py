@@ -30,7 +30,9 @@ def test_a_source_is_known_by_its_text(text: str, uri: Uri) -> None:
         ("rtsp://me:secret@10.0.0.2:554/live", "rtsp://me:***@10.0.0.2:554/live"),
         ("rtspsrc location=rtsp://me:secret@h/x ! appsink", "rtspsrc location=rtsp://me:***@h/x ! appsink"),
         ("rtsp://me:sec@ret@h/x", "rtsp://me:***@h/x"),
-        ("rtsp://host:554/live@home", "rtsp://host:554/live@home"),
+        ("rtsp://host.example/live@home", "rtsp://host.example/live@home"),
+        ("rtsp://me:554/secret@home/x", "rtsp://me:***@home/x"),
+        ("http://h/s.cgi?user=me&pwd=secret", "http://h/s.cgi?user=***&pwd=***"),
     ],
 )
 def test_passwords_are_never_shown(text: str, shown: str) -> None:
@@ -54,7 +56,7 @@ def test_the_file_of_a_source_is_known(text: str) -> None:
     assert file_of(text) == (Path("film.mp4"),)
 
 
-@pytest.mark.parametrize("text", ["0", "/dev/video0", "csi://0", "rtsp://h/x", "a ! b"])
+@pytest.mark.parametrize("text", ["0", "/dev/video0", "csi://0", "rtsp://h/x", "a ! appsink", "gst:a ! b"])
 def test_other_sources_have_no_file(text: str) -> None:
     assert file_of(text) == ()
 
@@ -66,6 +68,27 @@ def test_a_file_is_a_file_whatever_its_name(tmp_path: Path, monkeypatch: pytest.
     for text in (f"./{name}", f"../{name}", f"{tmp_path}/{name}", f"file://{tmp_path}/{name}"):
         assert parse_uri(text).kind == "file"
     monkeypatch.chdir(tmp_path)
-    assert parse_uri(name).kind == "pipeline"
+    assert parse_uri(f"{name} ! appsink").kind == parse_uri(f"gst:{name}").kind == "pipeline"
+    with pytest.raises(InputError, match="cannot be read"):
+        parse_uri(name)
     (tmp_path / name).touch()
     assert parse_uri(name) == Uri("file", name, name)
+
+
+@pytest.mark.parametrize("text", ["rtsp://me:se/cret@h/x", "rtsp://m e:secret@h/x", "rtsp://me:sec#ret@h/x"])
+def test_a_password_that_hides_the_host_is_refused_with_how_to_write_it(text: str) -> None:
+    with pytest.raises(InputError, match=r"is no address that can be opened.*write / # \? @ .* as %2F") as refused:
+        parse_uri(text)
+    assert "ret@" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["me:secret@10.0.0.2/live", "rtsp:me:secret@h/x", "rtsp:/me:secret@h/x"])
+def test_an_address_without_its_scheme_shows_no_password(text: str) -> None:
+    with pytest.raises(InputError, match="cannot be opened") as refused:
+        parse_uri(text)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_source_shows_no_secret_as_text_either() -> None:
+    uri = parse_uri("rtsp://me:secret@h/x")
+    assert "secret" not in f"{uri} {uri!r}"
