@@ -1,5 +1,5 @@
-"""NMS in the graph, few and many candidates: our body of fixed shapes, as it is exported and as ONNX Runtime's engines
-have it, against a body on ONNX ``NonMaxSuppression`` over all scores.
+"""NMS in the graph, few and many candidates: our body of fixed shapes, as exported, as ONNX Runtime's engines have
+it, and with its rounds written out, as TensorRT's have it; against ONNX ``NonMaxSuppression`` over all scores.
 
     python -m bench.nms [--rounds 60] [--boxes 8732] [--classes 20]
 
@@ -22,6 +22,7 @@ from ssd_edge.core.spec import NmsSpec
 from ssd_edge.core.timing import time_calls
 from ssd_edge.engines.ort_build import use_non_max_suppression
 from ssd_edge.graph.nms import OPSET, batched_nms_function, nms_node, nms_outputs
+from ssd_edge.graph.nms_bodies import write_out_rounds
 
 ROWS, SCORE_THRESHOLD, IOU_THRESHOLD = 200, 0.01, 0.45
 ABOVE_THRESHOLD = (800, 100_000)
@@ -133,6 +134,8 @@ def main(*, rounds: int = 60, boxes: int = 8732, classes: int = 20) -> None:
         "ours, M = 400": session(portable(boxes, classes, 400)),
         "ours, M = 1000": session(portable(boxes, classes, 1000)),
         "in an engine, M = 400": session(use_non_max_suppression(portable(boxes, classes, 400))),
+        "16 rounds, M = 400": session(write_out_rounds(portable(boxes, classes, 400), 16)),
+        "16 rounds, M = 1000": session(write_out_rounds(portable(boxes, classes, 1000), 16)),
         "in an engine, M = 1000": session(use_non_max_suppression(portable(boxes, classes, 1000))),
         "NonMaxSuppression": session(data_dependent(boxes, classes)),
     }
@@ -145,6 +148,9 @@ def main(*, rounds: int = 60, boxes: int = 8732, classes: int = 20) -> None:
     for name in sessions:
         short, long = medians[name, few], medians[name, many]
         print(f"{name:24}{short:12.2f} {long:12.2f}   {long / short:10.2f}")
+    for candidates in (400, 1000):
+        cost = medians[f"16 rounds, M = {candidates}", many] / medians[f"ours, M = {candidates}", many]
+        print(f"16 rounds / Loop, M = {candidates}, with {many} candidates: {cost:.2f}")
     gain = medians["NonMaxSuppression", many] / medians["ours, M = 400", many]
     print(f"NonMaxSuppression / ours, M = 400, with {many} candidates: {gain:.1f}")
 

@@ -10,7 +10,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say
 from ssd_edge.core import choices
-from ssd_edge.core.choices import Precision
+from ssd_edge.core.choices import NmsBody, Precision
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.shell import quoted
 from ssd_edge.workflows.build.options import BATCH, TIMING_CACHE, AccuracyGate
@@ -86,6 +86,10 @@ def build(
     hardware_compatible: Annotated[
         bool, typer.Option("--hardware-compatible", help="TensorRT: runs on every GPU from Ampere on.")
     ] = False,
+    nms: Annotated[
+        NmsBody | None,
+        typer.Option("--nms", help="TensorRT: form of the NMS; by default the plugin, else rounds written out."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option("--device", help="Defaults of a board: engines/targets/<device>.toml.")
     ] = None,
@@ -123,6 +127,7 @@ def build(
             compute_capabilities=_capabilities(compute_capability),
             version_compatible=version_compatible,
             hardware_compatible=hardware_compatible,
+            nms=nms,
         ),
         board=device,
         timing_cache=timing_cache,

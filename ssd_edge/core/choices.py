@@ -50,6 +50,19 @@ class Target(str, Enum):
         return self is not Target.ONNXRUNTIME
 
 
+class NmsBody(str, Enum):
+    """What TensorRT is given in the place of the NMS node."""
+
+    PLUGIN = "plugin"
+    ROUNDS = "rounds"
+    LOOP = "loop"
+    EFFICIENT = "efficient"
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
+
+
 class Goal(str, Enum):
     """What the processor's cores are spread for: all on one image, or one core on each of several images."""
 

@@ -7,7 +7,10 @@ OUTPUT_NAMES = ("num_detections", "nmsed_boxes", "nmsed_scores", "nmsed_classes"
 
 NMS_DOMAIN = "trt.plugins"
 NMS_OP = "BatchedNMSDynamic_TRT"
+EFFICIENT_NMS = "EfficientNMS_TRT"
 
 SPEC_KEY = "ssd_edge.spec"
 DIGEST_KEY = "ssd_edge.checkpoint_digest"
 VERSION_KEY = "ssd_edge.version"
+ROUNDS_KEY = "ssd_edge.nms_rounds"
+"""How many rounds the suppression of the export's parity images took, at most."""

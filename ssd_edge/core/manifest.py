@@ -30,7 +30,8 @@ class EngineOptions:
         keep_float: names of the layers that stayed in float.
         workspace_gib, opt_level, dla, implicit, compute_capabilities, version_compatible, hardware_compatible: see
             :class:`~ssd_edge.engines.options.TrtOptions`.
-        nms: what the builder made of the NMS node: ``plugin``, or ``NonMaxSuppression``; empty for plain ONNX.
+        nms: what the builder made of the NMS node: ``plugin``, ``16 rounds``, ``loop``, ``efficient`` or
+            ``NonMaxSuppression``; empty in engines of older versions, whose NMS is plain ONNX.
         int8_stem: how the first convolution reads the image, e.g. ``4 columns``.
         calibration_cache: ``sha256:…`` of TensorRT's text calibration cache.
     """

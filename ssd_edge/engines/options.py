@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ssd_edge.core.choices import Target
+from ssd_edge.core.choices import NmsBody, Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.engines.boards import DeviceProfile
@@ -60,6 +60,7 @@ class TrtOptions:
         compute_capabilities: of the GPUs that a TensorRT-RTX engine is for, e.g. (86, 120).
         version_compatible: the engine runs on later releases too, more slowly.
         hardware_compatible: it runs on every GPU from Ampere on, more slowly.
+        nms: what takes the place of the NMS node; None: the plugin where it is registered, else rounds written out.
     """
 
     batch: Batch = Batch()
@@ -70,6 +71,7 @@ class TrtOptions:
     compute_capabilities: tuple[int, ...] = ()
     version_compatible: bool = False
     hardware_compatible: bool = False
+    nms: NmsBody | None = None
 
     def __post_init__(self) -> None:
         if self.level is not None and not 0 <= self.level <= _MOST_LEVEL:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-import onnx.parser
 
 from ssd_edge.backends.cpu import Threads, cpu_device, has_vnni
 from ssd_edge.backends.ort import OrtBackend
@@ -17,7 +16,8 @@ from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.engines.ort_stem import read_columns_together
-from ssd_edge.graph.editor import copied, needed_nodes, replace_all
+from ssd_edge.graph.editor import copied
+from ssd_edge.graph.nms_bodies import replace_maker
 from ssd_edge.graph.onnx_file import parse_onnx
 
 _KEPT = "kept"  # of the portable body: (B, M), 1 where a candidate is kept
@@ -60,15 +60,8 @@ def use_non_max_suppression(model: onnx.ModelProto) -> onnx.ModelProto:
     lowered = copied(model)
     for body in lowered.functions:
         if (body.domain, body.name) == (NMS_DOMAIN, NMS_OP):
-            _settle(body)
+            replace_maker(body, _KEPT, _SETTLED)
     return lowered
-
-
-def _settle(body: onnx.FunctionProto) -> None:
-    """Let ``NonMaxSuppression`` make the kept candidates, and drop what only their maker read."""
-    settled = onnx.parser.parse_function(_SETTLED)
-    nodes = [entry for node in body.node for entry in (settled.node if _KEPT in node.output else [node])]
-    replace_all(body.node, needed_nodes(nodes, body.output))
 
 
 BUILDER_VERSION = 1

@@ -19,7 +19,7 @@ from ssd_edge.backends.ort import OrtBackend
 from ssd_edge.core.environment import no_telemetry
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, SPEC_KEY, VERSION_KEY
+from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, ROUNDS_KEY, SPEC_KEY, VERSION_KEY
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.temp_dir import scratch_folder
@@ -77,10 +77,13 @@ def export_onnx(
     model = _model_of(checkpoint, nms_changes or {})
     output = output or root / "engines" / model.spec.name / f"{model.spec.name}.onnx"
     with written_beside(output) as partial:
-        onnx.save(onnx_model(model, file_digest(checkpoint)), partial)
+        graph = onnx_model(model, file_digest(checkpoint))
+        onnx.save(graph, partial)
         with OrtBackend(partial) as backend:
             parity = check_parity(model, backend, images, progress=progress)
         parity.refuse_if_broken(checkpoint, output)
+        graph.metadata_props.add(key=ROUNDS_KEY, value=str(parity.nms_rounds))
+        onnx.save(graph, partial)
     return ExportReport(output, model.spec, parity)
 
 

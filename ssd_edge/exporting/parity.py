@@ -18,6 +18,7 @@ from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.spec import NmsSpec
+from ssd_edge.graph.nms_rounds import rounds_needed
 from ssd_edge.model.predict import DecodedSSD, suppress
 from ssd_edge.model.ssd import SSD
 
@@ -36,11 +37,13 @@ class Reference:
         rows: (N, 6) x1 y1 x2 y2 in 0..1, score, class of all detections that the graph may give.
         certain: (N,) those that it must give: no threshold or limit is near.
         last_score: of the last candidate that the graph looks at; 0 where it looks at all above the threshold.
+        rounds: of suppression that it takes, see :func:`~ssd_edge.graph.nms_rounds.rounds_needed`.
     """
 
     rows: FloatArray
     certain: npt.NDArray[np.bool_]
     last_score: float
+    rounds: int = 0
 
 
 def reference_of(boxes: Tensor, scores: Tensor, nms: NmsSpec, tolerance: float) -> Reference:
@@ -61,7 +64,8 @@ def reference_of(boxes: Tensor, scores: Tensor, nms: NmsSpec, tolerance: float) 
     rows, times_found = np.unique(np.concatenate(found), axis=0, return_counts=True)
     last_place = max(floor, _nth_row(found[0], nms.keep_top_k))
     certain = (times_found == len(found)) & (rows[:, 4] > last_place + tolerance)
-    return Reference(rows, certain, nth_best if nth_best > nms.score_threshold else 0.0)
+    rounds = rounds_needed(boxes.numpy(), scores.numpy(), nms)
+    return Reference(rows, certain, nth_best if nth_best > nms.score_threshold else 0.0, rounds)
 
 
 def _full_nms(boxes: Tensor, scores: Tensor, nms: NmsSpec, iou_threshold: float) -> FloatArray:
@@ -92,6 +96,7 @@ class ParityReport:
         last_scores: of the pictures in which more (box, class) pairs pass the threshold than the graph looks at, the
             score of the last that it looks at.
         tolerance: what both differences may be at most.
+        nms_rounds: rounds of suppression after which nothing changes any more, of the image that needs the most.
     """
 
     images: int
@@ -101,6 +106,7 @@ class ParityReport:
     score_difference: float
     last_scores: tuple[float, ...] = ()
     tolerance: float = TOLERANCE
+    nms_rounds: int = 0
 
     @property
     def holds(self) -> bool:
@@ -146,12 +152,14 @@ def check_parity(
     decoded = DecodedSSD(model).eval()
     results: list[_Picture] = []
     last_scores: list[float] = []
+    rounds = 0
     for start in range(0, len(images), _BATCH):
         pixels = np.stack([preprocess(image, model.spec.input) for image in images[start : start + _BATCH]])
         references = _references(decoded, pixels, tolerance)
         found = _found_rows(backend.infer(pixels))
         results += [_compare(*pair, near=_NEAR * tolerance) for pair in zip(found, references, strict=True)]
         last_scores += [reference.last_score for reference in references if reference.last_score]
+        rounds = max(rounds, *(reference.rounds for reference in references))
         progress(len(results), len(images))
     return ParityReport(
         images=len(images),
@@ -161,6 +169,7 @@ def check_parity(
         score_difference=max((float(picture.differences[:, 4].max(initial=0)) for picture in results), default=0.0),
         last_scores=tuple(last_scores),
         tolerance=tolerance,
+        nms_rounds=rounds,
     )
 
 

@@ -13,7 +13,6 @@ from onnx import TensorProto
 
 from ssd_edge.backends.detector import read_manifest_for_here
 from ssd_edge.backends.tensorrt.layers import LAYERS_FORMAT, LAYERS_SUFFIX, EngineLayer, load_layers, read_layers
-from ssd_edge.backends.tensorrt.module import NMS_PLUGIN
 from ssd_edge.core.calibration_table import RANGES_SUFFIX, CalibrationTable
 from ssd_edge.core.choices import Target
 from ssd_edge.core.config import AnyPath
@@ -165,7 +164,7 @@ def runs_on(manifest: EngineManifest) -> str:
         machine = f"GPUs of compute capability {wanted}" if wanted else "every RTX GPU from Ampere on"
     else:
         machine = "every GPU from Ampere on" if options.hardware_compatible else manifest.device
-    plugin = ", with its plugin for NMS" if options.nms == NMS_PLUGIN else ""
+    plugin = f", NMS: {options.nms}" if options.nms else ""
     return f"{release}{plugin}, on {machine}"
 
 

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ssd_edge.backends.tensorrt.module import plugin_names
-from ssd_edge.engines.tensorrt.network import inline_function, strip_function
+from ssd_edge.graph.nms_bodies import inline_function, strip_function
 from ssd_edge.quantization.fp16 import to_half
 from ssd_edge.quantization.qdq_tensorrt import quantise
 from tests.quantization.fake_table import table_for

@@ -11,18 +11,19 @@ import pytest
 from onnx import numpy_helper
 
 from ssd_edge.backends import ort_session
+from ssd_edge.core.choices import NmsBody
 from ssd_edge.core.files import text_digest
 from ssd_edge.engines import ort_build
 from ssd_edge.engines.ort_build import OrtBuilder, use_non_max_suppression
 from ssd_edge.engines.ort_stem import read_columns_together
 from ssd_edge.engines.tensorrt import build as trt_build
-from ssd_edge.engines.tensorrt.network import inline_function, strip_function, without_matmul
+from ssd_edge.engines.tensorrt.network import with_nms
 from tests.engines.test_ort_stem import stem
 from tests.graph_digest import graph_digest
 from tests.quantization.square_model import square_model
 
 RECORDED_ORT = {1: "sha256:76e7c36d9f5a7cd776bba8ee6baa7e88fbd608388f81a42fc668fc20be6c4297"}
-RECORDED_TENSORRT = {1: "sha256:720a0fab1a27c8a967ab8d181cf7a5319c7d0227f886e83037c199d9bcc3327c"}
+RECORDED_TENSORRT = {2: "sha256:4a981f79676715356c58aab3e3f60f389f40d2fbbf54ab605de5e0b122984ab0"}
 
 
 def plain_stem() -> onnx.ModelProto:
@@ -61,8 +62,8 @@ def test_the_version_of_onnx_runtime_s_builder(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_the_version_of_tensorrt_s_builder() -> None:
-    graphs = [strip_function(square_model()), inline_function(square_model())]
-    graphs.append(without_matmul(graphs[1]))
+    graphs = [with_nms(square_model(), nms, 16) for nms in NmsBody]
+    graphs.append(with_nms(square_model(), NmsBody.ROUNDS, 16, for_turing=True))
     found = text_digest("\n".join(graph_digest(graph) for graph in graphs))
     assert RECORDED_TENSORRT[trt_build.BUILDER_VERSION] == found, (
         "what TensorRT's parser gets is another graph than that of this version: "

@@ -9,8 +9,10 @@ import onnx
 import pytest
 from onnx import helper
 
+from ssd_edge.core.choices import NmsBody
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.engines.options import Batch, TrtOptions
+from ssd_edge.engines.tensorrt import config
 from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.exporting.export_onnx import onnx_model
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
@@ -43,20 +45,28 @@ def lowered(model, precision):
     return to_half(model) if precision.endswith("fp16") else model
 
 
-def int8_convolutions(builder, model):
-    """How many convolutions of the network that TensorRT parsed read what was dequantised, pictures and weights."""
+def layers_of(builder, model):
+    """The layers of the network that TensorRT parsed, as (type, types of the layers that make its inputs)."""
     network, parser = builder.parse(trt.Builder(builder.messages.logger), model)
-    makers = {}
-    for number in range(network.num_layers):
-        layer = network.get_layer(number)
-        makers.update({layer.get_output(k).name: layer.type for k in range(layer.num_outputs)})
-    count = 0
-    for number in range(network.num_layers):
-        layer = network.get_layer(number)
-        if layer.type == trt.LayerType.CONVOLUTION and layer.num_inputs > 1:
-            count += all(makers.get(layer.get_input(k).name) == trt.LayerType.DEQUANTIZE for k in (0, 1))
+    layers = [network.get_layer(number) for number in range(network.num_layers)]
+    makers = {layer.get_output(k).name: layer.type for layer in layers for k in range(layer.num_outputs)}
+    found = [
+        (layer.type, [makers.get(given.name) for k in range(layer.num_inputs) if (given := layer.get_input(k))])
+        for layer in layers
+    ]
     del parser
-    return count
+    return found
+
+
+def int8_convolutions(builder, model):
+    """How many convolutions read what was dequantised, images and weights."""
+    return sum(
+        kind == trt.LayerType.CONVOLUTION and inputs[:2] == [trt.LayerType.DEQUANTIZE] * 2
+        for kind, inputs in layers_of(builder, model)
+    )
+
+
+RULES_OUT_CAPTURE = {trt.LayerType.TRIP_LIMIT, trt.LayerType.RECURRENCE, trt.LayerType.NON_ZERO, trt.LayerType.NMS}
 
 
 @pytest.mark.parametrize("name", [preset(name) for name in preset_names()])
@@ -68,6 +78,7 @@ def test_preset_builds_in_every_precision(tmp_path, name) -> None:
             builder = TrtBuilder("tensorrt-rtx", precision, options)
             builder.build(ready, tmp_path / "a.engine")
             assert (tmp_path / "a.engine").stat().st_size > 500_000
+            assert RULES_OUT_CAPTURE.isdisjoint(kind for kind, _ in layers_of(builder, ready))
         if precision.startswith("int8"):
             assert int8_convolutions(builder, ready) == quantised_convolutions(ready) > 10
 
@@ -80,6 +91,25 @@ def test_int8_of_the_largest_backbone_is_a_third_of_its_size(tmp_path) -> None:
         TrtBuilder("tensorrt-rtx", precision, ONE).build(lowered(model, precision), tmp_path / precision)
         sizes[precision] = (tmp_path / precision).stat().st_size
     assert sizes["int8"] <= 0.35 * sizes["fp32"], sizes
+
+
+def test_built_so_that_a_cuda_graph_can_be_captured(tmp_path, monkeypatch) -> None:
+    """With the flag that NVIDIA asks for; a Loop, which it builds, leaves layers in it that rule a graph out."""
+    flags = []
+    original = config.set_limits
+
+    def seen(release, builder_config, options):
+        original(release, builder_config, options)
+        flags.append(builder_config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION))
+
+    monkeypatch.setattr(config, "set_limits", seen)
+    for batch in (Batch(), Batch(1, 4, 8)):
+        builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(batch))
+        builder.build(square_model(), tmp_path / "a.engine")
+    assert flags == [True, True]
+    assert RULES_OUT_CAPTURE.isdisjoint(kind for kind, _ in layers_of(builder, square_model()))
+    with_loop = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(nms=NmsBody.LOOP))
+    assert trt.LayerType.TRIP_LIMIT in {kind for kind, _ in layers_of(with_loop, square_model())}
 
 
 def test_both_ways_to_write_weights(tmp_path) -> None:
@@ -104,7 +134,7 @@ def test_what_the_manifest_says(tmp_path) -> None:
     assert builder.device == "sm_75+sm_86+sm_120"
     assert builder.batch == (1, 4, 8)
     assert builder.runtime_version == trt.__version__
-    assert not builder.takes_nms_plugin
+    assert builder.nms is NmsBody.ROUNDS
 
 
 def test_gpu_that_this_release_does_not_know(tmp_path) -> None:

@@ -14,6 +14,7 @@ from ssd_edge.core.graph_contract import NMS_DOMAIN, OUTPUT_NAMES
 from ssd_edge.core.spec import NmsSpec
 from ssd_edge.engines.ort_build import use_non_max_suppression
 from ssd_edge.graph.nms import OPSET, batched_nms_function, nms_node, nms_outputs
+from ssd_edge.graph.nms_bodies import LEAST_ROUNDS, write_out_rounds
 from tests.exporting.greedy_nms import as_outputs, greedy_nms
 
 
@@ -52,20 +53,28 @@ def nms_model(shape: Shape) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
 
 
+LOOP, OPERATOR, ROUNDS, ROUNDS_OF_SUMS = "loop", "operator", "rounds", "rounds of sums"
+
+
+def body(shape: Shape, form: str, rounds: int = LEAST_ROUNDS) -> onnx.ModelProto:
+    """As exported, as ONNX Runtime's engines have it, as TensorRT's have it, and as those for Turing have it."""
+    model = nms_model(shape)
+    if form == OPERATOR:
+        return use_non_max_suppression(model)
+    return model if form == LOOP else write_out_rounds(model, rounds, products=form == ROUNDS)
+
+
 @cache
-def session(shape: Shape, *, lowered: bool = False) -> onnxruntime.InferenceSession:
+def session(shape: Shape, form: str = LOOP, rounds: int = LEAST_ROUNDS) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    model = nms_model(shape)
-    return onnxruntime.InferenceSession(
-        (use_non_max_suppression(model) if lowered else model).SerializeToString(), options
-    )
+    return onnxruntime.InferenceSession(body(shape, form, rounds).SerializeToString(), options)
 
 
-def run(shape: Shape, boxes, scores, *, lowered: bool = False):
-    """Run a batch: boxes (B, N, 4), scores (B, N, C); ``lowered``: as an engine of ONNX Runtime does it."""
+def run(shape: Shape, boxes, scores, form: str = LOOP, rounds: int = LEAST_ROUNDS):
+    """Run a batch: boxes (B, N, 4), scores (B, N, C)."""
     inputs = {"boxes": boxes[:, :, None], "scores": scores}
-    return session(shape, lowered=lowered).run(list(OUTPUT_NAMES), inputs)
+    return session(shape, form, rounds).run(list(OUTPUT_NAMES), inputs)
 
 
 def reference(shape: Shape, boxes, scores):
@@ -87,10 +96,10 @@ def reference(shape: Shape, boxes, scores):
     return [np.stack(parts) for parts in zip(*pictures, strict=True)]
 
 
-def assert_equal_to_reference(shape: Shape, boxes, scores) -> None:
-    """Hold every output of both bodies, bit by bit."""
+def assert_equal_to_reference(shape: Shape, boxes, scores, forms=(LOOP, OPERATOR), rounds: int = LEAST_ROUNDS) -> None:
+    """Hold every output of some forms of the body, bit by bit."""
     wanted = reference(shape, boxes, scores)
-    for lowered in (False, True):
-        for name, got, right in zip(OUTPUT_NAMES, run(shape, boxes, scores, lowered=lowered), wanted, strict=True):
+    for form in forms:
+        for name, got, right in zip(OUTPUT_NAMES, run(shape, boxes, scores, form, rounds), wanted, strict=True):
             assert got.dtype == right.dtype, name
-            np.testing.assert_array_equal(got, right, err_msg=f"{name}, lowered: {lowered}")
+            np.testing.assert_array_equal(got, right, err_msg=f"{name}, {form}")

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ssd_edge.engines.tensorrt.network import inline_function
+from ssd_edge.graph.nms_bodies import inline_function
 from tests.exporting.greedy_nms import as_outputs, greedy_nms
 from tests.exporting.nms_graph import Shape, assert_equal_to_reference, nms_model, run
 from tests.exporting.scored_boxes import draw_boxes

@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from ssd_edge.backends.cuda import hold
 from ssd_edge.backends.tensorrt.module import (
-    NMS_PLUGIN,
     Listener,
     is_about_memory,
     load_tensorrt,
     plugin_names,
     start_tensorrt,
 )
+from ssd_edge.core.choices import NmsBody
 from ssd_edge.core.errors import ArtifactError, DeviceError, InputError, SsdEdgeError
 from ssd_edge.core.files import written_beside
-from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP, OUTPUT_NAMES
+from ssd_edge.core.graph_contract import EFFICIENT_NMS, INPUT_NAME, NMS_OP, OUTPUT_NAMES
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.shell import quoted
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _FREE_MEMORY = "Close other programs, or build for fewer pictures at a time (--batch)."
+_PLUGINS: Mapping[str, str] = {NmsBody.PLUGIN.value: NMS_OP, NmsBody.EFFICIENT.value: EFFICIENT_NMS}
 Failure = TypeVar("Failure", bound=Exception)
 # TensorRT's own `nptype` differs between releases.
 TYPES: Mapping[str, npt.DTypeLike] = {"UINT8": np.uint8, "INT32": np.int32, "FLOAT": np.float32}
@@ -124,11 +125,12 @@ class TrtEngine:
 
     def _check_plugin(self, manifest: EngineManifest) -> None:
         registered = plugin_names(self._trt, self._logger)
-        if manifest.options.nms == NMS_PLUGIN and NMS_OP not in registered:
+        wanted = _PLUGINS.get(manifest.options.nms, "")
+        if wanted and wanted not in registered:
             raise ArtifactError(
                 f"{self._path} needs a plugin that {manifest.target} {self._trt.__version__} has not",
                 got=f"{len(registered)} others",
-                wanted=NMS_OP,
+                wanted=wanted,
                 do=f"Rebuild it here: ssd-edge build {quoted(manifest.onnx_path(self._path))}",
             )
 

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import DeviceError, MissingPackageError
-from ssd_edge.core.graph_contract import NMS_OP
 
 if TYPE_CHECKING:
     import tensorrt
 
 
 TENSORRT, TENSORRT_RTX = Target.TENSORRT, Target.TENSORRT_RTX
-NMS_PLUGIN = "plugin"  # in a manifest's options: what the builder made of the NMS node
 _MODULES: dict[str, tuple[str, ...]] = {
     TENSORRT: ("tensorrt",),
     TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings"),
@@ -137,11 +135,6 @@ def plugin_names(trt: Any, logger: tensorrt.ILogger) -> frozenset[str]:
     # plugin_creator_list went in TensorRT 11; all_creators came with 10.
     creators = registry.all_creators if hasattr(registry, "all_creators") else registry.plugin_creator_list
     return frozenset(creator.name for creator in creators)
-
-
-def has_nms_plugin(trt: Any, logger: tensorrt.ILogger) -> bool:
-    """Tell whether the NMS node can be TensorRT's own plugin."""
-    return NMS_OP in plugin_names(trt, logger)
 
 
 def start_tensorrt(kind: Any, listener: Listener, what: str) -> Any:

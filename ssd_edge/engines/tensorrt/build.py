@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from ssd_edge.backends.tensorrt.module import (
-    NMS_PLUGIN,
     Listener,
-    has_nms_plugin,
     load_tensorrt,
+    plugin_names,
     start_tensorrt,
 )
-from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.choices import NmsBody, Precision, Target
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.graph_contract import EFFICIENT_NMS, NMS_OP
 from ssd_edge.core.interruptible import run_interruptible
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineOptions
@@ -34,16 +35,18 @@ from ssd_edge.engines.tensorrt.config import refuse_range_of_sizes, set_options,
 from ssd_edge.engines.tensorrt.network import TURING, parse_network, set_precision_flags
 from ssd_edge.engines.tensorrt.release import Release, bound_to, is_expected
 from ssd_edge.engines.tensorrt.timing_cache import TimingCache
+from ssd_edge.graph.nms_bodies import LEAST_ROUNDS
 
 if TYPE_CHECKING:
     import tensorrt
 
-BUILDER_VERSION = 1
+BUILDER_VERSION = 2
 """Goes up with every change by which the same graph and options give another engine: the build cache keys by it.
 
 What counts is this folder, and what it takes from :mod:`ssd_edge.backends.tensorrt.module`.
 ``tests/engines/test_lowering_versions.py`` holds it.
 """
+_NO_NMS = "Leave out --nms: the right one is chosen."
 _PATIENCE_S = 5.0  # RTX heeded a stop within 1.3 s, measured on SSD300-VGG16
 
 
@@ -54,12 +57,15 @@ class TrtBuilder:
         target: ``tensorrt`` or ``tensorrt-rtx``.
         precision: ``fp32``, ``fp16``, ``int8`` or ``int8-fp16``: what the ONNX holds.
         options: see :class:`~ssd_edge.engines.options.TrtOptions`.
+        rounds: of suppression, where the NMS is neither a plugin nor a loop; see
+            :func:`~ssd_edge.graph.nms_bodies.rounds_for`.
         timing_cache: file in which TensorRT keeps what it measured; builds after the first are much quicker.
         told: called with each error that TensorRT prints, and with what was not to be had; by default they are logged.
 
     Attributes:
         precision: of the engine.
         takes_cache: INT8 goes in as a calibration cache, as a DLA takes no Q/DQ.
+        nms: what takes the place of the NMS node.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -74,6 +80,7 @@ class TrtBuilder:
         precision: Precision,
         options: TrtOptions,
         *,
+        rounds: int = LEAST_ROUNDS,
         timing_cache: Path | None = None,
         told: Callable[[str], None] | None = None,
     ) -> None:
@@ -92,10 +99,11 @@ class TrtBuilder:
         self.runtime_version = self._release.version
         self.batch = options.batch.sizes
         self.device = bound_to(self._release, options.compute_capabilities)
+        self._rounds = rounds
+        self._plugins = plugin_names(self._release.trt, self.messages.logger)
         # What shall run on later releases must do without a plugin: 11 has it no more.
-        self.takes_nms_plugin = not options.version_compatible and has_nms_plugin(
-            self._release.trt, self.messages.logger
-        )
+        has_plugin = NMS_OP in self._plugins and not options.version_compatible
+        self.nms = options.nms or (NmsBody.PLUGIN if has_plugin else NmsBody.ROUNDS)
 
     def _log(self, message: str) -> None:
         log.info(f"{self.target}: {message}")
@@ -103,7 +111,8 @@ class TrtBuilder:
     @property
     def options(self) -> EngineOptions:
         """What makes one engine of a graph another; one with the plugin is refused by name where that is gone."""
-        return replace(self._options.noted, nms=NMS_PLUGIN if self.takes_nms_plugin else "")
+        nms = f"{self._rounds} rounds" if self.nms is NmsBody.ROUNDS else self.nms.value
+        return replace(self._options.noted, nms=nms)
 
     @property
     def is_weakly_typed(self) -> bool:
@@ -124,10 +133,19 @@ class TrtBuilder:
             DeviceError: there is no such DLA core, or TensorRT cannot have CUDA.
         """
         builder = self._start()
+        self._check_plugin()
         set_options(self._release, builder, builder.create_builder_config(), self._options)
         if self.takes_cache:
             refuse_without_calibrators(self._release.trt, for_dla=self._options.dla is not None)
         refuse_range_of_sizes(self._release, self.batch)
+
+    def _check_plugin(self) -> None:
+        """Raise InputError where the NMS that was chosen is a plugin that cannot be had."""
+        wanted = {NmsBody.PLUGIN: NMS_OP, NmsBody.EFFICIENT: EFFICIENT_NMS}.get(self.nms, "")
+        if wanted and self._options.version_compatible:
+            raise InputError("--version-compatible engines have no plugins", got=f"--nms {self.nms}", do=_NO_NMS)
+        if wanted and wanted not in self._plugins:
+            raise InputError(f"{self._release} has no plugin {wanted}", got=f"--nms {self.nms}", do=_NO_NMS)
 
     def build(
         self, model: onnx.ModelProto, engine: Path, progress: Progress = silent, *, calibration_cache: bytes = b""
@@ -158,7 +176,8 @@ class TrtBuilder:
             self.messages,
             may_keep_float=self.may_keep_float,
             weakly_typed=self.is_weakly_typed,
-            nms_plugin=self.takes_nms_plugin,
+            nms=self.nms,
+            rounds=self._rounds,
             for_turing=TURING in self._options.compute_capabilities,
         )
 

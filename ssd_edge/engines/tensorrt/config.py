@@ -35,6 +35,8 @@ def set_limits(release: Release, config: tensorrt.IBuilderConfig, options: TrtOp
         InputError: the release has no such option.
     """
     config.profiling_verbosity = release.trt.ProfilingVerbosity.DETAILED  # what `inspect` shows of the engine
+    if hasattr(release.trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):  # RTX: without it no CUDA graph can be captured
+        config.set_flag(release.trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if options.workspace_gib is not None:
         config.set_memory_pool_limit(release.trt.MemoryPoolType.WORKSPACE, int(options.workspace_gib * _GIB))
     if options.level is not None:

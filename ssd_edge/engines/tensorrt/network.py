@@ -2,102 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import onnx
-import onnx.inliner
-from onnx import helper
 
 from ssd_edge.backends.tensorrt.module import Listener
-from ssd_edge.core.choices import Precision
-from ssd_edge.core.errors import ArtifactError
-from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
+from ssd_edge.core.choices import NmsBody, Precision
 from ssd_edge.engines.tensorrt.release import Release
-from ssd_edge.graph.editor import copied, replace_all
+from ssd_edge.graph.nms_bodies import inline_function, strip_function, use_efficient_nms, write_out_rounds
 
 if TYPE_CHECKING:
     import tensorrt
 
 
-def strip_function(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model without the portable body, for a runtime where the plugin is registered.
-
-    Raises:
-        ArtifactError: the model has no BatchedNMS node.
-    """
-    _check_node(model)
-    stripped = copied(model)
-    replace_all(stripped.functions, (body for body in model.functions if not _is_nms(body.domain, body.name)))
-    return stripped
-
-
-def inline_function(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with the node replaced by its portable body, for a runtime that has no such plugin.
-
-    Raises:
-        ArtifactError: the model has no BatchedNMS node, or the body was stripped from it.
-    """
-    _check_node(model)
-    if not any(_is_nms(function.domain, function.name) for function in model.functions):
-        raise ArtifactError(
-            f"the ONNX has no portable body for {NMS_OP}",
-            got=f"{len(model.functions)} other functions",
-            wanted="the file as ssd-edge export wrote it",
-            do="Export the model again: ssd-edge export",
-        )
-    inlined = onnx.inliner.inline_selected_functions(model, [(NMS_DOMAIN, NMS_OP)])
-    replace_all(inlined.opset_import, (entry for entry in inlined.opset_import if entry.domain != NMS_DOMAIN))
-    return inlined
-
-
-def _check_node(model: onnx.ModelProto) -> None:
-    if not any(_is_nms(node.domain, node.op_type) for node in model.graph.node):
-        raise ArtifactError(
-            f"the ONNX has no {NMS_OP} node",
-            got=f"{len(model.graph.node)} other nodes",
-            wanted="a model that ssd-edge export wrote",
-            do="Export the model again: ssd-edge export",
-        )
-
-
-def _is_nms(domain: str, name: str) -> bool:
-    return (domain, name) == (NMS_DOMAIN, NMS_OP)
-
-
 TURING = 75
 
 
-def without_matmul(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with each MatMul inside a loop as multiplications and a sum.
+def with_nms(model: onnx.ModelProto, nms: NmsBody, rounds: int, *, for_turing: bool = False) -> onnx.ModelProto:
+    """Return the model with its NMS node as TensorRT's parser shall read it.
 
-    The NMS counts with it how many kept boxes overlap each box: whole numbers, so that no bit changes. Large products
-    of a network would need too much memory so; those are outside of loops, and stay.
+    Args:
+        model: in the precision that it shall run in.
+        nms: what takes the node's place.
+        rounds: of suppression, where they are written out.
+        for_turing: TensorRT-RTX, which has no float32 matrix product there, shall build for that too.
+
+    Raises:
+        ArtifactError: it is no model of ours.
     """
-    changed = copied(model)
-    for node in changed.graph.node:
-        if node.op_type == "Loop":
-            for attribute in node.attribute:
-                if attribute.name == "body":
-                    _rewrite(attribute.g)
-    return changed
-
-
-def _rewrite(graph: onnx.GraphProto) -> None:
-    replace_all(
-        graph.node, (part for node in graph.node for part in (_as_sum(node) if node.op_type == "MatMul" else [node]))
-    )
-
-
-def _as_sum(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """Yield A (..., n, k, 1) times B (..., 1, k, m), summed over k."""
-    (left, right), product = node.input, node.output[0]
-    for name, axis in (("last", -1), ("third", -3), ("second", -2)):
-        yield helper.make_node("Constant", [], [f"{product}.{name}"], value_ints=[axis])
-    yield helper.make_node("Unsqueeze", [left, f"{product}.last"], [f"{product}.left"])
-    yield helper.make_node("Unsqueeze", [right, f"{product}.third"], [f"{product}.right"])
-    yield helper.make_node("Mul", [f"{product}.left", f"{product}.right"], [f"{product}.terms"])
-    yield helper.make_node("ReduceSum", [f"{product}.terms", f"{product}.second"], [product], keepdims=0)
+    if nms is NmsBody.PLUGIN:
+        return strip_function(model)
+    if nms is NmsBody.EFFICIENT:
+        return use_efficient_nms(model)
+    if nms is NmsBody.LOOP:
+        return inline_function(model)
+    return inline_function(write_out_rounds(model, rounds, products=not for_turing))
 
 
 def parse_network(
@@ -108,7 +47,8 @@ def parse_network(
     *,
     may_keep_float: bool,
     weakly_typed: bool,
-    nms_plugin: bool,
+    nms: NmsBody,
+    rounds: int,
     for_turing: bool,
 ) -> tuple[tensorrt.INetworkDefinition, tensorrt.OnnxParser]:
     """Return the network of a model, and the parser, which must live as long.
@@ -120,7 +60,8 @@ def parse_network(
         listener: hears what TensorRT says.
         may_keep_float: ``--keep-float`` is open to this build, for the error.
         weakly_typed: flags choose the types, not the ONNX.
-        nms_plugin: the node becomes TensorRT's plugin, else plain ONNX.
+        nms: what takes the place of the NMS node.
+        rounds: of suppression, where they are written out.
         for_turing: TensorRT-RTX shall build for that too.
 
     Raises:
@@ -128,9 +69,7 @@ def parse_network(
     """
     network = builder.create_network(_creation_flags(release, weakly_typed=weakly_typed))
     parser: tensorrt.OnnxParser = release.trt.OnnxParser(network, listener.logger)
-    lowered = strip_function(model) if nms_plugin else inline_function(model)
-    if for_turing:
-        lowered = without_matmul(lowered)
+    lowered = with_nms(model, nms, rounds, for_turing=for_turing)
     parsed: Any = parser.parse(lowered.SerializeToString())  # the stubs say None
     if not parsed:
         faults = [_fault(parser.get_error(number), lowered) for number in range(parser.num_errors)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from onnx import ModelProto, save_model
 from typing_extensions import Unpack
 
-from ssd_edge.core.choices import Target
+from ssd_edge.core.choices import NmsBody, Target
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import ArtifactError, SsdEdgeError
 from ssd_edge.core.files import bytes_digest, file_digest, text_digest, written_beside
@@ -25,6 +25,7 @@ from ssd_edge.engines.cache import cache_key, find_engine
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.engines.tensorrt.build import TrtBuilder
+from ssd_edge.graph.nms_bodies import rounds_counted, rounds_for
 from ssd_edge.graph.source import SourceModel, read_onnx
 from ssd_edge.quantization.lowering import LOWERING_VERSION
 from ssd_edge.workflows.build.accuracy import AccuracyChecker, accuracy_line, tell_remedy
@@ -64,7 +65,7 @@ def build(
     root, asked = Path(workspace), config_from(BuildConfig, config, options)
     source = read_onnx(named_or_newest(onnx, newest_onnx, root))
     config = resolved(asked, source, root)
-    builder = _builder(config)
+    builder = _builder(source, config)
     checker = AccuracyChecker(source, config.accuracy) if config.accuracy else None
     calibration = find_calibration(source, config, builder, checker, root, progress)
     key = _key(source, config, builder, calibration, checker)
@@ -91,7 +92,7 @@ def build(
     return BuildResult(config.engine, manifest, made.reused, config.graph if config.keep_graph else None)
 
 
-def _builder(config: BuildConfig) -> Builder:
+def _builder(source: SourceModel, config: BuildConfig) -> Builder:
     """Return what builds for the config's target.
 
     Raises:
@@ -100,7 +101,18 @@ def _builder(config: BuildConfig) -> Builder:
     """
     if config.target is Target.ONNXRUNTIME:
         return OrtBuilder()
-    return TrtBuilder(config.runtime, config.precision, config.tensorrt, timing_cache=config.timing_cache)
+    rounds, cache = rounds_for(source.model), config.timing_cache
+    builder = TrtBuilder(config.runtime, config.precision, config.tensorrt, rounds=rounds, timing_cache=cache)
+    log.info(f"NMS: {builder.options.nms}{'' if builder.nms is not NmsBody.ROUNDS else _why_rounds(source)}")
+    return builder
+
+
+def _why_rounds(source: SourceModel) -> str:
+    needed = rounds_counted(source.model)
+    why = (
+        f"the images of its export needed {needed}" if needed else "how many its images need was not counted at export"
+    )
+    return f" of suppression written out, as no Loop is captured in a CUDA graph; {why}"
 
 
 def _key(
@@ -160,7 +172,7 @@ def _build_missing(source: SourceModel, config: BuildConfig, progress: Progress)
     for precision in find_alternatives(source, config.precision, config.runtime, config.tensorrt).missing:
         log.info(f"to compare with: {precision}")
         other = replace(plain, precision=precision, output=engine_path(source, precision, config.runtime))
-        builder = _builder(other)
+        builder = _builder(source, other)
         check_buildable(other, builder)
         lowered = quantize(source, other, builder, None, None, progress)
         _written(source, other, builder, lowered, _key(source, other, builder, None, None), progress)

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
-from ssd_edge.engines.tensorrt.network import inline_function, strip_function
+from ssd_edge.graph.nms_bodies import inline_function, strip_function
 
 DOUBLE = """
 <ir_version: 8, opset_import: ["" : 17, "trt.plugins" : 1]>

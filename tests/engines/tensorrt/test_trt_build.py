@@ -10,16 +10,17 @@ import onnx
 import pytest
 
 import ssd_edge.engines.tensorrt.release as module
-from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.choices import NmsBody, Precision, Target
 from ssd_edge.core.errors import ArtifactError, DeviceError, InputError, MissingPackageError, SsdEdgeError
 from ssd_edge.core.files import bytes_digest
-from ssd_edge.core.graph_contract import NMS_OP
+from ssd_edge.core.graph_contract import EFFICIENT_NMS, NMS_OP
 from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.engines.boards import load_profile
 from ssd_edge.engines.build import BuildReport, build_lowered
 from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.tensorrt.build import TrtBuilder
+from ssd_edge.graph.nms_bodies import LEAST_ROUNDS
 from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.fp16 import mixed, to_half
 from ssd_edge.quantization.qdq_tensorrt import quantise
@@ -98,9 +99,11 @@ def test_nms_is_the_plugin_where_it_is_registered(tmp_path, install, version) ->
     trt = install(version)
     builder = build(tmp_path)
     ops = {node.op_type for node in parsed(trt).graph.node}
-    assert builder.takes_nms_plugin == (not version.startswith("11."))
-    assert (NMS_OP in ops) == builder.takes_nms_plugin
+    assert (builder.nms is NmsBody.PLUGIN) == (not version.startswith("11."))
+    assert (NMS_OP in ops) == (builder.nms is NmsBody.PLUGIN)
     assert not parsed(trt).functions
+    assert "Loop" not in ops
+    assert builder.options.nms == ("16 rounds" if version.startswith("11.") else "plugin")
 
 
 @pytest.mark.parametrize("version", ["8.6.2.3", "10.3.0", "10.16.2.10"])
@@ -109,13 +112,36 @@ def test_an_engine_for_later_releases_has_no_plugin(tmp_path, install, version) 
     builder = build(tmp_path, options=TrtOptions(version_compatible=True))
     assert NMS_OP not in {node.op_type for node in parsed(trt).graph.node}
     assert not unpack((tmp_path / "a.engine").read_bytes())[0].plugin
-    assert builder.options == EngineOptions(version_compatible=True)
+    assert builder.options == EngineOptions(version_compatible=True, nms="16 rounds")
 
 
 def test_a_registry_without_the_plugin_gets_plain_onnx(tmp_path, install) -> None:
     trt = install("10.3.0", plugins=("EfficientNMS_TRT",))
     build(tmp_path)
-    assert NMS_OP not in {node.op_type for node in parsed(trt).graph.node}
+    assert {NMS_OP, "Loop"}.isdisjoint(node.op_type for node in parsed(trt).graph.node)
+
+
+@pytest.mark.parametrize("version", RELEASES)
+@pytest.mark.parametrize("nms", NmsBody)
+def test_nms_that_is_chosen(tmp_path, install, version, nms) -> None:
+    trt = install(version)
+    if nms is NmsBody.PLUGIN and version.startswith("11."):
+        with pytest.raises(InputError, match=r"has no plugin BatchedNMSDynamic_TRT: got --nms plugin.*Leave out --nms"):
+            TrtBuilder(Target.TENSORRT, Precision.FP32, TrtOptions(nms=nms)).check()
+        return
+    builder = build(tmp_path, options=TrtOptions(nms=nms))
+    builder.check()
+    ops = {node.op_type for node in parsed(trt).graph.node}
+    has = {NmsBody.PLUGIN: NMS_OP, NmsBody.EFFICIENT: EFFICIENT_NMS, NmsBody.LOOP: "Loop"}
+    assert {body for body, op in has.items() if op in ops} == {nms} - {NmsBody.ROUNDS}
+    assert builder.options.nms == (f"{LEAST_ROUNDS} rounds" if nms is NmsBody.ROUNDS else nms.value)
+
+
+def test_an_engine_for_later_releases_takes_no_plugin_that_is_chosen(install) -> None:
+    install("10.3.0")
+    builder = TrtBuilder(Target.TENSORRT, Precision.FP32, TrtOptions(version_compatible=True, nms=NmsBody.EFFICIENT))
+    with pytest.raises(InputError, match="--version-compatible engines have no plugins: got --nms efficient"):
+        builder.check()
 
 
 @pytest.mark.parametrize("version", RELEASES[1:])

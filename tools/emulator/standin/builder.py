@@ -10,7 +10,7 @@ from tools.emulator.standin.device import CudaError
 from tools.emulator.standin.logger import check_logger
 from tools.emulator.standin.memory import host_memory
 from tools.emulator.standin.plan import Header, pack
-from tools.emulator.standin.releases import NMS_PLUGIN, is_8
+from tools.emulator.standin.releases import NMS_PLUGINS, is_8
 from tools.emulator.standin.world import TrtObject
 
 _PHASE, _STEPS = "Building an engine from network", 4
@@ -132,9 +132,10 @@ class Builder(TrtObject):
             profiles=[[shape[0] for shape in shapes] for shapes in _batches(network, config)],
             static=network.get_input(0).shape[0] != -1,
             shared_profiles=not is_8(release) or "PROFILE_SHARING_0806" in config._previews,
-            plugin=any(node.op_type == NMS_PLUGIN for node in model.graph.node),
+            plugin=any(node.op_type in NMS_PLUGINS for node in model.graph.node),
             version_compatible="VERSION_COMPATIBLE" in config._flags_set,
             hardware=getattr(vars(config).get("_hardware_compatibility_level"), "name", "NONE"),
+            user_allocation="REQUIRE_USER_ALLOCATION" in config._flags_set,
             detailed=detailed, dla=config.DLA_core if config.default_device_type.name == "DLA" else None,
         )  # fmt: skip
         return host_memory(self._world, pack(header, model.SerializeToString()))

@@ -92,14 +92,24 @@ class IExecutionContext(TrtObject):
         return self._shape is not None
 
     def is_stream_capturable(self, stream: int) -> bool:
-        return not os.environ.get("SSD_EDGE_STANDIN_NO_GRAPH")
+        return not self._why_not_captured()
+
+    def _why_not_captured(self) -> str:
+        """Return why TensorRT cannot be captured; a loop's condition is copied to the processor in each iteration."""
+        if os.environ.get("SSD_EDGE_STANDIN_NO_GRAPH"):
+            return "operation not permitted when stream is capturing"
+        if self._engine._inference.has_loop and self._world.release in ("11.4", "rtx"):
+            return "cudaErrorStreamCaptureUnsupported: the network has an ITripLimitLayer"
+        if self._world.release == "rtx" and not self._engine._header.user_allocation:
+            return "cudaErrorStreamCaptureUnsupported: built without REQUIRE_USER_ALLOCATION"
+        return ""
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         problem = self._problem()
         if problem:
             return self._refuse(problem)
-        if os.environ.get("SSD_EDGE_STANDIN_NO_GRAPH") and self._device.is_captured(stream_handle):
-            self._world.say(self._logger, "ERROR", "operation not permitted when stream is capturing")
+        if self._device.is_captured(stream_handle) and (refusal := self._why_not_captured()):
+            self._world.say(self._logger, "ERROR", refusal)
             return False
         if self._device.is_captured(stream_handle):
             self._note_what_a_graph_must_not_keep()

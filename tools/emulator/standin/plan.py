@@ -28,6 +28,7 @@ class Header:
         version_compatible: later releases may load it, with the runtime that it carries.
         hardware: a ``HardwareCompatibilityLevel``.
         detailed: the layers' parameters can be inspected.
+        user_allocation: of TensorRT-RTX: all memory is known before it runs, which a CUDA graph needs.
         size: of the ONNX behind it, in bytes.
     """
 
@@ -41,6 +42,7 @@ class Header:
     version_compatible: bool = False
     hardware: str = "NONE"
     detailed: bool = False
+    user_allocation: bool = False
     size: int = 0
     dla: int | None = None
     extra: dict[str, str] = field(default_factory=dict)
@@ -81,5 +83,7 @@ def write_engine(
     shared: bool = True,
 ) -> None:
     """Write a plan without building it; the plugin need not be in the graph, only in the header."""
-    header = Header(release, RELEASES[release], [sm], [list(profile)], shared_profiles=shared, plugin=plugin)
+    header = Header(
+        release, RELEASES[release], [sm], [list(profile)], shared_profiles=shared, plugin=plugin, user_allocation=True
+    )
     path.write_bytes(pack(header, onnx))

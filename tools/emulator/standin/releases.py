@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 NMS_PLUGIN = "BatchedNMSDynamic_TRT"
+EFFICIENT_NMS = "EfficientNMS_TRT"
+NMS_PLUGINS = (NMS_PLUGIN, EFFICIENT_NMS)
 RELEASES = {
     "8.5": "8.5.3.1",
     "8.6": "8.6.2",
@@ -11,8 +13,8 @@ RELEASES = {
     "11.4": "11.4.0.106",
     "rtx": "1.7.1.116",
 }
-_OLD_PLUGINS = ("BatchedNMS_TRT", NMS_PLUGIN, "EfficientNMS_TRT", "NMS_TRT", "Normalize_TRT", "PriorBox_TRT")
-_NEW_PLUGINS = ("EfficientNMS_TRT", "FlattenConcat_TRT", "PriorBox_TRT", "TopkLastDim")
+_OLD_PLUGINS = ("BatchedNMS_TRT", NMS_PLUGIN, EFFICIENT_NMS, "NMS_TRT", "Normalize_TRT", "PriorBox_TRT")
+_NEW_PLUGINS = (EFFICIENT_NMS, "FlattenConcat_TRT", "PriorBox_TRT", "TopkLastDim")
 _RTX_PLUGINS = ("MyelinWeightsTransformPlugin", "ROIAlign_TRT")
 
 

@@ -1,0 +1,221 @@
+"""The NMS node in the forms that engines take it in, each made of the exported model.
+
+The exported body settles suppression in a Loop, which stops where nothing changes any more. TensorRT turns a Loop into
+an ITripLimitLayer, of which NVIDIA says that it rules out CUDA graphs: there the rounds are written out, as many as
+:func:`rounds_for` says. Their number is even: after an even number of rounds what is kept contains what greedy NMS
+keeps, so that a chain which is longer leaves a duplicate, and no object is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import onnx
+import onnx.inliner
+import onnx.parser
+from onnx import TensorProto
+
+from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP, ROUNDS_KEY
+from ssd_edge.graph.editor import copied, needed_nodes, replace_all
+
+LEAST_ROUNDS = 16
+_KEPT_ROW = "kept_row"  # of the portable body: (B, 1, M), 1 where a candidate is kept
+_OPSET = 17
+
+
+def rounds_counted(model: onnx.ModelProto) -> int:
+    """Return how many rounds the parity images of a model needed; 0 where it was exported before that was counted."""
+    counted = next((entry.value for entry in model.metadata_props if entry.key == ROUNDS_KEY), "")
+    return int(counted) if counted.isdecimal() else 0
+
+
+def rounds_for(model: onnx.ModelProto) -> int:
+    """Return how many rounds an engine of a model shall have: twice what its parity images needed, and 16 or more."""
+    return max(LEAST_ROUNDS, 2 * rounds_counted(model))
+
+
+def strip_function(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model without the portable body, for a runtime where the plugin is registered.
+
+    Raises:
+        ArtifactError: the model has no BatchedNMS node.
+    """
+    _node_of(model)
+    stripped = copied(model)
+    replace_all(stripped.functions, (body for body in model.functions if not _is_nms(body.domain, body.name)))
+    return stripped
+
+
+def inline_function(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with the node replaced by its portable body, for a runtime that has no such plugin.
+
+    Raises:
+        ArtifactError: the model has no BatchedNMS node, or the body was stripped from it.
+    """
+    _check_body(model)
+    inlined = onnx.inliner.inline_selected_functions(model, [(NMS_DOMAIN, NMS_OP)])
+    replace_all(inlined.opset_import, (entry for entry in inlined.opset_import if entry.domain != NMS_DOMAIN))
+    return inlined
+
+
+def write_out_rounds(model: onnx.ModelProto, rounds: int, *, products: bool = True) -> onnx.ModelProto:
+    """Return the model with the Loop of its portable body replaced by so many rounds.
+
+    Args:
+        model: as exported, or lowered.
+        rounds: an even number; more than there are candidates are of no use, and are left out.
+        products: write a round as a matrix product; else as multiplications and a sum, of whole numbers too, so that
+            no bit differs.
+
+    Raises:
+        ArtifactError: the model has no BatchedNMS node, or the body was stripped from it.
+    """
+    _check_body(model)
+    changed = copied(model)
+    for body in changed.functions:
+        if _is_nms(body.domain, body.name):
+            count = _useful(rounds, body)
+            replace_maker(body, _KEPT_ROW, _rounds(count) if products else _rounds_of_sums(count))
+    return changed
+
+
+def use_efficient_nms(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with TensorRT's EfficientNMS plugin in the place of its NMS node.
+
+    Scores and overlaps equal to their thresholds count as above them there, and its limit is 5,000 candidates over all
+    classes together. Classes are made floats and padding -1, as the graph contract has them.
+
+    Raises:
+        ArtifactError: the model has no BatchedNMS node.
+    """
+    stripped = strip_function(model)
+    node = _node_of(stripped)
+    values = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+    text = _EFFICIENT.format(
+        rows=values["keepTopK"],
+        score=values["scoreThreshold"],
+        iou=values["iouThreshold"],
+        int32=int(TensorProto.INT32),
+        float32=int(TensorProto.FLOAT),
+    )
+    made = onnx.parser.parse_function(text)
+    tensors = dict(zip(made.input, node.input, strict=True))  # names of foreign graphs need not be ONNX text
+    for entry in made.node:
+        replace_all(entry.input, [tensors.get(name, name) for name in entry.input])
+    replace_all(
+        stripped.graph.node,
+        (entry for old in stripped.graph.node for entry in (made.node if _is_nms(old.domain, old.op_type) else [old])),
+    )
+    return stripped
+
+
+def replace_maker(body: onnx.FunctionProto, tensor: str, text: str) -> None:
+    """Let the nodes of another function, in ONNX text, make a tensor; drop what only its old maker read."""
+    made = onnx.parser.parse_function(text)
+    nodes = [entry for node in body.node for entry in (made.node if tensor in node.output else [node])]
+    replace_all(body.node, needed_nodes(nodes, body.output))
+
+
+def _rounds(count: int) -> str:
+    return _function(
+        count,
+        lambda old, new: (
+            f"""
+    hits_{old} = MatMul ({old}, suppresses)
+    left_{old} = Sub (valid, hits_{old})
+    {new} = Relu (left_{old})"""
+        ),
+    )
+
+
+def _rounds_of_sums(count: int) -> str:
+    """Rounds where TensorRT-RTX has no float32 matrix product: the columns' sums over a transposed matrix."""
+    rounds = _function(
+        count,
+        lambda old, new: (
+            f"""
+    terms_{old} = Mul (suppressed_by, {old})
+    sums_{old} = ReduceSum <keepdims = 0> (terms_{old}, last_axis)
+    hits_{old} = Unsqueeze (sums_{old}, middle_axis)
+    left_{old} = Sub (valid, hits_{old})
+    {new} = Relu (left_{old})"""
+        ),
+    )
+    return rounds.replace(
+        "{\n",
+        """{
+    last_axis = Constant <value = int64[1] {2}> ()
+    middle_axis = Constant <value = int64[1] {1}> ()
+    suppressed_by = Transpose <perm = [0, 2, 1]> (suppresses)
+""",
+        1,
+    )
+
+
+def _function(count: int, one_round: Callable[[str, str], str]) -> str:
+    names = ["valid", *(f"round_{number}" for number in range(1, count)), _KEPT_ROW]
+    rounds = "".join(one_round(old, new) for old, new in pairwise(names))
+    return f"""
+<opset_import: ["" : {_OPSET}], domain: "lowering">
+settled (valid, suppresses) => ({_KEPT_ROW})
+{{
+{rounds}
+}}
+"""
+
+
+def _useful(rounds: int, body: onnx.FunctionProto) -> int:
+    """Return no more rounds than the longest chain of the candidates has links, and an even number."""
+    counts = (node for node in body.node if "pair_count" in node.output)
+    candidates = next((int(onnx.numpy_helper.to_array(node.attribute[0].t)[0]) for node in counts), rounds)
+    return max(2, min(rounds, candidates + candidates % 2))
+
+
+_EFFICIENT = """
+<opset_import: ["" : 17, "trt.plugins" : 1], domain: "lowering">
+efficient (given_boxes, given_scores) => (num_detections, nmsed_boxes, nmsed_scores, nmsed_classes)
+{{
+    efficient_axis = Constant <value = int64[1] {{2}}> ()
+    efficient_boxes = Squeeze (given_boxes, efficient_axis)
+    num_detections, nmsed_boxes, nmsed_scores, efficient_classes = trt.plugins.EfficientNMS_TRT <
+        score_threshold = {score!r}, iou_threshold = {iou!r}, max_output_boxes = {rows}, background_class = -1,
+        score_activation = 0, class_agnostic = 0, box_coding = 0, plugin_version = "1"> (efficient_boxes, given_scores)
+    efficient_start = Constant <value = int32 {{0}}> ()
+    efficient_end = Constant <value = int32 {{{rows}}}> ()
+    efficient_step = Constant <value = int32 {{1}}> ()
+    efficient_row = Range (efficient_start, efficient_end, efficient_step)
+    is_detection = Less (efficient_row, num_detections)
+    efficient_floats = Cast <to = {float32}> (efficient_classes)
+    no_class = Constant <value_float = -1.0> ()
+    nmsed_classes = Where (is_detection, efficient_floats, no_class)
+}}
+"""
+
+
+def _check_body(model: onnx.ModelProto) -> None:
+    _node_of(model)
+    if not any(_is_nms(function.domain, function.name) for function in model.functions):
+        raise ArtifactError(
+            f"the ONNX has no portable body for {NMS_OP}",
+            got=f"{len(model.functions)} other functions",
+            wanted="the file as ssd-edge export wrote it",
+            do="Export the model again: ssd-edge export",
+        )
+
+
+def _node_of(model: onnx.ModelProto) -> onnx.NodeProto:
+    found: onnx.NodeProto | None = next((node for node in model.graph.node if _is_nms(node.domain, node.op_type)), None)
+    if found is None:
+        raise ArtifactError(
+            f"the ONNX has no {NMS_OP} node",
+            got=f"{len(model.graph.node)} other nodes",
+            wanted="a model that ssd-edge export wrote",
+            do="Export the model again: ssd-edge export",
+        )
+    return found
+
+
+def _is_nms(domain: str, name: str) -> bool:
+    return (domain, name) == (NMS_DOMAIN, NMS_OP)

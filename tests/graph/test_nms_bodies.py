@@ -1,0 +1,147 @@
+"""The NMS as engines have it: rounds written out, and TensorRT's EfficientNMS plugin."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnxruntime
+import pytest
+
+from ssd_edge.core.graph_contract import EFFICIENT_NMS, OUTPUT_NAMES, ROUNDS_KEY
+from ssd_edge.graph.nms_bodies import inline_function, rounds_counted, rounds_for, use_efficient_nms, write_out_rounds
+from ssd_edge.graph.nms_rounds import rounds_needed
+from tests.exporting.nms_graph import ROUNDS, ROUNDS_OF_SUMS, Shape, assert_equal_to_reference, nms_model, run
+from tests.exporting.scored_boxes import draw_boxes, draw_scores
+from tests.graph.test_nms_function import WIDE, chain
+
+ALL_ROWS = dataclasses.replace(WIDE, rows=WIDE.candidates)
+LONG = Shape(boxes=400, classes=1, iou_threshold=0.5)
+
+
+def operators(model: onnx.ModelProto) -> list[str]:
+    return [node.op_type for node in (*model.graph.node, *(node for body in model.functions for node in body.node))]
+
+
+@pytest.mark.parametrize("form", [ROUNDS, ROUNDS_OF_SUMS])
+def test_a_chain_as_long_as_the_rounds_is_resolved_to_its_end(form):
+    for count in (1, 2, 3, 8, 16, 17):
+        shape = Shape(boxes=count, classes=1, iou_threshold=0.5)
+        assert_equal_to_reference(shape, *chain(count), (form,))
+
+
+@pytest.mark.parametrize("rounds", [2, 4, 16, 40])
+def test_a_longer_chain_leaves_duplicates_and_loses_no_object(rounds):
+    boxes, scores = chain(400)
+    exact, unfinished = (
+        {tuple(row) for row in found[1][0, : found[0][0, 0]]}
+        for found in (run(LONG, boxes, scores), run(LONG, boxes, scores, ROUNDS, rounds))
+    )
+    # The rows are fewer than what is left: of what fits both keep the best, and nothing that is exact is missing there.
+    left = np.sort([row[0] for row in unfinished])[-1]
+    assert {row for row in exact if row[0] <= left} <= unfinished
+    assert unfinished - exact
+
+
+@pytest.mark.parametrize("form", [ROUNDS, ROUNDS_OF_SUMS])
+def test_ties_empty_boxes_and_padding(form):
+    rng = np.random.default_rng(7)
+    boxes = draw_boxes(rng, 2, 500)
+    assert_equal_to_reference(WIDE, boxes, np.full((2, 500, 4), 0.5, np.float32), (form,))
+    assert_equal_to_reference(WIDE, np.full((1, 500, 4), 0.5, np.float32), draw_scores(rng, 1, WIDE), (form,))
+    assert_equal_to_reference(WIDE, boxes, np.full((2, 500, 4), 0.001, np.float32), (form,))
+
+
+def test_no_loop_and_no_round_that_no_chain_can_need():
+    assert "Loop" in operators(nms_model(WIDE))
+    for products in (True, False):
+        made = write_out_rounds(nms_model(WIDE), 16, products=products)
+        onnx.checker.check_model(made, full_check=True)
+        assert "Loop" not in operators(made)
+        assert operators(made).count("MatMul") == (16 if products else 0)
+        assert not {"NonZero", "NonMaxSuppression"} & set(operators(made))
+    few = Shape(boxes=3, classes=1, candidates=3, rows=3)
+    assert operators(write_out_rounds(nms_model(few), 16)).count("MatMul") == 4
+
+
+@pytest.mark.parametrize(("counted", "rounds"), [(None, 16), ("3", 16), ("8", 16), ("9", 18), ("21", 42), ("x", 16)])
+def test_rounds_are_twice_what_the_parity_images_needed(counted, rounds):
+    model = onnx.ModelProto()
+    model.CopyFrom(nms_model(WIDE))
+    if counted is not None:
+        onnx.helper.set_model_props(model, {ROUNDS_KEY: counted})
+    assert rounds_for(model) == rounds
+    assert rounds_counted(model) == (int(counted) if counted and counted.isdigit() else 0)
+
+
+def test_the_count_is_the_number_of_links_and_the_graph_settles_in_it():
+    for count in (1, 2, 7, 50):
+        boxes, scores = chain(count)
+        needed = rounds_needed(boxes[0], scores[0], LONG.spec)
+        # Links 1 of 2 are settled by the first round, and each round more settles one more.
+        assert needed == max(0, count - 1)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        boxes, scores = draw_boxes(rng, 1, ALL_ROWS.boxes), draw_scores(rng, 1, ALL_ROWS)
+        needed = rounds_needed(boxes[0], scores[0], ALL_ROWS.spec)
+        assert_equal_to_reference(ALL_ROWS, boxes, scores, (ROUNDS,), needed + needed % 2)
+        if needed > 2:
+            short = run(ALL_ROWS, boxes, scores, ROUNDS, 2)
+            assert not all(map(np.array_equal, short, run(ALL_ROWS, boxes, scores)))
+
+
+def test_efficient_nms_keeps_the_contract_and_its_own_attributes():
+    model = nms_model(WIDE)
+    made = use_efficient_nms(model)
+    nodes = {node.op_type: node for node in made.graph.node}
+    values = {entry.name: onnx.helper.get_attribute_value(entry) for entry in nodes[EFFICIENT_NMS].attribute}
+    assert values == {
+        "score_threshold": pytest.approx(WIDE.score_threshold),
+        "iou_threshold": pytest.approx(WIDE.iou_threshold),
+        "max_output_boxes": WIDE.rows,
+        "background_class": -1,
+        "score_activation": 0,
+        "class_agnostic": 0,
+        "box_coding": 0,
+        "plugin_version": b"1",
+    }
+    assert [output.name for output in made.graph.output] == list(OUTPUT_NAMES)
+    assert not made.functions
+    assert nodes[EFFICIENT_NMS].input[1] == "scores"
+
+
+def test_efficient_nms_gives_float_classes_and_pads_them_by_minus_one():
+    made = use_efficient_nms(nms_model(WIDE))
+    plugin = next(node for node in made.graph.node if node.op_type == EFFICIENT_NMS)
+    graph = made.graph
+    after = [node for node in graph.node if node is not plugin and "boxes" not in node.input]
+    kinds = {"num_detections": onnx.TensorProto.INT32, plugin.output[3]: onnx.TensorProto.INT32}
+    inputs = [onnx.helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()]
+    wanted = [output for output in graph.output if output.name == "nmsed_classes"]
+    tail = onnx.helper.make_model(
+        onnx.helper.make_graph([node for node in after if "efficient_axis" not in node.output], "tail", inputs, wanted),
+        opset_imports=[onnx.helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    ids = np.zeros((2, WIDE.rows), np.int32)
+    ids[1, :3] = 2, 0, 1
+    given = {"num_detections": np.array([[0], [3]], np.int32), plugin.output[3]: ids}
+    (classes,) = onnxruntime.InferenceSession(tail.SerializeToString()).run(None, given)
+    assert classes.dtype == np.float32
+    assert (classes[0] == -1).all()
+    assert classes[1, :4].tolist() == [2, 0, 1, -1]
+
+
+def test_names_of_foreign_graphs_need_not_be_onnx_text():
+    model = onnx.ModelProto()
+    model.CopyFrom(nms_model(WIDE))
+    for entry in (*model.graph.input, model.graph.node[0]):
+        if isinstance(entry, onnx.NodeProto):
+            entry.input[:] = [f"/decode:{name}/0" for name in entry.input]
+        else:
+            entry.name = f"/decode:{entry.name}/0"
+    made = use_efficient_nms(model)
+    assert any("/decode:scores/0" in node.input for node in made.graph.node)
+    onnx.checker.check_model(inline_function(write_out_rounds(model, 16)), full_check=True)
