@@ -34,6 +34,7 @@ from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
 from ssd_edge.streaming.sources.factory import open_source
 from ssd_edge.streaming.timing import RunSummary
+from ssd_edge.streaming.track import Stream
 
 PRESET, REQUIRED = "ssd300-vgg16", 0.90
 
@@ -72,7 +73,7 @@ def bare_fps(backend: OrtBackend, batches: list[UInt8Array], frames: int) -> flo
 
 def end_to_end(detector: Detector, film: Path, lines: Path, frames: int) -> RunSummary:
     with open_source(str(film), loop=True) as source, JsonLinesSink(lines) as sink:
-        return Pipeline(source, detector, [sink], max_frames=frames).run()
+        return Pipeline([Stream(source, [sink], max_frames=frames)], detector).run()
 
 
 def main(

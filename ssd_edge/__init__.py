@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         AccuracyError,
         ArtifactError,
         DeviceError,
+        InferenceHangError,
         InputError,
         MissingPackageError,
         ParityError,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from ssd_edge.core.manifest import Accuracy, EngineManifest
     from ssd_edge.core.progress import ProgressCallback, ProgressEvent
     from ssd_edge.core.sample import LabelledSet
-    from ssd_edge.core.shutdown import StopRequest
+    from ssd_edge.core.shutdown import ReloadRequest, StopRequest
     from ssd_edge.core.spec import ModelSpec
     from ssd_edge.data.anchor_recall import AnchorRecall
     from ssd_edge.data.lint.check import LintReport
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from ssd_edge.model.presets import Published
     from ssd_edge.quantization.image_set import ImageSet
     from ssd_edge.quantization.sensitivity import RankedLayers
+    from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
     from ssd_edge.streaming.timing import StageTimes
     from ssd_edge.training.callbacks import Callback
     from ssd_edge.training.metrics import EpochRecord
@@ -89,7 +91,7 @@ if TYPE_CHECKING:
     from ssd_edge.workflows.inspect import CheckpointFacts, EngineFacts, InspectResult, LayersFacts, OnnxFacts, inspect
     from ssd_edge.workflows.load import load
     from ssd_edge.workflows.presets import PresetInfo, PresetsResult, list_presets
-    from ssd_edge.workflows.run_streams import RunResult, run_streams
+    from ssd_edge.workflows.run_streams import RunResult, StreamFigures, run_streams
     from ssd_edge.workflows.selftest import SelftestResult, selftest
     from ssd_edge.workflows.selftest_config import SelftestConfig
     from ssd_edge.workflows.stream import stream
@@ -114,14 +116,14 @@ _HOMES = {
     "core.calibration_table": "CalibrationTable",
     "core.choices": "Activation Color GateFigure Goal LabelFormat Method Metric Precision Target",
     "core.detections": "Detection Detections",
-    "core.errors": "AccuracyError ArtifactError DeviceError InputError MissingPackageError ParityError "
-    "SsdEdgeError TrainingError",
+    "core.errors": "AccuracyError ArtifactError DeviceError InferenceHangError InputError MissingPackageError "
+    "ParityError SsdEdgeError TrainingError",
     "core.frame": "Frame",
     "core.left_out": "LeftOut",
     "core.manifest": "Accuracy EngineManifest",
     "core.progress": "ProgressCallback ProgressEvent",
     "core.sample": "LabelledSet",
-    "core.shutdown": "StopRequest",
+    "core.shutdown": "ReloadRequest StopRequest",
     "core.spec": "ModelSpec",
     "data.anchor_recall": "AnchorRecall",
     "data.lint.check": "LintReport",
@@ -136,6 +138,7 @@ _HOMES = {
     "model.presets": "Published",
     "quantization.image_set": "ImageSet",
     "quantization.sensitivity": "RankedLayers",
+    "streaming.states": "StreamReason StreamState StreamStatus",
     "streaming.timing": "StageTimes",
     "training.callbacks": "Callback",
     "training.metrics": "EpochRecord",
@@ -157,7 +160,7 @@ _HOMES = {
     "workflows.inspect": "CheckpointFacts EngineFacts InspectResult LayersFacts OnnxFacts inspect",
     "workflows.load": "load",
     "workflows.presets": "PresetInfo PresetsResult list_presets",
-    "workflows.run_streams": "RunResult run_streams",
+    "workflows.run_streams": "RunResult StreamFigures run_streams",
     "workflows.selftest": "SelftestResult selftest",
     "workflows.selftest_config": "SelftestConfig",
     "workflows.stream": "stream",
@@ -178,11 +181,12 @@ __all__ = [
     "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel",
     "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult",
     "FittedPriors", "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "ImageSet", "ImportConfig",
-    "ImportResult", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount", "LabelFormat",
-    "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError", "ModelSpec",
-    "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback", "ProgressEvent",
-    "Published", "RankedLayers", "RunConfig", "RunInfo", "RunResult", "RunsResult", "SelftestConfig",
-    "SelftestResult", "SetStatistics", "SsdEdgeError", "StageTimes", "State", "StopRequest", "StreamConfig",
+    "ImportResult", "InferenceHangError", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount",
+    "LabelFormat", "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError",
+    "ModelSpec", "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback",
+    "ProgressEvent", "Published", "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo", "RunResult",
+    "RunsResult", "SelftestConfig", "SelftestResult", "SetStatistics", "SsdEdgeError", "StageTimes", "State",
+    "StopRequest", "StreamConfig", "StreamFigures", "StreamReason", "StreamState", "StreamStatus",
     "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions",
     "UseResult", "Verdict", "__version__", "build", "calibrate", "check_data", "data_statistics", "diagnose",
     "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "list_presets",

@@ -179,7 +179,7 @@ def test_an_enum_and_its_text_are_the_same_in_a_config_too(tmp_path: Path) -> No
         (lambda: ssd.export("x.pt", score_threshold=3.0), "score_threshold is out of its limits"),
         (lambda: ssd.import_model("x.onnx", iou_threshold=-1), "iou_threshold is out of its limits"),
         (lambda: ssd.list_presets(classes=0), "classes is out of its limits"),
-        (lambda: ssd.run_streams("x.mp4", reconnect=-1), "reconnect is out of its limits"),
+        (lambda: ssd.run_streams("x.mp4", max_retries=-1), "max_retries is out of its limits"),
         (lambda: ssd.run_streams("x.mp4", width=-3), "width is out of its limits"),
         (lambda: ssd.run_streams("x.mp4", config=ssd.RunConfig(threads="fast")), "threads has no such value"),  # type: ignore[arg-type]
         (lambda: ssd.selftest(frames=0), "frames is out of its limits"),

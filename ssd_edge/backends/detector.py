@@ -114,10 +114,35 @@ class Detector:
         """Return the detections of what :meth:`preprocess` gave, in pixels of its original size."""
         return self._detections(self._backend.infer(pixels[None]), 0, width, height)
 
-    def warm_up(self) -> None:
-        """Run one black image, so that the first real one does not wait for memory to be allocated."""
-        entry = self.spec.input
-        self._backend.infer(np.zeros((1, entry.height, entry.width, 3), np.uint8))
+    def detect_preprocessed_batch(
+        self, pixels: Sequence[UInt8Array], sizes: Sequence[tuple[int, int]]
+    ) -> list[Detections]:
+        """Return the detections of several images in one batch, filled up with black where the runtime takes no fewer.
+
+        Args:
+            pixels: of each image, as :meth:`preprocess` gave them.
+            sizes: width and height of each original, in whose pixels the boxes are.
+
+        Raises:
+            InputError: the runtime takes no batch of this size.
+        """
+        missing = self._backend.batch_limits[0] - len(pixels)
+        if len(pixels) == 1 and missing <= 0:
+            batch = pixels[0][None]
+        else:
+            batch = np.stack([*pixels, *[np.zeros_like(pixels[0])] * max(missing, 0)])
+        raw = self._backend.infer(batch)
+        return [self._detections(raw, row, width, height) for row, (width, height) in enumerate(sizes)]
+
+    @property
+    def most_in_batch(self) -> int | None:
+        """The most images that the runtime takes at a time; None for no limit."""
+        return self._backend.batch_limits[1]
+
+    def warm_up(self, images: int = 1) -> None:
+        """Run black images as one batch, so that the first real ones do not wait for memory to be allocated."""
+        entry, fewest = self.spec.input, self._backend.batch_limits[0]
+        self._backend.infer(np.zeros((max(images, fewest), entry.height, entry.width, 3), np.uint8))
 
     def close(self) -> None:
         """Give back the runtime's memory; nothing can be detected after it."""

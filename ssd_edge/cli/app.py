@@ -88,7 +88,7 @@ class Commands(TyperGroup):
                 raise
             error.name_options(_OPTIONS.get(ctx.invoked_subcommand, {}))
             complain(str(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(error.exit_code) from error
         except ImportError as error:  # also of a library of the system, e.g. OpenCV's libGL.so.1
             if ctx.params.get("debug"):
                 raise

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 
-from ssd_edge.core.shutdown import StopRequest, is_closing
+from ssd_edge.core.shutdown import ReloadRequest, StopRequest, is_closing
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 """The exit code of a command whose output nobody reads any more."""
@@ -60,6 +60,19 @@ class SignalStop(StopRequest):
         """Answer signals inside the block."""
         with stopped_by_signals(self):
             yield
+
+
+class SignalReload(ReloadRequest):
+    """A request to take up engine and streams anew that SIGUSR1 makes, from when the run heeds it."""
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Answer the signal inside the block; must be entered on the main thread."""
+        before = signal.signal(signal.SIGUSR1, lambda _number, _frame: self.request())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGUSR1, before)
 
 
 @contextmanager

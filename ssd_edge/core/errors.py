@@ -29,6 +29,9 @@ class SsdEdgeError(Exception):
         do: the command or action that mends it; left out when empty.
     """
 
+    exit_code = 1
+    """What a command ends with."""
+
     def __init__(self, what: str, *, got: str = "", wanted: str = "", do: str = "") -> None:
         self._marked = {"what": what, "got": got, "wanted": wanted, "do": do}
         self.what, self.got, self.wanted, self.do = (_plain(part) for part in self._marked.values())
@@ -72,6 +75,12 @@ class ArtifactError(SsdEdgeError):
 
 class DeviceError(SsdEdgeError):
     """A camera, display, processor or GPU that is absent or refuses."""
+
+
+class InferenceHangError(DeviceError):
+    """An inference that does not come back: only another process can go on; exit code 75."""
+
+    exit_code = 75
 
 
 class MissingPackageError(SsdEdgeError):

@@ -19,9 +19,12 @@ class Frame:
     Attributes:
         image: (H, W, 3) uint8, BGR as OpenCV has it.
         index: number of the frame in its source, from 0; gaps are frames that were dropped.
-        captured_at: when it was read, in seconds on the clock of ``time.monotonic``.
+        captured_at: when it was captured, in seconds on the clock of ``time.monotonic``: by its own time stamp where a
+            camera or stream gives one, otherwise when it was read.
         source: URI or path that the frame came from, without any password.
-        time: seconds since the source's first frame: the place in a video whose rate is known, otherwise as captured.
+        time: seconds since the source's first frame, by the frames' own time stamps where they have some: exact for
+            videos of a variable rate too.
+        original_size: width and height of the frame where ``image`` is a reduced one, as hardware decoders deliver it.
     """
 
     image: UInt8Array
@@ -29,13 +32,14 @@ class Frame:
     captured_at: float
     source: str
     time: float = 0.0
+    original_size: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
-        """Width in pixels."""
-        return int(self.image.shape[1])
+        """Width of the frame in pixels; boxes are in these."""
+        return self.original_size[0] if self.original_size else int(self.image.shape[1])
 
     @property
     def height(self) -> int:
-        """Height in pixels."""
-        return int(self.image.shape[0])
+        """Height of the frame in pixels."""
+        return self.original_size[1] if self.original_size else int(self.image.shape[0])

@@ -44,3 +44,9 @@ def run_interruptible(work: Callable[[], Result], stop: threading.Event, *, pati
 def is_work_abandoned() -> bool:
     """Whether a thread that was given up still works: the exit handlers of its library would crash the process."""
     return any(thread.is_alive() for thread in _left_behind)
+
+
+def leave_behind(thread: threading.Thread) -> None:
+    """Note a daemon thread that hangs in a library; a command ends its process without joining it."""
+    _left_behind[:] = [old for old in _left_behind if old.is_alive()]
+    _left_behind.append(thread)

@@ -47,3 +47,24 @@ class StopRequest:
     def heeded(self) -> Iterator[None]:
         """Entered by a run for as long as it looks at the request, closing included; before it, nobody would answer."""
         yield
+
+
+class ReloadRequest:
+    """Set from a signal handler or another thread, any number of times; a run looks at it and takes it back."""
+
+    def __init__(self) -> None:
+        self._requested = False
+
+    def request(self) -> None:
+        """Ask."""
+        self._requested = True
+
+    def take(self) -> bool:
+        """Return whether someone has asked since the last look."""
+        was, self._requested = self._requested, False
+        return was
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Entered by a run for as long as it looks at the request."""
+        yield

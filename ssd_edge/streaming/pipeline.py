@@ -1,272 +1,267 @@
-"""Capture, inference and output side by side, each on its own frame; results come in order.
+"""Many streams, one engine: capture, inference and output side by side, results of each stream in order.
 
-Threads: one captures and preprocesses, ``detector.workers`` infer, and the caller's takes the results. OpenCV and the
-runtimes give up Python's lock while they work. Two buffers join them: frames (the newest only, where the source is
-live) and results.
+Threads: one for each stream captures, selects and preprocesses its frames; ``detector.workers`` threads infer what the
+:class:`~ssd_edge.streaming.batcher.Batcher` gives them; one for each stream writes its results, or the caller's, where
+there is one stream only. OpenCV and the runtimes give up Python's lock while they work. A stream that fails, stalls or
+writes slowly has its own threads and its own lane, and so holds nobody up. All threads are daemons: one that hangs in a
+library is left behind, and keeps no run from ending.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
-from itertools import count, islice
-from typing import Generic, Literal, TypeVar
+from collections.abc import Callable, Generator, Sequence
 
 from ssd_edge.backends.detector import Detector
-from ssd_edge.core.detections import Detections
-from ssd_edge.core.frame import Frame, UInt8Array
+from ssd_edge.core.errors import InferenceHangError
+from ssd_edge.core.interruptible import leave_behind
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.shutdown import StopRequest
-from ssd_edge.streaming.sinks.base import Sink
+from ssd_edge.streaming.batcher import Batcher
+from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.sources.base import Source
+from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.streaming.timing import RunClock, RunSummary
+from ssd_edge.streaming.track import POLL_S, Result, ResultQueue, Stream, Track
 
-_FILE_FRAMES_AHEAD = 2
-_POLL_S = 0.1  # how soon a request to stop is seen while no result comes
-Policy = Literal["latest", "fifo"]
-T = TypeVar("T")
-
-
-class FrameBuffer(Generic[T]):
-    """A bounded buffer for one or more producers and consumers.
-
-    Args:
-        policy: what :meth:`put` does when the buffer is full: ``latest`` drops the oldest item and counts it, so that
-            a consumer always gets what happened last; ``fifo`` waits, so that nothing is lost.
-        capacity: items that fit in.
-    """
-
-    def __init__(self, policy: Policy, capacity: int = 1) -> None:
-        self._policy, self._capacity = policy, capacity
-        self._items: deque[T] = deque()
-        self._changed = threading.Condition()
-        self._finished = False
-        self._abandoned = False
-        self._dropped = 0
-
-    @property
-    def dropped(self) -> int:
-        """Items that were dropped to make room for later ones."""
-        return self._dropped
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether nothing lies here and nothing will come."""
-        with self._changed:
-            return self._abandoned or (self._finished and not self._items)
-
-    def put(self, item: T) -> bool:
-        """Add an item; False where nobody wants items any more, and the producer should stop."""
-        with self._changed:
-            if self._policy == "fifo":
-                self._changed.wait_for(lambda: self._abandoned or len(self._items) < self._capacity)
-            elif len(self._items) == self._capacity:
-                self._items.popleft()
-                self._dropped += 1
-            if self._abandoned:
-                return False
-            self._items.append(item)
-            self._changed.notify_all()
-            return True
-
-    def get(self, timeout_s: float | None = None) -> T | None:
-        """Return the oldest item; None where nothing will come any more, or came within the timeout."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._abandoned or self._finished or bool(self._items), timeout_s)
-            if self._abandoned or not self._items:
-                return None
-            item = self._items.popleft()
-            self._changed.notify_all()
-            return item
-
-    def finish(self) -> None:
-        """Say that nothing more will be put; what lies here can still be taken."""
-        with self._changed:
-            self._finished = True
-            self._changed.notify_all()
-
-    def abandon(self) -> None:
-        """Throw away what lies here and release everyone who waits, on either side."""
-        with self._changed:
-            self._abandoned = True
-            self._items.clear()
-            self._changed.notify_all()
-
-
-@dataclass(frozen=True)
-class Captured:
-    """A frame that is ready for inference, and what that took."""
-
-    frame: Frame
-    pixels: UInt8Array
-    capture_s: float
-    preprocess_s: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """What was found; ``number`` counts frames in the order in which they were taken, without gaps."""
-
-    number: int
-    captured: Captured
-    detections: Detections
-    infer_s: float
-
-
-def capture(source: Source, preprocess: Callable[[UInt8Array], UInt8Array], frames: FrameBuffer[Captured]) -> None:
-    """Move frames from the source to the buffer until the one ends or the other is abandoned."""
-    try:
-        began = time.monotonic()
-        for frame in source:
-            read = time.monotonic()
-            pixels = preprocess(frame.image)
-            if not frames.put(Captured(frame, pixels, read - began, time.monotonic() - read)):
-                return
-            began = time.monotonic()
-    finally:
-        frames.finish()
-
-
-class Inference:
-    """The work of ``detector.workers`` threads, each of which calls :meth:`work` once."""
-
-    def __init__(self, detector: Detector, frames: FrameBuffer[Captured], results: FrameBuffer[Result]) -> None:
-        self._detector, self._frames, self._results = detector, frames, results
-        self._turn = threading.Lock()
-        self._taken = 0
-        self._working = detector.workers
-
-    def work(self) -> None:
-        """Move frames to results until none comes; an error of one worker ends the capture too."""
-        try:
-            while (taken := self._take()) is not None:
-                if not self._results.put(self._infer(*taken)):
-                    return
-        finally:
-            self._leave()
-
-    def _take(self) -> tuple[int, Captured] | None:
-        with self._turn:  # taking and numbering must not be torn apart
-            captured = self._frames.get()
-            if captured is None:
-                return None
-            self._taken += 1
-            return self._taken - 1, captured
-
-    def _infer(self, number: int, captured: Captured) -> Result:
-        began = time.monotonic()
-        frame = captured.frame
-        detections = self._detector.detect_preprocessed(captured.pixels, width=frame.width, height=frame.height)
-        return Result(number, captured, detections, time.monotonic() - began)
-
-    def _leave(self) -> None:
-        self._frames.abandon()
-        with self._turn:
-            self._working -= 1
-            if self._working == 0:
-                self._results.finish()
+_ENDING_S = 1.0  # for frames in flight to be written, once a stop is asked for
+_JOIN_S = 0.3  # then for threads to end, all of them together
 
 
 class Pipeline:
-    """One run of a source through a detector: call :meth:`run` or :meth:`results`, once.
+    """One run of streams through a detector: call :meth:`run` or :meth:`results`, once.
 
     Args:
-        source: where frames come from; interrupted, but not closed, by the pipeline.
-        detector: closed by its owner.
-        sinks: where :meth:`run` writes results; closed by their owner.
-        max_frames: end after this many results.
+        streams: to begin with; :meth:`add` and :meth:`remove` change them where ``dynamic``.
+        detector: closed by its owner; or a slot, whose engine may be replaced.
+        max_batch: frames that are inferred together at most; the detector's own limit holds too.
+        batch_wait_s: how long a frame may wait for those of other streams to be inferred with it.
+        hang_s: an inference that takes longer has hung.
         stop: end when it is requested.
-        progress: told of each written frame.
+        progress: told of the written frames.
+        tick: called on the caller's thread, some twenty times a second while it waits.
+        dynamic: streams may be added and removed while it runs.
     """
 
     def __init__(
         self,
-        source: Source,
-        detector: Detector,
-        sinks: Sequence[Sink] = (),
+        streams: Sequence[Stream],
+        detector: Detector | EngineSlot,
         *,
-        max_frames: int | None = None,
+        max_batch: int = 1,
+        batch_wait_s: float = 0.0,
+        hang_s: float = float("inf"),
         stop: StopRequest | None = None,
         progress: Progress = silent,
+        tick: Callable[[], None] = lambda: None,
+        dynamic: bool = False,
     ) -> None:
-        self._source, self._detector, self._sinks = source, detector, sinks
-        self._max_frames, self._stop, self._progress = max_frames, stop or StopRequest(), progress
-        self._frames: FrameBuffer[Captured] = (
-            FrameBuffer("latest") if source.info.live else FrameBuffer("fifo", _FILE_FRAMES_AHEAD)
-        )
-        self._results: FrameBuffer[Result] = FrameBuffer("fifo", detector.workers)
+        self._slot = detector if isinstance(detector, EngineSlot) else EngineSlot(detector)
+        self._workers = self._slot.detector.workers
+        self._most = min(max_batch, self._slot.detector.most_in_batch or max_batch)
+        self._batcher = Batcher(self._most, batch_wait_s)
+        self._stop, self._progress, self._tick = stop or StopRequest(), progress, tick
+        self._hang_s, self._dynamic = hang_s, dynamic
+        self._streams = list(streams)
+        self._tracks: list[Track] = []  # at work
+        self._all: list[Track] = []
+        self._threads: list[threading.Thread] = []
+        self._inferring = 0
+        self._turn = threading.Lock()
+        self._error: Exception | None = None
+        self._asked_at: float | None = None
         self._clock = RunClock()
+        self._ended = False
+
+    @property
+    def statuses(self) -> dict[str, StreamStatus]:
+        """The status of each stream, by its name."""
+        return {track.name: track.monitor.status for track in self._tracks}
+
+    def error_of(self, source: Source | None) -> Exception | None:
+        """Return what ended the stream of a source for good."""
+        return next((track.error for track in self._all if track.stream.source is source), None)
+
+    def summary_of(self, source: Source | None) -> RunSummary:
+        """Return the figures of the stream of a source."""
+        return self._summary([track for track in self._all if track.stream.source is source])
 
     def run(self) -> RunSummary:
-        """Run until the source ends or someone stops it; return what it took.
+        """Run until all sources end or someone stops it; return what it took.
+
+        With one stream the caller's thread writes, and an error of the source or of a sink is raised. With several each
+        has a thread that writes, and an error ends its own stream only: see :meth:`error_of`.
 
         Raises:
-            SsdEdgeError: from the source, the detector or a sink; the results before it are written.
+            SsdEdgeError: from the detector, or from the only stream; the results before it are written.
+            InferenceHangError: an inference does not come back; the results before it are written.
         """
-        known = [count for count in (self._max_frames, self._source.info.frames) if count is not None]
-        total = min(known, default=None)
-        with closing(self.results()) as results:
-            for done, result in enumerate(results, start=1):
-                self._write(result)
-                self._progress(done, total)
-        return self._clock.summary(dropped=self._frames.dropped, stopped=self._stop.requested)
+        if len(self._streams) == 1 and not self._dynamic:
+            self._run_one()
+        else:
+            self._run_many()
+        return self._summary(self._all)
 
     def results(self) -> Generator[Result, None, None]:
-        """Yield results in order until the source ends or someone stops it; closing the generator ends the threads.
+        """Yield results of all streams, each stream's in order, until all end; closing the generator ends the threads.
 
         Raises:
-            SsdEdgeError: from the source or the detector, after the results before it.
+            SsdEdgeError: from the detector, or from the only stream, after the results before it.
+            InferenceHangError: an inference does not come back.
         """
-        self._detector.warm_up()
-        inference = Inference(self._detector, self._frames, self._results)
+        for track, result in self._shared():
+            yield result
+            track.done()
+
+    def add(self, stream: Stream) -> None:
+        """Begin another stream while the others go on."""
+        self._begin(Track(stream, self._batcher, self._workers, ResultQueue()), writes=True)
+
+    def remove(self, name: str, *, wait_s: float = 2.0) -> None:
+        """End a stream while the others go on; its results are written when this returns, unless that takes longer."""
+        for track in [track for track in self._tracks if track.name == name]:
+            track.end()
+            track.is_written.wait(wait_s)
+            self._tracks.remove(track)
+
+    def _run_one(self) -> None:
+        (stream,) = self._streams
+        ends = (stream.max_frames, stream.source.info.frames)
+        total = min((count for count in ends if count is not None), default=None)
+        for done, (track, result) in enumerate(self._shared(), start=1):
+            track.write(result)
+            track.done()
+            self._progress(done, total)
+
+    def _run_many(self) -> None:
+        self._start(None)
+        try:
+            while not self._is_finished():
+                time.sleep(POLL_S)
+                self._look()
+                self._progress(sum(track.monitor.status.results for track in self._tracks), None)
+                if self._is_late():
+                    break
+        finally:
+            self._end()
+        if self._error is not None:
+            raise self._error
+
+    def _shared(self) -> Generator[tuple[Track, Result], None, None]:
+        """Yield the results of all tracks on the caller's thread."""
+        queue = ResultQueue()
+        self._start(queue)
+        try:
+            while True:
+                last = all(track.is_delivered for track in self._tracks) or self._is_dead() or self._is_late()
+                found = queue.get(0.0 if last else POLL_S)
+                if found is not None:
+                    yield found
+                elif last:
+                    break
+                self._look()
+        finally:
+            self._end()
+        self._raise()
+
+    def _start(self, queue: ResultQueue | None) -> None:
+        """Start all threads; results go to the queue, or each stream's to a thread that writes them."""
+        self._slot.detector.warm_up(self._most)
         self._clock.start()
-        with ThreadPoolExecutor(1 + self._detector.workers, "ssd-edge") as threads:
-            work = [threads.submit(capture, self._source, self._detector.preprocess, self._frames)]
-            work += [threads.submit(inference.work) for _ in range(self._detector.workers)]
-            try:
-                yield from islice(self._in_order(), self._max_frames)
-            finally:
-                self._release_threads()
-        for done in work:
-            done.result()
+        self._inferring = self._workers
+        for _ in range(self._workers):
+            self._spawn(self._infer, "infer")
+        for stream in self._streams:
+            own = ResultQueue() if queue is None else queue
+            self._begin(Track(stream, self._batcher, self._workers, own), writes=queue is None)
+        if not self._dynamic:
+            self._batcher.close()
 
-    def _in_order(self) -> Iterator[Result]:
-        """Yield results by number, though several workers finish them in any order."""
-        early: dict[int, Result] = {}
-        for number in count():
-            while number not in early:
-                if self._stop.requested:
-                    self._stop_capture()
-                result = self._results.get(_POLL_S)
-                if result is not None:
-                    early[result.number] = result
-                elif self._results.exhausted:
-                    return
-            yield early.pop(number)
+    def _begin(self, track: Track, *, writes: bool) -> None:
+        track.clock.start()
+        self._tracks.append(track)
+        self._all.append(track)
+        self._batcher.add(track.lane)
+        self._spawn(lambda: track.capture(self._slot.preprocess), "capture")
+        if writes:
+            self._spawn(lambda: track.write_all(lambda: self._ended or self._is_dead() or self._is_late()), "write")
 
-    def _write(self, result: Result) -> None:
-        began = time.monotonic()
-        frame = result.captured.frame
-        for sink in self._sinks:
-            sink.write(frame, result.detections)
-        ended = time.monotonic()
-        self._clock.add_frame(
-            capture=result.captured.capture_s,
-            preprocess=result.captured.preprocess_s,
-            infer=result.infer_s,
-            output=ended - began,
-            end_to_end=ended - frame.captured_at,
-        )
+    def _spawn(self, work: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=work, name=f"ssd-edge {name}", daemon=True)
+        self._threads = [*(old for old in self._threads if old.is_alive()), thread]
+        thread.start()
 
-    def _stop_capture(self) -> None:
-        self._source.interrupt()
-        self._frames.abandon()
+    def _infer(self) -> None:
+        """Infer batches until none comes; an error ends the run."""
+        try:
+            while batch := self._batcher.take():
+                began = time.monotonic()
+                found = self._slot.detect([taken.captured for taken in batch])
+                took = time.monotonic() - began
+                for taken, detections in zip(batch, found, strict=True):
+                    track = next((track for track in self._tracks if track.lane is taken.lane), None)
+                    if track is not None:
+                        track.deliver(taken.number, taken.captured, detections, took)
+        except Exception as error:  # noqa: BLE001 - raised where the run ends
+            self._error = self._error or error
+            self._batcher.abandon()
+        finally:
+            with self._turn:
+                self._inferring -= 1
 
-    def _release_threads(self) -> None:
-        self._stop_capture()
-        self._results.abandon()
+    def _look(self) -> None:
+        """Look at requests and at the inference.
+
+        Raises:
+            InferenceHangError: it does not come back.
+        """
+        self._tick()
+        if self._stop.requested and self._asked_at is None:
+            self._asked_at = time.monotonic()
+            for track in list(self._tracks):
+                track.end()
+            self._batcher.close()
+        busy = self._slot.busy_s()
+        if busy > self._hang_s:
+            raise InferenceHangError(
+                f"{self._slot.detector.path} has hung",
+                got=f"no answer for {busy:.0f} s",
+                do="What was written is whole; ssd-edge run --supervise, or systemd, starts it anew.",
+            )
+
+    def _is_finished(self) -> bool:
+        """Whether all is written; where streams may be added, none is no end."""
+        may_end = self._tracks or not self._dynamic or self._asked_at is not None
+        return bool(may_end) and all(track.is_written.is_set() for track in self._tracks)
+
+    def _is_dead(self) -> bool:
+        """Whether no thread infers any more."""
+        return self._inferring == 0
+
+    def _is_late(self) -> bool:
+        """Whether a stop was asked for so long ago that nobody waits for frames in flight."""
+        return self._asked_at is not None and time.monotonic() - self._asked_at > _ENDING_S
+
+    def _end(self) -> None:
+        """End all threads, once what was inferred is written; one that hangs is left behind."""
+        self._ended = True
+        for track in list(self._tracks):
+            track.end()
+        self._batcher.abandon()
+        due = time.monotonic() + (_JOIN_S if self._asked_at is not None else _ENDING_S)
+        for thread in self._threads:
+            thread.join(max(0.01, due - time.monotonic()))
+            if thread.is_alive():
+                leave_behind(thread)
+
+    def _raise(self) -> None:
+        """Raise the error of the detector, or of the only stream."""
+        error = self._error or (self._tracks[0].error if len(self._tracks) == 1 else None)
+        if error is not None:
+            raise error
+
+    def _summary(self, tracks: Sequence[Track]) -> RunSummary:
+        clock = RunClock.merged(self._clock, [track.clock for track in tracks])
+        dropped = sum(track.monitor.status.dropped for track in tracks)
+        return clock.summary(dropped=dropped, stopped=self._stop.requested)

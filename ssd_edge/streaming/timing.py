@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,12 @@ class LatencyHistogram:
         self._counts[min(int(place), _BINS - 1)] += 1
         self._total_s += seconds
         self._max_s = max(self._max_s, seconds)
+
+    def merge(self, other: LatencyHistogram) -> None:
+        """Count what another one has counted."""
+        self._counts += other._counts
+        self._total_s += other._total_s
+        self._max_s = max(self._max_s, other._max_s)
 
     def percentile_s(self, percent: float) -> float:
         """Return the duration that ``percent`` of the counted ones do not exceed (nearest rank); 0 where none is."""
@@ -97,6 +104,18 @@ class RunClock:
         self._stages = {stage: LatencyHistogram() for stage in STAGES}
         self._frames = 0
         self._started = self._last = time.monotonic()
+
+    @classmethod
+    def merged(cls, began: RunClock, clocks: Sequence[RunClock]) -> RunClock:
+        """Return the figures of several streams together, from when ``began`` was started."""
+        found = cls()
+        found._started = began._started
+        found._last = max([began._started, *(clock._last for clock in clocks if clock._frames)])
+        for clock in clocks:
+            found._frames += clock._frames
+            for stage, times in clock._stages.items():
+                found._stages[stage].merge(times)
+        return found
 
     def start(self) -> None:
         """Begin to count seconds."""

@@ -1,7 +1,8 @@
-"""The ``run`` command: boxes on a camera, a stream, a video or images, to files, browsers, a window or JSON lines."""
+"""The ``run`` command: boxes on cameras, streams, videos or images, to files, browsers, a window or JSON lines."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +10,62 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from ssd_edge.backends.cpu import Threads
-from ssd_edge.backends.detector import check_threshold, open_detector
+from ssd_edge.backends.detector import Detector, open_detector
 from ssd_edge.core.choices import Goal
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
-from ssd_edge.core.shutdown import StopRequest
-from ssd_edge.streaming.outputs import OutputOptions, open_outputs
+from ssd_edge.core.shutdown import ReloadRequest, StopRequest
+from ssd_edge.streaming.engine_slot import EngineSlot
+from ssd_edge.streaming.layout import Layout, measure_batches, open_fastest
 from ssd_edge.streaming.pipeline import Pipeline
-from ssd_edge.streaming.sources.uri import file_of
-from ssd_edge.streaming.timing import StageTimes
+from ssd_edge.streaming.sources.uri import parse_uri
+from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
+from ssd_edge.streaming.timing import RunSummary, StageTimes
 from ssd_edge.workflows.load import find_model
 from ssd_edge.workflows.open_model import refuse_no_model
-from ssd_edge.workflows.stream import Sources, only_source, open_with
+from ssd_edge.workflows.open_streams import OpenStream, StreamSet
+from ssd_edge.workflows.reload import Reloader
 from ssd_edge.workflows.stream_config import RunConfig, RunOptions
+from ssd_edge.workflows.stream_plan import Sources, StreamPlan, filter_of, plans_of
+from ssd_edge.workflows.streams_file import read_streams_file
+
+StatusCallback = Callable[[dict[str, StreamStatus]], None]
+"""Told of each stream's status, by its name, some times a second."""
+
+
+@dataclass(frozen=True)
+class StreamFigures:
+    """The figures of one stream.
+
+    Attributes:
+        name: of the stream.
+        source: what was read, without any password.
+        path, json_path: what was written; None where nothing was.
+        live: a camera or network stream, whose late frames are dropped.
+        frames: results.
+        seconds: from the start to the last result.
+        stages: times of capture, preprocess, infer, output, and end to end.
+        status: state, reason and counts at the end.
+        error: what ended it for good; empty where nothing did.
+    """
+
+    name: str
+    source: str
+    path: Path | None
+    json_path: Path | None
+    live: bool
+    frames: int
+    seconds: float
+    stages: tuple[StageTimes, ...]
+    status: StreamStatus
+    error: str = ""
+
+    @property
+    def fps(self) -> float:
+        """Results a second."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -31,15 +73,16 @@ class RunResult:
     """The figures of a run.
 
     Attributes:
-        path: the video, image or folder that was written; None where none was, or no frame came.
-        json_path: the file of JSON lines that was written; None as above.
-        source: what was read, without any password.
-        live: a camera or network stream, whose late frames are dropped.
-        frames: results.
-        dropped: frames of a live source that were replaced by newer ones before inference.
+        path: the video, image or folder that was written, of the first stream; None where none was, or no frame came.
+        json_path: the file of JSON lines that was written, of the first stream; None as above.
+        source: what was read, without any password; of several the names, with commas.
+        live: cameras or network streams, whose late frames are dropped.
+        frames: results of all streams.
+        dropped: frames of live sources that were replaced by newer ones before inference, or were too old.
         seconds: from the start of capture to the last result.
-        stages: times of capture, preprocess, infer, output, and end to end.
-        stopped: someone ended the run before the source did.
+        stages: times of capture, preprocess, infer, output, and end to end, of all streams.
+        stopped: someone ended the run before the sources did.
+        streams: each stream's own.
         left_out: what could not be used.
     """
 
@@ -52,6 +95,7 @@ class RunResult:
     seconds: float
     stages: tuple[StageTimes, ...]
     stopped: bool
+    streams: tuple[StreamFigures, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
     @property
@@ -59,65 +103,152 @@ class RunResult:
         """Results a second."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def failed(self) -> tuple[StreamFigures, ...]:
+        """The streams that stopped for good by an error."""
+        return tuple(stream for stream in self.streams if stream.error)
+
 
 def run_streams(
     sources: Sources | None = None,
     model: AnyPath | None = None,
     *,
     config: RunConfig | None = None,
+    streams_file: AnyPath | None = None,
     stop: StopRequest | None = None,
+    reload: ReloadRequest | None = None,
+    status: StatusCallback = lambda _: None,
     progress: ProgressCallback = no_progress,
     workspace: AnyPath = ".",
     **options: Unpack[RunOptions],
 ) -> RunResult:
-    """Detect on every frame of a source until it ends, and write the results.
+    """Detect on every frame of the sources until they end, and write the results.
+
+    Several sources share one engine. One that stops for good, or whose output fails, ends alone: ``RunResult.failed``.
 
     Args:
-        sources: image, folder, video, camera number, ``csi://0``, RTSP or HTTP URL, or GStreamer pipeline; one for now.
-            By default camera 0.
+        sources: image, folder, video, camera number, ``csi://0``, RTSP or HTTP URL, or GStreamer pipeline; or a list of
+            these. By default camera 0.
         model: an ``.engine`` or ``.onnx``; by default the workspace's current engine, or else its newest ONNX.
         config: options, in place of keywords.
+        streams_file: a ``streams.toml`` with sources and their options, in place of ``sources`` and options.
         stop: ends the run in good order when it is requested: files are whole, and the result is returned.
+        reload: when it is requested, ``streams_file`` is read again, and the workspace's current engine takes over.
+        status: told of the streams' states, on the caller's thread.
         progress: told of each frame.
         workspace: folder with ``engines/``, for a model that is not named.
         options: fields of :class:`RunConfig`.
 
     Raises:
-        InputError: the source or an output cannot be used; what was written before is kept and whole.
+        InputError: a source or an output cannot be used; what was written before is kept and whole.
         ArtifactError: the model cannot be used.
-        DeviceError: a camera, stream, display or GPU is absent or has stopped.
+        DeviceError: the only camera, a display or the GPU is absent or has stopped.
+        InferenceHangError: an inference does not come back; what was written is whole.
         MissingPackageError: the model's runtime is not installed.
     """
-    chosen = config_from(RunConfig, config, options)
-    check_threshold(chosen.score_threshold)
-    if sources is None:
+    file = None if streams_file is None else read_streams_file(streams_file, sources, model, config, options)
+    chosen = file.config if file is not None else config_from(RunConfig, config, options)
+    if file is None and sources is None:
         log.info("using camera 0")
-    uri = only_source(0 if sources is None else sources)
-    stop = stop or StopRequest()
+    plans = list(file.plans) if file is not None else plans_of(0 if sources is None else sources, chosen)
+    named = file.model if file is not None else model
+    keeps = [filter_of(plan.config, plan.config.score_threshold) for plan in plans]
+    stop, reload = stop or StopRequest(), reload or ReloadRequest()
     with ExitStack() as stack:
-        source = stack.enter_context(open_with(uri, chosen))
-        path = find_model(workspace) if model is None else _named(model)
-        detector = stack.enter_context(open_detector(path, _threads(chosen.threads), chosen.score_threshold))
-        if chosen.score_threshold < detector.spec.nms.score_threshold:
-            log.info(f"the model itself shows only what scores more than {detector.spec.nms.score_threshold:g}")
+        streams = stack.enter_context(StreamSet(stop, shares=file is not None))
+        opened = [streams.open_source(plan, alone=len(plans) == 1) for plan in plans]
+
+        def find() -> Path:
+            return find_model(workspace) if named is None else _named(named)
+
+        def reopen(path: Path) -> Detector:
+            return open_detector(path, layout.threads, min(keep.lowest for keep in keeps))
+
+        layout = _layout(find(), chosen, min(keep.lowest for keep in keeps), len(plans))
+        slot = EngineSlot(layout.detector, frozenset[str]().union(*(keep.labels for keep in keeps)), owns=True)
+        stack.callback(slot.close)
+        _check_classes(layout.detector, plans)
         stack.enter_context(stop.heeded())
-        wanted = OutputOptions(chosen.output, chosen.json_path, chosen.serve, chosen.window)
-        outputs = open_outputs(stack, source.info, [path, *file_of(uri)], wanted, stop)
-        report = stack.enter_context(stage(progress, source.info.name))
-        pipeline = Pipeline(source, detector, outputs.sinks, max_frames=chosen.max_frames, stop=stop, progress=report)
+        stack.enter_context(reload.heeded())
+        ready = [streams.open_outputs(entry, layout.detector.path) for entry in opened if entry.source is not None]
+        report = stack.enter_context(stage(progress, _title(opened)))
+        reloader = Reloader(reload, slot, streams, find, reopen, file)
+        pipeline = Pipeline(
+            ready,
+            slot,
+            max_batch=layout.batch,
+            batch_wait_s=chosen.batch_wait_ms / 1000,
+            hang_s=chosen.hang_timeout,
+            stop=stop,
+            progress=report,
+            tick=lambda: reloader.tick(pipeline, status),
+            dynamic=file is not None,
+        )
         summary = pipeline.run()
-    for line in outputs.reports():
+    for line in streams.reports():
         log.info(line)
+    return _result(streams, pipeline, summary)
+
+
+def _layout(path: Path, config: RunConfig, threshold: float, streams: int) -> Layout:
+    """Return the detector, and how the work is laid out: as asked for, or by measurement where several share it."""
+    if config.threads is None and streams > 1 and config.max_batch is None:
+        return open_fastest(lambda threads: open_detector(path, threads, threshold), streams)
+    goal = config.threads or Goal.LATENCY
+    threads = Threads.for_latency() if goal is Goal.LATENCY else Threads.for_throughput()
+    detector = open_detector(path, threads, threshold)
+    if config.max_batch is not None or streams == 1:
+        return Layout(detector, threads, config.max_batch or 1)
+    return Layout(detector, threads, measure_batches(detector, streams).batch)
+
+
+def _check_classes(detector: Detector, plans: Sequence[StreamPlan]) -> None:
+    """Raise InputError where a stream names a class that the model lacks; log thresholds below the model's own."""
+    least = detector.spec.nms.score_threshold
+    for plan in plans:
+        filter_of(plan.config, plan.config.score_threshold).check(detector.class_names)
+    if any(plan.config.score_threshold < least for plan in plans):
+        log.info(f"the model itself shows only what scores more than {least:g}")
+
+
+def _title(opened: Sequence[OpenStream]) -> str:
+    sources = [entry.source for entry in opened if entry.source is not None]
+    return sources[0].info.name if len(sources) == 1 else f"{len(sources)} streams"
+
+
+def _result(streams: StreamSet, pipeline: Pipeline, summary: RunSummary) -> RunResult:
+    each = tuple(_stream_result(streams, pipeline, opened) for opened in [*streams.closed, *streams.streams])
     return RunResult(
-        path=outputs.written(chosen.output),
-        json_path=outputs.written(chosen.json_path),
-        source=source.info.name,
-        live=source.info.live,
+        path=each[0].path,
+        json_path=each[0].json_path,
+        source=", ".join(stream.source for stream in each),
+        live=any(stream.live for stream in each),
         frames=summary.frames,
         dropped=summary.dropped,
         seconds=summary.seconds,
         stages=summary.stages,
         stopped=summary.stopped,
+        streams=each,
+    )
+
+
+def _stream_result(streams: StreamSet, pipeline: Pipeline, opened: OpenStream) -> StreamFigures:
+    path, json_path = streams.written(opened)
+    error = opened.error or pipeline.error_of(opened.source)
+    summary = pipeline.summary_of(opened.source)
+    return StreamFigures(
+        name=opened.plan.name,
+        source=opened.source.info.name if opened.source is not None else parse_uri(opened.plan.uri).shown,
+        path=path,
+        json_path=json_path,
+        live=opened.source is not None and opened.source.info.live,
+        frames=summary.frames,
+        seconds=summary.seconds,
+        stages=summary.stages,
+        status=opened.source.monitor.status
+        if opened.source is not None
+        else StreamStatus(opened.plan.name, StreamState.STOPPED, StreamReason.ERROR),
+        error="" if error is None else str(error),
     )
 
 
@@ -126,7 +257,3 @@ def _named(model: AnyPath) -> Path:
     if path.suffix != ".pt":  # of which the backends say that it must be exported
         refuse_no_model(path)
     return path
-
-
-def _threads(goal: Goal) -> Threads:
-    return Threads.for_latency() if goal is Goal.LATENCY else Threads.for_throughput()

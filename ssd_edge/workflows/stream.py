@@ -1,30 +1,23 @@
-"""Streams frames with their detections to a program: ``ssd.stream``, and what it shares with ``ssd-edge run``."""
+"""Streams frames with their detections to a program: ``ssd.stream``."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from os import PathLike, fspath
 
 from typing_extensions import Unpack
 
 from ssd_edge.backends.detector import Detector
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.layout import measure_batches
 from ssd_edge.streaming.pipeline import Pipeline
-from ssd_edge.streaming.sources.base import Source
-from ssd_edge.streaming.sources.camera import CameraMode
-from ssd_edge.streaming.sources.factory import open_source
-from ssd_edge.streaming.sources.live import Reconnect
+from ssd_edge.streaming.track import Stream
 from ssd_edge.workflows.load import load
 from ssd_edge.workflows.stream_config import StreamConfig, StreamOptions
-
-OneSource = str | PathLike[str] | int
-Sources = OneSource | Sequence[OneSource]
-"""An image, folder, video, URL or GStreamer pipeline, or the number of a camera; or a list with one of these."""
+from ssd_edge.workflows.stream_plan import Sources, filter_of, open_stream_source, selection_of, uris_of
 
 
 @contextmanager
@@ -36,73 +29,67 @@ def stream(
     stop: StopRequest | None = None,
     **options: Unpack[StreamOptions],
 ) -> Iterator[Iterator[tuple[Frame, Detections]]]:
-    """Yield frames with what is detected in them, in order, while capture and inference go on.
+    """Yield frames with what is detected in them, each source's in order, while capture and inference go on.
 
     ::
 
-        with ssd.load("engines/m/m.engine") as detect, ssd.stream("rtsp://camera/1", detect) as frames:
-            for frame, detections in frames:
-                print(frame.time, len(detections.filter(labels="person")))
+        with ssd.load("engines/m/m.engine") as detect:
+            with ssd.stream(["rtsp://camera/1", "rtsp://camera/2"], detect) as frames:
+                for frame, detections in frames:
+                    print(frame.source, frame.time, len(detections.filter(labels="person")))
 
     Of a camera or network stream the newest frame is taken, and those that came meanwhile are dropped; of files none
-    is. Leaving the block early closes the source and ends the threads. Use it on one thread; ``stop`` ends it from
-    another.
+    is. Several sources share the detector: they are inferred in batches where that is faster, and get equal shares. One
+    that fails or stalls is opened again, and never slows the others. Leaving the block early closes the sources and
+    ends the threads. Use it on one thread; ``stop`` ends it from another.
 
     Args:
-        sources: an image, folder, video, URL or GStreamer pipeline, or the number of a camera. One for now.
+        sources: an image, folder, video, URL or GStreamer pipeline, or the number of a camera; or a list of these.
         detector: from :func:`~ssd_edge.workflows.load.load`, or a model file, which is closed at the end.
         config: options, in place of keywords.
         stop: ends the stream when it is requested.
         options: fields of :class:`StreamConfig`.
 
     Yields:
-        An iterator over pairs of a frame and its detections, in pixels of the frame.
+        An iterator over pairs of a frame and its detections, in pixels of the frame. ``frame.source`` tells the source.
 
     Raises:
-        InputError: the source cannot be read, or an option does not fit it; also while iterating.
-        DeviceError: a camera or stream cannot be opened, or has stopped for good; also while iterating.
+        InputError: a source cannot be read, or an option does not fit it; also while iterating.
+        DeviceError: a local camera is absent; or, while iterating, the only source has stopped for good, or an
+            inference has hung.
         ArtifactError: the model cannot be used.
     """
     chosen = config_from(StreamConfig, config, options)
-    uri = only_source(sources)
+    uris = uris_of(sources)
     with ExitStack() as stack:
         model = detector if isinstance(detector, Detector) else stack.enter_context(load(detector))
-        source = stack.enter_context(open_with(uri, chosen))
-        pipeline = Pipeline(source, model, max_frames=chosen.max_frames, stop=stop)
+        keep = filter_of(chosen, 0.0)
+        keep.check(model.class_names)
+        streams = [
+            Stream(
+                stack.enter_context(open_stream_source(uri, chosen)),
+                keep=keep,
+                select=selection_of(chosen),
+                max_frames=chosen.max_frames,
+                max_age_s=chosen.max_frame_age,
+            )
+            for uri in uris
+        ]
+        pipeline = Pipeline(
+            streams,
+            model,
+            max_batch=_batch(model, chosen, len(streams)),
+            batch_wait_s=chosen.batch_wait_ms / 1000,
+            hang_s=chosen.hang_timeout,
+            stop=stop,
+        )
         yield stack.enter_context(closing(_pairs(pipeline)))
 
 
-def only_source(sources: Sources) -> str:
-    """Return the one source as its URI; a camera's number as text.
-
-    Raises:
-        InputError: there is none, or more than one.
-    """
-    found = [sources] if isinstance(sources, (str, PathLike, int)) else list(sources)
-    if len(found) != 1:
-        raise InputError(
-            f"{len(found)} sources are given",
-            wanted="one: several at a time are not supported yet",
-            do="Start a process for each of them." if found else "",
-        )
-    return str(found[0]) if isinstance(found[0], int) else fspath(found[0])
-
-
-def open_with(uri: str, config: StreamConfig) -> Source:
-    """Open a source as the config says.
-
-    Raises:
-        InputError: the file or folder cannot be read, or an option does not fit the source.
-        DeviceError: the camera or stream cannot be opened.
-    """
-    return open_source(
-        uri,
-        mode=CameraMode(config.width, config.height, config.fps),
-        loop=config.loop,
-        pace=config.pace,
-        rtsp_latency_ms=config.rtsp_latency_ms,
-        reconnect=Reconnect(config.reconnect),
-    )
+def _batch(model: Detector, config: StreamConfig, streams: int) -> int:
+    if config.max_batch is not None:
+        return config.max_batch
+    return measure_batches(model, streams).batch if streams > 1 else 1
 
 
 def _pairs(pipeline: Pipeline) -> Generator[tuple[Frame, Detections], None, None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -15,22 +16,41 @@ _LIMITS = {
     "height": (1, math.inf),
     "max_frames": (1, math.inf),
     "rtsp_latency_ms": (0, math.inf),
-    "reconnect": (0, math.inf),
+    "max_retries": (0, math.inf),
+    "stall_timeout": (0.1, 3600),
+    "max_frame_age": (0.1, math.inf),
+    "every": (1, math.inf),
+    "max_batch": (1, 1024),
+    "batch_wait_ms": (0, 10_000),
+    "hang_timeout": (1, math.inf),
 }
 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """How a source is read.
+    """How sources are read and inferred.
 
     Attributes:
         width, height: size that a camera is asked for, in pixels; None leaves it to the driver.
         fps: frames a second that a camera is asked for; None leaves it to the driver.
         pace: plays a file or folder at this many frames a second, as a camera would; None plays it without loss.
         loop: plays a file or folder for ever.
-        max_frames: ends after this many frames; None for all.
+        max_frames: ends after this many frames of each source; None for all.
         rtsp_latency_ms: milliseconds that a network stream may hold frames back to put them in order.
-        reconnect: tries to open a camera or stream again that stopped.
+        max_retries: tries in a row to open a camera or stream that is absent or stopped; None for no limit.
+        wait: waits also for a local camera that is absent at the beginning; network sources are waited for anyway.
+        stall_timeout: seconds without a frame that are a stall, or two frame intervals where that is longer; after as
+            long again the source is opened anew.
+        max_frame_age: seconds; a live frame that is older when its turn comes is dropped.
+        every: infers each N-th frame.
+        detect_fps: infers at most so many frames a second; None for all.
+        motion: infers only frames in which this share of the scene changed, from 0 to 1, and one in five seconds; None
+            for all.
+        classes: labels of the detections to keep; None for all.
+        thresholds: score thresholds of some labels.
+        max_batch: frames that are inferred together at most; None for what is measured to be fastest.
+        batch_wait_ms: milliseconds that a frame may wait for those of other streams, to be inferred with them.
+        hang_timeout: seconds after which an inference has hung.
     """
 
     width: int | None = None
@@ -40,7 +60,18 @@ class StreamConfig:
     loop: bool = False
     max_frames: int | None = None
     rtsp_latency_ms: int = 200
-    reconnect: int = 5
+    max_retries: int | None = None
+    wait: bool = False
+    stall_timeout: float = 2.0
+    max_frame_age: float = 2.0
+    every: int = 1
+    detect_fps: float | None = None
+    motion: float | None = None
+    classes: tuple[str, ...] | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    max_batch: int | None = None
+    batch_wait_ms: float = 5.0
+    hang_timeout: float = 30.0
 
     def __post_init__(self) -> None:
         check_limits(self, _LIMITS)
@@ -56,7 +87,18 @@ class StreamOptions(TypedDict, total=False):
     loop: bool
     max_frames: int | None
     rtsp_latency_ms: int
-    reconnect: int
+    max_retries: int | None
+    wait: bool
+    stall_timeout: float
+    max_frame_age: float
+    every: int
+    detect_fps: float | None
+    motion: float | None
+    classes: Sequence[str] | None
+    thresholds: Mapping[str, float]
+    max_batch: int | None
+    batch_wait_ms: float
+    hang_timeout: float
 
 
 @dataclass(frozen=True)
@@ -64,12 +106,17 @@ class RunConfig(StreamConfig):
     """What is read, how, and where the results go; see :class:`~ssd_edge.workflows.stream.StreamConfig` too.
 
     Attributes:
-        output: video (.mp4, .avi, .webm, .mkv), image, or folder of images, with the boxes drawn in.
-        json_path: file of JSON lines, one a frame; ``-`` for stdout.
-        serve: ``[HOST:]PORT`` to show the frames at in web browsers; without HOST only on this machine.
-        window: whether to show a window; None for one where nothing else is asked for and there is a display.
+        output: video (.mp4, .avi, .webm, .mkv), image, or folder of images, with the boxes drawn in. Of several
+            sources: a folder, with a video of each.
+        json_path: file of JSON lines, one a frame; ``-`` for stdout. Of several sources: one file for all, each line
+            with its source, or a folder (a name without a suffix) with a file of each.
+        serve: ``[HOST:]PORT`` to show the frames at in web browsers; without HOST only on this machine. Several
+            sources are at this port and those that follow it.
+        window: whether to show a window; None for one where nothing else is asked for and there is a display. With
+            several sources there is none.
         score_threshold: shows what scores more, from 0 to 1.
-        threads: what the cores are spread for.
+        threads: what the cores are spread for; None for latency with one source, and for what is measured to give the
+            most frames a second with several.
     """
 
     output: Path | None = None
@@ -77,7 +124,7 @@ class RunConfig(StreamConfig):
     serve: str | None = None
     window: bool | None = None
     score_threshold: float = 0.5
-    threads: Goal = Goal.LATENCY
+    threads: Goal | None = None
 
 
 class RunOptions(StreamOptions, total=False):
@@ -88,4 +135,4 @@ class RunOptions(StreamOptions, total=False):
     serve: str | None
     window: bool | None
     score_threshold: float
-    threads: Goal | Literal["latency", "throughput"]
+    threads: Goal | Literal["latency", "throughput"] | None

@@ -61,16 +61,15 @@ def picture(number: int) -> np.ndarray:
 def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
     """The streaming pipeline with the TensorRT backend and with ONNX Runtime, on the same frames."""
     from ssd_edge.streaming.pipeline import Pipeline
-    from ssd_edge.streaming.sources.base import SourceInfo
+    from ssd_edge.streaming.sources.base import Source, SourceInfo
+    from ssd_edge.streaming.track import Stream
 
-    class Frames:
-        info = SourceInfo("frames", live=False, frames=frames)
+    class Frames(Source):
+        def __init__(self) -> None:
+            super().__init__(SourceInfo("frames", live=False, frames=frames))
 
         def __iter__(self) -> Any:
             return (Frame(picture(number), number, 0.0, "frames") for number in range(frames))
-
-        def interrupt(self) -> None:
-            pass
 
     class Keep:
         def __init__(self) -> None:
@@ -86,9 +85,9 @@ def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
     on_gpu, on_cpu = Keep(), Keep()
     engine = write_tiny_engine(folder, in_release)
     with Detector(TrtBackend(engine)) as detector:
-        Pipeline(Frames(), detector, [on_gpu]).run()  # type: ignore[arg-type,list-item]
+        Pipeline([Stream(Frames(), [on_gpu])], detector).run()  # type: ignore[list-item]
     with Detector(OrtBackend(engine.with_name("bright.onnx"))) as detector:
-        Pipeline(Frames(), detector, [on_cpu]).run()  # type: ignore[arg-type,list-item]
+        Pipeline([Stream(Frames(), [on_cpu])], detector).run()  # type: ignore[list-item]
     same = on_gpu.found == on_cpu.found
     return {"same": same, "frames": len(on_gpu.found), "allocations": on_gpu.allocations}
 

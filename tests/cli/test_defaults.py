@@ -45,7 +45,7 @@ FIELDS = {  # of a config whose option has another name
     "data synth": {"images": "train"},
     "eval": {"iou": "iou_threshold", "score": "score_threshold", "max_drop": "max_drop_points"},
     "import": {},
-    "run": {"threshold": "score_threshold", "rtsp_latency": "rtsp_latency_ms"},
+    "run": {"threshold": "score_threshold", "rtsp_latency": "rtsp_latency_ms", "batch_wait": "batch_wait_ms"},
 }
 KNOWN: dict[tuple[str, str], Any] = {  # that the config makes of None, or that are of another kind there
     ("build", "batch"): str(TrtOptions().batch.best),

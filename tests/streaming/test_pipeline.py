@@ -20,6 +20,7 @@ from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.factory import open_source
 from ssd_edge.streaming.timing import STAGES
+from ssd_edge.streaming.track import Stream
 from tests.backends.tiny_onnx import SCORE, SIZE, tiny_spec, write_tiny_onnx
 from tests.streaming.films import write_bright_film, write_film
 
@@ -94,7 +95,7 @@ def test_every_frame_of_a_film_is_detected_in_order(tmp_path: Path) -> None:
     reports: list[tuple[int, int | None]] = []
     with open_source(str(film)) as source, open_detector(write_tiny_onnx(tmp_path / "tiny.onnx")) as detector:
         summary = Pipeline(
-            source, detector, [kept], progress=lambda done, total, note="": reports.append((done, total))
+            [Stream(source, [kept])], detector, progress=lambda done, total, note="": reports.append((done, total))
         ).run()
     assert kept.frames == list(range(20))
     assert reports == [(done, 20) for done in range(1, 21)]
@@ -113,7 +114,7 @@ def test_several_workers_keep_the_order(workers: int) -> None:
         time.sleep(0.004 if level % workers == 0 else 0.0)
 
     kept = Kept()
-    summary = Pipeline(Count(60), Detector(FakeBackend(workers, uneven)), [kept]).run()
+    summary = Pipeline([Stream(Count(60), [kept])], Detector(FakeBackend(workers, uneven))).run()
     assert kept.frames == list(range(60))
     assert summary.frames == 60
 
@@ -129,7 +130,7 @@ def test_workers_are_busy_at_the_same_time() -> None:
         else:
             together.wait()
 
-    Pipeline(Count(9), Detector(FakeBackend(3, meet)), [kept]).run()
+    Pipeline([Stream(Count(9), [kept])], Detector(FakeBackend(3, meet))).run()
     assert kept.frames == list(range(9))
 
 
@@ -149,7 +150,7 @@ def test_capture_goes_on_while_a_frame_is_inferred_and_another_written() -> None
             writing.set()
 
     source = Count(6)
-    Pipeline(source, Detector(FakeBackend(1, infer)), [Kept(write)]).run()
+    Pipeline([Stream(source, [Kept(write)])], Detector(FakeBackend(1, infer))).run()
     assert overlapped[0] >= 2
 
 
@@ -164,7 +165,7 @@ def test_a_live_source_drops_old_frames_and_the_newest_is_seen() -> None:
                 all_given.set()
 
     kept = Kept()
-    summary = Pipeline(source, Detector(FakeBackend(1, slow)), [kept]).run()
+    summary = Pipeline([Stream(source, [kept])], Detector(FakeBackend(1, slow))).run()
     assert kept.frames == sorted(kept.frames)
     assert kept.frames[-1] == 199
     assert summary.dropped > 0
@@ -174,7 +175,7 @@ def test_a_live_source_drops_old_frames_and_the_newest_is_seen() -> None:
 def test_an_error_of_the_source_comes_after_the_results_before_it() -> None:
     kept = Kept()
     with pytest.raises(DeviceError, match="camera 0 stopped"):
-        Pipeline(Count(7, error=DeviceError("camera 0 stopped")), Detector(FakeBackend()), [kept]).run()
+        Pipeline([Stream(Count(7, error=DeviceError("camera 0 stopped")), [kept])], Detector(FakeBackend())).run()
     assert kept.frames == list(range(7))
 
 
@@ -187,7 +188,7 @@ def test_an_error_of_the_model_ends_every_thread(workers: int) -> None:
     kept = Kept()
     source = Count(10_000)
     with pytest.raises(ArtifactError, match="the graph failed"):
-        Pipeline(source, Detector(FakeBackend(workers, fail)), [kept]).run()
+        Pipeline([Stream(source, [kept])], Detector(FakeBackend(workers, fail))).run()
     assert kept.frames == list(range(5))
     assert source.given < 100
 
@@ -199,7 +200,7 @@ def test_an_error_of_a_sink_ends_every_thread() -> None:
 
     source = Count(10_000)
     with pytest.raises(InputError, match="the disk is full"):
-        Pipeline(source, Detector(FakeBackend(2)), [Kept(fail)]).run()
+        Pipeline([Stream(source, [Kept(fail)])], Detector(FakeBackend(2))).run()
     assert source.given < 100
 
 
@@ -212,7 +213,7 @@ def test_a_stop_ends_an_endless_run_in_good_order(live: bool) -> None:
             stop.request()
 
     kept = Kept(ask)
-    summary = Pipeline(Count(10**9, live=live), Detector(FakeBackend()), [kept], stop=stop).run()
+    summary = Pipeline([Stream(Count(10**9, live=live), [kept])], Detector(FakeBackend()), stop=stop).run()
     assert summary.stopped
     assert summary.frames == len(kept.frames) >= 1
 
@@ -226,7 +227,7 @@ def test_a_stop_is_seen_though_no_frame_comes() -> None:
     stop = StopRequest()
     timer = threading.Timer(0.05, stop.request)
     timer.start()
-    summary = Pipeline(Silent(1, live=True), Detector(FakeBackend()), [], stop=stop).run()
+    summary = Pipeline([Stream(Silent(1, live=True), [])], Detector(FakeBackend()), stop=stop).run()
     timer.join()
     assert (summary.frames, summary.fps, summary.stopped) == (0, 0.0, True)
 
@@ -235,7 +236,7 @@ def test_max_frames_ends_the_run(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", 10)
     kept = Kept()
     with open_source(str(film), loop=True) as source:
-        summary = Pipeline(source, Detector(FakeBackend()), [kept], max_frames=13).run()
+        summary = Pipeline([Stream(source, [kept], max_frames=13)], Detector(FakeBackend())).run()
     assert kept.frames == list(range(13))
     assert not summary.stopped
 
@@ -248,10 +249,8 @@ def test_the_total_is_what_is_known_of_the_end(frames: int | None, max_frames: i
     source.info = SourceInfo("count", live=False, frames=frames)
     totals: list[int | None] = []
     Pipeline(
-        source,
+        [Stream(source, max_frames=max_frames)],
         Detector(FakeBackend()),
-        [],
-        max_frames=max_frames,
         progress=lambda done, total, note="": totals.append(total),
     ).run()
     assert set(totals) == {total}

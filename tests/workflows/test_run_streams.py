@@ -83,8 +83,10 @@ def test_nothing_of_the_process_changes(workspace: Path) -> None:
 
 
 def test_what_is_refused(workspace: Path) -> None:
-    with pytest.raises(InputError, match="2 sources are given: wanted one"):
+    with pytest.raises(InputError, match="a.mp4 cannot be read"):
         run_streams(["a.mp4", "b.mp4"], workspace=workspace)
+    with pytest.raises(InputError, match=r"out\.mp4 takes one source: got several"):
+        run_streams(["a.mp4", "b.mp4"], output="out.mp4", workspace=workspace)
     with pytest.raises(InputError, match="threads has no such value: got 'speed'; wanted 'latency', 'throughput'"):
         run_streams(workspace / "film.mp4", threads="speed", workspace=workspace)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="matches nothing|wanted an exported model"):

@@ -15,7 +15,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.sources.base import Source, SourceInfo
-from ssd_edge.workflows import stream as module
+from ssd_edge.workflows import stream_plan
 from ssd_edge.workflows.load import load
 from ssd_edge.workflows.stream import stream
 from ssd_edge.workflows.stream_config import RunConfig, RunOptions, StreamConfig, StreamOptions
@@ -122,7 +122,7 @@ class Camera(Source):
 
 def test_the_newest_frame_of_a_camera_wins(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     camera = Camera()
-    monkeypatch.setattr(module, "open_source", lambda *_, **__: camera)
+    monkeypatch.setattr(stream_plan, "open_source", lambda *_, **__: camera)
     indexes = []
     with stream(0, model) as frames:
         for frame, _ in itertools.islice(frames, 8):
@@ -134,6 +134,23 @@ def test_the_newest_frame_of_a_camera_wins(monkeypatch: pytest.MonkeyPatch, mode
     assert indexes[-1] > 4 * 20  # most were dropped: only those in flight waited
 
 
+def test_several_sources_share_a_detector_and_keep_their_order(tmp_path: Path, film: Path, model: Path) -> None:
+    other = write_bright_film(tmp_path / "other.mp4", 12, size=(64, 64))
+    with load(model) as detect, stream([film, other], detect) as frames:
+        pairs = [(frame.source, frame.index, frame.width, len(found)) for frame, found in frames]
+    assert [pair[1:] for pair in pairs if pair[0] == str(film)] == [(index, 128, 1) for index in range(20)]
+    assert [pair[1:] for pair in pairs if pair[0] == str(other)] == [(index, 64, 1) for index in range(12)]
+
+
+def test_frames_and_detections_are_selected(film: Path, model: Path) -> None:
+    with stream(film, model, every=4) as frames:
+        assert [frame.index for frame, _ in frames] == [0, 4, 8, 12, 16]
+    with stream(film, model, classes=["cat"]) as frames:
+        assert {len(found) for _, found in frames} == {0}
+    with stream(film, model, classes=["dog"], thresholds={"dog": 0.8}) as frames:
+        assert {len(found) for _, found in frames} == {0}
+
+
 def test_images_are_frames_too(tmp_path: Path, model: Path) -> None:
     (tmp_path / "photos").mkdir()
     for name in ("a.png", "b.png"):
@@ -143,9 +160,13 @@ def test_images_are_frames_too(tmp_path: Path, model: Path) -> None:
 
 
 def test_what_is_refused(film: Path, model: Path) -> None:
-    for sources, message in (([film, film], "2 sources are given: wanted one"), ([], "0 sources are given")):
-        with pytest.raises(InputError, match=message), stream(sources, model):
-            pass
+    with pytest.raises(InputError, match="0 sources are given"), stream([], model):
+        pass
+    with (
+        pytest.raises(InputError, match="the model has no class zebra: wanted cat, dog"),
+        stream(film, model, classes=["zebra"]),
+    ):
+        pass
     with pytest.raises(InputError, match="max_frames is out of its limits"), stream(film, model, max_frames=0):
         pass
     with (

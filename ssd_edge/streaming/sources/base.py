@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ssd_edge.core.frame import Frame
+from ssd_edge.streaming.states import StreamMonitor
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class SourceInfo:
         live: frames come by themselves, so late ones are dropped; otherwise they wait to be read and none is lost.
         fps: frames a second, where the source says so.
         frames: how many there are; None where that is unknown or endless.
-        stills: every frame is a picture file of its own, which ``Frame.source`` names.
+        stills: every frame is an image file of its own, which ``Frame.source`` names.
     """
 
     name: str
@@ -35,10 +36,15 @@ class Source(ABC):
 
     Attributes:
         info: what is known before the first frame.
+        monitor: the state of the source, and counts of its frames.
     """
+
+    counts_frames = False
+    """Whether it tells its monitor of its frames by itself; otherwise whoever iterates does."""
 
     def __init__(self, info: SourceInfo) -> None:
         self.info = info
+        self.monitor = StreamMonitor(info.name)
         self._interrupted = threading.Event()
 
     @abstractmethod

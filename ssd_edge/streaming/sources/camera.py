@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 
@@ -15,21 +17,19 @@ from ssd_edge.core.log import log
 from ssd_edge.core.shell import quoted
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.gstreamer import csi_pipeline, require_elements, require_gstreamer
-from ssd_edge.streaming.sources.live import LiveSource, Reconnect
-from ssd_edge.streaming.sources.opencv import (
-    Capture,
-    Opener,
-    frame_count,
-    open_capture,
-    open_timed,
-    require_ffmpeg,
-)
+from ssd_edge.streaming.sources.live import FIRST_FRAME_S, LiveSource
+from ssd_edge.streaming.sources.opencv import open_capture, require_ffmpeg
+from ssd_edge.streaming.sources.pyav import PyAvReader, has_pyav
+from ssd_edge.streaming.sources.reader import CaptureReader, Reader
+from ssd_edge.streaming.sources.retry import Retry
 from ssd_edge.streaming.sources.uri import Uri
 from ssd_edge.streaming.sources.video import VideoSource
+from ssd_edge.streaming.states import StreamError, StreamReason
 
 _TCP = "rtsp_transport;tcp"
-_PIPELINE_OPEN_S, _PIPELINE_READ_S = 15.0, 5.0
+_CONNECT_S = 5.0
 _TIMEOUTS = {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
+_VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,27 @@ class CameraMode:
             )
 
 
-def open_camera(number: int, shown: str, mode: CameraMode, reconnect: Reconnect) -> Source:
-    """Return camera ``number`` (V4L2 on Linux), as MJPEG where it can: raw pictures of 720p are too many for USB 2.
+@dataclass(frozen=True)
+class Recovery:
+    """What to do when a camera or stream is absent, stops or stalls.
+
+    Attributes:
+        max_retries: tries in a row to open it again; None for no limit, 0 makes a stop final.
+        wait: waits also for a local camera that is absent at its first opening; network sources are waited for anyway.
+        stall_s: no frame for so long, or for two frame intervals where that is longer, is a stall.
+    """
+
+    max_retries: int | None = None
+    wait: bool = False
+    stall_s: float = 2.0
+
+    def retry(self, *, is_local: bool) -> Retry:
+        """Return the retries for a local device or a network source."""
+        return Retry(most=self.max_retries, wait_for_first=self.wait or not is_local)
+
+
+def open_camera(number: int, shown: str, mode: CameraMode, recovery: Recovery) -> Source:
+    """Return camera ``number`` (V4L2 on Linux), as MJPEG where it can: raw images of 720p are too many for USB 2.
 
     Raises:
         DeviceError: there is no such camera.
@@ -65,27 +84,28 @@ def open_camera(number: int, shown: str, mode: CameraMode, reconnect: Reconnect)
         do="List them: ls -l /dev/video*. A Jetson's CSI camera is opened so: ssd-edge run csi://0",
     )
 
-    def opener() -> cv2.VideoCapture | None:
+    def opener() -> Reader:
         capture = open_capture(number, cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY)
-        if capture is not None:
-            _set_mode(capture, mode, shown)
-        return capture
+        if capture is None:
+            raise StreamError(StreamReason.NOT_FOUND, f"no /dev/video{number} that this user may read")
+        _set_mode(capture, mode, shown)
+        return CaptureReader(capture, shown, has_stamps=True)
 
-    return LiveSource(shown, _opened(opener, absent), opener, reconnect=reconnect)
+    return _opened(shown, opener, recovery, absent, is_local=True)
 
 
-def open_csi(uri: Uri, mode: CameraMode, reconnect: Reconnect) -> Source:
+def open_csi(uri: Uri, mode: CameraMode, recovery: Recovery) -> Source:
     """Return a CSI camera of a Jetson.
 
     Raises:
         DeviceError: OpenCV has no GStreamer, or there is no such sensor.
     """
     text = csi_pipeline(int(uri.target), mode.width or 1280, mode.height or 720, mode.fps or 30)
-    return open_pipeline(Uri("pipeline", text, uri.shown), reconnect)
+    return open_pipeline(Uri("pipeline", text, uri.shown), recovery)
 
 
-def open_pipeline(uri: Uri, reconnect: Reconnect) -> Source:
-    """Return a GStreamer pipeline that ends in an appsink.
+def open_pipeline(uri: Uri, recovery: Recovery) -> Source:
+    """Return a GStreamer pipeline that ends in an appsink; one with a URL in it is a network source.
 
     Raises:
         DeviceError: OpenCV has no GStreamer, or the pipeline does not start.
@@ -93,53 +113,102 @@ def open_pipeline(uri: Uri, reconnect: Reconnect) -> Source:
     require_gstreamer(uri.shown)
     require_elements(uri.target, uri.shown)
     absent = DeviceError(
-        f"{uri.shown} cannot be opened", got="a pipeline that does not start", do=f"Try it: gst-launch-1.0 {uri.target}"
+        f"{uri.shown} cannot be opened",
+        got="a pipeline that does not start",
+        do=f"Try it: gst-launch-1.0 {uri.shown}",
     )
 
-    def opener() -> Capture | None:
-        return open_timed(
-            lambda: open_capture(uri.target, cv2.CAP_GSTREAMER), open_s=_PIPELINE_OPEN_S, read_s=_PIPELINE_READ_S
-        )
+    def opener() -> Reader:
+        capture = open_capture(uri.target, cv2.CAP_GSTREAMER)
+        if capture is None:
+            raise StreamError(StreamReason.ERROR, "a pipeline that does not start")
+        return CaptureReader(capture, uri.shown, has_stamps=True)
 
-    return LiveSource(uri.shown, _opened(opener, absent), opener, reconnect=reconnect)
+    return _opened(uri.shown, opener, recovery, absent, is_local="://" not in uri.target)
 
 
-def open_url(uri: Uri, rtsp_latency_ms: int, reconnect: Reconnect) -> Source:
-    """Return a network stream; a URL of a whole film is read like a file, without loss.
+def open_url(uri: Uri, rtsp_latency_ms: int, recovery: Recovery) -> Source:
+    """Return a network stream; a URL of a whole video is read like a file, without loss.
 
     Raises:
-        DeviceError: nothing answers there, or it is no video; or OpenCV has no FFmpeg.
+        DeviceError: a video's URL does not answer; or neither PyAV nor an OpenCV with FFmpeg is installed.
     """
-    pipeline = "rtspsrc location=URL ! decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink"
-    require_ffmpeg(uri.shown, f"Read it through GStreamer: ssd-edge run {quoted(pipeline)}")
-    absent = DeviceError(
-        f"{uri.shown} cannot be opened",
-        got="no answer, or no video",
-        do="Check the address, user and password; try it: ffplay URL",
-    )
+    opener = stream_opener(uri, rtsp_latency_ms, recovery.stall_s)
+    address = urlsplit(uri.target)
+    is_http = address.scheme.lower() in ("http", "https")
+    is_video = is_http and Path(address.path).suffix.lower() in _VIDEO_SUFFIXES
+    retry = replace(recovery.retry(is_local=False), wait_for_first=recovery.wait or not is_video)
+    source = LiveSource(uri.shown, opener, retry=retry, stall_s=recovery.stall_s)
+    if not is_http:
+        source.open(0.0)
+        return source
+    try:
+        source.open(FIRST_FRAME_S)
+        if source.announced_frames is None:
+            return source
+    except BaseException:
+        source.close()
+        raise
+    source.close()
+    return _open_video(uri)
 
-    def opener() -> cv2.VideoCapture | None:
+
+def stream_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callable[[], Reader]:
+    """Return what opens a network stream, by PyAV, or by OpenCV where that is not installed.
+
+    Raises:
+        DeviceError: neither is there.
+    """
+    if has_pyav():
+        options = {"fflags": "nobuffer", "max_delay": str(rtsp_latency_ms * 1000)}
+        if uri.target.lower().startswith("rtsp"):
+            options["rtsp_transport"] = "tcp"
+
+        def open_by_pyav() -> Reader:
+            return PyAvReader(uri.target, options, open_s=_CONNECT_S, read_s=2 * stall_s + 1)
+
+        return open_by_pyav
+    pipeline = "rtspsrc location=URL ! decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink"
+    require_ffmpeg(uri.shown, f"Install PyAV (pip install av), or use GStreamer: ssd-edge run {quoted(pipeline)}")
+
+    def open_by_opencv() -> Reader:
         # FFmpeg throws away what it has read to learn of the stream.
         options = f"{_TCP}|fflags;nobuffer|flags;low_delay|max_delay;{rtsp_latency_ms * 1000}"
         with environment(OPENCV_FFMPEG_CAPTURE_OPTIONS=options):
-            return open_capture(uri.target, cv2.CAP_FFMPEG, _TIMEOUTS)
+            capture = open_capture(uri.target, cv2.CAP_FFMPEG, _TIMEOUTS)
+        if capture is None:
+            raise StreamError(StreamReason.ERROR, "no answer, or no video; with PyAV installed there would be a reason")
+        return CaptureReader(capture, uri.shown, has_stamps=True)
 
-    def film_opener() -> cv2.VideoCapture | None:
+    return open_by_opencv
+
+
+def _open_video(uri: Uri) -> Source:
+    def opener() -> cv2.VideoCapture | None:
         with environment(OPENCV_FFMPEG_CAPTURE_OPTIONS=_TCP):
             return open_capture(uri.target, cv2.CAP_FFMPEG, _TIMEOUTS)
 
-    capture = _opened(opener, absent)
-    if frame_count(capture) is not None:
-        capture.release()
-        return VideoSource(uri.shown, _opened(film_opener, absent), film_opener)
-    return LiveSource(uri.shown, capture, opener, reconnect=reconnect)
-
-
-def _opened(opener: Opener, absent: DeviceError) -> Capture:
     capture = opener()
     if capture is None:
-        raise absent
-    return capture
+        raise DeviceError(f"{uri.shown} cannot be opened", got="no answer, or no video", do="Try it: ffplay URL")
+    return VideoSource(uri.shown, capture, opener)
+
+
+def _opened(
+    shown: str, opener: Callable[[], Reader], recovery: Recovery, absent: DeviceError, *, is_local: bool
+) -> Source:
+    """Return the source, and see that it is there where it must be."""
+    retry = recovery.retry(is_local=is_local)
+    source = LiveSource(
+        shown, opener, retry=retry, stall_s=recovery.stall_s, first_frame_s=FIRST_FRAME_S, absent=absent
+    )
+    try:
+        if not source.open(0.0 if retry.wait_for_first else FIRST_FRAME_S) and not retry.wait_for_first:
+            raise absent
+    except BaseException:
+        source.close()
+        raise
+    return source
 
 
 def _set_mode(capture: cv2.VideoCapture, mode: CameraMode, shown: str) -> None:

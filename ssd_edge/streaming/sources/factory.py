@@ -8,16 +8,15 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.streaming.sources.base import Source
-from ssd_edge.streaming.sources.camera import CameraMode, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.streaming.sources.camera import CameraMode, Recovery, open_camera, open_csi, open_pipeline, open_url
 from ssd_edge.streaming.sources.images import ImageSource
-from ssd_edge.streaming.sources.live import Reconnect
 from ssd_edge.streaming.sources.opencv import require_utf8
 from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
 from ssd_edge.streaming.sources.uri import Uri, parse_uri
 from ssd_edge.streaming.sources.video import open_film
 
 _DRIVERS_MODE = CameraMode()
-_RECONNECT = Reconnect()
+_RECOVERY = Recovery()
 
 
 def open_source(
@@ -27,9 +26,9 @@ def open_source(
     loop: bool = False,
     pace: float | None = None,
     rtsp_latency_ms: int = 200,
-    reconnect: Reconnect = _RECONNECT,
+    recovery: Recovery = _RECOVERY,
 ) -> Source:
-    """Return an open source; it logs stops, returns, videos that are cut short, and modes that a camera does not have.
+    """Return an open source; it logs stops, returns, videos that are cut short, and modes that a camera lacks.
 
     Args:
         uri: image, folder of images or video; camera number or ``/dev/video0``; ``csi://0``; RTSP or HTTP URL;
@@ -38,30 +37,30 @@ def open_source(
         loop: play a file or folder for ever.
         pace: play a file or folder at this many frames a second, as a camera would.
         rtsp_latency_ms: how long a stream may hold frames back to put them in order.
-        reconnect: what to do when a camera or stream stops.
+        recovery: what to do when a camera or stream is absent, stops or stalls.
 
     Raises:
         InputError: the file or folder cannot be read, or an option does not fit the source.
-        DeviceError: the camera or stream cannot be opened.
+        DeviceError: a local camera is absent; a network stream is tried until it is there.
     """
     parsed = parse_uri(uri)
     if parsed.kind != "file":
         _refuse_file_options(parsed, loop=loop, pace=pace)
-        return _open_live(parsed, mode, rtsp_latency_ms, reconnect)
+        return _open_live(parsed, mode, rtsp_latency_ms, recovery)
     _refuse_camera_options(parsed, mode)
     source = _open_file(Path(parsed.target), loop=loop)
     return RateLimitedSource(source, pace) if pace is not None else source
 
 
-def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, reconnect: Reconnect) -> Source:
+def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, recovery: Recovery) -> Source:
     require_utf8(uri.target, uri.shown)
     if uri.kind == "camera":
-        return open_camera(int(uri.target), uri.shown, mode, reconnect)
+        return open_camera(int(uri.target), uri.shown, mode, recovery)
     if uri.kind == "csi":
-        return open_csi(uri, mode, reconnect)
+        return open_csi(uri, mode, recovery)
     if uri.kind == "pipeline":
-        return open_pipeline(uri, reconnect)
-    return open_url(uri, rtsp_latency_ms, reconnect)
+        return open_pipeline(uri, recovery)
+    return open_url(uri, rtsp_latency_ms, recovery)
 
 
 def _refuse_file_options(uri: Uri, *, loop: bool, pace: float | None) -> None:

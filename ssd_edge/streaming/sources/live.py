@@ -1,108 +1,215 @@
-"""Frames that come by themselves: cameras and streams, opened again when they stop."""
+"""Frames that come by themselves: cameras and streams, watched while they run and opened again when they stop."""
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import count
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import numpy.typing as npt
-
-from ssd_edge.core.errors import DeviceError
+from ssd_edge.core.errors import DeviceError, SsdEdgeError
 from ssd_edge.core.frame import Frame
-from ssd_edge.core.images import as_bgr
 from ssd_edge.core.log import log
 from ssd_edge.streaming.sources.base import Source, SourceInfo
-from ssd_edge.streaming.sources.opencv import Capture, Opener, frame_rate
+from ssd_edge.streaming.sources.capture_clock import CaptureClock, RepeatDetector
+from ssd_edge.streaming.sources.reader import Reader, ReadingThread, Taken
+from ssd_edge.streaming.sources.retry import Retry
+from ssd_edge.streaming.states import StreamError, StreamReason, StreamState
 
+FIRST_FRAME_S = 10.0
+"""How long connecting, and then the first frame, may take."""
 
-@dataclass(frozen=True)
-class Reconnect:
-    """How often, and after what waits, a source that stopped is opened again.
-
-    Attributes:
-        attempts: tries after each stop; 0 makes a stop final.
-        first_wait_s: before the first try; each later wait is twice as long.
-        longest_wait_s: no wait is longer.
-    """
-
-    attempts: int = 5
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 8.0
-
-    def wait_s(self, attempt: int) -> float:
-        """Return the wait before try number ``attempt``, from 0."""
-        return float(min(self.first_wait_s * 2**attempt, self.longest_wait_s))
+_RETRY = Retry()
+_STEADY_S = 10.0  # a source that ran so long is opened again after the first wait
 
 
 class LiveSource(Source):
-    """A camera or stream.
+    """A camera or stream; its states are those of :mod:`ssd_edge.streaming.states`.
+
+    The caller iterates on one thread; the device is opened and read on another, which may hang. The newest frame wins.
 
     Args:
         shown: what to call it.
-        capture: the open device.
-        opener: opens it again; returns None where that fails.
-        reconnect: what to do when it stops.
+        opener: opens it; raises StreamError where that fails.
+        retry: what to do when it cannot be opened, stops, or stalls.
+        stall_s: no frame for so long, or for two frame intervals where that is longer, is a stall; after as long again
+            the source is opened anew.
+        first_frame_s: seconds that opening and the first frame may take.
+        absent: the error where it is not there at its first opening, and must be.
 
     Raises:
-        DeviceError: while iterating, where it gives no frame or has stopped for good.
+        DeviceError: while iterating, where it is absent, or has stopped for good.
     """
 
-    def __init__(self, shown: str, capture: Capture, opener: Opener, *, reconnect: Reconnect) -> None:
-        self._opener, self._reconnect = opener, reconnect
-        self._capture: Capture | None = capture
-        super().__init__(SourceInfo(shown, live=True, fps=frame_rate(capture)))
+    counts_frames = True
+
+    def __init__(
+        self,
+        shown: str,
+        opener: Callable[[], Reader],
+        *,
+        retry: Retry = _RETRY,
+        stall_s: float = 2.0,
+        first_frame_s: float = FIRST_FRAME_S,
+        absent: DeviceError | None = None,
+    ) -> None:
+        super().__init__(SourceInfo(shown, live=True))
+        self._opener, self._retry = opener, retry
+        self._stall_s, self._first_frame_s, self._absent = stall_s, first_frame_s, absent
+        self._clock, self._repeats = CaptureClock(), RepeatDetector()
+        self._thread: ReadingThread | None = None
+        self._swap = threading.Lock()
+        self._index, self._failures, self._began, self._frozen = 0, 0, 0.0, False
+
+    @property
+    def announced_frames(self) -> int | None:
+        """How many frames the source has, once it is open; None for what has no end."""
+        return self._thread.frames if self._thread is not None else None
+
+    def open(self, timeout_s: float) -> bool:
+        """Begin to open the source, and wait so long for it; ``info`` knows its rate where that returns True.
+
+        Raises:
+            DeviceError: it is absent, and must be there.
+        """
+        thread = self._thread = self._thread or ReadingThread(self._opener, self.info.name)
+        due = time.monotonic() + timeout_s
+        while not thread.is_over and thread.opened_at is None and time.monotonic() < due:
+            thread.wait(0.05)
+        if thread.opened_at is None and thread.fault is not None and not self._retry.wait_for_first:
+            raise self._final(thread.fault)
+        self._learn(thread)
+        return thread.opened_at is not None
 
     def __iter__(self) -> Iterator[Frame]:
-        began = 0.0
-        for index in count():
-            image = self._read()
-            if image is None and index == 0 and not self._interrupted.is_set():
-                raise DeviceError(
-                    f"{self.info.name} gives no frames", do="See that no other program uses it, and that it is on."
-                )
-            image = self._read_again(index) if image is None else image
-            if image is None or self._interrupted.is_set():
-                return
-            now = time.monotonic()
-            began = now if index == 0 else began
-            yield Frame(as_bgr(image, origin=self.info.name), index, now, self.info.name, now - began)
+        while not self._interrupted.is_set():
+            thread = self._current()
+            try:
+                yield from self._frames(thread)
+            except StreamError as fault:
+                self._await_next_try(fault)
+            finally:
+                self._leave(thread)
+
+    def interrupt(self) -> None:
+        """Make the iteration end at once; a read that hangs is left behind."""
+        super().interrupt()
+        with self._swap:
+            if self._thread is not None:
+                self._thread.wake()
 
     def close(self) -> None:
-        """Release the device."""
+        """Release the device; where it hangs, as soon as it hangs no more."""
         super().close()
-        self._release()
+        if self._thread is not None:
+            self._leave(self._thread)
 
-    def _read(self) -> npt.NDArray[Any] | None:
-        if self._capture is None:
-            return None
-        read, image = self._capture.read()
-        return image if read else None
+    def _current(self) -> ReadingThread:
+        with self._swap:
+            self._thread = self._thread or ReadingThread(self._opener, self.info.name)
+            if self._interrupted.is_set():
+                self._thread.wake()
+            return self._thread
 
-    def _read_again(self, index: int) -> npt.NDArray[Any] | None:
-        """Open the source until it gives a frame; None when interrupted meanwhile."""
-        for attempt in range(self._reconnect.attempts):
-            wait = self._reconnect.wait_s(attempt)
-            tries = f"try {attempt + 1} of {self._reconnect.attempts}"
-            log.warning(f"{self.info.name} stopped after {index} frames; opening it again in {wait:g} s ({tries})")
-            self._release()
-            if self._interrupted.wait(wait):
-                return None
-            self._capture = self._opener()
-            if (image := self._read()) is not None:
+    def _leave(self, thread: ReadingThread) -> None:
+        thread.end()
+        with self._swap:
+            self._thread = None
+        self._index += thread.read
+
+    def _frames(self, thread: ReadingThread) -> Iterator[Frame]:
+        """Yield frames of one opening until it fails or the source is interrupted."""
+        first, numbered = self._index, 0
+        began = time.monotonic()
+        while not self._interrupted.is_set():
+            taken = self._take(thread)
+            if taken is None:
+                return
+            image, arrived, number = taken
+            captured_at = self._clock.captured_at(image.stamp_s, arrived)
+            self.monitor.count(read=number - numbered, last_frame_at=captured_at)
+            numbered = number
+            if self._repeats.is_stale_stamp(image.stamp_s):
+                self.monitor.count(repeated=1)
+                continue
+            self._note_frozen(self._repeats.is_frozen(image.image, arrived))
+            self._running(thread, steady=arrived - began > _STEADY_S)
+            if first + number == 1 or self._began == 0.0:
+                self._began = captured_at
+            yield Frame(
+                image.image,
+                first + number - 1,
+                captured_at,
+                self.info.name,
+                max(0.0, captured_at - self._began),
+                image.original_size,
+            )
+
+    def _take(self, thread: ReadingThread) -> Taken | None:
+        """Return the next frame; None when interrupted. A silence is a stall, and after as long again a fault."""
+        stall_s = self._stall_after() if thread.read else self._first_frame_s
+        taken = thread.take(stall_s)
+        if taken is not None or self._interrupted.is_set():
+            return taken
+        if not thread.read:
+            raise StreamError(StreamReason.TIMEOUT, f"no frame within {self._first_frame_s:g} s")
+        self.monitor.enter(StreamState.STALLED, StreamReason.TIMEOUT, f"no frame for {stall_s:.1f} s")
+        self.monitor.count(stalls=1)
+        log.warning(f"{self.info.name} has stalled: no frame for {stall_s:.1f} s")
+        taken = thread.take(stall_s)
+        if taken is not None or self._interrupted.is_set():
+            return taken
+        raise StreamError(StreamReason.TIMEOUT, f"no frame for {2 * stall_s:.1f} s")
+
+    def _stall_after(self) -> float:
+        return max(self._stall_s, 2 / self.info.fps if self.info.fps else 0.0)
+
+    def _running(self, thread: ReadingThread, *, steady: bool) -> None:
+        state = self.monitor.status.state
+        if state is not StreamState.RUNNING:
+            self._learn(thread)
+            if state is not StreamState.STARTING:
                 log.info(f"{self.info.name} is back")
-                return image
-        if self._interrupted.is_set():
-            return None
-        raise DeviceError(
-            f"{self.info.name} stopped after {index} frames",
-            got=f"no frame after {self._reconnect.attempts} tries to open it again",
-            do="See that it is on and connected; --reconnect N tries longer.",
-        )
+            self.monitor.enter(StreamState.RUNNING)
+        if steady:
+            self._failures = 0
 
-    def _release(self) -> None:
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+    def _note_frozen(self, frozen: bool) -> None:
+        if frozen:
+            self.monitor.count(repeated=1)
+            if not self._frozen:
+                log.warning(f"{self.info.name} has given the same image for 10 s, though it had noise before")
+        self._frozen = frozen
+
+    def _learn(self, thread: ReadingThread) -> None:
+        if thread.fps is not None and thread.fps != self.info.fps:
+            self.info = dataclasses.replace(self.info, fps=thread.fps)
+
+    def _await_next_try(self, fault: StreamError) -> None:
+        """Wait until it is time for the next try.
+
+        Raises:
+            DeviceError: there is none.
+        """
+        attempt, self._failures = self._failures, self._failures + 1
+        is_first = self._index == 0 and self.monitor.status.read == 0
+        if not self._retry.allows(attempt) or (is_first and not self._retry.wait_for_first):
+            raise self._final(fault)
+        wait = self._retry.wait_s(attempt, fault.reason)
+        self.monitor.enter(StreamState.RETRYING, fault.reason, fault.detail)
+        self.monitor.count(retries=1)
+        tries = "" if self._retry.most is None else f", try {attempt + 1} of {self._retry.most}"
+        log.warning(f"{self.info.name}: {fault.reason.value} ({fault.detail}); next try in {wait:.1f} s{tries}")
+        self._interrupted.wait(wait)
+
+    def _final(self, fault: StreamError) -> SsdEdgeError:
+        self.monitor.enter(StreamState.STOPPED, fault.reason, fault.detail)
+        read = self.monitor.status.read
+        if not read and self._absent is not None:
+            return self._absent
+        return DeviceError(
+            f"{self.info.name} stopped after {read} frames" if read else f"{self.info.name} cannot be opened",
+            got=f"{fault.reason.value}: {fault.detail}",
+            wanted=f"a frame within {self._retry.most} tries" if self._retry.most else "",
+            do="See that it is on and connected; --max-retries N tries longer.",
+        )

@@ -7,8 +7,8 @@ import pytest
 
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.streaming.sinks.video import VideoSink
-from ssd_edge.streaming.sources.camera import open_url
-from ssd_edge.streaming.sources.live import Reconnect
+from ssd_edge.streaming.sources import camera
+from ssd_edge.streaming.sources.camera import Recovery, open_url
 from ssd_edge.streaming.sources.opencv import is_built_with, require_ffmpeg
 from ssd_edge.streaming.sources.uri import parse_uri
 
@@ -33,9 +33,10 @@ def test_streams_and_films_without_ffmpeg_say_the_way(
     without_ffmpeg: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ssd_edge.streaming.sinks.encoders.has_av", lambda: False)
+    monkeypatch.setattr(camera, "has_pyav", lambda: False)
     with pytest.raises(
         DeviceError, match=r"rtsp://me:\*\*\*@camera/x needs FFmpeg: got OpenCV .*, built without it\. .*rtspsrc"
     ):
-        open_url(parse_uri("rtsp://me:secret@camera/x"), 200, Reconnect())
+        open_url(parse_uri("rtsp://me:secret@camera/x"), 200, Recovery())
     with pytest.raises(DeviceError, match=r"boxes\.mp4 needs FFmpeg: .* Give --output a folder"):
         VideoSink(tmp_path / "boxes.mp4", 30.0)

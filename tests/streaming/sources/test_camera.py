@@ -14,14 +14,13 @@ import pytest
 
 from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.streaming.sources import camera, gstreamer
-from ssd_edge.streaming.sources.camera import CameraMode, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.streaming.sources.camera import CameraMode, Recovery, open_camera, open_csi, open_pipeline, open_url
 from ssd_edge.streaming.sources.gstreamer import csi_pipeline, has_gstreamer
-from ssd_edge.streaming.sources.live import Reconnect
 from ssd_edge.streaming.sources.opencv import open_capture
 from ssd_edge.streaming.sources.uri import parse_uri
 from tests.streaming.films import number_of, write_film
 
-ONCE = Reconnect(attempts=1, first_wait_s=0.0)
+ONCE = Recovery(max_retries=1)
 Serve = Callable[[type[http.server.BaseHTTPRequestHandler]], str]
 
 
@@ -56,6 +55,9 @@ class FakeCamera:
     def set(self, setting: int, value: float) -> bool:
         self.settings[setting] = value
         return True
+
+    def read(self) -> tuple[bool, None]:
+        return False, None
 
     def get(self, setting: int) -> float:
         modes = {cv2.CAP_PROP_FRAME_WIDTH: 640.0, cv2.CAP_PROP_FRAME_HEIGHT: 480.0, cv2.CAP_PROP_FPS: 30.0}
@@ -115,12 +117,22 @@ def test_the_csi_pipeline_ends_in_bgr_and_drops_old_frames() -> None:
     assert text.endswith("format=(string)BGR ! appsink drop=1 max-buffers=1")
 
 
-def test_a_stream_that_nobody_serves_is_named_without_its_password(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_stream_that_nobody_serves_is_named_without_its_password(
+    scheme: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = dict(os.environ)
-    with pytest.raises(DeviceError, match=r"rtsp://me:\*\*\*@127\.0\.0\.1:9/x cannot be opened"):
-        open_url(parse_uri("rtsp://me:secret@127.0.0.1:9/x"), 200, ONCE)
+    url = f"{scheme}://me:secret@127.0.0.1:9/x"
+    with open_url(parse_uri(url), 200, Recovery(max_retries=0)) as source, pytest.raises(DeviceError) as absent:
+        next(iter(source))
+    assert f"{scheme}://me:***@127.0.0.1:9/x cannot be opened: got not found: " in str(absent.value)
     assert capfd.readouterr() == ("", "")
     assert os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS") == before.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
+
+
+def test_a_video_behind_a_url_that_is_not_there_is_not_waited_for() -> None:
+    with pytest.raises(DeviceError, match="cannot be opened: got not found"):
+        open_url(parse_uri("http://127.0.0.1:9/video.mp4"), 200, Recovery())
 
 
 class QuietFiles(http.server.SimpleHTTPRequestHandler):
@@ -149,6 +161,7 @@ def test_a_film_behind_a_url_has_the_timeouts_too_but_loses_no_frame(
     write_film(tmp_path / "film.mp4", 2)
     address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
     open_url(parse_uri(f"{address}/film.mp4"), 200, ONCE).close()
+    assert opened
     for settings, options in opened:
         assert settings == {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
         assert options.startswith("rtsp_transport;tcp")
@@ -209,7 +222,7 @@ def test_a_network_camera_is_live_and_is_opened_again_when_it_stops(
             frames.append(frame.index)
             if caplog.messages and caplog.messages[-1].endswith("is back"):
                 source.interrupt()
-    assert frames == list(range(len(frames)))
-    assert len(frames) > 10
+    assert frames == sorted(set(frames))
+    assert frames[-1] >= 10
     assert MotionJpeg.visits >= 2
-    assert "stopped after" in caplog.messages[0]
+    assert "next try in" in caplog.messages[0]

@@ -1,0 +1,106 @@
+"""What a running run takes up anew when it is asked to: its engine, and the streams of its ``streams.toml``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ssd_edge.backends.detector import Detector
+from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.log import log
+from ssd_edge.core.shutdown import ReloadRequest
+from ssd_edge.streaming.engine_slot import EngineSlot
+from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.states import StreamStatus
+from ssd_edge.workflows.open_streams import StreamSet
+from ssd_edge.workflows.stream_plan import StreamPlan
+from ssd_edge.workflows.streams_file import StreamsFile, read_streams_file
+
+_STATUS_S = 0.5
+
+
+class Reloader:
+    """Looks at the request, and does what it asks for on a thread of its own while the frames go on.
+
+    Args:
+        request: looked at by :meth:`tick`.
+        slot: whose engine is replaced.
+        streams: what is open.
+        find: returns the engine's file now.
+        opener: opens an engine as the first one was opened.
+        file: the streams that run; None where they do not come from a file.
+    """
+
+    def __init__(
+        self,
+        request: ReloadRequest,
+        slot: EngineSlot,
+        streams: StreamSet,
+        find: Callable[[], Path],
+        opener: Callable[[Path], Detector],
+        file: StreamsFile | None,
+    ) -> None:
+        self._request, self._slot, self._streams = request, slot, streams
+        self._find, self._opener, self._file = find, opener, file
+        self._engine = _identity(slot.detector.path)
+        self._work: threading.Thread | None = None
+        self._told_at = 0.0
+
+    def tick(self, pipeline: Pipeline, status: Callable[[dict[str, StreamStatus]], None]) -> None:
+        """Tell the status now and then, and begin what was asked for."""
+        now = time.monotonic()
+        if now - self._told_at >= _STATUS_S:
+            self._told_at = now
+            status(pipeline.statuses)
+        if (self._work is None or not self._work.is_alive()) and self._request.take():
+            self._work = threading.Thread(target=self._reload, args=(pipeline,), name="ssd-edge reload", daemon=True)
+            self._work.start()
+
+    def _reload(self, pipeline: Pipeline) -> None:
+        try:
+            if self._file is not None:
+                self._take_streams(pipeline, read_streams_file(self._file.path))
+            self._take_engine()
+        except SsdEdgeError as error:
+            log.error(f"all stays as it is: {error}")
+
+    def _take_engine(self) -> None:
+        path = self._find()
+        found = _identity(path)
+        if found == self._engine:
+            log.info(f"the engine is still {path}")
+        elif self._slot.replace(lambda: self._opener(path)):
+            self._engine = found
+
+    def _take_streams(self, pipeline: Pipeline, file: StreamsFile) -> None:
+        """End what is gone or has changed, and begin what is new or has changed."""
+        before = {opened.plan.name: opened.plan for opened in self._streams.streams}
+        after = {plan.name: plan for plan in file.plans}
+        for name, plan in before.items():
+            if after.get(name) != plan:
+                pipeline.remove(name)
+                self._streams.close(name)
+        for name, plan in after.items():
+            if before.get(name) != plan:
+                self._begin(pipeline, plan)
+        gone, new = before.keys() - after.keys(), after.keys() - before.keys()
+        changed = [name for name in before.keys() & after.keys() if before[name] != after[name]]
+        log.info(f"{file.path}: {len(new)} streams are new, {len(changed)} have changed, {len(gone)} are gone")
+        self._file = file
+
+    def _begin(self, pipeline: Pipeline, plan: StreamPlan) -> None:
+        try:
+            opened = self._streams.open_source(plan, alone=False)
+            if opened.source is not None:
+                pipeline.add(self._streams.open_outputs(opened, self._slot.detector.path))
+        except SsdEdgeError as error:
+            log.error(f"{plan.name} cannot begin: {error}")
+            self._streams.close(plan.name)
+
+
+def _identity(path: Path) -> tuple[Path, int, int]:
+    """Return what tells an engine's file from another, or from what it was before."""
+    found = path.stat()
+    return path.resolve(), found.st_mtime_ns, found.st_size

@@ -1,0 +1,150 @@
+"""What is asked for, stream by stream: names, sources and options, from a command or from a ``streams.toml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import path_kind
+from ssd_edge.streaming.outputs import STDOUT
+from ssd_edge.streaming.selection import DetectionFilter, FrameSelection
+from ssd_edge.streaming.sources.base import Source
+from ssd_edge.streaming.sources.camera import CameraMode, Recovery
+from ssd_edge.streaming.sources.factory import open_source
+from ssd_edge.streaming.sources.uri import parse_uri
+from ssd_edge.workflows.stream_config import RunConfig, StreamConfig
+
+OneSource = str | PathLike[str] | int
+Sources = OneSource | Sequence[OneSource]
+"""An image, folder, video, URL or GStreamer pipeline, or the number of a camera; or a list of these."""
+
+_VIDEO_SUFFIX = ".mkv"  # of which a power cut leaves what was written
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """One stream.
+
+    Attributes:
+        name: in messages, and of its files.
+        uri: of its source.
+        config: its options.
+    """
+
+    name: str
+    uri: str
+    config: RunConfig
+
+
+def uris_of(sources: Sources) -> list[str]:
+    """Return sources as URIs; a camera's number as text.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [sources] if isinstance(sources, (str, PathLike, int)) else list(sources)
+    if not found:
+        raise InputError("0 sources are given", wanted="at least one")
+    return [str(source) if isinstance(source, int) else fspath(source) for source in found]
+
+
+def plans_of(sources: Sources, config: RunConfig) -> list[StreamPlan]:
+    """Return a plan for each source, with the outputs of several apart.
+
+    Raises:
+        InputError: there is none, or several would be written to one output that takes only one.
+    """
+    uris = uris_of(sources)
+    names = _distinct(_short_name(uri) for uri in uris)
+    if len(uris) == 1:
+        return [StreamPlan(names[0], uris[0], config)]
+    return [
+        StreamPlan(name, uri, _own_outputs(config, name, number))
+        for number, (name, uri) in enumerate(zip(names, uris, strict=True))
+    ]
+
+
+def is_folder_of_lines(path: Path | None) -> bool:
+    """Whether ``--json`` of several sources means a folder with a file of each: one that is there, or no suffix."""
+    if path is None or path == STDOUT:
+        return False
+    kind = path_kind(path)
+    return kind == "folder" or (kind == "absent" and not path.suffix)
+
+
+def open_stream_source(uri: str, config: StreamConfig) -> Source:
+    """Open a source as the config says.
+
+    Raises:
+        InputError: the file or folder cannot be read, or an option does not fit the source.
+        DeviceError: a local camera is absent.
+    """
+    return open_source(
+        uri,
+        mode=CameraMode(config.width, config.height, config.fps),
+        loop=config.loop,
+        pace=config.pace,
+        rtsp_latency_ms=config.rtsp_latency_ms,
+        recovery=Recovery(config.max_retries, config.wait, config.stall_timeout),
+    )
+
+
+def filter_of(config: StreamConfig, score_threshold: float) -> DetectionFilter:
+    """Return what a stream keeps of the detections."""
+    classes = None if config.classes is None else frozenset(config.classes)
+    return DetectionFilter(score_threshold, classes, dict(config.thresholds))
+
+
+def selection_of(config: StreamConfig) -> FrameSelection:
+    """Return which frames of a stream are inferred."""
+    return FrameSelection(config.every, config.detect_fps, config.motion)
+
+
+def _own_outputs(config: RunConfig, name: str, number: int) -> RunConfig:
+    output, json_path, serve = config.output, config.json_path, config.serve
+    if output is not None:
+        if output.suffix and path_kind(output) != "folder":
+            raise InputError(
+                f"{output} takes one source", got="several", wanted="a folder, for a video of each", do="--output DIR/"
+            )
+        output = output / f"{name}{_VIDEO_SUFFIX}"
+    if json_path is not None and is_folder_of_lines(json_path):
+        json_path = json_path / f"{name}.jsonl"
+    if serve is not None:
+        serve = _next_port(serve, number)
+    if config.window:
+        raise InputError("a window shows one source", got="several", do="Show each in a browser: --serve 8080")
+    return replace(config, output=output, json_path=json_path, serve=serve, window=False)
+
+
+def _next_port(address: str, number: int) -> str:
+    head, colon, port = address.rpartition(":")
+    return f"{head}{colon}{int(port) + number}" if port.isdigit() else address
+
+
+def _short_name(uri: str) -> str:
+    parsed = parse_uri(uri)
+    if parsed.kind == "file":
+        text = Path(parsed.target).stem
+    elif parsed.kind == "url":
+        text = re.sub(r"^\w+://([^/@]*@)?", "", parsed.shown.partition("?")[0])
+    else:
+        text = parsed.shown[:40]
+    return _UNFIT.sub("-", text).strip("-.")[:60] or "stream"
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Return the names, those that come again with a number."""
+    found: list[str] = []
+    for name in names:
+        number = 2
+        chosen = name
+        while chosen in found:
+            chosen, number = f"{name}-{number}", number + 1
+        found.append(chosen)
+    return found
