@@ -51,6 +51,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return relinked(markdown, "docs/" + page.file.src_uri, page.file.src_uri) if is_of_docs(page) else markdown
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Show roles of docstrings, as in ``:class:`~a.b.C```, by their last name only."""
+    return re.sub(
+        r":(?:class|meth|func|mod|data|attr|exc|ref):<code>~?(?:[\w.]*\.)?(\w+)</code>", r"<code>\1</code>", html
+    )
+
+
 def on_post_build(config: Any) -> None:
     """Lay the text of each page beside it, for programs that read: ``llms.txt`` names them."""
     for source in sorted((ROOT / "docs").rglob("*.md")):
