@@ -20,9 +20,10 @@ from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
 from ssd_edge.streaming.sinks.lasting import OnFailure, OutputGroup
 from ssd_edge.streaming.sinks.line_file import LineFile
-from ssd_edge.streaming.sinks.mjpeg import Address, BrowserSink
+from ssd_edge.streaming.sinks.mjpeg import BrowserSink
 from ssd_edge.streaming.sinks.pieces import Cut, Retention
 from ssd_edge.streaming.sinks.video import CODECS, VideoSink
+from ssd_edge.streaming.sinks.web_access import Address
 from ssd_edge.streaming.sinks.window import WindowSink, why_no_window
 from ssd_edge.streaming.sources.base import SourceInfo
 
@@ -199,8 +200,11 @@ def _check_overwrites_nothing(outputs: Sequence[Path], inputs: Sequence[Path]) -
 def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> PictureSink:
     sink = BrowserSink(Address.parse(address), info.name)
     stack.enter_context(sink)
-    others = f"; for other machines, without protection: --serve 0.0.0.0:{sink.address.port}"
-    log.info(f"watch at {sink.address.url}{'' if sink.address.is_open else others}")
+    port = sink.address.port
+    if sink.token_file is None:
+        log.info(f"watch at {sink.address.url}; for other machines, with a token: --serve 0.0.0.0:{port}")
+    else:
+        log.info(f"watch at {sink.address.url}, with the parameter token as {sink.token_file} has it")
     return sink
 
 

@@ -251,7 +251,7 @@ def _watch(number: int, place: Path, *, limits: bool, peak: int) -> Outcome:
         if limits and not stopped:
             stopped = _too_much(number, began, peak)
             if stopped:
-                os.killpg(number, signal.SIGKILL)
+                os.kill(number, signal.SIGKILL)  # not yet reaped; its group goes below
         time.sleep(_POLL_S)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(number, signal.SIGKILL)  # what it may have started and left

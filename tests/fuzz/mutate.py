@@ -145,7 +145,11 @@ def mutate_json(text: bytes, rng: Random, outside: Path) -> bytes:
         return rng.choice((b"[", b'{"a":')) * 100_000
     if draw < 0.3:
         return mutate_bytes(text, rng)
-    return json.dumps(mutate_tree(json.loads(text), rng, outside)).encode("utf-8", "surrogatepass")
+    try:
+        tree = json.loads(text)
+    except ValueError:  # changed once before
+        return mutate_bytes(text, rng)
+    return json.dumps(mutate_tree(tree, rng, outside)).encode("utf-8", "surrogatepass")
 
 
 def mutate_lines(data: bytes, rng: Random, outside: Path) -> bytes:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+import time
+from contextlib import suppress
 from functools import partial
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import SO_SNDBUF, SOL_SOCKET
+from socket import AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SHUT_RDWR, SO_SNDBUF, SOL_SOCKET, socket
 from socketserver import TCPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 
-from ssd_edge.core.errors import DeviceError, InputError
+from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.streaming.sinks.base import PictureSink
+from ssd_edge.streaming.sinks.web_access import COOKIE, Access, Address, read_token, token_path
 
 _QUALITY = 80
 _STALLED_S = 10.0  # a viewer that takes nothing for so long is let go
+_ASKING_S = 5.0  # and one that has not said by then what it wants
+_MOST_VIEWERS = 32
+_BUSY = b"HTTP/1.0 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 _BYTES_UNDER_WAY = 1 << 17
 _BOUNDARY = "frame"
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -67,15 +73,66 @@ class LatestImage:
 
 
 class ImageServer(ThreadingHTTPServer):
-    """A thread for each viewer; none keeps the run from ending."""
+    """A thread for each of at most 32 viewers; none keeps the run from ending.
+
+    Args:
+        address: where.
+        handler: answers one connection.
+    """
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: Address, handler: Any) -> None:
+        self.address_family = address.family
+        self._asking: dict[int, tuple[socket, float]] = {}  # connections that have not said what they want, until when
+        self._open: set[int] = set()
+        self._lock = threading.Lock()
+        super().__init__((address.host, address.port), handler)
 
     def server_bind(self) -> None:
         """Bind, without asking for the machine's name, which takes seconds where there is no name server."""
+        if self.address_family == AF_INET6:
+            self.socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)  # [::] takes IPv4 too
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer on a thread of its own, or say at once that there are too many viewers."""
+        with self._lock:
+            is_one_too_many = len(self._open) >= _MOST_VIEWERS
+            if not is_one_too_many:
+                self._open.add(id(request))
+                self._asking[id(request)] = request, time.monotonic() + _ASKING_S
+        if is_one_too_many:
+            with suppress(OSError):
+                request.setblocking(False)
+                request.send(_BUSY)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def has_asked(self, request: Any) -> None:
+        """Note that a viewer has said what it wants, and may take its time."""
+        with self._lock:
+            self._asking.pop(id(request), None)
+
+    def service_actions(self) -> None:
+        """End the connections that have not said in time what they want; called several times a second."""
+        now = time.monotonic()
+        with self._lock:
+            late = [request for request, until in self._asking.values() if until < now]
+        for request in late:
+            with suppress(OSError):
+                request.shutdown(SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._lock:
+            self._open.discard(id(request))
+            self._asking.pop(id(request), None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a viewer has gone."""
@@ -87,13 +144,15 @@ class ImageHandler(BaseHTTPRequestHandler):
     Args:
         newest: what to show.
         name: of the source, for the page's title.
+        access: who may look.
         connection: what the server gives.
     """
 
     timeout = _STALLED_S
+    server_version, sys_version = "ssd-edge", ""
 
-    def __init__(self, newest: LatestImage, name: str, *connection: Any) -> None:
-        self._newest, self._name = newest, name
+    def __init__(self, newest: LatestImage, name: str, access: Access, *connection: Any) -> None:
+        self._newest, self._name, self._access = newest, name, access
         super().__init__(*connection)
 
     def setup(self) -> None:
@@ -102,8 +161,15 @@ class ImageHandler(BaseHTTPRequestHandler):
         self.connection.setsockopt(SOL_SOCKET, SO_SNDBUF, _BYTES_UNDER_WAY)
 
     def do_GET(self) -> None:
-        """Answer."""
-        answer = {"/": self._page, "/stream.mjpg": self._film, "/snapshot.jpg": self._snapshot}.get(self.path)
+        """Answer who may look."""
+        if isinstance(self.server, ImageServer):
+            self.server.has_asked(self.request)
+        refusal = self._access.refusal(self.path, self.headers)
+        if refusal is not None:
+            self.send_error(refusal[0], explain=refusal[1])
+            return
+        answers = {"/": self._page, "/stream.mjpg": self._film, "/snapshot.jpg": self._snapshot}
+        answer = answers.get(urlsplit(self.path).path)
         if answer is None:
             self.send_error(HTTPStatus.NOT_FOUND)
         else:
@@ -138,46 +204,29 @@ class ImageHandler(BaseHTTPRequestHandler):
 
     def _start(self, kind: str, *headers: tuple[str, str]) -> None:
         self.send_response(HTTPStatus.OK)
-        for header in (("Content-Type", kind), ("Cache-Control", "no-store"), *headers):
+        for header in (("Content-Type", kind), ("Cache-Control", "no-store"), *_PROTECTING, *headers):
             self.send_header(*header)
+        if self._access.token:
+            self.send_header("Set-Cookie", f"{COOKIE}={self._access.token}; Path=/; HttpOnly; SameSite=Strict")
         self.end_headers()
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where the pictures are served; port 0 is any that is free."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Return what ``PORT`` or ``HOST:PORT`` names; without a host only this machine can look.
-
-        Raises:
-            InputError: it is neither.
-        """
-        host, _, port = text.rpartition(":")
-        if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-            raise InputError("this is no address to serve at", got=repr(text), wanted="8080, or 0.0.0.0:8080")
-        return cls(host or "127.0.0.1", int(port))
-
-    @property
-    def is_open(self) -> bool:
-        """Whether other machines can look."""
-        return self.host not in ("127.0.0.1", "localhost")
-
-    @property
-    def url(self) -> str:
-        """What to type into a browser on this machine."""
-        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}/"
+_PROTECTING = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    ),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 
 
 class BrowserSink(PictureSink):
     """Serves the newest picture to whoever looks; a slow viewer misses pictures, and never holds up the run.
 
     ``/`` is a page, ``/stream.mjpg`` the film, ``/snapshot.jpg`` the newest picture. A picture is encoded once, in a
-    viewer's thread, and not at all where nobody looks.
+    viewer's thread, and not at all where nobody looks. Other machines must show the token of ``token_file``.
 
     Args:
         address: where.
@@ -185,15 +234,18 @@ class BrowserSink(PictureSink):
 
     Raises:
         DeviceError: nothing can be served there.
+        InputError: other machines can look, and there is no place for the token.
     """
 
     def __init__(self, address: Address, name: str) -> None:
         self._newest = LatestImage()
+        self.token_file = token_path() if address.is_open else None
+        access = Access(address, read_token(self.token_file) if self.token_file else "")
         try:
-            self._server = ImageServer((address.host, address.port), partial(ImageHandler, self._newest, name))
+            self._server = ImageServer(address, partial(ImageHandler, self._newest, name, access))
         except OSError as error:
             raise DeviceError(
-                f"nothing can be served at {address.host}:{address.port}",
+                f"nothing can be served at {address}",
                 got=error.strerror or str(error),
                 do="Choose another port: --serve 8081",
             ) from error

@@ -11,7 +11,8 @@ import pytest
 
 from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.frame import Frame
-from ssd_edge.streaming.sinks.mjpeg import Address, BrowserSink
+from ssd_edge.streaming.sinks.mjpeg import BrowserSink
+from ssd_edge.streaming.sinks.web_access import Address
 
 LIMIT_S = 20.0
 
