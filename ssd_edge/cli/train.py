@@ -55,6 +55,8 @@ def train(
     classes: option.Classes = None,
     seed: option.Seed = TrainConfig.seed,
     check: option.Check = TrainConfig.check,
+    max_bad: option.MaxBad = TrainConfig.max_bad,
+    strict: option.Strict = TrainConfig.strict,
     workers: option.Workers = TrainConfig.workers,
     cores: option.Cores = TrainConfig.cores,
     device: option.Device = "auto",

@@ -156,6 +156,11 @@ Classes = Annotated[
     str | None, _data("--classes", help="Names with commas between, or a file with one a line; by default the data's.")
 ]
 Check = Annotated[bool, _data(help="Look for faults of the data first, as `data check` does.")]
+MaxBad = Annotated[
+    float,
+    _data("--max-bad", min=0.0, max=1.0, help="Largest share of the images, or of the objects, that may be left out."),
+]
+Strict = Annotated[bool, _data("--strict", help="Refuse the first fault of the data; by default it is left out.")]
 
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],

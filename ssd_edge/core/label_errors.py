@@ -1,8 +1,7 @@
-"""What can be wrong with labels, as errors that a reader raises one at a time and the linter gathers."""
+"""What can be wrong with labels, as errors: a reader gathers them, and goes on with what is sound."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +11,16 @@ LabelFaultKind = Literal[
     "label-unreadable",
     "name-unsafe",
     "image-missing",
+    "image-unreadable",
+    "labels-contradict",
     "object-malformed",
     "class-unknown",
     "box-not-finite",
     "box-inverted",
     "box-empty",
     "box-outside",
+    "box-over-edge",
+    "box-in-fractions",
     "too-many-objects",
 ]
 
@@ -29,7 +32,7 @@ class LabelError(InputError):
         kind: which fault it is.
         file: the label file.
         place: the object, e.g. ``object 2 (cat)``; empty where the whole file is at fault.
-        image: the picture that the labels belong to, where it is known.
+        image: the image that the labels belong to, where it is known.
     """
 
     def __init__(
@@ -51,12 +54,3 @@ class LabelError(InputError):
     def at(cls, kind: LabelFaultKind, path: Path, place: str, what: str, *, got: str, wanted: str = "") -> LabelError:
         """Return the error for one place in a file; ``what`` goes on from the place: ``has no usable area``."""
         return cls(kind, f"{path}: {place} {what}", file=path, place=place, got=got, wanted=wanted)
-
-
-Report = Callable[[LabelError], None]
-"""Told of each fault. A reader goes on behind it, unless it raises."""
-
-
-def refuse(error: LabelError) -> None:
-    """Raise the first fault: what reading for training and for judging does."""
-    raise error

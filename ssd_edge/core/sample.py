@@ -1,4 +1,4 @@
-"""What every reader of labels gives and everything that learns or judges takes."""
+"""What every reader of labels gives, and everything that trains or evaluates takes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ import numpy.typing as npt
 
 from ssd_edge.core.frame import FloatArray, IntArray
 from ssd_edge.core.label_errors import LabelError, LabelFaultKind
+from ssd_edge.core.left_out import LeftOut
 
 BoolArray = npt.NDArray[np.bool_]
 Float64Array = npt.NDArray[np.float64]
 Corners = tuple[float, float, float, float]
 
 MAX_OBJECTS = 10_000
-"""Of one picture: far above the densest published sets, and what matching them to default boxes can hold."""
+"""Of one image: far above the densest published sets, and what matching them to anchors can hold."""
+UNKNOWN_CLASS = -1
+"""Class id of an object whose class nobody knows; it is always difficult."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -31,7 +34,7 @@ class LabelledObject:
         label: the class's name.
         box: x1 y1 x2 y2 in pixels; the right and bottom edges are exclusive.
         area: pixels that the object covers: those in its outline where the labels state that (COCO), else its box.
-        difficult: neither learnt nor counted (VOC ``difficult``, COCO ``iscrowd``).
+        difficult: neither learned nor counted (VOC ``difficult``, COCO ``iscrowd``).
         place: what its label file calls it, for messages, e.g. ``annotation 17`` or ``line 3``.
     """
 
@@ -49,15 +52,15 @@ class LabelledObject:
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture's file and its labels.
+    """One image's file and its labels.
 
     Attributes:
-        image: the picture's file.
+        image: the image's file.
         boxes: (N, 4) float32, x1 y1 x2 y2 in pixels from the top left corner; the right and bottom edges are
-            exclusive, so that a box over the whole of a 640 x 480 picture is 0 0 640 480. Boxes are as labelled: they
-            have a positive width and height, but may reach over the picture's edge.
-        class_ids: (N,) int64; 0 is the first real class.
-        difficult: (N,) bool; objects that are neither learnt nor counted.
+            exclusive, so that a box over the whole of a 640 x 480 image is 0 0 640 480. They have a positive width and
+            height; those that a reader of data sets gives lie within the image.
+        class_ids: (N,) int64; 0 is the first real class, ``UNKNOWN_CLASS`` only where an object is difficult.
+        difficult: (N,) bool; objects that are neither learned nor counted, nor learned as background.
         areas: (N,) float64, pixels that each object covers, as labelled; by them COCO calls it small or large.
     """
 
@@ -97,33 +100,35 @@ class Sample:
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """The pictures of one split, and the classes that their numbers stand for.
+    """The images of one split, and the classes that their numbers stand for.
 
     Attributes:
         class_names: real classes only; background is never listed.
         origin: what was read, for messages, e.g. ``VOC data/signs, split train``.
+        left_out: images and objects that could not be used; such an object is difficult, where its image is here.
     """
 
     class_names: tuple[str, ...]
     samples: tuple[Sample, ...]
     origin: str
+    left_out: tuple[LeftOut, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
 
     @property
     def object_count(self) -> int:
-        """Number of labelled objects over all pictures."""
+        """Number of labelled objects over all images."""
         return sum(len(sample) for sample in self.samples)
 
     @property
     def empty_count(self) -> int:
-        """Number of pictures without an object to learn: none is labelled, or all are difficult."""
+        """Number of images without an object to learn: none is labelled, or all are difficult."""
         return sum(bool(sample.difficult.all()) for sample in self.samples)
 
     @property
     def digest(self) -> str:
-        """``sha256:<64 hex digits>`` of names and labels of all pictures in their order, and of the classes."""
+        """``sha256:<64 hex digits>`` of names and labels of all images in their order, and of the classes."""
         digest = hashlib.sha256("\n".join(self.class_names).encode())
         for sample in self.samples:
             digest.update(f"\n{sample.image.name}\n".encode("utf-8", "surrogateescape"))
@@ -138,11 +143,11 @@ def sorted_labels(objects: Iterable[LabelledObject]) -> tuple[str, ...]:
 
 
 def refuse_too_many(count: int, origin: Path) -> None:
-    """Raise LabelError where a picture has more objects than any real one."""
+    """Raise LabelError where an image has more objects than any real one."""
     if count > MAX_OBJECTS:
         raise LabelError(
             "too-many-objects",
-            f"{origin} has too many objects for one picture",
+            f"{origin} has too many objects for one image",
             file=origin,
             got=f"{count}",
             wanted=f"at most {MAX_OBJECTS}",
@@ -159,7 +164,11 @@ def object_fault(found: LabelledObject, known: Container[str], number: int, orig
         origin: the label file.
     """
     place = f"{found.place or f'object {number}'} ({found.label})"
-    if found.label not in known:
+    kind = _box_fault(found.box)
+    if kind != "box-not-finite" and not found.label:
+        place = found.place or f"object {number}"
+        return LabelError.at("object-malformed", origin, place, "has no name", got="", wanted="a class")
+    if kind != "box-not-finite" and found.label not in known:
         return LabelError(
             "class-unknown",
             f"{origin}: {place} is of an unknown class",
@@ -169,7 +178,6 @@ def object_fault(found: LabelledObject, known: Container[str], number: int, orig
             wanted=_listed(known),
             do="Correct the label, or add the class to the list of classes.",
         )
-    kind = _box_fault(found.box)
     if kind is None:
         return None
     x1, y1, x2, y2 = found.box

@@ -12,7 +12,7 @@ import numpy as np
 from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
-from ssd_edge.core.sample import BoolArray
+from ssd_edge.core.sample import UNKNOWN_CLASS, BoolArray
 from ssd_edge.core.spec import InputSpec
 from ssd_edge.data.geometry import Bgr, boxes_in_window, flip_boxes, render, zoom_out
 
@@ -177,14 +177,14 @@ class Augment:
         Args:
             image: (H, W, 3) uint8 BGR.
             boxes: (N, 4) x1 y1 x2 y2 in the picture's pixels.
-            class_ids: (N,).
+            class_ids: (N,); ``UNKNOWN_CLASS`` for objects that are not learned, which no crop is chosen for.
             rng: where all chance comes from.
 
         Returns:
             The (height, width, 3) uint8 BGR picture, (M, 4) float32 boxes in its pixels, cut off at its edges, and
             (M,) class ids. An object stays while its centre is in view and its box has a side of 1 pixel or more.
         """
-        window = self._window(image, boxes, rng)
+        window = self._window(image, boxes[class_ids != UNKNOWN_CLASS], rng)
         view = self._view(image, window, rng)
         if self._steps.iou_crop:
             inside = centres_inside(boxes, window)
@@ -194,7 +194,9 @@ class Augment:
             view = np.asarray(cv2.flip(view, 1), np.uint8)
             boxes = flip_boxes(boxes, width=self._width)
         visible = (boxes[:, 2:] - boxes[:, :2] >= _MIN_BOX_SIDE_PX).all(axis=1)
-        return view, boxes[visible], class_ids[visible]
+        ignored = class_ids == UNKNOWN_CLASS  # their place stays, however small: it is not to become background
+        boxes[ignored, 2:] = np.maximum(boxes[ignored, 2:], boxes[ignored, :2] + _MIN_BOX_SIDE_PX)
+        return view, boxes[visible | ignored], class_ids[visible | ignored]
 
     def _window(self, image: UInt8Array, boxes: FloatArray, rng: np.random.Generator) -> IntArray:
         window = np.array([0, 0, image.shape[1], image.shape[0]], np.int64)

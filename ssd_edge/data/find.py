@@ -2,73 +2,84 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
-from ssd_edge.core.label_errors import Report, refuse
+from ssd_edge.core.log import log
 from ssd_edge.core.sample import LabelledSet
-from ssd_edge.data.coco import scan_coco
+from ssd_edge.core.tolerance import Tolerance
+from ssd_edge.data.label_files import folders_in
+from ssd_edge.data.layouts.coco import coco_splits, is_coco
+from ssd_edge.data.layouts.split import FoundSplit
+from ssd_edge.data.layouts.table import table_splits
+from ssd_edge.data.layouts.voc import voc_splits
+from ssd_edge.data.layouts.yolo import yaml_splits, yolo_splits
+from ssd_edge.data.mistaken import check_unit
 from ssd_edge.data.scan import ScannedSet
 from ssd_edge.data.split_lists import ListedPart, dataset_root
-from ssd_edge.data.voc import find_voc, scan_voc, voc_splits
-from ssd_edge.data.yolo import scan_yolo
-from ssd_edge.data.yolo_yaml import read_yolo_yaml
+from ssd_edge.data.usable import UsableSet, usable_set
 
 _USUAL_SPLITS = ("train", "val", "valid", "test")
-_OTHER_NAMES = {"val": ("valid",)}  # Roboflow's name for it
-_YEAR = re.compile(r"[0-9]{4}$")
-_YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
+_OTHER_NAMES = {  # of the same part, by other tools
+    "train": ("training",),
+    "val": ("valid", "validation", "dev"),
+    "test": ("testing",),
+}
+_WRAPPERS = 2  # folders that an archive may put around a data set
+_LAYOUTS: tuple[Callable[[Path], dict[str, FoundSplit]], ...] = (voc_splits, coco_splits, yolo_splits, table_splits)
+TOLERANT = Tolerance()
 
 
-def open_dataset(folder: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
-    """Return a split of the data in ``folder``, whose layout is found by looking.
+def open_dataset(
+    folder: Path, split: str, class_names: Sequence[str] | None = None, *, tolerance: Tolerance = TOLERANT
+) -> LabelledSet:
+    """Return a split of the data in ``folder``, whose layout is found by looking; docs/data.md lists the layouts.
 
-    Looked for, in this order: Pascal VOC (ImageSets/Main/<split>.txt, or <split>/*.xml), COCO
-    (annotations/instances_<split>*.json, or <split>/_annotations.coco.json), YOLO (data.yaml). The split ``all`` of a
-    VOC folder without lists is every annotation.
+    What cannot be used is left out, counted and logged: see :mod:`ssd_edge.data.usable`.
 
     Args:
         folder: of the data set, or its data.yaml.
-        split: ``train``, ``val``, ``test`` or whatever the data set calls it; ``val`` finds ``valid`` too; or a part of
-            a file of lists, such as ``runs/signs/split.json:val``.
+        split: ``train``, ``val``, ``test`` or whatever the data set calls it, ``all`` where it has no splits; ``val``
+            finds ``valid`` too; or a part of a file of lists, such as ``runs/signs/split.json:val``.
         class_names: the classes in the order of their numbers; by default as the data states them.
+        tolerance: how much may be left out.
 
     Raises:
-        InputError: none of these is there, or the labels cannot be used; the message says what was looked for.
+        InputError: nothing of the kind is there, or too much of it cannot be used.
     """
-    return scan_dataset(folder, split, class_names).checked()
+    usable = usable_split(folder, split, class_names)
+    usable.check(tolerance)
+    usable.log_left_out()
+    return usable.labelled
 
 
-def scan_dataset(
-    folder: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse
-) -> ScannedSet:
-    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
+def usable_split(folder: Path, split: str, class_names: Sequence[str] | None = None) -> UsableSet:
+    """Return what of a split can be used; arguments and errors as those of :func:`open_dataset`."""
+    return usable_set(scan_dataset(folder, split, class_names))
+
+
+def scan_dataset(folder: Path, split: str, class_names: Sequence[str] | None = None) -> ScannedSet:
+    """Return what the label files of a split state, faults included.
 
     Arguments as those of :func:`open_dataset`.
 
     Raises:
-        InputError: there is no such split, or its list of pictures or of classes cannot be used.
+        InputError: there is no such split, its list of images or of classes cannot be used, or its boxes are in another
+            unit than its layout has.
     """
     listed = ListedPart.named(split)
     if listed is not None:
         lists = listed.read()
-        scanned = scan_dataset(folder, lists.source, class_names, report)
-        return listed.of(scanned, dataset_root(folder), lists)
-    if folder.suffix in (".yaml", ".yml") and path_kind(folder) == "file":
-        return scan_yolo(folder, split, class_names, report)
-    _refuse_no_folder(folder)
+        return listed.of(scan_dataset(folder, lists.source, class_names), dataset_root(folder), lists)
+    splits = found_splits(folder)
     for name in (split, *_OTHER_NAMES.get(split, ())):
-        if find_voc(folder, name) is not None:
-            return scan_voc(folder, name, class_names, report)
-        for instances in _coco_files(folder, name):
-            return scan_coco(instances, _coco_images(folder, instances, name), class_names, report)
-        for config in _yolo_files(folder):
-            if name in read_yolo_yaml(config).splits:
-                return scan_yolo(config, name, class_names, report)
-    raise _nothing_found(folder, split)
+        if name in splits:
+            scanned = splits[name].scan(class_names)
+            check_unit(scanned)
+            return scanned
+    raise _nothing_found(folder, split, tuple(splits))
 
 
 def dataset_splits(folder: Path) -> tuple[str, ...]:
@@ -79,19 +90,45 @@ def dataset_splits(folder: Path) -> tuple[str, ...]:
     Raises:
         InputError: there is no such folder, or it holds no split of a known layout.
     """
-    if path_kind(folder) == "file":
-        found = tuple(read_yolo_yaml(folder).splits)
-    else:
-        _refuse_no_folder(folder)
-        found = _splits_in(folder)
-    usual = tuple(name for name in _USUAL_SPLITS if name in found)
+    found = tuple(found_splits(folder))
+    names = [name for usual in _USUAL_SPLITS for name in (usual, *_OTHER_NAMES.get(usual, ()))]
+    usual = tuple(dict.fromkeys(name for name in names if name in found))
     if not found:
-        raise _nothing_found(folder, _USUAL_SPLITS[0])
+        raise _nothing_found(folder, _USUAL_SPLITS[0], ())
     return usual or found
 
 
-def _splits_in(folder: Path) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(voc_splits(folder) + _coco_splits(folder) + _yolo_splits(folder)))
+def found_splits(folder: Path) -> dict[str, FoundSplit]:
+    """Return all splits of a data set, by name; where layouts share a name, that of the first of VOC, COCO, YOLO, CSV.
+
+    Raises:
+        InputError: there is no such folder, or a file that describes the data set cannot be read.
+    """
+    if path_kind(folder) == "file" and folder.suffix in (".yaml", ".yml"):
+        return yaml_splits(folder)
+    if path_kind(folder) == "file" and folder.suffix == ".json" and is_coco(folder):
+        folder = folder.parent
+    _refuse_no_folder(folder)
+    for place in _unwrapped(folder):
+        splits: dict[str, FoundSplit] = {}
+        for layout in _LAYOUTS:
+            splits = {**layout(place), **splits}
+        if splits:
+            if place != folder:
+                log.info(f"the data set of {folder} lies in {place}")
+            return splits
+    return {}
+
+
+def _unwrapped(folder: Path) -> list[Path]:
+    """The folder, and while it holds nothing but one folder, that one."""
+    places = [folder]
+    for _ in range(_WRAPPERS):
+        inner = folders_in(places[-1])
+        if len(inner) != 1:
+            break
+        places.append(inner[0])
+    return places
 
 
 def _refuse_no_folder(folder: Path) -> None:
@@ -101,46 +138,17 @@ def _refuse_no_folder(folder: Path) -> None:
         raise InputError(f"{folder} is not a folder", got=got, wanted="a data set: a VOC, COCO or YOLO folder")
 
 
-def _coco_splits(folder: Path) -> tuple[str, ...]:
-    stems = [path.stem.removeprefix("instances_") for path in sorted(folder.glob("annotations/instances_*.json"))]
-    beside = [path.parent.name for path in sorted(folder.glob("*/_annotations.coco.json"))]
-    return tuple([_YEAR.sub("", stem) for stem in stems] + beside)
-
-
-def _yolo_splits(folder: Path) -> tuple[str, ...]:
-    return tuple(split for config in _yolo_files(folder) for split in read_yolo_yaml(config).splits)
-
-
-def _coco_files(folder: Path, split: str) -> list[Path]:
-    """At most one file per place; instances_train2017.json is the newest of several years."""
-    exact = folder / "annotations" / f"instances_{split}.json"
-    yearly = sorted((folder / "annotations").glob(f"instances_{split}[0-9][0-9][0-9][0-9].json"), reverse=True)
-    beside = folder / split / "_annotations.coco.json"
-    return [path for path in (exact, *yearly, beside) if path.is_file()]
-
-
-def _coco_images(folder: Path, instances: Path, split: str) -> Path:
-    """The folder that file names are relative to: named like the file's split, or the one that holds the file."""
-    name = instances.stem.removeprefix("instances_")
-    places = [folder / "images" / name, folder / name, folder / "images" / split, folder / split, folder / "images"]
-    return instances.parent if name.startswith("_") else next((place for place in places if place.is_dir()), folder)
-
-
-def _yolo_files(folder: Path) -> list[Path]:
-    return [folder / name for name in _YAML_NAMES if (folder / name).is_file()]
-
-
-def _nothing_found(folder: Path, split: str) -> InputError:
+def _nothing_found(folder: Path, split: str, splits: Sequence[str]) -> InputError:
     looked_for = (
-        f"ImageSets/Main/{split}.txt or {split}/*.xml (VOC)",
-        f"annotations/instances_{split}*.json or {split}/_annotations.coco.json (COCO)",
-        f"{' or '.join(_YAML_NAMES)} with the key {split!r} (YOLO)",
+        f"ImageSets/Main/{split}.txt, or *.xml beside or near the images (VOC)",
+        f"annotations/instances_{split}*.json, or any *.json of instances (COCO)",
+        f"a *.yaml with the key {split!r}, obj.data, or *.txt beside or near the images (YOLO)",
+        "*.csv with filename, class, xmin, ymin, xmax, ymax",
     )
-    there = sorted(path.name for path in folder.iterdir())
-    splits = ", ".join(_splits_in(folder))
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [folder.name]
     return InputError(
         f"{folder} holds no split {split!r} of a data set",
         got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",
         wanted=", or ".join(looked_for),
-        do=f"Its splits are: {splits}." if splits else "Name the folder that holds these.",
+        do=f"Its splits are: {', '.join(splits)}." if splits else "Name the folder that holds these.",
     )

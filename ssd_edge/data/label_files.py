@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -12,7 +13,7 @@ from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.core.label_errors import LabelError
 
 CLASS_FILE = "labels.txt"
-_MAX_LABEL_BYTES = 32 << 20  # of one picture's labels: far above any real one, far below what exhausts memory
+_MAX_LABEL_BYTES = 32 << 20  # of one image's labels: far above any real one, far below what exhausts memory
 
 
 def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES, kind: str = "label file") -> str:
@@ -38,23 +39,40 @@ def _unreadable(path: Path, what: str, *, got: str, wanted: str = "", do: str = 
     return LabelError("label-unreadable", f"{path} {what}", file=path, got=got, wanted=wanted, do=do)
 
 
-def inner_path(folder: Path, name: str, *, origin: Path) -> Path:
-    """Return ``folder / name`` for a name that a label file states.
+def inner_path(folder: Path, name: str, *, origin: Path, root: Path | None = None) -> Path:
+    """Return ``folder / name`` for a name that a label file states; an absolute one must lie in the data set.
+
+    Args:
+        folder: what the name is relative to.
+        name: as stated.
+        origin: the label file.
+        root: folder of the data set; by default ``folder``.
 
     Raises:
-        LabelError: the name is empty, absolute or leads out of the folder by ``..``.
+        LabelError: the name is empty, leads out of the folder by ``..``, or is absolute and leads elsewhere.
     """
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-    if not name or "\0" in name or absolute or ".." in parts:
-        raise LabelError(
-            "name-unsafe",
-            f"{origin} names a file outside its folder",
-            file=origin,
-            got=repr(name)[:200],
-            wanted=f"a name inside {folder}, without ..",
-        )
-    return folder / name
+    if name and "\0" not in name and ".." not in parts:
+        if not absolute:
+            return folder / name
+        if (inside := _inside(root or folder, name)) is not None:
+            return inside
+    raise LabelError(
+        "name-unsafe",
+        f"{origin} names a file outside its folder",
+        file=origin,
+        got=repr(name)[:200],
+        wanted=f"a name that does not lead out of {root or folder}",
+    )
+
+
+def _inside(root: Path, name: str) -> Path | None:
+    """Where an absolute name lies in the folder of the data set; None where it does not."""
+    for base in dict.fromkeys((Path.cwd() / root, root.resolve())):
+        if Path(name).is_absolute() and Path(name).is_relative_to(base):
+            return root / Path(name).relative_to(base)
+    return None
 
 
 def existing_image(image: Path, *, origin: Path) -> Path:
@@ -63,38 +81,102 @@ def existing_image(image: Path, *, origin: Path) -> Path:
     Raises:
         LabelError: there is no such file.
     """
-    if path_kind(image) != "file":
-        raise LabelError(
-            "image-missing",
-            f"{origin} has no image",
-            file=origin,
-            got=f"nothing at {image}",
-            wanted="an image for every label file",
-            do="Copy the image there, or take it out of the list.",
-        )
+    if not _is_file(image):
+        raise missing_image(image, origin=origin)
     return image
 
 
-def image_with_stem(folder: Path, stem: str, *, origin: Path) -> Path:
-    """Return the picture ``folder/stem`` with whatever suffix pictures have.
-
-    Raises:
-        LabelError: there is none.
-    """
-    plain = inner_path(folder, stem, origin=origin)
-    for suffix in (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"})):
-        for spelled in (suffix, suffix.upper()):
-            image = plain.with_name(plain.name + spelled)
-            if path_kind(image) == "file":
-                return image
-    raise LabelError(
+def missing_image(image: Path, *, origin: Path) -> LabelError:
+    """Return the error of a label file whose image is not there."""
+    error = LabelError(
         "image-missing",
         f"{origin} names an image that is missing",
         file=origin,
-        got=f"nothing at {plain}.*",
+        got=f"nothing at {str(image)[:200]}",
         wanted=", ".join(sorted(IMAGE_SUFFIXES)),
         do="Copy the image there, or take it out of the list.",
     )
+    error.image = image
+    return error
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything is at a path, be it a pipe or a link that leads nowhere: a label file that cannot be read."""
+    return os.path.lexists(path)
+
+
+class ImageFolders:
+    """Finds images by their names, with or without a suffix; each folder is listed once.
+
+    Args:
+        folders: where to look, in this order.
+        root: folder of the data set, in which absolute names must lie; by default the first.
+    """
+
+    def __init__(self, *folders: Path, root: Path | None = None) -> None:
+        self.folders = tuple(dict.fromkeys(folders))
+        self.root = root or self.folders[0]
+        self._listed: dict[Path, dict[str, str]] = {}
+
+    def find(self, name: str) -> Path | None:
+        """Return the image of this name, which may lead into folders below; None where there is none.
+
+        Of several with one stem the ``.jpg`` is taken.
+        """
+        if not name or "\0" in name or ".." in PurePosixPath(name).parts or Path(name).is_absolute():
+            return None
+        inner = Path(name)
+        for folder in self.folders:
+            place = folder / inner.parent
+            found = self._names(place).get(inner.name)
+            if found is not None:
+                return place / found
+        return None
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        """Each image's name by its name and by its stem."""
+        if folder not in self._listed:
+            names = sorted(list_image_names(folder), key=_preference, reverse=True)
+            self._listed[folder] = {name.rpartition(".")[0]: name for name in names} | {name: name for name in names}
+        return self._listed[folder]
+
+
+def _preference(name: str) -> tuple[bool, str, str]:
+    suffix = name.rpartition(".")[2]
+    return suffix.lower() not in ("jpg", "jpeg"), suffix.lower(), name
+
+
+def list_image_names(folder: Path) -> list[str]:
+    """Return the names of the images in a folder, but for hidden ones; none where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if is_image_name(entry.name) and entry.is_file()]
+    except (OSError, ValueError):
+        return []
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is an image that is meant to be seen."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+
+
+def files_named(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder, but for hidden ones, that a pattern fits, sorted; none where it is not there."""
+    try:
+        found = [path for path in folder.glob(pattern) if not path.name.startswith(".") and path.is_file()]
+    except (OSError, ValueError):
+        return []
+    return sorted(found)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder, but for hidden ones, sorted; none where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    except (OSError, ValueError):
+        return []
+    return [folder / name for name in sorted(names)]
 
 
 def read_class_file(path: Path) -> tuple[str, ...]:
@@ -124,10 +206,10 @@ def listed_class_names(classes: str | Sequence[str] | None) -> tuple[str, ...] |
     return checked_class_names([name.strip() for name in names if name.strip()], origin=Path("--classes"))
 
 
-def _is_file(classes: str) -> bool:
+def _is_file(path: Path | str) -> bool:
     try:
-        return path_kind(Path(classes)) == "file"
-    except InputError:  # a list that is too long for a file's name
+        return path_kind(Path(path)) == "file"
+    except InputError:  # too long for a file's name
         return False
 
 

@@ -74,7 +74,7 @@ def divide_dataset(
         InputError: the split cannot be read, or has too few images.
     """
     scanned = scan_dataset(dataset, source, class_names)
-    images = [entry.image for entry in scanned.pictures]
+    images = [entry.image for entry in scanned.images]
     examined = examine_images(images, pixels=True, progress=progress)
     usable = np.array([number for number, image in enumerate(images) if not examined[image].fault], np.int64)
     counts, cut, scene_count = _object_counts(scanned), 0, 0
@@ -105,8 +105,8 @@ def _listed(images: Sequence[Path], examined: Mapping[Path, ExaminedImage], data
 def _object_counts(scanned: ScannedSet) -> IntArray:
     """Return the (N, C) number of objects of each class in each image, difficult ones left out."""
     numbers = {name: number for number, name in enumerate(scanned.class_names)}
-    counts = np.zeros((len(scanned.pictures), len(numbers)), np.int64)
-    for row, entry in zip(counts, scanned.pictures, strict=True):
+    counts = np.zeros((len(scanned.images), len(numbers)), np.int64)
+    for row, entry in zip(counts, scanned.images, strict=True):
         for found in entry.objects:
             if not found.difficult and found.label in numbers:
                 row[numbers[found.label]] += 1

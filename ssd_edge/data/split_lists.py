@@ -11,10 +11,11 @@ from pathlib import Path
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
-from ssd_edge.data.scan import ScannedSet
+from ssd_edge.data.scan import ScannedImage, ScannedSet
 
 SPLIT_FILE = "split.json"
 _MARK = ".json:"
+_LEARNED = "train"
 _FORM = Format("ssd-edge/split/1", "list of splits", "Make it again: ssd-edge data split DATASET")
 
 
@@ -103,7 +104,7 @@ class ListedPart:
             InputError: some of the images are gone.
         """
         wanted = lists.parts[self.name]
-        kept = tuple(entry for entry in scanned.pictures if relative_name(entry.image, root) in wanted)
+        kept = tuple(entry for entry in scanned.images if relative_name(entry.image, root) in wanted)
         missing = wanted.keys() - {relative_name(entry.image, root) for entry in kept}
         if missing:
             raise InputError(
@@ -112,7 +113,16 @@ class ListedPart:
                 wanted="the data set that was divided",
                 do="Put them back, or divide the data anew: start a new run, or ssd-edge data split",
             )
-        return dataclasses.replace(scanned, pictures=kept, origin=f"{scanned.origin}, list {self}")
+        origin = f"{scanned.origin}, list {self}"
+        if self.name != _LEARNED:
+            return dataclasses.replace(scanned, images=kept, origin=origin, lost_images=(), lost_objects=())
+        return dataclasses.replace(scanned, images=(*kept, *_unlisted(scanned, root, lists)), origin=origin)
+
+
+def _unlisted(scanned: ScannedSet, root: Path, lists: SplitLists) -> tuple[ScannedImage, ...]:
+    """Images that could not be used when the set was divided: whoever learns from it counts and names them."""
+    listed = {name for part in lists.parts.values() for name in part}
+    return tuple(entry for entry in scanned.images if entry.faults and relative_name(entry.image, root) not in listed)
 
 
 def dataset_root(dataset: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.sample import UNKNOWN_CLASS, LabelledSet
 
 _SMALL_PX, _MEDIUM_PX = 32, 96
 
@@ -63,7 +63,7 @@ def set_statistics(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]])
     boxes = np.concatenate([np.zeros((0, 4)), *(sample.boxes for sample in samples)])
     sides = boxes[:, 2:] - boxes[:, :2]
     class_ids = np.concatenate([np.zeros(0, np.int64), *(sample.class_ids for sample in samples)])
-    counts = np.bincount(class_ids, minlength=len(labelled.class_names))
+    counts = np.bincount(class_ids[class_ids != UNKNOWN_CLASS], minlength=len(labelled.class_names))
     shown = Counter(number for sample in samples for number in set(sample.class_ids.tolist()))
     areas = sides.prod(axis=1)
     pictures = [

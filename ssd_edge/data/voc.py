@@ -1,54 +1,74 @@
-"""Pascal VOC folders: Annotations/*.xml, JPEGImages/*.jpg, ImageSets/Main/<split>.txt (VOC devkit, section 3)."""
+"""Pascal VOC annotations: one XML an image (VOC devkit, section 3)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import path_kind
-from ssd_edge.core.label_errors import LabelError, Report, refuse
-from ssd_edge.core.sample import LabelledObject, refuse_too_many, sorted_labels
+from ssd_edge.core.label_errors import LabelError
+from ssd_edge.core.sample import LabelledObject, refuse_too_many
 from ssd_edge.core.text_parsers import parse_xml
 from ssd_edge.data.label_files import (
-    CLASS_FILE,
+    ImageFolders,
     checked_class_names,
-    image_with_stem,
+    files_named,
     inner_path,
-    read_class_file,
+    is_image_name,
+    is_there,
+    missing_image,
     read_label_text,
 )
-from ssd_edge.data.scan import ScannedImage, ScannedSet
+from ssd_edge.data.scan import ScannedImage, ScannedSet, measured_image, of_image
 
 _UNSAFE_XML = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+_FLAGGED = re.compile(r"^(?P<name>.*\S)\s+-?[01]$")  # lists of one class say 1, 0 or -1 after the name
+_MAX_LIST_BYTES = 1 << 30
 
 
-def scan_voc_annotation(path: Path, report: Report = refuse) -> tuple[list[LabelledObject], tuple[int, int] | None]:
-    """Return the objects of one annotation file and the size of the picture as it states it.
+@dataclass(frozen=True)
+class VocAnnotation:
+    """What one XML states.
 
-    Objects without a name or without four numbers go to ``report``.
+    Attributes:
+        objects: those whose place is known; with an empty label where they have no name.
+        size: (width, height) of the image, where it states them.
+        image_name: of the image's file, without its folders; empty where it does not say.
+        faults: objects whose place is not known.
+    """
+
+    objects: tuple[LabelledObject, ...]
+    size: tuple[int, int] | None
+    image_name: str
+    faults: tuple[LabelError, ...]
+
+
+def read_voc_annotation(path: Path) -> VocAnnotation:
+    """Return what one annotation file states.
+
+    Corners in the file are 1-based and inclusive; xmin ymin xmax ymax become xmin - 1, ymin - 1, xmax, ymax.
 
     Raises:
-        LabelError: the file is unreadable or unsafe, or names more objects than a picture can have.
+        LabelError: the file is unreadable or unsafe, or names more objects than an image can have.
     """
     root = _parse_xml(path)
-    inner_path(path.parent, root.findtext("filename") or path.stem, origin=path)
     nodes = root.findall("object")
     refuse_too_many(len(nodes), path)
-    objects = []
+    objects, faults = [], []
     for number, node in enumerate(nodes, start=1):
         try:
             objects.append(_read_object(path, number, node))
         except LabelError as error:
-            report(error)
-    return objects, _stated_size(root)
+            faults.append(error)
+    name = PurePosixPath((root.findtext("filename") or "").strip().replace("\\", "/")).name
+    return VocAnnotation(tuple(objects), _stated_size(root), name, tuple(faults))
 
 
 def _stated_size(root: ElementTree.Element) -> tuple[int, int] | None:
-    """The picture's width and height, where the annotation states them; some tools write 0 for unknown."""
+    """The image's width and height, where the annotation states them; some tools write 0 for unknown."""
     texts = [(root.findtext(f"size/{key}") or "").strip() for key in ("width", "height")]
     if not all(text.isdecimal() and len(text) < 8 and int(text) > 0 for text in texts):
         return None
@@ -78,21 +98,13 @@ def _unreadable(path: Path, what: str, *, got: str, wanted: str) -> LabelError:
     return LabelError("label-unreadable", f"{path} {what}", file=path, got=got, wanted=wanted)
 
 
-def _malformed(path: Path, place: str, what: str, *, got: str = "", wanted: str) -> LabelError:
-    return LabelError("object-malformed", f"{path}: {place} {what}", file=path, place=place, got=got, wanted=wanted)
-
-
 def _read_object(path: Path, number: int, node: ElementTree.Element) -> LabelledObject:
-    label = (node.findtext("name") or "").strip()
-    if not label:
-        raise _malformed(path, f"object {number}", "has no name", wanted="<name>class</name>")
-    place = f"object {number} ({label})"
-    corners = [_read_corner(path, place, node, key) for key in ("xmin", "ymin", "xmax", "ymax")]
-    difficult = (node.findtext("difficult") or "0").strip()
-    if difficult not in ("0", "1"):
-        raise _malformed(path, place, "has a wrong <difficult>", got=difficult, wanted="0 or 1")
+    label, place = (node.findtext("name") or "").strip(), f"object {number}"
+    named = f"{place} ({label})" if label else place
+    corners = [_read_corner(path, named, node, key) for key in ("xmin", "ymin", "xmax", "ymax")]
+    is_plain = (node.findtext("difficult") or "0").strip().lower() in ("0", "false", "unspecified", "")
     box = (corners[0] - 1, corners[1] - 1, corners[2], corners[3])
-    return LabelledObject.of_box(label, box, difficult == "1", place=f"object {number}")
+    return LabelledObject.of_box(label, box, not is_plain, place=place)
 
 
 def _read_corner(path: Path, place: str, node: ElementTree.Element, key: str) -> float:
@@ -101,146 +113,131 @@ def _read_corner(path: Path, place: str, node: ElementTree.Element, key: str) ->
         return float(text or "")
     except ValueError:
         got, wanted = repr(text)[:80], "a number of pixels"
-        raise _malformed(path, place, f"has no usable <{key}>", got=got, wanted=wanted) from None
+        what = f"has no usable <{key}>"
+        raise LabelError.at("object-malformed", path, place, what, got=got, wanted=wanted) from None
 
 
-WHOLE_SET = "all"
-"""The split that holds every picture of a folder without lists."""
-
-_LIST_LINE = re.compile(r"^(?P<stem>.*?)(?:\s+-?[01])?$")  # lists of one class say 1, 0 or -1 after the name
-
-
-class VocPlace(NamedTuple):
+@dataclass(frozen=True)
+class VocPlace:
     """Where a split lies.
 
     Attributes:
-        annotations, images: the folders.
-        listed: the file that lists the split's pictures; None where every annotation belongs to it.
+        annotations: folder of the XML files.
+        images: where their images are looked for.
+        lists: the files that list the split's images; empty where every annotation belongs to it.
+        root: folder of the data set, which absolute names must lie in.
+        all_annotations: folders whose objects name the classes of all splits, so that every split numbers them alike.
+        class_names: as a file of the data set lists them; None where none does.
+        origin: for messages.
     """
 
     annotations: Path
-    images: Path
-    listed: Path | None
+    images: ImageFolders
+    lists: tuple[Path, ...]
+    root: Path
+    all_annotations: tuple[Path, ...]
+    class_names: tuple[str, ...] | None
+    origin: str
 
 
-def find_voc(folder: Path, split: str) -> VocPlace | None:
-    """Return where a split lies, None where the folder holds no such split as VOC.
-
-    Known: ImageSets/Main/<split>.txt; <split>/*.xml beside the pictures, as Roboflow exports it; and, for the split
-    ``all``, Annotations without any list.
-    """
-    annotations, images = folder / "Annotations", folder / "JPEGImages"
-    listed = _lists_of(folder) / f"{split}.txt"
-    if path_kind(listed) == "file":
-        return VocPlace(annotations, images, listed)
-    if next((folder / split).glob("*.xml"), None) is not None:
-        return VocPlace(folder / split, folder / split, None)
-    if split == WHOLE_SET and annotations.is_dir() and not any(_lists_of(folder).glob("*.txt")):
-        return VocPlace(annotations, images, None)
-    return None
-
-
-def voc_splits(folder: Path) -> tuple[str, ...]:
-    """Return the names of the splits that lie in the folder as VOC; lists of one class are none."""
-    lists = [path for path in sorted(_lists_of(folder).glob("*.txt")) if not _is_of_one_class(path)]
-    beside = sorted({path.parent.name for path in folder.glob("*/*.xml")} - {"Annotations"})
-    whole = [WHOLE_SET] if find_voc(folder, WHOLE_SET) else []
-    return tuple(dict.fromkeys([path.stem for path in lists] + beside + whole))
-
-
-def scan_voc(folder: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse) -> ScannedSet:
-    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
-
-    Corners in the files are 1-based and inclusive; xmin ymin xmax ymax become xmin - 1, ymin - 1, xmax, ymax.
+def scan_voc(place: VocPlace, class_names: Sequence[str] | None = None) -> ScannedSet:
+    """Return what the label files of a split state. An image without an annotation has no objects.
 
     Args:
-        folder: holds Annotations, JPEGImages and ImageSets; see :func:`find_voc` for other layouts.
-        split: name of a list, e.g. ``train``.
-        class_names: the classes in the order of their numbers; by default those of ``labels.txt``, and without that
-            all labels of all annotations, in alphabetical order, so that every split numbers them alike.
-        report: told of each fault; by default the first one is raised.
+        place: where it lies.
+        class_names: the classes in the order of their numbers; by default as the data set lists them, and without
+            that all labels of all annotations, in alphabetical order.
 
     Raises:
-        InputError: the list of images or of classes cannot be used; by default also where an annotation or image is
-            missing or damaged, and the message names the file and the object.
+        InputError: the list of images or of classes cannot be used.
     """
-    place = find_voc(folder, split) or VocPlace(
-        folder / "Annotations", folder / "JPEGImages", _lists_of(folder) / f"{split}.txt"
-    )
-    stems = _stems(place)
-    names = tuple(class_names) if class_names is not None else _classes_of(folder, place, report)
-    pictures = []
-    for stem in stems:
+    lost: list[LabelError] = []
+    if place.lists:
+        entries = _listed_entries(place, lost)
+    else:
+        entries = [(path.stem, path) for path in files_named(place.annotations, "*.xml")]
+    given = class_names if class_names is not None else place.class_names
+    names = tuple(given) if given is not None else _labels_of_all(place)
+    images = tuple(_scan_image(place, name, annotation) for name, annotation in entries)
+    return ScannedSet(names, images, place.origin, "corners", tuple(lost), image_folders=place.images.folders)
+
+
+def _labels_of_all(place: VocPlace) -> tuple[str, ...]:
+    labels: set[str] = set()
+    for folder in place.all_annotations:
+        for path in files_named(folder, "*.xml"):
+            try:
+                labels.update(found.label for found in read_voc_annotation(path).objects if found.label)
+            except LabelError:
+                continue  # the scan of its split names it
+    return checked_class_names(sorted(labels), origin=place.all_annotations[0])
+
+
+def _listed_entries(place: VocPlace, lost: list[LabelError]) -> list[tuple[str, Path]]:
+    """The name and the annotation of each listed image, each once however many lists of one class name it."""
+    lines = [line.strip() for path in place.lists for line in read_label_text(path, limit=_MAX_LIST_BYTES).splitlines()]
+    entries: list[tuple[str, Path]] = []
+    for line in filter(None, lines if len(place.lists) == 1 else dict.fromkeys(map(without_flag, lines))):
         try:
-            pictures.append(_scan_picture(place, stem, report))
+            entries.append(_entry(place, line))
         except LabelError as error:
-            report(error)
-    return ScannedSet(names, tuple(pictures), f"VOC {folder}, split {split}", (place.images,))
+            lost.append(error)
+    if not entries and not lost:
+        raise InputError(f"{place.lists[0]} lists no image", wanted="one name a line")
+    return entries
 
 
-def _lists_of(folder: Path) -> Path:
-    return folder / "ImageSets" / "Main"
+def without_flag(line: str) -> str:
+    """Return a list's line without the 1, 0 or -1 that lists of one class have after the name."""
+    match = _FLAGGED.match(line)
+    return match["name"] if match else line
 
 
-def _is_of_one_class(path: Path) -> bool:
-    """Whether a list says 1, 0 or -1 after each name, as the devkit's lists of one class do."""
-    lines = [line for line in read_label_text(path).splitlines() if line.strip()]
-    return bool(lines) and all(_stem_in(line) != line.strip() for line in lines[:20])
+def _entry(place: VocPlace, line: str) -> tuple[str, Path]:
+    """The whole line first, then without a suffix of images, then without the flag."""
+    candidates = [name for text in dict.fromkeys((line, without_flag(line))) for name in _names(place, text)]
+    for name in candidates:
+        annotation = _annotation(place, name)
+        if place.images.find(name) is not None or is_there(annotation):
+            return name, annotation
+    return candidates[-1], _annotation(place, candidates[-1])
 
 
-def _stem_in(line: str) -> str:
-    return _LIST_LINE.sub(r"\g<stem>", line.strip())
+def _names(place: VocPlace, text: str) -> list[str]:
+    """The names that a line may mean, relative to the folders of images."""
+    path = inner_path(place.root, text.replace("\\", "/"), origin=place.lists[0], root=place.root)
+    for folder in (*place.images.folders, place.annotations):
+        if path.is_relative_to(folder):
+            text = str(path.relative_to(folder))
+            break
+    text = text.removeprefix("./")
+    return [text, text.rpartition(".")[0]] if is_image_name(text) or text.endswith(".xml") else [text]
 
 
-def _stems(place: VocPlace) -> list[str]:
-    if place.listed is None:
-        return sorted(path.stem for path in place.annotations.glob("*.xml"))
-    lines = read_label_text(place.listed).splitlines()
-    stems = [stem for line in lines if (stem := _stem_in(line))]
-    if not stems:
-        raise InputError(f"{place.listed} lists no picture", wanted="one name a line")
-    return stems
+def _annotation(place: VocPlace, name: str) -> Path:
+    path = PurePosixPath(name)
+    stem = path.with_suffix("") if is_image_name(path.name) else path
+    return place.annotations / f"{stem}.xml"
 
 
-def _classes_of(folder: Path, place: VocPlace, report: Report) -> tuple[str, ...]:
-    """The classes of all splits; a fault goes to ``report`` where it belongs to a split that is read."""
-    class_file = folder / CLASS_FILE
-    if class_file.is_file():
-        return read_class_file(class_file)
-    beside = place.annotations.parent == folder and place.annotations.name != "Annotations"
-    objects: list[LabelledObject] = []
-    for path in sorted(folder.glob("*/*.xml") if beside else place.annotations.glob("*.xml")):
-        try:
-            objects += scan_voc_annotation(path, _tolerant(report))[0]
-        except LabelError as error:
-            _tolerant(report)(error)
-    return checked_class_names(sorted_labels(objects), origin=folder if beside else place.annotations)
-
-
-def _tolerant(report: Report) -> Report:
-    """Refuse where faults are refused; else say nothing, for the scan of the split itself will."""
-
-    def passed_over(_: LabelError) -> None:
-        return
-
-    return refuse if report is refuse else passed_over
-
-
-def _scan_picture(place: VocPlace, stem: str, report: Report) -> ScannedImage:
+def _scan_image(place: VocPlace, name: str, annotation: Path) -> ScannedImage:
+    listed = place.lists[0] if place.lists else annotation
+    image = place.images.find(name)
     try:
-        image = image_with_stem(place.images, stem, origin=place.listed or place.annotations / f"{stem}.xml")
+        has_labels = is_there(annotation)
+        found = read_voc_annotation(annotation) if has_labels else VocAnnotation((), None, "", ())
+        image = image or _stated_image(place, found.image_name)
+        if image is None:
+            raise missing_image(place.images.folders[0] / f"{name}.*", origin=listed)
     except LabelError as error:
-        error.image = place.images / f"{stem}.jpg"
-        raise
-    annotation = inner_path(place.annotations, f"{stem}.xml", origin=place.listed or place.annotations)
+        image = image or place.images.folders[0] / f"{name}.jpg"
+        return ScannedImage(image, annotation, faults=(of_image(error, image),))
+    size, unreadable = measured_image(image)
+    faults = (*unreadable, *(of_image(fault, image) for fault in found.faults))
+    return ScannedImage(image, annotation, found.objects, size, found.size, has_labels, faults)
 
-    def report_with_image(error: LabelError) -> None:
-        error.image = image
-        report(error)
 
-    try:
-        objects, size = scan_voc_annotation(annotation, report_with_image)
-    except LabelError as error:
-        error.image = image
-        raise
-    return ScannedImage(image, annotation, tuple(objects), size)
+def _stated_image(place: VocPlace, name: str) -> Path | None:
+    """The image that an annotation of another name states, unless that image has an annotation of its own."""
+    image = place.images.find(name)
+    return None if image is None or is_there(_annotation(place, image.name)) else image

@@ -1,73 +1,84 @@
-"""YOLO folders: data.yaml, images/<split>/*.jpg and labels/<split>/*.txt with ``class cx cy w h`` in 0..1."""
+"""YOLO labels: one text an image, each row ``class cx cy w h`` in 0..1, an outline, or a box and a pose."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import path_kind
-from ssd_edge.core.images import list_images
-from ssd_edge.core.label_errors import LabelError, Report, refuse
+from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
-from ssd_edge.data.image_size import image_size
-from ssd_edge.data.label_files import existing_image, inner_path, read_label_text
-from ssd_edge.data.scan import ScannedImage, ScannedSet
-from ssd_edge.data.yolo_yaml import YoloConfig, read_yolo_yaml
+from ssd_edge.data.label_files import is_there, read_label_text
+from ssd_edge.data.scan import ScannedImage, ScannedSet, measured_image, of_image
 
+_BOX = 4
 _SHORTEST_OUTLINE = 6  # three points
-_UP = "../"
-_MAX_LIST_BYTES = 1 << 30  # a list of all pictures of a split
+_IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img")
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """What the rows of a data set hold.
+
+    Attributes:
+        labels: the class of each number.
+        pose: values of a pose behind the box, where the data set states its ``kpt_shape``; else None.
+    """
+
+    labels: tuple[str, ...]
+    pose: int | None = None
 
 
 def read_yolo_row(
-    path: Path, number: int, row: Sequence[str], labels: Sequence[str], size: tuple[int, int]
+    path: Path, number: int, row: Sequence[str], form: RowFormat, size: tuple[int, int]
 ) -> LabelledObject:
-    """Return the object of line ``number``: ``class cx cy w h``, or ``class x1 y1 x2 y2 x3 y3 …`` as its outline.
+    """Return the object of line ``number``.
+
+    Of a data set of poses the first four values are the box, centre and sides. Else four values are a box, and six or
+    more, an even number, an outline, which gives the box around it: that of a segment, or of an oriented box.
 
     Args:
         path: the label file, for messages.
         number: of the line, from 1.
         row: the words of the line.
-        labels: the class of each number.
-        size: (width, height) of the picture in pixels.
+        form: what rows hold.
+        size: (width, height) of the image in pixels.
 
     Raises:
-        LabelError: the line is no object of a known class inside the picture.
+        LabelError: the place of the line's object cannot be read.
     """
     place = f"line {number}"
+    values = _values(path, place, row)
+    has_box = len(values) == _BOX or (form.pose is not None and len(values) == _BOX + form.pose)
+    is_outline = form.pose is None and len(values) >= _SHORTEST_OUTLINE and len(values) % 2 == 0
+    if not has_box and not is_outline:
+        raise _not_an_object(path, place, row)
+    x1, y1, x2, y2 = _around_centre(values) if has_box else _outlined(values)
+    box = (x1 * size[0], y1 * size[1], x2 * size[0], y2 * size[1])
+    return LabelledObject.of_box(_label(row[0], form.labels), box, place=place)
+
+
+def _values(path: Path, place: str, row: Sequence[str]) -> list[float]:
     try:
-        class_number, values = int(row[0]), [float(word) for word in row[1:]]
+        return [float(word) for word in row[1:]]
     except ValueError:
         raise _not_an_object(path, place, row) from None
-    is_outline = len(values) >= _SHORTEST_OUTLINE and len(values) % 2 == 0
-    if len(values) != 4 and not is_outline:
-        raise _not_an_object(path, place, row)
-    if not 0 <= class_number < len(labels):
-        wanted = f"0 to {len(labels) - 1}"
-        raise LabelError.at("class-unknown", path, place, "is of an unknown class", got=row[0][:20], wanted=wanted)
-    _refuse_odd_values(path, place, row, values, negative_side=not is_outline and min(values[2:]) < 0)
-    x1, y1, x2, y2 = _outlined(values) if is_outline else _around_centre(values)
-    width, height = size
-    box = (x1 * width, y1 * height, x2 * width, y2 * height)
-    return LabelledObject.of_box(labels[class_number], box, place=place)
 
 
-def _refuse_odd_values(
-    path: Path, place: str, row: Sequence[str], values: Sequence[float], *, negative_side: bool
-) -> None:
-    got, wanted = " ".join(row[1:])[:80], "fractions of the picture, 0 to 1"
-    if not all(math.isfinite(value) for value in values):
-        raise LabelError.at("box-not-finite", path, place, "has a value that is no number", got=got, wanted=wanted)
-    if negative_side:
-        raise LabelError.at("box-inverted", path, place, "has a negative width or height", got=got, wanted=wanted)
-    if not all(0 <= value <= 1 for value in values):
-        raise LabelError.at("box-outside", path, place, "has a box outside the picture", got=got, wanted=wanted)
+def _label(word: str, labels: Sequence[str]) -> str:
+    """The name of a class; for a number that has none a text that is none."""
+    try:
+        number = float(word)  # some tools write 0.0
+    except ValueError:
+        return f"class {word!r}, not listed"[:80]
+    if number.is_integer() and 0 <= number < len(labels):
+        return labels[int(number)]
+    return f"class {word}, not listed"[:80]
 
 
 def _around_centre(values: Sequence[float]) -> Corners:
-    cx, cy, w, h = values
+    cx, cy, w, h = values[:_BOX]
     return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
 
 
@@ -81,94 +92,133 @@ def _not_an_object(path: Path, place: str, row: Sequence[str]) -> LabelError:
     return LabelError.at("object-malformed", path, place, "is not an object", got=got, wanted=wanted)
 
 
-def scan_yolo(
-    yaml_path: Path, split: str, class_names: Sequence[str] | None = None, report: Report = refuse
-) -> ScannedSet:
-    """Return what the label files of a split state; faults go to ``report``, and what has them is left out.
+def label_path(image: Path) -> Path:
+    """Return where the labels of an image lie: ``labels/a.txt`` for the last folder ``images``, or beside it."""
+    beside = image.with_suffix(".txt")
+    parts = list(beside.parts)
+    for position in range(len(parts) - 2, -1, -1):
+        if parts[position] in _IMAGE_FOLDERS:
+            parts[position] = "labels"
+            other = Path(*parts)
+            return beside if is_there(beside) and not is_there(other) else other
+    return beside
 
-    The labels of ``…/images/…/a.jpg`` lie in ``…/labels/…/a.txt``; an image without that file has no objects, as the
-    format defines it.
+
+@dataclass(frozen=True)
+class YoloSplit:
+    """The images of a split, and how their labels are read.
+
+    Attributes:
+        images: files.
+        form: what rows hold.
+        origin: for messages.
+        lost: entries of lists that name no image.
+        label_of: where the labels of an image lie.
+    """
+
+    images: tuple[Path, ...]
+    form: RowFormat
+    origin: str
+    lost: tuple[LabelError, ...] = ()
+    label_of: Callable[[Path], Path] = label_path
+
+
+def scan_yolo(split: YoloSplit, class_names: Sequence[str] | None = None) -> ScannedSet:
+    """Return what the label files of a split state. An image without one has no objects, as the format defines it.
 
     Args:
-        yaml_path: the data.yaml.
-        split: ``train``, ``val`` or ``test``.
-        class_names: the classes in the order of their numbers here; by default those of data.yaml.
-        report: told of each fault; by default the first one is raised.
+        split: its images.
+        class_names: the classes in the order of their numbers here; by default those of the data set.
 
     Raises:
-        InputError: data.yaml or the list of images cannot be used; by default also where an image is missing or a line
-            is no object with a usable box, and the message names the file and the object.
+        InputError: the rows look like poses, but the data set does not say so.
     """
-    config = read_yolo_yaml(yaml_path)
-    if split not in config.splits:
-        raise InputError(
-            f"{yaml_path} has no split {split!r}", got=", ".join(config.splits) or "none", wanted=f"{split}: images/…"
-        )
-    names = tuple(class_names) if class_names is not None else config.class_names
-    images = [image for entry in config.splits[split] for image in _images_of(yaml_path, config, entry, report)]
-    pictures = []
-    for image in images:
-        try:
-            pictures.append(_scan_picture(image, config.class_names, report))
-        except LabelError as error:
-            error.image = image
-            report(error)
-    folders = tuple(dict.fromkeys(image.parent for image in images))
-    return ScannedSet(names, tuple(pictures), f"YOLO {yaml_path}, split {split}", folders)
+    if split.form.pose is None:
+        _check_no_poses(split)
+    names = tuple(class_names) if class_names is not None else split.form.labels
+    images = tuple(_scan_image(image, split.label_of(image), split.form) for image in split.images)
+    folders = tuple(dict.fromkeys(image.parent for image in split.images))
+    return ScannedSet(names, images, split.origin, "fractions", split.lost, image_folders=folders)
 
 
-def _images_of(yaml_path: Path, config: YoloConfig, entry: str, report: Report) -> list[Path]:
-    place = _split_place(yaml_path, config.root, entry)
-    if place.suffix != ".txt":
-        return list_images(place, below=True)
-    images = []
-    for line in read_label_text(place, limit=_MAX_LIST_BYTES).splitlines():
-        try:
-            if name := line.strip().removeprefix("./"):
-                images.append(existing_image(inner_path(config.root, name, origin=place), origin=place))
-        except LabelError as error:
-            report(error)
-    return images
-
-
-def _split_place(yaml_path: Path, root: Path, entry: str) -> Path:
-    """Where a split lies. Roboflow writes ``../train/images`` and means ``train/images`` beside data.yaml.
-
-    As Ultralytics reads it: one ``../`` is followed if something is there, else left away. A second one is refused.
-    """
-    if not entry.startswith(_UP):
-        return inner_path(root, entry, origin=yaml_path)
-    beside = inner_path(root / _UP, entry.removeprefix(_UP), origin=yaml_path)
-    return inner_path(root, entry.removeprefix(_UP), origin=yaml_path) if path_kind(beside) == "absent" else beside
-
-
-def label_path(image: Path) -> Path:
-    """Return where the labels of a picture lie: the last folder ``images`` becomes ``labels``."""
-    parts = list(image.with_suffix(".txt").parts)
-    for position in range(len(parts) - 2, -1, -1):
-        if parts[position] == "images":
-            parts[position] = "labels"
-            break
-    return Path(*parts)
-
-
-def _scan_picture(image: Path, labels: Sequence[str], report: Report) -> ScannedImage:
-    path = label_path(image)
-    has_labels = path_kind(path) != "absent"
-    rows = read_label_text(path).splitlines() if has_labels else []
-    filled = [(number, row.split()) for number, row in enumerate(rows, start=1) if row.strip()]
-    refuse_too_many(len(filled), path)
-    objects: list[LabelledObject] = []
+def _scan_image(image: Path, path: Path, form: RowFormat) -> ScannedImage:
+    has_labels = is_there(path)
+    size, faults = measured_image(image)
     try:
-        size = image_size(image) if filled else (1, 1)
-    except InputError:
-        if report is refuse:
-            raise
-        return ScannedImage(image, path, (), has_labels=has_labels)  # who looks at the pixels will name the picture
-    for number, row in filled:
+        rows = _rows(path) if has_labels else []
+        refuse_too_many(len(rows), path)
+    except LabelError as error:
+        return ScannedImage(image, path, size=size, faults=(*faults, of_image(error, image)))
+    objects: list[LabelledObject] = []
+    for number, row in rows if size is not None else ():
         try:
-            objects.append(read_yolo_row(path, number, row, labels, size))
+            objects.append(read_yolo_row(path, number, row, form, size or (1, 1)))
         except LabelError as error:
-            error.image = image
-            report(error)
-    return ScannedImage(image, path, tuple(objects), has_labels=has_labels)
+            faults = (*faults, of_image(error, image))
+    return ScannedImage(image, path, tuple(objects), size, has_labels=has_labels, faults=faults)
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines that hold something, by their numbers from 1."""
+    lines = read_label_text(path).splitlines()
+    return [(number, row) for number, line in enumerate(lines, start=1) if (row := line.split())]
+
+
+_LOOKED_AT = 200  # label files that show whether rows are poses
+_FEWEST = 3
+_ALIKE = 0.9  # share of the rows
+
+
+def _check_no_poses(split: YoloSplit) -> None:
+    """Refuse rows that are a box and the points in it, where nothing says so: as outlines they give other boxes.
+
+    Raises:
+        InputError: nearly all long rows have one length, and their points lie in their boxes.
+    """
+    rows = _long_rows(split)
+    lengths = {len(row) for row in rows}
+    if len(rows) < _FEWEST or len(lengths) != 1:
+        return
+    count = lengths.pop() - _BOX
+    shapes = [(count // dims, dims) for dims in (2, 3) if count > 0 and count % dims == 0]
+    for points, dims in shapes:
+        poses = sum(_is_pose(row, dims) for row in rows)
+        if poses >= _ALIKE * len(rows) and sum(map(_is_closed, rows)) <= len(rows) / 2:
+            raise InputError(
+                f"{split.origin}: the rows look like poses, a box and the points in it",
+                got=" ".join(f"{value:g}" for value in rows[0])[:80],
+                wanted="what the values are: as an outline they would give another box",
+                do=f"Write it into data.yaml: kpt_shape: [{points}, {dims}]",
+            )
+
+
+def _long_rows(split: YoloSplit) -> list[list[float]]:
+    """The values of rows that are longer than a box."""
+    found: list[list[float]] = []
+    for image in split.images[:_LOOKED_AT]:
+        try:
+            rows = _rows(split.label_of(image)) if is_there(split.label_of(image)) else []
+            found += [_values(image, "", row) for _, row in rows if len(row) > _BOX + 1]
+        except LabelError:
+            continue  # the scan names it
+    return found
+
+
+def _is_closed(values: Sequence[float]) -> bool:
+    """Whether the second pair is a point as near to the others as those of an outline are."""
+    x, y = values[2:4]
+    xs, ys = [values[0], *values[4::2]], [values[1], *values[5::2]]
+    wide, high = max(xs) - min(xs), max(ys) - min(ys)
+    return min(xs) - wide <= x <= max(xs) + wide and min(ys) - high <= y <= max(ys) + high
+
+
+def _is_pose(values: Sequence[float], dims: int) -> bool:
+    """Whether the points behind the box lie in it, but for those that are marked as not seen."""
+    x1, y1, x2, y2 = _around_centre(values)
+    margin = 0.02
+    points = [values[start : start + dims] for start in range(_BOX, len(values), dims)]
+    if dims == 3 and not all(point[2] in (0, 1, 2) for point in points):
+        return False
+    seen = [point for point in points if tuple(point[:2]) != (0, 0)]
+    inside = all(x1 - margin <= point[0] <= x2 + margin and y1 - margin <= point[1] <= y2 + margin for point in seen)
+    return bool(seen) and inside and values[2] > 0 and values[3] > 0

@@ -15,7 +15,8 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.data.label_files import checked_class_names, read_label_text
 
 SPLIT_KEYS = ("train", "val", "test")
-_READ_KEYS = frozenset({"path", "names", "nc", *SPLIT_KEYS})
+_OTHER_KEYS = {"valid": "val"}
+_READ_KEYS = frozenset({"path", "names", "nc", "kpt_shape", *SPLIT_KEYS, *_OTHER_KEYS})
 _MAX_BYTES = 1 << 20  # a thousand classes take 30 kB; PyYAML reads some 100 kB a second
 _MAX_DEPTH = 20
 
@@ -28,11 +29,13 @@ class YoloConfig:
         root: folder that the splits are relative to: ``path``, or the folder of the file.
         splits: ``train``, ``val`` and ``test`` as far as they are given: folders or lists, relative to ``root``.
         class_names: in the order of their numbers.
+        pose: values of a pose behind each box, ``kpt_shape`` multiplied out; None where there is none.
     """
 
     root: Path
     splits: dict[str, tuple[str, ...]]
     class_names: tuple[str, ...]
+    pose: int | None = None
 
 
 def read_yolo_yaml(path: Path) -> YoloConfig:
@@ -50,9 +53,22 @@ def read_yolo_yaml(path: Path) -> YoloConfig:
     count = _values(path, "nc", nodes["nc"])[0] if "nc" in nodes else str(len(names))
     if count != str(len(names)):
         raise InputError(f"{path} contradicts itself", got=f"nc: {count} and {len(names)} names", wanted="one count")
-    splits = {key: _values(path, key, nodes[key]) for key in SPLIT_KEYS if key in nodes and not _is_empty(nodes[key])}
-    root = path.parent / _values(path, "path", nodes["path"])[0] if "path" in nodes else path.parent
-    return YoloConfig(root, splits, names)
+    stated = {_OTHER_KEYS.get(key, key): key for key in (*_OTHER_KEYS, *SPLIT_KEYS) if key in nodes}
+    stated = {split: key for split, key in stated.items() if not _is_empty(nodes[key])}
+    splits = {split: _values(path, stated[split], nodes[stated[split]]) for split in SPLIT_KEYS if split in stated}
+    has_path = "path" in nodes and not _is_empty(nodes["path"])
+    root = path.parent / _values(path, "path", nodes["path"])[0] if has_path else path.parent
+    return YoloConfig(root, splits, names, _pose(path, nodes))
+
+
+def _pose(path: Path, nodes: dict[str, yaml.Node]) -> int | None:
+    if "kpt_shape" not in nodes:
+        return None
+    values = _values(path, "kpt_shape", nodes["kpt_shape"])
+    if len(values) != 2 or not all(value.isdecimal() and len(value) < 5 for value in values):
+        got = ", ".join(values)
+        raise InputError(f"{path}: the value of 'kpt_shape' is not understood", got=got[:80], wanted="[points, 2 or 3]")
+    return int(values[0]) * int(values[1])
 
 
 def _read_keys(path: Path, text: str) -> dict[str, yaml.Node]:

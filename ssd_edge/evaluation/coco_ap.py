@@ -16,6 +16,7 @@ import numpy as np
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.core.sample import UNKNOWN_CLASS
 from ssd_edge.evaluation.matching import Float64Array, Truth
 
 _ALL_AREAS, _MOST_DETECTIONS = 0, -1
@@ -96,21 +97,25 @@ def require_coco() -> None:
 
 
 def truth_document(truths: Sequence[SizedTruth], class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the objects as a COCO instances document; the ids of pictures, classes and objects begin at 1."""
+    """Return the objects as a COCO instances document; the ids of images, classes and objects begin at 1.
+
+    An object of an unknown class is a crowd of every class.
+    """
     annotations: list[dict[str, Any]] = []
     for image_id, truth in enumerate(truths, start=1):
         labels = (truth.class_ids.tolist(), truth.difficult.tolist(), truth.areas.tolist())
         for box, class_id, difficult, area in zip(_xywh(truth.boxes), *labels, strict=True):
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": class_id + 1,
-                    "bbox": box,
-                    "area": area,
-                    "iscrowd": int(difficult),
-                }
-            )
+            for category in range(len(class_names)) if class_id == UNKNOWN_CLASS else (class_id,):
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": image_id,
+                        "category_id": category + 1,
+                        "bbox": box,
+                        "area": area,
+                        "iscrowd": int(difficult),
+                    }
+                )
     return {
         "info": {},
         "images": [{"id": image_id} for image_id in range(1, len(truths) + 1)],

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ssd_edge.core.boxes import iou_matrix
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import FloatArray, IntArray
+from ssd_edge.core.sample import UNKNOWN_CLASS
 
 BoolArray = npt.NDArray[np.bool_]
 Float64Array = npt.NDArray[np.float64]
@@ -30,7 +31,7 @@ class Truth(Protocol):
 
     @property
     def class_ids(self) -> IntArray:
-        """(N,) numbers of the classes, 0 = first real class."""
+        """(N,) numbers of the classes, 0 = first real class; ``UNKNOWN_CLASS`` may be any, and is difficult."""
 
     @property
     def difficult(self) -> BoolArray:
@@ -125,7 +126,8 @@ def _nearest(found: Detections, truth: Truth) -> tuple[Float64Array, IntArray]:
     if len(truth.boxes) == 0:
         return np.zeros(len(found)), np.full(len(found), NO_OBJECT, np.int64)
     overlap = iou_matrix(found.boxes.astype(np.float64), truth.boxes.astype(np.float64))
-    overlap = np.where(found.class_ids[:, None] == truth.class_ids[None, :], overlap, -1.0)
+    may_be = (found.class_ids[:, None] == truth.class_ids[None, :]) | (truth.class_ids == UNKNOWN_CLASS)[None, :]
+    overlap = np.where(may_be, overlap, -1.0)
     nearest = overlap.argmax(axis=1).astype(np.int64)
     best = overlap.max(axis=1)
     return np.maximum(best, 0.0), np.where(best >= 0, nearest, NO_OBJECT)

@@ -19,7 +19,7 @@ from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.core.sample import BoolArray
+from ssd_edge.core.sample import UNKNOWN_CLASS, BoolArray
 from ssd_edge.core.shell import quoted
 from ssd_edge.data.find import open_dataset
 from ssd_edge.quantization.image_choice import ImageChoice
@@ -203,7 +203,7 @@ def _candidates(source: Path, split: str) -> tuple[list[Path], list[frozenset[in
     if not labelled.samples:
         raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
     return [entry.image for entry in labelled.samples], [
-        frozenset(entry.class_ids.tolist()) for entry in labelled.samples
+        frozenset(entry.class_ids[entry.class_ids != UNKNOWN_CLASS].tolist()) for entry in labelled.samples
     ]
 
 

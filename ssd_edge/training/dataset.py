@@ -17,7 +17,7 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import decode_image, image_bytes
 from ssd_edge.core.jpeg import jpeg_frame_size
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.core.sample import LabelledSet, Sample
+from ssd_edge.core.sample import UNKNOWN_CLASS, LabelledSet, Sample
 from ssd_edge.data.augment import Augment
 from ssd_edge.training.targets import TargetEncoder, Targets
 
@@ -53,7 +53,7 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
     user as a traceback in a string.
 
     Args:
-        labelled: the pictures; ``difficult`` objects are not learnt.
+        labelled: the images; ``difficult`` objects are neither learned nor background.
         augment: gives the view and its boxes, in pixels of the input.
         encode_targets: matches the boxes to the default boxes.
         seed: of all random choices.
@@ -90,9 +90,9 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
 
     def _example(self, sample: Sample, rng: np.random.Generator) -> Example:
         picture = self._decoded.get(sample.image) or read_reduced(sample.image, least_side=self._least_side)
-        learnt = ~sample.difficult
-        boxes = sample.boxes[learnt] / np.float32(picture.factor)
-        view, boxes, class_ids = self._augment(picture.pixels, boxes, sample.class_ids[learnt], rng)
+        boxes = sample.boxes / np.float32(picture.factor)
+        class_ids = np.where(sample.difficult, UNKNOWN_CLASS, sample.class_ids)
+        view, boxes, class_ids = self._augment(picture.pixels, boxes, class_ids, rng)
         height, width = view.shape[:2]
         unit_boxes = (boxes / np.array([width, height, width, height], np.float32)).astype(np.float32)
         return Example(torch.from_numpy(view), self._encode_targets(unit_boxes, class_ids), str(sample.image))

@@ -19,9 +19,7 @@ from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.box_coder import decode
 from ssd_edge.model.heads import HeadOutputs
 from ssd_edge.training.recipe import LossOptions
-from ssd_edge.training.targets import Targets
-
-BACKGROUND = 0
+from ssd_edge.training.targets import BACKGROUND, IGNORED, Targets
 
 _LARGEST_LOG_SCALE = math.log(1000 / 16)  # torchvision's: beyond it the exponential would run away
 
@@ -71,7 +69,7 @@ class MultiboxCriterion:
             outputs: class_logits (B, A, C + 1) and box_offsets (B, A, 4), of any floating type.
             targets: labels (B, A) and offsets (B, A, 4).
         """
-        positive = targets.labels != BACKGROUND
+        positive = targets.labels > BACKGROUND
         normaliser = positive.sum().clamp(min=1)
         localisation = self._localisation(outputs.box_offsets.float(), targets.offsets, positive)
         confidence = self._confidence(outputs.class_logits.float(), targets.labels, positive)
@@ -89,11 +87,13 @@ class MultiboxCriterion:
 
     def _confidence(self, logits: Tensor, labels: Tensor, positive: Tensor) -> Tensor:
         options = self._options
+        ignored = labels == IGNORED
         if options.classification == "focal":
-            return focal_loss(logits, labels, gamma=options.focal_gamma, alpha=options.focal_alpha)
+            return focal_loss(logits[~ignored], labels[~ignored], gamma=options.focal_gamma, alpha=options.focal_alpha)
         counted = positive | hard_negatives(
             logits,
             positive,
+            ignored=ignored,
             negatives_per_positive=options.negatives_per_positive,
             negatives_of_empty=options.negatives_of_empty,
         )
@@ -104,21 +104,28 @@ class MultiboxCriterion:
 
 @torch.no_grad()
 def hard_negatives(
-    logits: Tensor, positive: Tensor, *, negatives_per_positive: float, negatives_of_empty: int = 0
+    logits: Tensor,
+    positive: Tensor,
+    *,
+    ignored: Tensor | None = None,
+    negatives_per_positive: float,
+    negatives_of_empty: int = 0,
 ) -> Tensor:
     """Return a (B, A) bool mask of the background boxes that each picture gets most wrong.
 
     Args:
         logits: (B, A, C + 1) float32.
         positive: (B, A) bool; these are never chosen.
+        ignored: (B, A) bool; nor are these.
         negatives_per_positive: a picture with P positives gets this times P negatives, or all that it has.
         negatives_of_empty: a picture without positives gets this many.
     """
     loss_as_background = logits.logsumexp(dim=-1) - logits[..., BACKGROUND]
-    loss_as_background = loss_as_background.masked_fill(positive, -torch.inf)
+    excluded = positive if ignored is None else positive | ignored
+    loss_as_background = loss_as_background.masked_fill(excluded, -torch.inf)
     positives = positive.sum(dim=1, keepdim=True)
     wanted = (negatives_per_positive * positives).ceil().long().masked_fill(positives == 0, negatives_of_empty)
-    wanted = wanted.minimum((~positive).sum(dim=1, keepdim=True))
+    wanted = wanted.minimum((~excluded).sum(dim=1, keepdim=True))
     hardest = loss_as_background.topk(int(wanted.max()), dim=1).indices
     chosen = torch.arange(hardest.shape[1], device=logits.device) < wanted
     return torch.zeros_like(positive).scatter_(1, hardest, chosen)

@@ -10,11 +10,13 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.ranks import machine_number
 from ssd_edge.core.run_data import RunData
+from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.find import open_dataset
 from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import Machine, SavedPlan, TrainingPlan
 from ssd_edge.training.run_folder import STATE_NAME
 
+_AS_BEFORE = Tolerance(max_bad=1.0)  # the plan knows what was learned from
 LAST = "last"
 """Stands for the newest run that can go on."""
 
@@ -85,6 +87,6 @@ def saved_run(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
     if data is None:
         raise InputError(f"the pictures of {folder} are gone", wanted="the data set where it was", do="Put it back.")
     names = saved.spec.class_names
-    train_set = open_dataset(Path(data.dataset), data.train_split, names)
-    val_set = open_dataset(Path(data.dataset), data.val_split, names)
+    train_set = open_dataset(Path(data.dataset), data.train_split, names, tolerance=_AS_BEFORE)
+    val_set = open_dataset(Path(data.dataset), data.val_split, names, tolerance=_AS_BEFORE)
     return saved.with_images(train_set, val_set, machine), RunState.load(folder / STATE_NAME)

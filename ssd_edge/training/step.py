@@ -21,12 +21,12 @@ from ssd_edge.model.heads import HeadOutputs
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.loader import Batch
-from ssd_edge.training.losses import BACKGROUND, MultiboxLoss
+from ssd_edge.training.losses import MultiboxLoss
 from ssd_edge.training.metrics import StepLoss
 from ssd_edge.training.optimizer import make_sgd, set_learning_rate
 from ssd_edge.training.recipe import Optimisation
 from ssd_edge.training.sync_batch_norm import synchronise_norms_
-from ssd_edge.training.targets import Targets
+from ssd_edge.training.targets import BACKGROUND, Targets
 
 
 class Criterion(Protocol):
@@ -131,7 +131,7 @@ class Learner:
     def _backward(self, batch: Batch, positives: Tensor) -> Tensor:
         """Add a batch's gradient and return the (2,) parts of its loss, as this process' share of the mean."""
         loss = self._loss(self._network, batch)
-        own = self._fabric.to_device((batch.targets.labels != BACKGROUND).sum().clamp(min=1))
+        own = self._fabric.to_device((batch.targets.labels > BACKGROUND).sum().clamp(min=1))
         share = own * self._fabric.world_size / positives  # DDP takes the mean of the processes' gradients
         self._fabric.backward(loss.total * share)
         return (torch.stack([loss.localisation, loss.confidence]) * share).detach()
@@ -144,7 +144,7 @@ class Learner:
 
     def _positives_of_all(self, batches: Sequence[Batch]) -> Tensor:
         """Count the positive default boxes of all batches of all processes; at least one."""
-        own = sum(((batch.targets.labels != BACKGROUND).sum() for batch in batches), torch.zeros((), dtype=torch.int64))
+        own = sum(((batch.targets.labels > BACKGROUND).sum() for batch in batches), torch.zeros((), dtype=torch.int64))
         return self._over_all(self._fabric.to_device(own.float()), "sum").clamp(min=1)
 
     def _over_all(self, values: Tensor, operation: Literal["sum", "mean"]) -> Tensor:

@@ -11,18 +11,21 @@ from torch import Tensor
 from ssd_edge.core.boxes import centre_form, corner_form, iou_matrix
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray, IntArray
+from ssd_edge.core.sample import UNKNOWN_CLASS
 from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.box_coder import encode
 
 NO_OBJECT = -1
+BACKGROUND, IGNORED = 0, -1
+"""Labels of anchors that learn no object; those that are ignored learn nothing at all."""
 
 
 class Targets(NamedTuple):
     """The wanted outputs; without the leading B for one picture.
 
     Attributes:
-        labels: (B, A) int64; 0 is background, 1 the first real class.
-        offsets: (B, A, 4) float32; zero where the label is background.
+        labels: (B, A) int64; 0 is background, 1 the first real class, -1 an anchor that is ignored.
+        offsets: (B, A, 4) float32; zero where the label is no class.
     """
 
     labels: Tensor
@@ -68,17 +71,23 @@ class TargetEncoder:
     def __call__(self, boxes: FloatArray, class_ids: IntArray) -> Targets:
         """Return (A,) labels and (A, 4) offsets.
 
+        Anchors that would learn an object that is not learned are ignored, so that it is not learned as background
+        either, where they learn no other.
+
         Args:
             boxes: (N, 4) float32, x1 y1 x2 y2 in 0..1 of the input; N may be 0.
-            class_ids: (N,); 0 is the first real class.
+            class_ids: (N,); 0 is the first real class, ``UNKNOWN_CLASS`` an object that is not learned.
 
         Raises:
             InputError: a box has no area or is not finite, so that no offset describes it.
         """
         _refuse_flat(boxes)
+        learned = class_ids != UNKNOWN_CLASS
+        others = match(boxes[~learned], self._corners, iou_threshold=self._iou_threshold)
+        boxes, class_ids = boxes[learned], class_ids[learned]
         matches = match(boxes, self._corners, iou_threshold=self._iou_threshold)
         matched = np.flatnonzero(matches != NO_OBJECT)
-        labels = torch.zeros(len(self._anchors), dtype=torch.int64)
+        labels = torch.from_numpy(np.where(others == NO_OBJECT, BACKGROUND, IGNORED).astype(np.int64))
         offsets = torch.zeros(len(self._anchors), 4)
         if len(matched):
             positive, owner = torch.from_numpy(matched), matches[matched]

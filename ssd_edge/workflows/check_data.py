@@ -114,11 +114,7 @@ class CheckDataResult:
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """Images and objects that cannot be used: they are not in the statistics."""
-        unusable = (issue for issue in self.errors if not issue.kind.startswith("leakage"))
-        return tuple(
-            LeftOut(f"{issue.file}: {issue.place}" if issue.place else str(issue.file), KINDS[issue.kind][1])
-            for issue in unusable
-        )
+        return tuple(entry for labelled in self.report.labelled.values() for entry in labelled.left_out)
 
     def to_json(self) -> str:
         """Return all issues and figures as JSON."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from ssd_edge.core.config import AnyPath, check_limits
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, keyword
 from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.tolerance import MAX_BAD
 from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.recipe import (
     Augmentation,
@@ -40,6 +41,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "label_smoothing": (0, 0.5),
     "empty_negatives": (0, float("inf")),
     "val_fraction": (0.01, 0.9),
+    "max_bad": (0, 1),
     "seed": (0, float("inf")),
     "workers": (0, float("inf")),
     "cores": (1, float("inf")),
@@ -97,6 +99,8 @@ class TrainConfig:
         classes: their names in the order of their numbers, or a file with one a line, or names with commas between;
             None for those of the data.
         check: look for faults of the data before training, as ``data check`` does.
+        max_bad: largest share of the images, or of the objects, that may be left out, 0 to 1.
+        strict: refuse the first fault of the data instead.
         seed: of weights, order and views.
         precision: of the convolutions; None for what suits the device, measured on a processor.
         device: None for the GPU where there is one.
@@ -145,6 +149,8 @@ class TrainConfig:
     val_fraction: float = 0.2
     classes: str | tuple[str, ...] | None = None
     check: bool = True
+    max_bad: float = MAX_BAD
+    strict: bool = False
     seed: int = 0
     precision: Precision | None = None
     device: Literal["cpu", "cuda", "mps"] | None = None
@@ -159,6 +165,9 @@ class TrainConfig:
         check_limits(self, LIMITS)
         if self.epochs is not None and self.minutes is not None:
             raise InputError("--epochs and --minutes are both given", wanted="one of them")
+        if self.strict and not self.check:
+            got = "an order not to look at them"
+            raise InputError(f"{keyword('strict', True)} looks at the data", got=got, wanted="one of both")
         if self.val_every is not None and self.minutes is not None:
             raise InputError(
                 "--val-every counts epochs", got="--minutes", wanted="--epochs: with minutes the clock chooses when"
@@ -256,6 +265,8 @@ class TrainOptions(TypedDict, total=False):
     val_fraction: float
     classes: AnyPath | tuple[str, ...] | list[str] | None
     check: bool
+    max_bad: float
+    strict: bool
     seed: int
     precision: Precision | None
     device: Literal["cpu", "cuda", "mps"] | None
@@ -279,7 +290,7 @@ class TrainResult:
         epochs: what each epoch came to.
         stopped_by: what ended training: its epochs, its minutes or its patience.
         report: the page about the run; None where none was wanted, and in all processes but the first.
-        left_out: always empty, for training refuses what it cannot use.
+        left_out: images and objects that could not be used.
     """
 
     path: Path

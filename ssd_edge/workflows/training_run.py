@@ -18,6 +18,7 @@ from ssd_edge.core.run_data import RunData
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
 from ssd_edge.data.label_files import listed_class_names
@@ -43,7 +44,6 @@ from ssd_edge.workflows.train_config import TRAIN_SPLIT, VAL_SPLIT, TrainConfig,
 from ssd_edge.workflows.training_report import report_on
 from ssd_edge.workflows.training_splits import training_splits
 
-_FIRST_ERRORS = 10
 _GOOD_RECALL = 0.95  # of the objects; the others are learned by one badly fitting anchor each
 Sizes = Mapping[Path, tuple[int, int]]
 
@@ -87,6 +87,7 @@ def run_training(
             epochs=run.records,
             stopped_by="patience" if run.ending == "patience" else "epochs" if plan.minutes is None else "minutes",
             report=page,
+            left_out=plan.train_set.left_out + plan.val_set.left_out,
         )
 
 
@@ -163,28 +164,29 @@ def _open_splits(
 ) -> tuple[LabelledSet, LabelledSet, Sizes | None]:
     """Return training set, validation set and, where the data were checked, the sizes of their images."""
     names, splits = listed_class_names(config.classes), config.splits
+    tolerance = Tolerance(config.max_bad, config.strict)
     if config.check and is_first_process():
         with stage(progress, "checking") as report_step:
             report = lint_dataset(dataset, splits, names, pixels=False, progress=report_step)
-        _check_no_errors(report, _check_command(dataset, config))
+        _check_usable(report, tolerance, _check_command(dataset, config))
         return report.labelled[splits[0]], report.labelled[splits[1]], report.sizes
-    train_set = open_dataset(dataset, splits[0], names)
-    return train_set, open_dataset(dataset, splits[1], train_set.class_names), None
+    train_set = open_dataset(dataset, splits[0], names, tolerance=tolerance)
+    return train_set, open_dataset(dataset, splits[1], train_set.class_names, tolerance=tolerance), None
 
 
-def _check_no_errors(report: LintReport, command: str) -> None:
-    """Refuse data with errors, the first of which are logged; ``command`` shows all."""
-    for fault in report.errors[:_FIRST_ERRORS]:
-        log.error(f"{fault.severity}: {fault.message}")
-    if len(report.errors) > _FIRST_ERRORS:
-        log.error(f"and {len(report.errors) - _FIRST_ERRORS} more; to see them: below")
-    if report.errors:
+def _check_usable(report: LintReport, tolerance: Tolerance, command: str) -> None:
+    """Refuse data of which too much cannot be used; log what is left out, and the command that shows all of it."""
+    try:
+        report.check(tolerance)
+    except InputError as error:
         raise InputError(
-            f"{report.dataset} has {counted(len(report.errors), 'error')}",
-            do=f"See all of them: {command}. To train all the same: --no-check",
-        )
-    if report.warnings:
-        log.warning(f"{counted(len(report.warnings), 'warning')} about the data; to see them: {command}")
+            error.what, got=error.got, wanted=error.wanted, do=f"{error.do} See all faults: {command}".strip()
+        ) from error
+    for usable in report.usable.values():
+        usable.log_left_out()
+    if report.issues:
+        errors, warnings = counted(len(report.errors), "error"), counted(len(report.warnings), "warning")
+        log.warning(f"{errors} and {warnings} about the data; to see them: {command}")
 
 
 def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_command: str) -> None:

@@ -119,13 +119,22 @@ def train(*options: str):
 
 def test_training_looks_at_its_data_first(workspace: Path) -> None:
     name = spoil(workspace / "signs")
-    result = train("--name", "a")
-    assert result.exit_code == 1
-    assert re.search(rf"error: .*{name}: object 1 .* has no usable box", result.stderr)
-    assert "signs has 1 error. See all of them: ssd-edge data check signs. To train all the same: --no-check" in (
-        result.stderr
-    )
-    assert not Path("runs/a/best.pt").exists()
+    for options in (("--strict",), ("--max-bad", 0)):
+        result = train("--name", "a", *options)
+        assert result.exit_code == 1
+        assert re.search(rf"{name}: object 1 .* has no usable box", result.stderr)
+        assert "See all faults: ssd-edge data check signs" in result.stderr
+        assert not Path("runs/a/best.pt").exists()
+    assert train("--strict", "--no-check").exit_code == 1
+
+
+def test_training_goes_on_without_what_cannot_be_used(workspace: Path) -> None:
+    name = spoil(workspace / "signs")
+    for check in ("--check", "--no-check"):
+        result = train("--name", check.strip("-"), check)
+        assert result.exit_code == 0, result.output
+        assert re.search(r"0 of 8 images and 1 of \d+ objects cannot be used and are left out", result.stderr)
+        assert re.search(rf"{name}: object 1 .* has no usable box", result.stderr)
 
 
 @pytest.mark.slow
@@ -134,7 +143,7 @@ def test_leakage_stops_training_unless_it_is_wanted(workspace: Path) -> None:
     (lists / "val.txt").write_text((lists / "train.txt").read_text())
     result = train("--name", "a")
     assert result.exit_code == 1
-    assert "signs has 8 errors" in result.stderr
+    assert "has the same image in two splits" in result.stderr
     result = train("--name", "b", "--no-check")
     assert result.exit_code == 0, result.output
 

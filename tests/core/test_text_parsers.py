@@ -14,7 +14,7 @@ from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.text_parsers import parse_json, parse_toml, parse_xml
 from ssd_edge.data.coco import scan_coco
 from ssd_edge.data.video_truth import read_video_truth
-from ssd_edge.data.voc import scan_voc_annotation
+from ssd_edge.data.voc import read_voc_annotation
 from ssd_edge.data.yolo_yaml import read_yolo_yaml
 from ssd_edge.doctor.facts import Recorded
 from ssd_edge.engines.boards import load_profile
@@ -56,6 +56,11 @@ def _board(path: Path) -> None:
     load_profile("h", path.parent)
 
 
+def _annotation(path: Path) -> None:
+    for fault in read_voc_annotation(path).faults:
+        raise fault
+
+
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "spec": ("a.json", lambda path: ModelSpec.from_json(path.read_text(), origin="a")),
     "coco": ("a.json", lambda path: scan_coco(path, path.parent)),
@@ -69,7 +74,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "boxes": ("a.json", read_box_table),
     "numpy": ("a.npy", read_box_table),
     "board": ("h.toml", _board),
-    "annotation": ("a.xml", scan_voc_annotation),
+    "annotation": ("a.xml", _annotation),
     "data.yaml": ("data.yaml", read_yolo_yaml),
 }
 SHAPES = (

@@ -10,12 +10,13 @@ import pytest
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import LabelledObject, LabelledSet
 from ssd_edge.data.coco import scan_coco
+from ssd_edge.data.usable import checked_set
 from ssd_edge.data.writers import CocoWriter
 from tests.data.folders import coco_document, draw, write_coco
 
 
 def read_file(path: Path, images: Path, class_names: Sequence[str] | None = None) -> LabelledSet:
-    return scan_coco(path, images, class_names).checked()
+    return checked_set(scan_coco(path, images, class_names))
 
 
 def read(folder: Path, document: Any, class_names: list[str] | None = None) -> LabelledSet:
@@ -46,27 +47,20 @@ def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "change", "message"),
     [
-        ("annotations", {"category_id": 6}, "annotation 1 is of an unknown category: got category_id 6"),
-        ("annotations", {"category_id": "90"}, "annotation 1 has a wrong category_id: got '90'"),
+        ("annotations", {"category_id": 6}, r"annotation 1 \(category 6, not listed\) is of an unknown class"),
+        ("annotations", {"category_id": "90"}, r"annotation 1 \(category '90', not listed\) is of an unknown class"),
         ("annotations", {"image_id": 8}, "annotation 1 belongs to no image: got image_id 8"),
         ("annotations", {"bbox": [1, 2, 3]}, r"annotation 1 has no usable bbox: got \[1, 2, 3\]"),
         ("annotations", {"bbox": None}, "annotation 1 has no usable bbox: got None"),
         ("annotations", {"bbox": [1, 2, -3, 4]}, r"annotation 1 \(toothbrush\) has no usable box"),
         ("annotations", {"bbox": [1, 2, 0, 4]}, r"annotation 1 \(toothbrush\) has no usable box"),
         ("annotations", {"bbox": [float("nan"), 2, 3, 4]}, "has no usable box: got x1 y1 x2 y2 = nan"),
-        ("annotations", {"area": float("nan")}, "annotation 1 has no usable area: got nan"),
-        ("annotations", {"area": float("inf")}, "annotation 1 has no usable area: got inf"),
-        ("annotations", {"area": -1}, "annotation 1 has no usable area: got -1; wanted pixels in the outline"),
-        ("annotations", {"area": "12"}, "annotation 1 has no usable area: got '12'"),
-        ("annotations", {"iscrowd": "0"}, "annotation 1 has a wrong iscrowd: got '0'; wanted 0 or 1"),
-        ("annotations", {"iscrowd": None}, "annotation 1 has a wrong iscrowd: got None"),
-        ("annotations", {"area": True}, "annotation 1 has no usable area: got True"),
         ("images", {"file_name": "../a.jpg"}, "names a file outside its folder"),
-        ("images", {"file_name": "none.jpg"}, r"has no image: got nothing at .*none\.jpg"),
+        ("images", {"file_name": "none.jpg"}, r"names an image that is missing: got nothing at .*none\.jpg"),
         ("images", {"file_name": 3}, "image 7 has no file_name: got 3"),
         ("images", {"id": 3}, "image 3 is listed twice"),
-        ("images", {"id": True}, "has a wrong id: got True"),
-        ("categories", {"name": ""}, "category 90 has no name"),
+        ("images", {"id": True}, "image True has a wrong id"),
+        ("categories", {"name": ""}, r"annotation 1 \(category 90, not listed\) is of an unknown class"),
         ("categories", {"id": 5}, "lists category 5 twice"),
         ("categories", {"name": "airplane"}, "lists a class twice: got airplane"),
     ],
@@ -76,6 +70,36 @@ def test_faults_are_named(tmp_path: Path, section: str, change: dict[str, Any], 
     document[section][0].update(change)
     with pytest.raises(InputError, match=rf"instances_train\.json.*{message}"):
         read(tmp_path, document)
+
+
+@pytest.mark.parametrize("area", [float("nan"), float("inf"), -1, "12", True, None])
+def test_an_area_that_is_none_is_the_boxs(tmp_path: Path, area: object) -> None:
+    document = coco_document()
+    document["annotations"][0]["area"] = area
+    assert read(tmp_path, document).samples[0].areas[0] == 30 * 40.25
+
+
+@pytest.mark.parametrize(("crowd", "is_one"), [(1, True), (True, True), ("1", True), (0, False), (None, False)])
+def test_what_is_not_plainly_one_object_is_a_crowd(tmp_path: Path, crowd: object, is_one: bool) -> None:
+    document = coco_document()
+    document["annotations"][0]["iscrowd"] = crowd
+    assert bool(read(tmp_path, document).samples[0].difficult[0]) is is_one
+
+
+def test_a_category_that_only_names_a_group_is_none(tmp_path: Path) -> None:
+    document = coco_document()
+    for category in document["categories"]:
+        category["supercategory"] = "things"
+    document["categories"].append({"id": 0, "name": "things", "supercategory": "none"})
+    assert read(tmp_path, document).class_names == ("airplane", "toothbrush")
+    document["annotations"][0]["category_id"] = 0
+    assert read(tmp_path, document).class_names == ("things", "airplane", "toothbrush")
+
+
+def test_an_outline_stands_for_a_missing_box(tmp_path: Path) -> None:
+    document = coco_document()
+    document["annotations"][0].update(bbox=[], segmentation=[[10, 20, 30, 20, 30, 60], [5, 25, 6, 26, 7, 27]])
+    assert read(tmp_path, document).samples[0].boxes[0].tolist() == [5, 20, 30, 60]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.data.label_files import (
+    ImageFolders,
     checked_class_names,
     existing_image,
-    image_with_stem,
     inner_path,
     read_class_file,
     read_label_text,
@@ -26,6 +26,15 @@ def test_names_that_lead_outside_are_refused(name: str) -> None:
 
 def test_names_inside_subfolders_are_fine() -> None:
     assert inner_path(Path("data"), "x/a..b.jpg", origin=ORIGIN) == Path("data/x/a..b.jpg")
+
+
+def test_absolute_names_inside_the_data_set_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    for root in (tmp_path, tmp_path / "link"):
+        for name in (f"{tmp_path}/images/a.jpg", f"{root}/images/a.jpg"):
+            assert inner_path(root / "images", name, origin=ORIGIN, root=root) == root / "images" / "a.jpg"
+    with pytest.raises(InputError, match="names a file outside its folder"):
+        inner_path(tmp_path, f"{tmp_path}x/a.jpg", origin=ORIGIN)
 
 
 def test_a_huge_label_file_is_refused_unread(tmp_path: Path) -> None:
@@ -66,14 +75,14 @@ def test_bad_class_lists_are_refused(names: list[str], message: str) -> None:
 
 
 def test_images_are_found_by_stem_whatever_their_suffix(tmp_path: Path) -> None:
-    image = draw(tmp_path / "v1.2.png")
-    assert image_with_stem(tmp_path, "v1.2", origin=ORIGIN) == image
-    upper = draw(tmp_path / "b.JPG")
-    assert image_with_stem(tmp_path, "b", origin=ORIGIN) == upper
-    with pytest.raises(InputError, match=r"list\.txt names an image that is missing: got nothing at .*none\.\*"):
-        image_with_stem(tmp_path, "none", origin=ORIGIN)
+    image, upper, inner = (draw(tmp_path / name) for name in ("v1.2.png", "b.JPG", "x/c.jpg"))
+    draw(tmp_path / "b.png")
+    draw(tmp_path / "._b.jpg")
+    folders = ImageFolders(tmp_path / "nowhere", tmp_path)
+    assert [folders.find(name) for name in ("v1.2", "b", "x/c", "b.JPG")] == [image, upper, inner, upper]
+    assert [folders.find(name) for name in ("v1", "none", "", "x", "../b", str(image), "a\0")] == [None] * 7
 
 
 def test_missing_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"list\.txt has no image: got nothing at .*a\.jpg"):
+    with pytest.raises(InputError, match=r"list\.txt names an image that is missing: got nothing at .*a\.jpg"):
         existing_image(tmp_path / "a.jpg", origin=ORIGIN)

@@ -9,7 +9,8 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import LabelledObject, LabelledSet
-from ssd_edge.data.voc import scan_voc
+from ssd_edge.data.find import scan_dataset
+from ssd_edge.data.usable import checked_set
 from ssd_edge.data.writers import VocWriter
 from tests.data.folders import draw, voc_object, write_voc
 
@@ -17,7 +18,7 @@ BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd"
 
 
 def read(folder: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
-    return scan_voc(folder, split, class_names).checked()
+    return checked_set(scan_dataset(folder, split, class_names))
 
 
 def test_inclusive_corners_from_1_become_exclusive_corners_from_0(tmp_path: Path) -> None:
@@ -46,8 +47,9 @@ def test_every_split_numbers_the_classes_alike(tmp_path: Path) -> None:
 
 def test_lists_of_one_class_are_read_by_their_first_column(tmp_path: Path) -> None:
     write_voc(tmp_path, voc_object(), split="other", stem="a b")
+    (tmp_path / "ImageSets" / "Main" / "other.txt").rename(tmp_path / "ImageSets" / "Main" / "cat_train.txt")
     (tmp_path / "ImageSets" / "Main" / "cat_train.txt").write_text("a b -1\n\n")
-    assert [sample.image.stem for sample in read(tmp_path, "cat_train").samples] == ["a b"]
+    assert [sample.image.stem for sample in read(tmp_path, "train").samples] == ["a b"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,6 @@ def test_lists_of_one_class_are_read_by_their_first_column(tmp_path: Path) -> No
         (voc_object(box="<xmin>9</xmin>"), r"a\.xml: object 1 \(cat\) has no usable <ymin>: got None"),
         (voc_object(box="<xmin>left</xmin>"), r"has no usable <xmin>: got 'left'"),
         (voc_object(" "), r"a\.xml: object 1 has no name"),
-        (voc_object() + voc_object(extra="<difficult>maybe</difficult>"), r"object 2 \(cat\) has a wrong <difficult>"),
         ("<object>", r"a\.xml is not well-formed XML"),
     ],
 )
@@ -90,8 +91,10 @@ def test_foreign_xml_and_escaping_names_are_refused(tmp_path: Path) -> None:
     annotation.write_text("<html/>")
     with pytest.raises(InputError, match=r"a\.xml is not a VOC annotation: got <html>"):
         read(tmp_path, "train", ["cat"])
+    draw(tmp_path.parent / "secret.jpg")
+    (tmp_path / "JPEGImages" / "a.jpg").rename(tmp_path / "JPEGImages" / "b.jpg")
     annotation.write_text("<annotation><filename>../../secret.jpg</filename></annotation>")
-    with pytest.raises(InputError, match=r"a\.xml names a file outside its folder: got '\.\./\.\./secret\.jpg'"):
+    with pytest.raises(InputError, match=r"train\.txt names an image that is missing"):
         read(tmp_path, "train", ["cat"])
     (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("../../a\n")
     with pytest.raises(InputError, match=r"train\.txt names a file outside its folder"):
@@ -101,13 +104,12 @@ def test_foreign_xml_and_escaping_names_are_refused(tmp_path: Path) -> None:
 def test_missing_files_and_empty_lists_are_named(tmp_path: Path) -> None:
     annotation = write_voc(tmp_path, "")
     (tmp_path / "ImageSets" / "Main" / "val.txt").write_text("\n")
-    with pytest.raises(InputError, match=r"val\.txt lists no picture"):
+    with pytest.raises(InputError, match=r"val\.txt lists no image"):
         read(tmp_path, "val")
-    with pytest.raises(InputError, match=r"test\.txt cannot be read"):
+    with pytest.raises(InputError, match=r"holds no split 'test'"):
         read(tmp_path, "test")
     annotation.unlink()
-    with pytest.raises(InputError, match=r"a\.xml cannot be read"):
-        read(tmp_path, "train", ["cat"])
+    assert len(read(tmp_path, "train", ["cat"]).samples[0]) == 0  # labelImg writes none without an object
     (tmp_path / "JPEGImages" / "a.jpg").unlink()
     with pytest.raises(InputError, match=r"train\.txt names an image that is missing"):
         read(tmp_path, "train", ["cat"])

@@ -8,13 +8,15 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import LabelledObject, LabelledSet
+from ssd_edge.data.find import scan_dataset
+from ssd_edge.data.usable import checked_set
 from ssd_edge.data.writers import YoloWriter
-from ssd_edge.data.yolo import label_path, scan_yolo
+from ssd_edge.data.yolo import label_path
 from tests.data.folders import draw, write_yolo
 
 
 def read(config: Path, split: str, class_names: Sequence[str] | None = None) -> LabelledSet:
-    return scan_yolo(config, split, class_names).checked()
+    return checked_set(scan_dataset(config, split, class_names))
 
 
 def test_fractions_become_pixels(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_splits_may_be_lists_of_files(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("./images/train/a.jpg\n")
     assert len(read(config, "train").samples[0]) == 1
     (tmp_path / "train.txt").write_text("images/train/none.jpg\n")
-    with pytest.raises(InputError, match=r"train\.txt has no image"):
+    with pytest.raises(InputError, match=r"train\.txt names an image that is missing"):
         read(config, "train")
 
 
@@ -62,16 +64,16 @@ def test_the_last_folder_of_images_becomes_labels() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("2 .5 .5 .1 .1", "line 1 is of an unknown class: got 2; wanted 0 to 1"),
-        ("-1 .5 .5 .1 .1", "line 1 is of an unknown class: got -1"),
+        ("2 .5 .5 .1 .1", r"line 1 \(class 2, not listed\) is of an unknown class.*wanted cat, dog"),
+        ("-1 .5 .5 .1 .1", r"line 1 \(class -1, not listed\) is of an unknown class"),
         ("0 .5 .5 .1", "line 1 is not an object"),
         ("0 .5 .5 .1 .1 .9", "line 1 is not an object"),
-        ("cat .5 .5 .1 .1", "line 1 is not an object"),
-        ("0 50 40 20 20", "line 1 has a box outside the picture"),
-        ("0 nan .5 .1 .1", "line 1 has a value that is no number"),
-        ("0 inf .5 .1 .1", "line 1 has a value that is no number"),
-        ("0 .5 .5 -.1 .1", "line 1 has a negative width or height"),
-        ("0 .1 .1 .2 .1 .2 1.3", "line 1 has a box outside the picture"),
+        ("cat .5 .5 .1 .1", r"line 1 \(class 'cat', not listed\) is of an unknown class"),
+        ("0 1.5 .4 .2 .2", r"line 1 \(cat\) lies outside its image of 100 x 80"),
+        ("0 nan .5 .1 .1", r"line 1 \(cat\) has no usable box: got x1 y1 x2 y2 = nan"),
+        ("0 inf .5 .1 .1", r"line 1 \(cat\) has no usable box: got x1 y1 x2 y2 = inf"),
+        ("0 .5 .5 -.1 .1", r"line 1 \(cat\) has no usable box: got x1 y1 x2 y2 = 55 36 45 44"),
+        ("0 .1 .1 .2 .1 .2 1.3", r"line 1 \(cat\) reaches over the edge of its image of 100 x 80"),
         ("0 .5 .5 0 .1", r"line 1 \(cat\) has no usable box"),
     ],
 )
@@ -82,7 +84,7 @@ def test_faults_are_named(tmp_path: Path, row: str, message: str) -> None:
 
 def test_missing_splits_and_escaping_folders_are_refused(tmp_path: Path) -> None:
     config = write_yolo(tmp_path, "")
-    with pytest.raises(InputError, match=r"data\.yaml has no split 'val': got train"):
+    with pytest.raises(InputError, match=r"data\.yaml holds no split 'val'.*Its splits are: train"):
         read(config, "val")
     config.write_text("train: ../../elsewhere/images\nnames: [cat]\n")
     with pytest.raises(InputError, match=r"data\.yaml names a file outside its folder"):

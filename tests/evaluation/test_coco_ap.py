@@ -17,7 +17,9 @@ import pytest
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.data.coco import scan_coco
+from ssd_edge.data.usable import checked_set
 from ssd_edge.evaluation.coco_ap import coco_average_precision
+from tests.data.folders import draw
 
 CLASSES, CATEGORY_IDS = ("car", "cyclist", "pedestrian", "never"), (1, 4, 5, 90)
 
@@ -116,14 +118,14 @@ def pycocotools_numbers(file: Path, found: list[Detections]) -> tuple[np.ndarray
 @pytest.mark.parametrize("first", range(0, 200, 25))
 def test_all_numbers_are_those_that_pycocotools_counts_from_the_same_file(tmp_path: Path, first: int) -> None:
     for number in range(9):
-        (tmp_path / f"{number}.jpg").touch()
+        draw(tmp_path / f"{number}.jpg", 1000, 1000)
     seen: Counter[str] = Counter()
     for seed in range(first, first + 25):
         found, truths = random_set(seed)
         file = tmp_path / f"{seed}.json"
         file.write_text(json.dumps(instances(truths)))
         stats, by_class = pycocotools_numbers(file, found)
-        result = coco_average_precision(found, scan_coco(file, tmp_path).checked().samples, CLASSES)
+        result = coco_average_precision(found, checked_set(scan_coco(file, tmp_path)).samples, CLASSES)
         ours = [-1 if value is None else value for value in (*result.numbers, *result.classes.values())]
         assert ours == pytest.approx([*stats, *by_class], abs=1e-6)
         seen["crowds"] += sum(int(truth.difficult.sum()) for truth in truths)

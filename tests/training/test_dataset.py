@@ -10,11 +10,11 @@ import torch
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import read_image
-from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.sample import UNKNOWN_CLASS, LabelledSet
 from ssd_edge.core.spec import BoxCoding
 from ssd_edge.data.augment import Augment
 from ssd_edge.training.dataset import Draw, Example, TrainingSet, decode_images
-from ssd_edge.training.targets import TargetEncoder
+from ssd_edge.training.targets import BACKGROUND, IGNORED, TargetEncoder
 from tests.training.factories import CLASS_NAMES, SIDE, squares, tiny_anchors
 
 
@@ -91,11 +91,24 @@ def photos_of(labelled: LabelledSet, *, factor: int) -> LabelledSet:
     return LabelledSet(labelled.class_names, tuple(samples), origin="photos")
 
 
-def test_difficult_objects_are_not_learnt(tmp_path: Path) -> None:
+def test_difficult_objects_are_neither_learned_nor_background(tmp_path: Path) -> None:
     labelled = squares(tmp_path, 1)
+    easy = get(training_set(labelled, recipe="none"), 1, 0).targets.labels
     hard = dataclasses.replace(labelled.samples[0], difficult=np.ones(1, np.bool_))
     example = get(training_set(LabelledSet(CLASS_NAMES, (hard,), "test"), recipe="none"), 1, 0)
-    assert not example.targets.labels.any()
+    assert easy.any()
+    assert torch.equal(example.targets.labels, torch.where(easy > 0, IGNORED, BACKGROUND))
+    assert not example.targets.offsets.any()
+
+
+def test_a_difficult_object_too_small_for_the_input_is_no_background(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 1)
+    sample = labelled.samples[0]
+    flat = np.array([[30.0, 40.0, 40.0, 40.2]], np.float32)
+    hard = dataclasses.replace(sample, boxes=flat, difficult=np.ones(1, np.bool_), class_ids=np.array([UNKNOWN_CLASS]))
+    for recipe in ("none", "ssdlite"):
+        draws = [get(training_set(LabelledSet(CLASS_NAMES, (hard,), "test"), recipe=recipe), 1, 0) for _ in range(3)]
+        assert all((draw.targets.labels == IGNORED).any() for draw in draws)
 
 
 def test_a_picture_that_cannot_be_read_comes_back_as_its_error(tmp_path: Path) -> None:

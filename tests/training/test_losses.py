@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -279,3 +282,25 @@ def test_the_focal_loss_chooses_no_negatives_of_empty_pictures() -> None:
 def test_the_focal_loss_has_no_label_smoothing() -> None:
     with pytest.raises(InputError, match=r"the focal loss has no label smoothing: got 0\.1; wanted 0"):
         LossOptions(classification="focal", label_smoothing=0.1)
+
+
+@pytest.mark.parametrize("classification", ["cross-entropy", "focal"])
+def test_ignored_anchors_change_neither_loss_nor_gradient(classification: Any) -> None:
+    """Whatever the network says there, the loss is that of the others, and nothing is learned there."""
+    anchors = np.full((6, 4), 0.5, np.float32)
+    options = dataclasses.replace(LossOptions(), classification=classification)
+    criterion = MultiboxCriterion(options, anchors, BoxCoding())
+    labels = torch.tensor([[2, 0, -1, 0, 0, -1]])
+    targets = Targets(labels, torch.zeros(1, 6, 4))
+    losses = []
+    for value in (-9.0, 9.0):
+        logits = torch.randn(1, 6, 3, generator=torch.Generator().manual_seed(0))
+        logits[labels == -1] = value * torch.tensor([-1.0, 0.5, 0.5])
+        logits.requires_grad_()
+        loss = criterion(HeadOutputs(logits, torch.zeros(1, 6, 4)), targets).total
+        loss.backward()
+        losses.append(loss.item())
+        assert logits.grad is not None
+        assert not logits.grad[labels == -1].any()
+        assert logits.grad[labels == 2].any()
+    assert losses[0] == losses[1] > 0

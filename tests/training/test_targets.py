@@ -7,8 +7,9 @@ from torchvision.models.detection._utils import BoxCoder, SSDMatcher
 from torchvision.ops import box_convert, box_iou
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.sample import UNKNOWN_CLASS
 from ssd_edge.core.spec import BoxCoding
-from ssd_edge.training.targets import NO_OBJECT, TargetEncoder, match
+from ssd_edge.training.targets import BACKGROUND, IGNORED, NO_OBJECT, TargetEncoder, match
 from tests.training.factories import random_boxes, tiny_anchors
 
 
@@ -95,3 +96,18 @@ def test_a_box_without_area_is_refused_by_number(box: list[float]) -> None:
     boxes = np.array([[0.1, 0.1, 0.5, 0.5], box], np.float32)
     with pytest.raises(InputError, match=r"object 2 of 2 cannot be learnt: got box .*; wanted finite x1 < x2"):
         TargetEncoder(tiny_anchors(), BoxCoding())(boxes, np.zeros(2, np.int64))
+
+
+def test_anchors_that_only_an_ignored_object_would_take_are_ignored() -> None:
+    """Real objects keep all their anchors, and no anchor of an ignored one is background."""
+    rng = np.random.default_rng(5)
+    anchors = tiny_anchors()
+    encode = TargetEncoder(anchors, BoxCoding())
+    for _ in range(50):
+        boxes = random_boxes(rng, 6)
+        class_ids = np.array([0, 1, 2, *[UNKNOWN_CLASS] * 3])
+        alone, both = encode(boxes[:3], class_ids[:3]), encode(boxes, class_ids)
+        taken = torch.from_numpy(match(boxes[3:], corners(anchors)) != NO_OBJECT)
+        assert torch.equal(both.offsets, alone.offsets)
+        assert torch.equal(both.labels, torch.where((alone.labels == BACKGROUND) & taken, IGNORED, alone.labels))
+        assert (both.labels == IGNORED).any()

@@ -48,7 +48,7 @@ def test_what_cannot_be_used_is_named(signs: Path) -> None:
     image = sorted((signs / "JPEGImages").glob("train*.jpg"))[0]
     image.write_bytes(b"")
     result = check_data(signs)
-    assert [str(entry) for entry in result.left_out] == [f"{image}: picture that is damaged, cut short or none"]
+    assert [str(entry) for entry in result.left_out] == [f"{image}: is empty"]
     assert [(kind.kind, kind.number) for kind in result.counts if kind.severity == "error"] == [("image-unreadable", 1)]
     assert json.loads(result.to_json())["errors"] == 1
 

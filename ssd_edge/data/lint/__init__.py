@@ -1,1 +1,1 @@
-"""What is wrong with labelled pictures, all of it at once."""
+"""What is wrong with labelled images, all of it at once."""

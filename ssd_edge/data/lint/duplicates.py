@@ -1,4 +1,4 @@
-"""Pictures that are there twice: within a split, and, which makes every judgement worthless, in two."""
+"""Images that are there twice: within a split, and, which makes every evaluation worthless, in two."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Place = tuple[str, Path]
 
 
 def duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[Issue]:
-    """Yield the pictures whose file has the bytes of an earlier one.
+    """Yield the images whose file has the bytes of an earlier one.
 
     Args:
-        places: (split, picture), in order.
+        places: (split, image), in order.
         examined: what each file is.
     """
     first: dict[str, Place] = {}
@@ -46,9 +46,9 @@ def duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedIm
 
 
 def near_duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[Issue]:
-    """Yield the pictures that look like one of an earlier split: smaller, compressed again, or the next of a film.
+    """Yield the images that look like one of an earlier split: smaller, compressed again, or the next of a video.
 
-    Pictures are compared as 16 x 17 grey sketches. Candidates share one of 16 bands of the difference hash (Krawetz
+    Images are compared as 16 x 17 grey sketches. Candidates share one of 16 bands of the difference hash (Krawetz
     2013), whose 256 bits say where the sketch grows brighter; a pair is near where the sketches differ by 3 of 256
     grey levels in the mean. Sketches without contrast are left out: one white wall looks like another.
     """
@@ -86,7 +86,7 @@ def sketch_difference(first: ExaminedImage, second: ExaminedImage) -> float | No
 
 
 def _same(other: Path, image: Path) -> str:
-    return "the picture too" if other == image else f"the same picture as {other}"
+    return "the image too" if other == image else f"the same image as {other}"
 
 
 def _has_contrast(sketch: UInt8Array | None) -> bool:

@@ -1,4 +1,4 @@
-"""Every picture's file looked at once: whether it is whole, how large it is, and what it shows."""
+"""Every image's file looked at once: whether it is whole, how large it is, and what it shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import bytes_digest
+from ssd_edge.core.files import bytes_digest, file_digest
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import decode_image, image_bytes
 from ssd_edge.core.progress import Progress, silent
@@ -24,12 +24,12 @@ _MAX_THREADS = 16
 
 @dataclass(frozen=True)
 class ExaminedImage:
-    """What a picture's file is.
+    """What an image's file is.
 
     Attributes:
-        size: (width, height) of the upright picture; None where it cannot be read.
+        size: (width, height) of the upright image; None where it cannot be read.
         digest: ``sha256:…`` of the file; empty where it cannot be read.
-        sketch: (16, 17) grey picture; None where the pixels were not looked at.
+        sketch: (16, 17) grey image; None where the pixels were not looked at.
         fault: why it cannot be read; empty where it can.
     """
 
@@ -45,7 +45,7 @@ def examine_images(images: Iterable[Path], *, pixels: bool, progress: Progress =
     Args:
         images: files.
         pixels: decode them too, in an eighth of their size; else headers and end markers are looked at.
-        progress: told of every picture.
+        progress: told of every image.
     """
     paths = list(dict.fromkeys(images))
     examined: dict[Path, ExaminedImage] = {}
@@ -58,9 +58,11 @@ def examine_images(images: Iterable[Path], *, pixels: bool, progress: Progress =
 
 def _examine(path: Path, *, pixels: bool) -> ExaminedImage:
     try:
+        size = image_size(path)  # all that the readers look at
+        if not pixels:
+            return ExaminedImage(size, file_digest(path))
         data = image_bytes(path)
-        sketch = _sketch(path, data) if pixels else None
-        return ExaminedImage(image_size(path), bytes_digest(data), sketch)
+        return ExaminedImage(size, bytes_digest(data), _sketch(path, data))
     except InputError as error:
         return ExaminedImage(None, fault=str(error))
 

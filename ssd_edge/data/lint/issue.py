@@ -15,28 +15,30 @@ Severity = Literal["error", "warning"]
 KINDS: dict[str, tuple[Severity, str]] = {
     "label-unreadable": ("error", "label file missing, damaged, unsafe or too large"),
     "name-unsafe": ("error", "file name that leads out of the data set"),
-    "image-missing": ("error", "labels without a picture"),
-    "image-unreadable": ("error", "picture that is damaged, cut short or none"),
+    "image-missing": ("error", "labels without an image"),
+    "image-unreadable": ("error", "image that is damaged, cut short or none"),
+    "labels-contradict": ("error", "image that is labelled twice, and not alike"),
     "object-malformed": ("error", "object without a name or a box"),
-    "too-many-objects": ("error", "more objects than a picture can hold"),
+    "too-many-objects": ("error", "more objects than an image can hold"),
     "class-unknown": ("error", "class that is not in the list of classes"),
     "box-not-finite": ("error", "box with a value that is no number"),
     "box-inverted": ("error", "box with its corners swapped, or a negative side"),
     "box-empty": ("error", "box without width or height"),
-    "box-outside": ("error", "box wholly outside its picture"),
-    "leakage": ("error", "the same picture in two splits"),
-    "leakage-near": ("warning", "nearly the same picture in two splits"),
-    "duplicate": ("warning", "the same picture twice in a split"),
-    "box-over-edge": ("warning", "box that reaches over the picture's edge"),
+    "box-outside": ("error", "box wholly outside its image"),
+    "box-in-fractions": ("error", "box in fractions of its image"),
+    "box-over-edge": ("error", "box that reaches over its image's edge by more than a pixel: clipped"),
+    "leakage": ("error", "the same image in two splits"),
+    "leakage-near": ("warning", "nearly the same image in two splits"),
+    "duplicate": ("warning", "the same image twice in a split"),
     "box-tiny": ("warning", "box less than two pixels wide or high"),
     "object-twice": ("warning", "the same object labelled twice"),
-    "size-contradicted": ("warning", "labels state another size than the picture has"),
+    "size-contradicted": ("warning", "labels state another size than the image has"),
     "no-labels": (
         "warning",
-        "picture without a label file: nothing is learnt from it unless train has --empty-negatives",
+        "image without a label file: nothing is learned from it unless train has --empty-negatives",
     ),
-    "unused-labels": ("warning", "label file that belongs to no picture of the splits"),
-    "unlisted-image": ("warning", "picture that no label file and no list knows"),
+    "unused-labels": ("warning", "label file that belongs to no image of the splits"),
+    "unlisted-image": ("warning", "image that no label file and no list knows"),
     "class-unused": ("warning", "class without an object"),
 }
 """Kind of issue: its severity, and what it is."""
@@ -68,7 +70,7 @@ class Issue:
 
     @property
     def severity(self) -> Severity:
-        """Whether training must not begin."""
+        """``error`` where something is left out, clipped or refused: what ``train --strict`` does not begin with."""
         return KINDS[self.kind][0]
 
     @classmethod

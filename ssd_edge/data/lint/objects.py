@@ -1,4 +1,4 @@
-"""Faults of single objects: classes and boxes."""
+"""What is odd about objects that can be used: tiny ones, and those that are labelled twice."""
 
 from __future__ import annotations
 
@@ -12,53 +12,43 @@ from ssd_edge.data.lint.issue import Issue
 from ssd_edge.data.scan import ScannedImage
 
 _TINY_PX = 2.0
-_EDGE_PX = 1.0  # labels of some tools count from 0, of others from 1
 _SAME_OBJECT_IOU = 0.95
 
 
-def object_issues(
-    picture: ScannedImage, size: tuple[int, int] | None, known: Container[str], split: str
-) -> Iterator[Issue]:
-    """Yield what is wrong with the objects of a picture.
+def object_issues(picture: ScannedImage, known: Container[str], split: str) -> Iterator[Issue]:
+    """Yield what is odd about the sound objects of an image.
 
     Args:
         picture: as scanned.
-        size: (width, height) of its pixels, where they could be read.
         known: the names of the classes.
-        split: for the faults.
+        split: for the issues.
     """
     sound: list[tuple[str, LabelledObject]] = []
     for number, found in enumerate(picture.objects, start=1):
-        error = object_fault(found, known, number, picture.origin)
-        if error is not None:
-            yield Issue.of_error(error, split, image=picture.image, box=found.box)
-            continue
-        place = f"{found.place or f'object {number}'} ({found.label})"
-        sound.append((place, found))
-        kind, what = _box_fault(found, size)
-        if kind:
-            yield _fault(kind, picture, split, place, found, what)
+        if object_fault(found, known, number, picture.origin) is None:
+            place = f"{found.place or f'object {number}'} ({found.label})"
+            sound.append((place, found))
+            if _is_tiny(found, picture.size):
+                yield _issue("box-tiny", picture, split, place, found, _tiny(found))
     for place, found, other in _twice(sound):
-        yield _fault("object-twice", picture, split, place, found, f"has the class and the box of {other}")
+        yield _issue("object-twice", picture, split, place, found, f"has the class and the box of {other}")
 
 
-def _fault(kind: str, picture: ScannedImage, split: str, place: str, found: LabelledObject, what: str) -> Issue:
+def _issue(kind: str, picture: ScannedImage, split: str, place: str, found: LabelledObject, what: str) -> Issue:
     message = f"{picture.origin}: {place} {what}"
     return Issue(kind, split, picture.origin, message, place, picture.image, found.box)
 
 
-def _box_fault(found: LabelledObject, size: tuple[int, int] | None) -> tuple[str, str]:
+def _is_tiny(found: LabelledObject, size: tuple[int, int] | None) -> bool:
+    """Whether a box in its image has a side of less than two pixels; what lies outside is no tiny object."""
     x1, y1, x2, y2 = found.box
-    stated = f"x1 y1 x2 y2 = {x1:g} {y1:g} {x2:g} {y2:g}"
-    if size is not None:
-        width, height = size
-        if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
-            return "box-outside", f"lies outside its picture of {width} x {height}: {stated}"
-        if min(x1, y1) < -_EDGE_PX or x2 > width + _EDGE_PX or y2 > height + _EDGE_PX:
-            return "box-over-edge", f"reaches over the edge of its picture of {width} x {height}: {stated}"
-    if min(x2 - x1, y2 - y1) < _TINY_PX:
-        return "box-tiny", f"is {x2 - x1:g} x {y2 - y1:g} pixels: {stated}"
-    return "", ""
+    outside = size is not None and (x1 >= size[0] or y1 >= size[1] or x2 <= 0 or y2 <= 0)
+    return not outside and min(x2 - x1, y2 - y1) < _TINY_PX
+
+
+def _tiny(found: LabelledObject) -> str:
+    x1, y1, x2, y2 = found.box
+    return f"is {x2 - x1:g} x {y2 - y1:g} pixels: x1 y1 x2 y2 = {x1:g} {y1:g} {x2:g} {y2:g}"
 
 
 def _twice(sound: list[tuple[str, LabelledObject]]) -> Iterator[tuple[str, LabelledObject, str]]:

@@ -1,4 +1,4 @@
-"""Pictures and label files that lie beside those that are used."""
+"""Images and label files that lie beside those that are used."""
 
 from __future__ import annotations
 
@@ -10,16 +10,29 @@ from ssd_edge.data.lint.issue import Issue
 from ssd_edge.data.scan import ScannedSet
 
 _LABEL_SUFFIXES = frozenset({".xml", ".txt"})
+_NO_LABELS = frozenset(
+    {
+        "classes.txt",
+        "labels.txt",
+        "labelmap.txt",
+        "predefined_classes.txt",
+        "train.txt",
+        "val.txt",
+        "valid.txt",
+        "test.txt",
+    }
+)
+"""Lists that tools write beside label files."""
 
 
 def unreferenced_files(scanned: Mapping[str, ScannedSet], issues: Sequence[Issue]) -> list[Issue]:
-    """Return the pictures and the label files that no split uses.
+    """Return the images and the label files that no split uses.
 
     Args:
         scanned: all splits of the data set.
         issues: those found so far; a file that has one is not told of twice.
     """
-    images = {picture.image for found in scanned.values() for picture in found.pictures}
+    images = {picture.image for found in scanned.values() for picture in found.images}
     images |= {issue.image for issue in issues if issue.image}
     every = "/".join(scanned)
     return [
@@ -28,7 +41,7 @@ def unreferenced_files(scanned: Mapping[str, ScannedSet], issues: Sequence[Issue
             for path in _lost_images(scanned, images)
         ),
         *(
-            Issue("unused-labels", every, path, f"{path} belongs to no picture of {every}")
+            Issue("unused-labels", every, path, f"{path} belongs to no image of {every}")
             for path in _lost_labels(scanned, {issue.file for issue in issues}, {image.stem for image in images})
         ),
     ]
@@ -45,13 +58,17 @@ def _lost_images(scanned: Mapping[str, ScannedSet], known: set[Path]) -> list[Pa
 
 
 def _lost_labels(scanned: Mapping[str, ScannedSet], faulty: set[Path], known_stems: set[str]) -> list[Path]:
-    """Files beside the used label files, of the same suffix, that no picture has."""
-    used = {picture.origin for found in scanned.values() for picture in found.pictures}
+    """Files beside the used label files, of the same suffix, that no image has."""
+    used = {picture.origin for found in scanned.values() for picture in found.images}
     taken = used | faulty
     kinds = {(path.parent, path.suffix) for path in used if path.suffix in _LABEL_SUFFIXES and path.parent.is_dir()}
     return [
         path
         for folder, suffix in sorted(kinds)
         for path in sorted(folder.iterdir())
-        if path.suffix == suffix and path not in taken and path.stem not in known_stems
+        if path.suffix == suffix
+        and path not in taken
+        and path.stem not in known_stems
+        and not path.name.startswith((".", "README"))
+        and path.name not in _NO_LABELS
     ]

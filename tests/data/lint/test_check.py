@@ -79,6 +79,11 @@ def compress_again(folder: Path) -> None:
     cv2.imwrite(str(target), image, [cv2.IMWRITE_JPEG_QUALITY, 60])
 
 
+def list_too(folder: Path, name: str) -> None:
+    with (folder / "ImageSets" / "Main" / "train.txt").open("a") as file:
+        file.write(f"{name}\n")
+
+
 PLANTED: list[tuple[str, Plant, str]] = [
     ("label-unreadable", lambda at: annotation(at).write_text("<annotation>"), r"is not well-formed XML"),
     ("label-unreadable", lambda at: annotation(at).write_bytes(b"\xff\xfe\x00"), r"is not text in UTF-8"),
@@ -87,7 +92,7 @@ PLANTED: list[tuple[str, Plant, str]] = [
         lambda at: edit(annotation(at), ("<annotation>", "<!DOCTYPE a><annotation>")),
         r"declares a document type",
     ),
-    ("name-unsafe", lambda at: edit(annotation(at), ("<filename>", "<filename>../")), r"outside its folder"),
+    ("name-unsafe", lambda at: list_too(at, "../secret.jpg"), r"outside its folder"),
     ("image-missing", lambda at: picture(at).unlink(), r"names an image that is missing"),
     ("image-unreadable", lambda at: picture(at).write_bytes(b""), r"is empty"),
     ("image-unreadable", lambda at: picture(at).write_bytes(picture(at).read_bytes()[:900]), r"is cut short"),
@@ -95,14 +100,15 @@ PLANTED: list[tuple[str, Plant, str]] = [
     (
         "too-many-objects",
         lambda at: edit(annotation(at), ("<object>", "<object/>" * MAX_OBJECTS + "<object>")),
-        r"too many objects for one picture: got 1000\d",
+        r"too many objects for one image: got 1000\d",
     ),
     ("object-malformed", lambda at: edit(annotation(at), ("<xmax>", "<xmax>wide")), r"has no usable <xmax>"),
     ("box-not-finite", lambda at: first_box(annotation(at), (1, 1, "nan", 9)), r"object 1 \(.*\) has no usable box"),
     ("box-not-finite", lambda at: first_box(annotation(at), (1, "-inf", 9, 9)), r"object 1 \(.*\) has no usable box"),
     ("box-inverted", lambda at: first_box(annotation(at), (50, 1, 9, 9)), r"got x1 y1 x2 y2 = 49 0 9 9"),
     ("box-empty", lambda at: first_box(annotation(at), (10, 1, 9, 9)), r"got x1 y1 x2 y2 = 9 0 9 9"),
-    ("box-outside", lambda at: first_box(annotation(at), (200, 10, 300, 50)), r"outside its picture of 128 x 96"),
+    ("box-in-fractions", lambda at: first_box(annotation(at), (0.1, 0.2, 0.3, 0.9)), r"looks like fractions"),
+    ("box-outside", lambda at: first_box(annotation(at), (200, 10, 300, 50)), r"outside its image of 128 x 96"),
     ("box-over-edge", lambda at: first_box(annotation(at), (90, 10, 140, 50)), r"reaches over the edge"),
     ("object-twice", repeat_first_object, r"object 2 .* has the class and the box of object 1"),
     (
@@ -114,14 +120,14 @@ PLANTED: list[tuple[str, Plant, str]] = [
     (
         "leakage",
         lambda at: shutil.copy(picture(at), picture(at, "test")),
-        r"split test is the same picture as .* train",
+        r"split test is the same image as .* train",
     ),
     ("leakage-near", compress_again, r"split val looks like .* of split train"),
     ("unlisted-image", lambda at: shutil.copy(picture(at), at / "JPEGImages" / "new.jpg"), r"new.jpg is in none of"),
     (
         "unused-labels",
         lambda at: shutil.copy(annotation(at), at / "Annotations" / "new.xml"),
-        r"new.xml belongs to no picture",
+        r"new.xml belongs to no image",
     ),
 ]
 
@@ -157,9 +163,20 @@ def test_a_planted_fault_is_found_and_no_other(
 
 
 def test_every_kind_of_fault_is_planted_somewhere_here() -> None:
-    """The last four in tests of their own, below."""
-    planted = {kind for kind, *_ in PLANTED} | {"class-unknown", "class-unused", "box-tiny", "no-labels"}
-    assert planted == set(KINDS)
+    """The others in tests of their own, below."""
+    others = {"class-unknown", "class-unused", "box-tiny", "no-labels", "labels-contradict"}
+    assert {kind for kind, *_ in PLANTED} | others == set(KINDS)
+
+
+def test_an_image_that_is_labelled_twice_and_not_alike(tmp_path: Path, drawn: dict[str, Path]) -> None:
+    folder = Path(shutil.copytree(drawn["coco"], tmp_path / "coco"))
+    path = folder / "annotations" / "instances_train.json"
+    document = json.loads(path.read_text())
+    document["images"].append({**document["images"][0], "id": 77})
+    path.write_text(json.dumps(document))
+    report = lint_dataset(folder)
+    assert found(report) == {"labels-contradict": 2, "duplicate": 1}
+    assert len(report.labelled["train"]) == SPLITS["train"] - 1
 
 
 def test_all_faults_are_found_at_once_errors_first(tmp_path: Path, drawn: dict[str, Path]) -> None:
@@ -170,7 +187,7 @@ def test_all_faults_are_found_at_once_errors_first(tmp_path: Path, drawn: dict[s
     picture(folder, "test").write_bytes(b"")
     report = lint_dataset(folder)
     assert found(report) == {"box-inverted": 1, "image-missing": 1, "image-unreadable": 1, "box-over-edge": 1}
-    assert len(report.errors) == 3
+    assert len(report.errors) == 4
     severities = [fault.severity for fault in report.issues]
     assert severities == sorted(severities)
 
@@ -235,7 +252,7 @@ def test_coco_faults_name_the_annotation_and_do_not_stop_the_check(tmp_path: Pat
     }
     places = {fault.kind: fault.place for fault in report.errors}
     assert places["box-empty"].startswith("annotation 900 (")
-    assert places["class-unknown"] == "annotation 910"
+    assert places["class-unknown"].startswith("annotation 910 ")
 
 
 def test_yolo_faults_name_the_line_and_do_not_stop_the_check(tmp_path: Path, drawn: dict[str, Path]) -> None:
@@ -259,8 +276,9 @@ def test_yolo_faults_name_the_line_and_do_not_stop_the_check(tmp_path: Path, dra
         "image-unreadable": 1,
         "unused-labels": 1,
     }
-    assert {fault.place for fault in report.errors if fault.kind == "class-unknown"} == {"line 2"}
-    assert [len(sample) for sample in report.labelled["train"].samples[:2]] == [1, 0]
+    unknown = [fault.place for fault in report.errors if fault.kind == "class-unknown"]
+    assert unknown == ["line 2 (class 99, not listed)"]
+    assert labels[0].stem not in {sample.image.stem for sample in report.labelled["train"].samples}
 
 
 def test_without_pixels_files_are_still_looked_at(tmp_path: Path, drawn: dict[str, Path]) -> None:
