@@ -13,7 +13,7 @@ RUN apt-get update \
 ENV PATH=/opt/venv/bin:/usr/local/cuda/bin:$PATH
 RUN python3 -m venv --system-site-packages /opt/venv
 COPY pyproject.toml README.md LICENSE /src/
-COPY engines/targets /src/engines/targets
+COPY engines/boards /src/engines/boards
 COPY ssd_edge /src/ssd_edge
 RUN pip install --no-cache-dir /src 'pycuda>=2025.1.2'
 

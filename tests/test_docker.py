@@ -45,4 +45,4 @@ def test_an_image_gets_all_that_the_package_is_made_of(dockerfile: Path) -> None
 
 def test_there_are_images_and_needs_to_check() -> None:
     assert [path.name for path in FILES] == ["desktop.Dockerfile", "jetson.Dockerfile"]
-    assert {"ssd_edge", "engines/targets", "README.md", "LICENSE"} <= set(needed())
+    assert {"ssd_edge", "engines/boards", "README.md", "LICENSE"} <= set(needed())

@@ -165,7 +165,7 @@ def test_an_enum_and_its_text_are_the_same_in_a_config_too(tmp_path: Path) -> No
         with pytest.raises(ssd.InputError, match=r"no such value|of another type"):
             ssd.build("x.onnx", config=config)
     for gate in ("voc07", ssd.Metric.VOC07):
-        config = ssd.EvaluateConfig(metric=gate, report="page.html")  # type: ignore[arg-type]
+        config = ssd.EvaluateConfig(metric=gate, html="page.html")  # type: ignore[arg-type]
         with pytest.raises(ssd.InputError, match=r"x\.onnx"):
             ssd.evaluate("x.onnx", tmp_path, config=config)
 
@@ -181,7 +181,7 @@ def test_an_enum_and_its_text_are_the_same_in_a_config_too(tmp_path: Path) -> No
         (lambda: ssd.list_presets(classes=0), "classes is out of its limits"),
         (lambda: ssd.run_streams("x.mp4", max_retries=-1), "max_retries is out of its limits"),
         (lambda: ssd.run_streams("x.mp4", width=-3), "width is out of its limits"),
-        (lambda: ssd.run_streams("x.mp4", config=ssd.RunConfig(threads="fast")), "threads has no such value"),  # type: ignore[arg-type]
+        (lambda: ssd.run_streams("x.mp4", config=ssd.RunConfig(optimize_for="fast")), "optimize_for has no such value"),  # type: ignore[arg-type]
         (lambda: ssd.selftest(frames=0), "frames is out of its limits"),
         (lambda: ssd.calibrate(seed=-1), "seed is out of its limits"),
     ],

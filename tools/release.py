@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
-IN_THE_WHEEL = ("ssd_edge/py.typed", "ssd_edge/engines/targets/orin-nano.toml", "ssd_edge/reporting/page.html")
+IN_THE_WHEEL = ("ssd_edge/py.typed", "ssd_edge/engines/boards/orin-nano.toml", "ssd_edge/reporting/page.html")
 INSIDE = """
 import ssd_edge
 from ssd_edge.engines.boards import load_profile
@@ -82,7 +82,7 @@ def prove(program: Path, workspace: Path, *, whole_chain: bool) -> None:
     for words in COMMANDS:
         run(*words, codes=(0, 1) if words == ("doctor",) else (0,))  # 1: something is missing on this machine, and said
     if whole_chain:
-        run("data", "synth", "data", "--images", "8", "--val", "4", "--test", "4")
+        run("data", "synth", "data", "--train", "8", "--val", "4", "--test", "4")
         run("train", "data", *SMALL)
         run("export", "--score-threshold", "0.001")
         run("build", "--int8", "--target", "onnxruntime")

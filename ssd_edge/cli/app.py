@@ -1,4 +1,4 @@
-"""The ``ssd-edge`` command: its commands, each imported on use, and one handler for the errors of all."""
+"""The ``ssd-edge`` command line: commands that are imported on use, and one error handler."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ssd_edge import __version__
 from ssd_edge.cli.console import complain, show_log
+from ssd_edge.cli.old_options import Command
 from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, is_stdout_gone
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.limits import set_limits
@@ -52,13 +53,13 @@ _OPTIONS = {  # of a command's workflows' keywords, which the messages of errors
 
 
 class Commands(TyperGroup):
-    """The commands, with one handler for the errors of all: a sentence and exit code 1; Ctrl-C exits 130.
+    """The commands, with one error handler: one sentence and exit code 1; Ctrl-C exits 130.
 
-    Where the reader of stdout has gone, as ``head`` goes, there is nothing to say: exit code 141.
+    If the reader of stdout has gone (as with ``| head``), nothing is printed: exit code 141.
     """
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run the command line; what is printed is on stdout, whole, when this returns."""
+        """Run the command line and flush stdout."""
         try:
             try:
                 return super().main(*args, **options)
@@ -71,7 +72,7 @@ class Commands(TyperGroup):
             if error.errno != errno.ENOSPC or error.filename is not None:  # a file's error names the file
                 raise
             drop_stdout()
-            complain(f"stdout takes no more: got {error.strerror}")
+            complain(f"cannot write to stdout: got {error.strerror}")
             sys.exit(1)
 
     def invoke(self, ctx: Any) -> Any:
@@ -92,7 +93,7 @@ class Commands(TyperGroup):
         except ImportError as error:  # also of a library of the system, e.g. OpenCV's libGL.so.1
             if ctx.params.get("debug"):
                 raise
-            complain(f"a package that this needs cannot be imported: got {error}. See: ssd-edge doctor")
+            complain(f"a required package cannot be imported: got {error}. Run: ssd-edge doctor")
             raise typer.Exit(1) from error
         except KeyboardInterrupt as stop:
             complain("stopped.")
@@ -112,14 +113,14 @@ class Commands(TyperGroup):
 
 
 def _means_no_reader(error: Exception) -> bool:
-    """Return whether it was stdout whose reader has gone; what writes JSON lines there says so in a sentence."""
+    """Return whether the error is that the reader of stdout has gone; the JSON-lines sink raises its own error."""
     if isinstance(error, SsdEdgeError):
         return isinstance(error.__cause__, BrokenPipeError) and error.what.startswith("stdout ")
     return is_stdout_gone()
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:
-    """Return the signal behind an error: a library in C++ that is being imported makes an ImportError of it."""
+    """Return the signal that caused an error: a C++ library that is being imported turns it into an ImportError."""
     link: BaseException | None = error
     while link is not None and not isinstance(link, KeyboardInterrupt | SystemExit):
         link = link.__cause__
@@ -127,7 +128,7 @@ def _signal_behind(error: BaseException) -> BaseException | None:
 
 
 class LazyCommands(Commands):
-    """The commands of ``_COMMANDS``: the help lists their docstrings; a module is imported when its command runs."""
+    """The commands of ``_COMMANDS``; a module is imported when its command runs."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -140,18 +141,18 @@ class LazyCommands(Commands):
 
 
 def load_command(name: str) -> Any:
-    """Import a command by the name that is typed."""
+    """Import a command by its name."""
     module, function = _COMMANDS[name].split(":")
     found = getattr(import_module(f"ssd_edge.cli.{module}"), function)
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name)(found)
+    alone.command(name, cls=Command)(found)
     return typer.main.get_command(alone)
 
 
 def _help_of(place: str) -> str | None:
-    """Return the docstring of a command's function, or of its callback ``root``, without importing the module."""
+    """Read the docstring of a command's function, or of its callback ``root``, without importing the module."""
     module, function = place.split(":")
     text = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
     functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
@@ -177,17 +178,17 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log debug messages too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
-    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines on stderr.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines on stderr.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
     limits: Annotated[
         list[str] | None,
-        typer.Option("--limit", metavar="NAME=N", help="Raise a limit of what a file may unfold to, e.g. pixels=400M."),
+        typer.Option("--limit", metavar="NAME=N", help="Raise a size limit of input files, e.g. pixels=400M."),
     ] = None,
 ) -> None:
-    """From labelled images to SSD boxes on a live camera."""
+    """Train SSD object detectors on labelled images and run them on live cameras."""
     show_log(verbose=verbose, quiet=quiet, as_json=log_json)
     set_limits(limits or [])

@@ -1,8 +1,9 @@
-"""``ssd-edge build``: an exported ONNX to an engine, in the precision and for the runtime that is asked for."""
+"""``ssd-edge build``: turn an exported ONNX model into an engine."""
 
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +23,14 @@ _PRECISIONS = {
     (True, True): Precision.INT8_FP16,
 }
 
+_precision, _calibration, _accuracy, _tensorrt = (
+    partial(typer.Option, rich_help_panel=panel)
+    for panel in ("Precision", "INT8 calibration", "Accuracy", "TensorRT and TensorRT-RTX")
+)
+
 
 class Target(str, Enum):
-    """Where the engine shall run; auto: TensorRT where it and a GPU are there, else ONNX Runtime."""
+    """The runtime of an engine. ``auto`` is TensorRT if it is installed and there is a GPU, else ONNX Runtime."""
 
     AUTO = "auto"
     ONNXRUNTIME = "onnxruntime"
@@ -34,77 +40,105 @@ class Target(str, Enum):
 
 def build(
     onnx: Annotated[
-        Path | None, typer.Argument(help="The exported model; by default the newest engines/*/*.onnx.")
+        Path | None, typer.Argument(help="Exported model (default: the newest engines/*/*.onnx).", metavar="ONNX")
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="8-bit integers, by calibration/<model>.ranges.json.")] = False,
-    fp16: Annotated[bool, typer.Option("--fp16", help="Half precision; with --int8, for what stays float.")] = False,
-    target: Annotated[Target, typer.Option("--target", help="The runtime that the engine is for.")] = Target.AUTO,
+    target: Annotated[
+        Target, typer.Option("--target", help="Runtime that executes the engine. auto: TensorRT if usable here.")
+    ] = Target.AUTO,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The engine; by default <model>.<precision>.<target>.engine beside it."),
+        typer.Option(
+            "--output", "-o", help="Engine file (default: <model>.<precision>.<target>.engine next to the ONNX)."
+        ),
     ] = None,
-    table: Annotated[
-        Path | None, typer.Option("--ranges", help="The table for --int8; by default the model's, made where missing.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Pictures to calibrate with, where there is no table yet.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Labelled images: judge the lowered model before it is built.")
-    ] = None,
-    split: Annotated[str, typer.Option("--split", help="Part of --data to judge on.")] = AccuracyGate.split,
-    max_drop: Annotated[
-        float | None,
-        typer.Option("--max-drop", min=0.0, help="Points of mAP that may be lost; the worst layers stay float for it."),
-    ] = None,
-    keep_float: Annotated[
-        list[str] | None, typer.Option("--keep-float", metavar="LAYER", help="A layer to leave in float; repeatable.")
-    ] = None,
-    improve: Annotated[
+    keep_graph: Annotated[
+        bool, typer.Option("--keep-graph", help="Also write the lowered graph as .onnx, for eval and inspect.")
+    ] = False,
+    compare: Annotated[
         bool,
-        typer.Option("--improve", help="Equalise layers and correct biases for --int8, where held-out pictures gain."),
+        typer.Option("--compare", help="Also build FP32 and FP16, time all engines here, and recommend one."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build again even if an up-to-date engine exists.")] = False,
+    int8: Annotated[bool, _precision("--int8", help="Compute in 8-bit integers.")] = False,
+    fp16: Annotated[
+        bool, _precision("--fp16", help="Compute in half precision; with --int8, all other layers.")
+    ] = False,
+    keep_float: Annotated[
+        list[str] | None, _precision("--keep-float", metavar="LAYER", help="Layer to keep in float; repeatable.")
+    ] = None,
+    refine: Annotated[
+        bool,
+        _precision(
+            "--refine", help="Equalize layers and correct biases for INT8; kept only if held-out images improve."
+        ),
     ] = False,
     sensitivity: Annotated[
         bool,
-        typer.Option("--sensitivity", help="Rank the layers by the error of each in INT8: <model>.sensitivity.*"),
+        _precision("--sensitivity", help="Rank layers by the output error of each in INT8: <model>.sensitivity.*"),
     ] = False,
-    batch: Annotated[str, typer.Option("--batch", help="TensorRT: pictures at a time, N or MIN:OPT:MAX.")] = str(
-        BATCH.best
-    ),
-    workspace: Annotated[float | None, typer.Option("--workspace", help="TensorRT: GiB that a kernel may use.")] = None,
-    opt_level: Annotated[int | None, typer.Option("--opt-level", help="TensorRT: 0 (quick) to 5.")] = None,
-    dla: Annotated[int | None, typer.Option("--dla", min=0, help="TensorRT: core of a Jetson's DLA.")] = None,
+    table: Annotated[
+        Path | None,
+        _calibration(
+            "--ranges",
+            help="Calibration table for --int8 (default: calibration/<model>.ranges.json, created if missing).",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, _calibration("--images", help="Calibration images: a folder, data set or *.images.json.")
+    ] = None,
+    data: Annotated[
+        Path | None, _accuracy("--data", help="Labelled images to evaluate the lowered model on before it is built.")
+    ] = None,
+    split: Annotated[str, _accuracy("--split", help="Split of --data to evaluate on.")] = AccuracyGate.split,
+    max_drop: Annotated[
+        float | None,
+        _accuracy(
+            "--max-drop",
+            metavar="POINTS",
+            min=0.0,
+            help="Allowed loss of mAP in points (0.01 mAP); layers return to float until it is met.",
+        ),
+    ] = None,
+    batch: Annotated[
+        str, _tensorrt("--batch", metavar="N|MIN:OPT:MAX", help="Batch size, or smallest, optimized and largest.")
+    ] = str(BATCH.best),
+    builder_memory: Annotated[
+        float | None,
+        _tensorrt("--builder-memory", metavar="GIB", help="Workspace memory of a kernel (default: TensorRT's own)."),
+    ] = None,
+    opt_level: Annotated[
+        int | None, _tensorrt("--opt-level", help="Builder effort from 0 (fast build) to 5 (default: 3).")
+    ] = None,
+    dla: Annotated[
+        int | None, _tensorrt("--dla", min=0, metavar="CORE", help="DLA core of a Jetson to run on.")
+    ] = None,
     implicit: Annotated[
-        bool, typer.Option("--implicit", help="TensorRT up to 10: it places INT8 itself, from a calibration cache.")
+        bool,
+        _tensorrt("--implicit", help="Let TensorRT (up to 10.x) place INT8 itself, from a calibration cache."),
     ] = False,
-    compute_capability: Annotated[
-        str | None, typer.Option("--compute-capability", help="TensorRT-RTX: of the GPUs, e.g. 86,120.")
+    compute_capabilities: Annotated[
+        str | None,
+        _tensorrt("--compute-capabilities", metavar="LIST", help="GPUs of a TensorRT-RTX engine, e.g. 86,120."),
     ] = None,
     version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="TensorRT: runs on later releases too, with NMS as plain ONNX.")
+        bool, _tensorrt("--version-compatible", help="Run on later TensorRT releases too; writes NMS in plain ONNX.")
     ] = False,
     hardware_compatible: Annotated[
-        bool, typer.Option("--hardware-compatible", help="TensorRT: runs on every GPU from Ampere on.")
+        bool, _tensorrt("--hardware-compatible", help="Run on every GPU from Ampere on; slower.")
     ] = False,
     nms: Annotated[
         NmsBody | None,
-        typer.Option("--nms", help="TensorRT: form of the NMS; by default the plugin, else rounds written out."),
+        _tensorrt("--nms", help="Form of the NMS (default: the plugin if it is registered, else rounds)."),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="Defaults of a board: engines/targets/<device>.toml.")
+    board: Annotated[
+        str | None,
+        _tensorrt("--board", metavar="NAME", help="Board profile with defaults: engines/boards/<NAME>.toml."),
     ] = None,
     timing_cache: Annotated[
-        Path, typer.Option("--timing-cache", help="TensorRT: file of what it measured.")
+        Path, _tensorrt("--timing-cache", help="File of TensorRT's kernel timings; makes later builds faster.")
     ] = TIMING_CACHE,
-    keep_graph: Annotated[
-        bool, typer.Option("--keep-graph", help="Write the lowered graph as .onnx too, for eval and inspect.")
-    ] = False,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Build FP32 and FP16 too, time all of them here, and say which to use.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Build even where the engine is there already.")] = False,
 ) -> None:
-    """Turn an exported ONNX into an engine for this machine, with its manifest."""
+    """Build an engine from an exported ONNX model, with its manifest."""
     from ssd_edge.workflows.build import build as workflow
 
     batches = workflow.Batch.parse(batch)
@@ -115,33 +149,33 @@ def build(
         ranges=table,
         images=images,
         keep_float=frozenset(keep_float or ()),
-        refine=improve,
+        refine=refine,
         sensitivity=sensitivity,
         accuracy=AccuracyGate(data, split, max_drop) if data else None,
         tensorrt=workflow.TrtOptions(
             batch=batches,
-            workspace_gib=workspace,
-            level=opt_level,
+            builder_memory_gib=builder_memory,
+            opt_level=opt_level,
             dla=dla,
             implicit=implicit,
-            compute_capabilities=_capabilities(compute_capability),
+            compute_capabilities=_capabilities(compute_capabilities),
             version_compatible=version_compatible,
             hardware_compatible=hardware_compatible,
             nms=nms,
         ),
-        board=device,
+        board=board,
         timing_cache=timing_cache,
         keep_graph=keep_graph,
         compare=compare,
         force=force,
     )
     if max_drop is not None and data is None:
-        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
+        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to evaluate the INT8 model on")
     with bars() as progress:
         made = workflow.build(onnx, config=config, progress=progress)
     say(f"manifest {made.path.with_suffix('.json')}")
     if batches.least > 1:
-        say("run and eval take one picture at a time, so this engine is for programs of your own; for them: --batch 1")
+        say("run and eval need batch size 1; this engine is for your own programs. For run and eval: --batch 1")
     else:
         say(f"next: ssd-edge run --model {quoted(made.path)} --camera 0")
 
@@ -149,5 +183,5 @@ def build(
 def _capabilities(text: str | None) -> tuple[int, ...]:
     parts = [part.strip().replace(".", "") for part in (text or "").split(",") if part.strip()]
     if not all(part.isdigit() for part in parts):
-        raise InputError("--compute-capability is not understood", got=repr(text), wanted="numbers as in 86,120")
+        raise InputError("invalid --compute-capabilities", got=repr(text), wanted="numbers such as 86,120")
     return tuple(dict.fromkeys(int(part) for part in parts))

@@ -1,4 +1,4 @@
-"""``ssd-edge calibrate``: pictures and an exported model to the ranges that INT8 needs."""
+"""``ssd-edge calibrate``: measure the activation ranges of an exported model for INT8."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ from ssd_edge.workflows.calibrate_config import IMAGES, CalibrateConfig
 
 
 def calibrate(
-    onnx: Annotated[
-        Path | None, typer.Argument(help="The exported model; by default the newest engines/*/*.onnx.")
-    ] = None,
+    onnx: Annotated[Path | None, typer.Argument(help="Exported model (default: the newest engines/*/*.onnx).")] = None,
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="A folder of pictures, a data set, or a set chosen before (*.images.json)."),
+        typer.Option("--images", help="Calibration images: a folder, a data set or *.images.json."),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            "--split", help="Of a data set; not the one that models are judged on.", show_default=IMAGES.split
+            "--split", help="Split of a data set; not the one that models are evaluated on.", show_default=IMAGES.split
         ),
     ] = None,
     max_images: Annotated[
-        int | None, typer.Option("--max-images", min=2, help="Pictures to choose.", show_default=str(IMAGES.limit))
+        int | None,
+        typer.Option("--max-images", min=2, help="Largest number of images to choose.", show_default=str(IMAGES.limit)),
     ] = None,
     method: Annotated[
-        Method, typer.Option("--method", help="How ranges are chosen; auto measures which serves this model best.")
+        Method, typer.Option("--method", help="How a range is chosen. auto: measures all methods and takes the best.")
     ] = CalibrateConfig.method,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of the choice of pictures.", show_default=str(IMAGES.seed))
+        int | None,
+        typer.Option("--seed", min=0, help="Random seed of the choice of images.", show_default=str(IMAGES.seed)),
     ] = None,
     keep_images: Annotated[
         bool,
-        typer.Option("--keep-images", help="Copy the pictures to calibration/<model>.images/, to calibrate elsewhere."),
+        typer.Option("--keep-images", help="Copy the images to calibration/<model>.images/, to calibrate elsewhere."),
     ] = CalibrateConfig.keep_images,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The table; by default calibration/<model>.ranges.json.")
+        Path | None,
+        typer.Option("--output", "-o", help="Calibration table (default: calibration/<model>.ranges.json)."),
     ] = None,
 ) -> None:
-    """Measure the range of every tensor on pictures: calibration/<model>.ranges.json, for build --int8."""
+    """Measure the activation range of every tensor on images, for build --int8: calibration/<model>.ranges.json."""
     from ssd_edge.workflows import calibrate as workflow
 
     config = CalibrateConfig(
@@ -52,6 +53,6 @@ def calibrate(
     )
     with bars() as progress:
         made = workflow.calibrate(onnx, images, config=config, progress=progress)
-    say(f"wrote {made.path}: {made.range_count} ranges by {made.method.value}, from {made.image_count} pictures")
+    say(f"wrote {made.path}: {made.range_count} ranges by {made.method.value}, from {made.image_count} images")
     named = "" if made.is_default else f" --ranges {quoted(made.path)}"
     say(f"next: ssd-edge build --int8 {quoted(made.onnx)}{named}")

@@ -1,4 +1,4 @@
-"""The terminal: log lines, tables and progress bars. Rich is imported when something is drawn."""
+"""Terminal output: log lines, tables and progress bars. Rich is imported when something is drawn."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from ssd_edge.core.progress import Progress, ProgressCallback, ProgressEvent
 
 _BAR_LINE = 66
-"""Cells that title, bar, count and time left need to be read."""
+"""Columns that title, bar, count and remaining time need."""
 
 
 def noted_progress(terminal: Console, *, disable: bool) -> Bars:
-    """Return a bar with the time left; each task's ``note`` goes below where the terminal is too narrow for both.
+    """Return a bar with the remaining time; each task's ``note`` goes below it if the terminal is too narrow.
 
     Args:
-        terminal: where it is drawn.
+        terminal: console to draw on.
         disable: draw nothing.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -55,16 +55,16 @@ def noted_progress(terminal: Console, *, disable: bool) -> Bars:
         *bar,
         console=terminal,
         disable=disable,
-        redirect_stdout=False,  # rich would send what is written there, data for another program, to stderr
+        redirect_stdout=False,  # rich would move stdout, which may be data for another program, to stderr
         redirect_stderr=False,
     )
 
 
-_with_bar: list[Console] = []  # the terminal, as long as a bar is on it
+_with_bar: list[Console] = []  # the terminal while a bar is shown on it
 
 
 class ConsoleHandler(logging.Handler):
-    """Shows log records as plain lines on stderr, above the bar where there is one."""
+    """Show log records as plain lines on stderr, above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
@@ -72,7 +72,7 @@ class ConsoleHandler(logging.Handler):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record: ``time`` (UTC), ``level``, ``logger``, ``message``."""
+    """Format a record as one JSON object: ``time`` (UTC), ``level``, ``logger``, ``message``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -87,7 +87,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def show_log(*, verbose: bool = False, quiet: bool = False, as_json: bool = False) -> None:
-    """Show what the package logs on stderr: from INFO on, all of it (verbose), or only warnings and errors (quiet)."""
+    """Show the package's log on stderr: from INFO on, from DEBUG on (verbose), or from WARNING on (quiet)."""
     handler = _handler()
     if handler is None:
         handler = ConsoleHandler()
@@ -101,18 +101,18 @@ def _handler() -> ConsoleHandler | None:
 
 
 def logs_json() -> bool:
-    """Whether stderr carries JSON lines, and nothing else."""
+    """Return whether stderr carries JSON lines and nothing else."""
     handler = _handler()
     return handler is not None and isinstance(handler.formatter, JsonFormatter)
 
 
 def hush() -> None:
-    """Log nothing from now on: another process of the same run does; errors that end the command are still printed."""
+    """Stop logging in this process, because another process of the run logs; fatal errors are still printed."""
     log.setLevel(logging.CRITICAL + 1)
 
 
 def say(text: str, level: int = logging.INFO) -> None:
-    """Tell the user one line, on stderr: as what the workflows log, so by default not where the command is quiet."""
+    """Log one line on stderr, like a message of a workflow: at INFO it is not shown with ``--quiet``."""
     if _handler() is None:
         _show_line(text)
     else:
@@ -120,7 +120,7 @@ def say(text: str, level: int = logging.INFO) -> None:
 
 
 def complain(text: str) -> None:
-    """Print the error that ends the command; quiet or not, and without what an address in it may hold of secrets."""
+    """Print the error that ends the command, also with ``--quiet``; passwords in addresses are hidden."""
     text = hide_in_text(text)
     if logs_json():
         log.error("%s", text)
@@ -129,7 +129,7 @@ def complain(text: str) -> None:
 
 
 def _show_line(text: str) -> None:
-    """Print one line on stderr, so that stdout stays free for data; above the bar, where there is one."""
+    """Print one line on stderr, above a progress bar; stdout is for data."""
     text = printable(hide_in_text(text))
     if not _with_bar:
         typer.echo(text, err=True)
@@ -145,7 +145,7 @@ def put(text: str) -> None:
 
 
 def write_text(target: Path | str, text: str) -> None:
-    """Write text to a file, whole or not at all, or to stdout where ``target`` is ``-``."""
+    """Write text to a file (atomically), or to stdout if ``target`` is ``-``."""
     if str(target) == "-":
         sys.stdout.write(text)
         return
@@ -154,9 +154,9 @@ def write_text(target: Path | str, text: str) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:
-    """Print a table on stdout, or on stderr where stdout carries data; the first column is left-aligned.
+    """Print a table on stdout, or on stderr if stdout carries data; the first column is left-aligned.
 
-    On stderr it is for the user's eyes: not shown where the command is quiet, and a line a row among JSON lines.
+    On stderr it is not shown with ``--quiet``, and is one log line per row with ``--log-json``.
     """
     if stderr and logs_json():
         for row in rows:
@@ -171,12 +171,12 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     console = Console(stderr=stderr)
 
     def plain(text: str, style: str = "") -> Text:
-        # As Text, brackets are no markup; and a file name may hold what the terminal's encoding has no sign for.
+        # Text takes brackets literally; characters outside the terminal's encoding are escaped.
         return Text(printable(text).encode(console.encoding, "backslashreplace").decode(console.encoding), style)
 
     table = Table(title=plain(title, "table.title"), title_justify="left")
     for number, column in enumerate(columns):
-        # Where the terminal is narrow, names and headings go on in the next line; figures are never cut.
+        # On a narrow terminal, names and headings wrap; numbers are never cut.
         widest = max((len(row[number]) for row in rows), default=0) if number else 0
         justify: JustifyMethod = "right" if number else "left"
         table.add_column(plain(column), justify=justify, overflow="fold", min_width=widest)
@@ -187,7 +187,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 @contextmanager
 def bar(title: str) -> Iterator[Progress]:
-    """Yield a progress reporter that draws a bar with the time left on stderr; only on a terminal, without JSON."""
+    """Yield a function that draws a progress bar on stderr; it draws nothing without a terminal or with JSON lines."""
     from rich.console import Console
 
     with noted_progress(Console(stderr=True), disable=logs_json() or not sys.stderr.isatty()) as progress:
@@ -207,7 +207,7 @@ def bar(title: str) -> Iterator[Progress]:
 
 @contextmanager
 def bars() -> Iterator[ProgressCallback]:
-    """Yield what draws a bar for each stage of a workflow that reports to it."""
+    """Yield a progress callback that draws a bar for each stage of a workflow."""
     with ExitStack() as stack:
         open_bars: dict[str, Progress] = {}
 

@@ -1,8 +1,8 @@
-"""``ssd-edge data``: what can be done with labelled images; ``stats`` counts them and ``synth`` draws them."""
+"""``ssd-edge data``: check, count and draw labelled images; fit anchors to them."""
 
 from __future__ import annotations
 
-import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,57 +12,52 @@ from ssd_edge.cli.console import bars, say, write_text
 from ssd_edge.cli.data_check import check
 from ssd_edge.cli.data_priors import priors
 from ssd_edge.cli.data_tables import show_statistics
+from ssd_edge.cli.old_options import Command
+from ssd_edge.cli.option_values import parse_size, size_text
 from ssd_edge.core.choices import LabelFormat
-from ssd_edge.core.errors import InputError
 from ssd_edge.workflows.synthesize_config import SynthesizeConfig
+
+_video = partial(typer.Option, rich_help_panel="Video")
 
 data = typer.Typer(
     name="data",
-    help="Check, count and draw labelled pictures; fit default boxes to them.",
+    help="Check, count and draw labelled images; fit anchors to them.",
     no_args_is_help=True,
     add_completion=False,
 )
 
 
-def _size_text(size: tuple[int, int]) -> str:
-    """Return what :func:`parse_size` reads."""
-    return f"{size[0]}x{size[1]}"
-
-
-_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
-
-
 @data.callback()
 def root() -> None:
-    """Check, count and draw labelled pictures; fit default boxes to them."""
+    """Check, count and draw labelled images; fit anchors to them."""
 
 
-@data.command("synth")
+@data.command("synth", cls=Command)
 def synth(
-    folder: Annotated[Path, typer.Argument(help="Where to write: a new or empty folder, or one drawn before.")],
-    images: Annotated[int, typer.Option(help="Pictures to learn from.", min=0)] = SynthesizeConfig.train,
-    val: Annotated[int, typer.Option(help="Pictures to choose by.", min=0)] = SynthesizeConfig.val,
-    test: Annotated[int, typer.Option(help="Pictures to judge by.", min=0)] = SynthesizeConfig.test,
-    size: Annotated[str, typer.Option(help="Of the pictures, as WIDTHxHEIGHT.")] = _size_text(SynthesizeConfig.size),
-    seed: Annotated[int, typer.Option(help="Another seed draws other pictures.", min=0)] = SynthesizeConfig.seed,
-    format: Annotated[LabelFormat, typer.Option(help="Layout of the labels.")] = SynthesizeConfig.format,
-    video: Annotated[Path | None, typer.Option(help="Draw a film too, and its truth as JSON lines.")] = None,
-    frames: Annotated[
-        int, typer.Option(help="Length of the film; it plays 30 a second.", min=1)
-    ] = SynthesizeConfig.frames,
-    video_size: Annotated[str, typer.Option(help="Of the film, as WIDTHxHEIGHT.")] = _size_text(
+    folder: Annotated[Path, typer.Argument(help="Folder to write: new, empty, or written by this command.")],
+    train: Annotated[int, typer.Option(help="Number of training images.", min=0)] = SynthesizeConfig.train,
+    val: Annotated[int, typer.Option(help="Number of validation images.", min=0)] = SynthesizeConfig.val,
+    test: Annotated[int, typer.Option(help="Number of test images.", min=0)] = SynthesizeConfig.test,
+    size: Annotated[str, typer.Option(help="Image size in pixels, WIDTHxHEIGHT.")] = size_text(SynthesizeConfig.size),
+    seed: Annotated[
+        int, typer.Option(help="Random seed; the same seed draws the same images.", min=0)
+    ] = SynthesizeConfig.seed,
+    format: Annotated[LabelFormat, typer.Option(help="Format of the labels.")] = SynthesizeConfig.format,
+    video: Annotated[Path | None, _video(help="Also draw a video, and its objects as JSON lines.")] = None,
+    frames: Annotated[int, _video(help="Length of the video in frames, at 30 FPS.", min=1)] = SynthesizeConfig.frames,
+    video_size: Annotated[str, _video(help="Video size in pixels, WIDTHxHEIGHT.")] = size_text(
         SynthesizeConfig.video_size
     ),
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace all that the folder holds.")
+        bool, typer.Option("--overwrite", help="Delete what the folder contains first.")
     ] = SynthesizeConfig.overwrite,
 ) -> None:
-    """Draw road scenes with labelled signs of eight kinds; the same seed draws the same pictures."""
+    """Draw road scenes with labelled traffic signs of eight classes."""
     from ssd_edge.workflows.synthesize import synthesize
 
     config = SynthesizeConfig(
         format=format,
-        train=images,
+        train=train,
         val=val,
         test=test,
         size=parse_size(size),
@@ -74,33 +69,23 @@ def synth(
     )
     with bars() as progress:
         drawn = synthesize(folder, config=config, progress=progress)
-    counts = f"{images} train, {val} val, {test} test"
-    there = "" if drawn.is_new else " (there already)"
+    counts = f"{train} train, {val} val, {test} test"
+    there = "" if drawn.is_new else " (already there)"
     say(f"{folder}: {counts}, {len(drawn.class_names)} classes, {format.value}{there}")
     if drawn.video is not None:
-        say(f"{drawn.video}: {frames} frames; the truth is in {drawn.truth}")
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Return (width, height) from ``320x240``.
-
-    Raises:
-        InputError: the text is something else.
-    """
-    match = _SIZE.fullmatch(text)
-    if not match:
-        raise InputError("a size is not understood", got=repr(text), wanted="WIDTHxHEIGHT, such as 320x240")
-    return int(match[1]), int(match[2])
+        say(f"{drawn.video}: {frames} frames; objects in {drawn.truth}")
 
 
 def stats(
     dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="Pictures to count, repeatable; by default train, val and test.")
+        list[str] | None, typer.Option("--split", help="Split to count; repeatable (default: train, val and test).")
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="The figures; - for stdout.")] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="PATH|-", help="Write the figures as JSON; - for stdout.")
+    ] = None,
 ) -> None:
-    """Print how many objects of each class there are, and how large they are."""
+    """Count the objects of each class and show their sizes."""
     from ssd_edge.workflows.data_statistics import DataStatisticsConfig, data_statistics
 
     config = DataStatisticsConfig(tuple(split) if split else None)
@@ -111,6 +96,6 @@ def stats(
         write_text(json, result.to_json())
 
 
-data.command("check")(check)
-data.command("stats")(stats)
-data.command("priors")(priors)
+data.command("check", cls=Command)(check)
+data.command("stats", cls=Command)(stats)
+data.command("priors", cls=Command)(priors)

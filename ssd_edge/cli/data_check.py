@@ -1,4 +1,4 @@
-"""``ssd-edge data check``: everything that is wrong with a data set, before hours of training find it."""
+"""``ssd-edge data check``: find all problems of a data set before training."""
 
 from __future__ import annotations
 
@@ -20,22 +20,29 @@ if TYPE_CHECKING:
 def check(
     dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="Pictures to check, repeatable; by default train, val and test.")
+        list[str] | None, typer.Option("--split", help="Split to check; repeatable (default: train, val and test).")
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option("--classes", help="Names with commas between, or a file with one a line; by default the data's."),
+        typer.Option(
+            "--classes", help="Class names: comma-separated, or a file with one per line (default: the data's)."
+        ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="The network whose default boxes must match the objects.")
+        str | None, typer.Option("--preset", help="Network whose anchors are compared with the objects.")
     ] = None,
-    input_size: Annotated[int | None, typer.Option("--input-size", help="Side of its input in pixels.")] = None,
-    priors: Annotated[Path | None, typer.Option("--priors", help="Default boxes that `data priors` fitted.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Faults to print one by one.")] = 20,
-    html: Annotated[Path | None, typer.Option("--html", help="Contact sheet of the worst pictures.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="All faults and figures; - for stdout.")] = None,
+    input_size: Annotated[
+        int | None, typer.Option("--input-size", help="Input size of the network in pixels (default: the preset's).")
+    ] = None,
+    priors: Annotated[Path | None, typer.Option("--priors", help="Anchors file of `data priors`.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Number of issues to list.")] = 20,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a contact sheet of the worst images.")] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="PATH|-", help="Write all issues and figures as JSON; - for stdout."),
+    ] = None,
 ) -> None:
-    """Find all faults of a data set at once; exit code 1 where there are errors."""
+    """Find all issues of a data set; exit code 1 if there are errors."""
     from ssd_edge.workflows.check_data import CheckDataConfig, check_data
 
     config = CheckDataConfig(tuple(split) if split else None, classes, preset, input_size, priors, html)
@@ -43,11 +50,11 @@ def check(
         result = check_data(dataset, config=config, progress=progress)
     _show(result, limit, stderr=str(json) == "-")
     if html is not None:
-        say(f"wrote {html}: {result.sheet_images} pictures")
+        say(f"wrote {html}: {result.sheet_images} images")
     if json is not None:
         write_text(json, result.to_json())
     if result.errors:
-        raise InputError(f"{dataset} has {counted(len(result.errors), 'error')}", do="Mend what is listed above.")
+        raise InputError(f"{dataset} has {counted(len(result.errors), 'error')}", do="Fix the errors listed above.")
     say(f"{dataset}: no error, {counted(len(result.warnings), 'warning')}")
 
 
@@ -56,16 +63,13 @@ def _show(result: CheckDataResult, limit: int, *, stderr: bool) -> None:
         say(f"{issue.severity}: {issue.message}", logging.ERROR if issue.severity == "error" else logging.WARNING)
     count = len(result.issues)
     if count > limit:
-        say(f"and {count - limit} more; to see them: --limit {count}", logging.WARNING)
+        say(f"and {count - limit} more; to list them: --limit {count}", logging.WARNING)
     rows = [(f"{kind}: {meaning}", severity, f"{count}") for kind, severity, meaning, count in result.counts]
     if rows:
-        show_table("faults", ("kind", "severity", "count"), rows, stderr=stderr)
+        show_table("issues", ("kind", "severity", "count"), rows, stderr=stderr)
     show_statistics(result.statistics, stderr=stderr)
     if not result.anchors:
-        say("default boxes are not checked; to see which objects they can match: --preset NETWORK or --priors FILE")
+        say("anchors are not checked; to see which objects they match: --preset NETWORK or --priors FILE")
     for split, reached in result.anchor_recall.items():
         share = f"{reached.recall:.4f} of {reached.objects} objects"
-        say(
-            f"{split}: the default boxes of {result.anchors} match {share} at IoU 0.5, "
-            f"mean best IoU {reached.mean_iou:.3f}"
-        )
+        say(f"{split}: the anchors of {result.anchors} match {share} at IoU 0.5, mean best IoU {reached.mean_iou:.3f}")

@@ -1,4 +1,4 @@
-"""``ssd-edge data priors``: default boxes fitted to labelled objects."""
+"""``ssd-edge data priors``: fit anchors to labelled objects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bars, say, show_table
+from ssd_edge.cli.option_values import parse_numbers
 from ssd_edge.core.errors import InputError
 from ssd_edge.workflows.fit_priors_config import PRIORS, FitPriorsConfig
 
@@ -18,53 +19,45 @@ if TYPE_CHECKING:
 
 def priors(
     dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
-    preset: Annotated[str, typer.Option("--preset", help="The network.")] = FitPriorsConfig.preset,
+    preset: Annotated[str, typer.Option("--preset", help="Network whose anchors are fitted.")] = FitPriorsConfig.preset,
     input_size: Annotated[
-        int | None, typer.Option("--input-size", help="Side of the network's input in pixels; by default the preset's.")
+        int | None, typer.Option("--input-size", help="Input size of the network in pixels (default: the preset's).")
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Pictures to fit to.")] = FitPriorsConfig.split,
-    judge_split: Annotated[
-        str | None, typer.Option("--judge-split", help="Pictures to judge the fit by besides; by default val if there.")
+    split: Annotated[str, typer.Option("--split", help="Split to fit to.")] = FitPriorsConfig.split,
+    val_split: Annotated[
+        str | None, typer.Option("--val-split", help="Split to evaluate the fit on (default: val, if there is one).")
     ] = None,
     per_level: Annotated[
         str | None,
-        typer.Option("--per-level", help="Boxes of a cell: a number, or one for each map, 4,6,6,…; by default as now."),
+        typer.Option(
+            "--per-level",
+            help="Anchors per cell: one number, or one per feature map, e.g. 4,6,6,6,4,4 (default: the preset's).",
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", help="The file that train --priors takes.")] = PRIORS,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first centres.")] = FitPriorsConfig.seed,
+    output: Annotated[Path, typer.Option("--output", help="Anchors file to write, for train --priors.")] = PRIORS,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Random seed of the first cluster centers.")
+    ] = FitPriorsConfig.seed,
 ) -> None:
-    """Fit a network's default boxes to the objects of a data set: a file for train --priors."""
+    """Fit a network's anchors to the objects of a data set, for train --priors."""
     from ssd_edge.workflows.fit_priors import fit_priors
 
-    config = FitPriorsConfig(preset, input_size, split, judge_split, parse_per_level(per_level), output, seed)
+    numbers = parse_numbers(per_level, "--per-level", "one or one per feature map")
+    config = FitPriorsConfig(preset, input_size, split, val_split, numbers, output, seed)
     with bars() as progress:
         result = fit_priors(dataset, config=config, progress=progress)
     _show_gains(result)
     fitted = result.fitted
     if result.path is None:
         raise InputError(
-            f"the default boxes of {preset} suit this data as well as any that were fitted",
-            got=f"recall {fitted.before.recall:.4f} before and {fitted.after.recall:.4f} after",
-            do="Nothing is written. Train with the preset as it is.",
+            f"fitted anchors are no better than those of {preset} on this data",
+            got=f"anchor recall {fitted.before.recall:.4f} before, {fitted.after.recall:.4f} after",
+            do="Train with the preset; no file was written.",
         )
-    maps = f"{fitted.fitted_levels} finest of {result.levels} maps"
-    say(f"sizes of the {maps} fitted; {fitted.anchors.count} default boxes")
+    maps = f"{fitted.fitted_levels} finest of {result.levels} feature maps"
+    say(f"fitted the anchors of the {maps}; {fitted.anchors.count} anchors in all")
     words = ["--preset", preset, *(["--input-size", str(input_size)] if input_size else []), "--priors", str(output)]
     say(f"wrote {output}; next: {shlex.join(['ssd-edge', 'train', str(dataset), *words])}")
-
-
-def parse_per_level(text: str | None) -> tuple[int, ...] | None:
-    """Return the numbers of ``6`` or ``4,6,6,6,4,4``; None where nothing is given.
-
-    Raises:
-        InputError: the text is something else.
-    """
-    if text is None:
-        return None
-    words = text.split(",")
-    if not all(word.strip().isdecimal() for word in words):
-        raise InputError("--per-level is not understood", got=repr(text), wanted="a number, or one for each map")
-    return tuple(int(word) for word in words)
 
 
 def _show_gains(result: FitPriorsResult) -> None:
@@ -75,4 +68,4 @@ def _show_gains(result: FitPriorsResult) -> None:
         name = f"{split} (fitted to)" if number == 0 else split
         rows.append((name, f"{before.objects}", *(f"{share:.4f}" for share in shares)))
     columns = ("split", "objects", "recall@0.5", "fitted", "mean IoU", "fitted")
-    show_table("objects that a default box overlaps by 0.5, and mean best IoU", columns, rows)
+    show_table("anchor recall at IoU 0.5 and mean best IoU", columns, rows)

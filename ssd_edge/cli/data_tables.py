@@ -1,4 +1,4 @@
-"""Tables of what a data set holds: classes and sizes, split by split."""
+"""Tables of a data set's classes and object sizes, by split."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from ssd_edge.cli.console import show_table
 
 Statistics = Mapping[str, Any]
-"""Of each split, as ``DataStatisticsResult.splits`` and ``CheckDataResult.statistics`` hold them."""
+"""Statistics by split, as in ``DataStatisticsResult.splits`` and ``CheckDataResult.statistics``."""
 
 
 def show_statistics(found: Statistics, *, stderr: bool = False) -> None:
-    """Print how many objects of each class there are, and how large they are."""
+    """Print the number of objects of each class, and their sizes."""
     _show_classes(found, stderr=stderr)
     _show_percentiles(found, stderr=stderr)
     _show_areas(found, stderr=stderr)
@@ -31,18 +31,18 @@ def _show_classes(found: Statistics, *, stderr: bool) -> None:
         for name in names
     ]
     rows.append(("all", *(f"{figures.objects} in {figures.images}" for figures in found.values())))
-    rows.append(("of them difficult", *(f"{figures.difficult}" for figures in found.values())))
-    rows.append(("pictures without an object", *(f"{figures.empty_images}" for figures in found.values())))
-    show_table("objects of each class, in how many pictures", ("class", *found), rows, stderr=stderr)
+    rows.append(("difficult objects", *(f"{figures.difficult}" for figures in found.values())))
+    rows.append(("images without objects", *(f"{figures.empty_images}" for figures in found.values())))
+    show_table("objects and images per class", ("class", *found), rows, stderr=stderr)
 
 
 def _show_percentiles(found: Statistics, *, stderr: bool) -> None:
     percentiles = next(iter(found.values())).PERCENTILES
     rows: list[tuple[str, ...]] = []
     for split, figures in found.items():
-        rows.append((f"{split}: side / picture's side", *(f"{value:.3f}" for value in figures.relative_sizes)))
+        rows.append((f"{split}: object side / image side", *(f"{value:.3f}" for value in figures.relative_sizes)))
         rows.append((f"{split}: width / height", *(f"{value:.2f}" for value in figures.aspects)))
-        rows.append((f"{split}: objects a picture", *(f"{value:.0f}" for value in figures.objects_per_image)))
+        rows.append((f"{split}: objects per image", *(f"{value:.0f}" for value in figures.objects_per_image)))
     whole = [(*row, *("" for _ in range(len(percentiles) + 1 - len(row)))) for row in rows]
     show_table("percentiles", ("", *(f"{value} %" for value in percentiles)), whole, stderr=stderr)
 
@@ -50,7 +50,7 @@ def _show_percentiles(found: Statistics, *, stderr: bool) -> None:
 def _show_areas(found: Statistics, *, stderr: bool) -> None:
     rows = []
     for split, figures in found.items():
-        pictures = ", ".join(f"{count} of {size}" for size, count in list(figures.picture_sizes.items())[:2])
-        rows.append((split, *(f"{figures.coco_sizes[size]}" for size in ("small", "medium", "large")), pictures))
-    columns = ("split", "< 32²", "to 96²", "> 96²", "pictures")
-    show_table("objects by their area in pixels, as COCO counts them", columns, rows, stderr=stderr)
+        common = ", ".join(f"{count} of {size}" for size, count in list(figures.picture_sizes.items())[:2])
+        rows.append((split, *(f"{figures.coco_sizes[size]}" for size in ("small", "medium", "large")), common))
+    columns = ("split", "< 32²", "to 96²", "> 96²", "images")
+    show_table("objects by area in pixels (COCO sizes)", columns, rows, stderr=stderr)

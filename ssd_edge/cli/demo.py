@@ -1,4 +1,4 @@
-"""``ssd-edge demo``: the whole chain, from nothing to boxes on a film and a page of figures."""
+"""``ssd-edge demo``: run the whole chain on drawn images, up to a video with boxes and a report."""
 
 from __future__ import annotations
 
@@ -23,16 +23,21 @@ DEFAULT_FOLDER = Path("demo")
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", help="Where everything goes: a workspace.")] = DEFAULT_FOLDER,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Folder for all results; it becomes a workspace.")
+    ] = DEFAULT_FOLDER,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0.01, help=f"Of training; by default {FULL.minutes:g}.")
+        float | None, typer.Option("--minutes", min=0.01, help=f"Training time in minutes (default: {FULL.minutes:g}).")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Seconds instead of minutes: all steps are real, the detector finds little.")
+        bool,
+        typer.Option(
+            "--quick", help="Train for seconds instead of minutes; every step runs, but the detector is weak."
+        ),
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do every step again, changed or not.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run every step again.")] = False,
 ) -> None:
-    """Draw a data set, train, export, build, run over a film and judge: from nothing to boxes on a video."""
+    """Draw a data set, train, export, build, run on a video and evaluate."""
     from ssd_edge.demo.steps import run_demo
 
     plan = QUICK if quick else FULL
@@ -45,15 +50,15 @@ def demo(
 
 
 def show_demo(done: Sequence[Done], files: DemoFiles) -> None:
-    """Print what came out and what it took."""
-    times = [(step.name, f"{step.seconds:.1f}", "kept" if step.skipped else "done") for step in done]
+    """Print the results and the time of each step."""
+    times = [(step.name, f"{step.seconds:.1f}", "reused" if step.skipped else "done") for step in done]
     total = sum(step.seconds for step in done if not step.skipped)
     show_table("Steps", ("step", "seconds", ""), [*times, ("this time", f"{total:.1f}", "")])
     show_table("Accuracy and speed", ("", "mAP@0.5", "median ms", "FPS"), done[-1].facts["table"])
-    say(f"open {files.report} in a browser; the film is {files.annotated}, its boxes {files.lines}")
+    say(f"open {files.report} in a browser; the video is {files.annotated}, its boxes are in {files.lines}")
     say(f"next: cd {quoted(files.folder)} && {_command()} run --camera 0")
 
 
 def _command() -> str:
-    """How to type ssd-edge: by its name where that is found, or else by its path."""
+    """Return how to type ssd-edge here: its name if the shell finds it, else its path."""
     return "ssd-edge" if which("ssd-edge") else str(Path(sys.executable).with_name("ssd-edge"))

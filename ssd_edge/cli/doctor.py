@@ -1,4 +1,4 @@
-"""``ssd-edge doctor``: what this machine can do, what is missing, and the command that mends it."""
+"""``ssd-edge doctor``: check what this machine can do, and name the command that installs what is missing."""
 
 from __future__ import annotations
 
@@ -24,45 +24,46 @@ _COLORS = {"ok": "green", "warn": "yellow", "missing": "red"}
 
 def doctor(
     engine: Annotated[
-        Path | None, typer.Argument(help="With --selftest: an engine to prove; by default small ones are built.")
+        Path | None, typer.Argument(help="With --selftest: engine to test (default: small engines are built).")
     ] = None,
     json_path: Annotated[
         str | None,
         typer.Option(
             "--json",
-            metavar="PATH",
-            help="Write the lines and all that was looked at; - for stdout. By default a self-test's, beside its page.",
+            metavar="PATH|-",
+            help="Write all checks and facts as JSON; - for stdout (default with --selftest: next to the page).",
         ),
     ] = None,
     is_selftest: Annotated[
-        bool, typer.Option("--selftest", help="Build small engines, run them, compare with float32, time them.")
+        bool, typer.Option("--selftest", help="Build small engines, run them, compare them with float32 and time them.")
     ] = False,
     frames: Annotated[
-        int, typer.Option("--frames", min=1, help="Of the self-test, for its times and memory.")
+        int, typer.Option("--frames", min=1, help="Frames of the self-test, for its times and memory.")
     ] = SelftestConfig.frames,
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="With an engine of your own: a folder of pictures with what it detects."),
+        typer.Option("--images", help="With an engine of your own: folder of images with objects that it detects."),
     ] = None,
-    page: Annotated[Path, typer.Option("--page", help="Where the self-test's page goes.")] = PAGE,
+    html: Annotated[Path, typer.Option("--html", metavar="PATH", help="HTML page of the self-test.")] = PAGE,
     record: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="Judge another machine by its --json.")
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Check another machine by the JSON file that its doctor wrote."),
     ] = None,
 ) -> None:
-    """Say what this machine can do, what is missing, and the command that mends it; exit 1 where something is."""
+    """Check what this machine can run and what is missing; exit code 1 if something is."""
     from ssd_edge.workflows.diagnose import diagnose
 
     _check_options(engine, images, record, is_selftest=is_selftest)
     if is_selftest and json_path is None:
-        json_path = _beside(page)
+        json_path = _next_to(html)
     machine = diagnose(record)
     if json_path != "-":
         show_checks(machine)
-    result = _prove(engine, images, machine, frames, page) if is_selftest else None
+    result = _prove(engine, images, machine, frames, html) if is_selftest else None
     if json_path is not None:
         write_text(json_path, json.dumps((result or machine).to_dict(), indent=1) + "\n")
     if json_path not in (None, "-"):
-        say(f"wrote {json_path}; attach it to a report")
+        say(f"wrote {json_path}; attach it to a bug report")
     if result is not None and result.faults:
         raise AccuracyError("the self-test failed", got="; ".join(result.faults))
     if not machine.is_ready:
@@ -71,24 +72,26 @@ def doctor(
 
 def _check_options(engine: Path | None, images: Path | None, record: Path | None, *, is_selftest: bool) -> None:
     if engine is not None and not is_selftest:
-        raise InputError("an engine is named, but --selftest is not", do=f"ssd-edge doctor --selftest {quoted(engine)}")
+        raise InputError("an engine is given without --selftest", do=f"ssd-edge doctor --selftest {quoted(engine)}")
     if images is not None and engine is None:
         raise InputError(
             "--images is for an engine of your own", do=f"ssd-edge doctor --selftest ENGINE --images {images}"
         )
     if is_selftest and record is not None:
-        raise InputError("--selftest runs here, and --from is of another machine", wanted="one of them")
+        raise InputError("--selftest runs here, --from describes another machine", wanted="one of them")
 
 
-def _beside(page: Path) -> str:
-    """Return where the self-test's JSON goes."""
-    if page.suffix == ".json":
-        raise InputError("--page is a page", got=str(page), wanted=f"e.g. {PAGE}; its figures: --json")
-    return str(page.with_suffix(".json"))
+def _next_to(html: Path) -> str:
+    """Return the JSON file of the self-test: its page's name with .json."""
+    if html.suffix == ".json":
+        raise InputError(
+            "--html is an HTML page", got=str(html), wanted=f"a name such as {PAGE}", do="For JSON: --json"
+        )
+    return str(html.with_suffix(".json"))
 
 
 def show_checks(machine: DiagnoseResult) -> None:
-    """Print a line for each check, and under it what mends it."""
+    """Print a line for each check, and below it the command that solves the problem."""
     wide = max(len(check.name) for check in machine.checks)
     for check in machine.checks:
         state = typer.style(f"{check.state.value:<8}", fg=_COLORS[check.state.value])
@@ -98,30 +101,30 @@ def show_checks(machine: DiagnoseResult) -> None:
 
 
 def _prove(
-    engine: Path | None, images: Path | None, machine: DiagnoseResult, frames: int, page: Path
+    engine: Path | None, images: Path | None, machine: DiagnoseResult, frames: int, html: Path
 ) -> SelftestResult:
     from ssd_edge.workflows.selftest import selftest
 
     with bars() as progress:
-        result = selftest(engine, images, machine=machine, frames=frames, page=page, progress=progress)
+        result = selftest(engine, images, machine=machine, frames=frames, html=html, progress=progress)
     show_selftest(result)
     return result
 
 
 def show_selftest(result: SelftestResult) -> None:
-    """Print what each engine did, on stderr."""
+    """Print the result of each engine on stderr."""
     if result.warning:
         say(result.warning, logging.WARNING)
     for verdict in result.verdicts:
         level = logging.ERROR if verdict.faults else logging.INFO
-        say(f"{verdict.precision} on {verdict.where}: {'; '.join(verdict.faults) or 'as it should be'}", level)
+        say(f"{verdict.precision} on {verdict.where}: {'; '.join(verdict.faults) or 'passed'}", level)
         if not verdict.error:
             show_verdict(verdict)
-    say(f"wrote {result.path}; attach it to a report")
+    say(f"wrote {result.path}; attach it to a bug report")
 
 
 def show_verdict(verdict: Verdict) -> None:
-    """Print the figures of one engine, on a GPU with its stages in trtexec's terms; on a processor there are none."""
+    """Print the figures of one engine; on a GPU also its stages, in trtexec's terms."""
     say(
         f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
         f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "
@@ -130,11 +133,11 @@ def show_verdict(verdict: Verdict) -> None:
     if verdict.prediction is not None:
         found = verdict.prediction
         say(
-            f"  against its own graph on the processor: {found.lost} detections differ, boxes within "
+            f"  compared with its own graph on the CPU: {found.lost} detections differ, boxes within "
             f"{found.worst_box:.4f}, scores within {found.worst_score:.4f}"
         )
     if not verdict.stages:
-        say("  on a processor nothing is copied and nothing is queued: H2D, D2H and enqueue times have no meaning")
+        say("  on a CPU there are no copies to a device and no queue: no H2D, D2H and enqueue times")
         return
     for table in verdict.stages:
         rows = [

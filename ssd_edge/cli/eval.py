@@ -1,7 +1,8 @@
-"""``ssd-edge eval``: the accuracy and speed of any model file, or of several side by side."""
+"""``ssd-edge eval``: measure the accuracy and speed of one or more model files."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,71 +14,82 @@ from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.workflows.evaluate_config import EvaluateConfig
 
+_metrics, _gates, _outputs = (
+    partial(typer.Option, rich_help_panel=panel) for panel in ("Metrics", "Accuracy gates", "Output")
+)
+
 
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="One or more .pt, .onnx or .engine files.", metavar="MODEL")],
     dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Split to evaluate on; by default test, or else what training set aside."),
+        typer.Option("--split", help="Split to evaluate on (default: test, else the split that training set aside)."),
     ] = EvaluateConfig.split,
     metric: Annotated[
-        Metric, typer.Option("--metric", help="voc: area under the curve; voc07: the 11 points of VOC2007.")
+        Metric, _metrics("--metric", help="voc: area under the curve; voc07: 11 points, as VOC2007.")
     ] = EvaluateConfig.metric,
-    iou: Annotated[
-        float, typer.Option("--iou", min=0.01, max=1.0, help="Overlap that makes a detection right.")
+    iou_threshold: Annotated[
+        float, _metrics("--iou-threshold", min=0.01, max=1.0, help="IoU from which a detection counts as correct.")
     ] = EvaluateConfig.iou_threshold,
     coco: Annotated[
-        bool, typer.Option("--coco", help="COCO's AP and AR too (needs faster-coco-eval).")
+        bool, _metrics("--coco", help="Also compute COCO AP and AR (needs faster-coco-eval).")
     ] = EvaluateConfig.coco,
-    score: Annotated[
-        float, typer.Option("--score", min=0.0, max=1.0, help="Threshold of the table of recall and precision.")
+    score_threshold: Annotated[
+        float,
+        _metrics("--score-threshold", min=0.0, max=1.0, help="Score threshold of the recall and precision table."),
     ] = EvaluateConfig.score_threshold,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Show how far each model is from the first: points of mAP, speed.")
+        bool, _outputs("--compare", help="Show each model's difference to the first: mAP in points, speed.")
     ] = False,
     min_map: Annotated[
         float | None,
-        typer.Option("--min-map", min=0.0, max=1.0, help="Exit with 1 where a model is below this."),
+        _gates("--min-map", metavar="MAP", min=0.0, max=1.0, help="Exit with 1 if a model is below this mAP."),
     ] = None,
     max_drop: Annotated[
         float | None,
-        typer.Option("--max-drop", min=0.0, help="Exit with 1 where a model is more points below the first."),
+        _gates(
+            "--max-drop",
+            metavar="POINTS",
+            min=0.0,
+            help="Exit with 1 if a model is more points (0.01 mAP) below the first.",
+        ),
     ] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="JSON", help="An earlier --json; --max-drop counts from its first model."),
+        _gates("--baseline", metavar="JSON", help="Earlier --json file; --max-drop compares with its first model."),
     ] = None,
     gate_on: Annotated[
-        GateFigure, typer.Option("--gate-on", help="The figure that the gates go by; COCO's are counted for it.")
+        GateFigure, _gates("--gate-on", help="Figure that the gates check; coco-* implies --coco.")
     ] = EvaluateConfig.gate_on,
-    cores: Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores to use; by default all.")] = None,
-    report: Annotated[
+    cores: Annotated[int | None, typer.Option("--cores", min=1, help="CPU cores to use (default: all).")] = None,
+    html: Annotated[
         Path | None,
-        typer.Option("--report", metavar="HTML", help="Write a page with curves and pictures, and these as PNG."),
+        _outputs("--html", metavar="PATH", help="Write an HTML report with curves and images, and these as PNG."),
     ] = None,
     json_path: Annotated[
-        str | None, typer.Option("--json", metavar="PATH", help="Write the figures as JSON; - for stdout, no tables.")
+        str | None,
+        _outputs("--json", metavar="PATH|-", help="Write the figures as JSON; - for stdout, without tables."),
     ] = None,
 ) -> None:
-    """Judge model files on labelled images: the mean average precision and the time of each, by the same code."""
+    """Evaluate model files on labelled images: mean average precision and time per image."""
     from ssd_edge.workflows.evaluate import EvaluateResult
     from ssd_edge.workflows.evaluate import evaluate as evaluate_files
 
     if compare and len(models) < 2:
-        raise InputError("--compare needs two models or more", got="one")
+        raise InputError("--compare needs at least two models", got="one")
     config = EvaluateConfig(
         split=split,
         metric=metric,
-        iou_threshold=iou,
+        iou_threshold=iou_threshold,
         coco=coco,
-        score_threshold=score,
+        score_threshold=score_threshold,
         min_map=min_map,
         max_drop_points=max_drop,
         baseline=baseline,
         gate_on=gate_on,
         cores=cores,
-        report=report,
+        html=html,
     )
 
     def show(result: EvaluateResult) -> None:

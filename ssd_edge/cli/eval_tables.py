@@ -13,7 +13,7 @@ _COCO_HEADINGS = ("AP", "AP50", "AP75", "AP S", "AP M", "AP L", "AR1", "AR10", "
 
 
 def show_evaluations(result: EvaluateResult, *, compare: bool = False) -> None:
-    """Print one row a model, and one row a class; ``compare`` adds each model's distance from the first."""
+    """Print one row per model and one row per class; ``compare`` adds each model's difference to the first."""
     _show_models(result, compare)
     _show_classes(result)
     _show_at_score(result)
@@ -24,12 +24,12 @@ def show_evaluations(result: EvaluateResult, *, compare: bool = False) -> None:
 
 
 def _show_errors(result: EvaluateResult) -> None:
-    """Print what each kind of error costs each model, and how often it occurs."""
+    """Print how much mAP each kind of error costs, and how often it occurs."""
     rows = []
     for costs in zip(*(model.errors for model in result.models), strict=True):
         cells = (f"{cost.points_text} / {cost.count}" for cost in costs)
         rows.append((costs[0].kind.value, *cells))
-    show_table("Errors by kind: points of mAP that they cost / their number", ("kind", *_names(result)), rows)
+    show_table("Errors by kind: lost mAP in points / number of errors", ("kind", *_names(result)), rows)
 
 
 def _show_coco(result: EvaluateResult) -> None:
@@ -54,7 +54,7 @@ def _show_models(result: EvaluateResult, compare: bool) -> None:
         rows.append(row)
     columns = ["model", f"mAP@{first.accuracy.iou_threshold:g}", "mAP@.5:.95", "median ms", "p95 ms", "FPS"]
     columns += ["points", "speed"] if compare else []
-    show_table(f"Accuracy ({first.accuracy.metric.description}) and time of one picture", columns, rows)
+    show_table(f"Accuracy ({first.accuracy.metric.description}) and time per image", columns, rows)
 
 
 def _show_classes(result: EvaluateResult) -> None:

@@ -1,4 +1,4 @@
-"""``ssd-edge export``: a checkpoint to one ONNX with its NMS inside, checked against PyTorch."""
+"""``ssd-edge export``: turn a checkpoint into one ONNX file with NMS, checked against PyTorch."""
 
 from __future__ import annotations
 
@@ -16,35 +16,44 @@ if TYPE_CHECKING:
 
 def export(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="The trained model; by default the newest runs/*/best.pt.")
+        Path | None, typer.Argument(help="Trained model (default: the newest runs/*/best.pt).")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The ONNX; by default engines/<model>/<model>.onnx.")
+        Path | None, typer.Option("--output", "-o", help="ONNX file (default: engines/<model>/<model>.onnx).")
     ] = None,
-    check: Annotated[
+    check_images: Annotated[
         Path | None,
         typer.Option(
-            "--check",
-            help="Folder of images on which it is compared with PyTorch; by default what the run was judged by.",
+            "--check-images",
+            metavar="FOLDER",
+            help="Images to compare PyTorch and ONNX on (default: the validation set of the run).",
         ),
     ] = None,
     score_threshold: Annotated[
-        float | None, typer.Option(help="Detections score more; by default as in the checkpoint, like all below.")
+        float | None, typer.Option(help="Keep detections with a score above this (default: as in the checkpoint).")
     ] = None,
     iou_threshold: Annotated[
-        float | None, typer.Option(help="Boxes that overlap a better one of their class by more are dropped.")
+        float | None,
+        typer.Option(
+            help="NMS: IoU above which the lower-scoring box of a class is removed (default: as in the checkpoint)."
+        ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Boxes kept per class before that.")] = None,
-    keep_top_k: Annotated[int | None, typer.Option(help="Detections per picture.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="NMS: boxes per class that enter NMS (default: as in the checkpoint).")
+    ] = None,
+    keep_top_k: Annotated[
+        int | None, typer.Option(help="NMS: detections per image (default: as in the checkpoint).")
+    ] = None,
     max_candidates: Annotated[
-        int | None, typer.Option(help="Best (box, class) pairs that are looked at where there is no plugin.")
+        int | None,
+        typer.Option(help="NMS without plugin: best (box, class) pairs considered (default: as in the checkpoint)."),
     ] = None,
 ) -> None:
-    """Turn a checkpoint into one ONNX with its NMS inside, and check that it gives the same detections."""
+    """Export a checkpoint to one ONNX file with NMS, and check that it gives the same detections."""
     from ssd_edge.workflows.export import ExportConfig
     from ssd_edge.workflows.export import export as export_model
 
-    config = ExportConfig(output, check, score_threshold, iou_threshold, top_k, keep_top_k, max_candidates)
+    config = ExportConfig(output, check_images, score_threshold, iou_threshold, top_k, keep_top_k, max_candidates)
     with bars() as progress:
         result = export_model(checkpoint, config=config, progress=progress)
     _show(result)
@@ -57,14 +66,14 @@ def _show(result: ExportResult) -> None:
     limit = f"{parity.tolerance:g}"
     rows = [
         ("detections compared", str(parity.detections), "> 0"),
-        ("without a partner", str(parity.unmatched), "0"),
+        ("unmatched detections", str(parity.unmatched), "0"),
         ("largest box difference (of the image)", f"{parity.box_difference:.1e}", limit),
         ("largest score difference", f"{parity.score_difference:.1e}", limit),
     ]
-    show_table(f"PyTorch against ONNX Runtime, {parity.images} images", ("", "found", "allowed"), rows)
-    if parity.last_scores:  # where the graph does not look at all that passes the threshold: it costs weak detections
+    show_table(f"PyTorch compared with ONNX Runtime, {parity.images} images", ("", "found", "allowed"), rows)
+    if parity.last_scores:  # some candidates above the threshold were not considered
         say(
-            f"on {len(parity.last_scores)} of {parity.images} images more than {nms.max_candidates} pairs of box and "
-            f"class score above {nms.score_threshold:g}; the best are looked at, down to {max(parity.last_scores):.2f} "
-            "(TensorRT's plugin has no such limit); --max-candidates looks at more"
+            f"{len(parity.last_scores)} of {parity.images} images have more than {nms.max_candidates} (box, class) "
+            f"pairs above score {nms.score_threshold:g}; only the best are considered, down to score "
+            f"{max(parity.last_scores):.2f} (TensorRT's plugin has no such limit). To consider more: --max-candidates"
         )

@@ -1,13 +1,15 @@
-"""``ssd-edge import``: what others trained or exported, as one of our artifacts."""
+"""``ssd-edge import``: turn an SSD from another project into a checkpoint or ONNX of ssd-edge."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssd_edge.cli.console import bars, say, show_table
+from ssd_edge.cli.option_values import parse_input_size
 from ssd_edge.core.choices import Activation, Color
 from ssd_edge.core.shell import quoted
 from ssd_edge.workflows.import_config import Four, ImportConfig, Triple
@@ -16,78 +18,76 @@ if TYPE_CHECKING:
     from ssd_edge import GraphImport
     from ssd_edge.workflows.import_model import ImportResult
 
-_GRAPH = "Of an .onnx"
+_input, _heads, _nms = (
+    partial(typer.Option, rich_help_panel=f"ONNX: {panel}")
+    for panel in ("input", "outputs and anchors", "NMS and check")
+)
 
 
 def import_model(
     file: Annotated[
-        Path | None, typer.Argument(help="Weights of a PyTorch SSD, or an SSD in ONNX that was exported elsewhere.")
+        Path | None, typer.Argument(help="Weights of a PyTorch SSD, or an SSD exported to ONNX by another project.")
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Fetch weights instead: torchvision:ssd300_vgg16 or …:ssdlite320_mobilenet_v3_large."
+            "--from",
+            metavar="NAME",
+            help="Download weights instead: torchvision:ssd300_vgg16 or torchvision:ssdlite320_mobilenet_v3_large.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The result; by default runs/<name>/best.pt, of an .onnx engines/<name>/<name>.onnx."
+            "--output",
+            "-o",
+            help="Result (default: runs/<name>/best.pt; for an .onnx engines/<name>/<name>.onnx).",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the model; by default that of the file.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model (default: the file's).")] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="Class names, one a line, with or without BACKGROUND; by default labels.txt beside the file."
+            help="Class names, one per line, with or without BACKGROUND (default: labels.txt next to the file)."
         ),
     ] = None,
-    check: Annotated[
+    check_images: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of images on which both are compared; by default drawn scenes.", rich_help_panel=_GRAPH
-        ),
+        _nms(metavar="FOLDER", help="Images to compare both graphs on (default: drawn scenes)."),
     ] = None,
-    mean: Annotated[
-        Triple | None, typer.Option(help="Subtracted from the pixels 0..255, per channel.", rich_help_panel=_GRAPH)
-    ] = None,
-    std: Annotated[
-        Triple | None, typer.Option(help="Then they are divided by it, per channel.", rich_help_panel=_GRAPH)
-    ] = None,
+    mean: Annotated[Triple | None, _input(help="Per-channel mean that is subtracted (0 to 255 scale).")] = None,
+    std: Annotated[Triple | None, _input(help="Per-channel standard deviation (0 to 255 scale).")] = None,
     color: Annotated[
-        Color, typer.Option(help="Order of the channels, also in --mean and --std.", rich_help_panel=_GRAPH)
+        Color, _input(help="Channel order of the network, also in --mean and --std.")
     ] = ImportConfig.color,
-    size: Annotated[
-        tuple[int, int] | None,
-        typer.Option(help="Input HEIGHT WIDTH, where the file leaves them free.", rich_help_panel=_GRAPH),
+    input_size: Annotated[
+        str | None,
+        _input("--input-size", metavar="N|WxH", help="Input size in pixels, if the file leaves it open."),
     ] = None,
+    size: Annotated[tuple[int, int] | None, typer.Option("--size", hidden=True)] = None,
     anchors: Annotated[
         Path | None,
-        typer.Option(help="Default boxes, .npy (N, 4) cx cy w h or .json, for offsets.", rich_help_panel=_GRAPH),
+        _heads(help="Anchors of offset outputs: .npy (N, 4) cx cy w h, or .json."),
     ] = None,
-    variances: Annotated[
-        Four, typer.Option(help="Of the offsets, for cx cy w h.", rich_help_panel=_GRAPH)
-    ] = ImportConfig.variances,
+    variances: Annotated[Four, _heads(help="Variances of the offsets, for cx cy w h.")] = ImportConfig.variances,
     scores: Annotated[
-        str | None, typer.Option(help="Name of the output that holds the scores.", rich_help_panel=_GRAPH)
+        str | None, _heads(metavar="OUTPUT", help="Name of the scores output (default: found by shape).")
     ] = None,
     boxes: Annotated[
-        str | None, typer.Option(help="Name of the output that holds boxes or offsets.", rich_help_panel=_GRAPH)
+        str | None, _heads(metavar="OUTPUT", help="Name of the boxes or offsets output (default: found by shape).")
     ] = None,
     activation: Annotated[
-        Activation, typer.Option(help="What the scores are; auto: told by their values.", rich_help_panel=_GRAPH)
+        Activation, _heads(help="Activation of the scores. auto: detected from their values.")
     ] = ImportConfig.activation,
     score_threshold: Annotated[
-        float, typer.Option(help="Detections score more.", rich_help_panel=_GRAPH)
+        float, _nms(help="Keep detections with a score above this.")
     ] = ImportConfig.score_threshold,
     iou_threshold: Annotated[
-        float, typer.Option(help="Boxes that overlap a better one of their class by more go.", rich_help_panel=_GRAPH)
+        float, _nms(help="IoU above which the lower-scoring box of a class is removed.")
     ] = ImportConfig.iou_threshold,
-    clip_boxes: Annotated[
-        bool, typer.Option(help="Cut boxes off at the edges before the NMS.", rich_help_panel=_GRAPH)
-    ] = ImportConfig.clip_boxes,
+    clip_boxes: Annotated[bool, _nms(help="Clip boxes to the image before NMS.")] = ImportConfig.clip_boxes,
 ) -> None:
-    """Turn an SSD from elsewhere into one of ours, and check that it finds the same objects."""
+    """Import an SSD of another project, and check that it gives the same detections."""
     from ssd_edge.workflows.import_model import import_model as import_any
 
     config = ImportConfig(
@@ -95,11 +95,11 @@ def import_model(
         output=output,
         name=name,
         labels=labels,
-        check=check,
+        check_images=check_images,
         mean=mean,
         std=std,
         color=color,
-        size=size,
+        input_size=parse_input_size(input_size) or (size and (size[1], size[0])),
         anchors=anchors,
         variances=variances,
         scores=scores,
@@ -121,7 +121,7 @@ def import_model(
 
 def _show_weights(result: ImportResult) -> None:
     spec = result.spec
-    origin = "as given" if result.labels_given else "built-in names, by their number; or give --labels"
+    origin = "as given" if result.labels_given else "built-in names for this number of classes; to name them: --labels"
     say(f"{len(spec.class_names)} classes, {spec.class_names[0]} to {spec.class_names[-1]}: {origin}")
     nms = spec.nms
     mean, std = (" ".join(_each(values)) for values in (spec.input.mean, spec.input.std))
@@ -129,34 +129,35 @@ def _show_weights(result: ImportResult) -> None:
         ("network", f"{result.family} ({result.project})"),
         ("input", f"{spec.input.width} x {spec.input.height}, {spec.input.color_order}"),
         ("mean, std", f"{mean}, {std}"),
-        ("default boxes", f"{spec.anchors.count:,}"),
-        ("NMS", f"score > {nms.score_threshold:g}, overlap {nms.iou_threshold:g}, at most {nms.keep_top_k}"),
-        ("boxes", "cut off at the edges" if nms.clip_boxes else "may reach beyond the edges"),
+        ("anchors", f"{spec.anchors.count:,}"),
+        ("NMS", f"score > {nms.score_threshold:g}, IoU {nms.iou_threshold:g}, at most {nms.keep_top_k}"),
+        ("boxes", "clipped to the image" if nms.clip_boxes else "may extend beyond the image"),
         ("file", result.digest[: len("sha256:") + 12]),
     ]
-    show_table(f"{spec.name}: recognised by its tensors", ("", "found"), rows)
+    show_table(f"{spec.name}: recognized by its tensors", ("", "found"), rows)
 
 
 def _show_graph(result: ImportResult, graph: GraphImport) -> None:
-    """Say what was not given but found or taken by default, and how near both graphs are."""
+    """Show what was detected or taken by default, and how well both graphs agree."""
     spec, agreement = result.spec, graph.agreement
     say(f"scores are {'probabilities' if graph.softmaxed else 'logits'}")
     if not result.labels_given:
-        say(f"classes {spec.class_names[0]} to {spec.class_names[-1]}, by their number; or give --labels")
+        names = f"{spec.class_names[0]} to {spec.class_names[-1]}"
+        say(f"classes {names}: built-in names for this number of classes; to name them: --labels")
     note = f", {graph.normalisation.note}" if graph.normalisation.note else ""
     mean, std = (_in_brackets(values) for values in (spec.input.mean, spec.input.std))
     say(f"pixels are {spec.input.color_order}, (x - {mean}) / {std}{note}")
     if not graph.free_batch:
-        say("takes one picture at a time, as the file that it was made from")
+        say("batch size 1, as in the original file")
     if not agreement.detections:
-        say("nothing was found on these images; compare on some with objects: --check FOLDER")
+        say("no detections on these images; compare on images with objects: --check-images FOLDER")
     rows = [
         ("images", str(agreement.images)),
         ("detections compared", str(agreement.detections)),
         ("largest box difference (of the image)", f"{agreement.box_difference:.1e}"),
         ("largest score difference", f"{agreement.score_difference:.1e}"),
     ]
-    show_table("the foreign graph by hand against the new file", ("", "found"), rows)
+    show_table("original graph compared with the new file", ("", "found"), rows)
 
 
 def _each(values: Triple) -> list[str]:

@@ -1,9 +1,8 @@
-"""``ssd-edge inspect``: what a file is, and what it can run on."""
+"""``ssd-edge inspect``: show what a file contains and what it can run on."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssd_edge.cli.console import put
+from ssd_edge.cli.console import put, write_text
 
 if TYPE_CHECKING:
     from ssd_edge.core.manifest import EngineManifest
@@ -20,11 +19,15 @@ if TYPE_CHECKING:
 
 Facts = dict[str, object]
 _SHOWN_RANGES = 3
-_LOWERED = "ONNX Runtime, for eval; the engine itself is built from the exported model"
+_LOWERED = "ONNX Runtime, for eval; engines are built from the exported model"
+
+
+_SHOWN_AS = {"default boxes": "anchors", "pictures": "images", "table of ranges": "calibration table"}
+"""Words of the terminal for names and values that ``--json`` keeps from earlier releases."""
 
 
 class Lines(list[str]):
-    """A fact of many parts, each of which is shown on a line of its own."""
+    """A fact with many parts, one per line."""
 
 
 def inspect(
@@ -32,20 +35,23 @@ def inspect(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A .pt, .onnx, .engine, manifest, table of ranges, calibration set or ranking of layers.",
+            help="A .pt, .onnx or .engine file, a manifest, calibration table, calibration set or layer ranking.",
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    json_path: Annotated[
+        str | None, typer.Option("--json", metavar="PATH|-", help="Write the facts as JSON; - for stdout.")
+    ] = None,
 ) -> None:
-    """Show what a file is: classes, shapes, precision of its layers, ranges, digests, and what it can run on."""
+    """Show what a file contains: classes, shapes, precision of layers, ranges, digests, and what it runs on."""
     from ssd_edge.workflows.inspect import inspect as inspect_file
 
     facts = _listed(inspect_file(path))
-    if as_json:
-        sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    if json_path is not None:
+        write_text(json_path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return
-    wide = max(len(name) for name, value in facts.items() if not isinstance(value, Lines))
-    for name, value in facts.items():
+    shown = {_SHOWN_AS.get(name, name): value for name, value in facts.items()}
+    wide = max(len(name) for name, value in shown.items() if not isinstance(value, Lines))
+    for name, value in shown.items():
         if isinstance(value, Lines):
             put("\n".join([name, *(f"  {line}" for line in value)]))
         else:
@@ -57,11 +63,11 @@ def _text(value: object) -> str:
         return ", ".join(f"{name} {entry}" for name, entry in value.items()) or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or "none"
-    return str(value)
+    return _SHOWN_AS.get(str(value), str(value))
 
 
 def _listed(result: InspectResult) -> Facts:
-    """Return what is shown of a file, by name."""
+    """Return the facts to show, by name."""
     lists: dict[str, Callable[[Any], Facts]] = {
         "checkpoint": _checkpoint,
         "onnx": _onnx,
@@ -83,7 +89,7 @@ def _spec(spec: ModelSpec) -> Facts:
         "classes": list(spec.class_names),
         "input": f"{entry.width} x {entry.height} {entry.color_order}, mean {entry.mean}, std {entry.std}",
         "default boxes": spec.anchors.count,
-        "NMS": f"score > {nms.score_threshold:g}, IoU {nms.iou_threshold:g}, the best {nms.keep_top_k} of a picture",
+        "NMS": f"score > {nms.score_threshold:g}, IoU {nms.iou_threshold:g}, at most {nms.keep_top_k} per image",
     }
 
 
@@ -92,21 +98,21 @@ def _checkpoint(facts: CheckpointFacts) -> Facts:
         "kind": "checkpoint",
         **_spec(facts.spec),
         "parameters": f"{facts.parameters:,}",
-        "runs on": "PyTorch; export it for anything else: ssd-edge export",
+        "runs on": "PyTorch; for other runtimes: ssd-edge export",
         "digest": facts.digest,
     }
 
 
 def _onnx(facts: OnnxFacts) -> Facts:
     made = facts.lowered_to
-    node = "BatchedNMSDynamic_TRT" + (", with its portable body" if facts.has_nms_body else "")
+    node = "BatchedNMSDynamic_TRT" + (", with portable body" if facts.has_nms_body else "")
     return {
-        "kind": f"graph of an engine ({made}), no exported model" if made else "ONNX",
+        "kind": f"graph of an engine ({made}), not an exported model" if made else "ONNX",
         **_spec(facts.spec),
         "opset": facts.opset,
         **_convolutions(facts.layers),
-        "NMS node": node if facts.has_nms_node else "none: it is part of the graph",
-        "runs on": _LOWERED if made else "ONNX Runtime as it is; for TensorRT build it: ssd-edge build",
+        "NMS node": node if facts.has_nms_node else "none: NMS is written out in the graph",
+        "runs on": _LOWERED if made else "ONNX Runtime; for TensorRT build an engine: ssd-edge build",
         "digest": facts.digest,
     }
 
@@ -121,18 +127,18 @@ def _engine(facts: EngineFacts) -> Facts:
 
 
 def _layers_of(facts: EngineFacts) -> Facts:
-    """Return the precisions of the layers: of ONNX Runtime's graph, or as TensorRT reports them or once did."""
+    """Return the precision of each layer: read from ONNX Runtime's graph, or reported by TensorRT."""
     if facts.layers is not None and facts.layers_from == "file":
         return _convolutions(facts.layers)
     if facts.layers is not None:
         return _reported(facts.layers, "" if facts.layers_from == "tensorrt" else ", when it was built")
     kept = " ".join(facts.manifest.options.keep_float)
-    built = f"built as {facts.manifest.precision.value}" + (f", in float: {kept}" if kept else "")
-    return {"layers": f"{built}; TensorRT itself cannot be asked here: {facts.layers_unknown}"}
+    built = f"built as {facts.manifest.precision.value}" + (f", float layers: {kept}" if kept else "")
+    return {"layers": f"{built}; layers are unknown without TensorRT: {facts.layers_unknown}"}
 
 
 def _manifest(manifest: EngineManifest) -> Facts:
-    return {**_built(manifest), "kind": "manifest of an engine"}
+    return {**_built(manifest), "kind": "engine manifest"}
 
 
 def _built(manifest: EngineManifest) -> Facts:
@@ -143,7 +149,7 @@ def _built(manifest: EngineManifest) -> Facts:
         **_spec(manifest.spec),
         "precision": manifest.precision.value,
         "runs on": runs_on(manifest),
-        "batch": "{}, tuned for {}, at most {}".format(*manifest.batch[:2], manifest.batch[2] or "any number"),
+        "batch": "{}, optimized for {}, at most {}".format(*manifest.batch[:2], manifest.batch[2] or "any number"),
         "options": manifest.options.listed(),
         "measured": _measured(manifest),
         "built": manifest.built_at,
@@ -154,7 +160,7 @@ def _built(manifest: EngineManifest) -> Facts:
 
 
 def _measured(manifest: EngineManifest) -> dict[str, float]:
-    """Return what was measured of an engine, by the names that ``inspect --json`` has always had."""
+    """Return an engine's measurements under the names that ``inspect --json`` has had since its first release."""
     accuracy, cost = manifest.accuracy, manifest.fallback_cost_ms
     return {
         **({"map_50_float": accuracy.map_50_float, "map_50": accuracy.map_50} if accuracy else {}),
@@ -187,18 +193,18 @@ def _images(chosen: Any) -> Facts:
     return {
         "kind": "calibration set",
         "source": chosen.source,
-        "split": chosen.split or "a folder of pictures",
+        "split": chosen.split or "a folder of images",
         "seed": chosen.seed,
         "pictures": len(chosen.images),
-        "copies": "beside the list" if chosen.kept else "none",
+        "copies": "next to the list" if chosen.kept else "none",
         "digest": chosen.digest,
     }
 
 
 def _sensitivity(ranked: Any) -> Facts:
-    """Return the facts of a ranking of layers."""
+    """Return the facts of a layer ranking."""
     return {
-        "kind": "layers by the output error that each adds in INT8 alone",
+        "kind": "layer ranking: output error of each layer in INT8 alone",
         "model": ranked.model,
         "layers": len(ranked.layers),
         "ONNX": ranked.onnx_digest,
@@ -208,14 +214,14 @@ def _sensitivity(ranked: Any) -> Facts:
 
 def _layers_file(facts: LayersFacts) -> Facts:
     return {
-        "kind": "layers of an engine",
+        "kind": "engine layers",
         "engine": str(facts.engine),
         **_reported(facts.layers, ", when it was built"),
     }
 
 
 def _convolutions(layers: Iterable[Any]) -> Facts:
-    """Return how many convolutions compute in each precision, and which, by the names that ``--keep-float`` takes."""
+    """Return the number of convolutions per precision, and each by the name that ``--keep-float`` takes."""
     counts = Counter(layer.precision for layer in layers)
     return {
         "layers": {f"{name} convolutions": count for name, count in sorted(counts.items())},

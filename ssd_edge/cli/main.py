@@ -1,4 +1,4 @@
-"""Where the ``ssd-edge`` process begins: signals are answered politely from the first import on."""
+"""Entry point of the ``ssd-edge`` process; signals are handled from the first import on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SPINS = "300"  # some 10 microseconds; GNU's OpenMP has 300,000 by default
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C exits 130, SIGTERM 143, SIGHUP 129, after everything half-written is removed."""
+    """Run the command line. After Ctrl-C (exit 130), SIGTERM (143) or SIGHUP (129), partial files are removed first."""
     try:
         _run()
     except SystemExit as leaving:
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def end_process(code: int) -> None:
-    """End the process at once where a thread was abandoned, instead of by the exit handlers of its library."""
+    """End the process at once if a thread was abandoned: exit handlers of its library could block."""
     from ssd_edge.core.interruptible import is_work_abandoned
 
     if not is_work_abandoned():
@@ -63,23 +63,23 @@ def _run() -> None:
 
 
 def _spin_briefly() -> None:
-    """Let PyTorch's threads fall asleep soon while they wait for one another; they look for this once, on import.
+    """Let PyTorch's threads sleep soon while they wait for each other; OpenMP reads the setting once, on import.
 
-    By default they spin for milliseconds. Where another program has the core of the thread that is waited for, that is
-    the time it needs: two trainings on two cores took many times as long as one. What the user has set stands.
+    By default they spin for milliseconds, which takes the core from the thread that they wait for: two trainings on
+    two cores took many times as long as one. A setting of the user is kept.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
 def _silence_opencv() -> None:
-    """Keep OpenCV and FFmpeg from writing to stderr what errors say in one sentence; the user's own level stands."""
+    """Silence OpenCV and FFmpeg on stderr, as errors are reported by ssd-edge; a level that the user set is kept."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Unwind as after an error, so that temporary files go."""
+    """Unwind as after an error, so that temporary files are removed."""
     if number == signal.SIGHUP:
         leave_closed_terminal()
     if not is_closing():
@@ -88,7 +88,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Unwind; a key that is hit several times does so once."""
+    """Unwind once, even if Ctrl-C is pressed several times."""
     if not is_closing():
         begin_closing()
         _raise(KeyboardInterrupt())
@@ -101,24 +101,24 @@ def _raise(stop: BaseException) -> None:
 
 
 def _insist(_number: int, _frame: FrameType | None) -> None:
-    """Raise once more what nobody unwinds from: imports of NumPy and others swallow what is raised inside them."""
+    """Raise a stop again if it got lost: imports of NumPy and others swallow exceptions raised inside them."""
     link = sys.exc_info()[1]
     while link is not None:
         if isinstance(link, KeyboardInterrupt | SystemExit):
-            return  # it is unwinding: what closes files must not be torn
+            return  # it is unwinding: closing of files must not be interrupted
         link = link.__context__
     if _stops:
         raise type(_stops[0])(*_stops[0].args)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Leave at once if Python's own end takes long: all is closed, and a traceback would tell nobody anything."""
+    """Exit at once if Python's own shutdown takes long: everything is closed, and a traceback would not help."""
     if not is_closing():
         os._exit(128 + number)
 
 
 def _let_python_end() -> None:
-    """Keep the exit code: registered first, this runs last, and then Python would let a signal kill the process."""
+    """Ignore signals at the very end to keep the exit code; registered first, this runs last."""
     _exchange({_end: signal.SIG_IGN})
 
 

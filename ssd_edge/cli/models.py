@@ -1,4 +1,4 @@
-"""``ssd-edge models``: the networks that can be trained, what they cost, and what others measured with them."""
+"""``ssd-edge models``: list the networks that can be trained, with size, cost and published accuracy."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from ssd_edge.workflows.presets import CLASSES
 if TYPE_CHECKING:
     from ssd_edge.workflows.presets import PresetInfo
 
-_COLUMNS = ("preset", "boxes", "param/M", "MACs/G", "mAP")
+_COLUMNS = ("preset", "anchors", "param/M", "MACs/G", "mAP")
 
 
 def models(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Presets to show, also ssd<side>-<timm backbone>; by default all.")
+        list[str] | None, typer.Argument(help="Presets to show, also ssd<size>-<timm backbone> (default: all).")
     ] = None,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes; the predictors grow with it.")] = CLASSES,
+    classes: Annotated[
+        int, typer.Option(min=1, help="Number of classes; the prediction layers grow with it.")
+    ] = CLASSES,
 ) -> None:
-    """List the networks that can be trained: size, cost, default boxes, published accuracy."""
+    """List the networks that can be trained: anchors, parameters, cost, published accuracy."""
     from ssd_edge.workflows.presets import list_presets
 
     notes: list[str] = []
@@ -29,11 +31,11 @@ def models(
     show_table(f"networks for {classes} classes", _COLUMNS, rows)
     for number, note in enumerate(notes, start=1):
         typer.echo(f"[{number}] {note}")
-    say("any classifier of timm makes two more: ssdlite320-mobilenetv4_conv_small, ssd300-resnet18, …")
+    say("any timm classifier can be the backbone of two more: ssdlite320-mobilenetv4_conv_small, ssd300-resnet18, …")
 
 
 def _row(preset: PresetInfo, notes: list[str]) -> tuple[str, ...]:
-    """Return the cells of a preset; what its accuracy was measured on goes to ``notes``, once."""
+    """Return the cells of a preset; add the source of its accuracy to ``notes``, once."""
     found, published = preset.published, ""
     if found is not None:
         note = f"{found.data}, {found.source}"

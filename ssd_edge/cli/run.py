@@ -1,7 +1,8 @@
-"""``ssd-edge run``: boxes on cameras, streams, videos or images."""
+"""``ssd-edge run``: detect objects in cameras, network streams, videos or images."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,10 @@ from ssd_edge.workflows.stream_config import RunConfig
 if TYPE_CHECKING:
     from ssd_edge.workflows.run_streams import RunResult
 
+_source, _inference, _outputs, _recovery = (
+    partial(typer.Option, rich_help_panel=panel) for panel in ("Source", "Inference", "Output", "Recovery")
+)
+
 
 def run(
     sources: Annotated[
@@ -26,113 +31,116 @@ def run(
             help="Image, folder, video, camera number, csi://0, RTSP or HTTP URL, or GStreamer pipeline; any number.",
         ),
     ] = None,
-    camera: Annotated[
-        int | None, typer.Option("--camera", min=0, help="Camera number; 0 where SOURCE is left out.")
-    ] = None,
+    camera: Annotated[int | None, _source("--camera", min=0, help="Camera number (default without SOURCE: 0).")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(
-            "--config", metavar="PATH", help="Sources and options from a streams.toml; read again on SIGUSR1."
-        ),
+        _source("--config", metavar="PATH", help="Sources and options from a streams.toml; read again on SIGUSR1."),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="An .engine or .onnx; by default the newest in engines/.")
+        Path | None,
+        typer.Option("--model", "-m", help="An .engine or .onnx file (default: the current engine of engines/)."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", help="Video (.mp4, .avi, .webm, .mkv), image, or folder; of several sources a folder."
+        _outputs(
+            "--output", "-o", help="Video (.mp4, .avi, .webm, .mkv), image or folder; for several sources a folder."
         ),
     ] = None,
     json_path: Annotated[
         str | None,
-        typer.Option(
-            "--json", metavar="PATH", help="JSON lines, one a frame; - for stdout, DIR/ for a file of each source."
+        _outputs(
+            "--json",
+            metavar="PATH|-",
+            help="Write JSON lines, one per frame; - for stdout, DIR/ for a file per source.",
         ),
     ] = None,
     threshold: Annotated[
-        float, typer.Option("--threshold", "-t", help="Show what scores more, from 0 to 1.")
+        float,
+        typer.Option("--threshold", "--score-threshold", "-t", help="Show detections with a score above this, 0 to 1."),
     ] = RunConfig.score_threshold,
     classes: Annotated[
         str | None,
-        typer.Option("--classes", metavar="LABEL[=SCORE],...", help="Keep these only, each with its threshold."),
+        typer.Option("--classes", metavar="LABEL[=SCORE],...", help="Classes to show, each with its own threshold."),
     ] = None,
     serve: Annotated[
         str | None,
-        typer.Option(
+        _outputs(
             "--serve",
             metavar="[HOST:]PORT",
-            help="Show the frames in web browsers, at http://HOST:PORT/; without HOST only on this machine.",
+            help="Show frames in web browsers at http://HOST:PORT/ (default HOST: this machine only).",
         ),
     ] = None,
     window: Annotated[
         bool | None,
-        typer.Option("--window/--no-window", help="By default where there is a display and no other output."),
+        _outputs("--window/--no-window", help="Show a window (default: if there is a display and no other output)."),
     ] = None,
-    width: Annotated[int | None, typer.Option("--width", min=1, help="Ask the camera for this width.")] = None,
-    height: Annotated[int | None, typer.Option("--height", min=1, help="Ask the camera for this height.")] = None,
-    fps: Annotated[float | None, typer.Option("--fps", min=0.1, help="Ask the camera for this rate.")] = None,
+    width: Annotated[int | None, _source("--width", min=1, help="Requested camera width in pixels.")] = None,
+    height: Annotated[int | None, _source("--height", min=1, help="Requested camera height in pixels.")] = None,
+    fps: Annotated[float | None, _source("--fps", min=0.1, help="Requested camera rate in frames per second.")] = None,
     pace: Annotated[
-        float | None, typer.Option("--pace", help="Play a file at this many frames a second, as a camera would.")
+        float | None,
+        _source("--pace", metavar="FPS", help="Play a file at this rate and drop late frames, as a camera does."),
     ] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Play a file or folder for ever.")] = RunConfig.loop,
+    loop: Annotated[bool, _source("--loop", help="Repeat a file or folder without end.")] = RunConfig.loop,
     max_frames: Annotated[
-        int | None, typer.Option("--max-frames", min=1, help="End after this many of each source.")
+        int | None, _source("--max-frames", min=1, help="Stop after this many frames of each source.")
     ] = None,
-    every: Annotated[int, typer.Option("--every", min=1, help="Infer each N-th frame.")] = RunConfig.every,
+    every: Annotated[int, _inference("--every", min=1, help="Infer every N-th frame.")] = RunConfig.every,
     detect_fps: Annotated[
-        float | None, typer.Option("--detect-fps", help="Infer at most this many frames a second of each source.")
+        float | None, _inference("--detect-fps", help="Infer at most this many frames per second of each source.")
     ] = None,
     motion: Annotated[
         float | None,
-        typer.Option("--motion", help="Infer where this share of the scene has changed, 0 to 1, and once in 5 s."),
+        _inference("--motion", help="Infer only if this share of the scene has changed, 0 to 1, and once in 5 s."),
     ] = None,
-    threads: Annotated[
+    optimize_for: Annotated[
         Goal | None,
-        typer.Option(
-            "--threads", help="All cores on one frame, or a core on each of several; measured for several sources."
+        _inference(
+            "--optimize-for",
+            help="latency: all cores on one frame; throughput: one core per frame (measured for several sources).",
         ),
     ] = None,
     batch_wait: Annotated[
         float,
-        typer.Option("--batch-wait", min=0, help="Milliseconds that a frame may wait for those of other sources."),
+        _inference("--batch-wait", metavar="MS", min=0, help="Milliseconds to wait for frames of other sources."),
     ] = RunConfig.batch_wait_ms,
     max_batch: Annotated[
-        int | None, typer.Option("--max-batch", min=1, help="Frames inferred together; measured for several sources.")
+        int | None, _inference("--max-batch", min=1, help="Largest batch size (default: measured for several sources).")
     ] = None,
     rtsp_latency: Annotated[
-        int, typer.Option("--rtsp-latency", min=0, help="Milliseconds that a stream may hold frames back.")
+        int, _source("--rtsp-latency", metavar="MS", min=0, help="Jitter buffer of a network stream, in milliseconds.")
     ] = RunConfig.rtsp_latency_ms,
     max_retries: Annotated[
         int | None,
-        typer.Option(
-            "--max-retries", "--reconnect", min=0, help="Tries to open a source again; without a limit if left out."
-        ),
+        _recovery("--max-retries", min=0, help="Attempts to reopen a source (default: no limit)."),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for a local camera that is absent at the beginning, too.")
+        bool, _recovery("--wait", help="Wait for a local camera that is absent at the start.")
     ] = RunConfig.wait,
     stall_timeout: Annotated[
-        float, typer.Option("--stall-timeout", min=0.1, help="Seconds without a frame that are a stall.")
+        float,
+        _recovery("--stall-timeout", metavar="S", min=0.1, help="Seconds without a frame until a source is reopened."),
     ] = RunConfig.stall_timeout,
     max_frame_age: Annotated[
-        float, typer.Option("--max-frame-age", min=0.1, help="Seconds; older frames of live sources are dropped.")
+        float,
+        _recovery("--max-frame-age", metavar="S", min=0.1, help="Seconds until a frame of a live source is dropped."),
     ] = RunConfig.max_frame_age,
     hang_timeout: Annotated[
-        float, typer.Option("--hang-timeout", min=1, help="Seconds after which an inference has hung: exit code 75.")
+        float,
+        _recovery("--hang-timeout", metavar="S", min=1, help="Seconds until an inference has hung: exit code 75."),
     ] = RunConfig.hang_timeout,
     supervised: Annotated[
-        bool, typer.Option("--supervise", help="Start the run anew when it crashes or its inference hangs.")
+        bool, _recovery("--supervise", help="Restart the run if it crashes or an inference hangs.")
     ] = False,
 ) -> None:
-    """Detect on every frame. Ctrl-C, or q in the window, ends the run with whole files, the summary and exit code 0."""
+    """Detect objects in every frame. Ctrl-C, or q in the window, ends with complete files and exit code 0."""
     if supervised:
         raise typer.Exit(supervise(own_command()))
     from ssd_edge.workflows.run_streams import run_streams
 
     if sources and camera is not None:
         raise InputError(
-            "a source and a camera are too many", got=f"{sources[0]} and --camera {camera}", wanted="one of them"
+            "SOURCE and --camera are both given", got=f"{sources[0]} and --camera {camera}", wanted="one of them"
         )
     if config is not None and (sources or camera is not None):
         raise InputError("a source and --config are too many", wanted="one of them", do=f"Write it into {config}.")
@@ -154,7 +162,7 @@ def run(
         "every": every,
         "detect_fps": detect_fps,
         "motion": motion,
-        "threads": threads,
+        "optimize_for": optimize_for,
         "batch_wait_ms": batch_wait,
         "max_batch": max_batch,
         "rtsp_latency_ms": rtsp_latency,

@@ -1,6 +1,6 @@
-"""Signals that end a command in good order; the library itself installs no handler.
+"""Signal handlers of the command line; the library installs none.
 
-Ctrl-C, SIGTERM and SIGHUP (a terminal that is closed, a connection that drops) end a command in the same way.
+Ctrl-C, SIGTERM and SIGHUP (a closed terminal, a dropped connection) end a command in the same way.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from types import FrameType
 from ssd_edge.core.shutdown import ReloadRequest, StopRequest, is_closing
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
-"""The exit code of a command whose output nobody reads any more."""
+"""Exit code of a command whose output has lost its reader."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that ask a command to end."""
+"""Signals that ask a command to end."""
 
 _terminals: list[int] = []
 
 
 def note_terminals() -> None:
-    """Remember which of stdout and stderr are a terminal; once that is closed nobody could tell any more."""
+    """Remember which of stdout and stderr are a terminal; this cannot be found out after the terminal is closed."""
     _terminals[:] = [number for number in (1, 2) if os.isatty(number)]
 
 
 def leave_closed_terminal() -> None:
-    """Let what is still printed go nowhere where the terminal is closed: writing to it would fail."""
+    """Discard further output if the terminal is closed: writing to it would fail."""
     for number in _terminals:
         if not os.isatty(number):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -39,25 +39,25 @@ def leave_closed_terminal() -> None:
 
 
 def is_stdout_gone() -> bool:
-    """Return whether stdout is a pipe or socket that nobody reads any more."""
+    """Return whether stdout is a pipe or socket whose reader has gone."""
     watch = select.poll()
     watch.register(1, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
 
 
 def drop_stdout() -> None:
-    """Let what is still written to stdout go nowhere: Python flushes it once more when it ends, and would complain."""
+    """Discard further output on stdout: Python flushes it at exit and would report an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
 
 
 class SignalStop(StopRequest):
-    """A stop request that Ctrl-C, SIGTERM and SIGHUP make, from when the run heeds it."""
+    """A stop request that Ctrl-C, SIGTERM and SIGHUP set while the run is stoppable."""
 
     @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Answer signals inside the block."""
+    def active(self) -> Iterator[None]:
+        """Handle signals inside the block."""
         with stopped_by_signals(self):
             yield
 
@@ -66,7 +66,7 @@ class SignalReload(ReloadRequest):
     """A request to take up engine and streams anew that SIGUSR1 makes, from when the run heeds it."""
 
     @contextmanager
-    def heeded(self) -> Iterator[None]:
+    def active(self) -> Iterator[None]:
         """Answer the signal inside the block; must be entered on the main thread."""
         before = signal.signal(signal.SIGUSR1, lambda _number, _frame: self.request())
         try:
@@ -77,13 +77,12 @@ class SignalReload(ReloadRequest):
 
 @contextmanager
 def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
-    """Let the signals of :data:`ENDING` set ``stop`` inside the block; a second one acts as before, if closing is slow.
+    """Let the signals of :data:`ENDING` set ``stop`` inside the block; a second signal has its usual effect.
 
-    A signal that is ignored stays so: nohup, and shells that start a job in the background, mean it. Must be entered
-    on the main thread.
+    An ignored signal stays ignored, as nohup and background jobs of shells need it. Enter it on the main thread.
     """
     found = {number: signal.getsignal(number) for number in ENDING}
-    # None is a handler of a library in C, which Python could not put back.
+    # None is a handler of a C library, which Python could not restore.
     before = {number: handler for number, handler in found.items() if handler not in (signal.SIG_IGN, None)}
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -109,10 +108,10 @@ _AT_ONCE = 3
 
 @contextmanager
 def one_stop() -> Iterator[None]:
-    """Let the first Ctrl-C raise KeyboardInterrupt, pass over a second, and end the process at the third.
+    """Let the first Ctrl-C raise KeyboardInterrupt, ignore the second, and end the process at the third.
 
-    Data workers and processes are ended in places where another KeyboardInterrupt would leave tracebacks and files that
-    are half-written. Whoever has set another handler keeps it.
+    A second KeyboardInterrupt while data workers and processes are ended would leave tracebacks and partial files.
+    A handler that was set by the program is kept.
     """
     presses = 0
 

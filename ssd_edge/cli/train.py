@@ -1,4 +1,4 @@
-"""``ssd-edge train``: labelled images to checkpoints."""
+"""``ssd-edge train``: train a network on labelled images."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def train(
 
 
 def options_of(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of :class:`TrainConfig` that the command's options stand for; they have the same names."""
+    """Return the options as fields of :class:`TrainConfig`, which have the same names."""
     options = {name: value for name, value in given.items() if name != "dataset"}
     options["freeze"] = [name.strip() for name in (given["freeze"] or "").split(",") if name.strip()]
     for name in ("precision", "device"):
@@ -89,17 +89,17 @@ def options_of(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_other_options(context: typer.Context) -> None:
-    """A run goes on as it began: refuse what would make it another run.
+    """Check that no option would change a resumed run.
 
     Raises:
-        InputError: the user gave an option that a resumed run cannot change.
+        InputError: an option was given that a resumed run cannot change.
     """
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE" and parameter.name not in MAY_CHANGE:
             raise InputError(
-                "a resumed run goes on as it began",
+                "this option cannot change in a resumed run",
                 got=parameter.opts[0] if parameter.param_type_name == "option" else "a data set",
-                wanted="no more than --device, --devices, --workers, --cores and --save-minutes",
+                wanted="only --device, --devices, --workers, --cores and --save-minutes",
                 do="Leave it out, or start a new run.",
             )

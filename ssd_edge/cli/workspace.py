@@ -1,4 +1,4 @@
-"""``ssd-edge init``, ``runs`` and ``use``: a workspace, the runs in it, and the engine that ``run`` takes."""
+"""``ssd-edge init``, ``runs`` and ``use``: create a workspace, list its runs, pin the engine of ``run``."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ import typer
 from ssd_edge.cli.console import say, show_table, write_text
 from ssd_edge.core.shell import quoted
 
-Workspace = Annotated[Path, typer.Option("--workspace", metavar="FOLDER", help="The folder with runs/ and engines/.")]
+Workspace = Annotated[Path, typer.Option("--workspace", metavar="FOLDER", help="Folder with runs/ and engines/.")]
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The folder; it is made where it is missing.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Folder of the workspace; created if missing.")] = Path(),
 ) -> None:
-    """Make a workspace: a folder with runs/, calibration/ and engines/, in which commands find their own input."""
+    """Create a workspace: a folder with runs/, calibration/ and engines/, where commands find their input."""
     from ssd_edge.workflows.workspace import init_workspace
 
     result = init_workspace(folder)
-    say(f"made {', '.join(f'{path}/' for path in result.made)}" if result.made else f"{folder} is a workspace already")
+    say(
+        f"created {', '.join(f'{path}/' for path in result.made)}"
+        if result.made
+        else f"{folder} is already a workspace"
+    )
     say(f"next: {'' if folder == Path() else f'cd {quoted(folder)} && '}ssd-edge train path/to/images")
 
 
 def runs(
     workspace: Workspace = Path(),
     json_path: Annotated[
-        str | None, typer.Option("--json", metavar="PATH", help="Write them as JSON; - for stdout.")
+        str | None, typer.Option("--json", metavar="PATH|-", help="Write the list as JSON; - for stdout.")
     ] = None,
 ) -> None:
-    """List the runs with a checkpoint, the newest first: mAP, network, classes, date."""
+    """List the runs that have a checkpoint, newest first: mAP, network, classes, date."""
     from ssd_edge.workflows.workspace import find_runs
 
     result = find_runs(workspace=workspace)
@@ -55,23 +59,23 @@ def runs(
         show_table(f"runs in {result.path}", ("run", "mAP", "network", "classes", "saved (UTC)"), rows)
         say(f"next: ssd-edge export {quoted(result.runs[0].path)}")
     else:
-        say(f"no run in {result.path} has a checkpoint; to train one: ssd-edge train path/to/images")
+        say(f"no run in {result.path} has a checkpoint; next: ssd-edge train path/to/images")
 
 
 def use(
     engine: Annotated[
         str | None,
-        typer.Argument(help="Its path, its file's name, or the name of a model that has one engine in engines/."),
+        typer.Argument(help="Engine to pin: its path, its file name, or a model that has one engine in engines/."),
     ] = None,
-    newest: Annotated[bool, typer.Option("--newest", help="Take the newest again, instead of a pinned one.")] = False,
+    newest: Annotated[bool, typer.Option("--newest", help="Return to the newest engine.")] = False,
     workspace: Workspace = Path(),
 ) -> None:
-    """Pin the engine that run takes, whatever is built after it."""
+    """Pin the engine that run uses, even if newer ones are built."""
     from ssd_edge.workflows.workspace import use_engine
 
     if (engine is None) is not newest:
-        raise typer.BadParameter("name an engine, or give --newest")
+        raise typer.BadParameter("give either an engine or --newest")
     result = use_engine(engine, workspace=workspace)
     made = result.manifest
-    pinned = ", pinned; the newest again: ssd-edge use --newest" if result.is_pinned else ", the newest"
-    say(f"run takes {result.path}, {made.precision} for {made.runtime} on {made.device}{pinned}")
+    pinned = " (pinned; to use the newest again: ssd-edge use --newest)" if result.is_pinned else " (the newest)"
+    say(f"run uses {result.path}: {made.precision} for {made.runtime} on {made.device}{pinned}")

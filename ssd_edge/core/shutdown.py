@@ -44,7 +44,7 @@ class StopRequest:
         self._requested = True
 
     @contextmanager
-    def heeded(self) -> Iterator[None]:
+    def active(self) -> Iterator[None]:
         """Entered by a run for as long as it looks at the request, closing included; before it, nobody would answer."""
         yield
 
@@ -65,6 +65,6 @@ class ReloadRequest:
         return was
 
     @contextmanager
-    def heeded(self) -> Iterator[None]:
+    def active(self) -> Iterator[None]:
         """Entered by a run for as long as it looks at the request."""
         yield

@@ -169,7 +169,7 @@ def export_checkpoint(_plan: DemoPlan, files: DemoFiles, progress: ProgressCallb
     made = export(
         files.checkpoint,
         output=files.onnx,
-        check=files.held_out / "JPEGImages",
+        check_images=files.held_out / "JPEGImages",
         progress=progress,
         workspace=files.folder,
     )

@@ -1,4 +1,4 @@
-"""Device profiles: what a board is built for with, where the command line does not say otherwise."""
+"""Board profiles: defaults of the TensorRT options for a board (``build --board NAME``)."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import read_text
 from ssd_edge.core.text_parsers import parse_toml
 
-_IN_WORKSPACE = Path("engines") / "targets"
-_INSTALLED = Path(__file__).parent / "targets"
-_IN_CLONE = Path(__file__).parents[2] / "engines" / "targets"
-_KINDS = {"description": (str,), "workspace_gib": (int, float), "opt_level": (int,)}
-_EXAMPLE = 'description = "a board", workspace_gib = 1.5, opt_level = 3, compute_capabilities = [86, 120]'
+_IN_WORKSPACE = Path("engines") / "boards"
+_BEFORE = Path("engines") / "targets"  # its name in earlier releases
+_INSTALLED = Path(__file__).parent / "boards"
+_IN_CLONE = Path(__file__).parents[2] / "engines" / "boards"
+_KINDS = {"description": (str,), "builder_memory_gib": (int, float), "opt_level": (int,)}
+_OLD_KEYS = {"workspace_gib": "builder_memory_gib"}
+_EXAMPLE = 'description = "a board", builder_memory_gib = 1.5, opt_level = 3, compute_capabilities = [86, 120]'
 
 
 @dataclass(frozen=True)
-class DeviceProfile:
-    """Defaults of a device; None where TensorRT's own is as good.
+class BoardProfile:
+    """Defaults of a board; None for TensorRT's own default.
 
     Attributes:
-        description: the boards that it is for.
-        workspace_gib, opt_level: see :class:`~ssd_edge.engines.options.TrtOptions`.
-        compute_capabilities: of its GPUs, for TensorRT-RTX.
+        description: boards that the profile is for.
+        builder_memory_gib, opt_level: see :class:`~ssd_edge.engines.options.TrtOptions`.
+        compute_capabilities: compute capabilities of the GPUs, for TensorRT-RTX.
     """
 
     description: str
-    workspace_gib: float | None = None
+    builder_memory_gib: float | None = None
     opt_level: int | None = None
     compute_capabilities: tuple[int, ...] = ()
 
 
-def load_profile(name: str, workspace: Path = Path()) -> DeviceProfile:
-    """Return a profile by its file's name: the workspace's own, else the one that came with ssd-edge.
+def load_profile(name: str, workspace: Path = Path()) -> BoardProfile:
+    """Return a profile by name: the workspace's ``engines/boards/<name>.toml``, or the one that ssd-edge ships.
 
     Raises:
-        InputError: there is none of the name, or its file cannot be understood.
+        InputError: there is no such profile, or its file is invalid.
     """
     for folder in _folders(workspace):
         path = folder / f"{name}.toml"
@@ -45,29 +47,32 @@ def load_profile(name: str, workspace: Path = Path()) -> DeviceProfile:
             return _read(path)
     known = sorted({path.stem for folder in _folders(workspace) for path in folder.glob("*.toml")})
     raise InputError(
-        f"there is no device profile {name!r}", wanted=", ".join(known), do=f"Write {_IN_WORKSPACE / name}.toml"
+        f"there is no board profile {name!r}", wanted=", ".join(known), do=f"Write {_IN_WORKSPACE / name}.toml"
     )
 
 
 def _folders(workspace: Path) -> list[Path]:
-    return [folder for folder in (workspace / _IN_WORKSPACE, _INSTALLED, _IN_CLONE) if folder.is_dir()]
+    return [
+        folder for folder in (workspace / _IN_WORKSPACE, workspace / _BEFORE, _INSTALLED, _IN_CLONE) if folder.is_dir()
+    ]
 
 
-def _read(path: Path) -> DeviceProfile:
+def _read(path: Path) -> BoardProfile:
     try:
-        fields: dict[str, Any] = parse_toml(read_text(path))
+        found = parse_toml(read_text(path))
+        fields: dict[str, Any] = {_OLD_KEYS.get(name, name): value for name, value in found.items()}
         wrong = [f"{name} = {value!r}" for name, value in fields.items() if not _fits(name, value)]
         if wrong or "description" not in fields:
             raise ValueError(", ".join(wrong) or "no description")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} is no device profile", got=f"{type(error).__name__}: {error}", wanted=f"lines as in: {_EXAMPLE}"
+            f"{path} is not a board profile", got=f"{type(error).__name__}: {error}", wanted=f"lines as in: {_EXAMPLE}"
         ) from error
-    return DeviceProfile(**{**fields, "compute_capabilities": tuple(fields.get("compute_capabilities", ()))})
+    return BoardProfile(**{**fields, "compute_capabilities": tuple(fields.get("compute_capabilities", ()))})
 
 
 def _fits(name: str, value: object) -> bool:
-    """Whether a profile may say this; a truth is no number."""
+    """Return whether the value has the key's type; bool is not accepted as a number."""
     if name == "compute_capabilities":
         return isinstance(value, list) and all(type(number) is int for number in value)
     return type(value) in _KINDS.get(name, ())

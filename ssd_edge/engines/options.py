@@ -1,4 +1,4 @@
-"""What a TensorRT engine is built with."""
+"""Options of a TensorRT build."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ssd_edge.core.choices import NmsBody, Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.manifest import EngineOptions
-from ssd_edge.engines.boards import DeviceProfile
+from ssd_edge.engines.boards import BoardProfile
 
 _MOST_LEVEL = 5
 _MOST_GIB = 1024.0
@@ -16,7 +16,7 @@ _MOST_GIB = 1024.0
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures at a time: the fewest, the number that is tuned for, the most."""
+    """Batch size: the smallest, the one that TensorRT optimizes for, and the largest."""
 
     least: int = 1
     best: int = 1
@@ -25,7 +25,7 @@ class Batch:
     def __post_init__(self) -> None:
         if not 1 <= self.least <= self.best <= self.most:
             raise InputError(
-                "--batch is out of order",
+                "--batch is not in ascending order",
                 got=f"{self.least}:{self.best}:{self.most}",
                 wanted="1 <= MIN <= OPT <= MAX, for example 1:4:8",
             )
@@ -38,7 +38,7 @@ class Batch:
             InputError: it is neither.
         """
         if not re.fullmatch(r"\d+(:\d+:\d+)?", text):
-            raise InputError("--batch is not understood", got=repr(text), wanted="a number, or MIN:OPT:MAX as in 1:4:8")
+            raise InputError("invalid --batch", got=repr(text), wanted="a number, or MIN:OPT:MAX as in 1:4:8")
         numbers = [int(part) for part in text.split(":")]
         return cls(*numbers) if len(numbers) == 3 else cls(*numbers * 3)
 
@@ -50,11 +50,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class TrtOptions:
-    """Choices beyond the network itself.
+    """Options of TensorRT and TensorRT-RTX.
 
     Attributes:
-        workspace_gib: most memory that a kernel may use while it runs; None leaves it to TensorRT.
-        level: 0 (quick build) to 5; None leaves it to TensorRT (3).
+        builder_memory_gib: workspace memory that a kernel may use, in GiB; None for TensorRT's default.
+        opt_level: builder effort, from 0 (fast build) to 5; None for TensorRT's default (3).
         dla: core of the deep learning accelerator; what it cannot run falls back to the GPU. None: GPU only.
         implicit: TensorRT places INT8 itself, from a calibration cache, as a DLA needs it (up to 10.x).
         compute_capabilities: of the GPUs that a TensorRT-RTX engine is for, e.g. (86, 120).
@@ -64,8 +64,8 @@ class TrtOptions:
     """
 
     batch: Batch = Batch()
-    workspace_gib: float | None = None
-    level: int | None = None
+    builder_memory_gib: float | None = None
+    opt_level: int | None = None
     dla: int | None = None
     implicit: bool = False
     compute_capabilities: tuple[int, ...] = ()
@@ -74,12 +74,12 @@ class TrtOptions:
     nms: NmsBody | None = None
 
     def __post_init__(self) -> None:
-        if self.level is not None and not 0 <= self.level <= _MOST_LEVEL:
-            raise InputError("--opt-level is out of range", got=str(self.level), wanted=f"0 to {_MOST_LEVEL}")
-        if self.workspace_gib is not None and not 0 < self.workspace_gib <= _MOST_GIB:
+        if self.opt_level is not None and not 0 <= self.opt_level <= _MOST_LEVEL:
+            raise InputError("--opt-level is out of range", got=str(self.opt_level), wanted=f"0 to {_MOST_LEVEL}")
+        if self.builder_memory_gib is not None and not 0 < self.builder_memory_gib <= _MOST_GIB:
             raise InputError(
-                "--workspace is out of range",
-                got=f"{self.workspace_gib:g}",
+                "--builder-memory is out of range",
+                got=f"{self.builder_memory_gib:g}",
                 wanted=f"GiB, more than 0 and at most {_MOST_GIB:g}",
             )
 
@@ -90,10 +90,10 @@ class TrtOptions:
 
     @property
     def noted(self) -> EngineOptions:
-        """What the manifest keeps; what was left to TensorRT is empty."""
+        """The options as the manifest stores them; defaults of TensorRT are empty."""
         return EngineOptions(
-            workspace_gib=self.workspace_gib,
-            opt_level=self.level,
+            workspace_gib=self.builder_memory_gib,
+            opt_level=self.opt_level,
             dla=self.dla,
             implicit=self.implicit,
             compute_capabilities=self.compute_capabilities,
@@ -101,12 +101,12 @@ class TrtOptions:
             hardware_compatible=self.hardware_compatible,
         )
 
-    def on_board(self, board: DeviceProfile, target: Target | None) -> TrtOptions:
-        """Return these, with the values of a board's profile where nothing was chosen."""
+    def on_board(self, board: BoardProfile, target: Target | None) -> TrtOptions:
+        """Return these options, completed by the values of a board's profile."""
         is_rtx = target is Target.TENSORRT_RTX  # TensorRT itself builds for the GPU that it runs on
         return replace(
             self,
-            workspace_gib=board.workspace_gib if self.workspace_gib is None else self.workspace_gib,
-            level=board.opt_level if self.level is None else self.level,
+            builder_memory_gib=board.builder_memory_gib if self.builder_memory_gib is None else self.builder_memory_gib,
+            opt_level=board.opt_level if self.opt_level is None else self.opt_level,
             compute_capabilities=self.compute_capabilities or (board.compute_capabilities if is_rtx else ()),
         )

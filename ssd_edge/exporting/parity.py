@@ -120,7 +120,7 @@ class ParityReport:
                 f"{onnx} was not written: nothing could be compared with {checkpoint}",
                 got=f"no detections on {self.images} images",
                 wanted="images with objects that the model finds",
-                do="Name a folder of such images with --check, or lower --score-threshold.",
+                do="Name a folder of such images with --check-images, or lower --score-threshold.",
             )
         if not self.holds:
             raise ParityError(

@@ -30,7 +30,7 @@ def check_images(folder: Path | None, *, most: int, run: Path | None = None) -> 
         judged = _judged_by(run, most) if run is not None else []
         if judged:
             return judged
-        log.info(f"comparing on {most} drawn scenes; name a folder of your own images with --check")
+        log.info(f"comparing on {most} drawn scenes; name a folder of your own images with --check-images")
         return [draw_scene(*_DRAWN_SIZE, _DRAWN_SEED, index).image for index in range(most)]
     paths = list_images(folder)
     log.info(f"comparing on {len(paths[:most])} of the {len(paths)} images of {folder}")

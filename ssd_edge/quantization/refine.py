@@ -1,4 +1,4 @@
-"""Refinement after calibration: equalization and bias correction, each kept if it helps (``build --improve``)."""
+"""Refinement after calibration: equalization and bias correction, each kept if it helps (``build --refine``)."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def refuse_too_few(chosen: ImageSet) -> None:
     """Raise InputError where there are too few pictures to hold some out."""
     if len(chosen.images) < 2 * _HELD_OUT:
         raise InputError(
-            "--improve needs pictures to hold out",
+            "--refine needs pictures to hold out",
             got=str(len(chosen.images)),
             wanted=f"at least {2 * _HELD_OUT}",
-            do="Name more of them (--images), or leave out --improve.",
+            do="Name more of them (--images), or leave out --refine.",
         )
 
 

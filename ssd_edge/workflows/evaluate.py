@@ -95,10 +95,10 @@ def evaluate(
     ]
     if config.counts_coco:
         found = [_with_coco(model, labelled) for model in found]
-    if config.report is not None:
-        write_evaluation_report(config.report, found, labelled, score=config.score_threshold)
-        log.info(f"wrote {config.report}, pictures in {stills_folder(config.report)}")
-    result = EvaluateResult(config.report, tuple(found), labelled, config.score_threshold)
+    if config.html is not None:
+        write_evaluation_report(config.html, found, labelled, score=config.score_threshold)
+        log.info(f"wrote {config.html}, images in {stills_folder(config.html)}")
+    result = EvaluateResult(config.html, tuple(found), labelled, config.score_threshold)
     try:
         _gate(config).check(result.models, reference)
     except AccuracyError as error:

@@ -35,7 +35,7 @@ class EvaluateConfig:
         baseline: an earlier evaluation as JSON, whose first model is the reference; None for the first model here.
         gate_on: the figure that the gates go by.
         cores: processor cores to use; None for all.
-        report: the HTML page to write; None for none.
+        html: the HTML page to write; None for none.
     """
 
     split: str | None = None
@@ -48,7 +48,7 @@ class EvaluateConfig:
     baseline: Path | None = None
     gate_on: GateFigure = GateFigure.MAP
     cores: int | None = None
-    report: Path | None = None
+    html: Path | None = None
 
     def __post_init__(self) -> None:
         check_limits(self, _LIMITS)
@@ -72,4 +72,4 @@ class EvaluateOptions(TypedDict, total=False):
     baseline: AnyPath | None
     gate_on: GateFigure | Literal["map", "map-50-95", "coco-ap", "coco-ap50"]
     cores: int | None
-    report: AnyPath | None
+    html: AnyPath | None

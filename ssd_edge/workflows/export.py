@@ -27,8 +27,8 @@ class ExportConfig:
 
     Attributes:
         output: the ONNX; by default ``engines/<model>/<model>.onnx`` in the workspace.
-        check: folder of images on which ONNX and PyTorch are compared; by default validation images of the run, or
-            drawn scenes.
+        check_images: folder of images on which ONNX and PyTorch are compared; by default validation images of the
+            run, or drawn scenes.
         score_threshold: detections score more, 0 to 1; by default as in the checkpoint, like all below.
         iou_threshold: a box that overlaps a better one of its class by more is dropped, 0 to 1.
         top_k: boxes that the NMS keeps of each class before it suppresses.
@@ -37,7 +37,7 @@ class ExportConfig:
     """
 
     output: Path | None = None
-    check: Path | None = None
+    check_images: Path | None = None
     score_threshold: float | None = None
     iou_threshold: float | None = None
     top_k: int | None = None
@@ -58,7 +58,7 @@ class ExportOptions(TypedDict, total=False):
     """The fields of :class:`ExportConfig` as keywords."""
 
     output: AnyPath | None
-    check: AnyPath | None
+    check_images: AnyPath | None
     score_threshold: float | None
     iou_threshold: float | None
     top_k: int | None
@@ -113,8 +113,8 @@ def export(
     from ssd_edge.exporting.parity_images import check_images
 
     path = named_or_newest(checkpoint, newest_checkpoint, root)
-    most = _DRAWN_OR_SEEN if config.check is None else _MOST_READ
-    images = check_images(config.check, most=most, run=path.parent)
+    most = _DRAWN_OR_SEEN if config.check_images is None else _MOST_READ
+    images = check_images(config.check_images, most=most, run=path.parent)
     with stage(progress, "comparing") as report:
         made = export_onnx(path, config.output, images, root=root, nms_changes=config._nms_changes, progress=report)
     set_exported(root, made.onnx)

@@ -16,7 +16,7 @@ Four = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """What to import and what the file cannot say; the fields from ``check`` on are for an ONNX.
+    """What to import and what the file cannot say; the fields from ``check_images`` on are for an ONNX.
 
     Attributes:
         source: weights to fetch instead of a file: ``torchvision:ssd300_vgg16`` or
@@ -25,11 +25,11 @@ class ImportConfig:
             ``engines/<name>/<name>.onnx``.
         name: of the model; by default that of the file.
         labels: text file with a class a line; by default labels.txt beside the file, else built-in names.
-        check: folder of images on which both graphs are compared; by default drawn scenes.
+        check_images: folder of images on which both graphs are compared; by default drawn scenes.
         mean: subtracted from the pixels 0 to 255, per channel; needed with ``std`` unless jetson-inference exported it.
         std: divides what is left, per channel.
         color: order of the channels, also in ``mean`` and ``std``.
-        size: input height and width in pixels, where the graph leaves them free.
+        input_size: (width, height) of the input in pixels, if the graph leaves them open.
         anchors: default boxes, ``.npy`` (N, 4) cx cy w h or ``.json``, where the graph gives offsets.
         variances: of the offsets, for cx cy w h.
         scores: name of the output with the scores; by default told by its shape.
@@ -44,11 +44,11 @@ class ImportConfig:
     output: Path | None = None
     name: str | None = None
     labels: Path | None = None
-    check: Path | None = None
+    check_images: Path | None = None
     mean: Triple | None = None
     std: Triple | None = None
     color: Color = Color.RGB
-    size: tuple[int, int] | None = None
+    input_size: tuple[int, int] | None = None
     anchors: Path | None = None
     variances: Four = (0.1, 0.1, 0.2, 0.2)
     scores: str | None = None
@@ -69,11 +69,11 @@ class ImportOptions(TypedDict, total=False):
     output: AnyPath | None
     name: str | None
     labels: AnyPath | None
-    check: AnyPath | None
+    check_images: AnyPath | None
     mean: Triple | None
     std: Triple | None
     color: Color | Literal["rgb", "bgr"]
-    size: tuple[int, int] | None
+    input_size: tuple[int, int] | None
     anchors: AnyPath | None
     variances: Four
     scores: str | None

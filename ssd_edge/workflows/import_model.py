@@ -149,7 +149,7 @@ def _import_graph(path: Path, config: ImportConfig, labels: Path | None, root: P
         name=config.name,
         labels=labels,
         normalisation=_normalization(config),
-        size=config.size,
+        size=_rows_first(config.input_size),
         anchors=config.anchors,
         coding=BoxCoding(config.variances, float("inf")),
         scores=config.scores,
@@ -159,9 +159,14 @@ def _import_graph(path: Path, config: ImportConfig, labels: Path | None, root: P
             score_threshold=config.score_threshold, iou_threshold=config.iou_threshold, clip_boxes=config.clip_boxes
         ),
     )
-    made = import_onnx(path, config.output, check_images(config.check, most=_COMPARED_ON), hints, root=root)
+    made = import_onnx(path, config.output, check_images(config.check_images, most=_COMPARED_ON), hints, root=root)
     set_exported(root, made.onnx)
     return ImportResult(made.onnx, ARCHITECTURE, "", made.spec, file_digest(path), labels is not None, made)
+
+
+def _rows_first(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return (height, width) of (width, height)."""
+    return None if size is None else (size[1], size[0])
 
 
 def _normalization(config: ImportConfig) -> Normalisation | None:

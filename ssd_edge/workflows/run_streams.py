@@ -168,8 +168,8 @@ def run_streams(
         slot = EngineSlot(layout.detector, frozenset[str]().union(*(keep.labels for keep in keeps)), owns=True)
         stack.callback(slot.close)
         _check_classes(layout.detector, plans)
-        stack.enter_context(stop.heeded())
-        stack.enter_context(reload.heeded())
+        stack.enter_context(stop.active())
+        stack.enter_context(reload.active())
         ready = [streams.open_outputs(entry, layout.detector.path) for entry in opened if entry.source is not None]
         report = stack.enter_context(stage(progress, _title(opened)))
         reloader = Reloader(reload, slot, streams, find, reopen, file)
@@ -192,9 +192,9 @@ def run_streams(
 
 def _layout(path: Path, config: RunConfig, threshold: float, streams: int) -> Layout:
     """Return the detector, and how the work is laid out: as asked for, or by measurement where several share it."""
-    if config.threads is None and streams > 1 and config.max_batch is None:
+    if config.optimize_for is None and streams > 1 and config.max_batch is None:
         return open_fastest(lambda threads: open_detector(path, threads, threshold), streams)
-    goal = config.threads or Goal.LATENCY
+    goal = config.optimize_for or Goal.LATENCY
     threads = Threads.for_latency() if goal is Goal.LATENCY else Threads.for_throughput()
     detector = open_detector(path, threads, threshold)
     if config.max_batch is not None or streams == 1:

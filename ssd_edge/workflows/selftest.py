@@ -107,7 +107,7 @@ def selftest(
         raise InputError("images= is for an engine of your own", do="Name the engine too.")
     else:
         verdicts, left_out = _prove_small_ones(config, progress)
-    page = config.page or Path(workspace) / PAGE
+    page = config.html or Path(workspace) / PAGE
     write_selftest_page(page, verdicts, machine.checks)
     return SelftestResult(page, verdicts, machine, left_out)
 

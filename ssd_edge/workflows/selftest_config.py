@@ -18,11 +18,11 @@ class SelftestConfig:
 
     Attributes:
         frames: images that each engine is run on, for its times and its memory.
-        page: where the page goes; by default ``selftest.html`` in the workspace.
+        html: the HTML page; by default ``selftest.html`` in the workspace.
     """
 
     frames: int = 1000
-    page: Path | None = None
+    html: Path | None = None
 
     def __post_init__(self) -> None:
         check_limits(self, {"frames": (1, math.inf)})
@@ -32,4 +32,4 @@ class SelftestOptions(TypedDict, total=False):
     """The fields of :class:`SelftestConfig`, as keywords."""
 
     frames: int
-    page: AnyPath | None
+    html: AnyPath | None

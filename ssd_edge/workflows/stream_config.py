@@ -115,8 +115,8 @@ class RunConfig(StreamConfig):
         window: whether to show a window; None for one where nothing else is asked for and there is a display. With
             several sources there is none.
         score_threshold: shows what scores more, from 0 to 1.
-        threads: what the cores are spread for; None for latency with one source, and for what is measured to give the
-            most frames a second with several.
+        optimize_for: ``latency`` uses all cores for one frame, ``throughput`` one core per frame; None for latency with
+            one source, and for the faster one, as measured, with several.
     """
 
     output: Path | None = None
@@ -124,7 +124,7 @@ class RunConfig(StreamConfig):
     serve: str | None = None
     window: bool | None = None
     score_threshold: float = 0.5
-    threads: Goal | None = None
+    optimize_for: Goal | None = None
 
 
 class RunOptions(StreamOptions, total=False):
@@ -135,4 +135,4 @@ class RunOptions(StreamOptions, total=False):
     serve: str | None
     window: bool | None
     score_threshold: float
-    threads: Goal | Literal["latency", "throughput"] | None
+    optimize_for: Goal | Literal["latency", "throughput"] | None

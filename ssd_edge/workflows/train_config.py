@@ -221,9 +221,9 @@ class TrainConfig:
         for name in (entry.name for entry in fields(self) if entry.name not in MAY_CHANGE):
             if getattr(self, name) != getattr(default, name):
                 raise InputError(
-                    "a resumed run goes on as it began",
+                    "this option cannot change in a resumed run",
                     got=f"{name}={getattr(self, name)!r}",
-                    wanted=f"no more than {', '.join(sorted(MAY_CHANGE))}",
+                    wanted=f"only {', '.join(sorted(MAY_CHANGE))}",
                     do="Leave it out, or start a new run.",
                 )
 

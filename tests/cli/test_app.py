@@ -45,6 +45,7 @@ def test_a_command_is_imported_when_it_is_called() -> None:
     assert {name for name in ast.literal_eval(few) if "core" not in name} == {
         "ssd_edge.cli.app",
         "ssd_edge.cli.console",
+        "ssd_edge.cli.old_options",
         "ssd_edge.cli.signals",
     }
     assert is_loaded == "True"
@@ -70,8 +71,8 @@ def test_a_package_that_cannot_be_imported_is_named_without_a_traceback(tmp_path
     command = [sys.executable, str(ROOT / "cli.py"), "run", "a.png"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    said = "a package that this needs cannot be imported: got libGL.so.1: cannot open shared object file."
-    assert result.stderr == f"ssd-edge: {said} See: ssd-edge doctor\n"
+    said = "a required package cannot be imported: got libGL.so.1: cannot open shared object file."
+    assert result.stderr == f"ssd-edge: {said} Run: ssd-edge doctor\n"
     command.insert(2, "--debug")
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "Traceback" in result.stderr
@@ -146,4 +147,4 @@ def test_a_stdout_that_takes_no_more_is_one_sentence_and_exit_1(command: list[st
             [sys.executable, "cli.py", *command], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert result.returncode == 1
-    assert result.stderr == "ssd-edge: stdout takes no more: got No space left on device\n"
+    assert result.stderr == "ssd-edge: cannot write to stdout: got No space left on device\n"

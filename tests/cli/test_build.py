@@ -143,21 +143,24 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--int8", "--fp16"), "has no mixed INT8 and FP16"),
         (("--dla", 0), "--dla is of TensorRT, not of onnxruntime"),
         (("--max-drop", 0.5), "--max-drop needs --int8 and --data"),
-        (("--target", "onnxruntime", "--batch", "1:4:8"), "--batch, --workspace, --opt-level"),
-        (("--target", "onnxruntime", "--device", "desktop"), "--batch, --workspace, --opt-level"),
+        (("--target", "onnxruntime", "--batch", "1:4:8"), "need TensorRT: --batch, --builder-memory"),
+        (("--target", "onnxruntime", "--board", "desktop"), "need TensorRT: --batch, --builder-memory"),
         (("--target", "tensorrt", "--dla", 0), "a DLA has no float32. Add --int8 or --fp16"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "pictures"), "got INT8 by a calibration cache"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--keep-graph"), "got INT8 by a calibration cache"),
         (("--target", "tensorrt", "--int8", "--implicit", "--sensitivity"), "got INT8 by a calibration cache"),
-        (("--target", "tensorrt", "--int8", "--implicit", "--improve"), "leave out --dla and --implicit"),
+        (("--target", "tensorrt", "--int8", "--implicit", "--refine"), "leave out --dla and --implicit"),
         (("--target", "tensorrt-rtx", "--int8", "--implicit"), "--implicit is of TensorRT, not of tensorrt-rtx"),
         (("--target", "tensorrt", "--fp16", "--implicit"), "--implicit is for --int8"),
         (("--target", "tensorrt", "--fp16", "--dla", 0, "--batch", "1:4:8"), "at a time: got 1:4:8. Build for one: "),
-        (("--batch", "8:1"), "--batch is not understood"),
-        (("--workspace", "nan"), "--workspace is out of range: got nan; wanted GiB, more than 0 and at most 1024"),
+        (("--batch", "8:1"), "invalid --batch"),
+        (
+            ("--builder-memory", "nan"),
+            "--builder-memory is out of range: got nan; wanted GiB, more than 0 and at most 1024",
+        ),
         (("--fp16", "--keep-float", "conv9"), "has no layer 'conv9' (--keep-float): wanted conv"),
-        (("--device", "toaster"), "there is no device profile 'toaster'"),
-        (("--compute-capability", "ampere"), "--compute-capability is not understood"),
+        (("--board", "toaster"), "there is no board profile 'toaster'"),
+        (("--compute-capabilities", "ampere"), "invalid --compute-capabilities"),
         (("--target", "tensorrt"), "tensorrt is not installed"),
     ],
 )
@@ -193,7 +196,7 @@ def test_rtx_engine_for_two_generations(workspace: Path) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
     result = run(
         "build", "--int8", "--fp16", "--images", "pictures", "--target", "tensorrt-rtx", "--batch", "1:4:8",
-        "--compute-capability", "86,12.0",
+        "--compute-capabilities", "86,12.0",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     made = manifest("int8-fp16.tensorrt-rtx")
@@ -202,6 +205,6 @@ def test_rtx_engine_for_two_generations(workspace: Path) -> None:
 
 def test_rtx_engine_by_the_profile_of_desktop_cards(workspace: Path) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
-    result = run("build", "--target", "tensorrt-rtx", "--device", "desktop")
+    result = run("build", "--target", "tensorrt-rtx", "--board", "desktop")
     assert result.exit_code == 0, result.output
     assert manifest("fp32.tensorrt-rtx")["device"] == "sm_75+sm_80+sm_86+sm_89+sm_120"

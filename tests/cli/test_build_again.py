@@ -108,7 +108,7 @@ def test_what_it_is_made_of_has_changed(workspace: Path, lowered: list[str], edi
         ("--int8", "--data", "voc", "--max-drop", "2"),
         ("--int8", "--data", "voc"),
         (*GUARDED, "--keep-float", "conv2"),
-        (*GUARDED, "--improve"),
+        (*GUARDED, "--refine"),
         (*GUARDED, "--force"),
     ],
 )
@@ -175,7 +175,7 @@ def test_the_engine_that_was_asked_for_last_is_the_newest(lowered: list[str]) ->
     assert lowered == ["int8", "fp32"]
 
 
-@pytest.mark.parametrize("options", [GUARDED, (*GUARDED, "--improve"), ("--int8", "--keep-float", "conv2"), ()])
+@pytest.mark.parametrize("options", [GUARDED, (*GUARDED, "--refine"), ("--int8", "--keep-float", "conv2"), ()])
 def test_the_graph_of_an_engine_that_is_there(
     lowered: list[str], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:

@@ -60,7 +60,7 @@ def test_an_engine_that_takes_no_single_picture_is_not_recommended(tmp_path: Pat
     workspace = Workspace(tmp_path, "10.3")
     assert f"next: ssd-edge run --model {workspace.engine('fp32')}" in workspace.run("build").stderr
     said = workspace.run("build", "--fp16", "--batch", "4").stderr
-    assert "run and eval take one picture at a time, so this engine is for programs of your own" in said
+    assert "run and eval need batch size 1" in said
     assert "next: " not in said
     run = ["run", "data/JPEGImages", "--no-window", "--json", "found.jsonl"]
     assert f"using {workspace.engine('fp32')}" in workspace.run(*run).stderr  # though the other is newer

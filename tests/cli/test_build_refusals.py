@@ -35,7 +35,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--data", "voc", "--split", "test"), "voc holds no split 'test'"),
         (("--data", "others"), "the model does not know crimson of VOC others"),
         (("--data", "voc", "--images", "voc/JPEGImages"), "were calibrated with: wanted other pictures"),
-        (("--improve",), "--improve needs pictures to hold out: got 10; wanted at least 16"),
+        (("--refine",), "--refine needs pictures to hold out: got 10; wanted at least 16"),
         (("-o", "blocked/x.engine"), "blocked cannot be written"),
         (("-o", "pictures.engine"), "pictures.engine is a folder"),
     ],
@@ -58,7 +58,7 @@ def test_what_cannot_be_built_is_refused_before_ranges_are_measured(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--compute-capability", "99"), "builds for no GPU of compute capability 99"),
+        (("--compute-capabilities", "99"), "builds for no GPU of compute capability 99"),
         (("--version-compatible",), "has no --version-compatible"),
     ],
 )

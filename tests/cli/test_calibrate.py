@@ -270,7 +270,7 @@ def test_nothing_is_judged_on_pictures_that_it_was_improved_with(tmp_path: Path)
     write_labelled(tmp_path / "voc", "val", 16)
     assert run("calibrate", "--images", "voc/JPEGImages", "--method", "minmax").exit_code == 0
     SET.unlink()
-    result = run("build", "--int8", "--improve", "--images", "voc/JPEGImages", "--data", "voc")
+    result = run("build", "--int8", "--refine", "--images", "voc/JPEGImages", "--data", "voc")
     assert result.exit_code == 1
     assert "16 pictures of VOC voc, split val were calibrated with" in result.output
     assert not SET.exists()
@@ -294,9 +294,9 @@ def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, m
     TABLE.unlink()
     assert run("calibrate", "--method", "entropy").exit_code == 0
     assert TABLE.read_bytes() == table
-    assert run("build", "--int8", "--improve").exit_code == 0
+    assert run("build", "--int8", "--refine").exit_code == 0
     shown = run("inspect", SET).output
-    assert "beside the list" in shown
+    assert "next to the list" in shown
     Path("calibration/selftest.images/0003.png").write_bytes(b"another")
     refused = run("calibrate")
     assert refused.exit_code == 1

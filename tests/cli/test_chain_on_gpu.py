@@ -149,6 +149,6 @@ def test_memory_that_ends_while_an_engine_is_built(tmp_path: Path) -> None:
     done = command_line("build", env=env, cwd=workspace.folder)
     assert done.returncode == 1
     assert "out of memory" in done.stderr
-    assert "lower --workspace" in done.stderr
+    assert "lower --builder-memory" in done.stderr
     assert list((tmp_path / "engines").rglob("*.engine")) == []
     assert json.loads(report.read_text())["primary_uses"] == 0

@@ -38,13 +38,10 @@ CONFIGS: dict[str, type[Any]] = {
     "eval": EvaluateConfig, "export": ExportConfig, "import": ImportConfig, "run": RunConfig, "train": TrainConfig,
 }  # fmt: skip
 FIELDS = {  # of a config whose option has another name
-    "build": {"table": "ranges", "improve": "refine", "device": "board"},
+    "build": {"table": "ranges"},
     "data check": {"split": "splits"},
-    "data priors": {"judge_split": "val_split"},
     "data stats": {"split": "splits"},
-    "data synth": {"images": "train"},
-    "eval": {"iou": "iou_threshold", "score": "score_threshold", "max_drop": "max_drop_points"},
-    "import": {},
+    "eval": {"max_drop": "max_drop_points"},
     "run": {"threshold": "score_threshold", "rtsp_latency": "rtsp_latency_ms", "batch_wait": "batch_wait_ms"},
 }
 KNOWN: dict[tuple[str, str], Any] = {  # that the config makes of None, or that are of another kind there
@@ -56,7 +53,7 @@ KNOWN: dict[tuple[str, str], Any] = {  # that the config makes of None, or that 
     ("data synth", "size"): "{}x{}".format(*SynthesizeConfig().size),
     ("data synth", "video_size"): "{}x{}".format(*SynthesizeConfig().video_size),
     ("demo", "folder"): Path("demo"),
-    ("doctor", "page"): PAGE,
+    ("doctor", "html"): PAGE,
     ("init", "folder"): Path(),
     ("models", "classes"): CLASSES,
     ("runs", "workspace"): Path(),
@@ -106,7 +103,7 @@ def test_the_default_of_an_option_is_that_of_the_config(command: str, option: An
 
 def test_the_demo_names_the_minutes_of_its_plan() -> None:
     (minutes,) = [option for path, option in OPTIONS if (path, option.name) == ("demo", "minutes")]
-    assert f"by default {FULL.minutes:g}." in minutes.help
+    assert f"(default: {FULL.minutes:g})" in minutes.help
 
 
 @pytest.mark.parametrize("path", sorted(CLI.glob("*.py")), ids=lambda path: path.stem)

@@ -78,7 +78,7 @@ def test_map_is_the_one_worked_out_by_hand(tmp_path: Path, dataset: Path) -> Non
 def test_errors_are_counted_by_kind_with_what_they_cost(tmp_path: Path, dataset: Path) -> None:
     model, poor = write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)
     page = tmp_path / "page.html"
-    result = run(model, poor, dataset, "--json", tmp_path / "f.json", "--report", page)
+    result = run(model, poor, dataset, "--json", tmp_path / "f.json", "--html", page)
     assert result.exit_code == 0, result.stderr
     first, second = (entry["errors"] for entry in json.loads((tmp_path / "f.json").read_text())["models"])
     nothing = {"lost_map": 0.0, "count": 0}
@@ -152,7 +152,7 @@ def test_compare_shows_the_distance_from_the_first(tmp_path: Path, dataset: Path
     table = run(*models, dataset, "--compare").stdout
     assert all(text in table for text in ("points", "speed", "+0.00", "1.00x", "-41.67"))
     assert "-41.67" not in run(*models, dataset).stdout
-    assert "--compare needs two models or more: got one" in run(models[0], dataset, "--compare").stderr
+    assert "--compare needs at least two models: got one" in run(models[0], dataset, "--compare").stderr
 
 
 def test_drop_against_the_first_model_exits_with_one(tmp_path: Path, dataset: Path) -> None:
@@ -229,7 +229,7 @@ def test_report_holds_curves_and_pictures_from_the_worst_to_the_best(tmp_path: P
     old = tmp_path / "out" / "figures-stills" / "04-of-an-earlier-run.png"
     old.parent.mkdir(parents=True)
     old.touch()
-    result = run(model, dataset, "--report", page)
+    result = run(model, dataset, "--html", page)
     assert result.exit_code == 0, result.stderr
     text = page.read_text(encoding="utf-8")
     assert text.count('class="chart"') == len(CLASS_NAMES)
@@ -247,7 +247,7 @@ def test_recall_and_precision_at_a_score(tmp_path: Path, dataset: Path) -> None:
     assert found["classes"]["dog"] == {"precision": pytest.approx(2 / 3), "recall": 1.0}
     assert found["classes"]["cat"] == {"precision": None, "recall": 0.0}
     assert found["classes"]["Fußgänger"] == {"precision": None, "recall": None}
-    strict = json.loads(run(model, dataset, "--score", "1", "--json", "-").stdout)["models"][0]["at_score"]
+    strict = json.loads(run(model, dataset, "--score-threshold", "1", "--json", "-").stdout)["models"][0]["at_score"]
     assert strict["classes"]["dog"] == {"precision": None, "recall": 0.0}
 
 
@@ -290,7 +290,7 @@ def test_every_model_is_looked_for_before_the_first_is_judged(tmp_path: Path, da
     assert "judging on" not in result.stderr
     long = tmp_path / f"{'n' * 300}.onnx"
     assert ".onnx is no usable path: got File name too long" in run(long, dataset).stderr
-    assert "cannot be written: got File name too long" in run(model, dataset, "--report", long).stderr
+    assert "cannot be written: got File name too long" in run(model, dataset, "--html", long).stderr
     twice = run(model, model, dataset, "--compare", "--max-drop", "1")
     assert twice.exit_code == 1
     assert "bright.onnx is given twice: wanted each model once" in twice.stderr

@@ -37,7 +37,7 @@ def test_a_file_of_jetson_inference_becomes_a_run(tensors: dict[str, torch.Tenso
     run = Path("runs/sq-ssd-lite-Epoch-99-Loss-2.4/best.pt")
     for line in ("using labels.txt", "5 classes, a to e: as given", f"imported {run}", f"next: ssd-edge export {run}"):
         assert line in said
-    for fact in ("sq-ssd-lite", "300 x 300, rgb", "127, 128", "2,568", "may reach beyond the edges"):
+    for fact in ("sq-ssd-lite", "300 x 300, rgb", "127, 128", "2,568", "may extend beyond the image"):
         assert fact in shown
     assert load_checkpoint(run).spec.class_names == tuple("abcde")
     code, _, said = call("sq-ssd-lite-Epoch-99-Loss-2.4.pth")
@@ -49,7 +49,7 @@ def test_a_file_of_jetson_inference_becomes_a_run(tensors: dict[str, torch.Tenso
 
 def test_without_labels_the_names_are_said(tensors: dict[str, torch.Tensor]) -> None:
     torch.save(tensors, "w.pth")
-    assert "5 classes, class 1 to class 5: built-in names, by their number; or give --labels" in call("w.pth")[2]
+    assert "5 classes, class 1 to class 5: built-in names" in call("w.pth")[2]
 
 
 def test_torchvisions_weights_are_fetched(tensors: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         (["w.pth"], "w.pth cannot be read: got No such file or directory"),
         (["w.pth", "--mean", "1", "2", "3"], "--mean is for an .onnx: got w.pth. Leave it out"),
         (["w.pth", "--score-threshold", "0.5"], "--score-threshold is for an .onnx: got w.pth"),
-        (["w.pth", "--check", "photos"], "--check is for an .onnx: got w.pth"),
+        (["w.pth", "--check-images", "photos"], "--check-images is for an .onnx: got w.pth"),
     ],
 )
 def test_refusals_are_one_sentence(arguments: list[str], message: str) -> None:

@@ -43,8 +43,8 @@ def test_onnx_engine_and_manifest(tmp_path: Path) -> None:
     assert facts(onnx)["layers"] == {"fp32 convolutions": 5}
     assert facts(engine)["runs here"] == "yes"
     assert facts(engine)["layers"] == {"fp32 convolutions": 5}
-    assert facts(engine.with_suffix(".json"))["kind"] == "manifest of an engine"
-    assert "default boxes  512" in run(onnx).stdout
+    assert facts(engine.with_suffix(".json"))["kind"] == "engine manifest"
+    assert "anchors       512" in run(onnx).stdout
 
 
 def write_tensorrt_engine(folder: Path, **changes: object) -> Path:
@@ -62,7 +62,7 @@ def write_tensorrt_engine(folder: Path, **changes: object) -> Path:
 def test_an_engine_that_cannot_be_opened_here(tmp_path: Path) -> None:
     engine = write_tensorrt_engine(tmp_path, options=EngineOptions(keep_float=("conv1", "conv9")))
     found = facts(engine)
-    assert "built as int8, in float: conv1 conv9; TensorRT itself cannot be asked here: " in str(found["layers"])
+    assert "built as int8, float layers: conv1 conv9; layers are unknown without TensorRT: " in str(found["layers"])
     assert "tensorrt is not installed" in str(found["layers"])
     assert str(found["runs here"]).startswith("no: tensorrt is not installed")
 
@@ -147,12 +147,12 @@ def test_the_graph_of_an_engine_is_told_for_what_it_is(tmp_path: Path) -> None:
     engine.rename(tmp_path / "renamed.onnx")
     assert facts(onnx)["kind"] == "ONNX"
     found = facts(tmp_path / "squares.int8.tensorrt.onnx")
-    assert found["kind"] == "graph of an engine (INT8), no exported model"
+    assert found["kind"] == "graph of an engine (INT8), not an exported model"
     assert found["layers"] == {"int8 convolutions": 5}
-    assert found["runs on"] == "ONNX Runtime, for eval; the engine itself is built from the exported model"
+    assert found["runs on"] == "ONNX Runtime, for eval; engines are built from the exported model"
     found = facts(tmp_path / "renamed.onnx")
-    assert found["kind"] == "graph of an engine (optimised by ONNX Runtime), no exported model"
-    assert found["NMS node"] == "none: it is part of the graph"
+    assert found["kind"] == "graph of an engine (optimised by ONNX Runtime), not an exported model"
+    assert found["NMS node"] == "none: NMS is written out in the graph"
 
 
 def test_each_layer_of_an_engine_and_each_range_of_a_table(tmp_path: Path) -> None:

@@ -122,5 +122,5 @@ def test_judging_without_space_for_what_is_not_kept(workspace: Path) -> None:
 
 def test_improving_keeps_no_model_on_the_disk_in_between(workspace: Path) -> None:
     assert run(workspace, "calibrate", "--images", "pictures", "--method", "minmax").returncode == 0
-    made = run(workspace, "build", "--int8", "--improve", most=len(square_model().SerializeToString()) - 1)
+    made = run(workspace, "build", "--int8", "--refine", most=len(square_model().SerializeToString()) - 1)
     assert made.returncode == 0, made.stderr

@@ -111,7 +111,7 @@ def test_a_paced_film_is_a_live_source(workspace: Path) -> None:
 
 
 def test_json_on_stdout_is_alone_there(workspace: Path) -> None:
-    result = run("film.mp4", "--json", "-", "--threads", "throughput")
+    result = run("film.mp4", "--json", "-", "--optimize-for", "throughput")
     assert [json.loads(line)["frame"] for line in result.stdout.splitlines()] == list(range(10))
     assert "film.mp4: 10 frames in" in result.stderr
 
@@ -187,7 +187,7 @@ def broken(workspace: Path) -> Path:
         (["film.mp4", "--classes", "dog=high"], "--classes dog=high has no threshold"),
         (["--config", "absent.toml"], "absent.toml cannot be read"),
         (["--config", "a.toml", "--every", "2"], "takes no sources or options beside it: got every"),
-        (["film.mp4", "--camera", "0"], "a source and a camera are too many"),
+        (["film.mp4", "--camera", "0"], "SOURCE and --camera are both given"),
         (["film.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
         (["film.mp4", "--model", "text.onnx"], "cannot run text.onnx"),
         (["film.mp4", "--model", "absent.onnx"], "absent.onnx cannot be read"),

@@ -73,7 +73,7 @@ def test_signals_are_answered_from_when_the_run_heeds_the_request() -> None:
     before = signal.getsignal(signal.SIGINT)
     stop = SignalStop()
     assert signal.getsignal(signal.SIGINT) is before
-    with stop.heeded():
+    with stop.active():
         os.kill(os.getpid(), signal.SIGINT)
     assert stop.requested
     assert signal.getsignal(signal.SIGINT) is before

@@ -34,10 +34,10 @@ def test_init_makes_the_folders_and_keeps_what_is_there(workspace: Path) -> None
     code, _, said = call("init", "signs")
     assert (code, said) == (
         0,
-        "made signs/runs/, signs/calibration/, signs/engines/\nnext: cd signs && ssd-edge train path/to/images\n",
+        "created signs/runs/, signs/calibration/, signs/engines/\nnext: cd signs && ssd-edge train path/to/images\n",
     )
     (workspace / "signs/runs/kept").mkdir()
-    assert "signs is a workspace already" in call("init", "signs")[2]
+    assert "signs is already a workspace" in call("init", "signs")[2]
     assert (workspace / "signs/runs/kept").is_dir()
     assert call("init")[0] == 0
     assert sorted(path.name for path in workspace.iterdir()) == ["calibration", "engines", "runs", "signs"]
@@ -90,7 +90,7 @@ def test_a_pinned_engine_stays_until_it_is_unpinned(workspace: Path, engines: li
     assert taken(workspace) == "engines/squares/second.engine"
     code, _, said = call("use", "first")
     assert code == 0, said
-    assert said.startswith("run takes engines/squares/first.engine, fp32 for onnxruntime on ")
+    assert said.startswith("run uses engines/squares/first.engine: fp32 for onnxruntime on ")
     assert taken(workspace) == "engines/squares/first.engine"
     _, _, said = call("build", "--target", "onnxruntime", "--output", "engines/squares/third.engine")
     assert "run keeps to engines/squares/first.engine, which is pinned" in said
@@ -110,8 +110,8 @@ def test_a_pinned_engine_stays_until_it_is_unpinned(workspace: Path, engines: li
         (["nothing"], 1, "nothing is no engine of this workspace: wanted first, second"),
         (["squares"], 1, "squares means 2 engines: wanted one of engines/squares/first.engine, engines/squares/second"),
         (["elsewhere/x.engine"], 1, "elsewhere/x.engine is no engine of this workspace"),
-        ([], 2, "name an engine, or give --newest"),
-        (["first", "--newest"], 2, "name an engine, or give --newest"),
+        ([], 2, "give either an engine or --newest"),
+        (["first", "--newest"], 2, "give either an engine or --newest"),
     ],
 )
 def test_what_is_no_engine_of_the_workspace(

@@ -50,7 +50,7 @@ def test_large_xml_has_a_limit_of_depth_and_small_xml_needs_none() -> None:
 
 
 def _board(path: Path) -> None:
-    target = path.parent / "engines/targets/h.toml"
+    target = path.parent / "engines/boards/h.toml"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(path.read_bytes())
     load_profile("h", path.parent)

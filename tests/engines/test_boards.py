@@ -20,7 +20,7 @@ SHIPPED = {
 
 
 def write(folder: Path, name: str, text: str) -> None:
-    path = folder / "engines" / "targets" / f"{name}.toml"
+    path = folder / "engines" / "boards" / f"{name}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
@@ -34,28 +34,28 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_profiles_that_come_with_it(name: str) -> None:
     found = load_profile(name)
-    assert (found.workspace_gib, found.compute_capabilities) == SHIPPED[name]
+    assert (found.builder_memory_gib, found.compute_capabilities) == SHIPPED[name]
     assert found.description
-    TrtOptions(workspace_gib=found.workspace_gib, level=found.opt_level)
+    TrtOptions(builder_memory_gib=found.builder_memory_gib, opt_level=found.opt_level)
 
 
 def test_the_workspace_s_own_comes_first(workspace: Path) -> None:
-    write(workspace, "orin-nano", 'description = "mine"\nworkspace_gib = 2\nopt_level = 1\n')
+    write(workspace, "orin-nano", 'description = "mine"\nbuilder_memory_gib = 2\nopt_level = 1\n')
     found = load_profile("orin-nano")
-    assert (found.description, found.workspace_gib, found.opt_level) == ("mine", 2, 1)
+    assert (found.description, found.builder_memory_gib, found.opt_level) == ("mine", 2, 1)
 
 
 def test_there_is_none_of_the_name() -> None:
-    with pytest.raises(InputError, match=r"no device profile 'toaster': wanted agx-orin, desktop, .*toaster\.toml"):
+    with pytest.raises(InputError, match=r"no board profile 'toaster': wanted agx-orin, desktop, .*toaster\.toml"):
         load_profile("toaster")
 
 
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ("workspace_gib = 1.0", "no description"),
-        ('description = "x"\nworkspace_gib = "lots"', "workspace_gib = 'lots'"),
-        ('description = "x"\nworkspace_gib = true', "workspace_gib = True"),
+        ("builder_memory_gib = 1.0", "no description"),
+        ('description = "x"\nbuilder_memory_gib = "lots"', "builder_memory_gib = 'lots'"),
+        ('description = "x"\nbuilder_memory_gib = true', "builder_memory_gib = True"),
         ('description = "x"\nopt_level = 2.5', "opt_level = 2.5"),
         ('description = "x"\ncompute_capabilities = 86', "compute_capabilities = 86"),
         ('description = "x"\ncompute_capabilities = ["86"]', r"compute_capabilities = \['86'\]"),
@@ -66,15 +66,22 @@ def test_there_is_none_of_the_name() -> None:
 )
 def test_a_file_that_is_no_profile(workspace: Path, text: str, got: str) -> None:
     write(workspace, "mine", text)
-    with pytest.raises(InputError, match=rf"mine.toml is no device profile: got .*{got}.*; wanted lines as in: desc"):
+    with pytest.raises(InputError, match=rf"mine.toml is not a board profile: got .*{got}.*; wanted lines as in: desc"):
         load_profile("mine")
 
 
 def test_what_is_chosen_stands_before_the_profile() -> None:
     profile = load_profile("desktop")
-    chosen = TrtOptions(level=1, compute_capabilities=(86,)).on_board(profile, Target.TENSORRT_RTX)
-    assert (chosen.level, chosen.compute_capabilities) == (1, (86,))
+    chosen = TrtOptions(opt_level=1, compute_capabilities=(86,)).on_board(profile, Target.TENSORRT_RTX)
+    assert (chosen.opt_level, chosen.compute_capabilities) == (1, (86,))
     assert TrtOptions().on_board(profile, Target.TENSORRT_RTX).compute_capabilities == SHIPPED["desktop"][1]
     # TensorRT itself builds for the GPU that it runs on.
     assert TrtOptions().on_board(profile, Target.TENSORRT).compute_capabilities == ()
-    assert TrtOptions().on_board(load_profile("orin-nano"), None).workspace_gib == 1.0
+    assert TrtOptions().on_board(load_profile("orin-nano"), None).builder_memory_gib == 1.0
+
+
+def test_a_profile_of_an_earlier_release_is_read(workspace: Path) -> None:
+    path = workspace / "engines" / "targets" / "old.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('description = "old"\nworkspace_gib = 2\n')
+    assert load_profile("old").builder_memory_gib == 2

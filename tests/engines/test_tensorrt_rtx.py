@@ -152,8 +152,8 @@ def test_what_rtx_only_seems_to_have(tmp_path, option) -> None:
 
 
 def test_workspace_that_is_too_small_is_said_with_what_helps(tmp_path) -> None:
-    builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(workspace_gib=0.001, compute_capabilities=(86,)))
-    with pytest.raises(ArtifactError, match=r"within workspace limit.* Raise --workspace\."):
+    builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(builder_memory_gib=0.001, compute_capabilities=(86,)))
+    with pytest.raises(ArtifactError, match=r"within workspace limit.* Raise --builder-memory\."):
         builder.build(square_model(), tmp_path / "a.engine")
 
 

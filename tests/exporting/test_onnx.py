@@ -119,7 +119,7 @@ def test_a_graph_that_gives_other_detections_is_not_written(tiny_checkpoint, tmp
 
 
 def test_without_detections_nothing_is_compared_and_nothing_written(tiny_checkpoint, tmp_path, images):
-    with pytest.raises(ParityError, match=r"no detections on 5 images.*--check"):
+    with pytest.raises(ParityError, match=r"no detections on 5 images.*--check-images"):
         export_onnx(tiny_checkpoint, tmp_path / "m.onnx", images, nms_changes={"score_threshold": 0.9999})
     assert not list(tmp_path.iterdir())
 

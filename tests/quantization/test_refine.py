@@ -36,7 +36,7 @@ def missed() -> int:
 def test_equalisation_rescues_a_hostile_network(hostile: Path) -> None:
     assert build().exit_code == 0
     plainly_missed = missed()
-    result = build("--improve")
+    result = build("--refine")
     assert result.exit_code == 0, result.output
     assert "equalised: output error on 8 held-out pictures" in result.output
     assert "corrected: output error on 8 held-out pictures" in result.output
@@ -49,15 +49,15 @@ def test_equalisation_rescues_a_hostile_network(hostile: Path) -> None:
 def test_too_few_pictures_to_hold_some_out(hostile: Path) -> None:
     for path in sorted(Path("pictures").iterdir())[10:]:
         path.unlink()
-    result = build("--improve")
+    result = build("--refine")
     assert result.exit_code == 1
-    assert "--improve needs pictures to hold out: got 10; wanted at least 16" in result.output
+    assert "--refine needs pictures to hold out: got 10; wanted at least 16" in result.output
 
 
 def test_float_has_nothing_to_improve(hostile: Path) -> None:
-    result = CliRunner().invoke(app, ["build", "--improve"])
+    result = CliRunner().invoke(app, ["build", "--refine"])
     assert result.exit_code == 1
-    assert "--improve is for --int8 with Q/DQ. Add --int8" in result.output
+    assert "--refine is for --int8 with Q/DQ. Add --int8" in result.output
 
 
 def test_what_is_held_out_is_not_measured(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,13 +70,13 @@ def test_what_is_held_out_is_not_measured(hostile: Path, monkeypatch: pytest.Mon
         return read_image(path)
 
     monkeypatch.setattr("ssd_edge.quantization.observer.read_image", noted)
-    assert build("--improve").exit_code == 0
+    assert build("--refine").exit_code == 0
     chosen = json.loads(Path("calibration/selftest.images.json").read_text())["images"]
     assert read == [Path(image).name for image in chosen[:8]]
 
 
 def test_the_mixed_network_of_tensorrt_is_improved_too(hostile: Path) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
-    result = build("--fp16", "--target", "tensorrt-rtx", "--improve")
+    result = build("--fp16", "--target", "tensorrt-rtx", "--refine")
     assert result.exit_code == 0, result.exception
     assert "corrected: output error on 8 held-out pictures" in result.output

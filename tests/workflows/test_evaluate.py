@@ -51,7 +51,7 @@ def test_one_model_is_evaluated_without_a_word(
 
 def test_several_models_stand_side_by_side_and_the_page_is_the_path(tmp_path: Path, dataset: Path) -> None:
     models = [write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)]
-    result = evaluate(models, dataset, coco=True, metric="voc07", report=str(tmp_path / "page.html"))
+    result = evaluate(models, dataset, coco=True, metric="voc07", html=str(tmp_path / "page.html"))
     assert result.path == tmp_path / "page.html"
     assert result.path.is_file()
     assert result.points == pytest.approx((0, -100 * models_map(result, 0)))

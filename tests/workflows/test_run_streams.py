@@ -87,7 +87,7 @@ def test_what_is_refused(workspace: Path) -> None:
         run_streams(["a.mp4", "b.mp4"], workspace=workspace)
     with pytest.raises(InputError, match=r"out\.mp4 takes one source: got several"):
         run_streams(["a.mp4", "b.mp4"], output="out.mp4", workspace=workspace)
-    with pytest.raises(InputError, match="threads has no such value: got 'speed'; wanted 'latency', 'throughput'"):
-        run_streams(workspace / "film.mp4", threads="speed", workspace=workspace)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="optimize_for has no such value: got 'speed'; wanted 'latency', 'throughput'"):
+        run_streams(workspace / "film.mp4", optimize_for="speed", workspace=workspace)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="matches nothing|wanted an exported model"):
         run_streams(workspace / "film.mp4", workspace=workspace / "elsewhere")

@@ -46,7 +46,7 @@ def test_an_engine_of_ones_own_on_the_first_images(tmp_path: Path) -> None:
     engine = build_engine(write_square_model(tmp_path / "squares.onnx")).engine
     write_pictures(tmp_path / "images", 18)
     page = tmp_path / "page.html"
-    result = selftest(engine, tmp_path / "images", frames=2, page=str(page), machine=MACHINE)
+    result = selftest(engine, tmp_path / "images", frames=2, html=str(page), machine=MACHINE)
     assert result.path == page
     assert result.faults == ()
     assert [Path(entry.what).name for entry in result.left_out] == ["016.png", "017.png"]
@@ -56,7 +56,7 @@ def test_an_engine_that_detects_nothing_has_a_fault(tmp_path: Path) -> None:
     engine = build_engine(write_square_model(tmp_path / "squares.onnx")).engine
     (tmp_path / "black").mkdir()
     write_image(tmp_path / "black/0.png", np.zeros((128, 128, 3), np.uint8))
-    config = SelftestConfig(frames=1, page=tmp_path / "page.html")
+    config = SelftestConfig(frames=1, html=tmp_path / "page.html")
     result = selftest(engine, tmp_path / "black", config=config, machine=MACHINE)
     assert len(result.faults) == 1
     assert "nothing was detected" in result.faults[0]

@@ -37,11 +37,11 @@ def set_limits(release: Release, config: tensorrt.IBuilderConfig, options: TrtOp
     config.profiling_verbosity = release.trt.ProfilingVerbosity.DETAILED  # what `inspect` shows of the engine
     if hasattr(release.trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):  # RTX: without it no CUDA graph can be captured
         config.set_flag(release.trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
-    if options.workspace_gib is not None:
-        config.set_memory_pool_limit(release.trt.MemoryPoolType.WORKSPACE, int(options.workspace_gib * _GIB))
-    if options.level is not None:
+    if options.builder_memory_gib is not None:
+        config.set_memory_pool_limit(release.trt.MemoryPoolType.WORKSPACE, int(options.builder_memory_gib * _GIB))
+    if options.opt_level is not None:
         release.require(hasattr(config, "builder_optimization_level"), "--opt-level")
-        config.builder_optimization_level = options.level
+        config.builder_optimization_level = options.opt_level
 
 
 def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options: TrtOptions) -> None:
@@ -62,7 +62,7 @@ def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options
         release.require(config.hardware_compatibility_level == level, "--hardware-compatible")
     wanted = options.compute_capabilities
     if wanted:
-        release.require(hasattr(config, "num_compute_capabilities"), "--compute-capability")
+        release.require(hasattr(config, "num_compute_capabilities"), "--compute-capabilities")
         rtx: Any = config  # the stubs are TensorRT's, which has no such attributes
         rtx.num_compute_capabilities = len(wanted)
         for number, capability in enumerate(wanted):

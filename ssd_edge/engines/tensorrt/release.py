@@ -14,9 +14,12 @@ from ssd_edge.core.errors import ArtifactError, DeviceError, InputError
 _NO_KERNEL = r"[Cc]ould not find any impl|no runners|no implementation"
 # What TensorRT prints, and what helps. The texts are those of its own messages, 8.5 to 11 and RTX.
 _ADVICE = (
-    (r"for Turing", "Leave 75 out of --compute-capability."),
-    (r"within workspace limit|insufficient workspace", "Raise --workspace."),
-    (r"[Oo]ut ?[Oo]f ?[Mm]emory|insufficient memory|exceeds? the limit", "Close other programs, or lower --workspace."),
+    (r"for Turing", "Leave 75 out of --compute-capabilities."),
+    (r"within workspace limit|insufficient workspace", "Raise --builder-memory."),
+    (
+        r"[Oo]ut ?[Oo]f ?[Mm]emory|insufficient memory|exceeds? the limit",
+        "Close other programs, or lower --builder-memory.",
+    ),
     (r"K exceeds the maximum", "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
     (
         r"No importer registered|getPluginCreator|[Pp]lugin .*not (be )?found|(UNSUPPORTED|INVALID)_NODE",
@@ -50,8 +53,8 @@ def advice_for(messages: Sequence[str], *, may_keep_float: bool) -> str:
     if any(re.search(_NO_KERNEL, message) for message in messages):
         layer = layer_in(messages)
         if not may_keep_float or not layer:
-            return "Raise --workspace, or build in another precision."
-        return f"Leave it in float (--keep-float, once for each of its layers: {layer}), or raise --workspace."
+            return "Raise --builder-memory, or build in another precision."
+        return f"Leave it in float (--keep-float, once for each of its layers: {layer}), or raise --builder-memory."
     for pattern, do in _ADVICE:
         if any(re.search(pattern, message) for message in messages):
             return do

@@ -164,10 +164,14 @@ def _size(value: onnx.ValueInfoProto, path: Path, asked: tuple[int, int] | None)
     own = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim[2:])
     size = asked or (own[0], own[1])
     if 0 in size:
-        raise _refusal(path, _described(value), "Say which input size it was trained for: --size HEIGHT WIDTH")
+        raise _refusal(
+            path, _described(value), "Give the input size that it was trained with: --input-size WIDTHxHEIGHT"
+        )
     if any(fixed not in (0, wish) for fixed, wish in zip(own, size, strict=True)):
         raise ArtifactError(
-            f"{path} has another input size", got=f"--size {size[0]} {size[1]}", wanted=f"{own[0]} {own[1]}"
+            f"{path} has another input size",
+            got=f"--input-size {size[1]}x{size[0]}",
+            wanted=f"{own[1] or 'any'}x{own[0] or 'any'} (width x height)",
         )
     return size
 

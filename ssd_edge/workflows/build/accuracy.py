@@ -125,6 +125,6 @@ def tell_remedy(config: BuildConfig, figures: Accuracy) -> None:
         return
     if figures.map_50 < (1 - _MUCH) * figures.map_50_float:
         log.info(
-            f"more than {100 * _MUCH:g} % of the mAP is lost: --improve may win some of it back, and --max-drop 0.5 "
+            f"more than {100 * _MUCH:g} % of the mAP is lost: --refine may win some of it back, and --max-drop 0.5 "
             "keeps the worst layers in float until no more than half a point is lost"
         )

@@ -206,7 +206,7 @@ def _check_quantization(config: BuildConfig) -> None:
     if config.max_drop is not None and not int8:
         raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
     if config.refine and (not int8 or config.takes_cache):
-        raise InputError("--improve is for --int8 with Q/DQ", do="Add --int8, and leave out --dla and --implicit.")
+        raise InputError("--refine is for --int8 with Q/DQ", do="Add --int8, and leave out --dla and --implicit.")
     if config.sensitivity and not int8:
         raise InputError("--sensitivity is for --int8", do="Add --int8, or leave it out.")
     if not int8 and (config.ranges or config.images):
@@ -259,8 +259,8 @@ def _check_on_onnxruntime(config: BuildConfig) -> None:
         )
     if config.board or config.tensorrt != TrtOptions():
         raise InputError(
-            "--batch, --workspace, --opt-level, --dla, --implicit, --device, --compute-capability and the compatible "
-            "ones are TensorRT's",
+            "these options need TensorRT: --batch, --builder-memory, --opt-level, --dla, --implicit, --board, "
+            "--compute-capabilities, --version-compatible, --hardware-compatible",
             got="--target onnxruntime",
             do="Leave them out, or add --target tensorrt or tensorrt-rtx.",
         )

@@ -36,18 +36,18 @@ def test_the_layer_that_a_message_names(message: str, layer: str) -> None:
 @pytest.mark.parametrize(
     ("message", "may_keep_float", "do"),
     [
-        (NO_KERNEL_10, False, "Raise --workspace, or build in another precision."),
+        (NO_KERNEL_10, False, "Raise --builder-memory, or build in another precision."),
         (NO_KERNEL_10, True, "Leave it in float (--keep-float, once for each of its layers: /backbone/0/Conv + "),
-        (NO_RUNNERS, True, "its layers: /nms/NonMaxSuppression_30), or raise --workspace."),
+        (NO_RUNNERS, True, "its layers: /nms/NonMaxSuppression_30), or raise --builder-memory."),
         (NO_IMPORTER, True, "Export the model again: ssd-edge export"),
         (TOO_MANY, False, "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
-        (TURING, False, "Leave 75 out of --compute-capability."),
+        (TURING, False, "Leave 75 out of --compute-capabilities."),
         (
             "Tactic Selection: no tactics to implement the operation within workspace limit.",
             False,
-            "Raise --workspace.",
+            "Raise --builder-memory.",
         ),
-        (MEMORY, False, "Close other programs, or lower --workspace."),
+        (MEMORY, False, "Close other programs, or lower --builder-memory."),
         (
             "something else",
             False,

@@ -147,7 +147,7 @@ def test_an_engine_for_later_releases_takes_no_plugin_that_is_chosen(install) ->
 @pytest.mark.parametrize("version", RELEASES[1:])
 def test_shapes_and_memory(tmp_path, install, version) -> None:
     trt = install(version)
-    build(tmp_path, options=TrtOptions(Batch(1, 4, 8), workspace_gib=1.5))
+    build(tmp_path, options=TrtOptions(Batch(1, 4, 8), builder_memory_gib=1.5))
     shapes = [(count, 128, 128, 3) for count in (1, 4, 8)]
     assert called(trt, "set_shape") == [("images", *shapes)]
     assert called(trt, "set_memory_pool_limit") == [(trt.MemoryPoolType.WORKSPACE, 1610612736)]
@@ -176,8 +176,8 @@ def test_8_5_has_no_range_of_batches(tmp_path, install) -> None:
     ("version", "precision", "options", "others", "message"),
     [
         ("8.5.2.2", "fp32", TrtOptions(Batch(1, 4, 8)), {}, "at once with --batch MIN:OPT:MAX"),
-        ("8.5.2.2", "fp32", TrtOptions(level=5), {}, "has no --opt-level"),
-        ("10.3.0", "fp32", TrtOptions(compute_capabilities=(86,)), {}, "has no --compute-capability"),
+        ("8.5.2.2", "fp32", TrtOptions(opt_level=5), {}, "has no --opt-level"),
+        ("10.3.0", "fp32", TrtOptions(compute_capabilities=(86,)), {}, "has no --compute-capabilities"),
         ("10.3.0", "fp16", TrtOptions(dla=1), {}, "there is no DLA core 1"),
         ("11.4.0.106", "int8", TrtOptions(implicit=True), {}, "has no calibration caches"),
     ],
@@ -194,7 +194,7 @@ def test_what_a_release_cannot_do_is_known_before_the_work(
 @pytest.mark.parametrize("version", RELEASES)
 def test_nothing_is_wrong_with_what_every_release_can_do(install, version) -> None:
     trt = install(version)
-    TrtBuilder(Target.TENSORRT, Precision.INT8, TrtOptions(Batch(4, 4, 4), workspace_gib=1)).check()
+    TrtBuilder(Target.TENSORRT, Precision.INT8, TrtOptions(Batch(4, 4, 4), builder_memory_gib=1)).check()
     assert not called(trt, "parse")
 
 
@@ -208,7 +208,7 @@ def test_progress_where_there_is_a_monitor(tmp_path, install, version) -> None:
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        (TrtOptions(level=5), "--opt-level"),
+        (TrtOptions(opt_level=5), "--opt-level"),
         (TrtOptions(version_compatible=True), "--version-compatible"),
         (TrtOptions(hardware_compatible=True), "--hardware-compatible"),
     ],
@@ -224,7 +224,7 @@ def test_what_8_5_has_not_is_refused_by_name(tmp_path, install, options, name) -
 
 def test_compute_capabilities_are_of_rtx(tmp_path, install) -> None:
     install("10.3.0")
-    with pytest.raises(InputError, match="has no --compute-capability"):
+    with pytest.raises(InputError, match="has no --compute-capabilities"):
         build(tmp_path, options=TrtOptions(compute_capabilities=(86,)))
 
 
@@ -313,7 +313,8 @@ def test_what_the_builder_says_is_quoted_with_advice(tmp_path, install) -> None:
     install("10.3.0", builds=False)
     told: list[str] = []
     with pytest.raises(
-        ArtifactError, match=r"cannot build the network, at layer conv1: got Could not find any impl.*Raise --workspace"
+        ArtifactError,
+        match=r"cannot build the network, at layer conv1: got Could not find any impl.*Raise --builder-memory",
     ):
         build(tmp_path, told=told.append)
     assert told == ["Could not find any implementation for node conv1"]
@@ -344,7 +345,7 @@ def test_keep_float_is_proposed_where_a_build_takes_it(
     with pytest.raises(ArtifactError) as raised:
         build(tmp_path, precision, options, **others)
     assert ("--keep-float" in str(raised.value)) == may
-    assert "--workspace" in str(raised.value)
+    assert "--builder-memory" in str(raised.value)
 
 
 def test_what_was_measured_is_kept_though_no_engine_comes(tmp_path, install) -> None:
@@ -385,7 +386,7 @@ def test_cuda_that_does_not_start_is_named_with_what_tensorrt_said(tmp_path, ins
 
 def test_manifest_fields(tmp_path, install) -> None:
     install("10.3.0")
-    builder = build(tmp_path, options=TrtOptions(level=4))
+    builder = build(tmp_path, options=TrtOptions(opt_level=4))
     assert (builder.device, builder.runtime_version) == ("Orin sm_87", "10.3.0")
     assert builder.options == EngineOptions(opt_level=4, nms="plugin")
 
@@ -410,7 +411,8 @@ def test_batches() -> None:
 
 
 OUT_OF_RANGE = [
-    {"level": 6}, {"level": -1}, {"workspace_gib": 0}, {"workspace_gib": float("nan")}, {"workspace_gib": 1e30},
+    {"opt_level": 6}, {"opt_level": -1}, {"builder_memory_gib": 0}, {"builder_memory_gib": float("nan")},
+    {"builder_memory_gib": 1e30},
 ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def _with_board(folder: Path) -> None:
         board = folder / "engines" / sub / "mine.toml"
         board.parent.mkdir()
         board.write_text(
-            'description = "a board"\nworkspace_gib = 1.5\nopt_level = 3\ncompute_capabilities = [86, 120]\n'
+            'description = "a board"\nbuilder_memory_gib = 1.5\nopt_level = 3\ncompute_capabilities = [86, 120]\n'
         )
 
 
@@ -65,8 +65,8 @@ KINDS = (
     ),
     FuzzKind("records", write_workspace, _records, (("run", "images", "--no-window"), ("build",), ("runs",))),
     FuzzKind(
-        "board", _with_board, _changes("engines/targets/mine.toml", mutate_lines),
-        (("build", "--target", "tensorrt", "--device", "mine"),),
+        "board", _with_board, _changes("engines/boards/mine.toml", mutate_lines),
+        (("build", "--target", "tensorrt", "--board", "mine"),),
         sound_codes=(0, 1),
     ),
     FuzzKind(

@@ -267,7 +267,7 @@ KINDS = (
     FuzzKind(
         "checkpoint", write_checkpoint, mutate_checkpoint,
         (
-            ("inspect", "best.pt"), ("inspect", "--json", "best.pt"), ("export", "best.pt", "--check", "images"),
+            ("inspect", "best.pt"), ("inspect", "--json", "best.pt"), ("export", "best.pt", "--check-images", "images"),
             ("import", "best.pt"),
         ),
         may_make=("runs/",), sound_codes=(0, 1),

@@ -43,8 +43,8 @@ def test_input_is_described(dims, size, wanted):
         ([(FLOAT, [1, 10])], None, r"got x0 float \(1, 10\); wanted one input, float32 \(B, 3, H, W\)"),
         ([(FLOAT, [1, 8, 8, 3])], None, r"rows of pixels \(NHWC\), as TensorFlow does: export it as NCHW"),
         ([(FLOAT, [4, 3, 8, 8])], None, "Export it again with a batch of 1, or a free one"),
-        ([(FLOAT, [1, 3, "H", "W"])], None, "Say which input size it was trained for: --size HEIGHT WIDTH"),
-        ([(FLOAT, [1, 3, 8, "W"])], (9, 8), "a.onnx has another input size: got --size 9 8; wanted 8 0"),
+        ([(FLOAT, [1, 3, "H", "W"])], None, "--input-size WIDTHxHEIGHT"),
+        ([(FLOAT, [1, 3, 8, "W"])], (9, 8), "a.onnx has another input size: got --input-size 8x9; wanted anyx8"),
     ],
 )
 def test_other_inputs_are_refused(inputs, size, message):

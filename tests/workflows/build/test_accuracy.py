@@ -15,7 +15,7 @@ from ssd_edge.core.files import file_digest
 from tests.quantization.square_model import rescaled, square_model, write_labelled, write_pictures
 
 ONNX = Path("engines/selftest/selftest.onnx")
-LOST = "more than 1 % of the mAP is lost: --improve may win some of it back, and --max-drop 0.5 keeps the worst layers"
+LOST = "more than 1 % of the mAP is lost: --refine may win some of it back, and --max-drop 0.5 keeps the worst layers"
 
 
 def run(*arguments: object):
@@ -39,7 +39,7 @@ def test_what_helps_is_named_where_much_is_lost() -> None:
     assert LOST in run("--images", "pictures", "--data", "voc").output
     assert LOST in run("--data", "voc").output  # as judged before
     assert LOST not in run("--data", "voc", "--max-drop", 1).output
-    assert LOST not in run("--data", "voc", "--improve").output
+    assert LOST not in run("--data", "voc", "--refine").output
 
 
 def test_nothing_is_named_where_little_is_lost() -> None:
