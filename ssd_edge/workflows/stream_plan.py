@@ -90,7 +90,7 @@ def open_stream_source(uri: str, config: StreamConfig) -> Source:
         loop=config.loop,
         pace=config.pace,
         rtsp_latency_ms=config.rtsp_latency_ms,
-        recovery=Recovery(config.max_retries, config.wait, config.stall_timeout),
+        recovery=Recovery(config.max_retries, config.wait, config.stall_timeout, config.max_frame_age),
     )
 
 

@@ -1,9 +1,12 @@
-"""GStreamer's RTSP server with a drawn camera, a program of its own: ``python3 rtsp_server.py PORT [USER PASSWORD]``.
+"""GStreamer's RTSP server, a program of its own: ``python3 rtsp_server.py PORT [--file FILE] [--login USER PASSWORD]``.
 
-It prints its address on 127.0.0.1 and serves until it is ended. It needs Debian's ``python3-gi``,
-``gir1.2-gst-rtsp-server-1.0`` and ``gstreamer1.0-plugins-{good,ugly}``, and so the system's Python.
+It prints its address on 127.0.0.1 and serves until it is ended: a drawn camera, or an encoded file (``.mp4`` of H.264,
+``.h265.mp4`` of H.265, ``.h264`` as a bare stream) at its own pace, to each client from its beginning. It needs
+Debian's ``python3-gi``, ``gir1.2-gst-rtsp-server-1.0`` and ``gstreamer1.0-plugins-{good,bad,ugly}``, and so the
+system's Python.
 """
 
+import argparse
 import sys
 
 import gi
@@ -18,6 +21,15 @@ CAMERA = (
 )
 
 
+def launch_line(file):
+    if file is None:
+        return CAMERA
+    if file.endswith(".h264"):
+        return f'( filesrc location="{file}" ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )'
+    codec = "h265" if file.endswith(".h265.mp4") else "h264"
+    return f'( filesrc location="{file}" ! qtdemux ! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )'
+
+
 def demand_login(server, factory, user, password):
     role = GstRtspServer.RTSPToken()
     role.set_string("media.factory.role", "viewer")
@@ -30,16 +42,21 @@ def demand_login(server, factory, user, password):
     factory.set_permissions(permissions)
 
 
-def main(port, login):
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port")
+    parser.add_argument("--file")
+    parser.add_argument("--login", nargs=2)
+    asked = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
-    server.set_service(port)
+    server.set_service(asked.port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(CAMERA)
-    factory.set_shared(True)
-    if login:
-        demand_login(server, factory, *login)
+    factory.set_launch(launch_line(asked.file))
+    factory.set_shared(asked.file is None)
+    if asked.login:
+        demand_login(server, factory, *asked.login)
     server.get_mount_points().add_factory("/camera", factory)
     server.attach(None)
     sys.stdout.write(f"rtsp://127.0.0.1:{server.get_bound_port()}/camera\n")
@@ -47,4 +64,4 @@ def main(port, login):
     GLib.MainLoop().run()
 
 
-main(sys.argv[1], sys.argv[2:])
+main()

@@ -49,7 +49,7 @@ pytestmark = pytest.mark.skipif(
 
 @contextmanager
 def serving(*login: str, port: str = "0") -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    command: Sequence[str] = [PYTHON, str(SERVER), port, *login]
+    command: Sequence[str] = [PYTHON, str(SERVER), port, *(["--login", *login] if login else [])]
     with running(command, stdout=subprocess.PIPE, limit_s=60) as server:
         assert server.stdout is not None
         yield server.stdout.readline().strip(), server

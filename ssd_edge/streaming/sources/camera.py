@@ -29,6 +29,7 @@ from ssd_edge.streaming.states import StreamError, StreamReason
 _TCP = "rtsp_transport;tcp"
 _CONNECT_S = 5.0
 _TIMEOUTS = {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
+_BRIEF_PROBE = {"analyzeduration": "1000000", "fpsprobesize": "2"}  # FFmpeg would look at 5 s for the rate
 _VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 
 
@@ -59,11 +60,13 @@ class Recovery:
         max_retries: tries in a row to open it again; None for no limit, 0 makes a stop final.
         wait: waits also for a local camera that is absent at its first opening; network sources are waited for anyway.
         stall_s: no frame for so long, or for two frame intervals where that is longer, is a stall.
+        max_age_s: frames that are older are of no use; where they keep coming, the source is opened anew.
     """
 
     max_retries: int | None = None
     wait: bool = False
     stall_s: float = 2.0
+    max_age_s: float = 2.0
 
     def retry(self, *, is_local: bool) -> Retry:
         """Return the retries for a local device or a network source."""
@@ -138,7 +141,7 @@ def open_url(uri: Uri, rtsp_latency_ms: int, recovery: Recovery) -> Source:
     is_http = address.scheme.lower() in ("http", "https")
     is_video = is_http and Path(address.path).suffix.lower() in _VIDEO_SUFFIXES
     retry = replace(recovery.retry(is_local=False), wait_for_first=recovery.wait or not is_video)
-    source = LiveSource(uri.shown, opener, retry=retry, stall_s=recovery.stall_s)
+    source = LiveSource(uri.shown, opener, retry=retry, stall_s=recovery.stall_s, max_age_s=recovery.max_age_s)
     if not is_http:
         source.open(0.0)
         return source
@@ -160,7 +163,7 @@ def stream_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callable[[]
         DeviceError: neither is there.
     """
     if has_pyav():
-        options = {"fflags": "nobuffer", "max_delay": str(rtsp_latency_ms * 1000)}
+        options = {"fflags": "nobuffer", "max_delay": str(rtsp_latency_ms * 1000), **_BRIEF_PROBE}
         if uri.target.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"
 
@@ -200,7 +203,13 @@ def _opened(
     """Return the source, and see that it is there where it must be."""
     retry = recovery.retry(is_local=is_local)
     source = LiveSource(
-        shown, opener, retry=retry, stall_s=recovery.stall_s, first_frame_s=FIRST_FRAME_S, absent=absent
+        shown,
+        opener,
+        retry=retry,
+        stall_s=recovery.stall_s,
+        max_age_s=recovery.max_age_s,
+        first_frame_s=FIRST_FRAME_S,
+        absent=absent,
     )
     try:
         if not source.open(0.0 if retry.wait_for_first else FIRST_FRAME_S) and not retry.wait_for_first:

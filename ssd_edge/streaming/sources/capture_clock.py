@@ -7,7 +7,6 @@ import zlib
 from ssd_edge.core.frame import UInt8Array
 
 _WINDOW_S = 30.0  # within it a camera's clock may drift by some milliseconds
-_JUMP_S = 10.0  # a larger step of the time stamps is another time line
 _FROZEN_S = 10.0
 _GRID = 8  # every 8th row and column tells a still image from a live one
 
@@ -23,7 +22,12 @@ class CaptureClock:
     def __init__(self) -> None:
         self._offsets: list[tuple[float, float]] = []  # least offset of the window before, and of this one
         self._window_began = 0.0
-        self._last: tuple[float, float] | None = None
+        self._last: float | None = None
+
+    def restart(self) -> None:
+        """Begin anew: the source was opened again, and counts from another time."""
+        self._offsets.clear()
+        self._last = None
 
     def captured_at(self, stamp_s: float | None, arrived: float) -> float:
         """Return when a frame was captured.
@@ -34,9 +38,9 @@ class CaptureClock:
         """
         if stamp_s is None:
             return arrived
-        if self._last is not None and abs((stamp_s - self._last[0]) - (arrived - self._last[1])) > _JUMP_S:
-            self._offsets.clear()
-        self._last = (stamp_s, arrived)
+        if self._last is not None and stamp_s < self._last:
+            self._offsets.clear()  # it counts from another time
+        self._last = stamp_s
         offset = arrived - stamp_s
         if not self._offsets or arrived - self._window_began > _WINDOW_S:
             self._offsets, self._window_began = [*self._offsets[-1:], (offset, arrived)], arrived

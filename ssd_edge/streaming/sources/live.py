@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ class LiveSource(Source):
         retry: what to do when it cannot be opened, stops, or stalls.
         stall_s: no frame for so long, or for two frame intervals where that is longer, is a stall; after as long again
             the source is opened anew.
+        max_age_s: where every frame is older for as long as two stalls, the connection lags and is opened anew.
         first_frame_s: seconds that opening and the first frame may take.
         absent: the error where it is not there at its first opening, and must be.
 
@@ -50,12 +52,14 @@ class LiveSource(Source):
         *,
         retry: Retry = _RETRY,
         stall_s: float = 2.0,
+        max_age_s: float = math.inf,
         first_frame_s: float = FIRST_FRAME_S,
         absent: DeviceError | None = None,
     ) -> None:
         super().__init__(SourceInfo(shown, live=True))
         self._opener, self._retry = opener, retry
         self._stall_s, self._first_frame_s, self._absent = stall_s, first_frame_s, absent
+        self._max_age_s, self._late_since = max_age_s, math.inf
         self._clock, self._repeats = CaptureClock(), RepeatDetector()
         self._thread: ReadingThread | None = None
         self._swap = threading.Lock()
@@ -121,6 +125,8 @@ class LiveSource(Source):
         """Yield frames of one opening until it fails or the source is interrupted."""
         first, numbered = self._index, 0
         began = time.monotonic()
+        self._clock.restart()
+        self._late_since = math.inf
         while not self._interrupted.is_set():
             taken = self._take(thread)
             if taken is None:
@@ -132,6 +138,7 @@ class LiveSource(Source):
             if self._repeats.is_stale_stamp(image.stamp_s):
                 self.monitor.count(repeated=1)
                 continue
+            self._check_age(captured_at, arrived)
             self._note_frozen(self._repeats.is_frozen(image.image, arrived))
             self._running(thread, steady=arrived - began > _STEADY_S)
             if first + number == 1 or self._began == 0.0:
@@ -160,6 +167,13 @@ class LiveSource(Source):
         if taken is not None or self._interrupted.is_set():
             return taken
         raise StreamError(StreamReason.TIMEOUT, f"no frame for {2 * stall_s:.1f} s")
+
+    def _check_age(self, captured_at: float, arrived: float) -> None:
+        """Raise StreamError where every frame has been too old for so long that the connection will not catch up."""
+        age = arrived - captured_at
+        self._late_since = min(self._late_since, arrived) if age > self._max_age_s else math.inf
+        if arrived - self._late_since > 2 * self._stall_after():
+            raise StreamError(StreamReason.TIMEOUT, f"frames are {age:.1f} s late")
 
     def _stall_after(self) -> float:
         return max(self._stall_s, 2 / self.info.fps if self.info.fps else 0.0)

@@ -22,9 +22,11 @@ def test_a_clock_that_drifts_is_followed() -> None:
 
 def test_another_time_line_begins_anew() -> None:
     clock = CaptureClock()
-    assert clock.captured_at(90_000.0, 10.0) == 10.0
+    assert clock.captured_at(3.0, 10.0) == 10.0
     assert clock.captured_at(0.0, 11.0) == 11.0
     assert clock.captured_at(1.0, 12.5) == 12.0
+    clock.restart()
+    assert clock.captured_at(2.0, 20.0) == 20.0
 
 
 def test_without_time_stamps_the_arrival_counts() -> None:

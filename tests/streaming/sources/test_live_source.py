@@ -222,3 +222,18 @@ def test_times_are_those_of_the_time_stamps() -> None:
     steps = np.diff([frame.captured_at for frame in frames])
     assert frames[0].time == 0.0
     assert all(0 <= step <= 0.0051 for step in steps)  # never further apart than the stamps: only delays are corrected
+
+
+def test_a_connection_that_lags_for_good_is_opened_anew() -> None:
+    steps = [(0.0, 1), (0.01, 1), *((0.01 + 0.0001 * number, number) for number in range(1, 2000))]  # its clock crawls
+    source = LiveSource(
+        "camera 0",
+        lambda: Device(steps, fails()),
+        retry=Retry(most=1, first_wait_s=0.0),
+        stall_s=0.1,
+        max_age_s=0.2,
+    )
+    began = time.monotonic()
+    _, stopped = drain(source)
+    assert "time-out: frames are 0." in str(stopped)
+    assert time.monotonic() - began < 5

@@ -1,0 +1,283 @@
+"""Cameras that die, hang, refuse and change, in front of a run of four streams: real RTSP servers, the real command.
+
+    python -m tests.streaming.recovery [--kills 20] [--stops 5] [--auth] [--seed 0]
+
+Camera 0 is killed and started again, camera 1 is stopped and goes on, camera 2 demands another password for a while and
+then sends another codec and size, camera 3 is left in peace and changes its size in mid-stream. It prints what each
+recovery took, and ends with 1 where a bound of docs/streaming.md does not hold, a line is lost or doubled, the peaceful
+camera loses a frame, or a thread or descriptor is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.backends.tiny_onnx import write_tiny_onnx
+from tests.processes import running
+
+PYTHON, SERVER = "/usr/bin/python3", Path(__file__).with_name("rtsp_server.py")
+ROOT = Path(__file__).parents[2]
+FPS, SIDE = 5, 128
+BACK_S, STALL_S, END_S = 16.0, 2.0, 2.0  # bounds of docs/streaming.md, with a key frame each second
+SLOW_S = 66.0  # a wrong password is tried once a minute, with jitter
+
+
+def scene(number: int, width: int = SIDE, height: int = SIDE) -> np.ndarray:
+    """A dark image with a bright square whose place tells the number, modulo 49."""
+    image = np.full((height, width, 3), 16, np.uint8)
+    row, column = divmod(number % 49, 7)
+    step_x, step_y = width // 8, height // 8
+    image[row * step_y : (row + 1) * step_y + 2, column * step_x : (column + 1) * step_x + 2] = 235
+    return image
+
+
+def encode(
+    path: Path, frames: int, *, size: tuple[int, int] = (SIDE, SIDE), codec: str = "libx264", first: int = 0
+) -> Path:
+    """Write a lossless video of :func:`scene`, with a key frame each second."""
+    import av
+
+    format_ = "h264" if path.suffix == ".h264" else "mp4"
+    with av.open(str(path), "w", format=format_) as container:
+        lossless = {"qp": "0"} if codec == "libx264" else {"x265-params": "lossless=1:log-level=none"}
+        stream = container.add_stream(
+            codec, rate=FPS, options={**lossless, "preset": "ultrafast", "tune": "zerolatency"}
+        )
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = *size, "yuv420p", FPS
+        for number in range(frames):
+            image = av.VideoFrame.from_ndarray(scene(first + number, *size), format="bgr24")
+            container.mux(stream.encode(image))
+        container.mux(stream.encode())
+    return path
+
+
+@dataclass
+class Camera:
+    """A server at a port of its own, as often as it is started."""
+
+    file: Path
+    port: str = "0"
+    url: str = ""
+    process: subprocess.Popen[str] | None = None
+
+    def start(self, *, file: Path | None = None, login: tuple[str, str] | None = None) -> float:
+        """Start it and return when it was there."""
+        command = [
+            PYTHON,
+            str(SERVER),
+            self.port,
+            "--file",
+            str(file or self.file),
+            *(["--login", *login] if login else []),
+        ]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        self.port = self.url.split(":")[2].split("/")[0]
+        return time.time()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Lines:
+    """The JSON lines of a run, by source, as they come."""
+
+    path: Path
+    read: int = 0
+    found: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def update(self) -> None:
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.read)
+            data = file.read()
+        whole = data.rpartition(b"\n")[0]
+        self.read += len(whole) + 1 if whole else 0
+        for text in whole.splitlines():
+            line = json.loads(text)
+            line["at"] = datetime.fromisoformat(line["time"].replace("Z", "+00:00")).timestamp()
+            self.found.setdefault(line["source"], []).append(line)
+
+    def first_after(self, url: str, moment: float, limit_s: float) -> float | None:
+        """Wait for a line of the source whose frame was captured later; return when it was there."""
+        due = time.time() + limit_s
+        while time.time() < due:
+            self.update()
+            if any(line["at"] > moment for line in self.found.get(url, [])[-5:]):
+                return time.time()
+            time.sleep(0.02)
+        return None
+
+
+class Trial:
+    """One run with its cameras, and what was wrong."""
+
+    def __init__(self, folder: Path, seed: int, minutes: float) -> None:
+        self.chance, self.wrong = random.Random(seed), list[str]()
+        frames = round(FPS * 60 * minutes)
+        film = encode(folder / "film.mp4", frames)
+        bare = folder / "changes.h264"
+        bare.write_bytes(
+            encode(folder / "a.h264", frames // 8).read_bytes()
+            + encode(folder / "b.h264", frames, size=(192, SIDE)).read_bytes()
+        )
+        self.other = encode(folder / "other.h265.mp4", frames, size=(64, 96), codec="libx265")
+        self.cameras = [Camera(film), Camera(film), Camera(film), Camera(bare)]
+        self.lines = Lines(folder / "boxes.jsonl")
+        self.model = write_tiny_onnx(folder / "bright.onnx")
+
+    def start(self, stack: ExitStack) -> subprocess.Popen[str]:
+        for camera in self.cameras:
+            camera.start()
+            stack.callback(camera.kill)
+        command = [
+            sys.executable, "-m", "ssd_edge", "run", *(camera.url for camera in self.cameras), "--model", self.model,
+            "--json", self.lines.path, "--threads", "latency", "--max-batch", "4",
+        ]  # fmt: skip
+        run = stack.enter_context(running([*map(str, command)], limit_s=3600, cwd=ROOT, stderr=subprocess.PIPE))
+        for camera in self.cameras:
+            if self.lines.first_after(camera.url, 0.0, 60) is None:
+                raise RuntimeError(f"{camera.url} never came")
+        return run
+
+    def note(self, what: str, took: float | None, bound: float) -> None:
+        print(f"{what}: {'never' if took is None else f'{took:.2f} s'} (bound {bound:g} s)", flush=True)
+        if took is None or took > bound:
+            self.wrong.append(f"{what} took {took}")
+
+    def kills(self, number: int) -> None:
+        camera = self.cameras[0]
+        for count in range(number):
+            time.sleep(self.chance.uniform(0.2, 3.0))
+            camera.kill()
+            away = self.chance.uniform(0.1, 6.0)
+            time.sleep(away)
+            back = camera.start()
+            seen = self.lines.first_after(camera.url, back, BACK_S + 10)
+            self.note(f"kill {count + 1}, away for {away:.1f} s", None if seen is None else seen - back, BACK_S + 1)
+
+    def stops(self, number: int) -> None:
+        camera = self.cameras[1]
+        for count in range(number):
+            time.sleep(self.chance.uniform(0.5, 2.0))
+            assert camera.process is not None
+            camera.process.send_signal(signal.SIGSTOP)
+            away = self.chance.uniform(1.0, 12.0)
+            time.sleep(away)
+            camera.process.send_signal(signal.SIGCONT)
+            back = time.time()
+            seen = self.lines.first_after(camera.url, back, BACK_S + 10)
+            self.note(f"stop {count + 1}, for {away:.1f} s", None if seen is None else seen - back, BACK_S + 1)
+
+    def password(self) -> None:
+        camera = self.cameras[2]
+        camera.kill()
+        camera.start(login=("viewer", "another"))
+        time.sleep(8)
+        camera.kill()
+        self.note("password gone", self._back(camera, camera.start(), SLOW_S + 30), SLOW_S + 10)
+
+    def codec(self) -> None:
+        camera = self.cameras[2]
+        camera.kill()
+        self.note("codec and size", self._back(camera, camera.start(file=self.other), BACK_S + 10), BACK_S + 1)
+
+    def _back(self, camera: Camera, back: float, limit_s: float) -> float | None:
+        seen = self.lines.first_after(camera.url, back, limit_s)
+        return None if seen is None else seen - back
+
+    def check_lines(self) -> None:
+        self.lines.update()
+        for number, camera in enumerate(self.cameras):
+            found = self.lines.found.get(camera.url, [])
+            if [line["seq"] for line in found] != list(range(len(found))):
+                self.wrong.append(f"camera {number}: a line is lost or doubled")
+            frames = [line["frame"] for line in found]
+            if frames != sorted(set(frames)):
+                self.wrong.append(f"camera {number}: frames come twice or in disorder")
+            ages = [line["age"] for line in found]
+            dropped = sum(line["dropped"] for line in found)
+            print(f"camera {number}: {len(found)} lines, {dropped} frames dropped, greatest age {max(ages):.2f} s")
+            if max(ages) > 2.5:
+                self.wrong.append(f"camera {number}: a frame of {max(ages):.2f} s")
+        peaceful = self.lines.found[self.cameras[3].url]
+        if sum(line["dropped"] for line in peaceful):
+            self.wrong.append(f"the peaceful camera lost {sum(line['dropped'] for line in peaceful)} frames")
+        took = peaceful[-1]["at"] - peaceful[0]["at"]
+        print(f"camera 3: {len(peaceful)} frames in {took:.1f} s, {(len(peaceful) - 1) / took:.2f} a second")
+
+
+def counts(process: int) -> tuple[int, int]:
+    """Threads and descriptors of a process."""
+    return len(os.listdir(f"/proc/{process}/task")), len(os.listdir(f"/proc/{process}/fd"))  # noqa: PTH208
+
+
+def settled(process: int) -> Iterator[tuple[int, int]]:
+    for _ in range(20):
+        yield counts(process)
+        time.sleep(0.5)
+
+
+def recover(kills: int, stops: int, *, auth: bool, seed: int = 0) -> list[str]:
+    """Do it, and return what was wrong."""
+    minutes = 1.5 + 0.35 * kills + 0.4 * stops + (2 if auth else 0)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        trial = Trial(Path(folder), seed, minutes)
+        run = trial.start(stack)
+        time.sleep(2)
+        before = counts(run.pid)
+        trial.kills(kills)
+        trial.stops(stops)
+        if auth:
+            trial.password()
+        trial.codec()
+        time.sleep(2)
+        after = min(settled(run.pid))
+        print(f"threads and descriptors: {before} before, {after} after")
+        if after[0] > before[0] or after[1] > before[1]:
+            trial.wrong.append(f"left: {after} after {before}")
+        began = time.time()
+        run.send_signal(signal.SIGTERM)
+        _, said = run.communicate(timeout=30)
+        trial.note("SIGTERM", time.time() - began, END_S)
+        if run.returncode != 0:
+            trial.wrong.append(f"exit code {run.returncode}: {said[-2000:]}")
+        if "Traceback" in said:
+            trial.wrong.append(said[-2000:])
+        trial.check_lines()
+        if auth and (tries := said.count("authentication (")) > 2:
+            trial.wrong.append(f"{tries} tries with a wrong password")
+        return trial.wrong
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--stops", type=int, default=5)
+    parser.add_argument("--auth", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    wrong = recover(asked.kills, asked.stops, auth=asked.auth, seed=asked.seed)
+    print(*wrong, sep="\n")
+    sys.exit(bool(wrong))

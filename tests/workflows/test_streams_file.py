@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.choices import Goal
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.shutdown import ReloadRequest, StopRequest
+from ssd_edge.workflows.run_streams import run_streams
+from ssd_edge.workflows.streams_file import FORMAT, STREAM_FIELDS, read_streams_file
+from tests.backends.tiny_onnx import write_tiny_onnx
+from tests.streaming.films import write_bright_film
+
+LIMIT_S = 30.0
+HEAD = f'format = "{FORMAT}"\n'
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_streams_take_the_defaults_that_they_do_not_change(tmp_path: Path) -> None:
+    file = read_streams_file(
+        write(
+            tmp_path / "streams.toml",
+            HEAD + '[engine]\nmodel = "m.engine"\nthreads = "throughput"\nmax_batch = 4\n'
+            '[defaults]\nthreshold = 0.4\njson = "all.jsonl"\n'
+            '[[stream]]\nname = "gate"\nsource = "rtsp://cam/1"\nclasses = ["dog"]\nthresholds = {dog = 0.7}\n'
+            '[[stream]]\nname = "yard"\nsource = "0"\nthreshold = 0.6\ndetect_fps = 5\n',
+        )
+    )
+    assert file.model == Path("m.engine")
+    assert (file.config.threads, file.config.max_batch) == (Goal.THROUGHPUT, 4)
+    gate, yard = file.plans
+    assert (gate.name, gate.uri, yard.uri) == ("gate", "rtsp://cam/1", "0")
+    assert (gate.config.score_threshold, yard.config.score_threshold) == (0.4, 0.6)
+    assert gate.config.json_path == yard.config.json_path == Path("all.jsonl")
+    assert (gate.config.classes, gate.config.thresholds) == (("dog",), {"dog": 0.7})
+    assert yard.config.detect_fps == 5.0
+
+
+ONE = '[[stream]]\nname = "a"\nsource = "0"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("= 1", "is no TOML"),
+        (ONE, f'is no file of streams: got None; wanted format = "{re.escape(FORMAT)}"'),
+        (HEAD, "has no streams"),
+        (HEAD + "[[stream]]\nname = 'a'\n", "lacks its name or source"),
+        (HEAD + ONE + ONE, "two streams are called 'a'"),
+        (HEAD + ONE + "treshold = 0.5\n", "there is no key 'treshold'.*Did you mean threshold"),
+        (HEAD + ONE + "threshold = 'high'\n", r"\[\[stream\]\] 'a': score_threshold is of another type"),
+        (HEAD + ONE + "every = 0\n", "every is out of its limits: got 0"),
+        (HEAD + "[engine]\nthreads = 'many'\n" + ONE, r"\[engine\]: threads has no such value: got 'many'"),
+        (HEAD + "[engine]\nevery = 2\n" + ONE, r"\[engine\]: there is no key 'every'"),
+        (HEAD + "camera = 1\n" + ONE, "there is no key 'camera'"),
+    ],
+)
+def test_every_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_streams_file(write(tmp_path / "streams.toml", text))
+
+
+def test_every_key_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "streaming.md").read_text()
+    named = {"json_path": "json", "score_threshold": "threshold"}
+    assert not [key for key in STREAM_FIELDS if f"`{named.get(key, key)}`" not in text]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_tiny_onnx(tmp_path / "engines" / "bright" / "bright.onnx")
+    for name in "abc":
+        write_bright_film(tmp_path / f"{name}.mp4", 30)
+    return tmp_path
+
+
+def streams_of(*names: str) -> str:
+    entry = '[[stream]]\nname = "{0}"\nsource = "{0}.mp4"\njson = "all.jsonl"\nloop = true\npace = 50.0\n'
+    return HEAD + "".join(entry.format(name) for name in names)
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_the_file_is_read_again_and_a_new_model_takes_over_while_the_rest_goes_on(workspace: Path) -> None:
+    file, stop, reload = write(workspace / "streams.toml", streams_of("a", "b")), StopRequest(), ReloadRequest()
+    out = workspace / "all.jsonl"
+    runner = threading.Thread(target=run_streams, kwargs={"streams_file": file, "stop": stop, "reload": reload})
+    runner.start()
+
+    def wait_for(condition) -> None:  # type: ignore[no-untyped-def]
+        due = time.monotonic() + LIMIT_S
+        while not condition():
+            assert time.monotonic() < due
+            assert runner.is_alive()
+            time.sleep(0.02)
+
+    wait_for(lambda: {line["source"] for line in lines(out)} == {"a.mp4", "b.mp4"})
+    write(file, streams_of("a", "c"))
+    write_tiny_onnx(workspace / "engines" / "bright" / "bright.onnx", shift=0.25)
+    reload.request()
+    wait_for(lambda: any(line["source"] == "c.mp4" for line in lines(out)))
+    wait_for(lambda: lines(out)[-1]["detections"][0]["box"][0] > 20)
+    write(file, "nonsense = ")
+    reload.request()
+    before = len(lines(out))
+    wait_for(lambda: len(lines(out)) > before + 20)
+    stop.request()
+    runner.join(LIMIT_S)
+    assert not runner.is_alive()
+    written = lines(out)
+    steady = [line["seq"] for line in written if line["source"] == "a.mp4"]
+    assert steady == list(range(len(steady)))
+    last_of_b = max(number for number, line in enumerate(written) if line["source"] == "b.mp4")
+    assert last_of_b < min(number for number, line in enumerate(written) if line["source"] == "c.mp4")
+    assert {line["source"] for line in written[-10:]} == {"a.mp4", "c.mp4"}
+
+
+def test_several_sources_write_to_one_file_or_to_a_folder(workspace: Path) -> None:
+    result = run_streams(["a.mp4", "b.mp4"], json_path="all.jsonl")
+    assert result.frames == 60
+    assert [(stream.name, stream.frames, stream.json_path) for stream in result.streams] == [
+        ("a", 30, Path("all.jsonl")),
+        ("b", 30, Path("all.jsonl")),
+    ]
+    for name in "ab":
+        found = [line for line in lines(workspace / "all.jsonl") if line["source"] == f"{name}.mp4"]
+        assert [(line["seq"], line["frame"]) for line in found] == [(number, number) for number in range(30)]
+    run_streams(["a.mp4", "b.mp4"], json_path="boxes", output="videos")
+    for name in "ab":
+        assert [line["frame"] for line in lines(workspace / "boxes" / f"{name}.jsonl")] == list(range(30))
+        assert (workspace / "videos" / f"{name}.mkv").stat().st_size > 0
+
+
+def test_an_absent_camera_ends_its_stream_and_not_the_others(workspace: Path) -> None:
+    result = run_streams(["a.mp4", "63"], json_path="all.jsonl")
+    assert len(lines(workspace / "all.jsonl")) == 30
+    assert [stream.name for stream in result.failed] == ["camera-63"]
+    assert "camera 63 cannot be opened" in result.failed[0].error
