@@ -11,6 +11,8 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.core.label_errors import LabelError
+from ssd_edge.core.limits import how_to_raise
+from ssd_edge.core.limits import limit as limit_of
 
 CLASS_FILE = "labels.txt"
 _MAX_LABEL_BYTES = 32 << 20  # of one image's labels: far above any real one, far below what exhausts memory
@@ -185,7 +187,7 @@ def read_class_file(path: Path) -> tuple[str, ...]:
     Raises:
         InputError: it is unreadable or empty, or lists a class twice, or lists background.
     """
-    names = tuple(line.strip() for line in read_label_text(path).splitlines() if line.strip())
+    names = tuple(line.strip() for line in read_label_lines(path) if line.strip())
     return checked_class_names(names, origin=path)
 
 
@@ -213,6 +215,34 @@ def _is_file(path: Path | str) -> bool:
         return False
 
 
+def read_label_lines(path: Path, *, limit_bytes: int = _MAX_LABEL_BYTES) -> list[str]:
+    """Return the lines of a label file, or of a list of images.
+
+    Raises:
+        LabelError: as :func:`read_label_text`, or it has more lines than the limit ``lines``.
+    """
+    text = read_label_text(path, limit=limit_bytes)
+    count, most = text.count("\n"), limit_of("lines")
+    if count > most:
+        do = how_to_raise("lines", count)
+        raise _unreadable(path, "has too many lines", got=f"{count}", wanted=f"at most {most}", do=do)
+    return text.splitlines()
+
+
+def _check_number_and_length(names: Sequence[str], origin: Path) -> None:
+    for got, name, of_what in (
+        (len(names), "classes", "classes"),
+        (max(map(len, names)), "name", "characters in a class name"),
+    ):
+        if got > limit_of(name):
+            raise InputError(
+                f"{origin} lists too many {of_what}",
+                got=f"{got}",
+                wanted=f"at most {limit_of(name)}",
+                do=how_to_raise(name, got),
+            )
+
+
 def checked_class_names(names: Sequence[str], *, origin: Path) -> tuple[str, ...]:
     """Return the classes as they are.
 
@@ -221,6 +251,7 @@ def checked_class_names(names: Sequence[str], *, origin: Path) -> tuple[str, ...
     """
     if not names:
         raise InputError(f"{origin} lists no class", wanted="one class or more")
+    _check_number_and_length(names, origin)
     unprintable = [name for name in names if not name.isprintable()]
     if unprintable:
         raise InputError(f"{origin} lists a class that cannot be printed", got=repr(unprintable[0])[:80])

@@ -20,6 +20,7 @@ from ssd_edge.data.label_files import (
     is_image_name,
     is_there,
     missing_image,
+    read_label_lines,
     read_label_text,
 )
 from ssd_edge.data.scan import ScannedImage, ScannedSet, measured_image, of_image
@@ -175,7 +176,7 @@ def _labels_of_all(place: VocPlace) -> tuple[str, ...]:
 
 def _listed_entries(place: VocPlace, lost: list[LabelError]) -> list[tuple[str, Path]]:
     """The name and the annotation of each listed image, each once however many lists of one class name it."""
-    lines = [line.strip() for path in place.lists for line in read_label_text(path, limit=_MAX_LIST_BYTES).splitlines()]
+    lines = [line.strip() for path in place.lists for line in read_label_lines(path, limit_bytes=_MAX_LIST_BYTES)]
     entries: list[tuple[str, Path]] = []
     for line in filter(None, lines if len(place.lists) == 1 else dict.fromkeys(map(without_flag, lines))):
         try:

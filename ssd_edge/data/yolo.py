@@ -9,7 +9,7 @@ from pathlib import Path
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
-from ssd_edge.data.label_files import is_there, read_label_text
+from ssd_edge.data.label_files import is_there, read_label_lines
 from ssd_edge.data.scan import ScannedImage, ScannedSet, measured_image, of_image
 
 _BOX = 4
@@ -160,7 +160,7 @@ def _scan_image(image: Path, path: Path, form: RowFormat) -> ScannedImage:
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """The lines that hold something, by their numbers from 1."""
-    lines = read_label_text(path).splitlines()
+    lines = read_label_lines(path)
     return [(number, row) for number, line in enumerate(lines, start=1) if (row := line.split())]
 
 

@@ -138,3 +138,30 @@ def test_class_names_that_cannot_be_printed_are_refused() -> None:
 def test_nul_in_names_is_refused() -> None:
     with pytest.raises(InputError, match="names a file outside its folder"):
         inner_path(Path("data"), "a\0.jpg", origin=Path("list.txt"))
+
+
+def test_lists_without_end_are_refused_with_how_to_raise_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ssd_edge.core.limits import VARIABLE
+    from ssd_edge.data.label_files import read_label_lines
+
+    monkeypatch.setenv(VARIABLE, "lines=10,classes=5,name=8")
+    path = tmp_path / "train.txt"
+    path.write_text("a\n" * 11)
+    with pytest.raises(InputError, match=r"has too many lines: got 11; wanted at most 10\. .*--limit lines=11"):
+        read_label_lines(path)
+    with pytest.raises(InputError, match=r"lists too many classes: got 6; wanted at most 5\. .*--limit classes=6"):
+        checked_class_names(list("abcdef"), origin=path)
+    with pytest.raises(InputError, match=r"characters in a class name: got 9.*--limit name=9"):
+        checked_class_names(["a" * 9], origin=path)
+
+
+def test_a_data_yaml_of_thousands_of_names_is_read_at_once(tmp_path: Path) -> None:
+    import time
+
+    names = ", ".join(f"c{number}" for number in range(9_000))
+    config = write_yolo(tmp_path, "", config=f"train: images/train\nnames: [{names}]\n")
+    began = time.process_time()
+    assert len(open_dataset(config, "train").class_names) == 9_000
+    assert time.process_time() - began < 5

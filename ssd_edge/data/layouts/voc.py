@@ -14,6 +14,7 @@ from ssd_edge.data.label_files import (
     folders_in,
     list_image_names,
     read_class_file,
+    read_label_lines,
     read_label_text,
 )
 from ssd_edge.data.layouts.split import IMAGE_FOLDERS, WHOLE_SET, FoundSplit, split_folders, subfolder
@@ -117,7 +118,7 @@ def _split_of(path: Path) -> str:
 
 def _is_of_one_class(place: VocPlace, path: Path) -> bool:
     """Whether a list says 1, 0 or -1 after each name, and none of its whole lines is a name."""
-    lines = [line.strip() for line in read_label_text(path, limit=1 << 30).splitlines()]
+    lines = [line.strip() for line in read_label_lines(path, limit_bytes=1 << 30)]
     lines = [line for line in lines if line][:_LOOKED_AT]
     return bool(lines) and all(without_flag(line) != line and not _is_name(place, line) for line in lines)
 

@@ -18,6 +18,7 @@ from ssd_edge.data.label_files import (
     list_image_names,
     missing_image,
     read_class_file,
+    read_label_lines,
     read_label_text,
 )
 from ssd_edge.data.layouts.split import IMAGE_FOLDERS, WHOLE_SET, FoundSplit, split_folders, subfolder
@@ -124,7 +125,7 @@ def listed_images(place: Path, root: Path, lost: list[LabelError]) -> list[Path]
         LabelError: the list cannot be read.
     """
     images = []
-    for line in read_label_text(place, limit=_MAX_LIST_BYTES).splitlines():
+    for line in read_label_lines(place, limit_bytes=_MAX_LIST_BYTES):
         try:
             if name := line.strip().replace("\\", "/").removeprefix("./"):
                 images.append(_listed_image(name, place, root))
@@ -216,7 +217,7 @@ def _is_label(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        rows = [line.split() for line in read_label_text(path).splitlines() if line.strip()]
+        rows = [line.split() for line in read_label_lines(path) if line.strip()]
         return bool(rows) and len(rows[0]) > 4 and all(float(word) >= -1e9 for word in rows[0])
     except (LabelError, ValueError):
         return False
