@@ -1,4 +1,4 @@
-"""CUDA through pycuda, as narrow as the runtime needs it: one primary context, one owner, everything given back.
+"""CUDA through pycuda or cuda-python, as narrow as the runtime needs it: one context, one owner, everything given back.
 
 The primary context is the one that other libraries of the process use too (OpenCV, cudart). pycuda's ``autoinit`` is
 not used: its context would belong to whichever thread happened to import it.
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -180,12 +181,12 @@ class Cuda:
     """The first GPU's primary context, current on the thread that made this object and on no other.
 
     Raises:
-        MissingPackageError: pycuda is not installed, or does not fit the driver.
+        MissingPackageError: neither pycuda nor cuda-python is installed, or fits the driver.
         DeviceError: there is no GPU, or it refuses.
     """
 
     def __init__(self) -> None:
-        self._driver = load_pycuda()
+        self._driver = load_driver()
         self._owner = threading.get_ident()
         self._release: list[tuple[str, Callable[[], object]]] = []
         with self.errors("the GPU cannot be opened"):
@@ -292,7 +293,16 @@ class Cuda:
         return Buffer(host, int(host.base.get_device_pointer()), mapped=True)
 
     def _pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike, flags: int) -> Any:
-        host = self._driver.pagelocked_empty(shape, np.dtype(dtype), mem_flags=flags)
+        kind = np.dtype(dtype)
+        try:
+            host = self._driver.pagelocked_empty(shape, kind, mem_flags=flags)
+        except self._driver.MemoryError as error:
+            raise DeviceError(
+                "the computer's memory cannot be pinned for the GPU",
+                got=f"{error}, for {max(1, prod(shape) * kind.itemsize)} bytes",
+                wanted="free memory, and leave to lock it",
+                do="Close other programs; in a container: docker run --ulimit memlock=-1 …",
+            ) from error
         self._own("pinned memory", host.base)
         return host
 
@@ -307,19 +317,21 @@ class Cuda:
         self._release.append((what, release))
 
 
-def load_pycuda() -> Any:
-    """Return ``pycuda.driver``.
+def load_driver() -> Any:
+    """Return ``pycuda.driver``, or what has its names on cuda-python, which needs no compiler.
 
     Raises:
-        MissingPackageError: it is not installed, or there is no driver for it.
+        MissingPackageError: neither is installed, or there is no driver for them.
     """
-    try:
-        driver = importlib.import_module("pycuda.driver")
-    except ImportError as error:
-        raise MissingPackageError(
-            "pycuda is not installed, or does not fit this machine's CUDA driver",
-            got=str(error),
-            wanted="pycuda 2025.1.2 or later",
-            do="Install it: pip install 'pycuda>=2025.1.2' (needs the CUDA toolkit's headers; see: ssd-edge doctor)",
-        ) from error
-    return driver
+    problems: list[Exception] = []
+    for name in ("pycuda.driver", "ssd_edge.backends.cuda_python"):
+        try:
+            return importlib.import_module(name)
+        except (ImportError, RuntimeError) as error:  # cuda-python raises the latter where there is no driver
+            problems.append(error)
+    raise MissingPackageError(
+        "neither pycuda nor cuda-python is installed, or fits this machine's CUDA driver",
+        got="; ".join(map(str, problems)),
+        wanted="one of them: cuda-python of the driver's CUDA, 12 or 13, or pycuda 2025.1.2 or later",
+        do="Install it: pip install cuda-bindings (pycuda needs the CUDA toolkit's headers; see: ssd-edge doctor)",
+    ) from problems[-1]

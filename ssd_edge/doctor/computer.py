@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ssd_edge.doctor.check import CheckResult, let_see_system, missing, ok, warn
-from ssd_edge.doctor.facts import Facts, Module
+from ssd_edge.doctor.facts import Facts, Gpu, Module
 from ssd_edge.doctor.jetpack import JetPack
 
 _OLDEST_PYTHON = (3, 10)
@@ -61,6 +61,9 @@ def torch(facts: Facts) -> CheckResult:
         return ok(
             "PyTorch", "not installed; only train, export and import need it: pip install 'ssd-edge[train,export]'"
         )
+    if found.version.endswith("+cpu") and isinstance(facts.gpu(), Gpu) and not found.problem:
+        why = f"{found.version}: it is built for the processor alone, and the GPU would train nothing"
+        return warn("PyTorch", why, "Install the build for this driver's CUDA: https://pytorch.org/get-started/locally")
     return _package(found, "PyTorch", "pip install --force-reinstall torch")
 
 

@@ -71,6 +71,8 @@ def cuda(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     built = facts.module("pycuda")
     if built is not None and not _pycuda_problem(facts, built):
         return ok("CUDA toolkit", "none, and not needed: pycuda is built")
+    if built is None or _cuda_python(facts):
+        return ok("CUDA toolkit", "none, and not needed: cuda-python is not compiled")
     major, minor = found.driver_cuda
     package = f"cuda-toolkit-{major}-{minor}" if jetpack else "nvidia-cuda-toolkit"
     return warn("CUDA toolkit", "none; pip needs it to build pycuda", as_root(facts, f"apt-get install {package}"))
@@ -81,23 +83,47 @@ def _nvcc(facts: Facts) -> str:
 
 
 def pycuda(facts: Facts, jetpack: JetPack | None) -> CheckResult:
-    """Return pycuda, through which TensorRT engines get their memory and streams."""
-    found = facts.module("pycuda")
+    """Return pycuda or cuda-python, through one of which TensorRT engines get their memory and streams."""
+    found, other = facts.module("pycuda"), _cuda_python(facts)
     if not isinstance(facts.gpu(), Gpu):
         return ok("pycuda", found.version if found and found.version else NOT_NEEDED)
+    if found is None and tensorrt_module(facts) is None and jetpack is not None and jetpack.major == 5:
+        return ok("pycuda", "not installed, and not needed without TensorRT")
+    if other and (found is None or _pycuda_problem(facts, found)):
+        return ok("pycuda", f"cuda-python {other} takes its place")
+    if found is None:
+        return missing("pycuda", "neither it nor cuda-python is installed", _cuda_python_install(facts))
+    return _installed_pycuda(facts, found, jetpack)
+
+
+def _installed_pycuda(facts: Facts, found: Module, jetpack: JetPack | None) -> CheckResult:
     install = _PYCUDA if facts.output("nvcc --version") else f"PATH=/usr/local/cuda/bin:$PATH {_PYCUDA}"
     if jetpack is not None and not facts.paths(_PYTHON_HEADERS):
         install = f"{as_root(facts, 'apt-get install python3-dev')}; {install}"
-    if found is None and tensorrt_module(facts) is None and jetpack is not None and jetpack.major == 5:
-        return ok("pycuda", "not installed, and not needed without TensorRT")
-    if found is None:
-        return missing("pycuda", "not installed", install)
     problem = _pycuda_problem(facts, found)
     if problem:
         return missing("pycuda", f"cannot be imported: {problem}", f"{install} --force-reinstall --no-cache-dir")
     if _numbers(found.version) < _OLDEST_PYCUDA:
         return warn("pycuda", f"{found.version}, before CUDA 13 was known to it", f"{install} --upgrade")
     return ok("pycuda", found.version)
+
+
+def _cuda_python(facts: Facts) -> str:
+    """Return the version of cuda-python, where its bindings can be imported; else nothing."""
+    found = facts.module("cuda.bindings")
+    if found is None or found.problem:
+        return ""
+    return facts.distribution("cuda-bindings") or found.version or "of an unknown version"
+
+
+def _cuda_python_install(facts: Facts) -> str:
+    """Return the command for the release that fits the driver."""
+    found = facts.gpu()
+    return (
+        f"pip install 'cuda-bindings=={found.driver_cuda[0]}.*'"
+        if isinstance(found, Gpu)
+        else "pip install cuda-bindings"
+    )
 
 
 def _pycuda_problem(facts: Facts, package: Module) -> str:

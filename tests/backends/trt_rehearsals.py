@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ssd_edge.backends.cuda import load_driver
 from ssd_edge.backends.detector import Detector
 from ssd_edge.backends.ort import OrtBackend
 from ssd_edge.backends.tensorrt.backend import TrtBackend
@@ -89,7 +90,8 @@ def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
     with Detector(OrtBackend(engine.with_name("bright.onnx"))) as detector:
         Pipeline([Stream(Frames(), [on_cpu])], detector).run()  # type: ignore[list-item]
     same = on_gpu.found == on_cpu.found
-    return {"same": same, "frames": len(on_gpu.found), "allocations": on_gpu.allocations}
+    binding = load_driver().__name__
+    return {"same": same, "frames": len(on_gpu.found), "allocations": on_gpu.allocations, "binding": binding}
 
 
 def batches(folder: str, sizes: list[int], fault: str = "", **changes: Any) -> list[str]:

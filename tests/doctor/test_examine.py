@@ -339,7 +339,7 @@ def test_driver_that_fails_is_quoted() -> None:
 @pytest.mark.parametrize(
     ("pycuda", "state", "do"),
     [
-        (None, State.MISSING, "pip install 'pycuda>=2025.1.2'"),
+        (None, State.MISSING, "pip install 'cuda-bindings==13.*'"),
         ({"version": "2024.1", "file": ""}, State.WARN, "pip install 'pycuda>=2025.1.2' --upgrade"),
         (
             {"version": "", "file": "", "problem": "SyntaxError: invalid syntax"},
@@ -364,19 +364,39 @@ def test_pycuda_that_was_compiled_for_another_cuda() -> None:
 
 
 def test_pycuda_is_told_where_the_compiler_lies() -> None:
+    broken = {"version": "2026.1", "file": "", "problem": "ImportError: libcurand.so.10"}
     answers = orin_nano() | {
-        "module pycuda": None,
+        "module pycuda": broken,
         "run nvcc --version": None,
         "run /usr/local/cuda/bin/nvcc --version": "Cuda compilation tools, release 12.6, V12.6.68\n",
     }
-    assert not_ok(answers)["pycuda"][1] == "PATH=/usr/local/cuda/bin:$PATH pip install 'pycuda>=2025.1.2'"
+    wanted = "PATH=/usr/local/cuda/bin:$PATH pip install 'pycuda>=2025.1.2' --force-reinstall --no-cache-dir"
+    assert not_ok(answers)["pycuda"][1] == wanted
     without_headers = examined(answers | {"glob /usr/include/python3.*/Python.h": []})["pycuda"].do
     assert without_headers.startswith("sudo apt-get install python3-dev; PATH=")
 
 
 def test_jetson_without_cuda_toolkit() -> None:
-    answers = orin_nano() | {"module pycuda": None, "run nvcc --version": None}
+    broken = {"version": "2026.1", "file": "", "problem": "ImportError: libcurand.so.10"}
+    answers = orin_nano() | {"module pycuda": broken, "run nvcc --version": None}
     assert not_ok(answers)["CUDA toolkit"] == (State.WARN, "sudo apt-get install cuda-toolkit-12-6")
+    assert "CUDA toolkit" not in not_ok(orin_nano() | {"module pycuda": None, "run nvcc --version": None})
+
+
+def test_cuda_python_takes_the_place_of_pycuda() -> None:
+    answers = orin_nano() | {"module pycuda": None, "run nvcc --version": None}
+    assert not_ok(answers) == {"pycuda": (State.MISSING, "pip install 'cuda-bindings==12.*'")}
+    bindings = {"module cuda.bindings": {"version": "12.9.0", "file": ""}, "distribution cuda-bindings": "12.9.0"}
+    assert not_ok(answers | bindings) == {}
+    assert examined(answers | bindings)["pycuda"].found == "cuda-python 12.9.0 takes its place"
+
+
+def test_a_torch_for_the_processor_beside_a_gpu() -> None:
+    built_for_cpu = {"module torch": {"version": "2.9.0+cpu", "file": ""}}
+    state, do = not_ok(desktop() | built_for_cpu)["PyTorch"]
+    assert (state, "https://pytorch.org/get-started" in do) == (State.WARN, True)
+    assert "PyTorch" not in not_ok(bare_cpu() | built_for_cpu)
+    assert "PyTorch" not in not_ok(desktop() | {"module torch": {"version": "2.9.0+cu130", "file": ""}})
 
 
 def test_cameras_that_this_user_may_not_read() -> None:

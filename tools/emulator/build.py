@@ -46,7 +46,7 @@ def build_driver(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / "libcuda.so.1"
     command = ["c++", "-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-soname,libcuda.so.1"]
-    subprocess.run([*command, "-o", str(library), str(HERE / "driver.cc"), "-lpthread"], check=True)
+    subprocess.run([*command, "-o", str(library), str(HERE / "driver.cc"), "-lpthread", "-ldl"], check=True)
     link = folder / "libcuda.so"
     link.unlink(missing_ok=True)
     link.symlink_to(library.name)

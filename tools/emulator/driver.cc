@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
 #include <deque>
 #include <map>
 #include <memory>
@@ -530,3 +531,13 @@ struct AtExit {  // for a process that the test cannot ask, such as the command 
 } at_exit;
 }
 #include "stubs.inc"
+
+// How cuda-python finds the calls: by their plain name, of which the newest form is meant.
+API Result cuGetProcAddress_v2(const char *symbol, void **address, int, uint64_t, int *status) {
+    static void *self = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    *address = nullptr;
+    for (const char *suffix : {"_v4", "_v3", "_v2", ""})
+        if (void *found = dlsym(self, (std::string(symbol) + suffix).c_str())) { *address = found; break; }
+    if (status) *status = *address ? 0 : 1;  // CU_GET_PROC_ADDRESS_SUCCESS, ..._SYMBOL_NOT_FOUND
+    return *address ? OK : NOT_FOUND;
+}

@@ -26,6 +26,12 @@ def surroundings(release: str, env: dict[str, str] | None = None) -> dict[str, s
     }
 
 
+def without_pycuda(release: str) -> dict[str, str]:
+    """Return what to change where cuda-python shall be found and pycuda not."""
+    site = HERE / ("site_rtx" if release == "rtx" else "site")
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
+
+
 def capability(release: str) -> int:
     """Return the compute capability of the emulated GPU: an Orin's, and a desktop card's for RTX, which has no Orin."""
     return 89 if release == "rtx" else 87

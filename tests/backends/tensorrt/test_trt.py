@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tools.emulator.rehearse import needs_emulator, rehearse
-from tools.emulator.surroundings import surroundings
+from tools.emulator.surroundings import surroundings, without_pycuda
 
 pytestmark = needs_emulator
 HERE = "tests.backends.trt_rehearsals"
@@ -38,6 +38,36 @@ def test_the_pipeline_sees_what_onnx_runtime_sees(tmp_path: Path, release: str, 
     assert report["graph_launches"] == frames + 1  # with the warm-up
     assert (report["copies"] == 0) == (integrated == "1")
     assert (tmp_path / "bright.fp32.tensorrt-rtx.cache").exists() == (release == "rtx")
+
+
+@pytest.mark.slow(but="10.3")
+@pytest.mark.parametrize("release", ["10.3", "8.5", "8.6", "10.16", "11.4", "rtx"])
+def test_cuda_python_takes_the_place_of_pycuda(tmp_path: Path, release: str) -> None:
+    pytest.importorskip("cuda.bindings", reason="cuda-python is not installed: pip install cuda-bindings")
+    for integrated in ("0", "1"):
+        result, report = rehearse(
+            f"{HERE}:pipeline", release, env={"SSD_EDGE_EMU_INTEGRATED": integrated, **without_pycuda(release)},
+            folder=str(tmp_path), in_release=release, frames=100,
+        )  # fmt: skip
+        assert result["same"]
+        assert result["binding"] == "ssd_edge.backends.cuda_python"
+        assert report["faults"] == []
+        assert nothing_left(report)
+        assert report["graph_launches"] == 100 + 1
+        assert (report["copies"] == 0) == (integrated == "1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["allocation", "kernel", "lose"])
+def test_an_injected_error_is_named_with_cuda_python_too(tmp_path: Path, what: str) -> None:
+    pytest.importorskip("cuda.bindings", reason="cuda-python is not installed: pip install cuda-bindings")
+    env = without_pycuda("10.3")
+    answers, _ = rehearse(f"{HERE}:injected", "10.3", env=env, folder=str(tmp_path), in_release="10.3", what=what)
+    for answer in answers:
+        assert nothing_left(answer["report"]), answer
+        assert answer["report"]["faults"] == [], answer
+        assert answer["right"], answer
+        assert answer["error"] or answer["done"] == 3, answer
 
 
 def test_tensorrt_8_refuses_a_second_context_where_the_profile_is_not_shared(tmp_path: Path) -> None:
