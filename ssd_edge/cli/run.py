@@ -11,7 +11,7 @@ import typer
 from ssd_edge.cli.console import bars, show_table
 from ssd_edge.cli.service import SystemdNotifier, own_command, supervise
 from ssd_edge.cli.signals import SignalReload, SignalStop
-from ssd_edge.core.choices import Goal
+from ssd_edge.core.choices import Goal, OnFailure
 from ssd_edge.core.errors import InputError
 from ssd_edge.workflows.stream_config import RunConfig
 
@@ -129,11 +129,39 @@ def run(
         float,
         _recovery("--hang-timeout", metavar="S", min=1, help="Seconds until an inference has hung: exit code 75."),
     ] = RunConfig.hang_timeout,
+    cut: Annotated[
+        str | None,
+        _outputs(
+            "--cut", metavar="TIME|SIZE", help="New files every 10m, 1h, 1d (UTC) or 500MB; the time is in their names."
+        ),
+    ] = None,
+    keep_days: Annotated[float | None, _outputs("--keep-days", help="Remove cut files that are older.")] = None,
+    keep_gb: Annotated[
+        float | None, _outputs("--keep-gb", help="Remove the oldest cut files while there are more gigabytes.")
+    ] = None,
+    fsync: Annotated[
+        float | None,
+        _outputs("--fsync", min=0, help="Wait for the disk at most so often, in seconds; 0 after each line."),
+    ] = None,
+    on_failure: Annotated[
+        OnFailure, _outputs("--on-failure", help="When an output cannot be written: go on without it, or stop.")
+    ] = RunConfig.on_failure,
+    masks: Annotated[
+        list[str] | None,
+        _outputs(
+            "--mask", metavar="X,Y X,Y X,Y", help="Polygon that is black to the model and everywhere; any number."
+        ),
+    ] = None,
+    blur: Annotated[
+        str | None, _outputs("--blur", metavar="LABEL,...", help="Blur these in what is shown and kept.")
+    ] = None,
     supervised: Annotated[
         bool, _recovery("--supervise", help="Restart the run if it crashes or an inference hangs.")
     ] = False,
 ) -> None:
     """Detect objects in every frame. Ctrl-C, or q in the window, ends with complete files and exit code 0."""
+    if supervised and cut is None and (output is not None or json_path not in (None, "-")):
+        raise InputError("--supervise would replace what was written before a restart", do="Add --cut 1h.")
     if supervised:
         raise typer.Exit(supervise(own_command()))
     from ssd_edge.workflows.run_streams import run_streams
@@ -171,6 +199,13 @@ def run(
         "stall_timeout": stall_timeout,
         "max_frame_age": max_frame_age,
         "hang_timeout": hang_timeout,
+        "cut": cut,
+        "keep_days": keep_days,
+        "keep_gb": keep_gb,
+        "fsync": fsync,
+        "on_failure": on_failure,
+        "masks": tuple(masks or ()),
+        "blur": tuple(filter(None, (part.strip() for part in (blur or "").split(",")))),
     }
     systemd = SystemdNotifier()
     with bars() as progress:
@@ -186,7 +221,7 @@ def run(
         )
     systemd.stopping()
     _show(result, stderr=json_path == "-")
-    if result.failed:
+    if result.failed or result.left_out:
         raise typer.Exit(1)
 
 

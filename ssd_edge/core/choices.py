@@ -70,6 +70,13 @@ class Goal(str, Enum):
     THROUGHPUT = "throughput"
 
 
+class OnFailure(str, Enum):
+    """What becomes of a run when an output can no longer be written: it goes on without it, or stops."""
+
+    GO_ON = "go-on"
+    STOP = "stop"
+
+
 class Method(str, Enum):
     """How a range is chosen; ``auto`` measures which of the others serves the model best."""
 

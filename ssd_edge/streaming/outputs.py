@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ssd_edge.core.choices import OnFailure
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
@@ -17,8 +18,8 @@ from ssd_edge.streaming.privacy import Blur
 from ssd_edge.streaming.sinks.base import AnnotatedSink, PictureSink, Sink
 from ssd_edge.streaming.sinks.conflicts import check_distinct, check_keeps_input
 from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
-from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
-from ssd_edge.streaming.sinks.lasting import OnFailure, OutputGroup
+from ssd_edge.streaming.sinks.json_lines import JsonLinesSink, Lines
+from ssd_edge.streaming.sinks.lasting import OutputGroup
 from ssd_edge.streaming.sinks.line_file import LineFile
 from ssd_edge.streaming.sinks.mjpeg import BrowserSink
 from ssd_edge.streaming.sinks.pieces import Cut, Retention
@@ -44,6 +45,7 @@ class OutputOptions:
         json_path: file of JSON lines, one a frame; ``-`` for stdout.
         serve: ``[HOST:]PORT`` for web browsers.
         window: whether to show a window; None for one where nothing else is asked for and there is a display.
+        lines: in place of ``json_path``: lines that several streams share, closed by their owner.
         cut: when a video or a file of JSON lines goes on in another one; None for one file.
         retention: which old pieces go; one for all outputs that share a limit.
         fsync_s: wait for the disk to have what was written, at most this often in seconds; None for never.
@@ -55,6 +57,7 @@ class OutputOptions:
     json_path: Path | None = None
     serve: str | None = None
     window: bool | None = None
+    lines: Lines | None = None
     cut: Cut | None = None
     retention: Retention = field(default_factory=Retention)
     fsync_s: float | None = None
@@ -102,12 +105,7 @@ class Outputs:
     def reports(self) -> Iterator[str]:
         """Yield a line on each file, once all are closed."""
         for path, sink in self.files.items():
-            if sink.pieces > 1:
-                yield f"wrote {path} in {sink.pieces} files, the last {sink.last}"
-            elif sink.written:
-                yield f"wrote {sink.last or path}"
-            else:
-                yield f"nothing was written to {path}: no frame came"
+            yield report_on(path, sink.pieces or sink.written, sink.last)
 
 
 def open_outputs(
@@ -124,11 +122,14 @@ def open_outputs(
     sinks: list[Sink] = []
     pictures: list[PictureSink] = []
     files: dict[Path, JsonLinesSink | PictureSink] = {}
-    if options.json_path is not None:
-        path = None if options.json_path == STDOUT else options.json_path
-        lines = JsonLinesSink(path if path is None else _open_lines(stack, path, options))
-        sinks.append(group.sink(lines, str(path or "stdout"), retries=is_cut))
-        files |= {path: lines} if path is not None else {}
+    if options.lines is not None:
+        sinks.append(group.sink(JsonLinesSink(options.lines), options.lines.name, retries=is_cut))
+    elif options.json_path == STDOUT:
+        sinks.append(group.sink(JsonLinesSink(None), "stdout"))
+    elif options.json_path is not None:
+        lines = JsonLinesSink(open_lines(stack, options.json_path, options))
+        sinks.append(group.sink(lines, str(options.json_path), retries=is_cut))
+        files[options.json_path] = lines
     if options.output is not None:
         kept = stack.enter_context(open_pictures(options.output, info, options))
         pictures.append(group.pictures(kept, str(options.output), retries=is_cut))
@@ -142,7 +143,19 @@ def open_outputs(
     return Outputs(sinks, files, group)
 
 
-def _open_lines(stack: ExitStack, path: Path, options: OutputOptions) -> LineFile:
+def report_on(path: Path, pieces: int, last: Path | None) -> str:
+    """Return a line on a file, which may have been cut into pieces."""
+    if pieces > 1 and last is not None:
+        return f"wrote {path} in {pieces} files, the last {last}"
+    return f"wrote {last or path}" if pieces else f"nothing was written to {path}: no frame came"
+
+
+def open_lines(stack: ExitStack, path: Path, options: OutputOptions) -> LineFile:
+    """Open a file of lines, for one stream or for several; ``stack`` closes it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     lines = LineFile(path, cut=options.cut, retention=options.retention, fsync_s=options.fsync_s)
     stack.callback(lines.close)
     return lines

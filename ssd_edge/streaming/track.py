@@ -12,6 +12,7 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
 from ssd_edge.streaming.batcher import Batcher, Captured, Lane
+from ssd_edge.streaming.privacy import PrivacyMask
 from ssd_edge.streaming.selection import DetectionFilter, FrameGate, FrameSelection
 from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sources.base import Source
@@ -36,6 +37,7 @@ class Stream:
         max_frames: the stream ends after so many results.
         max_age_s: a live frame that is older when its turn comes is dropped.
         name: in messages and summaries; by default that of the source.
+        mask: what of each frame is black, before anything else sees it.
     """
 
     source: Source
@@ -45,6 +47,7 @@ class Stream:
     max_frames: int | None = None
     max_age_s: float = float("inf")
     name: str = ""
+    mask: PrivacyMask | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +192,9 @@ class Track:
     def _capture(self, preprocess: Callable[[UInt8Array], UInt8Array]) -> None:
         gate, source = FrameGate(self.stream.select), self.stream.source
         began = time.monotonic()
-        for frame in source:
+        for captured in source:
             read = time.monotonic()
+            frame = captured if self.stream.mask is None else self.stream.mask.blacken(captured)
             if not source.counts_frames:
                 self.monitor.enter(StreamState.RUNNING)
                 self.monitor.count(read=1, last_frame_at=frame.captured_at)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ssd_edge.core.errors import DeviceError, SsdEdgeError
 from ssd_edge.core.files import path_kind
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.shutdown import StopRequest
-from ssd_edge.streaming.outputs import STDOUT, OutputOptions, Outputs, open_outputs
+from ssd_edge.streaming.outputs import STDOUT, OutputOptions, Outputs, open_lines, open_outputs, report_on
 from ssd_edge.streaming.sinks.conflicts import check_keeps_input
-from ssd_edge.streaming.sinks.json_lines import JsonLinesSink, Lines, StdoutLines
-from ssd_edge.streaming.sinks.line_file import LineFile
+from ssd_edge.streaming.sinks.json_lines import Lines, StdoutLines
+from ssd_edge.streaming.sinks.pieces import Cut, Retention
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.live import LiveSource
 from ssd_edge.streaming.sources.uri import file_of
 from ssd_edge.streaming.track import Stream
-from ssd_edge.workflows.stream_plan import StreamPlan, filter_of, open_stream_source, selection_of
+from ssd_edge.workflows.stream_config import RunConfig
+from ssd_edge.workflows.stream_plan import StreamPlan, filter_of, mask_of, open_stream_source, selection_of
 
 _RATE_WAIT_S = 3.0  # for a camera to tell its rate, which a video of it is written with
 
@@ -55,6 +56,7 @@ class StreamSet:
     def __init__(self, stop: StopRequest, *, shares: bool = False) -> None:
         self._stop, self._stack, self._shares = stop, ExitStack(), shares
         self._shared: dict[Path, Lines] = {}
+        self._retentions: dict[tuple[float | None, float | None], Retention] = {}
         self.streams: list[OpenStream] = []
         self.closed: list[OpenStream] = []
 
@@ -99,18 +101,18 @@ class StreamSet:
         if plan.config.output is not None and isinstance(source, LiveSource):
             source.open(_RATE_WAIT_S)
         inputs = [model, *(path for other in self.streams for path in file_of(other.plan.uri))]
-        options = OutputOptions(plan.config.output, plan.config.json_path, plan.config.serve, plan.config.window)
-        shared = self._shared_lines(plan, inputs)
-        if shared is not None:
-            options = replace(options, json_path=None)
-        opened.outputs = open_outputs(opened.stack, source.info, inputs, options, self._stop)
+        options = self._options(plan.config)
+        opened.outputs = open_outputs(
+            opened.stack, source.info, inputs, self._with_shared_lines(plan, options, inputs), self._stop
+        )
         return Stream(
             source,
-            [*([JsonLinesSink(shared)] if shared is not None else []), *opened.outputs.sinks],
+            opened.outputs.sinks,
             keep=filter_of(plan.config, plan.config.score_threshold),
             select=selection_of(plan.config),
             max_frames=plan.config.max_frames,
             max_age_s=plan.config.max_frame_age,
+            mask=mask_of(plan.config),
             name=plan.name if len(self.streams) > 1 else "",
         )
 
@@ -127,51 +129,49 @@ class StreamSet:
         if opened.outputs is None:
             return None, None
         shared = self._shared.get(config.json_path) if config.json_path is not None else None
-        lines = config.json_path if isinstance(shared, LineFile) and shared.pieces else None
-        return opened.outputs.written(config.output), lines or opened.outputs.written(config.json_path)
+        lines = shared.last if shared is not None else opened.outputs.written(config.json_path)
+        return opened.outputs.written(config.output), lines
 
     def reports(self) -> list[str]:
         """Return a line on each file, once all are closed."""
         own = [opened.outputs for opened in [*self.closed, *self.streams] if opened.outputs is not None]
-        files = [(path, lines) for path, lines in self._shared.items() if isinstance(lines, LineFile)]
-        shared = [
-            f"wrote {path}" if lines.pieces else f"nothing was written to {path}: no frame came"
-            for path, lines in files
-        ]
+        shared = [report_on(path, lines.pieces, lines.last) for path, lines in self._shared.items() if path != STDOUT]
         return [*shared, *(line for outputs in own for line in outputs.reports())]
 
-    def _shared_lines(self, plan: StreamPlan, inputs: list[Path]) -> Lines | None:
-        """Return the lines that several streams share; None where the plan's are its own, or it has none."""
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Return the outputs that lack frames, once all are closed."""
+        every = [opened.outputs for opened in [*self.closed, *self.streams] if opened.outputs is not None]
+        return tuple(lost for outputs in every for lost in outputs.left_out())
+
+    def _options(self, config: RunConfig) -> OutputOptions:
+        limits = (config.keep_days, config.keep_gb)
+        return OutputOptions(
+            config.output,
+            config.json_path,
+            config.serve,
+            config.window,
+            cut=None if config.cut is None else Cut.parse(config.cut),
+            retention=self._retentions.setdefault(limits, Retention(*limits)),
+            fsync_s=config.fsync,
+            on_failure=config.on_failure,
+            blur=frozenset(config.blur),
+        )
+
+    def _with_shared_lines(self, plan: StreamPlan, options: OutputOptions, inputs: list[Path]) -> OutputOptions:
+        """Return the options with lines that several streams share, where the plan's are not its own."""
         path = plan.config.json_path
         users = [opened for opened in self.streams if opened.plan.config.json_path == path]
         if path is None or (path not in self._shared and len(users) < 2 and not self._shares):
-            return None
+            return options
         if path not in self._shared:
-            self._shared[path] = self._open_lines(path, inputs)
-        return self._shared[path]
+            self._shared[path] = self._open_lines(path, inputs, options)
+        return replace(options, json_path=None, lines=self._shared[path])
 
-    def _open_lines(self, path: Path, inputs: list[Path]) -> Lines:
+    def _open_lines(self, path: Path, inputs: list[Path], options: OutputOptions) -> Lines:
         if path == STDOUT:
-            return _InTurn(StdoutLines())
+            return StdoutLines()
         for source in inputs:
             check_keeps_input(path, source)
-        if path_kind(path) == "file":
+        if path_kind(path) == "file" and options.cut is None:
             log.info(f"{path} exists and is replaced")
-        lines = LineFile(path)
-        self._stack.callback(lines.close)
-        return lines
-
-
-class _InTurn:
-    """Lines that several threads write, one after the other."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines, self._turn = lines, threading.Lock()
-        self.pieces, self.last = lines.pieces, lines.last
-
-    def write(self, line: bytes) -> None:
-        with self._turn:
-            self._lines.write(line)
-
-    def close(self) -> None:
-        self._lines.close()
+        return open_lines(self._stack, path, options)

@@ -20,6 +20,7 @@ from ssd_edge.core.shutdown import ReloadRequest, StopRequest
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.layout import Layout, measure_batches, open_fastest
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.privacy import Blur
 from ssd_edge.streaming.sources.uri import parse_uri
 from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
 from ssd_edge.streaming.timing import RunSummary, StageTimes
@@ -165,7 +166,8 @@ def run_streams(
             return open_detector(path, layout.threads, min(keep.lowest for keep in keeps))
 
         layout = _layout(find(), chosen, min(keep.lowest for keep in keeps), len(plans))
-        slot = EngineSlot(layout.detector, frozenset[str]().union(*(keep.labels for keep in keeps)), owns=True)
+        labels = frozenset[str]().union(*(keep.labels for keep in keeps), *(plan.config.blur for plan in plans))
+        slot = EngineSlot(layout.detector, labels, owns=True)
         stack.callback(slot.close)
         _check_classes(layout.detector, plans)
         stack.enter_context(stop.active())
@@ -187,6 +189,8 @@ def run_streams(
         summary = pipeline.run()
     for line in streams.reports():
         log.info(line)
+    for lost in streams.left_out():
+        log.warning(str(lost))
     return _result(streams, pipeline, summary)
 
 
@@ -207,6 +211,7 @@ def _check_classes(detector: Detector, plans: Sequence[StreamPlan]) -> None:
     least = detector.spec.nms.score_threshold
     for plan in plans:
         filter_of(plan.config, plan.config.score_threshold).check(detector.class_names)
+        Blur(frozenset(plan.config.blur)).check(detector.class_names)
     if any(plan.config.score_threshold < least for plan in plans):
         log.info(f"the model itself shows only what scores more than {least:g}")
 
@@ -229,6 +234,7 @@ def _result(streams: StreamSet, pipeline: Pipeline, summary: RunSummary) -> RunR
         stages=summary.stages,
         stopped=summary.stopped,
         streams=each,
+        left_out=streams.left_out(),
     )
 
 

@@ -17,7 +17,7 @@ from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.track import Stream
 from ssd_edge.workflows.load import load
 from ssd_edge.workflows.stream_config import StreamConfig, StreamOptions
-from ssd_edge.workflows.stream_plan import Sources, filter_of, open_stream_source, selection_of, uris_of
+from ssd_edge.workflows.stream_plan import Sources, filter_of, mask_of, open_stream_source, selection_of, uris_of
 
 
 @contextmanager
@@ -72,6 +72,7 @@ def stream(
                 select=selection_of(chosen),
                 max_frames=chosen.max_frames,
                 max_age_s=chosen.max_frame_age,
+                mask=mask_of(chosen),
             )
             for uri in uris
         ]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from ssd_edge.core.choices import Goal
+from ssd_edge.core.choices import Goal, OnFailure
 from ssd_edge.core.config import AnyPath, check_limits
+from ssd_edge.core.errors import InputError, keyword
 
 _LIMITS = {
     "width": (1, math.inf),
@@ -24,6 +25,7 @@ _LIMITS = {
     "batch_wait_ms": (0, 10_000),
     "hang_timeout": (1, math.inf),
 }
+_RUN_LIMITS = {"keep_days": (0.001, math.inf), "keep_gb": (0.000001, math.inf), "fsync": (0, math.inf)}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class StreamConfig:
             for all.
         classes: labels of the detections to keep; None for all.
         thresholds: score thresholds of some labels.
+        masks: polygons that are black before inference and in all that is shown and kept: corners in fractions of the
+            frame or in pixels, ``"0,0 0.5,0 0.5,0.3"``.
         max_batch: frames that are inferred together at most; None for what is measured to be fastest.
         batch_wait_ms: milliseconds that a frame may wait for those of other streams, to be inferred with them.
         hang_timeout: seconds after which an inference has hung.
@@ -69,6 +73,7 @@ class StreamConfig:
     motion: float | None = None
     classes: tuple[str, ...] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    masks: tuple[str, ...] = ()
     max_batch: int | None = None
     batch_wait_ms: float = 5.0
     hang_timeout: float = 30.0
@@ -96,6 +101,7 @@ class StreamOptions(TypedDict, total=False):
     motion: float | None
     classes: Sequence[str] | None
     thresholds: Mapping[str, float]
+    masks: Sequence[str]
     max_batch: int | None
     batch_wait_ms: float
     hang_timeout: float
@@ -117,6 +123,13 @@ class RunConfig(StreamConfig):
         score_threshold: shows what scores more, from 0 to 1.
         optimize_for: ``latency`` uses all cores for one frame, ``throughput`` one core per frame; None for latency with
             one source, and for the faster one, as measured, with several.
+        cut: begins a new video and a new file of JSON lines so often (``10m``, ``1h``, ``1d``, by the clock in UTC)
+            or at this size (``500MB``); each has its time in its name. None for one file.
+        keep_days: removes pieces that began longer ago, in days.
+        keep_gb: removes the oldest pieces of all streams' outputs while there are more gigabytes (10**9 bytes) of them.
+        fsync: waits for the disk at most this often, in seconds; 0 after each line; None for never.
+        on_failure: what becomes of the run when an output can no longer be written.
+        blur: labels of objects that are made unrecognizable in what is shown and kept.
     """
 
     output: Path | None = None
@@ -125,6 +138,27 @@ class RunConfig(StreamConfig):
     window: bool | None = None
     score_threshold: float = 0.5
     optimize_for: Goal | None = None
+    cut: str | None = None
+    keep_days: float | None = None
+    keep_gb: float | None = None
+    fsync: float | None = None
+    on_failure: OnFailure = OnFailure.GO_ON
+    blur: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_limits(self, _RUN_LIMITS)
+        if self.cut is None and (self.keep_days is not None or self.keep_gb is not None):
+            raise InputError(
+                "old pieces can be removed only of an output that is cut into pieces", do=f"Add {keyword('cut', '1h')}."
+            )
+        sharp = sorted(set(self.blur) - set(self.blur if self.classes is None else self.classes))
+        if sharp:
+            raise InputError(
+                f"{', '.join(sharp)} cannot be blurred",
+                got=f"{keyword('classes')} without it, so it is not looked for",
+                wanted="every class to blur among those that are kept",
+            )
 
 
 class RunOptions(StreamOptions, total=False):
@@ -136,3 +170,9 @@ class RunOptions(StreamOptions, total=False):
     window: bool | None
     score_threshold: float
     optimize_for: Goal | Literal["latency", "throughput"] | None
+    cut: str | None
+    keep_days: float | None
+    keep_gb: float | None
+    fsync: float | None
+    on_failure: OnFailure | Literal["go-on", "stop"]
+    blur: Sequence[str]

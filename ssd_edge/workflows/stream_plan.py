@@ -11,6 +11,7 @@ from pathlib import Path
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.streaming.outputs import STDOUT
+from ssd_edge.streaming.privacy import PrivacyMask, parse_polygon
 from ssd_edge.streaming.selection import DetectionFilter, FrameSelection
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.camera import CameraMode, Recovery
@@ -98,6 +99,15 @@ def filter_of(config: StreamConfig, score_threshold: float) -> DetectionFilter:
     """Return what a stream keeps of the detections."""
     classes = None if config.classes is None else frozenset(config.classes)
     return DetectionFilter(score_threshold, classes, dict(config.thresholds))
+
+
+def mask_of(config: StreamConfig) -> PrivacyMask | None:
+    """Return what of each frame is black; None for nothing.
+
+    Raises:
+        InputError: a mask is no list of corners.
+    """
+    return PrivacyMask([parse_polygon(text) for text in config.masks]) if config.masks else None
 
 
 def selection_of(config: StreamConfig) -> FrameSelection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,10 +29,12 @@ class Lines(Protocol):
     """Where lines go: a :class:`~ssd_edge.streaming.sinks.line_file.LineFile`, or stdout.
 
     Attributes:
+        name: in messages.
         pieces: files that were begun.
         last: the latest of them.
     """
 
+    name: str
     pieces: int
     last: Path | None
 
@@ -112,16 +115,18 @@ class JsonLinesSink(Sink):
 
 
 class StdoutLines:
-    """Lines on stdout, as it was when this was made, in its encoding.
+    """Lines on stdout, as it was when this was made, in its encoding; on any thread.
 
     Raises:
         InputError: while writing, its reader has gone, or its disk is full.
     """
 
+    name = "stdout"
     pieces: int = 0
     last: Path | None = None
 
     def __init__(self) -> None:
+        self._writing = threading.Lock()
         self._stdout: TextIO = sys.stdout  # what replaces it later, for the sake of a progress bar, is not meant
 
     def write(self, line: bytes) -> None:
@@ -132,8 +137,9 @@ class StdoutLines:
         except UnicodeEncodeError:
             text = "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
         try:
-            self._stdout.write(text)
-            self._stdout.flush()
+            with self._writing:
+                self._stdout.write(text)
+                self._stdout.flush()
         except OSError as error:
             self._drop()
             raise InputError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 
+from ssd_edge.core.choices import OnFailure
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import Frame, UInt8Array
@@ -16,13 +16,6 @@ from ssd_edge.streaming.sinks.base import PictureSink, Sink
 
 RETRY_S = 10.0
 """How long an output that is cut into pieces waits before it tries to begin another one."""
-
-
-class OnFailure(str, Enum):
-    """What becomes of a run when an output can no longer be written."""
-
-    GO_ON = "go-on"
-    STOP = "stop"
 
 
 @dataclass(eq=False)

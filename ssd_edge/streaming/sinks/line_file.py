@@ -27,6 +27,7 @@ class LineFile:
         fsync_s: wait until the disk has the lines, at most this often in seconds; 0 for each line, None for never.
 
     Attributes:
+        name: the path as text.
         pieces: files that were begun.
         last: the latest of them.
 
@@ -50,6 +51,7 @@ class LineFile:
         self._descriptor: int | None = None
         self._size, self._began, self._synced = 0, 0.0, 0.0
         self._writing = Lock()
+        self.name = str(path)
         self.pieces: int = 0
         self.last: Path | None = None
         if cut is not None:
@@ -91,7 +93,7 @@ class LineFile:
         return self._descriptor
 
     def _begin_piece(self, now: float) -> int:
-        path = self._path if self._cut is None or not self._is_regular else piece_path(self._path, now)
+        path = self._path if self._cut is None or not self._is_regular else piece_path(self._path, now, self.last)
         flags = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
         flags |= os.O_CREAT | os.O_APPEND | os.O_TRUNC if self._is_regular else 0
         descriptor = os.open(path, flags, 0o666)

@@ -123,14 +123,21 @@ class Retention:
         return sorted(old, key=_age), newest
 
 
-def piece_path(output: Path, now: float) -> Path:
-    """Return a free name for the piece of ``output`` that begins ``now``: ``cam-20261130T120000Z.mkv``."""
+def piece_path(output: Path, now: float, last: Path | None = None) -> Path:
+    """Return a free name for the piece of ``output`` that begins ``now``: ``cam-20261130T120000Z.mkv``.
+
+    Of several pieces in a second the later ones have a number, higher than that of ``last``, the piece before.
+    """
     stamp = datetime.fromtimestamp(now, timezone.utc).strftime(_STAMP)
-    path, number = output.with_name(f"{output.stem}-{stamp}{output.suffix}"), 1
-    while path.exists():
+    stem = f"{output.stem}-{stamp}"
+    number = 1
+    if last is not None and last.stem.startswith(stem):
+        number = int(last.stem[len(stem) + 1 :] or 1) + 1
+    while True:
+        path = output.with_name(f"{stem}{f'-{number}' if number > 1 else ''}{output.suffix}")
+        if not path.exists():
+            return path
         number += 1
-        path = output.with_name(f"{output.stem}-{stamp}-{number}{output.suffix}")
-    return path
 
 
 def _pieces_of(output: Path) -> Iterator[_Piece]:

@@ -101,7 +101,7 @@ class VideoSink(PictureSink):
         return self._encoder
 
     def _begin_piece(self, frame: Frame, size: tuple[int, int], now: float) -> Encoder:
-        path = self._path if self._cut is None and self.pieces == 0 else piece_path(self._path, now)
+        path = self._path if self._cut is None and self.pieces == 0 else piece_path(self._path, now, self.last)
         self._began, self._first_s, self._size = now, frame.time, size
         encoder = open_encoder(path, size, self._fps, finite=self._finite, fsync_s=self._fsync_s)
         self.pieces, self.last = self.pieces + 1, path

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from ssd_edge.core.choices import OnFailure
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
 from ssd_edge.streaming.sinks import lasting
 from ssd_edge.streaming.sinks.base import Sink
-from ssd_edge.streaming.sinks.lasting import OnFailure, OutputGroup
+from ssd_edge.streaming.sinks.lasting import OutputGroup
 from tests.streaming.films import frame_at
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.streaming.sinks.line_file import LineFile
-from ssd_edge.streaming.sinks.pieces import Cut, Retention
+from ssd_edge.streaming.sinks.pieces import Cut, Retention, piece_path
 from tests.full_disk import full_after
 from tests.processes import running
 
@@ -175,3 +175,12 @@ def test_a_process_that_is_killed_leaves_whole_lines_and_no_lock(tmp_path: Path)
     *whole, _ = path.read_bytes().split(b"\n")
     assert [json.loads(line)["number"] for line in whole] == list(range(len(whole)))
     LineFile(path).close()
+
+
+def test_pieces_of_one_second_are_numbered_in_their_order(tmp_path: Path) -> None:
+    output, last = tmp_path / "a.mkv", None
+    for expected in ("a-20270115T080000Z.mkv", "a-20270115T080000Z-2.mkv", "a-20270115T080000Z-3.mkv"):
+        last = piece_path(output, 1_800_000_000.0, last)  # the one before may have been removed meanwhile
+        assert last.name == expected
+    last.touch()
+    assert piece_path(output, 1_800_000_000.0, tmp_path / "a-20270115T080000Z-2.mkv").name.endswith("Z-4.mkv")
