@@ -58,6 +58,8 @@ def stand_in() -> list[Any]:
         "getWindowProperty": lambda *_: 1.0,
         "destroyAllWindows": lambda: None,
     }
+    if any(word.startswith(LIVE) for word in sys.argv):
+        sys.modules["av"] = None  # type: ignore[assignment]  # so that OpenCV is asked for the stream
     for name, value in names.items():
         setattr(cv2, name, value)
     window.why_no_window = lambda: None

@@ -90,7 +90,8 @@ class Shell:
     def python(self, program: str, folder: Path | None = None) -> None:
         """Run a program of Python in the current folder, or in another."""
         self._lay_out_inputs()
-        program = f"from tests.readme_stand_ins import stand_in\nstand_in()\n{program}"
+        live = "import sys\nsys.argv.append('rtsp://')\n" if "rtsp://" in program else ""
+        program = f"{live}from tests.readme_stand_ins import stand_in\nstand_in()\n{program}"
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=folder or self.at, env=self.environment, capture_output=True,
             text=True, check=False, timeout=300,
