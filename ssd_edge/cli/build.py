@@ -11,17 +11,10 @@ import typer
 
 from ssd_edge.cli.console import bars, say
 from ssd_edge.core import choices
-from ssd_edge.core.choices import NmsBody, Precision
+from ssd_edge.core.choices import FloatType, NmsBody, Precision
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.shell import quoted
 from ssd_edge.workflows.build.options import BATCH, TIMING_CACHE, AccuracyGate
-
-_PRECISIONS = {
-    (False, False): Precision.FP32,
-    (False, True): Precision.FP16,
-    (True, False): Precision.INT8,
-    (True, True): Precision.INT8_FP16,
-}
 
 _precision, _calibration, _accuracy, _tensorrt = (
     partial(typer.Option, rich_help_panel=panel)
@@ -56,12 +49,17 @@ def build(
     ] = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Also build FP32 and FP16, time all engines here, and recommend one."),
+        typer.Option("--compare", help="Also build the other precisions, time all engines here, and recommend one."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again even if an up-to-date engine exists.")] = False,
-    int8: Annotated[bool, _precision("--int8", help="Compute in 8-bit integers.")] = False,
+    int8: Annotated[
+        bool, _precision("--int8", help="Compute in 8-bit integers; all other layers in the target's best float type.")
+    ] = False,
     fp16: Annotated[
         bool, _precision("--fp16", help="Compute in half precision; with --int8, all other layers.")
+    ] = False,
+    fp32: Annotated[
+        bool, _precision("--fp32", help="Compute in single precision; with --int8, all other layers.")
     ] = False,
     keep_float: Annotated[
         list[str] | None, _precision("--keep-float", metavar="LAYER", help="Layer to keep in float; repeatable.")
@@ -143,7 +141,8 @@ def build(
 
     batches = workflow.Batch.parse(batch)
     config = workflow.BuildConfig(
-        precision=_PRECISIONS[int8, fp16],
+        precision=_chosen(int8=int8, fp16=fp16, fp32=fp32),
+        float_type=_float_type(fp16=fp16, fp32=fp32) if int8 else None,
         target=None if target is Target.AUTO else choices.Target(target.value),
         output=output,
         ranges=table,
@@ -178,6 +177,16 @@ def build(
         say("run and eval need batch size 1; this engine is for your own programs. For run and eval: --batch 1")
     else:
         say(f"next: ssd-edge run --model {quoted(made.path)} --camera 0")
+
+
+def _chosen(*, int8: bool, fp16: bool, fp32: bool) -> Precision:
+    if fp16 and fp32:
+        raise InputError("--fp16 and --fp32 contradict one another", do="Leave out one of the two.")
+    return Precision.INT8 if int8 else Precision.FP16 if fp16 else Precision.FP32
+
+
+def _float_type(*, fp16: bool, fp32: bool) -> FloatType | None:
+    return FloatType.FP16 if fp16 else FloatType.FP32 if fp32 else None
 
 
 def _capabilities(text: str | None) -> tuple[int, ...]:

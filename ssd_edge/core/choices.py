@@ -33,6 +33,17 @@ class Precision(str, Enum):
         return {"fp32": 32, "fp16": 16}.get(self.value, 8)
 
 
+class FloatType(str, Enum):
+    """What computes in a network that is not INT8."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
+
+
 class Target(str, Enum):
     """The runtime that an engine is for; the value is what manifests and file names hold."""
 

@@ -45,7 +45,7 @@ class Alternatives:
 
     Attributes:
         there: the file of each that can be timed here.
-        missing: the float precisions that are not there.
+        missing: the other precisions of the target that are not there.
     """
 
     there: Mapping[Precision, Path]
@@ -60,14 +60,17 @@ def find_alternatives(source: SourceModel, precision: Precision, target: Target,
     batch = tensorrt.batch.least
     there = {other: paths[other] for other, made in valid.items() if _takes(made, batch)}
     # An engine for other batches is left as it is: it was built for a purpose.
-    wanted = _float_precisions(target, for_dla=tensorrt.dla is not None)
+    wanted = _precisions(target, tensorrt)
     return Alternatives(there, tuple(other for other in wanted if other in others and other not in valid))
 
 
-def _float_precisions(target: Target, *, for_dla: bool) -> tuple[Precision, ...]:
+def _precisions(target: Target, tensorrt: TrtOptions) -> tuple[Precision, ...]:
+    """Return every combination that a target has."""
     if target is Target.ONNXRUNTIME:
-        return (Precision.FP32,)  # a processor computes FP16 in float32
-    return (Precision.FP16,) if for_dla else (Precision.FP32, Precision.FP16)  # a DLA has no float32
+        return (Precision.FP32, Precision.INT8)  # a processor computes FP16 in float32
+    if tensorrt.dla is not None:
+        return (Precision.FP16, Precision.INT8)  # a DLA has no float32
+    return tuple(Precision)
 
 
 def _made_of(path: Path, source: SourceModel) -> EngineManifest | None:

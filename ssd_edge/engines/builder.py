@@ -10,8 +10,21 @@ import onnx
 
 from ssd_edge.backends.tensorrt.module import Listener
 from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.manifest import Accuracy, EngineOptions
 from ssd_edge.core.progress import Progress, silent
+
+
+class NoKernelError(ArtifactError):
+    """The runtime has no kernel for a layer.
+
+    Attributes:
+        layer: as the runtime names it: often several nodes of the graph that it has fused.
+    """
+
+    def __init__(self, what: str, *, layer: str, got: str = "", do: str = "") -> None:
+        super().__init__(what, got=got, do=do)
+        self.layer = layer
 
 
 class Builder(Protocol):

@@ -13,10 +13,8 @@ from onnx import TensorProto, helper
 
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.graph.editor import Array, Graph, make_node, network_nodes, replace_all
+from ssd_edge.graph.half_nodes import half_nodes
 
-_SUMS_OF_SQUARES = ("ReduceL2", "ReduceSumSquare", "LpNormalization")
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
-_ENDS_NORM = (*_WEIGHTED, "QuantizeLinear")
 _LARGEST = float(np.finfo(np.float16).max)
 _SMALLEST_SCALE = np.float16(2.0**-24)
 _HALF_SCALES_SINCE = 19  # the opset whose Q and DQ take float16
@@ -33,7 +31,7 @@ def to_half(model: onnx.ModelProto, *, keep_float: frozenset[str] = frozenset())
         ArtifactError: a weight is too large for half precision.
     """
     graph = Graph(model)
-    typer = _Typer(graph, _half_nodes(graph, keep_float))
+    typer = _Typer(graph, half_nodes(graph, keep_float))
     for node in list(graph.nodes):
         typer.settle(node)
     finished = graph.finished()
@@ -50,31 +48,6 @@ def mixed(int8: onnx.ModelProto, *, weakly_typed: bool, keep_float: frozenset[st
         keep_float: names of nodes that stay in float32.
     """
     return int8 if weakly_typed else to_half(int8, keep_float=keep_float)
-
-
-def _half_nodes(graph: Graph, keep_float: frozenset[str]) -> set[int]:
-    """Return the ids of the nodes that compute in half precision: the first convolutions and what comes behind them."""
-    behind: set[str] = set()
-    normed: set[str] = set()
-    half: set[int] = set()
-    for node in network_nodes(graph):
-        is_behind = node.op_type in _WEIGHTED or bool(behind & set(node.input))
-        is_norm = node.op_type in _SUMS_OF_SQUARES or (
-            node.op_type not in _ENDS_NORM and bool(normed & set(node.input))
-        )
-        if is_norm:
-            normed.update(node.output)
-        elif node.name not in keep_float and (
-            is_behind or node.op_type == "DequantizeLinear" or _stores_weight(graph, node)
-        ):
-            half.add(id(node))
-        if is_behind:
-            behind.update(node.output)
-    return half
-
-
-def _stores_weight(graph: Graph, node: onnx.NodeProto) -> bool:
-    return node.op_type == "QuantizeLinear" and node.input[0] in graph.constants
 
 
 class _Typer:

@@ -22,6 +22,11 @@ def asked(release: str) -> list[str]:
     return ["--target", "tensorrt-rtx"] if release == "rtx" else []
 
 
+def chosen(release: str) -> str:
+    """What --int8 means there: 8.x chooses types by flags."""
+    return "int8" if release.startswith("8.") else "int8-fp16"
+
+
 def manifest(workspace: Workspace, precision: str) -> dict[str, object]:
     return json.loads((workspace.folder / workspace.engine(precision)).with_suffix(".json").read_text())
 
@@ -31,18 +36,20 @@ def manifest(workspace: Workspace, precision: str) -> dict[str, object]:
 def test_compare_builds_times_and_advises(tmp_path: Path, release: str) -> None:
     workspace = Workspace(tmp_path, release)
     first = workspace.run("build", *INT8, "--compare", *asked(release)).stderr
-    for precision in ("fp32", "fp16", "int8"):
+    every = ("fp32", "fp16", "int8", "int8-fp16")
+    for precision in every:
         assert f"built {workspace.engine(precision)}: {precision} for {workspace.target}" in first
-    measured = manifest(workspace, "int8")["times_ms"]
-    assert set(measured) == {"int8", "fp32", "fp16"}
+    mine = chosen(release)
+    measured = manifest(workspace, mine)["times_ms"]
+    assert set(measured) == set(every)
     fastest = min(measured, key=measured.get)
-    if fastest == "int8":
-        assert "int8 is the fastest here: " in first
+    if fastest == mine:
+        assert f"{mine} is the fastest here: " in first
     else:
-        assert "int8 is SLOWER here: " in first
+        assert f"{mine} is SLOWER here: " in first or f"{mine} is not the fastest here: " in first
         assert f"Use {fastest}: ssd-edge run --model {workspace.engine(fastest)}" in first
     again = workspace.run("build", "--int8", "--compare", *asked(release)).stderr
-    assert "as timed before: int8 is" in again
+    assert f"as timed before: {mine} is" in again
     assert "to compare with" not in again
     assert workspace.graph_launches == 0  # nothing ran
 
@@ -50,9 +57,26 @@ def test_compare_builds_times_and_advises(tmp_path: Path, release: str) -> None:
 def test_a_new_engine_is_timed_beside_those_that_lie_there(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3")
     alone = workspace.run("build", *INT8).stderr
-    assert "whether int8 pays here is measured with --compare" in alone
+    assert "whether int8-fp16 pays here is measured with --compare" in alone
+    assert "precision int8-fp16: what is not INT8 computes in float16; in float32 with --fp32" in alone
     workspace.run("build", "--fp16")
-    assert set(manifest(workspace, "fp16")["times_ms"]) == {"fp16", "int8"}
+    assert set(manifest(workspace, "fp16")["times_ms"]) == {"fp16", "int8-fp16"}
+
+
+def test_int8_with_float32_is_asked_for_by_its_name(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "11.4")
+    said = workspace.run("build", *INT8, "--fp32").stderr
+    assert f"built {workspace.engine('int8')}: int8 for tensorrt" in said
+    refused = workspace.run("build", *INT8, "--fp32", "--fp16", code=1).stderr
+    assert "--fp16 and --fp32 contradict one another" in refused
+
+
+@pytest.mark.parametrize("release", ["8.6", "10.3"])
+def test_a_layer_without_an_int8_kernel_is_built_in_float(tmp_path: Path, release: str) -> None:
+    workspace = Workspace(tmp_path, release, SSD_EDGE_STANDIN_NO_INT8_KERNEL="conv2")
+    said = " ".join(workspace.run("build", *INT8).stderr.split())
+    assert "built once more with conv2 in float" in said
+    assert manifest(workspace, chosen(release))["options"]["keep_float"] == ["conv2"]
 
 
 @pytest.mark.slow
@@ -75,7 +99,8 @@ def test_an_engine_for_other_batches_is_left_as_it_is(tmp_path: Path) -> None:
     float32 = (workspace.folder / workspace.engine("fp32")).read_bytes()
     said = workspace.run("build", *INT8, "--batch", "2:2:4", "--compare").stderr
     assert (workspace.folder / workspace.engine("fp32")).read_bytes() == float32
-    assert set(manifest(workspace, "int8")["times_ms"]) == {"int8", "fp16"}  # two pictures at a time
+    timed = set(manifest(workspace, "int8-fp16")["times_ms"])
+    assert timed == {"int8-fp16", "int8", "fp16"}  # two images at a time
     assert "to compare with: fp16" in said
 
 
@@ -85,7 +110,7 @@ def test_inspect_asks_tensorrt_what_each_layer_computes_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
 ) -> None:
     workspace = Workspace(tmp_path, release)
-    workspace.run("build", *INT8, "--keep-float", "conv2", *asked(release))
+    workspace.run("build", *INT8, "--fp32", "--keep-float", "conv2", *asked(release))
     cache = (workspace.folder / workspace.engine("int8")).with_suffix(".cache")
     cache.unlink(missing_ok=True)
     shown = workspace.run("inspect", workspace.engine("int8")).stdout

@@ -20,9 +20,17 @@ def make_tensorrt(
     plugins: tuple[str, ...] | None = None,
     dla_cores: int = 0,
     cuda_problem: int = 0,
+    no_int8_kernel: str = "",
 ) -> ModuleType:
     """A module of a release; ``calls`` on it lists what was asked for, in order. With a problem CUDA does not start."""
-    traits = Traits(parses=parses, builds=builds, plugins=plugins, dla_cores=dla_cores, cuda_problem=cuda_problem)
+    traits = Traits(
+        parses=parses,
+        builds=builds,
+        plugins=plugins,
+        dla_cores=dla_cores,
+        cuda_problem=cuda_problem,
+        no_int8_kernel=no_int8_kernel,
+    )
     module = make_module(release_of(version), version=version, device=Paper(), traits=traits)
     module.calls = module._standin.calls  # type: ignore[attr-defined]
     return module

@@ -32,9 +32,11 @@ from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.engines.tensorrt.callbacks import make_calibrator, make_monitor, refuse_without_calibrators
 from ssd_edge.engines.tensorrt.config import refuse_range_of_sizes, set_options, set_shapes
+from ssd_edge.engines.tensorrt.constraints import hold_float
 from ssd_edge.engines.tensorrt.network import TURING, parse_network, set_precision_flags
 from ssd_edge.engines.tensorrt.release import Release, bound_to, is_expected
 from ssd_edge.engines.tensorrt.timing_cache import TimingCache
+from ssd_edge.graph.half_nodes import half_names
 from ssd_edge.graph.nms_bodies import LEAST_ROUNDS
 
 if TYPE_CHECKING:
@@ -185,8 +187,9 @@ class TrtBuilder:
         """Return the serialised engine. What was measured is kept first: it took the time, and no engine may come."""
         builder = self._start()
         network, parser = self.parse(builder, model)
-        stop = threading.Event()
-        config = self._config(builder, network, progress, stop, calibration_cache)
+        stop, before = threading.Event(), len(self.messages.errors)
+        half = half_names(model) if self.is_weakly_typed and self.precision.has_fp16 else frozenset()
+        config = self._config(builder, network, progress, stop, calibration_cache, half)
 
         def work() -> tuple[Any, object]:
             return builder.build_serialized_network(network, config), parser  # owns the weights of the network
@@ -197,7 +200,8 @@ class TrtBuilder:
             self._timing.keep(config)
         if plan is None:
             what = "cannot build the network"
-            raise self._release.failure(what, self.messages.errors, may_keep_float=self.may_keep_float)
+            errors = self.messages.errors[before:] or self.messages.errors
+            raise self._release.failure(what, errors, may_keep_float=self.may_keep_float)
         return plan
 
     def _start(self) -> tensorrt.Builder:
@@ -211,6 +215,7 @@ class TrtBuilder:
         progress: Progress,
         stop: threading.Event,
         calibration_cache: bytes,
+        half: frozenset[str],
     ) -> tensorrt.IBuilderConfig:
         release, trt = self._release, self._release.trt
         config = builder.create_builder_config()
@@ -219,6 +224,9 @@ class TrtBuilder:
                 for_dla = self._options.dla is not None
                 config.int8_calibrator = make_calibrator(trt, calibration_cache, for_dla=for_dla)
             set_precision_flags(release, config, self.precision)
+            if self.precision.has_fp16:
+                for_dla = self._options.dla is not None
+                hold_float(trt, network, config, half, prefer=for_dla)
         set_options(release, builder, config, self._options)
         if self._timing is not None:
             self._timing.load(config)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssd_edge.backends.cuda_driver import describe_gpu
-from ssd_edge.backends.tensorrt.module import TENSORRT_RTX
+from ssd_edge.backends.tensorrt.module import TENSORRT_RTX, load_tensorrt
 from ssd_edge.core.errors import ArtifactError, DeviceError, InputError
+from ssd_edge.engines.builder import NoKernelError
 
 _NO_KERNEL = r"[Cc]ould not find any impl|no runners|no implementation"
 # What TensorRT prints, and what helps. The texts are those of its own messages, 8.5 to 11 and RTX.
@@ -30,7 +31,9 @@ _ADVICE = (
 )
 _ABOUT_NO_GPU = ("CUDA driver version", "Unable to determine GPU memory")
 _LAYER = (
-    r"for node (?P<layer>\{ForeignNode\[.*?\]\}|.+?)(?= due to |\.?\)|\.? In |\.?$)",
+    # A fused name has brackets of its own, one inside another: w + conv + PWN(PWN(a), b).
+    r"for node (?P<layer>\{ForeignNode\[.*?\]\}|(?:[^()]|\((?:[^()]|\([^()]*\))*\))+?)"
+    r"(?= due to |\.?\)|\.? In |\.?$)",
     r"(?P<layer>\S+) has no runners",
     r"with name: (?P<layer>.+?) and operator:",
     r"\bI\w+Layer (?P<layer>[^:]+):",
@@ -109,11 +112,20 @@ class Release:
     def failure(self, what: str, messages: Sequence[str], *, may_keep_float: bool) -> ArtifactError:
         """Return the error for what TensorRT refuses, with what it said, the layer that it named, and what helps."""
         layer = layer_in(messages)
-        return ArtifactError(
-            f"{self} {what}, at layer {layer}" if layer else f"{self} {what}",
-            got="; ".join(messages[:3]) or "no message",
-            do=advice_for(messages, may_keep_float=may_keep_float),
-        )
+        sentence = f"{self} {what}, at layer {layer}" if layer else f"{self} {what}"
+        got, do = "; ".join(messages[:3]) or "no message", advice_for(messages, may_keep_float=may_keep_float)
+        if layer and any(re.search(_NO_KERNEL, message) for message in messages):
+            return NoKernelError(sentence, layer=layer, got=got, do=do)
+        return ArtifactError(sentence, got=got, do=do)
+
+
+def is_strongly_typed(target: str) -> bool:
+    """Tell whether the graph says what everything computes in, with the release of a target that is installed.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    return Release(load_tensorrt(target), target).has_strong_types
 
 
 def bound_to(release: Release, compute_capabilities: Sequence[int]) -> str:

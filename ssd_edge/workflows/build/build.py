@@ -20,7 +20,7 @@ from ssd_edge.core.workspace import make_current, named_or_newest, newest_onnx
 from ssd_edge.engines.benchmark import find_alternatives
 from ssd_edge.engines.build import BuildReport, build_lowered, engine_path
 from ssd_edge.engines.build_log import keep_layers, keep_log
-from ssd_edge.engines.builder import Builder, Lowered
+from ssd_edge.engines.builder import Builder, Lowered, NoKernelError
 from ssd_edge.engines.cache import cache_key, find_engine
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.ort_build import OrtBuilder
@@ -31,6 +31,7 @@ from ssd_edge.quantization.lowering import LOWERING_VERSION
 from ssd_edge.workflows.build.accuracy import AccuracyChecker, accuracy_line, tell_remedy
 from ssd_edge.workflows.build.config import BuildConfig, BuildOptions, BuildResult, FailedGate, resolved
 from ssd_edge.workflows.build.inputs import Calibration, check_buildable, find_calibration
+from ssd_edge.workflows.build.no_kernel import int8_layers_in
 from ssd_edge.workflows.build.options import AccuracyGate
 from ssd_edge.workflows.build.quantize import quantize, rank_layers
 from ssd_edge.workflows.build.speed import cost_line, with_fallback_cost, with_times
@@ -71,12 +72,12 @@ def build(
     key = _key(source, config, builder, calibration, checker)
     with stage(progress, "building") as report:
         if config.compare:  # first, so that the engine that was asked for is the newest
-            _build_missing(source, config, report)
+            _build_missing(source, config, calibration, report)
         found = None if config.force else find_engine(config.engine, key)
         if found is None or (checker is not None and not _is_accuracy_of(found, checker)):
             check_buildable(config, builder)
             lowered = quantize(source, config, builder, calibration, checker, report)
-            made = _written(source, config, builder, lowered, key, report)
+            lowered, made = _with_kernels(source, config, builder, calibration, checker, lowered, key, report)
             made = with_fallback_cost(source, config, builder, lowered, made)
             if config.keep_graph:
                 _write_graph(lowered.model, config.graph)
@@ -164,18 +165,53 @@ def _written(
     return made
 
 
-def _build_missing(source: SourceModel, config: BuildConfig, progress: Progress) -> None:
-    """Build the float engines that an engine is to be compared with and that are not there."""
+def _with_kernels(
+    source: SourceModel,
+    config: BuildConfig,
+    builder: Builder,
+    calibration: Calibration | None,
+    checker: AccuracyChecker | None,
+    lowered: Lowered,
+    key: str,
+    progress: Progress,
+) -> tuple[Lowered, BuildReport]:
+    """Return the engine and its graph; where TensorRT has no INT8 kernel for a layer, once more with that in float."""
+    try:
+        return lowered, _written(source, config, builder, lowered, key, progress)
+    except NoKernelError as error:
+        layers = int8_layers_in(error.layer, lowered.model)
+        if not layers or not builder.may_keep_float:
+            raise
+        named = ", ".join(sorted(layers))
+        log.warning(f"TensorRT has no INT8 kernel for {error.layer}: built once more with {named} in float")
+    kept = layers | (set(lowered.keep_float) - config.keep_float)
+    gate = replace(config.accuracy, max_drop_points=None) if config.accuracy else None
+    again = replace(config, accuracy=gate, sensitivity=False)
+    lowered = quantize(source, again, builder, calibration, checker, progress, fallback=frozenset(kept))
+    return lowered, _written(source, config, builder, lowered, key, progress)
+
+
+def _build_missing(
+    source: SourceModel, config: BuildConfig, calibration: Calibration | None, progress: Progress
+) -> None:
+    """Build the engines that an engine is to be compared with and that are not there; INT8 where there are ranges."""
     plain = BuildConfig(
         target=config.target, tensorrt=config.tensorrt, timing_cache=config.timing_cache, board=config.board
     )
     for precision in find_alternatives(source, config.precision, config.runtime, config.tensorrt).missing:
+        if precision.is_int8 and calibration is None:
+            log.info(f"{precision} is not compared: build --int8 --compare measures the ranges that it needs")
+            continue
         log.info(f"to compare with: {precision}")
         other = replace(plain, precision=precision, output=engine_path(source, precision, config.runtime))
         builder = _builder(source, other)
         check_buildable(other, builder)
-        lowered = quantize(source, other, builder, None, None, progress)
-        _written(source, other, builder, lowered, _key(source, other, builder, None, None), progress)
+        ranges = Calibration(calibration.table) if calibration is not None and precision.is_int8 else None
+        lowered, key = (
+            quantize(source, other, builder, ranges, None, progress),
+            _key(source, other, builder, ranges, None),
+        )
+        _with_kernels(source, other, builder, ranges, None, lowered, key, progress)
 
 
 def _tell(config: BuildConfig, report: BuildReport, *, is_measured_now: bool = False) -> None:

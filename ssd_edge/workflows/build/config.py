@@ -10,7 +10,7 @@ from typing import Literal, TypedDict
 
 from ssd_edge.backends.cuda_driver import describe_gpu
 from ssd_edge.backends.tensorrt.module import is_installed
-from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.choices import FloatType, Precision, Target
 from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
@@ -21,6 +21,7 @@ from ssd_edge.core.shell import quoted
 from ssd_edge.engines.boards import load_profile
 from ssd_edge.engines.build import engine_path, graph_path, refuse_name
 from ssd_edge.engines.options import TrtOptions
+from ssd_edge.engines.tensorrt.release import is_strongly_typed
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.workflows.build.options import TIMING_CACHE, AccuracyGate
 
@@ -30,7 +31,9 @@ class BuildConfig:
     """How an engine is built.
 
     Attributes:
-        precision: what it computes in.
+        precision: what it computes in. ``int8`` is INT8 with the target's best float type for the rest: float16 in
+            strongly typed networks of TensorRT (9.0 and later) and TensorRT-RTX, float32 elsewhere.
+        float_type: what is not INT8 computes in; by default the target's best.
         target: the runtime that it is for; by default TensorRT where it is installed and there is a GPU, else ONNX
             Runtime.
         output: the engine; by default ``<model>.<precision>.<target>.engine`` beside the ONNX.
@@ -51,6 +54,7 @@ class BuildConfig:
     """
 
     precision: Precision = Precision.FP32
+    float_type: FloatType | None = None
     target: Target | None = None
     output: Path | None = None
     ranges: Path | None = None
@@ -105,6 +109,7 @@ class BuildOptions(TypedDict, total=False):
     """The fields of :class:`BuildConfig`, as keywords."""
 
     precision: Precision | Literal["fp32", "fp16", "int8", "int8-fp16"]
+    float_type: FloatType | Literal["fp32", "fp16"] | None
     target: Target | Literal["onnxruntime", "tensorrt", "tensorrt-rtx"] | None
     output: AnyPath | None
     ranges: AnyPath | None
@@ -178,6 +183,7 @@ def resolved(config: BuildConfig, source: SourceModel, workspace: Path) -> Build
     _check_images(config)
     _check_layers(config, source)
     config = replace(config, target=config.target or _target_here())
+    config = replace(config, precision=_precision(config))
     _check_target(config)
     config = replace(
         config,
@@ -191,6 +197,18 @@ def resolved(config: BuildConfig, source: SourceModel, workspace: Path) -> Build
         )
     _check_comparable(config)
     return config
+
+
+def _precision(config: BuildConfig) -> Precision:
+    """Return the precision with the float type that the rest of INT8 has on the target."""
+    if config.precision is not Precision.INT8 or config.float_type is FloatType.FP32:
+        return config.precision
+    if config.float_type is FloatType.FP16:
+        return Precision.INT8_FP16
+    if not config.runtime.is_tensorrt or config.takes_cache or not is_strongly_typed(config.runtime):
+        return Precision.INT8
+    log.info("precision int8-fp16: what is not INT8 computes in float16; in float32 with --fp32")
+    return Precision.INT8_FP16
 
 
 def _target_here() -> Target:
@@ -211,6 +229,8 @@ def _check_quantization(config: BuildConfig) -> None:
         raise InputError("--sensitivity is for --int8", do="Add --int8, or leave it out.")
     if not int8 and (config.ranges or config.images):
         raise InputError("--ranges and --images are for --int8", do="Add --int8, or leave them out.")
+    if config.float_type is not None and config.precision is not Precision.INT8:
+        raise InputError("float_type is for int8", got=f"precision {config.precision}", do="Leave it out.")
     if config.precision is Precision.FP32 and config.keep_float:
         raise InputError("--keep-float is for --int8 and --fp16", got="a build in which every layer is float32")
 

@@ -112,11 +112,13 @@ def _commands(source: SourceModel, config: BuildConfig) -> dict[Precision, str]:
     """Return the command that runs each precision's engine, or that builds it where there is none."""
     files = {name: engine_path(source, name, config.runtime) for name in Precision}
     files[config.precision] = config.engine
-    return {name: _command(source, name, path) for name, path in files.items()}
+    return {name: _command(source, name, path, config.runtime) for name, path in files.items()}
 
 
-def _command(source: SourceModel, precision: Precision, engine: Path) -> str:
+def _command(source: SourceModel, precision: Precision, engine: Path, target: Target) -> str:
     if engine.is_file():
         return f"ssd-edge run --model {quoted(engine)}"
-    flags = [flag for flag, is_on in (("--int8", precision.is_int8), ("--fp16", precision.has_fp16)) if is_on]
+    is_plain = precision is Precision.INT8 and target.is_tensorrt
+    asked = (("--int8", precision.is_int8), ("--fp16", precision.has_fp16), ("--fp32", is_plain))
+    flags = [flag for flag, is_on in asked if is_on]
     return " ".join(["ssd-edge build", quoted(source.path), *flags])

@@ -7,6 +7,7 @@ from typing import Any
 
 from tools.emulator.standin.build_rules import refusals
 from tools.emulator.standin.device import CudaError
+from tools.emulator.standin.layers import chosen_half, run_in_half
 from tools.emulator.standin.logger import check_logger
 from tools.emulator.standin.memory import host_memory
 from tools.emulator.standin.plan import Header, pack
@@ -73,6 +74,9 @@ class Builder(TrtObject):
         problem = next(iter(refusals(self._world, network, config)), "")
         if problem:
             return self._world.refuse(self._logger, problem, misuse=False)
+        if fused := self._without_kernel(network._model):
+            message = f"Error Code 10: Internal Error (Could not find any implementation for node {fused}.)"
+            return self._world.say(self._logger, "ERROR", message)
         self._warn_of_fallback(network, config)
         return self._plan(network, config) if self._timed(config) else None
 
@@ -84,6 +88,15 @@ class Builder(TrtObject):
             if node.op_type not in ("Conv", "Relu"):
                 what = f"Layer '{node.name}' ({node.op_type.upper()}): Unsupported on DLA."
                 self._world.say(self._logger, "WARNING", f"{what} Switching this layer's device type to GPU.")
+
+    def _without_kernel(self, model: Any) -> str:
+        """Return the fused layer for which there is no INT8 kernel, as TensorRT names it; empty where all have one."""
+        made = {name: node for node in model.graph.node for name in node.output}
+        for node in model.graph.node:
+            inputs = [made[name].op_type for name in node.input[:2] if name in made]
+            if node.name == self._world.traits.no_int8_kernel and "DequantizeLinear" in inputs:
+                return f"{node.name}.weight + {node.name} + PWN(PWN({node.name}.sigmoid), {node.name}.relu)"
+        return ""
 
     def _timed(self, config: Any) -> bool:
         """Time kernels on the GPU, step by step; False where there is no memory, or the monitor wants to stop."""
@@ -126,6 +139,9 @@ class Builder(TrtObject):
     def _plan(self, network: Any, config: Any) -> Any:
         release = self._world.release
         model = network._model
+        half = chosen_half(
+            network._layers, config._flags_set, typed=network._has("STRONGLY_TYPED") or release in ("11.4", "rtx")
+        )
         detailed = config.profiling_verbosity == self._world.module.ProfilingVerbosity.DETAILED
         header = Header(
             release=release, version=self._world.version, sm=self._capabilities(config),
@@ -136,9 +152,9 @@ class Builder(TrtObject):
             version_compatible="VERSION_COMPATIBLE" in config._flags_set,
             hardware=getattr(vars(config).get("_hardware_compatibility_level"), "name", "NONE"),
             user_allocation="REQUIRE_USER_ALLOCATION" in config._flags_set,
-            detailed=detailed, dla=config.DLA_core if config.default_device_type.name == "DLA" else None,
+            half=half, detailed=detailed, dla=config.DLA_core if config.default_device_type.name == "DLA" else None,
         )  # fmt: skip
-        return host_memory(self._world, pack(header, model.SerializeToString()))
+        return host_memory(self._world, pack(header, run_in_half(model, half).SerializeToString()))
 
     def _capabilities(self, config: Any) -> list[int]:
         if self._world.release != "rtx":

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from tools.emulator.standin.graph_rules import parser_faults
 from tools.emulator.standin.inference import NAMES
+from tools.emulator.standin.layers import ILayer, layers_of
 from tools.emulator.standin.logger import check_logger
 from tools.emulator.standin.memory import Dims
 from tools.emulator.standin.nms_plugin import check_fields
@@ -56,6 +57,7 @@ class INetworkDefinition(TrtObject):
     def __init__(self, builder: Any, flags: int) -> None:
         self._builder, self._flags = weakref.ref(builder), flags
         self._model = onnx.ModelProto()
+        self._layers: list[ILayer] = []
         self._parser: Any = lambda: None
 
     @property
@@ -73,6 +75,9 @@ class INetworkDefinition(TrtObject):
     @property
     def name(self) -> str:
         return str(self._model.graph.name)
+
+    def get_layer(self, index: int) -> ILayer:
+        return self._layers[index]
 
     def get_input(self, index: int) -> Any:
         return self._world.module._tensor(self._model.graph.input[index], is_input=True)
@@ -143,6 +148,7 @@ class OnnxParser(TrtObject):
         if faults:
             return self._fail(*faults[0])
         self._network._model = parsed
+        self._network._layers = layers_of(self._world, parsed)
         return True
 
     def _plugin_faults(self, parsed: onnx.ModelProto) -> list[tuple[int, str]]:

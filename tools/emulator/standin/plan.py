@@ -29,6 +29,7 @@ class Header:
         hardware: a ``HardwareCompatibilityLevel``.
         detailed: the layers' parameters can be inspected.
         user_allocation: of TensorRT-RTX: all memory is known before it runs, which a CUDA graph needs.
+        half: names of the layers that TensorRT chose half precision for.
         size: of the ONNX behind it, in bytes.
     """
 
@@ -45,6 +46,7 @@ class Header:
     user_allocation: bool = False
     size: int = 0
     dla: int | None = None
+    half: list[str] = field(default_factory=list)
     extra: dict[str, str] = field(default_factory=dict)
 
 

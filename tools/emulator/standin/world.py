@@ -19,6 +19,7 @@ class Traits:
         parses, builds: False: the parser or the builder fails.
         plugins: that the library registers; None: the release's own.
         dla_cores: of the board.
+        no_int8_kernel: name of the convolution for which there is no INT8 kernel.
         cuda_problem: code of the error with which CUDA does not start, e.g. 35 where the driver is too old.
     """
 
@@ -27,6 +28,7 @@ class Traits:
     plugins: tuple[str, ...] | None = None
     dla_cores: int = 0
     cuda_problem: int = 0
+    no_int8_kernel: str = ""
 
 
 @dataclass

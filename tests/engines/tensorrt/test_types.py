@@ -1,0 +1,194 @@
+"""What ``build --int8`` gives to each release, layer by layer: INT8 where quantized, and the intended float type."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx.parser
+import pytest
+from onnx import TensorProto
+
+import ssd_edge.engines.tensorrt.release as release_module
+import ssd_edge.workflows.build.config as config_module
+from ssd_edge.core.choices import FloatType, Precision
+from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.engines.options import Batch, TrtOptions
+from ssd_edge.graph.half_nodes import half_names
+from ssd_edge.workflows.build.build import BuildConfig, build
+from tests.engines.standin_tensorrt import make_tensorrt
+from tests.engines.tensorrt.test_trt_build import ORIN, called
+from tests.quantization.square_model import write_pictures, write_square_model
+from tools.emulator.standin.plan import unpack
+
+TYPED = ("10.3.0", "10.16.2.10", "11.4.0.106")
+NAMES = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
+CONVOLUTIONS = {"conv1": "int8", "conv2": "int8", "conv3": "int8", "logits": "int8", "offsets": "int8"}
+NETWORK = {"conv1.relu", "conv2.relu", "conv3.relu"}
+
+
+@pytest.fixture
+def squares(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "pictures")
+    return write_square_model(tmp_path / "engines/squares/squares.onnx")
+
+
+@pytest.fixture
+def install(monkeypatch):
+    def put(version: str, **traits: Any):
+        trt = make_tensorrt(version, **traits)
+        monkeypatch.setitem(sys.modules, "tensorrt", trt)
+        monkeypatch.setattr(release_module, "describe_gpu", lambda: ORIN)
+        monkeypatch.setattr(config_module, "describe_gpu", lambda: ORIN)
+        return trt
+
+    return put
+
+
+def int8(squares: Path, target: str = "tensorrt", **changes: Any):
+    config = BuildConfig(precision=Precision.INT8, target=target, images=Path("pictures"), **changes)
+    return build(squares, config=config)
+
+
+def types_of(model: onnx.ModelProto) -> dict[str, str]:
+    """What each node computes in: int8 where a convolution reads what was dequantized, else the type that it gives."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    types = {entry.name: entry.type.tensor_type.elem_type for entry in (*inferred.value_info, *inferred.output)}
+    made = {name: node.op_type for node in model.graph.node for name in node.output}
+    found = {}
+    for node in model.graph.node:
+        is_int8 = node.op_type == "Conv" and made.get(node.input[0]) == "DequantizeLinear"
+        kind = "int8" if is_int8 else NAMES.get(types.get(node.output[0], 0), "")
+        if kind and node.op_type not in ("Cast", "Constant", "DequantizeLinear"):
+            found[node.name or node.output[0]] = kind
+    return found
+
+
+def given_to(trt: Any) -> dict[str, str]:
+    return types_of(onnx.load_model_from_string(called(trt, "parse")[-1][0]))
+
+
+def check(types: dict[str, str], rest: str) -> None:
+    """Convolutions in INT8, between them ``rest``; preprocessing, outputs of heads, decoding and NMS in float32."""
+    assert {name: types[name] for name in CONVOLUTIONS} == CONVOLUTIONS
+    assert {types[name] for name in NETWORK} == {rest}
+    others = {name: kind for name, kind in types.items() if name not in CONVOLUTIONS and name not in NETWORK}
+    assert len(others) > 15
+    assert set(others.values()) == {"fp32"}, {name for name, kind in others.items() if kind != "fp32"}
+
+
+@pytest.mark.parametrize("version", TYPED)
+def test_int8_asks_for_half_precision_where_types_are_strong(squares, install, version) -> None:
+    trt = install(version)
+    made = int8(squares)
+    assert made.manifest.precision is Precision.INT8_FP16
+    assert made.path.name == "squares.int8-fp16.tensorrt.engine"
+    check(given_to(trt), "fp16")
+    assert not unpack(made.path.read_bytes())[0].half  # nothing is left to TensorRT's choice
+
+
+def test_int8_of_rtx(squares, monkeypatch) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
+    seen: list[onnx.ModelProto] = []
+    import ssd_edge.engines.tensorrt.network as network
+
+    original = network.with_nms
+    monkeypatch.setattr(network, "with_nms", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1])
+    made = int8(squares, "tensorrt-rtx", tensorrt=TrtOptions(compute_capabilities=(86,)))
+    assert made.path.name == "squares.int8-fp16.tensorrt-rtx.engine"
+    check(types_of(seen[-1]), "fp16")
+
+
+@pytest.mark.parametrize(
+    ("version", "changes"),
+    [
+        ("8.6.2.3", {}),
+        ("10.3.0", {"float_type": FloatType.FP32}),
+        ("11.4.0.106", {"float_type": FloatType.FP32}),
+    ],
+)
+def test_int8_with_float32(squares, install, version, changes) -> None:
+    trt = install(version)
+    made = int8(squares, **changes)
+    assert made.path.name == "squares.int8.tensorrt.engine"
+    check(given_to(trt), "fp32")
+
+
+def test_int8_by_a_calibration_cache_is_with_float32(squares, install) -> None:
+    trt = install("10.3.0", dla_cores=1)
+    for options in (TrtOptions(implicit=True), TrtOptions(dla=0)):
+        assert int8(squares, tensorrt=options, force=True).manifest.precision is Precision.INT8
+    assert "FP16" not in [flag.name for (flag,) in called(trt, "set_flag")]
+
+
+def test_on_a_processor_int8_is_with_float32_and_float16_is_refused(squares) -> None:
+    assert int8(squares, "onnxruntime").path.name == "squares.int8.onnxruntime.engine"
+    with pytest.raises(InputError, match="no mixed INT8 and FP16"):
+        int8(squares, "onnxruntime", float_type=FloatType.FP16)
+    with pytest.raises(InputError, match="float_type is for int8: got precision fp16"):
+        build(squares, config=BuildConfig(precision=Precision.FP16, float_type=FloatType.FP32))
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "flag"),
+    [
+        ("8.5.2.2", TrtOptions(), "OBEY_PRECISION_CONSTRAINTS"),
+        ("8.6.2.3", TrtOptions(), "OBEY_PRECISION_CONSTRAINTS"),
+        ("8.6.2.3", TrtOptions(version_compatible=True), "OBEY_PRECISION_CONSTRAINTS"),
+        ("10.3.0", TrtOptions(Batch(), implicit=True), "OBEY_PRECISION_CONSTRAINTS"),
+        ("10.3.0", TrtOptions(Batch(), dla=0), "PREFER_PRECISION_CONSTRAINTS"),
+    ],
+)
+def test_where_flags_choose_the_types_what_overflows_in_half_is_told_float32(
+    squares, install, version, options, flag
+) -> None:
+    """The stand-in takes half precision wherever nothing forbids it, as TensorRT may."""
+    trt = install(version, dla_cores=1)
+    made = int8(squares, float_type=FloatType.FP16, tensorrt=options)
+    assert made.path.name == "squares.int8-fp16.tensorrt.engine"
+    half = {name.removeprefix("node_of_") for name in unpack(made.path.read_bytes())[0].half}
+    assert half
+    assert half <= {*CONVOLUTIONS, *NETWORK}
+    assert flag in [entry.name for (entry,) in called(trt, "set_flag")]
+    assert not trt._standin.device.faults
+
+
+NORM = """
+<ir_version: 8, opset_import: ["" : 17]>
+norm (float[1, 4, 8, 8] x) => (float[1, 4, 8, 8] y) <float[4, 4, 1, 1] w, float scale = {20.0}>
+{
+    features = Conv (x, w)
+    length = ReduceL2 <axes = [1], keepdims = 1> (features)
+    unit = Div (features, length)
+    normed = Mul (unit, scale)
+    y = Conv (normed, w)
+}
+"""
+
+
+def test_a_sum_of_squares_between_convolutions_stays_float32() -> None:
+    """As in SSD300's L2 norm, where half precision overflows."""
+    model = onnx.parser.parse_model(NORM)
+    assert half_names(model) == {"features", "y"}
+
+
+def test_a_layer_without_an_int8_kernel_returns_to_float_once(squares, install, caplog) -> None:
+    caplog.set_level("INFO", logger="ssd_edge")
+    trt = install("10.3.0", no_int8_kernel="conv2")
+    made = int8(squares)
+    assert made.manifest.options.keep_float == ("conv2",)
+    assert len(called(trt, "parse")) == 2
+    types = given_to(trt)
+    assert (types["conv1"], types["conv2"], types["conv3"]) == ("int8", "fp16", "int8")
+    assert "has no INT8 kernel for conv2.weight + conv2 + PWN(PWN(conv2.sigmoid), conv2.relu): " in caplog.text
+    assert "with conv2 in float" in caplog.text
+    assert int8(squares).reused  # the same build again is known
+
+
+def test_a_layer_that_is_none_of_the_graph_is_named_as_tensorrt_names_it(squares, install, monkeypatch) -> None:
+    install("10.3.0", builds=False)
+    with pytest.raises(ArtifactError, match=r"at layer conv1: got .*once for each of its layers: conv1\)"):
+        int8(squares, keep_float=frozenset({"conv1"}))
