@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ssd_edge.core.files import written_beside
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.secrets import hide_in_text
 from ssd_edge.core.shell import printable
@@ -151,6 +152,13 @@ def write_text(target: Path | str, text: str) -> None:
         return
     with written_beside(Path(target)) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def exit_incomplete(left_out: Sequence[LeftOut]) -> None:
+    """End the command with exit code 1 where its result is incomplete; what was left out was named before."""
+    if left_out:
+        say(f"the result is incomplete: {len(left_out)} left out, such as {left_out[0]}", logging.WARNING)
+        raise typer.Exit(1)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:

@@ -10,7 +10,6 @@ import typer
 
 from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.cli.option_values import parse_numbers
-from ssd_edge.core.errors import InputError
 from ssd_edge.workflows.fit_priors_config import PRIORS, FitPriorsConfig
 
 if TYPE_CHECKING:
@@ -48,14 +47,11 @@ def priors(
         result = fit_priors(dataset, config=config, progress=progress)
     _show_gains(result)
     fitted = result.fitted
-    if result.path is None:
-        raise InputError(
-            f"fitted anchors are no better than those of {preset} on this data",
-            got=f"anchor recall {fitted.before.recall:.4f} before, {fitted.after.recall:.4f} after",
-            do="Train with the preset; no file was written.",
-        )
-    maps = f"{fitted.fitted_levels} finest of {result.levels} feature maps"
-    say(f"fitted the anchors of the {maps}; {fitted.anchors.count} anchors in all")
+    if fitted.fitted_levels:
+        maps = f"{fitted.fitted_levels} finest of {result.levels} feature maps"
+        say(f"fitted the anchors of the {maps}; {fitted.anchors.count} anchors in all")
+    else:
+        say(f"fitted anchors are no better than those of {preset} on this data: {output} holds the preset's own")
     words = ["--preset", preset, *(["--input-size", str(input_size)] if input_size else []), "--priors", str(output)]
     say(f"wrote {output}; next: {shlex.join(['ssd-edge', 'train', str(dataset), *words])}")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, write_text
+from ssd_edge.cli.console import bars, exit_incomplete, write_text
 from ssd_edge.cli.eval_tables import show_evaluations
 from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
@@ -62,6 +62,12 @@ def evaluate(
     gate_on: Annotated[
         GateFigure, _gates("--gate-on", help="Figure that the gates check; coco-* implies --coco.")
     ] = EvaluateConfig.gate_on,
+    max_bad: Annotated[
+        float, typer.Option("--max-bad", min=0.0, max=1.0, help="Largest share of images or objects to leave out.")
+    ] = EvaluateConfig.max_bad,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse the first fault of the data (default: leave it out).")
+    ] = EvaluateConfig.strict,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="CPU cores to use (default: all).")] = None,
     html: Annotated[
         Path | None,
@@ -88,6 +94,8 @@ def evaluate(
         max_drop_points=max_drop,
         baseline=baseline,
         gate_on=gate_on,
+        max_bad=max_bad,
+        strict=strict,
         cores=cores,
         html=html,
     )
@@ -105,3 +113,4 @@ def evaluate(
         show(error.result)
         raise
     show(result)
+    exit_incomplete(result.left_out)

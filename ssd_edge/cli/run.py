@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssd_edge.cli.console import bars, show_table
+from ssd_edge.cli.console import bars, exit_incomplete, show_table
 from ssd_edge.cli.service import SystemdNotifier, own_command, supervise
 from ssd_edge.cli.signals import SignalReload, SignalStop
 from ssd_edge.core.choices import Goal, OnFailure
@@ -223,6 +223,7 @@ def run(
     _show(result, stderr=json_path == "-")
     if result.failed or result.left_out:
         raise typer.Exit(1)
+    exit_incomplete(result.left_out)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

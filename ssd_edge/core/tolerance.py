@@ -19,3 +19,7 @@ class Tolerance:
 
     max_bad: float = MAX_BAD
     strict: bool = False
+
+
+TOLERANT = Tolerance()
+"""What holds where nothing is asked for."""

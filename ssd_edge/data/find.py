@@ -9,7 +9,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.log import log
 from ssd_edge.core.sample import LabelledSet
-from ssd_edge.core.tolerance import Tolerance
+from ssd_edge.core.tolerance import TOLERANT, Tolerance
 from ssd_edge.data.label_files import folders_in
 from ssd_edge.data.layouts.coco import coco_splits, is_coco
 from ssd_edge.data.layouts.split import FoundSplit
@@ -29,7 +29,6 @@ _OTHER_NAMES = {  # of the same part, by other tools
 }
 _WRAPPERS = 2  # folders that an archive may put around a data set
 _LAYOUTS: tuple[Callable[[Path], dict[str, FoundSplit]], ...] = (voc_splits, coco_splits, yolo_splits, table_splits)
-TOLERANT = Tolerance()
 
 
 def open_dataset(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,12 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import IntArray, UInt8Array
 from ssd_edge.core.images import read_image
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.timing import Stopwatch
+from ssd_edge.core.tolerance import TOLERANT, Tolerance
 from ssd_edge.evaluation.coco_ap import CocoAp
 from ssd_edge.evaluation.matching import Float64Array
 from ssd_edge.evaluation.mean_ap import MeanAp, mean_average_precision
@@ -34,12 +37,14 @@ class Evaluation:
         detections: one entry a picture of the set; class ids number the set's classes.
         detect_ms: (N,) milliseconds of each call, from the picture in memory to its detections.
         classes_not_evaluated: classes that the model knows and the set does not; their detections are left out.
+        labelled: the images that it was evaluated on, without those that cannot be read; None where that is not kept.
     """
 
     accuracy: MeanAp
     detections: tuple[Detections, ...]
     detect_ms: Float64Array
     classes_not_evaluated: tuple[str, ...]
+    labelled: LabelledSet | None = None
 
     @property
     def median_ms(self) -> float:
@@ -86,27 +91,35 @@ def evaluate(
     *,
     metric: Metric = Metric.VOC,
     iou_threshold: float = 0.5,
+    tolerance: Tolerance = TOLERANT,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Judge ``detect``, whose class ids number ``class_names``, on every picture of the set.
+    """Evaluate ``detect``, whose class ids number ``class_names``, on every image of the set that can be read.
 
-    Classes are matched by name, so their order may differ. The first picture is detected once more beforehand, so that
-    no start-up cost is in the times.
+    Classes are matched by name, so their order may differ. The first image is detected once more beforehand, so that
+    no start-up cost is in the times. Images that cannot be read are left out and named.
 
     Raises:
-        InputError: the set has no picture or no object, a picture cannot be read, or the detector lacks a class.
+        InputError: the set has no image or no object, too many images cannot be read, or the detector lacks a class.
     """
     numbers = class_numbers(class_names, labelled)
     if not labelled.samples:
         raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
-    detect(read_image(labelled.samples[0].image))
-    found, watch = [], Stopwatch()
+    found, watch, unreadable = list[Detections](), Stopwatch(), dict[Path, InputError]()
     for done, sample in enumerate(labelled.samples, start=1):
-        image = read_image(sample.image)
+        try:
+            image = read_image(sample.image)
+        except InputError as error:
+            unreadable[sample.image] = error
+            _check_few(unreadable, labelled, tolerance)
+            continue
+        if not found:
+            detect(image)
         with watch:
             detections = detect(image)
         found.append(renumbered(detections, numbers))
         progress(done, len(labelled.samples))
+    labelled = _without(labelled, unreadable)
     return Evaluation(
         accuracy=mean_average_precision(
             found, labelled.samples, labelled.class_names, metric=metric, iou_threshold=iou_threshold
@@ -114,7 +127,27 @@ def evaluate(
         detections=tuple(found),
         detect_ms=np.array(watch.timing.times_ms),
         classes_not_evaluated=tuple(name for name in class_names if name not in labelled.class_names),
+        labelled=labelled,
     )
+
+
+def _check_few(unreadable: Mapping[Path, InputError], labelled: LabelledSet, tolerance: Tolerance) -> None:
+    """Name the image that could not be read last; refuse more of them than are tolerated."""
+    error = list(unreadable.values())[-1]
+    if tolerance.strict or len(unreadable) > tolerance.max_bad * len(labelled.samples):
+        raise error
+    log.warning(f"{error}; it is left out")
+
+
+def _without(labelled: LabelledSet, unreadable: Mapping[Path, InputError]) -> LabelledSet:
+    """Return the set without images that cannot be read."""
+    if not unreadable:
+        return labelled
+    samples = tuple(sample for sample in labelled.samples if sample.image not in unreadable)
+    lost = tuple(
+        LeftOut(str(image), error.what.removeprefix(str(image)).strip()) for image, error in unreadable.items()
+    )
+    return replace(labelled, samples=samples, left_out=labelled.left_out + lost)
 
 
 def class_numbers(class_names: Sequence[str], labelled: LabelledSet) -> IntArray:

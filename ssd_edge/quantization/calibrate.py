@@ -26,6 +26,7 @@ from ssd_edge.quantization.output_error import OutputError
 from ssd_edge.quantization.range_estimators import METHODS, StreamingHistogram, make_table
 
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 8, 16
+_LOOKED_AT = 4  # images that show whether anything scores, where no method is to be chosen
 _FOR_ORT, _FOR_TENSORRT = (Lowering(Precision.INT8, target) for target in (Target.ONNXRUNTIME, Target.TENSORRT))
 
 
@@ -62,7 +63,13 @@ def measure_ranges(
     if method is Method.AUTO:
         with observer.kept(state):
             method = best_method(source, observer.histograms, chosen, chosen.paths[measured:], progress)
+    elif not (measure := _output_error(source, chosen.paths[:_LOOKED_AT])).compares:
+        log.warning(measure.nothing_compared)
     return make_table(observer.histograms, method, source, chosen)
+
+
+def _output_error(source: SourceModel, images: Sequence[Path]) -> OutputError:
+    return OutputError(source.model, [preprocess(read_image(image), source.spec.input) for image in images])
 
 
 def _held_out(chosen: ImageSet, method: Method) -> int:
@@ -83,7 +90,10 @@ def best_method(
     that no range was measured on. Of very few images none is held out, and the last one that was measured must do.
     """
     tried_on = held_out or chosen.paths[-1:]
-    measure = OutputError(source.model, [preprocess(read_image(image), source.spec.input) for image in tried_on])
+    measure = _output_error(source, tried_on)
+    if not measure.compares:
+        log.warning(f"{measure.nothing_compared}; {Method.MINMAX.value} is taken unmeasured")
+        return Method.MINMAX
     errors: dict[Method, tuple[float, float]] = {}
     for number, method in enumerate(METHODS, start=1):
         table = make_table(histograms, method, source, chosen)

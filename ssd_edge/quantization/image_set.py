@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -18,9 +18,12 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.images import list_images, read_image
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import UNKNOWN_CLASS, BoolArray
 from ssd_edge.core.shell import quoted
+from ssd_edge.core.tolerance import MAX_BAD
 from ssd_edge.data.find import open_dataset
 from ssd_edge.quantization.image_choice import ImageChoice
 
@@ -32,18 +35,22 @@ _LOOKED_AT = 4096  # of more pictures, a seeded sample is looked at
 _THUMBNAIL = 8
 
 
-def thumbnails(paths: Sequence[Path], progress: Progress) -> FloatArray:
-    """Return (N, 192) colours of 8 x 8 pictures; their reading finds every unreadable file before the work begins."""
+def thumbnails(paths: Sequence[Path], progress: Progress) -> list[FloatArray | InputError]:
+    """Return (192,) colors of 8 x 8 pixels, or why an image cannot be read: found before the work begins."""
     rows = []
     with ThreadPoolExecutor() as pool:
         for done, row in enumerate(pool.map(_thumbnail, paths), start=1):
             rows.append(row)
             progress(done, len(paths), "looking at pictures")
-    return np.stack(rows)
+    return rows
 
 
-def _thumbnail(path: Path) -> FloatArray:
-    small = cv2.resize(read_image(path), (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
+def _thumbnail(path: Path) -> FloatArray | InputError:
+    try:
+        image = read_image(path)
+    except InputError as error:
+        return error
+    small = cv2.resize(image, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32).reshape(-1)
 
 
@@ -86,6 +93,7 @@ class ImageSet:
         images: their files, in the order of choice: the first n are the best n.
         digests: ``sha256:…`` of each file.
         kept: the files are copies that belong to the list: it says where they lie seen from its own folder.
+        left_out: what could not be used when they were chosen; not written.
     """
 
     source: str
@@ -95,6 +103,7 @@ class ImageSet:
     digests: tuple[str, ...]
     kept: bool = False
     format: str = SET_FORMAT
+    left_out: tuple[LeftOut, ...] = field(default=(), compare=False)
 
     @property
     def digest(self) -> str:
@@ -109,7 +118,9 @@ class ImageSet:
     def to_json(self, folder: Path) -> str:
         """Return the recipe and the list as indented JSON for a file in ``folder``."""
         images = [os.path.relpath(image, folder) for image in self.images] if self.kept else self.images
-        return json.dumps({**asdict(self), "images": images}, indent=1) + "\n"
+        fields = {**asdict(self), "images": images}
+        del fields["left_out"]
+        return json.dumps(fields, indent=1) + "\n"
 
     def copied(self, folder: Path, place: Path) -> ImageSet:
         """Copy the pictures into ``folder``, in the order of choice; return the set of what will lie in ``place``."""
@@ -130,7 +141,7 @@ class ImageSet:
         Raises:
             ArtifactError: it is missing, damaged or of another version of the format.
         """
-        made = read_artifact(path, cls, _FORM, optional=frozenset({"kept"}))
+        made = read_artifact(path, cls, _FORM, optional=frozenset({"kept", "left_out"}))
         if not made.images or len(made.images) != len(made.digests):
             raise ArtifactError(
                 f"{path} is a damaged {_FORM.what}",
@@ -172,10 +183,13 @@ def choose_images(
     Raises:
         InputError: no pictures, one that cannot be read, or a split that models are judged on.
     """
-    paths, classes = _candidates(source, split)
+    paths, classes, left_out = _candidates(source, split)
     generator = np.random.default_rng(seed)
     looked_at = np.sort(generator.permutation(len(paths))[:_LOOKED_AT])
-    rows = thumbnails([paths[number] for number in looked_at], progress)
+    found = thumbnails([paths[number] for number in looked_at], progress)
+    left_out += _unreadable([paths[number] for number in looked_at], found)
+    rows = np.stack([row for row in found if not isinstance(row, InputError)])
+    looked_at = looked_at[[not isinstance(row, InputError) for row in found]]
     shown = [classes[number] for number in looked_at]
     order = spread(rows, shown, min(limit, len(looked_at)), int(generator.integers(len(looked_at))))
     chosen = [paths[looked_at[number]] for number in order]
@@ -185,14 +199,32 @@ def choose_images(
         seed=seed,
         images=tuple(str(path) for path in chosen),
         digests=tuple(file_digest(path) for path in chosen),
+        left_out=left_out,
     )
 
 
-def _candidates(source: Path, split: str) -> tuple[list[Path], list[frozenset[int]]]:
-    """Return the pictures and the classes that each shows; none where there are no labels."""
+def _unreadable(paths: Sequence[Path], found: Sequence[FloatArray | InputError]) -> tuple[LeftOut, ...]:
+    """Name the images that cannot be read.
+
+    Raises:
+        InputError: there are more of them than may be left out.
+    """
+    faults = [(path, row) for path, row in zip(paths, found, strict=True) if isinstance(row, InputError)]
+    if len(faults) > MAX_BAD * len(paths):
+        error = faults[0][1]
+        raise InputError(
+            f"{len(faults)} of {len(paths)} images cannot be used", got=str(error), wanted=f"at most {MAX_BAD:.0%}"
+        )
+    for _, error in faults:
+        log.warning(f"{error}; it is left out")
+    return tuple(LeftOut(str(path), error.what.removeprefix(str(path)).strip()) for path, error in faults)
+
+
+def _candidates(source: Path, split: str) -> tuple[list[Path], list[frozenset[int]], tuple[LeftOut, ...]]:
+    """Return the images, the classes that each shows (none where there are no labels), and what cannot be used."""
     if _is_folder_of_images(source):
         images = list_images(source)
-        return images, [frozenset()] * len(images)
+        return images, [frozenset()] * len(images), ()
     if split in JUDGED_SPLITS:
         raise InputError(
             f"the split {split!r} of {source} is what models are judged on",
@@ -202,9 +234,9 @@ def _candidates(source: Path, split: str) -> tuple[list[Path], list[frozenset[in
     labelled = open_dataset(source, split)
     if not labelled.samples:
         raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
-    return [entry.image for entry in labelled.samples], [
-        frozenset(entry.class_ids[entry.class_ids != UNKNOWN_CLASS].tolist()) for entry in labelled.samples
-    ]
+    images = [entry.image for entry in labelled.samples]
+    classes = [frozenset(entry.class_ids[entry.class_ids != UNKNOWN_CLASS].tolist()) for entry in labelled.samples]
+    return images, classes, labelled.left_out
 
 
 def _is_folder_of_images(source: Path) -> bool:

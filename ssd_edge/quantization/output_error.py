@@ -13,6 +13,7 @@ from ssd_edge.backends.ort_session import load_runtime, make_session
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, NMS_OP
+from ssd_edge.core.log import counted
 from ssd_edge.graph.editor import copied, set_float_outputs
 
 _SCORE_OF_INTEREST = 0.1
@@ -29,6 +30,19 @@ class OutputError:
     def __init__(self, reference: onnx.ModelProto, pictures: Sequence[UInt8Array]) -> None:
         self._pictures = list(pictures)
         self._wanted = list(self._outputs(reference))
+
+    @property
+    def compares(self) -> bool:
+        """Whether anything scores on these images: where nothing does, no error can be measured on them."""
+        return any(bool((scores > _SCORE_OF_INTEREST).any()) for _, scores in self._wanted)
+
+    @property
+    def nothing_compared(self) -> str:
+        """What to say where it compares nothing."""
+        return (
+            f"nothing scores above {_SCORE_OF_INTEREST:g} on {counted(len(self._pictures), 'image')}: nothing was "
+            "compared. Calibrate with images like those that the camera will show: ssd-edge calibrate --images FOLDER"
+        )
 
     def __call__(self, model: onnx.ModelProto) -> float:
         """Return the mean error of a picture: of the scores, relative to them, and of the boxes, in sides of theirs.

@@ -61,6 +61,9 @@ def refine(
     pictures = [preprocess(read_image(path), source.spec.input) for path in chosen.paths[-_HELD_OUT - _CORRECTING :]]
     seen, held_out = pictures[:_CORRECTING], pictures[_CORRECTING:]
     measure = OutputError(source.model, held_out)
+    if not measure.compares:
+        log.warning(f"not refined: {measure.nothing_compared}")
+        return Refined(source.model, table)
     best, error = Refined(source.model, table), measure(lower(source.model, table))
     equalised = equalise(source.model, table)
     if equalised.scales:

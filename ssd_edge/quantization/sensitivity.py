@@ -135,17 +135,17 @@ class Ranking:
     def names(self) -> list[str]:
         """Return the names of the layers; ``<model>.sensitivity.json`` and ``.svg`` lie beside the ONNX afterwards."""
         if not self._names:
-            layers = self._measured()
+            entry = self._source.spec.input
+            measure = OutputError(self._source.model, [preprocess(read_image(path), entry) for path in self._pictures])
+            if not measure.compares:
+                log.warning(f"no layer is ranked: {measure.nothing_compared}")
+                self._names = convolutions(self._source.model)
+                return self._names
+            layers = sensitivity(self._source.model, self._quantize, measure, progress=self._progress)
             _tell(layers)
             self._write(layers)
-            self._names = [entry.name for entry in layers]
+            self._names = [layer.name for layer in layers]
         return self._names
-
-    def _measured(self) -> list[LayerError]:
-        source = self._source
-        entry = source.spec.input
-        measure = OutputError(source.model, [preprocess(read_image(path), entry) for path in self._pictures])
-        return sensitivity(source.model, self._quantize, measure, progress=self._progress)
 
     def _write(self, layers: Sequence[LayerError]) -> None:
         source = self._source

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import decode_image, image_bytes
 from ssd_edge.core.jpeg import jpeg_frame_size
@@ -23,6 +23,10 @@ from ssd_edge.training.targets import TargetEncoder, Targets
 
 # Photos far larger than a network needs are decoded at a half, a quarter or an eighth.
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+
+
+_MOST_STAND_INS = 8
+"""Images that are tried in the place of one that cannot be read."""
 
 
 class Draw(NamedTuple):
@@ -38,19 +42,21 @@ class Example(NamedTuple):
     Attributes:
         image: (H, W, 3) uint8, BGR, of the input's size.
         targets: (A,) labels and (A, 4) offsets.
-        path: file of the picture, for errors.
+        path: file of the image, for errors.
+        instead_of: file of the image that was drawn, where it cannot be read and this one stands in; else empty.
     """
 
     image: Tensor
     targets: Targets
     path: str
+    instead_of: str = ""
 
 
 class TrainingSet(Dataset["Example | SsdEdgeError"]):
     """Examples of a labelled set, the same for a (seed, epoch, sample) whatever the number of workers.
 
-    A picture or label that cannot be used comes back as its error: an exception that leaves a worker would reach the
-    user as a traceback in a string.
+    For an image that cannot be read the next one that can stands in. What cannot be used otherwise comes back as its
+    error: an exception that leaves a worker would reach the user as a traceback in a string.
 
     Args:
         labelled: the images; ``difficult`` objects are neither learned nor background.
@@ -82,14 +88,31 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
 
     def __getitem__(self, draw: Draw) -> Example | SsdEdgeError:
         """Return the example of a draw, or the named error that it met."""
-        sample = self._samples[draw.sample]
+        sample, picture = self._samples[draw.sample], self._picture(draw.sample)
+        instead_of = ""
+        if isinstance(picture, InputError):
+            error, instead_of = picture, str(sample.image)
+            for number in range(draw.sample + 1, draw.sample + 1 + _MOST_STAND_INS):
+                sample = self._samples[number % len(self)]
+                picture = self._picture(number % len(self))
+                if not isinstance(picture, InputError):
+                    break
+            else:
+                return _about(self._samples[draw.sample], error)
         try:
-            return self._example(sample, np.random.default_rng((self._seed, draw.epoch, draw.sample)))
+            rng = np.random.default_rng((self._seed, draw.epoch, draw.sample))
+            return self._example(sample, picture, rng)._replace(instead_of=instead_of)
         except SsdEdgeError as error:
             return _about(sample, error)
 
-    def _example(self, sample: Sample, rng: np.random.Generator) -> Example:
-        picture = self._decoded.get(sample.image) or read_reduced(sample.image, least_side=self._least_side)
+    def _picture(self, number: int) -> ReducedImage | InputError:
+        image = self._samples[number].image
+        try:
+            return self._decoded.get(image) or read_reduced(image, least_side=self._least_side)
+        except InputError as error:
+            return error
+
+    def _example(self, sample: Sample, picture: ReducedImage, rng: np.random.Generator) -> Example:
         boxes = sample.boxes / np.float32(picture.factor)
         class_ids = np.where(sample.difficult, UNKNOWN_CLASS, sample.class_ids)
         view, boxes, class_ids = self._augment(picture.pixels, boxes, class_ids, rng)
@@ -142,14 +165,16 @@ def decode_images(
         least_side: see :func:`read_reduced`; what the views need.
         progress: called after each picture.
 
-    Raises:
-        InputError: a picture cannot be read.
+    An image that cannot be read is passed over.
     """
     decoded: dict[Path, ReducedImage] = {}
     held = 0
     paths = list(dict.fromkeys(sample.image for sample in samples))
     for number, path in enumerate(paths, start=1):
-        picture = read_reduced(path, least_side=least_side)
+        try:
+            picture = read_reduced(path, least_side=least_side)
+        except InputError:
+            continue  # named where it is drawn
         held += picture.pixels.nbytes
         if held > limit_bytes:
             break

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 
 from ssd_edge.backends import cpu
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import LabelledSet
@@ -44,11 +45,13 @@ class FinishedRun:
         files: its checkpoints and metrics.
         records: its epochs.
         ending: why it is over.
+        left_out: images that could not be read, though they looked sound.
     """
 
     files: RunFolder
     records: tuple[EpochRecord, ...]
     ending: Ending
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @quiet_lightning()
@@ -89,7 +92,8 @@ def fit(
             progress=progress,
             save_every_s=machine.save_every_s,
         )
-        return FinishedRun(files=files, ending=training.run(state), records=training.records())
+        ending = training.run(state)
+        return FinishedRun(files=files, ending=ending, records=training.records(), left_out=loader.left_out)
 
 
 def _check_objects(labelled: LabelledSet, purpose: str, option: str) -> None:

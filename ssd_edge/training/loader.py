@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDataLoaderIter
 
 from ssd_edge.core.errors import InputError, SsdEdgeError, TrainingError
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
 from ssd_edge.training.dataset import Draw, Example, TrainingSet
 from ssd_edge.training.targets import Targets
 
@@ -82,11 +84,13 @@ class Batch(NamedTuple):
         images: (B, H, W, 3) uint8, BGR.
         targets: (B, A) labels and (B, A, 4) offsets.
         paths: B files.
+        instead_of: B files that these stand in for, where one cannot be read; else empty.
     """
 
     images: Tensor
     targets: Targets
     paths: list[str]
+    instead_of: Sequence[str] = ()
 
 
 class BatchLoader:
@@ -106,6 +110,7 @@ class BatchLoader:
     Attributes:
         batch_size: as given.
         share: as given.
+        left_out: images that could not be read so far, of this process.
 
     Raises:
         InputError: fewer pictures than fill one batch of every process.
@@ -129,6 +134,7 @@ class BatchLoader:
                 do=f"Add pictures, or choose a smaller batch: --batch-size {max(len(examples) // share.processes, 2)}",
             )
         self.batch_size, self.share = batch_size, share
+        self.left_out: tuple[LeftOut, ...] = ()
         self._draws = ShuffledDraws(len(examples), batch_size=batch_size, seed=seed, share=share)
         self._loader: DataLoader[Example | SsdEdgeError] = _Loader(
             examples,
@@ -167,7 +173,15 @@ class BatchLoader:
                     raise batch
                 finally:
                     del batch  # it would refer to itself through this frame, and keep the workers waiting
+            self._name(batch.instead_of)
             yield batch
+
+    def _name(self, images: Sequence[str]) -> None:
+        """Name images that cannot be read, each once."""
+        for image in images:
+            if image and all(lost.what != image for lost in self.left_out):
+                self.left_out = (*self.left_out, LeftOut(image, "cannot be read"))
+                log.warning(f"{image} cannot be read: it is left out, and the next image is learned from in its place")
 
 
 class _Loader(DataLoader[Any]):

@@ -97,4 +97,5 @@ def calibrate(
         range_count=len(table.ranges),
         image_count=table.image_count,
         is_default=path == files.table,
+        left_out=chosen.left_out,
     )

@@ -15,9 +15,12 @@ from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.find import dataset_splits, open_dataset
 from ssd_edge.data.image_size import image_size
 from ssd_edge.data.statistics import SetStatistics, set_statistics
+
+_ANY = Tolerance(max_bad=1.0)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class DataStatisticsResult:
         path: always None: nothing is written.
         dataset: what was looked at.
         splits: the figures of each split.
-        left_out: always empty: labels that cannot be used are refused.
+        left_out: images and objects that cannot be used; they are not counted.
     """
 
     path: Path | None
@@ -82,7 +85,7 @@ def data_statistics(
     labelled: dict[str, LabelledSet] = {}
     names: tuple[str, ...] | None = None
     for split in config.splits or dataset_splits(folder):
-        labelled[split] = open_dataset(folder, split, names)
+        labelled[split] = open_dataset(folder, split, names, tolerance=_ANY)
         names = labelled[split].class_names
     images = list(dict.fromkeys(sample.image for found in labelled.values() for sample in found.samples))
     sizes = {}
@@ -91,4 +94,5 @@ def data_statistics(
             sizes[image] = image_size(image)
             report(number, len(images))
     figures = {split: set_statistics(found, sizes) for split, found in labelled.items()}
-    return DataStatisticsResult(None, folder, figures)
+    left_out = tuple(entry for found in labelled.values() for entry in found.left_out)
+    return DataStatisticsResult(None, folder, figures, left_out)

@@ -16,6 +16,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.find import open_dataset
 from ssd_edge.evaluation.calibration_overlap import count_calibrated
 from ssd_edge.evaluation.coco_ap import coco_average_precision, require_coco
@@ -84,7 +85,8 @@ def evaluate(
     config = config_from(EvaluateConfig, config, options)
     paths = _checked_paths([models] if isinstance(models, (str, PathLike)) else models, config)
     split = config.split or evaluation_split(paths, Path(dataset))
-    labelled = open_dataset(Path(dataset), split)
+    tolerance = Tolerance(config.max_bad, config.strict)
+    labelled = open_dataset(Path(dataset), split, tolerance=tolerance)
     check_not_learned(paths, labelled, split)
     reference = _gate(config).reference(labelled, config.metric, config.iou_threshold)
     log.info(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
@@ -93,18 +95,31 @@ def evaluate(
         _evaluated(label, path, labelled, calibrated.get(path), config, progress)
         for label, path in zip(labels_of(paths), paths, strict=True)
     ]
+    labelled = _read_by_all(found, labelled)
     if config.counts_coco:
         found = [_with_coco(model, labelled) for model in found]
     if config.html is not None:
         write_evaluation_report(config.html, found, labelled, score=config.score_threshold)
         log.info(f"wrote {config.html}, images in {stills_folder(config.html)}")
-    result = EvaluateResult(config.html, tuple(found), labelled, config.score_threshold)
+    result = EvaluateResult(config.html, tuple(found), labelled, config.score_threshold, labelled.left_out)
     try:
         _gate(config).check(result.models, reference)
     except AccuracyError as error:
         error.result = result
         raise
     return result
+
+
+def _read_by_all(models: Sequence[EvaluatedModel], labelled: LabelledSet) -> LabelledSet:
+    """Return the images that the models were evaluated on; an image that cannot be read is left out by each.
+
+    Raises:
+        InputError: they were not the same: files changed meanwhile.
+    """
+    read = [model.evaluation.labelled or labelled for model in models]
+    if any(entry.digest != read[0].digest for entry in read):
+        raise InputError(f"images of {labelled.origin} changed while they were evaluated on", do="Evaluate again.")
+    return read[0]
 
 
 def _checked_paths(models: Sequence[AnyPath], config: EvaluateConfig) -> list[Path]:
@@ -154,11 +169,12 @@ def _evaluated(
             metric=config.metric,
             iou_threshold=config.iou_threshold,
             cores=config.cores,
+            tolerance=Tolerance(config.max_bad, config.strict),
             progress=report,
         )
     if found.classes_not_evaluated:
         log.info(f"{path}: not judged, as no image has them: {', '.join(found.classes_not_evaluated)}")
-    errors = error_costs(found.detections, labelled.samples, found.accuracy)
+    errors = error_costs(found.detections, (found.labelled or labelled).samples, found.accuracy)
     return EvaluatedModel(label, path, found, errors, calibrated_images=calibrated)
 
 

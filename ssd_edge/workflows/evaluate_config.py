@@ -9,12 +9,14 @@ from typing import Literal, TypedDict
 
 from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.config import AnyPath, check_limits
+from ssd_edge.core.tolerance import MAX_BAD
 
 _LIMITS = {
     "iou_threshold": (0.01, 1.0),
     "score_threshold": (0.0, 1.0),
     "min_map": (0.0, 1.0),
     "max_drop_points": (0.0, math.inf),
+    "max_bad": (0.0, 1.0),
     "cores": (1, math.inf),
 }
 
@@ -34,6 +36,8 @@ class EvaluateConfig:
         max_drop_points: most hundredths that a model may lie below the reference; None for no such gate.
         baseline: an earlier evaluation as JSON, whose first model is the reference; None for the first model here.
         gate_on: the figure that the gates go by.
+        max_bad: largest share of the images, or of the objects, that may be left out, 0 to 1.
+        strict: refuse the first fault of the data instead.
         cores: processor cores to use; None for all.
         html: the HTML page to write; None for none.
     """
@@ -47,6 +51,8 @@ class EvaluateConfig:
     max_drop_points: float | None = None
     baseline: Path | None = None
     gate_on: GateFigure = GateFigure.MAP
+    max_bad: float = MAX_BAD
+    strict: bool = False
     cores: int | None = None
     html: Path | None = None
 
@@ -71,5 +77,7 @@ class EvaluateOptions(TypedDict, total=False):
     max_drop_points: float | None
     baseline: AnyPath | None
     gate_on: GateFigure | Literal["map", "map-50-95", "coco-ap", "coco-ap50"]
+    max_bad: float
+    strict: bool
     cores: int | None
     html: AnyPath | None

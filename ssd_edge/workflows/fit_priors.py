@@ -39,12 +39,12 @@ class FitPriorsResult:
     """What was fitted.
 
     Attributes:
-        path: the file that was written; None where no fit is better than the preset's own anchors.
+        path: the file that was written; where no fit is better, it holds the preset's own anchors.
         config: what was asked for.
         fitted: the anchors, and what they gain where they were fitted to.
         levels: feature maps of the network.
         validation: what they gain on other images; None where there are none.
-        left_out: always empty: labels that cannot be used are refused.
+        left_out: images and objects that could not be used.
     """
 
     path: Path | None
@@ -68,7 +68,7 @@ def fit_priors(
     workspace: AnyPath = ".",
     **options: Unpack[FitPriorsOptions],
 ) -> FitPriorsResult:
-    """Fit a network's anchors to the objects of a data set, and write them where they match more objects than before.
+    """Fit a network's anchors to the objects of a data set, and write them, or the preset's where no fit is better.
 
     Args:
         dataset: labelled images: a VOC, COCO or YOLO folder, or a data.yaml.
@@ -96,11 +96,12 @@ def fit_priors(
         report(0, 1)
         fitted = fit_anchors(boxes, spec.anchors, per_level=_counts(config.per_level, levels), seed=config.seed)
         report(1, 1)
-    validation = _validation(folder, config, spec, fitted)
     output = config.output or Path(workspace) / PRIORS
-    if fitted.are_better:
-        _save(output, fitted, spec, config.preset, train.origin)
-    return FitPriorsResult(output if fitted.are_better else None, config, fitted, levels, validation)
+    if not fitted.are_better:
+        fitted = dataclasses.replace(fitted, anchors=spec.anchors, after=fitted.before, fitted_levels=0)
+    _save(output, fitted, spec, config.preset, train.origin)
+    validation = _validation(folder, config, spec, fitted)
+    return FitPriorsResult(output, config, fitted, levels, validation, train.left_out)
 
 
 def _counts(per_level: tuple[int, ...] | int | None, levels: int) -> tuple[int, ...] | None:

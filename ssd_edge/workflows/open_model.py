@@ -18,6 +18,7 @@ from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.tolerance import TOLERANT, Tolerance
 from ssd_edge.evaluation.evaluate import Evaluation, evaluate
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def evaluate_file(
     metric: Metric,
     iou_threshold: float = 0.5,
     cores: int | None = None,
+    tolerance: Tolerance = TOLERANT,
     progress: Progress = silent,
 ) -> Evaluation:
     """Evaluate and time one model file on a labelled set.
@@ -95,7 +97,15 @@ def evaluate_file(
     """
     with open_model(path, cores) as model:
         names = model.spec.class_names
-        return evaluate(model.detect, names, labelled, metric=metric, iou_threshold=iou_threshold, progress=progress)
+        return evaluate(
+            model.detect,
+            names,
+            labelled,
+            metric=metric,
+            iou_threshold=iou_threshold,
+            tolerance=tolerance,
+            progress=progress,
+        )
 
 
 def open_checkpoint(path: Path, device: str = "cpu", *, instead: str) -> TorchDetector:

@@ -222,7 +222,8 @@ def _title(opened: Sequence[OpenStream]) -> str:
 
 
 def _result(streams: StreamSet, pipeline: Pipeline, summary: RunSummary) -> RunResult:
-    each = tuple(_stream_result(streams, pipeline, opened) for opened in [*streams.closed, *streams.streams])
+    everything = [*streams.closed, *streams.streams]
+    each = tuple(_stream_result(streams, pipeline, opened) for opened in everything)
     return RunResult(
         path=each[0].path,
         json_path=each[0].json_path,
@@ -234,7 +235,8 @@ def _result(streams: StreamSet, pipeline: Pipeline, summary: RunSummary) -> RunR
         stages=summary.stages,
         stopped=summary.stopped,
         streams=each,
-        left_out=streams.left_out(),
+        left_out=streams.left_out()
+        + tuple(lost for opened in everything if opened.source for lost in opened.source.left_out),
     )
 
 

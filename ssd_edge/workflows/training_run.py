@@ -87,7 +87,7 @@ def run_training(
             epochs=run.records,
             stopped_by="patience" if run.ending == "patience" else "epochs" if plan.minutes is None else "minutes",
             report=page,
-            left_out=plan.train_set.left_out + plan.val_set.left_out,
+            left_out=plan.train_set.left_out + plan.val_set.left_out + run.left_out,
         )
 
 

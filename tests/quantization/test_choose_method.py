@@ -15,6 +15,8 @@ def chosen_by(errors: dict[Method, tuple[float, float]], folder: Path, monkeypat
     """Let each method have such output errors in the forms of ONNX Runtime and TensorRT."""
 
     class Planted:
+        compares = True
+
         def __init__(self, *_: object) -> None:
             pass
 
@@ -43,3 +45,14 @@ def test_the_worse_error_decides(
     told = caplog.text
     assert "minmax 0.0100 (TensorRT 0.5000)" in told
     assert "entropy is taken, whose worse error is the least" in told
+
+
+def test_where_nothing_scores_no_figure_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ssd_edge.quantization.output_error._SCORE_OF_INTEREST", 2.0)  # which no score reaches
+    source, chosen, histograms = observed(tmp_path)
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        assert best_method(source, histograms, chosen, chosen.paths[-1:]) is Method.MINMAX
+    assert "nothing scores above 2 on 1 image: nothing was compared" in caplog.text
+    assert "0.0000" not in caplog.text

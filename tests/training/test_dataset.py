@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 import torch
 
 from ssd_edge.core.errors import InputError
@@ -141,8 +140,13 @@ def test_pictures_are_held_in_memory_up_to_the_limit(tmp_path: Path) -> None:
     assert reports == [(1, 4), (2, 4)]
 
 
-def test_an_unreadable_picture_is_named_before_the_first_epoch(tmp_path: Path) -> None:
-    labelled = squares(tmp_path, 2)
+def test_for_an_unreadable_image_the_next_one_stands_in(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 3)
     labelled.samples[1].image.unlink()
-    with pytest.raises(InputError, match=r"0001\.png cannot be read"):
-        decode_images(labelled.samples, limit_bytes=10**9)
+    decoded = decode_images(labelled.samples, limit_bytes=10**9)
+    assert list(decoded) == [labelled.samples[0].image, labelled.samples[2].image]
+    for held in (None, decoded):
+        examples = training_set(labelled, decoded=held)
+        first, second = get(examples, 1, 0), get(examples, 1, 1)
+        assert (first.instead_of, second.instead_of) == ("", str(labelled.samples[1].image))
+        assert second.path == str(labelled.samples[2].image)

@@ -74,11 +74,27 @@ def test_too_few_pictures_for_a_batch_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_faulty_picture_is_named_without_a_traceback(tmp_path: Path, workers: int) -> None:
+def test_a_faulty_image_is_left_out_and_named_once(
+    tmp_path: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
     labelled = squares(tmp_path, 4)
-    labelled.samples[2].image.write_bytes(b"")
+    faulty = labelled.samples[2].image
+    faulty.write_bytes(b"")
     loader = BatchLoader(training_set(labelled), batch_size=2, workers=workers, seed=0)
-    with pytest.raises(InputError, match=r"0002\.png is empty: wanted an image file$"):
+    with caplog.at_level("WARNING", logger="ssd_edge"):
+        seen = [path for epoch in (1, 2) for batch in batches(loader, epoch) for path in batch.paths]
+    assert len(seen) == 8
+    assert str(faulty) not in seen
+    assert [lost.what for lost in loader.left_out] == [str(faulty)]
+    assert caplog.text.count("0002.png cannot be read: it is left out") == 1
+
+
+def test_a_set_without_a_readable_image_is_refused(tmp_path: Path) -> None:
+    labelled = squares(tmp_path, 2)
+    for sample in labelled.samples:
+        sample.image.write_bytes(b"")
+    loader = BatchLoader(training_set(labelled), batch_size=2, workers=0, seed=0)
+    with pytest.raises(InputError, match=r"000\d\.png is empty: wanted an image file$"):
         batches(loader, 1)
 
 

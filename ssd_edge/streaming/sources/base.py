@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ssd_edge.core.frame import Frame
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.streaming.states import StreamMonitor
 
 
@@ -37,6 +38,7 @@ class Source(ABC):
     Attributes:
         info: what is known before the first frame.
         monitor: the state of the source, and counts of its frames.
+        left_out: files that could not be read.
     """
 
     counts_frames = False
@@ -46,6 +48,7 @@ class Source(ABC):
         self.info = info
         self.monitor = StreamMonitor(info.name)
         self._interrupted = threading.Event()
+        self.left_out: tuple[LeftOut, ...] = ()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

@@ -1,27 +1,32 @@
-"""Pictures from files, one frame each."""
+"""Images from files, one frame each."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
-from ssd_edge.core.frame import Frame
+from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.images import list_images, read_image
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
 from ssd_edge.streaming.sources.base import Source, SourceInfo
 
 
 class ImageSource(Source):
-    """A picture, or the pictures of a folder in the order of their names; a frame's source is its file.
+    """An image, or the images of a folder in the order of their names; a frame's source is its file.
+
+    Images of a folder that cannot be read are left out and named.
 
     Args:
         path: image file or folder of images.
         loop: begin again after the last, for ever.
 
     Raises:
-        InputError: a folder without images; and, while iterating, a file that cannot be read.
+        InputError: a folder without images; and, while iterating, a single file that cannot be read, or a folder
+            without any that can.
     """
 
     def __init__(self, path: Path, *, loop: bool = False) -> None:
@@ -32,10 +37,30 @@ class ImageSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         began = 0.0
-        for index in count():
-            lap, place = divmod(index, len(self._paths))
-            if self._interrupted.is_set() or (lap and not self._loop):
-                return
-            image, now = read_image(self._paths[place]), time.monotonic()
+        for index, (path, image) in enumerate(self._images()):
+            now = time.monotonic()
             began = now if index == 0 else began
-            yield Frame(image, index, now, str(self._paths[place]), now - began)
+            yield Frame(image, index, now, str(path), now - began)
+
+    def _images(self) -> Iterator[tuple[Path, UInt8Array]]:
+        """Yield files with their pixels."""
+        while True:
+            for path in list(self._paths):
+                if self._interrupted.is_set():
+                    return
+                image = self._read(path)
+                if image is not None:
+                    yield path, image
+            if not self._loop:
+                return
+
+    def _read(self, path: Path) -> UInt8Array | None:
+        try:
+            return read_image(path)
+        except InputError as error:
+            self._paths.remove(path)
+            if not self._paths:
+                raise
+            self.left_out = (*self.left_out, LeftOut(str(path), error.what.removeprefix(str(path)).strip()))
+            log.warning(f"{error}; it is left out")
+            return None

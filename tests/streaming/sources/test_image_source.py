@@ -55,16 +55,25 @@ def test_a_picture_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
     assert (frame.width, frame.height) == (20, 40)
 
 
-def test_a_truncated_jpeg_stops_the_folder_by_name(tmp_path: Path) -> None:
+def test_a_truncated_jpeg_is_left_out_of_its_folder_and_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for name in ("a.jpg", "b.jpg"):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
         write(tmp_path / name, rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
     broken = tmp_path / "b.jpg"
     broken.write_bytes(broken.read_bytes()[:-200])
-    frames = iter(ImageSource(tmp_path))
-    assert next(frames).index == 0
+    source = ImageSource(tmp_path)
+    frames = list(source)
+    assert [(frame.index, Path(frame.source).name) for frame in frames] == [(0, "a.jpg"), (1, "c.jpg")]
+    assert [(lost.what, lost.why) for lost in source.left_out] == [(str(broken), "is cut short")]
     with pytest.raises(InputError, match=r"b\.jpg is cut short"):
-        next(frames)
+        list(ImageSource(broken))
+
+
+def test_a_folder_of_damaged_images_is_refused_even_in_a_loop(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=r"\.jpg is empty"):
+        list(ImageSource(tmp_path, loop=True))
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
