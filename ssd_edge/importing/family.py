@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.ssd import SSD
 
 StateDict = dict[str, Tensor]
@@ -51,12 +52,15 @@ class Family:
         convert: turns the tensors and the names of the real classes into our detector, in evaluation mode. Without
             names it takes built-in ones by their number. Raises ``ArtifactError`` where the tensors do not fit the
             network, ``InputError`` where the class names do not fit the tensors.
+        resized: returns the spec for another side of its square input, where the project trains at any and its files do
+            not say at which; None where all weights have one size.
     """
 
     name: str
     source: str
     matches: Callable[[StateDict], bool]
     convert: Callable[[StateDict, tuple[str, ...] | None], SSD]
+    resized: Callable[[ModelSpec, int], ModelSpec] | None = None
 
 
 def looks_like(tensors: StateDict) -> str:

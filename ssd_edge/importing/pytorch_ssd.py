@@ -1,15 +1,16 @@
-"""qfgaohao/pytorch-ssd and its descendant in jetson-inference: weights at 300 x 300.
+"""qfgaohao/pytorch-ssd and its descendant in jetson-inference: weights for 300 x 300, or another size.
 
-Files are plain state dicts without any settings; those are in the project's ``vision/ssd/config``.
+Files are plain state dicts without any settings, not even the input size; those are in ``vision/ssd/config``.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 
-from ssd_edge.core.spec import NmsSpec
+from ssd_edge.core.spec import ModelSpec, NmsSpec
 from ssd_edge.importing.family import (
     Family,
     Rules,
@@ -23,7 +24,9 @@ from ssd_edge.importing.family import (
     without_depthwise_biases,
 )
 from ssd_edge.importing.labels import class_names
-from ssd_edge.model.ssd import SSD
+from ssd_edge.model.anchors import MapSize, anchors_from_sizes
+from ssd_edge.model.architectures import empty_backbone
+from ssd_edge.model.ssd import SSD, feature_maps
 from ssd_edge.model.weights import with_weights
 from ssd_edge.model.zoo import make_spec
 
@@ -32,6 +35,7 @@ _SOURCE = "qfgaohao/pytorch-ssd, jetson-inference"
 _NMS = NmsSpec(
     score_threshold=0.01, iou_threshold=0.45, top_k=200, keep_top_k=200, max_candidates=200, clip_boxes=False
 )
+_FINEST_SCALE, _SCALE, _SCALE_STEP = 0.1, 0.2, 0.17  # of the input's side, at other sizes than 300
 _HEADS: Rules = (
     (r"^classification_headers\.", "head.classification_head.module_list."),
     (r"^regression_headers\.", "head.regression_head.module_list."),
@@ -101,6 +105,27 @@ def _convert(
     return with_weights(spec, reshape(renamed(with_counters(tensors), rules)), origin=family)
 
 
+def _resized(spec: ModelSpec, side: int) -> ModelSpec:
+    """Return the spec of a MobileNet that jetson-inference's ``train_ssd.py --resolution`` trained.
+
+    Its anchors go by other scales than those of 300: 0.1, and 0.2 to 0.88 in steps of 0.17, each to the next one; and
+    their centers are whole pixels apart (``set_image_size`` in ``mobilenetv1_ssd_config.py``).
+    """
+    size = MapSize(side, side)
+    maps = [level.cells for level in feature_maps(empty_backbone(spec.architecture, size), size)]
+    scales = [_FINEST_SCALE, *(_SCALE + k * _SCALE_STEP for k in range(len(maps)))]
+    anchors = anchors_from_sizes(
+        maps,
+        size,
+        min_sizes=[side * scale for scale in scales[:-1]],
+        max_sizes=[side * scale for scale in scales[1:]],
+        ratios=[(2, 3)] * len(maps),
+        steps=[math.ceil(side / cells.rows) for cells in maps],
+        clip="centre",
+    )
+    return dataclasses.replace(spec, input=dataclasses.replace(spec.input, width=side, height=side), anchors=anchors)
+
+
 def _family(
     name: str,
     signs: tuple[str, ...],
@@ -109,6 +134,7 @@ def _family(
     rules: Rules,
     last: str = "",
     reshape: Callable[[StateDict], StateDict] = unchanged,
+    resized: Callable[[ModelSpec, int], ModelSpec] | None = None,
 ) -> Family:
     """Return the family that is recognised by having all the tensors in ``signs``."""
     return Family(
@@ -116,6 +142,7 @@ def _family(
         source=_SOURCE,
         matches=lambda tensors: tensors.keys() >= {f"classification_headers.0.{last}weight", *signs},
         convert=partial(_convert, family=name, preset=preset, rules=rules, last=last, reshape=reshape),
+        resized=resized,
     )
 
 
@@ -125,6 +152,7 @@ PYTORCH_SSD = (
         ("base_net.0.0.weight", "extras.0.2.weight"),
         preset="ssd300-mobilenet-v1",
         rules=_MOBILENET_V1,
+        resized=_resized,
     ),
     _family(
         "mb1-ssd-lite",
@@ -132,6 +160,7 @@ PYTORCH_SSD = (
         preset="ssdlite300-mobilenet-v1",
         rules=_MOBILENET_V1,
         last="2.",
+        resized=_resized,
     ),
     _family(
         "mb2-ssd-lite",
@@ -140,6 +169,7 @@ PYTORCH_SSD = (
         rules=_mobilenet_v2_rules(),
         last="3.",
         reshape=without_depthwise_biases,
+        resized=_resized,
     ),
     _family(
         "vgg16-ssd",

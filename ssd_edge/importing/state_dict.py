@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor
 
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import open_regular
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.torch_zip import archive_members, is_archive
 from ssd_edge.importing.family import StateDict
+from ssd_edge.importing.unwrap import tensors_of
 from ssd_edge.model.checkpoint import CHECKPOINT_FORMAT
 from ssd_edge.model.torch_archive import load_archive
+from ssd_edge.model.weight_source import read_safetensors
 
 _SIGNATURES = (
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes its weights"),
@@ -36,7 +37,6 @@ _OLD_PYTORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # pickled magic num
 _HARMLESS = ("torch", "collections")
 _TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]+")
 _WANTED = "the weights of a PyTorch SSD (a state dict saved by torch.save)"
-_WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "ema")
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -118,19 +118,15 @@ def _objects(file: BinaryIO) -> Iterator[str]:
 
 
 def read_state_dict(path: Path) -> StateDict:
-    """Return the tensors of a plain state dict, or of one in a wrapper such as ``{"model": …}``.
+    """Return the tensors of a state dict, plain or in wrappers such as ``{"model": …}``, or of a ``.safetensors`` file.
 
     Raises:
         InputError: the file cannot be read.
         ArtifactError: it is no PyTorch file, is damaged, holds Python objects, or holds no tensors.
     """
-    content = _load(path)
+    content = read_safetensors(path) if path.suffix.lower() == ".safetensors" else _load(path)
     _refuse_ours(path, content)
-    for key in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    tensors = _tensors(content)
+    tensors = tensors_of(content)
     if not tensors:
         found = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
         raise ArtifactError(f"{path} holds no weights", got=found or "an empty dict", wanted=_WANTED)
@@ -145,16 +141,6 @@ def _refuse_ours(path: Path, content: Any) -> None:
             wanted="weights of another project",
             do=f"Use it as it is: ssd-edge export {quoted(path)}",
         )
-
-
-def _tensors(content: Any) -> StateDict:
-    """Return the tensors by name; data-parallel training puts ``module.`` before every name."""
-    if not isinstance(content, dict):
-        return {}
-    named = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-    if all(key.startswith("module.") for key in named):
-        return {key.removeprefix("module."): value for key, value in named.items()}
-    return named
 
 
 def _load(path: Path) -> Any:

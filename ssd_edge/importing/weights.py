@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import file_digest
+from ssd_edge.core.log import log
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.importing import torchvision
 from ssd_edge.importing.amdegroot import AMDEGROOT
@@ -17,7 +18,10 @@ from ssd_edge.importing.lufficc import LUFFICC
 from ssd_edge.importing.nvidia import NVIDIA
 from ssd_edge.importing.pytorch_ssd import PYTORCH_SSD
 from ssd_edge.importing.state_dict import read_state_dict
+from ssd_edge.importing.unwrap import without_prefixes
 from ssd_edge.model.checkpoint import save_checkpoint
+from ssd_edge.model.ssd import SSD
+from ssd_edge.model.weights import with_weights
 
 FAMILIES: tuple[Family, ...] = (
     torchvision.SSD300,
@@ -51,7 +55,14 @@ class ImportReport:
     labels_given: bool
 
 
-def import_weights(path: Path, output: Path, *, labels: Path | None = None, name: str | None = None) -> ImportReport:
+def import_weights(
+    path: Path,
+    output: Path,
+    *,
+    labels: Path | None = None,
+    name: str | None = None,
+    size: tuple[int, int] | None = None,
+) -> ImportReport:
     """Recognise the weights in ``path`` and write them to ``output`` as a checkpoint.
 
     Nothing in the file is executed.
@@ -61,15 +72,16 @@ def import_weights(path: Path, output: Path, *, labels: Path | None = None, name
         output: the checkpoint, usually ``runs/<name>/best.pt``.
         labels: text file with a class a line; a first line BACKGROUND is skipped.
         name: of the model; by default the name of the preset that it equals.
+        size: (width, height) that it was trained at, in pixels, for projects whose files do not say it.
 
     Raises:
         InputError: a file cannot be read or written, or the labels do not fit the weights.
         ArtifactError: the file is damaged, or its weights are of no known SSD.
     """
     given = None if labels is None else read_labels(labels)
-    state_dict = read_state_dict(path)
+    state_dict = without_prefixes(read_state_dict(path), lambda names: any(f.matches(names) for f in FAMILIES))
     family = recognise(state_dict, origin=str(path))
-    model = family.convert(state_dict, given)
+    model = _at_size(family, family.convert(state_dict, given), size)
     if name is not None:
         model.spec = dataclasses.replace(model.spec, name=name)
     save_checkpoint(output, model)
@@ -89,4 +101,29 @@ def recognise(state_dict: StateDict, *, origin: str) -> Family:
         f"{origin} holds the weights of no SSD that can be imported",
         got=looks_like(state_dict),
         wanted="one of " + ", ".join(family.name for family in FAMILIES),
+        do="Another SSD: export it to ONNX in its project, without the NMS, then ssd-edge import model.onnx",
     )
+
+
+def _at_size(family: Family, model: SSD, size: tuple[int, int] | None) -> SSD:
+    """Return the network at the size that its weights were trained at; say what is assumed where none is given."""
+    side = model.spec.input.width
+    if family.resized is None:
+        if size is not None and size != (side, model.spec.input.height):
+            raise InputError(
+                f"{family.name} has one input size",
+                got=f"{size[0]}x{size[1]}",
+                wanted=f"{side}x{model.spec.input.height}",
+            )
+        return model
+    if size is None:
+        log.info(
+            f"{family.name}: the file does not say its input size, {side}x{side} is assumed; for weights of "
+            "train_ssd.py --resolution=N: --input-size N"
+        )
+        return model
+    if size[0] != size[1]:
+        raise InputError(f"{family.name} has square inputs", got=f"{size[0]}x{size[1]}", wanted="one number")
+    if size[0] == side:
+        return model
+    return with_weights(family.resized(model.spec, size[0]), model.state_dict(), origin=family.name)

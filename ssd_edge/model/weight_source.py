@@ -105,7 +105,7 @@ def _of_timm(name: str) -> Weights:
 
 
 def _read(path: Path) -> Weights:
-    content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    content = read_safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     tensors = _state_dict(content)
     if not tensors:
         raise ArtifactError(f"{path} holds no weights", got=type(content).__name__, wanted="a state dict")
@@ -125,15 +125,24 @@ def _pickled(path: Path) -> Any:
     return load_archive(path, refusal, wanted="weights")
 
 
-def _safetensors(path: Path) -> Any:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a ``.safetensors`` file by name.
+
+    Raises:
+        InputError: it cannot be read, or safetensors is not installed.
+        ArtifactError: it is damaged.
+    """
     try:
         from safetensors.torch import load_file
     except ImportError as error:
         raise InputError(f"{path} needs safetensors", got=str(error), do="pip install safetensors") from error
     try:
-        return load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error.strerror or str(error)) from error
     except Exception as error:
         raise ArtifactError(f"{path} is damaged", got=str(error), wanted="safetensors") from error
+    return tensors
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:

@@ -29,7 +29,8 @@ class ImportConfig:
         mean: subtracted from the pixels 0 to 255, per channel; needed with ``std`` unless jetson-inference exported it.
         std: divides what is left, per channel.
         color: order of the channels, also in ``mean`` and ``std``.
-        input_size: (width, height) of the input in pixels, if the graph leaves them open.
+        input_size: (width, height) of the input in pixels, if the graph leaves them open, or if weights do not say it
+            (pytorch-ssd, jetson-inference).
         anchors: default boxes, ``.npy`` (N, 4) cx cy w h or ``.json``, where the graph gives offsets.
         variances: of the offsets, for cx cy w h.
         scores: name of the output with the scores; by default told by its shape.

@@ -24,7 +24,7 @@ from ssd_edge.importing.graphs.normalization import Normalisation
 from ssd_edge.workflows.import_config import ImportConfig, ImportOptions
 
 _COMPARED_ON = 4  # images, of a folder or drawn
-_FOR_ANY_FILE = ("source", "output", "name", "labels")
+_FOR_ANY_FILE = ("source", "output", "name", "labels", "input_size")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _import_weights(path: Path, config: ImportConfig, labels: Path | None, root:
     from ssd_edge.importing.weights import import_weights
 
     name = config.name or (path.stem if config.source is None else config.source.rpartition(":")[2])
-    made = import_weights(path, config.output or _unused(root, name), labels=labels, name=name)
+    made = import_weights(path, config.output or _unused(root, name), labels=labels, name=name, size=config.input_size)
     if made.path.name == BEST_NAME:
         record_run(made.path, "imported", str(path))
     return ImportResult(made.path, made.family, made.source, made.spec, made.digest, made.labels_given)

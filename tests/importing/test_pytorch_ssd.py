@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from ssd_edge.core.errors import ArtifactError, InputError
-from ssd_edge.importing.weights import FAMILIES, recognise
+from ssd_edge.importing.weights import FAMILIES, import_weights, recognise
 from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.checkpoint import load_checkpoint
 from tests.parity.recording import load_recording
 
 MOBILENET = (
@@ -93,3 +97,54 @@ def test_a_network_of_the_project_that_is_none_of_these_is_refused() -> None:
     tensors = {"base_net.0.0.weight": torch.empty(1), "classification_headers.0.0.weight": torch.empty(1)}
     with pytest.raises(ArtifactError, match=r"w\.pth holds the weights of no SSD .*variant of pytorch-ssd"):
         recognise(tensors, origin="w.pth")
+
+
+def _boxes_of_resolution(side: int, maps: list[int]) -> np.ndarray:
+    """jetson-inference's anchors of --resolution (set_image_size in mobilenetv1_ssd_config.py), one by one."""
+    percent = [10, 20, 37, 54, 71, 88, 105]
+    boxes = []
+    for cells, small, large in zip(maps, percent[:-1], percent[1:], strict=True):
+        small, large, step = small * side / 100, large * side / 100, math.ceil(side / cells)
+        for row in range(cells):
+            for col in range(cells):
+                place = ((col + 0.5) * step / side, (row + 0.5) * step / side)
+                boxes += [(*place, small / side, small / side), (*place, *[math.sqrt(small * large) / side] * 2)]
+                for root in (math.sqrt(2), math.sqrt(3)):
+                    boxes += [(*place, small * root / side, small / root / side)]
+                    boxes += [(*place, small / root / side, small * root / side)]
+    return np.array(boxes).clip(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "maps"),
+    [("mb2-ssd-lite", 512, [32, 16, 8, 4, 2, 1]), ("mb1-ssd", 640, [40, 20, 10, 5, 3, 2])],
+)
+def test_another_resolution_has_the_anchors_that_train_ssd_lays(name: str, side: int, maps: list[int]) -> None:
+    tensors = _tensors(name)
+    family = recognise(tensors, origin="w.pth")
+    assert family.resized is not None
+    spec = family.resized(family.convert(tensors, None).spec, side)
+    assert (spec.input.width, spec.input.height) == (side, side)
+    np.testing.assert_allclose(default_boxes(spec.anchors), _boxes_of_resolution(side, maps), atol=1e-6, rtol=0)
+
+
+def test_the_resolution_is_given_or_said_to_be_assumed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="ssd_edge")
+    shapes = load_recording("mb1-ssd-lite").shapes
+    torch.save(
+        {name: torch.zeros(shape) for name, shape in shapes.items() if "tracked" not in name}, tmp_path / "w.pth"
+    )
+    assert import_weights(tmp_path / "w.pth", tmp_path / "a.pt").spec.input.width == 300
+    assert "the file does not say its input size, 300x300 is assumed" in caplog.text
+    report = import_weights(tmp_path / "w.pth", tmp_path / "b.pt", size=(512, 512))
+    assert load_checkpoint(tmp_path / "b.pt").spec == report.spec
+    assert (report.spec.input.height, report.spec.anchors.count) == (512, 6 * (1024 + 256 + 64 + 16 + 4 + 1))
+    with pytest.raises(InputError, match="square inputs"):
+        import_weights(tmp_path / "w.pth", tmp_path / "c.pt", size=(640, 480))
+
+
+def test_a_family_of_one_size_refuses_another(tmp_path: Path) -> None:
+    torch.save(load_recording("sq-ssd-lite").weights(), tmp_path / "w.pth")
+    assert import_weights(tmp_path / "w.pth", tmp_path / "a.pt", size=(300, 300)).family == "sq-ssd-lite"
+    with pytest.raises(InputError, match="sq-ssd-lite has one input size: got 512x512; wanted 300x300"):
+        import_weights(tmp_path / "w.pth", tmp_path / "b.pt", size=(512, 512))

@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_read(name: str, got: str, tmp_path: Path) -> None
 def test_what_training_saves_beside_the_weights_is_no_obstacle(tmp_path: Path) -> None:
     content = {"model": {"module.a": torch.ones(2)}, "scheduler": {"milestones": Counter([43, 54])}, "epoch": 1}
     torch.save(content, tmp_path / "w.pth")
-    assert list(read_state_dict(tmp_path / "w.pth")) == ["a"]
+    assert list(read_state_dict(tmp_path / "w.pth")) == ["module.a"]
 
 
 @pytest.mark.parametrize(

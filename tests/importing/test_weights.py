@@ -38,6 +38,49 @@ def test_weights_become_a_checkpoint(wrapper: str | None, tensors: dict[str, tor
     assert torch.equal(stem, tensors["base_net.0.weight"])
 
 
+def _prefixed(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+AS_TRAINERS_SAVE = {
+    "compiled": lambda t: _prefixed(t, "_orig_mod."),
+    "compiled, data-parallel": lambda t: {"model_state_dict": _prefixed(t, "module._orig_mod.")},
+    "a compiled part": lambda t: {name.replace("base_net.", "base_net._orig_mod."): v for name, v in t.items()},
+    "lightning": lambda t: {"epoch": 3, "state_dict": {**_prefixed(t, "model."), "loss.weight": torch.ones(6)}},
+    "lightning, another name": lambda t: {"state_dict": _prefixed(t, "detector.net.")},
+    "averaged": lambda t: {"n_averaged": torch.tensor(7), **_prefixed(t, "module.")},
+    "nested": lambda t: {"model": {"ema": {"state_dict": t}}},
+    "model and ema": lambda t: {"model": t, "ema": {name: 0 * v for name, v in t.items()}},
+    "half": lambda t: {name: v.half() if v.is_floating_point() else v for name, v in t.items()},
+}
+
+
+@pytest.mark.parametrize("kind", AS_TRAINERS_SAVE)
+def test_weights_as_trainers_save_them(kind: str, tensors: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    torch.save(AS_TRAINERS_SAVE[kind](tensors), tmp_path / "w.pth")
+    report = import_weights(tmp_path / "w.pth", tmp_path / "best.pt")
+    stem = load_checkpoint(report.path).model.state_dict()["backbone.features.0.0.weight"]
+    assert report.family == NAME
+    torch.testing.assert_close(stem, tensors["base_net.0.weight"], rtol=1e-3, atol=1e-4)
+
+
+def test_safetensors(tensors: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    save_file({f"model.{name}": tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "w.safetensors")
+    assert import_weights(tmp_path / "w.safetensors", tmp_path / "best.pt").family == NAME
+    (tmp_path / "w.safetensors").write_bytes(b"no such file")
+    with pytest.raises(ArtifactError, match="is damaged"):
+        import_weights(tmp_path / "w.safetensors", tmp_path / "best.pt")
+
+
+def test_a_wrapper_that_holds_itself_ends(tmp_path: Path) -> None:
+    content: dict[str, object] = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ArtifactError, match="holds no weights"):
+        import_weights(tmp_path / "w.pth", tmp_path / "best.pt")
+
+
 def test_data_parallel_weights_and_no_labels(tensors: dict[str, torch.Tensor], tmp_path: Path) -> None:
     torch.save({f"module.{name}": tensor for name, tensor in tensors.items()}, tmp_path / "w.pth")
     report = import_weights(tmp_path / "w.pth", tmp_path / "best.pt")
