@@ -39,16 +39,16 @@ from ssd_edge.streaming.track import Stream
 PRESET, REQUIRED = "ssd300-vgg16", 0.90
 
 
-def draw_film(path: Path, frames: int) -> None:
-    """Write a 1280 x 720 film of discs that move over a textured ground."""
+def draw_film(path: Path, frames: int, *, size: tuple[int, int] = (1280, 720)) -> None:
+    """Write a video of discs that move over a textured ground."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 255, (72, 128, 3), dtype=np.uint8)
     ground = cv2.resize(coarse, (1280, 720), interpolation=cv2.INTER_CUBIC)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (1280, 720))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, size)
     for number in range(frames):
         picture = np.roll(ground, 3 * number, axis=1)
         cv2.circle(picture, (100 + 5 * number % 1100, 360), 80, (0, 0, 255), -1)
-        writer.write(picture)
+        writer.write(picture if size == (1280, 720) else cv2.resize(picture, size))
     writer.release()
 
 

@@ -93,6 +93,10 @@ def run(
         float | None,
         _inference("--motion", help="Infer only if this share of the scene has changed, 0 to 1, and once in 5 s."),
     ] = None,
+    scale_in_decoder: Annotated[
+        bool,
+        _inference("--scale-in-decoder", help="RTSP at the network's size from a board's decoder; for --json only."),
+    ] = RunConfig.scale_in_decoder,
     optimize_for: Annotated[
         Goal | None,
         _inference(
@@ -190,6 +194,7 @@ def run(
         "every": every,
         "detect_fps": detect_fps,
         "motion": motion,
+        "scale_in_decoder": scale_in_decoder,
         "optimize_for": optimize_for,
         "batch_wait_ms": batch_wait,
         "max_batch": max_batch,

@@ -1,8 +1,8 @@
 """Frames of all streams on their way to one engine: a lane for each stream, and batches that are taken fairly.
 
-A lane of a live stream holds the newest frame and drops the one before; a lane of a file holds a few, and its source
-waits, so that nothing is lost. A batch takes from the lanes that were served longest ago. A lane whose results wait to
-be written is passed over: a slow output slows its own stream only.
+A lane of a live stream holds the newest frame and drops the one before, but keeps a few that came in one burst; a
+lane of a file holds a few, and its source waits, so that nothing is lost. A batch takes from the lanes that were
+served longest ago. A lane whose results wait to be written is passed over: a slow output slows its own stream only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ssd_edge.core.frame import Frame, UInt8Array
 
+_BURST_S = 0.03  # frames that come within it were captured apart, and the network has held them back
 _EXPECTED_S = 1.0  # a lane that gave a frame within it is waited for
 
 
@@ -34,7 +35,7 @@ class Lane:
 
     Attributes:
         live: the newest frame wins; otherwise the source waits.
-        capacity: frames that wait here at most.
+        capacity: frames that wait here at most; of a live stream those that came in one burst, at other times one.
         most_in_flight: frames that are inferred or wait to be written at most.
         max_age_s: older frames of a live stream are dropped.
         most_frames: frames that are taken in all; None for all.
@@ -112,9 +113,8 @@ class Batcher:
     def put(self, lane: Lane, captured: Captured) -> bool:
         """Add a frame; False where nobody wants frames of this lane any more, and the source should stop."""
         with self._changed:
-            if lane.live and len(lane.items) >= lane.capacity:
-                lane.items.popleft()
-                lane.dropped(1)
+            if lane.live:
+                self._make_room(lane)
             while not self._refuses(lane) and len(lane.items) >= lane.capacity:
                 self._changed.wait()
             if self._refuses(lane):
@@ -164,6 +164,13 @@ class Batcher:
             for lane in self._lanes:
                 lane.items.clear()
             self._changed.notify_all()
+
+    def _make_room(self, lane: Lane) -> None:
+        """Drop frames that a newer one replaces: all but those of the same burst."""
+        now = time.monotonic()
+        while lane.items and (len(lane.items) >= lane.capacity or now - lane.items[0][1] > _BURST_S):
+            lane.items.popleft()
+            lane.dropped(1)
 
     def _refuses(self, lane: Lane) -> bool:
         return self._abandoned or lane.finished or lane.is_served

@@ -14,7 +14,7 @@ from ssd_edge.core.log import log
 _LONGEST_S = 1.5  # of measuring one layout or batch size
 _LEAST_RUNS = 2
 _MOST_RUNS = 12
-_WORTH = 1.05  # a larger batch, which takes longer for each frame, must give so many times the frames
+_WORTH = 1.1  # a larger batch takes memory and time before its first frame is done: it must be worth it
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Layout:
 def measure_batches(detector: Detector, most: int) -> Measured:
     """Return the batch size, up to ``most`` and what the engine takes, that gives the most frames a second.
 
-    The smallest that is within 5 % of the best is chosen, for the sake of latency.
+    A larger one is chosen where it gives 10 % more, for the sake of latency and memory.
     """
     sizes, size = [], 1
     most = min(most, detector.most_in_batch or most)
@@ -65,27 +65,24 @@ def measure_batches(detector: Detector, most: int) -> Measured:
 def open_fastest(opener: Callable[[Threads], Detector], streams: int) -> Layout:
     """Return the open detector, and the layout, that give the most frames a second for so many streams.
 
-    Tried are all cores on one batch, and a core for each of several frames; the winner is open, the other closed.
+    Tried are all cores on one batch, and a core for each of several frames. What was tried is closed, and the winner
+    opened anew: it keeps no memory of batches that it will not see.
 
     Args:
         opener: opens the detector with a layout of threads.
         streams: that will share it.
     """
-    found: list[tuple[Measured, Threads, Detector]] = []
-    layouts = dict.fromkeys((Threads.for_latency(), Threads.for_throughput()))
-    for threads in layouts if Threads.for_latency().per_worker > 1 else [Threads.for_latency()]:
-        detector = opener(threads)
-        found.append((measure_batches(detector, streams), threads, detector))
-        if detector.workers != threads.workers:  # a GPU, which has a layout of its own
+    tried: list[tuple[Measured, Threads]] = []
+    for threads in dict.fromkeys((Threads.for_latency(), Threads.for_throughput())):
+        with opener(threads) as detector:
+            measured = measure_batches(detector, streams)
+            is_its_own = detector.workers != threads.workers  # a GPU has a layout of its own
+        tried.append((measured, threads))
+        log.debug(f"{threads.workers} x {threads.per_worker} threads, batch {measured.batch}: {measured.fps:.1f} FPS")
+        if is_its_own:
             break
-    best = max(found, key=lambda entry: entry[0].fps)
-    for measured, threads, detector in found:
-        log.debug(
-            f"{threads.workers} x {threads.per_worker} threads, batches of {measured.batch}: {measured.fps:.1f} FPS"
-        )
-        if detector is not best[2]:
-            detector.close()
-    measured, threads, detector = best
+    measured, threads = max(tried, key=lambda entry: entry[0].fps)
+    detector = opener(threads)
     log.info(
         f"layout: {detector.workers} at a time, batches of up to {measured.batch}, {measured.fps:.1f} FPS measured"
     )

@@ -26,7 +26,7 @@ from ssd_edge.streaming.timing import RunClock, RunSummary
 from ssd_edge.streaming.track import POLL_S, Result, ResultQueue, Stream, Track
 
 _ENDING_S = 1.0  # for frames in flight to be written, once a stop is asked for
-_JOIN_S = 0.3  # then for threads to end, all of them together
+_JOIN_S = 0.5  # then for threads to end, all of them together
 
 
 class Pipeline:

@@ -23,6 +23,7 @@ POLL_S = 0.05
 """How soon a request to stop is seen while no result comes."""
 
 _FILE_FRAMES_AHEAD = 2
+_BURST = 8  # frames of a live stream that a network hands out together
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ class Track:
         self.monitor, live = stream.source.monitor, stream.source.info.live
         self.lane = Lane(
             live=live,
-            capacity=1 if live else max(_FILE_FRAMES_AHEAD, batcher.most),
+            capacity=_BURST if live else max(_FILE_FRAMES_AHEAD, batcher.most),
             most_in_flight=2 * workers if live else 2 * max(workers, batcher.most),
             max_age_s=stream.max_age_s,
             most_frames=stream.max_frames,

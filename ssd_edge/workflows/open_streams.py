@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ssd_edge.core.errors import DeviceError, SsdEdgeError
+from ssd_edge.core.errors import DeviceError, InputError, SsdEdgeError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
@@ -68,15 +68,17 @@ class StreamSet:
             for opened in self.streams:
                 self._stack.push(opened.stack)
 
-    def open_source(self, plan: StreamPlan, *, alone: bool) -> OpenStream:
+    def open_source(self, plan: StreamPlan, *, alone: bool, input_size: tuple[int, int] | None = None) -> OpenStream:
         """Open the source of a stream.
 
         Args:
             plan: what is asked for.
+            input_size: of the network; only a plan that scales in the decoder needs it.
             alone: an absent device is an error; otherwise it is one of this stream, and the others go on.
         """
+        _check_scaled(plan)
         try:
-            source = open_stream_source(plan.uri, plan.config)
+            source = open_stream_source(plan.uri, plan.config, input_size)
         except DeviceError as error:
             if alone:
                 raise
@@ -102,6 +104,8 @@ class StreamSet:
             source.open(_RATE_WAIT_S)
         inputs = [model, *(path for other in self.streams for path in file_of(other.plan.uri))]
         options = self._options(plan.config)
+        if plan.config.scale_in_decoder:
+            options = replace(options, window=False)
         opened.outputs = open_outputs(
             opened.stack, source.info, inputs, self._with_shared_lines(plan, options, inputs), self._stop
         )
@@ -175,3 +179,22 @@ class StreamSet:
         if path_kind(path) == "file" and options.cut is None:
             log.info(f"{path} exists and is replaced")
         return open_lines(self._stack, path, options)
+
+
+def _check_scaled(plan: StreamPlan) -> None:
+    """Refuse to show or keep frames that leave the decoder small."""
+    config = plan.config
+    shown = {
+        "--output": config.output,
+        "--serve": config.serve,
+        "--window": config.window or None,
+        "--mask": config.masks or None,
+    }
+    asked = [name for name, value in shown.items() if value is not None]
+    if config.scale_in_decoder and asked:
+        raise InputError(
+            "frames that are scaled in the decoder cannot be shown, kept or masked",
+            got=" and ".join(asked),
+            wanted="--json only",
+            do="Leave --scale-in-decoder out, or the other option.",
+        )

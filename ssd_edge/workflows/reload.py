@@ -92,7 +92,7 @@ class Reloader:
 
     def _begin(self, pipeline: Pipeline, plan: StreamPlan) -> None:
         try:
-            opened = self._streams.open_source(plan, alone=False)
+            opened = self._streams.open_source(plan, alone=False, input_size=self._slot.detector.input_size)
             if opened.source is not None:
                 pipeline.add(self._streams.open_outputs(opened, self._slot.detector.path))
         except SsdEdgeError as error:

@@ -157,7 +157,8 @@ def run_streams(
     stop, reload = stop or StopRequest(), reload or ReloadRequest()
     with ExitStack() as stack:
         streams = stack.enter_context(StreamSet(stop, shares=file is not None))
-        opened = [streams.open_source(plan, alone=len(plans) == 1) for plan in plans]
+        scaled = any(plan.config.scale_in_decoder for plan in plans)
+        opened = [] if scaled else [streams.open_source(plan, alone=len(plans) == 1) for plan in plans]
 
         def find() -> Path:
             return find_model(workspace) if named is None else _named(named)
@@ -170,6 +171,8 @@ def run_streams(
         slot = EngineSlot(layout.detector, labels, owns=True)
         stack.callback(slot.close)
         _check_classes(layout.detector, plans)
+        size = layout.detector.input_size
+        opened += [streams.open_source(plan, alone=len(plans) == 1, input_size=size) for plan in plans if scaled]
         stack.enter_context(stop.active())
         stack.enter_context(reload.active())
         ready = [streams.open_outputs(entry, layout.detector.path) for entry in opened if entry.source is not None]

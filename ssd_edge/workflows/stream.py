@@ -67,7 +67,7 @@ def stream(
         keep.check(model.class_names)
         streams = [
             Stream(
-                stack.enter_context(open_stream_source(uri, chosen)),
+                stack.enter_context(open_stream_source(uri, chosen, model.input_size)),
                 keep=keep,
                 select=selection_of(chosen),
                 max_frames=chosen.max_frames,

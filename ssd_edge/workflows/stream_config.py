@@ -52,6 +52,8 @@ class StreamConfig:
         thresholds: score thresholds of some labels.
         masks: polygons that are black before inference and in all that is shown and kept: corners in fractions of the
             frame or in pixels, ``"0,0 0.5,0 0.5,0.3"``.
+        scale_in_decoder: has the decoder's hardware deliver an RTSP stream at the network's size; nothing can show or
+            keep its frames then, and ``frame.image`` is the small one.
         max_batch: frames that are inferred together at most; None for what is measured to be fastest.
         batch_wait_ms: milliseconds that a frame may wait for those of other streams, to be inferred with them.
         hang_timeout: seconds after which an inference has hung.
@@ -74,6 +76,7 @@ class StreamConfig:
     classes: tuple[str, ...] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     masks: tuple[str, ...] = ()
+    scale_in_decoder: bool = False
     max_batch: int | None = None
     batch_wait_ms: float = 5.0
     hang_timeout: float = 30.0
@@ -102,6 +105,7 @@ class StreamOptions(TypedDict, total=False):
     classes: Sequence[str] | None
     thresholds: Mapping[str, float]
     masks: Sequence[str]
+    scale_in_decoder: bool
     max_batch: int | None
     batch_wait_ms: float
     hang_timeout: float

@@ -78,8 +78,13 @@ def is_folder_of_lines(path: Path | None) -> bool:
     return kind == "folder" or (kind == "absent" and not path.suffix)
 
 
-def open_stream_source(uri: str, config: StreamConfig) -> Source:
+def open_stream_source(uri: str, config: StreamConfig, input_size: tuple[int, int] | None = None) -> Source:
     """Open a source as the config says.
+
+    Args:
+        uri: of the source.
+        config: its options.
+        input_size: of the network, which ``scale_in_decoder`` needs.
 
     Raises:
         InputError: the file or folder cannot be read, or an option does not fit the source.
@@ -91,6 +96,7 @@ def open_stream_source(uri: str, config: StreamConfig) -> Source:
         loop=config.loop,
         pace=config.pace,
         rtsp_latency_ms=config.rtsp_latency_ms,
+        scale_to=input_size if config.scale_in_decoder else None,
         recovery=Recovery(config.max_retries, config.wait, config.stall_timeout, config.max_frame_age),
     )
 

@@ -1,9 +1,9 @@
 """GStreamer's RTSP server, a program of its own: ``python3 rtsp_server.py PORT [--file FILE] [--login USER PASSWORD]``.
 
-It prints its address on 127.0.0.1 and serves until it is ended: a drawn camera, or an encoded file (``.mp4`` of H.264,
-``.h265.mp4`` of H.265, ``.h264`` as a bare stream) at its own pace, to each client from its beginning. It needs
-Debian's ``python3-gi``, ``gir1.2-gst-rtsp-server-1.0`` and ``gstreamer1.0-plugins-{good,bad,ugly}``, and so the
-system's Python.
+It prints its address on 127.0.0.1 and serves until it is ended: a drawn camera, or an encoded file (``.mp4`` of
+H.264, ``.h265.mp4`` of H.265, ``.ts`` of H.264 whose size may change) at its own pace, to each client from its
+beginning. It needs Debian's ``python3-gi``, ``gir1.2-gst-rtsp-server-1.0`` and
+``gstreamer1.0-plugins-{good,bad,ugly}``, and so the system's Python.
 """
 
 import argparse
@@ -24,8 +24,8 @@ CAMERA = (
 def launch_line(file):
     if file is None:
         return CAMERA
-    if file.endswith(".h264"):
-        return f'( filesrc location="{file}" ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )'
+    if file.endswith(".ts"):
+        return f'( filesrc location="{file}" ! tsdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )'
     codec = "h265" if file.endswith(".h265.mp4") else "h264"
     return f'( filesrc location="{file}" ! qtdemux ! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )'
 

@@ -59,6 +59,20 @@ def test_the_newest_frame_of_a_live_stream_wins_and_the_others_are_counted() -> 
     assert sum(dropped) == 4
 
 
+def test_frames_of_one_burst_are_kept_and_later_ones_replace_them() -> None:
+    dropped: list[int] = []
+    lane = Lane(live=True, capacity=3, most_in_flight=9, dropped=dropped.append)
+    frames = batcher(lane, most=4)
+    for index in range(4):
+        frames.put(lane, captured(index))
+    assert indexes(frames.take()) == [1, 2, 3]
+    for index in (4, 5):
+        frames.put(lane, captured(index))
+        time.sleep(0.05)
+    assert indexes(frames.take()) == [5]
+    assert sum(dropped) == 2
+
+
 def test_a_frame_that_is_too_old_is_dropped() -> None:
     dropped: list[int] = []
     lane = Lane(live=True, max_age_s=1.0, dropped=dropped.append)

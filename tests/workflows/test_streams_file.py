@@ -29,14 +29,14 @@ def test_streams_take_the_defaults_that_they_do_not_change(tmp_path: Path) -> No
     file = read_streams_file(
         write(
             tmp_path / "streams.toml",
-            HEAD + '[engine]\nmodel = "m.engine"\nthreads = "throughput"\nmax_batch = 4\n'
+            HEAD + '[engine]\nmodel = "m.engine"\noptimize_for = "throughput"\nmax_batch = 4\n'
             '[defaults]\nthreshold = 0.4\njson = "all.jsonl"\n'
             '[[stream]]\nname = "gate"\nsource = "rtsp://cam/1"\nclasses = ["dog"]\nthresholds = {dog = 0.7}\n'
             '[[stream]]\nname = "yard"\nsource = "0"\nthreshold = 0.6\ndetect_fps = 5\n',
         )
     )
     assert file.model == Path("m.engine")
-    assert (file.config.threads, file.config.max_batch) == (Goal.THROUGHPUT, 4)
+    assert (file.config.optimize_for, file.config.max_batch) == (Goal.THROUGHPUT, 4)
     gate, yard = file.plans
     assert (gate.name, gate.uri, yard.uri) == ("gate", "rtsp://cam/1", "0")
     assert (gate.config.score_threshold, yard.config.score_threshold) == (0.4, 0.6)
@@ -59,7 +59,7 @@ ONE = '[[stream]]\nname = "a"\nsource = "0"\n'
         (HEAD + ONE + "treshold = 0.5\n", "there is no key 'treshold'.*Did you mean threshold"),
         (HEAD + ONE + "threshold = 'high'\n", r"\[\[stream\]\] 'a': score_threshold is of another type"),
         (HEAD + ONE + "every = 0\n", "every is out of its limits: got 0"),
-        (HEAD + "[engine]\nthreads = 'many'\n" + ONE, r"\[engine\]: threads has no such value: got 'many'"),
+        (HEAD + "[engine]\noptimize_for = 'many'\n" + ONE, r"\[engine\]: optimize_for has no such value: got 'many'"),
         (HEAD + "[engine]\nevery = 2\n" + ONE, r"\[engine\]: there is no key 'every'"),
         (HEAD + "camera = 1\n" + ONE, "there is no key 'camera'"),
     ],

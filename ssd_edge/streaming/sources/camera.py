@@ -22,6 +22,7 @@ from ssd_edge.streaming.sources.opencv import open_capture, require_ffmpeg
 from ssd_edge.streaming.sources.pyav import PyAvReader, has_pyav
 from ssd_edge.streaming.sources.reader import CaptureReader, Reader
 from ssd_edge.streaming.sources.retry import Retry
+from ssd_edge.streaming.sources.scaled import SCALERS, Scaler, scaled_opener
 from ssd_edge.streaming.sources.uri import Uri
 from ssd_edge.streaming.sources.video import VideoSource
 from ssd_edge.streaming.states import StreamError, StreamReason
@@ -125,7 +126,7 @@ def open_pipeline(uri: Uri, recovery: Recovery) -> Source:
         capture = open_capture(uri.target, cv2.CAP_GSTREAMER)
         if capture is None:
             raise StreamError(StreamReason.ERROR, "a pipeline that does not start")
-        return CaptureReader(capture, uri.shown, has_stamps=True)
+        return CaptureReader(capture, uri.shown)  # OpenCV tells a pipeline's position, which is no frame's time stamp
 
     return _opened(uri.shown, opener, recovery, absent, is_local="://" not in uri.target)
 
@@ -154,6 +155,35 @@ def open_url(uri: Uri, rtsp_latency_ms: int, recovery: Recovery) -> Source:
         raise
     source.close()
     return _open_video(uri)
+
+
+def open_scaled(
+    uri: Uri,
+    size: tuple[int, int],
+    rtsp_latency_ms: int,
+    recovery: Recovery,
+    scalers: tuple[Scaler, ...] = SCALERS,
+) -> Source:
+    """Return an RTSP stream that the decoder's hardware delivers at ``size``; boxes are in the original's pixels.
+
+    Raises:
+        InputError: another kind of source.
+        DeviceError: no such decoder is here, or OpenCV has no GStreamer.
+    """
+    opener = stream_opener(uri, rtsp_latency_ms, recovery.stall_s)
+
+    def original() -> tuple[int, int]:
+        reader = opener()
+        try:
+            return reader.size or reader.read().image.shape[1::-1]
+        finally:
+            reader.close()
+
+    scaled = scaled_opener(uri, size, rtsp_latency_ms, original, scalers)
+    retry = recovery.retry(is_local=False)
+    source = LiveSource(uri.shown, scaled, retry=retry, stall_s=recovery.stall_s, max_age_s=recovery.max_age_s)
+    source.open(0.0)
+    return source
 
 
 def stream_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callable[[], Reader]:

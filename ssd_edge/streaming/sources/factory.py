@@ -8,7 +8,15 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.streaming.sources.base import Source
-from ssd_edge.streaming.sources.camera import CameraMode, Recovery, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.streaming.sources.camera import (
+    CameraMode,
+    Recovery,
+    open_camera,
+    open_csi,
+    open_pipeline,
+    open_scaled,
+    open_url,
+)
 from ssd_edge.streaming.sources.images import ImageSource
 from ssd_edge.streaming.sources.opencv import require_utf8
 from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
@@ -27,6 +35,7 @@ def open_source(
     pace: float | None = None,
     rtsp_latency_ms: int = 200,
     recovery: Recovery = _RECOVERY,
+    scale_to: tuple[int, int] | None = None,
 ) -> Source:
     """Return an open source; it logs stops, returns, videos that are cut short, and modes that a camera lacks.
 
@@ -38,12 +47,16 @@ def open_source(
         pace: play a file or folder at this many frames a second, as a camera would.
         rtsp_latency_ms: how long a stream may hold frames back to put them in order.
         recovery: what to do when a camera or stream is absent, stops or stalls.
+        scale_to: width and height at which the decoder's hardware is to deliver an RTSP stream; None for whole frames.
 
     Raises:
         InputError: the file or folder cannot be read, or an option does not fit the source.
         DeviceError: a local camera is absent; a network stream is tried until it is there.
     """
     parsed = parse_uri(uri)
+    if scale_to is not None:
+        _refuse_file_options(parsed, loop=loop, pace=pace)
+        return open_scaled(parsed, scale_to, rtsp_latency_ms, recovery)
     if parsed.kind != "file":
         _refuse_file_options(parsed, loop=loop, pace=pace)
         return _open_live(parsed, mode, rtsp_latency_ms, recovery)

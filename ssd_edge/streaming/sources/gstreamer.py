@@ -48,6 +48,12 @@ def require_elements(pipeline: str, shown: str) -> None:
         )
 
 
+def has_element(name: str) -> bool:
+    """Tell whether an element is installed; False also where ``gst-inspect-1.0`` is not, and nobody can tell."""
+    program = shutil.which("gst-inspect-1.0")
+    return program is not None and _is_installed(program, name)
+
+
 def _is_installed(program: str, element: str) -> bool:
     return subprocess.run([program, "--exists", element], check=False, stdin=subprocess.DEVNULL).returncode == 0
 

@@ -74,6 +74,7 @@ class PyAvReader(Reader):
             rate = self._stream.average_rate or self._stream.base_rate
             self.fps = float(rate) if rate and 0.1 <= rate <= 1000 else None
             self.frames = self._stream.frames or self._estimated()
+            self.size = (decoder.width, decoder.height) if decoder.width and decoder.height else None
             self._images = self._decoded()
         except BaseException:
             self._container.close()
@@ -90,6 +91,7 @@ class PyAvReader(Reader):
         """Close the connection."""
         self._images.close()
         self._container.close()
+        del self._stream, self._container, self._images  # the decoder's threads end with the last reference
 
     def _estimated(self) -> int | None:
         """Return how many frames a video has whose container tells its length only; None for what has no end."""

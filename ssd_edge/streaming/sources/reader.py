@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from ssd_edge.core.interruptible import leave_behind
 from ssd_edge.streaming.sources.opencv import Capture, frame_count, frame_rate
 from ssd_edge.streaming.states import StreamError, StreamReason
 
+_BURST = 8  # frames that a network hands out together; whoever takes them is quick
 _POLITE_S = 0.3  # to wait for a thread that is asked to end
 
 
@@ -45,10 +47,12 @@ class Reader(ABC):
     Attributes:
         fps: frames a second, where the source says so.
         frames: how many there are; None where it has no end.
+        size: width and height, where the source says so before its first frame.
     """
 
     fps: float | None = None
     frames: int | None = None
+    size: tuple[int, int] | None = None
 
     @abstractmethod
     def read(self) -> StampedImage:
@@ -75,6 +79,8 @@ class CaptureReader(Reader):
     def __init__(self, capture: Capture, shown: str, *, has_stamps: bool = False) -> None:
         self._capture, self._shown, self._has_stamps = capture, shown, has_stamps
         self.fps, self.frames = frame_rate(capture), frame_count(capture)
+        size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+        self.size = size if min(size) > 0 else None
 
     def read(self) -> StampedImage:
         """Return the next frame."""
@@ -90,7 +96,7 @@ class CaptureReader(Reader):
 
 
 class ReadingThread:
-    """Opens a reader and reads it on a thread of its own; the newest frame lies ready until it is taken.
+    """Opens a reader and reads it on a thread of its own; the newest frames lie ready until they are taken.
 
     Nothing waits for the thread for long: one that FFmpeg, a driver or the name service does not let go is left behind,
     ends when that call does, and then gives its connection back.
@@ -103,9 +109,9 @@ class ReadingThread:
     def __init__(self, opener: Callable[[], Reader], name: str) -> None:
         self._opener = opener
         self._changed = threading.Condition()
-        self._newest: tuple[StampedImage, float] | None = None
+        self._newest: deque[tuple[StampedImage, float, int]] = deque(maxlen=_BURST)
         self.fault: StreamError | None = None
-        self._wanted = True
+        self._wanted, self._woken_at = True, float("inf")
         self.opened_at: float | None = None
         self.fps: float | None = None
         self.frames: int | None = None
@@ -126,16 +132,15 @@ class ReadingThread:
                 self._changed.wait(timeout_s)
 
     def take(self, timeout_s: float) -> Taken | None:
-        """Return the newest frame that was not taken yet; None where none came in time.
+        """Return the next of the newest frames; None where none came in time.
 
         Raises:
             StreamError: the source failed, and no frame is left.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self.fault or not self._wanted, timeout_s)
-            if self._newest is not None:
-                (image, arrived), self._newest = self._newest, None
-                return image, arrived, self.read
+            if self._newest:
+                return self._newest.popleft()
             if self.fault is not None:
                 raise self.fault
             return None
@@ -143,13 +148,14 @@ class ReadingThread:
     def wake(self) -> None:
         """End a wait in :meth:`take`, now and for ever."""
         with self._changed:
+            self._woken_at = min(self._woken_at, time.monotonic())
             self._wanted = False
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Have the thread end, and wait for it for a moment."""
+        """Have the thread end, and wait for it until a moment after it was first asked to."""
         self.wake()
-        self._thread.join(_POLITE_S)
+        self._thread.join(max(0.0, self._woken_at + _POLITE_S - time.monotonic()))
         if self._thread.is_alive():
             leave_behind(self._thread)
 
@@ -174,12 +180,14 @@ class ReadingThread:
 
     def _put(self, image: StampedImage, arrived: float) -> None:
         with self._changed:
-            self._newest = (image, arrived)
             self.read += 1
+            self._newest.append((image, arrived, self.read))
             self._changed.notify_all()
 
     def _fail(self, error: Exception) -> None:
-        fault = error if isinstance(error, StreamError) else StreamError(StreamReason.ERROR, f"{error}")
+        # A new one: the traceback of the old holds the decoder, with its threads, until Python's collector comes by.
+        reason = error.reason if isinstance(error, StreamError) else StreamReason.ERROR
+        fault = StreamError(reason, str(error))
         with self._changed:
             self.fault = fault
             self._changed.notify_all()
