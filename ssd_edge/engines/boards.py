@@ -15,6 +15,8 @@ _BEFORE = Path("engines") / "targets"  # its name in earlier releases
 _INSTALLED = Path(__file__).parent / "boards"
 _IN_CLONE = Path(__file__).parents[2] / "engines" / "boards"
 _KINDS = {"description": (str,), "builder_memory_gib": (int, float), "opt_level": (int,)}
+_LISTS: dict[str, type] = {"compute_capabilities": int, "models": str}
+_MODEL = Path("/proc/device-tree/model")
 _OLD_KEYS = {"workspace_gib": "builder_memory_gib"}
 _EXAMPLE = 'description = "a board", builder_memory_gib = 1.5, opt_level = 3, compute_capabilities = [86, 120]'
 
@@ -27,12 +29,25 @@ class BoardProfile:
         description: boards that the profile is for.
         builder_memory_gib, opt_level: see :class:`~ssd_edge.engines.options.TrtOptions`.
         compute_capabilities: compute capabilities of the GPUs, for TensorRT-RTX.
+        models: what the board calls itself in its device tree, or a part of that; the profile is taken by itself there.
     """
 
     description: str
     builder_memory_gib: float | None = None
     opt_level: int | None = None
     compute_capabilities: tuple[int, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+def find_board(workspace: Path = Path()) -> str:
+    """Return the name of the profile of the board that this runs on; empty on other machines, and where none fits."""
+    try:
+        model = _MODEL.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+    except OSError:
+        return ""
+    names = sorted({path.stem for folder in _folders(workspace) for path in folder.glob("*.toml")})
+    fits = {name: load_profile(name, workspace).models for name in names}
+    return next((name for name, models in fits.items() if any(part in model for part in models)), "")
 
 
 def load_profile(name: str, workspace: Path = Path()) -> BoardProfile:
@@ -68,11 +83,11 @@ def _read(path: Path) -> BoardProfile:
         raise InputError(
             f"{path} is not a board profile", got=f"{type(error).__name__}: {error}", wanted=f"lines as in: {_EXAMPLE}"
         ) from error
-    return BoardProfile(**{**fields, "compute_capabilities": tuple(fields.get("compute_capabilities", ()))})
+    return BoardProfile(**{**fields, **{name: tuple(fields.get(name, ())) for name in _LISTS}})
 
 
 def _fits(name: str, value: object) -> bool:
     """Return whether the value has the key's type; bool is not accepted as a number."""
-    if name == "compute_capabilities":
-        return isinstance(value, list) and all(type(number) is int for number in value)
+    if name in _LISTS:
+        return isinstance(value, list) and all(type(entry) is _LISTS[name] for entry in value)
     return type(value) in _KINDS.get(name, ())

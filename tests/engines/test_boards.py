@@ -6,7 +6,8 @@ import pytest
 
 from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import InputError
-from ssd_edge.engines.boards import load_profile
+from ssd_edge.engines import boards
+from ssd_edge.engines.boards import find_board, load_profile
 from ssd_edge.engines.options import TrtOptions
 
 SHIPPED = {
@@ -43,6 +44,28 @@ def test_the_workspace_s_own_comes_first(workspace: Path) -> None:
     write(workspace, "orin-nano", 'description = "mine"\nbuilder_memory_gib = 2\nopt_level = 1\n')
     found = load_profile("orin-nano")
     assert (found.description, found.builder_memory_gib, found.opt_level) == ("mine", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super", "orin-nano"),
+        ("NVIDIA Orin NX Developer Kit", "orin-nx"),
+        ("NVIDIA Jetson AGX Orin Developer Kit", "agx-orin"),
+        ("NVIDIA Jetson AGX Thor Developer Kit", "thor"),
+        ("NVIDIA Jetson Xavier NX Developer Kit", "xavier"),
+        ("Raspberry Pi 5 Model B Rev 1.0", ""),
+        (None, ""),
+    ],
+)
+def test_the_board_itself_says_which_profile_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str | None, name: str
+) -> None:
+    path = tmp_path / "model"
+    if model is not None:
+        path.write_bytes(model.encode() + b"\0")
+    monkeypatch.setattr(boards, "_MODEL", path)
+    assert find_board() == name
 
 
 def test_there_is_none_of_the_name() -> None:

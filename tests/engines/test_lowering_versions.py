@@ -23,7 +23,7 @@ from tests.graph_digest import graph_digest
 from tests.quantization.square_model import square_model
 
 RECORDED_ORT = {1: "sha256:76e7c36d9f5a7cd776bba8ee6baa7e88fbd608388f81a42fc668fc20be6c4297"}
-RECORDED_TENSORRT = {2: "sha256:4a981f79676715356c58aab3e3f60f389f40d2fbbf54ab605de5e0b122984ab0"}
+RECORDED_TENSORRT = {3: "sha256:4a981f79676715356c58aab3e3f60f389f40d2fbbf54ab605de5e0b122984ab0"}
 
 
 def plain_stem() -> onnx.ModelProto:

@@ -203,16 +203,16 @@ def read_manifest_for_gpu(path: Path) -> EngineManifest:
     major, minor = gpu["compute_capability"]
     device = f"{gpu['name']} sm_{major}{minor}"
     same_version = version == manifest.runtime_version or manifest.options.version_compatible
-    fits = same_version and _fits(manifest, device, 10 * major + minor)
+    fits = same_version and _fits(manifest, device, 10 * major + minor, is_integrated=bool(gpu["integrated"]))
     return refuse_other_machine(path, manifest, Place(manifest.target, version, device), fits=fits)
 
 
-def _fits(manifest: EngineManifest, device: str, capability: int) -> bool:
+def _fits(manifest: EngineManifest, device: str, capability: int, *, is_integrated: bool) -> bool:
     """Whether an engine for the manifest's device runs on this one."""
     if manifest.target == TENSORRT_RTX:
         built_for = manifest.options.compute_capabilities
         return capability in built_for if built_for else capability >= _AMPERE
-    if manifest.options.hardware_compatible:
+    if manifest.options.hardware_compatible and not is_integrated:  # a desktop's engine is not for a board
         return capability >= _AMPERE
     # The name may differ (a driver's spelling, an Orin NX for an Orin Nano); the plan is bound to the capability.
     return manifest.device.rpartition(" ")[2] == device.rpartition(" ")[2]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import tensorrt
 
 _GIB = 1 << 30
+_EIGHTH = 8  # of a board's memory, where nothing else is said: 1 GiB of an Orin Nano's 8
 
 
 def set_options(
@@ -37,11 +38,23 @@ def set_limits(release: Release, config: tensorrt.IBuilderConfig, options: TrtOp
     config.profiling_verbosity = release.trt.ProfilingVerbosity.DETAILED  # what `inspect` shows of the engine
     if hasattr(release.trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):  # RTX: without it no CUDA graph can be captured
         config.set_flag(release.trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
-    if options.builder_memory_gib is not None:
-        config.set_memory_pool_limit(release.trt.MemoryPoolType.WORKSPACE, int(options.builder_memory_gib * _GIB))
+    set_memory(release, config, options)
     if options.opt_level is not None:
         release.require(hasattr(config, "builder_optimization_level"), "--opt-level")
         config.builder_optimization_level = options.opt_level
+
+
+def set_memory(release: Release, config: tensorrt.IBuilderConfig, options: TrtOptions) -> None:
+    """Bound what the builder takes; on a board it takes it from the processor, the desktop and the camera.
+
+    TensorRT's own limits there are all of the memory for the workspace, and three quarters for trying kernels.
+    """
+    trt, shared = release.trt, release.shared_memory
+    workspace = int(options.builder_memory_gib * _GIB) if options.builder_memory_gib is not None else shared // _EIGHTH
+    if workspace:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+    if shared and hasattr(trt.MemoryPoolType, "TACTIC_DRAM"):
+        config.set_memory_pool_limit(trt.MemoryPoolType.TACTIC_DRAM, min(2 * workspace, shared // 2))
 
 
 def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options: TrtOptions) -> None:
@@ -57,6 +70,12 @@ def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     if options.hardware_compatible:  # RTX has the attribute, warns, and keeps nothing
         release.require(hasattr(config, "hardware_compatibility_level"), "--hardware-compatible")
+        if release.shared_memory:
+            raise InputError(
+                "--hardware-compatible engines are for GPUs with memory of their own",
+                got="a GPU that shares the board's memory, for which NVIDIA does not support them",
+                do="Build without --hardware-compatible.",
+            )
         level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
         config.hardware_compatibility_level = level
         release.require(config.hardware_compatibility_level == level, "--hardware-compatible")
@@ -105,23 +124,24 @@ def set_shapes(
     images: Any = network.get_input(0)  # its Dims are a tuple, and tuples are Dims
     height, width, channels = tuple(images.shape)[1:]
     if not release.has_strong_types:
-        _share_profile(release, config, images, batch)
+        _share_profile(release, config, batch)
+    least, _, most = batch
+    if least == most:  # a static network: kernels for this very shape, and the only one that a DLA takes
+        images.shape = (most, height, width, channels)
     profile: Any = builder.create_optimization_profile()
     profile.set_shape(images.name, *((count, height, width, channels) for count in batch))
     config.add_optimization_profile(profile)
 
 
-def _share_profile(release: Release, config: tensorrt.IBuilderConfig, images: Any, batch: tuple[int, int, int]) -> None:
+def _share_profile(release: Release, config: tensorrt.IBuilderConfig, batch: tuple[int, int, int]) -> None:
     """Let the runtime's execution contexts, of which it has several, use the one profile of a dynamic engine.
 
-    From 9.0 on they always may. 8.6 must be told; 8.5 never lets them, where only a fixed size helps.
+    From 9.0 on they always may. 8.6 must be told; 8.5 never lets them, and there only a fixed size helps.
     """
     refuse_range_of_sizes(release, batch)
     sharing = _profile_sharing(release)
     if sharing is not None:
         config.set_preview_feature(sharing, True)
-        return
-    images.shape = (batch[-1], *tuple(images.shape)[1:])
 
 
 def refuse_range_of_sizes(release: Release, batch: tuple[int, int, int]) -> None:

@@ -101,6 +101,12 @@ class Release:
         """Whether the ONNX can say in which type everything runs: from 9.0 on; from 11 on it is the only way."""
         return hasattr(self.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
 
+    @property
+    def shared_memory(self) -> int:
+        """The bytes that GPU and processor share; 0 where the GPU has its own, or is not here."""
+        found = None if self.is_rtx else describe_gpu()
+        return int(found["memory"]) if isinstance(found, dict) and found["integrated"] else 0
+
     def __str__(self) -> str:
         return f"{self.target} {self.version}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +16,14 @@ from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.log import log
 from ssd_edge.core.shell import quoted
 from ssd_edge.streaming.sources.base import Source
-from ssd_edge.streaming.sources.gstreamer import csi_pipeline, require_elements, require_gstreamer
+from ssd_edge.streaming.sources.gstreamer import (
+    csi_pipeline,
+    has_jetson_codecs,
+    require_elements,
+    require_gstreamer,
+    rtsp_pipeline,
+    usb_pipeline,
+)
 from ssd_edge.streaming.sources.live import FIRST_FRAME_S, LiveSource
 from ssd_edge.streaming.sources.opencv import open_capture, require_ffmpeg
 from ssd_edge.streaming.sources.pyav import PyAvReader, has_pyav
@@ -27,6 +34,7 @@ from ssd_edge.streaming.sources.uri import Uri
 from ssd_edge.streaming.sources.video import VideoSource
 from ssd_edge.streaming.states import StreamError, StreamReason
 
+_MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 _TCP = "rtsp_transport;tcp"
 _CONNECT_S = 5.0
 _TIMEOUTS = {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
@@ -89,6 +97,8 @@ def open_camera(number: int, shown: str, mode: CameraMode, recovery: Recovery) -
     )
 
     def opener() -> Reader:
+        if (decoded := _decoded_by_jetson(number, mode, shown)) is not None:
+            return decoded
         capture = open_capture(number, cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY)
         if capture is None:
             raise StreamError(StreamReason.NOT_FOUND, f"no /dev/video{number} that this user may read")
@@ -96,6 +106,37 @@ def open_camera(number: int, shown: str, mode: CameraMode, recovery: Recovery) -
         return CaptureReader(capture, shown, has_stamps=True)
 
     return _opened(shown, opener, recovery, absent, is_local=True)
+
+
+def _decoded_by_jetson(number: int, mode: CameraMode, shown: str) -> Reader | None:
+    """Return a USB camera through a Jetson's decoder and converter; None where there are none, or it does not start."""
+    if not has_jetson_codecs():
+        return None
+    mjpeg = _offers_mjpeg(number)
+    text = usb_pipeline(number, mode.width, mode.height, mode.fps, mjpeg=mjpeg)
+    return _by_pipeline(text, shown, f"{'JPEG decoded' if mjpeg else 'raw images converted'} in hardware")
+
+
+def _by_pipeline(text: str, shown: str, how: str) -> Reader | None:
+    """Return what a pipeline reads, and say so; None where it does not start, which is said too."""
+    capture = open_capture(text, cv2.CAP_GSTREAMER)
+    if capture is None:
+        log.warning(f"{shown} does not start in hardware, and is decoded on the processor; try gst-launch-1.0")
+        return None
+    log.info(f"{shown}: {how}")
+    return CaptureReader(capture, shown, has_stamps=True)
+
+
+def _offers_mjpeg(number: int) -> bool:
+    """Whether a camera gives JPEG where it is asked to."""
+    capture = open_capture(number, cv2.CAP_V4L2)
+    if capture is None:
+        return True
+    try:
+        capture.set(cv2.CAP_PROP_FOURCC, _MJPG)
+        return int(capture.get(cv2.CAP_PROP_FOURCC)) == _MJPG
+    finally:
+        capture.release()
 
 
 def open_csi(uri: Uri, mode: CameraMode, recovery: Recovery) -> Source:
@@ -193,11 +234,16 @@ def stream_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callable[[]
         DeviceError: neither is there.
     """
     if has_pyav():
+        is_rtsp = uri.target.lower().startswith("rtsp")
         options = {"fflags": "nobuffer", "max_delay": str(rtsp_latency_ms * 1000), **_BRIEF_PROBE}
-        if uri.target.lower().startswith("rtsp"):
+        if is_rtsp:
             options["rtsp_transport"] = "tcp"
 
         def open_by_pyav() -> Reader:
+            if is_rtsp and has_jetson_codecs():
+                text = rtsp_pipeline(uri.target, rtsp_latency_ms)
+                if (decoded := _by_pipeline(text, uri.shown, "decoded in hardware")) is not None:
+                    return decoded
             return PyAvReader(uri.target, options, open_s=_CONNECT_S, read_s=2 * stall_s + 1)
 
         return open_by_pyav
@@ -250,14 +296,27 @@ def _opened(
     return source
 
 
+def _asked(mode: CameraMode) -> str:
+    size = f"{mode.width or 'its own'} x {mode.height or 'its own'}" if mode.width or mode.height else "its own size"
+    return f"MJPG, {size}, {f'{mode.fps:g} FPS' if mode.fps else 'its own rate'}"
+
+
+def _given(capture: cv2.VideoCapture, given: Mapping[int, float]) -> str:
+    code, (width, height, fps) = int(capture.get(cv2.CAP_PROP_FOURCC)), given.values()
+    letters = bytes(code >> shift & 255 for shift in (0, 8, 16, 24)).decode("ascii", "replace") if code > 0 else "?"
+    return f"{letters if letters.isprintable() else '?'}, {width:.0f} x {height:.0f}, {fps:g} FPS"
+
+
 def _set_mode(capture: cv2.VideoCapture, mode: CameraMode, shown: str) -> None:
     wanted = {cv2.CAP_PROP_FRAME_WIDTH: mode.width, cv2.CAP_PROP_FRAME_HEIGHT: mode.height, cv2.CAP_PROP_FPS: mode.fps}
-    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+    capture.set(cv2.CAP_PROP_FOURCC, _MJPG)
     for setting, value in wanted.items():
         if value is not None:
             capture.set(setting, value)
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    # CAP_PROP_BUFFERSIZE stays as it is (4): with one buffer the kernel has none while an image is read, and drops the
+    # frame that begins then. Latency does not grow by it: the capture thread reads all, and keeps the newest.
     given = {setting: capture.get(setting) for setting in wanted}
+    log.info(f"{shown}: asked for {_asked(mode)}; it gives {_given(capture, given)}")
     if any(value is not None and given[setting] != value for setting, value in wanted.items()):
         width, height, fps = given.values()
         log.warning(f"{shown} gives {width:.0f} x {height:.0f} at {fps:g} FPS, the nearest that it has")

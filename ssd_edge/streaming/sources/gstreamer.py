@@ -13,6 +13,12 @@ from ssd_edge.streaming.sources.opencv import is_built_with
 
 _ELEMENT = re.compile(r"\s*([A-Za-z]\w*)(?:\s|$)")  # neither caps, which have a slash, nor a pad, which has a point
 _NVIDIAS = {"nvarguscamerasrc", "nvvidconv"}
+_JETSON_CODECS = ("nvv4l2decoder", "nvvidconv")
+# nvvidconv cannot put out BGR, hence BGRx and videoconvert; the sink keeps the newest frame only.
+_TO_BGR = (
+    "video/x-raw, format=(string)BGRx ! videoconvert ! video/x-raw, format=(string)BGR ! "
+    "appsink drop=1 max-buffers=1 sync=false"
+)
 _ONLY_ON_JETSON = "Only a Jetson has CSI cameras; there: sudo apt-get install nvidia-l4t-gstreamer. USB: --camera 0"
 
 
@@ -58,14 +64,39 @@ def _is_installed(program: str, element: str) -> bool:
     return subprocess.run([program, "--exists", element], check=False, stdin=subprocess.DEVNULL).returncode == 0
 
 
-def csi_pipeline(sensor: int, width: int, height: int, fps: float) -> str:
-    """Return the pipeline of a Jetson's CSI camera.
+def has_jetson_codecs() -> bool:
+    """Tell whether this board decodes and converts in hardware, and OpenCV can be given a pipeline that does."""
+    program = shutil.which("gst-inspect-1.0")
+    return program is not None and has_gstreamer() and all(_is_installed(program, name) for name in _JETSON_CODECS)
 
-    nvvidconv cannot put out BGR, hence BGRx and videoconvert; the sink keeps the newest frame only.
-    """
+
+def csi_pipeline(sensor: int, width: int, height: int, fps: float) -> str:
+    """Return the pipeline of a Jetson's CSI camera."""
     return (
         f"nvarguscamerasrc sensor-id={sensor} ! "
         f"video/x-raw(memory:NVMM), width=(int){width}, height=(int){height}, framerate=(fraction){fps:.0f}/1 ! "
-        "nvvidconv ! video/x-raw, format=(string)BGRx ! videoconvert ! video/x-raw, format=(string)BGR ! "
-        "appsink drop=1 max-buffers=1"
+        f"nvvidconv ! {_TO_BGR}"
+    )
+
+
+def usb_pipeline(number: int, width: int | None, height: int | None, fps: float | None, *, mjpeg: bool) -> str:
+    """Return the pipeline of a USB camera on a Jetson: JPEG is decoded in hardware, raw images are converted there."""
+    sizes = {"width=(int)": width, "height=(int)": height, "framerate=(fraction)": fps and f"{fps:.0f}/1"}
+    asked = "".join(f", {name}{value}" for name, value in sizes.items() if value is not None)
+    source = f"v4l2src device=/dev/video{number} do-timestamp=true"
+    if mjpeg:
+        return f"{source} ! image/jpeg{asked} ! jpegparse ! nvv4l2decoder mjpeg=1 ! nvvidconv ! {_TO_BGR}"
+    return f"{source} ! video/x-raw, format=(string)YUY2{asked} ! nvvidconv ! {_TO_BGR}"
+
+
+def rtsp_pipeline(url: str, latency_ms: int) -> str:
+    """Return the pipeline of a network camera on a Jetson.
+
+    decodebin takes the board's decoder for H.264 and H.265 alike; what that gives lies in NVIDIA's memory, which
+    videoconvert cannot read and nvvidconv can.
+    """
+    escaped = url.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        f'rtspsrc location="{escaped}" latency={latency_ms} protocols=tcp ! '
+        f"application/x-rtp, media=(string)video ! decodebin ! nvvidconv ! {_TO_BGR}"
     )

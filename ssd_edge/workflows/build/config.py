@@ -18,7 +18,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import Accuracy, EngineManifest
 from ssd_edge.core.shell import quoted
-from ssd_edge.engines.boards import load_profile
+from ssd_edge.engines.boards import find_board, load_profile
 from ssd_edge.engines.build import engine_path, graph_path, refuse_name
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.engines.tensorrt.release import is_strongly_typed
@@ -46,7 +46,7 @@ class BuildConfig:
         sensitivity: rank the layers by the error that each adds in INT8, and write the ranking beside the ONNX.
         accuracy: measure the lowered model before it is built, and hold it to a limit.
         tensorrt: what TensorRT builds with.
-        board: name of a device profile with defaults for ``tensorrt``.
+        board: name of a board profile with defaults for ``tensorrt``; by default that of the board that this runs on.
         timing_cache: file of what TensorRT measured; by default ``engines/timing.cache`` of the workspace.
         keep_graph: write the lowered graph as ``.onnx`` too.
         compare: build the float precisions too, where they are missing, and time all of them here.
@@ -176,13 +176,14 @@ def resolved(config: BuildConfig, source: SourceModel, workspace: Path) -> Build
     Raises:
         InputError: what is asked for does not go together, or the target cannot do it.
     """
-    board = load_profile(config.board, workspace) if config.board else None
-    if board is not None:
+    if config.board:
+        board = load_profile(config.board, workspace)
         config = replace(config, tensorrt=config.tensorrt.on_board(board, config.target))
     _check_quantization(config)
     _check_images(config)
     _check_layers(config, source)
     config = replace(config, target=config.target or _target_here())
+    config = _on_this_board(config, workspace)
     config = replace(config, precision=_precision(config))
     _check_target(config)
     config = replace(
@@ -209,6 +210,18 @@ def _precision(config: BuildConfig) -> Precision:
         return Precision.INT8
     log.info("precision int8-fp16: what is not INT8 computes in float16; in float32 with --fp32")
     return Precision.INT8_FP16
+
+
+def _on_this_board(config: BuildConfig, workspace: Path) -> BuildConfig:
+    """Return the config with the profile of the very board, where none is named: TensorRT builds for where it runs."""
+    name = find_board(workspace) if config.board is None and config.target is Target.TENSORRT else ""
+    if not name:
+        return config
+    profile = load_profile(name, workspace)
+    tensorrt = config.tensorrt.on_board(profile, config.target)
+    memory = f", builder memory {tensorrt.builder_memory_gib:g} GiB" if tensorrt.builder_memory_gib else ""
+    log.info(f"board {name}: {profile.description}{memory}; another profile: --board")
+    return replace(config, board=name, tensorrt=tensorrt)
 
 
 def _target_here() -> Target:

@@ -192,3 +192,36 @@ def test_a_layer_that_is_none_of_the_graph_is_named_as_tensorrt_names_it(squares
     install("10.3.0", builds=False)
     with pytest.raises(ArtifactError, match=r"at layer conv1: got .*once for each of its layers: conv1\)"):
         int8(squares, keep_float=frozenset({"conv1"}))
+
+
+def test_the_board_s_profile_is_taken_and_said(squares, install, monkeypatch, tmp_path, caplog) -> None:
+    caplog.set_level("INFO", logger="ssd_edge")
+    (tmp_path / "model").write_bytes(b"NVIDIA Jetson Orin Nano Developer Kit\0")
+    monkeypatch.setattr("ssd_edge.engines.boards._MODEL", tmp_path / "model")
+    trt = install("10.3.0")
+    made = build(squares, config=BuildConfig(target="tensorrt"))
+    assert made.manifest.options.workspace_gib == 1.0
+    limits = {pool.name: size for pool, size in called(trt, "set_memory_pool_limit")}
+    assert limits == {"WORKSPACE": 1 << 30, "TACTIC_DRAM": 2 << 30}
+    assert "board orin-nano: Jetson Orin Nano" in caplog.text
+    assert "builder memory 1 GiB; another profile: --board" in caplog.text
+
+
+def test_an_unknown_board_s_memory_is_bounded_too(squares, install) -> None:
+    trt = install("10.3.0")
+    build(squares, config=BuildConfig(target="tensorrt"))
+    limits = {pool.name: size for pool, size in called(trt, "set_memory_pool_limit")}
+    assert limits == {"WORKSPACE": 1 << 30, "TACTIC_DRAM": 2 << 30}  # of 8 GiB
+
+
+def test_a_card_s_memory_is_left_to_tensorrt(squares, install, monkeypatch) -> None:
+    trt = install("10.3.0")
+    monkeypatch.setattr(release_module, "describe_gpu", lambda: {**ORIN, "integrated": False})
+    build(squares, config=BuildConfig(target="tensorrt", tensorrt=TrtOptions(hardware_compatible=True)))
+    assert not called(trt, "set_memory_pool_limit")
+
+
+def test_hardware_compatibility_is_refused_where_the_gpu_shares_memory(squares, install) -> None:
+    install("10.3.0")
+    with pytest.raises(InputError, match="for GPUs with memory of their own: got a GPU that shares the board's memory"):
+        build(squares, config=BuildConfig(target="tensorrt", tensorrt=TrtOptions(hardware_compatible=True)))

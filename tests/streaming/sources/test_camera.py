@@ -19,6 +19,7 @@ from ssd_edge.streaming.sources.gstreamer import csi_pipeline, has_gstreamer
 from ssd_edge.streaming.sources.opencv import open_capture
 from ssd_edge.streaming.sources.uri import parse_uri
 from tests.streaming.films import number_of, write_film
+from tests.streaming.sources.uvc_camera import UvcCamera
 
 ONCE = Recovery(max_retries=1)
 Serve = Callable[[type[http.server.BaseHTTPRequestHandler]], str]
@@ -81,9 +82,78 @@ def test_a_mode_that_the_camera_lacks_is_reported(
     device = FakeCamera()
     monkeypatch.setattr(camera, "open_capture", lambda *_: device)
     open_camera(0, "camera 0", mode, ONCE).close()
-    assert caplog.messages == reports
+    assert [line for line in caplog.messages if "asked for" not in line] == reports
+    assert (
+        cv2.CAP_PROP_BUFFERSIZE not in device.settings
+    )  # the driver's own, of which none is missing while one is read
     assert device.settings[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"MJPG")
     assert (cv2.CAP_PROP_FRAME_WIDTH in device.settings) == (mode.width is not None)
+
+
+@pytest.mark.parametrize(("buffers", "share"), [(1, 0.5), (2, 1.0), (3, 1.0), (4, 1.0)])
+def test_with_one_buffer_the_driver_drops_every_second_frame(buffers: int, share: float) -> None:
+    device = UvcCamera(200)
+    device.set(cv2.CAP_PROP_BUFFERSIZE, buffers)
+    while device.read()[0]:
+        pass
+    assert device.delivered / device.produced == pytest.approx(share, abs=0.02)
+
+
+def test_a_usb_camera_gives_all_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = UvcCamera(60)
+    monkeypatch.setattr(camera, "open_capture", lambda *_: device)
+    with open_camera(0, "camera 0", CameraMode(), Recovery(max_retries=0)) as source, pytest.raises(DeviceError):
+        for _ in source:
+            pass
+    assert device.delivered == device.produced == 60
+
+
+def test_what_was_asked_and_what_is_given_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="ssd_edge")
+    monkeypatch.setattr(camera, "open_capture", lambda *_: FakeCamera())
+    open_camera(0, "camera 0", CameraMode(640, 480, 30), ONCE).close()
+    assert "camera 0: asked for MJPG, 640 x 480, 30 FPS; it gives ?, 640 x 480, 30 FPS" in caplog.messages
+
+
+class JetsonCamera(FakeCamera):
+    """Gives JPEG or not, and remembers what it was opened by."""
+
+    offers_jpeg = True
+
+    def get(self, setting: int) -> float:
+        if setting == cv2.CAP_PROP_FOURCC:
+            return float(cv2.VideoWriter.fourcc(*("MJPG" if self.offers_jpeg else "YUYV")))
+        return super().get(setting)
+
+
+@pytest.mark.parametrize("jpeg", [True, False])
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_jetson_decodes_a_usb_camera_in_hardware(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, jpeg: bool, starts: bool
+) -> None:
+    caplog.set_level(logging.INFO, logger="ssd_edge")
+    opened: list[object] = []
+
+    def open_(target: object, api: int, *_: object) -> JetsonCamera | None:
+        opened.append(target)
+        device = JetsonCamera()
+        device.offers_jpeg = jpeg
+        return device if starts or api != cv2.CAP_GSTREAMER else None
+
+    monkeypatch.setattr(camera, "has_jetson_codecs", lambda: True)
+    monkeypatch.setattr(camera, "open_capture", open_)
+    open_camera(1, "camera 1", CameraMode(1280, 720, 30), ONCE).close()
+    pipeline = str(next(target for target in opened if isinstance(target, str)))
+    assert ("nvv4l2decoder mjpeg=1" in pipeline) == jpeg
+    assert ("format=(string)YUY2" in pipeline) == (not jpeg)
+    assert "v4l2src device=/dev/video1 " in pipeline
+    assert "width=(int)1280, height=(int)720, framerate=(fraction)30/1" in pipeline
+    said = "in hardware" if starts else "does not start in hardware, and is decoded on the processor"
+    assert any(said in line for line in caplog.messages)
+    if not starts:
+        assert opened[-1] == 1  # V4L2
 
 
 def test_csi_and_pipelines_need_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +184,7 @@ def test_the_csi_pipeline_ends_in_bgr_and_drops_old_frames() -> None:
         "nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM), width=(int)1280, height=(int)720, "
     )
     assert "framerate=(fraction)30/1" in text
-    assert text.endswith("format=(string)BGR ! appsink drop=1 max-buffers=1")
+    assert text.endswith("format=(string)BGR ! appsink drop=1 max-buffers=1 sync=false")
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])

@@ -15,7 +15,8 @@ from ssd_edge.streaming.sources.gstreamer import require_elements
 from tests.processes import running
 
 PYTHON = "/usr/bin/python3"  # the wheels of PyPI have no GStreamer, the distribution's package has
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
+SERVER = Path(__file__).parents[1] / "rtsp_server.py"
 BGR = "videoconvert ! video/x-raw,format=BGR ! appsink drop=1 max-buffers=1"
 PROGRAM = """
 import itertools, json, logging, sys
@@ -72,6 +73,48 @@ def test_a_pipeline_gives_frames_and_is_started_again_when_it_ends() -> None:
     assert found["shapes"] == [[48, 64, 3]] * 8
     assert "next try in" in found["said"][0]
     assert found["said"][1].endswith("is back")
+
+
+SOFTWARE = (
+    ("nvv4l2decoder mjpeg=1", "jpegdec"),
+    ("nvvidconv", "videoconvert"),
+    ("(memory:NVMM)", ""),
+    ("nvarguscamerasrc sensor-id=0", "videotestsrc is-live=true"),
+    ("v4l2src device=/dev/video0 do-timestamp=true ! image/jpeg", "videotestsrc is-live=true ! jpegenc ! image/jpeg"),
+    ("v4l2src device=/dev/video0 do-timestamp=true", "videotestsrc is-live=true"),
+)
+JETSON = {
+    "csi": gstreamer.csi_pipeline(0, 320, 240, 30),
+    "usb, JPEG": gstreamer.usb_pipeline(0, 320, 240, 30, mjpeg=True),
+    "usb, raw": gstreamer.usb_pipeline(0, 320, 240, 30, mjpeg=False),
+}
+
+
+def in_software(pipeline: str) -> str:
+    """The same pipeline with elements that every machine has in the place of NVIDIA's and of the camera."""
+    for theirs, ours in SOFTWARE:
+        pipeline = pipeline.replace(theirs, ours)
+    return pipeline
+
+
+@pytest.mark.parametrize("kind", JETSON)
+def test_a_jetson_s_pipelines_run_with_software_in_the_place_of_its_hardware(kind: str) -> None:
+    found = in_gstreamer(in_software(JETSON[kind]), 5)
+    assert found["shapes"] == [[240, 320, 3]] * 5, found
+
+
+def test_a_jetson_s_pipeline_of_a_network_camera_runs_against_a_server() -> None:
+    with running([PYTHON, str(SERVER), "0"], cwd=ROOT, limit_s=60, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        if not url:
+            pytest.skip("GStreamer's RTSP server is not installed")
+        found = in_gstreamer(in_software(gstreamer.rtsp_pipeline(url, 100)), 5, patience_s=20.0)
+    assert found["shapes"] == [[240, 320, 3]] * 5, found
+
+
+def test_a_url_with_quotes_stays_one_word() -> None:
+    assert 'location="rtsp://a/\\"b\\\\c" latency=200' in gstreamer.rtsp_pipeline('rtsp://a/"b\\c', 200)
 
 
 def test_a_pipeline_that_never_starts_is_given_up() -> None:
