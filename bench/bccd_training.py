@@ -35,6 +35,7 @@ def ours(data: Path, folder: Path, *, batch_size: int, epochs: int, **settings: 
     done = train(
         data,
         preset=PRESET,
+        backbone="none",
         batch_size=batch_size,
         epochs=epochs,
         val_every=epochs,

@@ -59,6 +59,7 @@ def main(dataset: Path, output: Path, *, minutes: float = 40.0) -> None:
         done = train(
             dataset,
             preset=WITH_NORMS,
+            backbone="none",
             minutes=minutes,
             batch_size=2,  # a small batch: what is short is steps
             lr=0.004,

@@ -74,6 +74,7 @@ def compare(preset: str, folder: Path, *, batch: int, rounds: int) -> None:
         train(
             data,
             preset=preset,
+            backbone="none",
             epochs=1,
             val_split="train",
             batch_size=batch,

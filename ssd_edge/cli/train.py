@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
@@ -22,7 +23,7 @@ def train(
     preset: option.Preset = TrainConfig.preset,
     name: option.Name = TrainConfig.name,
     resume: option.Resume = TrainConfig.resume,
-    input_size: option.InputSize = TrainConfig.input_size,
+    input_size: option.InputSize = None,
     epochs: option.Epochs = TrainConfig.epochs,
     minutes: option.Minutes = TrainConfig.minutes,
     patience: option.Patience = TrainConfig.patience,
@@ -49,6 +50,7 @@ def train(
     precision: option.Precision = "auto",
     priors: option.Priors = TrainConfig.priors,
     backbone: option.Backbone = TrainConfig.backbone,
+    offline: option.Offline = TrainConfig.offline,
     train_split: option.TrainSplit = TrainConfig.train_split,
     val_split: option.ValSplit = TrainConfig.val_split,
     val_fraction: option.ValFraction = TrainConfig.val_fraction,
@@ -83,9 +85,22 @@ def options_of(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options as fields of :class:`TrainConfig`, which have the same names."""
     options = {name: value for name, value in given.items() if name != "dataset"}
     options["freeze"] = [name.strip() for name in (given["freeze"] or "").split(",") if name.strip()]
+    options["input_size"] = None if given["input_size"] is None else parse_input_size(given["input_size"])
     for name in ("precision", "device"):
         options[name] = None if given[name] == "auto" else given[name]
     return options
+
+
+def parse_input_size(text: str) -> int | tuple[int, int]:
+    """Return the side or (width, height) of ``320`` or ``512x288``.
+
+    Raises:
+        InputError: the text is something else.
+    """
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    if not match:
+        raise InputError("--input-size is not understood", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 512x288")
+    return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
 def refuse_other_options(context: typer.Context) -> None:

@@ -43,10 +43,17 @@ Report = Annotated[
     bool, typer.Option(help="At the end, evaluate best.pt and write report.html with curves and images.")
 ]
 
-Preset = Annotated[str, _network("--preset", help="Network to train; `ssd-edge models` lists them.")]
-InputSize = Annotated[
-    int | None, _network("--input-size", help="Input size of the network in pixels (default: the preset's).")
+Preset = Annotated[
+    str | None,
+    _network("--preset", help="Network to train; `ssd-edge models` lists them (default: the one that suits the data)."),
 ]
+InputSize = Annotated[
+    str | None,
+    _network(
+        "--input-size", metavar="N|WxH", help="Input size of the network in pixels (default: what suits the data)."
+    ),
+]
+Offline = Annotated[bool, _network("--offline", help="Do not fetch weights; use those that are here.")]
 Priors = Annotated[
     Path | None, _network("--priors", help="Anchors file of `data priors` (default: the preset's anchors).")
 ]
@@ -55,7 +62,8 @@ Backbone = Annotated[
     _network(
         "--backbone",
         metavar="WEIGHTS",
-        help="Pretrained backbone: a file, a URL, torchvision:<name> or timm:<name> (default: random weights).",
+        help="Pretrained backbone: a file, a URL, torchvision:<name>, timm:<name>, or none for random weights "
+        "(default: ImageNet's, fetched once).",
     ),
 ]
 

@@ -60,7 +60,9 @@ def anchors_from_scales(
     steps: Sequence[float] | None = None,
     clip: AnchorClip = "none",
 ) -> AnchorSpec:
-    """Lay default boxes on ``maps`` from scales that are fractions of the input.
+    """Lay default boxes on ``maps`` from scales that are fractions of the input's side.
+
+    The side of an input that is no square is √(width · height); boxes of ratio 1 are squares of pixels.
 
     A cell holds s_k, √(s_k · s_k+1), then (s_k·√r, s_k/√r) and (s_k/√r, s_k·√r) for each ratio.
 
@@ -76,10 +78,12 @@ def anchors_from_scales(
         InputError: the tables have different lengths.
     """
     _check_lengths(len(maps), scales=(scales, 1), ratios=(ratios, 0), steps=(steps, 0))
+    side = math.sqrt(input_size.rows * input_size.cols)
+    wide, high = side / input_size.cols, side / input_size.rows
     levels = []
     for k, cells in enumerate(maps):
         extra = math.sqrt(scales[k] * scales[k + 1])
-        sizes = _cell_sizes((scales[k], scales[k]), (extra, extra), ratios[k])
+        sizes = _cell_sizes((scales[k] * wide, scales[k] * high), (extra * wide, extra * high), ratios[k])
         levels.append(AnchorLevel(cells.rows, cells.cols, _step(cells, input_size, steps, k), sizes))
     return AnchorSpec(tuple(levels), clip)
 

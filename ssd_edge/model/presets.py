@@ -16,6 +16,9 @@ from ssd_edge.model.anchors import MapSize, anchors_from_scales, anchors_from_si
 
 Triple = tuple[float, float, float]
 
+SIDES = range(96, 1281, 32)
+"""Of inputs where the anchors are fractions of them; below 96 the maps come down to one cell too soon."""
+
 NMS = NmsSpec(score_threshold=0.01, iou_threshold=0.45, top_k=400, keep_top_k=200, max_candidates=400)
 """Of most SSDs: the paper's thresholds (section 3), torchvision's limits."""
 
@@ -51,7 +54,7 @@ class Preset:
         anchors: lays default boxes on (feature maps, input size).
         nms: from scored boxes to detections.
         mean, std: of the input, RGB, in 0..255 units.
-        sizes: the input sizes that the anchors are made for; by default only ``input_size``.
+        sizes: the widths and heights that the anchors are made for; by default only a square of ``input_size``.
         published: the best known accuracy, if any.
     """
 
@@ -176,6 +179,7 @@ PRESETS = {
         nms=NmsSpec(score_threshold=0.001, iou_threshold=0.55, top_k=300, keep_top_k=300, max_candidates=300),
         mean=_HALF_RANGE,
         std=_HALF_RANGE,
+        sizes=SIDES,
         published=Published(21.3, "COCO val2017", "torchvision"),
     ),
     # Trains from nothing on a CPU in minutes; objects of 8 to 60 % of the picture's side.

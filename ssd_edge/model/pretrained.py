@@ -102,6 +102,19 @@ def fill_backbone_(model: SSD, weights: Weights) -> Filled:
     return Filled(weights.origin, (len(chosen), len(layers)), len(others), by, known)
 
 
+def fitting_share(model: SSD, weights: Weights) -> float:
+    """Return which share of the classifier's part of a backbone the weights fit, as :func:`fill_backbone_` matches.
+
+    It may be above 1, where a detector's layers fit too. The model may be without weights, on the ``meta`` device.
+    """
+    own = model.state_dict()
+    layers = {name: own[name] for name in _layer_tensors(model.backbone)}
+    needed = sum(name.startswith(_CLASSIFIER) for name in layers)
+    found = {**weights.tensors, **_subsampled_fc(weights.tensors)}
+    named, ordered = _by_name(layers, found), _by_order(layers, found)
+    return max(len(named), len(ordered)) / max(needed, 1)
+
+
 def _by_class(model: SSD, own: Mapping[str, Tensor], weights: Weights, logits: set[str]) -> dict[str, Tensor]:
     """Return the tensors of the class logits, with the rows of the classes that both networks know."""
     names, known = model.spec.class_names, weights.class_names

@@ -78,11 +78,7 @@ def _fetched(url: str) -> Path:
     Under a name without a digest, such as best.pt, each URL has a file of its own.
     """
     name = Path(urlparse(url).path).name
-    if not name:
-        raise InputError(f"{url} names no file", wanted=_WANTED)
-    digest = torch.hub.HASH_REGEX.search(name)
-    own = name if digest else f"{text_digest(url).removeprefix('sha256:')[:8]}-{name}"
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / own
+    cached, digest = _cached(url), torch.hub.HASH_REGEX.search(name)
     if cached.is_file():
         return cached
     cached.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +92,40 @@ def _fetched(url: str) -> Path:
             do=f"Fetch it where there is a network, then: --backbone {name}",
         ) from error
     return cached
+
+
+def _cached(url: str) -> Path:
+    """Return where a URL's file lies in PyTorch's cache, once it has been fetched."""
+    name = Path(urlparse(url).path).name
+    if not name:
+        raise InputError(f"{url} names no file", wanted=_WANTED)
+    own = name if torch.hub.HASH_REGEX.search(name) else f"{text_digest(url).removeprefix('sha256:')[:8]}-{name}"
+    return Path(torch.hub.get_dir()) / "checkpoints" / own
+
+
+class WeightFile(NamedTuple):
+    """A file of torchvision's weights.
+
+    Attributes:
+        url: where it is fetched from.
+        cached: where it lies once that was done.
+        digest: the first digits of its SHA-256, which its name holds.
+    """
+
+    url: str
+    cached: Path
+    digest: str
+
+
+def torchvision_file(name: str) -> WeightFile:
+    """Return the file of a classifier's weights; nothing is fetched.
+
+    Raises:
+        InputError: torchvision has no such classifier.
+    """
+    url = _torchvision_url(name)
+    found = torch.hub.HASH_REGEX.search(Path(urlparse(url).path).name)
+    return WeightFile(url, _cached(url), found.group(1) if found else "")
 
 
 def _of_timm(name: str) -> Weights:

@@ -14,12 +14,14 @@ from ssd_edge.core.spec import InputSpec, ModelSpec
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.architectures import build_model, empty_backbone, network, timm_architecture
 from ssd_edge.model.backbones.timm_backbone import normalisation
-from ssd_edge.model.presets import PRESETS, SSDLITE_ANCHORS, Preset, ssd_anchors
+from ssd_edge.model.presets import PRESETS, SIDES, SSDLITE_ANCHORS, Preset, ssd_anchors
 from ssd_edge.model.ssd import feature_maps
 
 __all__ = ["build_model", "find_preset", "make_spec", "preset_names"]
 _TIMM_NAME = re.compile(r"ssd(?P<lite>lite)?(?P<side>[0-9]{1,5})-(?P<backbone>.+)")
-_TIMM_SIDES = range(96, 1281)  # below 96 the maps come down to one cell too soon
+_TIMM_SIDES = range(SIDES[0], SIDES[-1] + 1)
+InputSize = int | tuple[int, int]
+"""Of a network, in pixels: the side of a square, or (width, height)."""
 
 
 class Cost(NamedTuple):
@@ -56,7 +58,7 @@ def preset_names() -> tuple[str, ...]:
 
 
 def make_spec(
-    preset: str, class_names: Sequence[str], *, input_size: int | None = None, name: str | None = None
+    preset: str, class_names: Sequence[str], *, input_size: InputSize | None = None, name: str | None = None
 ) -> ModelSpec:
     """Return the complete spec of a preset for these classes.
 
@@ -64,7 +66,7 @@ def make_spec(
         preset: one of :func:`preset_names`, or ``ssd<side>-<backbone>`` or ``ssdlite<side>-<backbone>`` with any
             convolutional classifier of timm, e.g. ``ssdlite320-mobilenetv4_conv_small``.
         class_names: real classes only; background is added by the network.
-        input_size: side of the square input in pixels; by default the preset's own.
+        input_size: side of the square input in pixels, or (width, height); by default the preset's own.
         name: what the user calls the model; by default the preset's name.
 
     Raises:
@@ -73,14 +75,14 @@ def make_spec(
         MissingPackageError: the backbone comes from timm, which is not installed.
     """
     chosen = find_preset(preset)
-    side = chosen.input_size if input_size is None else input_size
-    _check_size(preset, chosen, side)
-    size = MapSize(side, side)
+    width, height = _sides(chosen.input_size if input_size is None else input_size)
+    _check_size(preset, chosen, width, height)
+    size = MapSize(height, width)
     maps = [level.cells for level in feature_maps(empty_backbone(chosen.architecture, size), size)]
     return ModelSpec(
         name=name or preset,
         architecture=chosen.architecture,
-        input=InputSpec(side, side, chosen.mean, chosen.std, color_order="rgb"),
+        input=InputSpec(height, width, chosen.mean, chosen.std, color_order="rgb"),
         anchors=chosen.anchors(maps, size),
         class_names=tuple(class_names),
         nms=chosen.nms,
@@ -108,15 +110,21 @@ def find_preset(name: str) -> Preset:
     return Preset(
         timm_architecture(backbone, lite=lite),
         input_size=side,
+        sizes=SIDES,
         anchors=SSDLITE_ANCHORS if lite else ssd_anchors,
         mean=(mean[0], mean[1], mean[2]),
         std=(std[0], std[1], std[2]),
     )
 
 
-def _check_size(name: str, preset: Preset, side: int) -> None:
-    sizes = preset.sizes
-    if side == preset.input_size or (sizes is not None and side in sizes):
+def _sides(size: InputSize) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _check_size(name: str, preset: Preset, width: int, height: int) -> None:
+    sizes, own = preset.sizes, preset.input_size
+    if width == height == own or (sizes is not None and width in sizes and height in sizes):
         return
+    side = f"{width}" if width == height else f"{width}x{height}"
     wanted = f"{preset.input_size}" if sizes is None else f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
-    raise InputError(f"preset {name} has no default boxes for this input size", got=str(side), wanted=wanted)
+    raise InputError(f"preset {name} has no default boxes for this input size", got=side, wanted=wanted)

@@ -52,6 +52,7 @@ class TrainingPlan:
         horizontal_flip: mirror half of the views, where the augmentation mirrors at all.
         seed: of weights, order and views.
         backbone: what to fill the backbone from; None leaves it random.
+        weights_note: where the weights to begin with are from, or why they are random.
         machine: where.
     """
 
@@ -64,6 +65,7 @@ class TrainingPlan:
     horizontal_flip: bool = True
     seed: int = 0
     backbone: str | None = None
+    weights_note: str = ""
     machine: Machine = Machine()
 
     def save(self) -> None:
@@ -78,6 +80,7 @@ class TrainingPlan:
             "horizontal_flip": self.horizontal_flip,
             "seed": self.seed,
             "backbone": self.backbone,
+            "weights_note": self.weights_note,
         }
         with written_beside(self.folder / _NAME) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -91,6 +94,7 @@ class TrainingPlan:
         train, val, size = self.train_set, self.val_set, self.spec.input
         return [
             f"learning from {train.origin}: {len(train)} images, {train.object_count} objects",
+            *([self.weights_note] if self.weights_note else []),
             *self._warnings(),
             f"judging by {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
             f"{preset} at {size.height} x {size.width} from {beginning}, {length}, "
@@ -136,6 +140,7 @@ class _PlanFile:
     horizontal_flip: bool
     seed: int
     backbone: str | None
+    weights_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ class SavedPlan:
         if not path.is_file():
             raise InputError(f"{folder} is no run that can go on", got=f"no {_NAME}", wanted="a run of train")
         parts = {"spec": lambda text: ModelSpec.from_json(text, origin=str(path))}
-        return cls(folder, read_artifact(path, _PlanFile, _FORM, parts=parts))
+        return cls(folder, read_artifact(path, _PlanFile, _FORM, parts=parts, optional=frozenset({"weights_note"})))
 
     @property
     def spec(self) -> ModelSpec:
@@ -187,6 +192,7 @@ class SavedPlan:
             horizontal_flip=self.content.horizontal_flip,
             seed=self.content.seed,
             backbone=self.content.backbone,
+            weights_note=self.content.weights_note,
             machine=machine,
         )
 

@@ -18,7 +18,6 @@ from ssd_edge.training.recipe import (
     LossOptions,
     Precision,
     Recipe,
-    recipe_for,
 )
 from ssd_edge.training.schedule import ScheduleName
 
@@ -62,12 +61,16 @@ class TrainConfig:
     """What to train, how, and on what machine. None stands for what is chosen by the preset or by the machine.
 
     Attributes:
-        preset: the network; ``ssd-edge models`` lists them.
-        name: of the model and of ``runs/<name>``; None for ``<preset>-<number>``.
+        preset: the network; ``ssd-edge models`` lists them. None for the one that suits the data, with anchors
+            fitted to them, and a length and a batch that suit their number.
+        name: of the model and of ``runs/<name>``; None for ``<preset>-<number>``, or ``<folder of the data>-<number>``.
         resume: an interrupted run to go on with: its name, its folder, or ``last``.
-        input_size: side of the network's input, in pixels; None for the preset's.
+        input_size: side of the network's input in pixels, or (width, height); None for the preset's.
         priors: file of anchors that ``data priors`` fitted; None for the preset's.
-        backbone: weights to begin with: a file, a URL, ``torchvision:<name>`` or ``timm:<name>``; None for random ones.
+        backbone: weights to begin with: a file, a URL, ``torchvision:<name>`` or ``timm:<name>``; ``none`` for random
+            ones; None for torchvision's of ImageNet, from PyTorch's cache or else by a download, and for random ones
+            where that cannot be. With ``preset=None`` the network is the one that they fit.
+        offline: do not fetch weights.
         epochs: passes over the training set; None for the preset's.
         minutes: instead of epochs; the learning rate follows the clock.
         patience: validations without a better mean AP after which training stops; None for no such limit.
@@ -115,12 +118,13 @@ class TrainConfig:
         InputError: a number is out of its limits, or options exclude one another.
     """
 
-    preset: str = "ssd192-tiny"
+    preset: str | None = None
     name: str | None = None
     resume: str | None = None
-    input_size: int | None = None
+    input_size: int | tuple[int, int] | None = None
     priors: Path | None = None
     backbone: str | None = None
+    offline: bool = False
     epochs: int | None = None
     minutes: float | None = None
     patience: int | None = None
@@ -178,9 +182,9 @@ class TrainConfig:
         """The splits to learn from and to validate on, by their usual names where they are left open."""
         return self.train_split or TRAIN_SPLIT, self.val_split or VAL_SPLIT
 
-    def recipe(self, precision: Precision) -> Recipe:
-        """Return the preset's recipe with what is asked for here."""
-        return recipe_for(self.preset).with_changes(
+    def recipe(self, precision: Precision, base: Recipe) -> Recipe:
+        """Return a recipe with what is asked for here."""
+        return base.with_changes(
             {
                 "epochs": self.epochs,
                 "batch_size": self.batch_size,
@@ -231,12 +235,13 @@ class TrainConfig:
 class TrainOptions(TypedDict, total=False):
     """The fields of :class:`TrainConfig` as keywords."""
 
-    preset: str
+    preset: str | None
     name: str | None
     resume: AnyPath | None
-    input_size: int | None
+    input_size: int | tuple[int, int] | list[int] | None
     priors: AnyPath | None
     backbone: AnyPath | None
+    offline: bool
     epochs: int | None
     minutes: float | None
     patience: int | None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ssd_edge.backends import cpu
 from ssd_edge.core.config import AnyPath
@@ -25,6 +26,7 @@ from ssd_edge.data.label_files import listed_class_names
 from ssd_edge.data.lint.check import LintReport, lint_dataset
 from ssd_edge.data.priors_file import with_priors
 from ssd_edge.evaluation.evaluate import evaluate
+from ssd_edge.model.imagenet import ChosenWeights, imagenet_weights
 from ssd_edge.model.predict import TorchDetector
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import make_spec
@@ -36,11 +38,20 @@ from ssd_edge.training.fit import fit
 from ssd_edge.training.metrics import best_epoch
 from ssd_edge.training.precision import choose_precision
 from ssd_edge.training.process_state import unchanged_process
+from ssd_edge.training.recipe import Recipe, recipe_for
 from ssd_edge.training.resume import interrupted_run, saved_run
 from ssd_edge.training.run_names import new_run, only_training
 from ssd_edge.training.tensorboard import TensorBoardLog
 from ssd_edge.training.validator import Validate
 from ssd_edge.workflows.train_config import TRAIN_SPLIT, VAL_SPLIT, TrainConfig, TrainResult
+from ssd_edge.workflows.training_choice import (
+    choose_network,
+    data_facts,
+    fitted_anchors,
+    read_named_weights,
+    run_name,
+    suited_recipe,
+)
 from ssd_edge.workflows.training_report import report_on
 from ssd_edge.workflows.training_splits import training_splits
 
@@ -62,8 +73,9 @@ def run_training(
     with ExitStack() as stack:
         stack.enter_context(unchanged_process())
         if config.resume is None:
-            folder = stack.enter_context(new_run(config.name, config.preset, runs))
-            plan, state = _new_plan(_given(dataset), config, machine, folder, progress), None
+            data = _given(dataset)
+            folder = stack.enter_context(new_run(config.name, config.preset or run_name(data), runs))
+            plan, state = _new_plan(data, config, machine, folder, progress), None
         else:
             config.check_resumable()
             _check_not_given(dataset)
@@ -76,6 +88,8 @@ def run_training(
         best = best_epoch(run.records)
         mean_ap = best.mean_ap or 0.0 if best else 0.0
         log.info(f"{run.files.best}: mAP@0.5 {mean_ap:.4f}; every epoch is in {run.files.metrics}")
+        if plan.backbone is None and plan.weights_note:
+            log.info(f"it began with {plan.weights_note}")
         page = None
         if config.report and is_first_process():
             page = report_on(folder, plan.val_set, cores=machine.cores, progress=progress)
@@ -135,28 +149,61 @@ def _new_plan(
     train_split, val_split = training_splits(dataset, config, folder, progress)
     config = replace(config, train_split=train_split, val_split=val_split)
     train_set, val_set, sizes = _open_splits(dataset, config, progress)
-    spec = make_spec(config.preset, train_set.class_names, input_size=config.input_size, name=folder.name)
-    spec = spec if config.priors is None else with_priors(spec, config.preset, config.priors)
+    network = _network(config, train_set, val_set, sizes)
+    spec = make_spec(network.preset, train_set.class_names, input_size=network.input_size, name=folder.name)
+    if config.priors is not None:
+        spec = with_priors(spec, network.preset, config.priors)
+    elif config.preset is None:
+        spec = fitted_anchors(spec, train_set, sizes)
     if sizes is not None:
-        _log_recall(train_set, spec, sizes, "" if config.priors else _fit_command(dataset, config))
+        known = config.priors is not None or config.preset is None
+        _log_recall(train_set, spec, sizes, "" if known else _fit_command(dataset, config))
+    weights = _weights(config, spec)
     plan = TrainingPlan(
         spec=spec,
         train_set=train_set,
         val_set=val_set,
-        recipe=config.recipe(choose_precision(spec, config.precision, machine)),
+        recipe=config.recipe(choose_precision(spec, config.precision, machine), network.recipe),
         folder=folder,
         minutes=config.minutes,
         horizontal_flip=config.flip,
         seed=config.seed,
-        backbone=config.backbone,
+        backbone=weights.source,
+        weights_note=weights.why,
         machine=machine,
     )
-    for line in plan.summary(config.preset):
+    for line in plan.summary(network.preset):
         log.info(line)
     if is_first_process():
         plan.save()
         RunData(str(dataset.resolve()), *config.splits).save(folder)
     return plan
+
+
+class _Network(NamedTuple):
+    preset: str
+    input_size: int | tuple[int, int] | None
+    recipe: Recipe
+
+
+def _network(config: TrainConfig, train_set: LabelledSet, val_set: LabelledSet, sizes: Sizes | None) -> _Network:
+    """Return the preset that is asked for, or the one that suits the data; why is logged."""
+    if config.preset is not None:
+        return _Network(config.preset, config.input_size, recipe_for(config.preset))
+    facts = data_facts(train_set, sizes)
+    choice = choose_network(facts, read_named_weights(config.backbone))
+    size = config.input_size or choice.input_size
+    log.info(f"network: {choice.preset}, {choice.reason}; to choose another: --preset, see ssd-edge models")
+    return _Network(choice.preset, size, suited_recipe(choice.preset, facts.images, len(val_set)))
+
+
+def _weights(config: TrainConfig, spec: ModelSpec) -> ChosenWeights:
+    """Return what the backbone begins with; one process fetches what is missing."""
+    if config.backbone == "none":
+        return ChosenWeights(None, "random weights, as asked for")
+    if config.backbone is not None:
+        return ChosenWeights(config.backbone, "")
+    return imagenet_weights(spec.architecture, offline=config.offline or not is_first_process())
 
 
 def _open_splits(
@@ -204,10 +251,15 @@ def _check_command(dataset: Path, config: TrainConfig) -> str:
     return shlex.join(["ssd-edge", "data", "check", str(dataset), *words])
 
 
+def size_text(size: int | tuple[int, int]) -> str:
+    """Return an input size as ``--input-size`` takes it."""
+    return str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
+
+
 def _fit_command(dataset: Path, config: TrainConfig) -> str:
     """Return the command that fits anchors to the training set."""
-    words = ["--preset", config.preset]
-    words += ["--input-size", str(config.input_size)] if config.input_size else []
+    words = ["--preset", str(config.preset)]
+    words += ["--input-size", size_text(config.input_size)] if config.input_size else []
     words += ["--split", config.splits[0]] if config.splits[0] != TRAIN_SPLIT else []
     return shlex.join(["ssd-edge", "data", "priors", str(dataset), *words])
 

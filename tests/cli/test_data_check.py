@@ -113,7 +113,20 @@ def test_stats_equal_the_labels(workspace: Path) -> None:
 
 
 def train(*options: str):
-    fast = ("--input-size", 64, "--batch-size", 4, "--workers", 0, "--precision", "float32", "--epochs", 1)
+    fast = (
+        "--preset",
+        "ssd192-tiny",
+        "--input-size",
+        64,
+        "--batch-size",
+        4,
+        "--workers",
+        0,
+        "--precision",
+        "float32",
+        "--epochs",
+        1,
+    )
     return run("train", "signs", *fast, *options)
 
 

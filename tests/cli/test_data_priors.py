@@ -86,6 +86,8 @@ def test_faults_are_named(workspace: Path, options: tuple[str, ...], message: st
 
 def test_boxes_of_another_network_are_refused(workspace: Path) -> None:
     assert run("data", "priors", "data", "--input-size", 64).exit_code == 0
-    result = run("train", "data", "--no-check", "--priors", "priors.json", "--input-size", 96)
+    result = run(
+        "train", "data", "--preset", "ssd192-tiny", "--no-check", "--priors", "priors.json", "--input-size", 96
+    )
     assert result.exit_code == 1
     assert "priors.json holds the default boxes of another network" in result.stderr

@@ -21,7 +21,18 @@ from ssd_edge.workflows.training_run import default_workers
 from tests.full_disk import full_after
 from tests.training.factories import CLASS_NAMES, squares
 
-FAST = ["--input-size", "64", "--batch-size", "8", "--workers", "0", "--precision", "float32"]
+FAST = [
+    "--preset",
+    "ssd192-tiny",
+    "--input-size",
+    "64",
+    "--batch-size",
+    "8",
+    "--workers",
+    "0",
+    "--precision",
+    "float32",
+]
 
 
 def write_data(folder: Path, *, splits: dict[str, int]) -> None:

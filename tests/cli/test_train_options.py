@@ -13,7 +13,7 @@ import pytest
 from ssd_edge.cli.app import load_command
 from ssd_edge.cli.train import options_of, train
 from ssd_edge.core.config import config_from
-from ssd_edge.training.recipe import LossOptions, Optimisation
+from ssd_edge.training.recipe import LossOptions, Optimisation, recipe_for
 from ssd_edge.training.schedule import learning_rate_factor
 from ssd_edge.workflows.train_config import LIMITS, TrainConfig
 
@@ -28,7 +28,7 @@ def documented() -> TrainConfig:
 
 
 def test_the_documented_command_is_the_papers_recipe() -> None:
-    chosen = documented().recipe("float32")
+    chosen = documented().recipe("float32", recipe_for("ssd300-vgg16"))
     assert chosen.batch_size == 32
     assert chosen.augmentation == "ssd"
     assert chosen.optimisation == Optimisation(
@@ -65,7 +65,8 @@ def rates(settings: Optimisation) -> dict[int, float]:
     ],
 )
 def test_the_papers_steps_have_no_warm_up_unless_one_is_asked_for(given: dict[str, object], share: float) -> None:
-    chosen = config_from(TrainConfig, None, {"preset": "ssd300-vgg16", **given}).recipe("float32")
+    config = config_from(TrainConfig, None, given)
+    chosen = config.recipe("float32", recipe_for("ssd300-vgg16"))
     assert chosen.optimisation.warmup_share == share
 
 

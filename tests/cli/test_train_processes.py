@@ -18,7 +18,19 @@ from tests.cli.test_train import train, write_data
 from tests.processes import running
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = ["--input-size", "64", "--workers", "0", "--precision", "float32", "--device", "cpu", "--no-check"]
+SETTINGS = [
+    "--preset",
+    "ssd192-tiny",
+    "--input-size",
+    "64",
+    "--workers",
+    "0",
+    "--precision",
+    "float32",
+    "--device",
+    "cpu",
+    "--no-check",
+]
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from tests.cli.test_train import workspace  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).parents[2]
 FAST: dict[str, Any] = {
+    "preset": "ssd192-tiny",
     "input_size": 64,
     "batch_size": 8,
     "workers": 0,

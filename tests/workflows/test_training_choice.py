@@ -1,0 +1,144 @@
+"""What a run takes where nothing is asked for: the network by data and weights, its anchors, its length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torchvision import models
+
+from ssd_edge.core.sample import LabelledSet, Sample
+from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
+from ssd_edge.model.imagenet import ChosenWeights
+from ssd_edge.model.weight_source import Weights
+from ssd_edge.model.zoo import make_spec
+from ssd_edge.training.config import SavedPlan
+from ssd_edge.training.recipe import recipe_for
+from ssd_edge.workflows.train import train
+from ssd_edge.workflows.training_choice import (
+    DEFAULT_PRESET,
+    DataFacts,
+    choose_network,
+    data_facts,
+    fitted_anchors,
+    run_name,
+    suited_recipe,
+)
+from tests.cli.test_train import workspace  # noqa: F401  (a fixture)
+from tests.training.conftest import one_thread  # noqa: F401  (a fixture)
+
+LARGE, SMALL = DataFacts(500, 0.0, 1.33), DataFacts(500, 0.9, 1.33)
+
+
+def labelled(*boxes: tuple[int, tuple[float, float, float, float]], size: tuple[int, int] = (640, 480)):
+    """Return a set of one image an object, and the sizes of the images."""
+    samples = tuple(
+        Sample(
+            Path(f"{number}.jpg"),
+            np.array([box], np.float32),
+            np.array([label], np.int64),
+            np.zeros(1, np.bool_),
+            np.zeros(1),
+        )
+        for number, (label, box) in enumerate(boxes)
+    )
+    return LabelledSet(("a", "b"), samples, "drawn"), {sample.image: size for sample in samples}
+
+
+def test_facts_are_of_the_class_with_the_smallest_objects() -> None:
+    large, small = (0, 0, 320, 240), (10, 10, 50, 50)
+    found = data_facts(*labelled((0, large), (0, large), (0, large), (1, small), (1, small), (1, large)))
+    assert found.images == 6
+    assert found.small == pytest.approx(2 / 3)
+    assert found.aspect == pytest.approx(640 / 480)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"), [(1.33, None), (16 / 9, (416, 256)), (9 / 16, (256, 416)), (1.0, None), (6.0, (544, 192))]
+)
+def test_the_input_has_the_shape_of_long_images(aspect: float, size: tuple[int, int] | None) -> None:
+    choice = choose_network(DataFacts(500, 0.0, aspect), None)
+    assert (choice.preset, choice.input_size) == (DEFAULT_PRESET, size)
+    assert make_spec(choice.preset, ["a"], input_size=choice.input_size).anchors.count > 1000
+
+
+def classifier(name: str) -> Weights:
+    with torch.device("meta"):
+        tensors = getattr(models, name)().state_dict()
+    return Weights({key: torch.zeros(value.shape, dtype=value.dtype) for key, value in tensors.items()}, f"{name}.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [
+        ("mobilenet_v3_large", DEFAULT_PRESET),
+        ("mobilenet_v2", "ssdlite300-mobilenet-v2"),
+        ("resnet50", "ssd300-resnet50"),
+    ],
+)
+def test_weights_choose_the_network_that_they_fit(name: str, preset: str) -> None:
+    assert choose_network(LARGE, classifier(name)).preset == preset
+
+
+def test_weights_of_a_classifier_of_timm_choose_it_with_a_fine_map_for_small_objects() -> None:
+    timm = pytest.importorskip("timm")
+    tensors = timm.create_model("tf_efficientnet_lite0").state_dict()
+    theirs = {"_conv_stem.weight" if name == "conv_stem.weight" else name: value for name, value in tensors.items()}
+    weights = Weights(theirs, "models/efficientnet-lite0-57934424.pth")
+    assert choose_network(SMALL, weights).preset == "ssd320-tf_efficientnet_lite0"
+    assert choose_network(LARGE, weights).preset == "ssdlite320-tf_efficientnet_lite0"
+    assert choose_network(LARGE, Weights(tensors, "efficientnet_lite0_ra-37913777.pth")).preset == (
+        "ssdlite320-efficientnet_lite0"
+    )
+
+
+def test_weights_that_fit_nothing_do_not_choose() -> None:
+    choice = choose_network(LARGE, Weights({"x": torch.zeros(3)}, "x.pth"))
+    assert choice.preset == DEFAULT_PRESET
+    assert "fit no backbone" in choice.reason
+
+
+def test_anchors_are_fitted_where_that_gains() -> None:
+    spec = make_spec("ssd192-tiny", ["a", "b"])
+    rng = np.random.default_rng(0)
+    corners = [(float(x), float(y)) for x, y in rng.uniform(0, 400, (60, 2))]
+    thin, sizes = labelled(*((0, (x, y, x + 30, y + 110)) for x, y in corners))
+    fitted = fitted_anchors(spec, thin, sizes)
+    before, after = (AnchorRecall.of(best_overlaps(unit_boxes(thin, sizes), one.anchors)) for one in (spec, fitted))
+    assert before.recall + 0.1 < after.recall
+    square, sizes = labelled(*((0, (x, y, x + 96 * 1.25, y + 72 * 1.25)) for x, y in corners))
+    assert fitted_anchors(spec, square, sizes).anchors.count == spec.anchors.count
+
+
+def test_few_images_are_seen_more_often_in_smaller_batches() -> None:
+    few, some, many = (suited_recipe(DEFAULT_PRESET, images, images // 5) for images in (60, 205, 50_000))
+    assert few.epochs > some.epochs > many.epochs > 40
+    assert (some.batch_size, many.batch_size) == (16, recipe_for(DEFAULT_PRESET).batch_size)
+    assert suited_recipe(DEFAULT_PRESET, 5, 1).batch_size == 5
+    assert few.validate_every > many.validate_every == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [("photos of birds", "photos-of-birds"), ("x/bccd", "bccd"), ("x/bccd/data.yaml", "bccd"), ("/", "run")],
+)
+def test_a_run_is_called_like_its_data(dataset: str, name: str) -> None:
+    assert run_name(Path(dataset)) == name
+
+
+@pytest.mark.usefixtures("workspace")
+def test_nothing_but_a_data_set_is_needed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("ssd_edge.workflows.training_choice.DEFAULT_PRESET", "ssd192-tiny")
+    missing = ChosenWeights(None, "random weights: there is no network")
+    monkeypatch.setattr("ssd_edge.workflows.training_run.imagenet_weights", lambda *_arguments, **_options: missing)
+    smaller: dict[str, Any] = {"input_size": 64, "epochs": 1, "workers": 0, "precision": "float32", "report": False}
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        result = train("data", **smaller)
+    assert result.path == Path("runs/data-1/best.pt")
+    said = caplog.text
+    assert "network: ssd192-tiny, " in said
+    assert said.count("random weights: there is no network") == 2  # where it begins and where it ends
+    assert SavedPlan.load(Path("runs/data-1")).content.weights_note == missing.why
