@@ -95,6 +95,8 @@ if TYPE_CHECKING:
     from ssd_edge.workflows.run_streams import RunResult, StreamFigures, run_streams
     from ssd_edge.workflows.selftest import SelftestResult, selftest
     from ssd_edge.workflows.selftest_config import SelftestConfig
+    from ssd_edge.workflows.split_data import SplitDataResult, split_data
+    from ssd_edge.workflows.split_data_config import SplitDataConfig
     from ssd_edge.workflows.stream import stream
     from ssd_edge.workflows.stream_config import RunConfig, StreamConfig
     from ssd_edge.workflows.synthesize import SynthesizeResult, synthesize
@@ -166,6 +168,8 @@ _HOMES = {
     "workflows.selftest_config": "SelftestConfig",
     "workflows.stream": "stream",
     "workflows.stream_config": "RunConfig StreamConfig",
+    "workflows.split_data": "SplitDataResult split_data",
+    "workflows.split_data_config": "SplitDataConfig",
     "workflows.synthesize": "SynthesizeResult synthesize",
     "workflows.synthesize_config": "SynthesizeConfig",
     "workflows.train": "train",
@@ -186,12 +190,13 @@ __all__ = [
     "LabelFormat", "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError",
     "ModelSpec", "OnFailure", "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult",
     "ProgressCallback", "ProgressEvent", "Published", "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo",
-    "RunResult", "RunsResult", "SelftestConfig", "SelftestResult", "SetStatistics", "SsdEdgeError", "StageTimes",
-    "State", "StopRequest", "StreamConfig", "StreamFigures", "StreamReason", "StreamState", "StreamStatus",
+    "RunResult", "RunsResult", "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig",
+    "SplitDataResult", "SsdEdgeError", "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures",
+    "StreamReason", "StreamState", "StreamStatus",
     "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions",
     "UseResult", "Verdict", "__version__", "build", "calibrate", "check_data", "data_statistics", "diagnose",
     "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "list_presets",
-    "load", "run_streams", "selftest", "stream", "synthesize", "train", "use_engine",
+    "load", "run_streams", "selftest", "split_data", "stream", "synthesize", "train", "use_engine",
 ]  # fmt: skip
 
 

@@ -21,14 +21,15 @@ import ssd_edge as ssd
 PACKAGE = Path(ssd.__file__).parent
 FUNCTIONS = [
     "build", "calibrate", "check_data", "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors",
-    "import_model", "init_workspace", "inspect", "list_presets", "load", "run_streams", "selftest", "stream",
-    "synthesize", "train", "use_engine",
+    "import_model", "init_workspace", "inspect", "list_presets", "load", "run_streams", "selftest", "split_data",
+    "stream", "synthesize", "train", "use_engine",
 ]  # fmt: skip
 CONFIGS = {
     "build": "BuildConfig", "calibrate": "CalibrateConfig", "check_data": "CheckDataConfig",
     "data_statistics": "DataStatisticsConfig", "evaluate": "EvaluateConfig", "export": "ExportConfig",
     "fit_priors": "FitPriorsConfig", "import_model": "ImportConfig", "run_streams": "RunConfig",
-    "selftest": "SelftestConfig", "stream": "StreamConfig", "synthesize": "SynthesizeConfig", "train": "TrainConfig",
+    "selftest": "SelftestConfig", "split_data": "SplitDataConfig", "stream": "StreamConfig",
+    "synthesize": "SynthesizeConfig", "train": "TrainConfig",
 }  # fmt: skip
 RESULTS = [name for name in ssd.__all__ if name.endswith("Result") and name != "CheckResult"]
 

@@ -11,6 +11,7 @@ import typer
 from ssd_edge.cli.console import bars, say, write_text
 from ssd_edge.cli.data_check import check
 from ssd_edge.cli.data_priors import priors
+from ssd_edge.cli.data_split import split
 from ssd_edge.cli.data_tables import show_statistics
 from ssd_edge.cli.old_options import Command
 from ssd_edge.cli.option_values import parse_size, size_text
@@ -99,3 +100,4 @@ def stats(
 data.command("check", cls=Command)(check)
 data.command("stats", cls=Command)(stats)
 data.command("priors", cls=Command)(priors)
+data.command("split", cls=Command)(split)

@@ -27,7 +27,8 @@ def demo(
         Path, typer.Option("--folder", help="Folder for all results; it becomes a workspace.")
     ] = DEFAULT_FOLDER,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0.01, help=f"Training time in minutes (default: {FULL.minutes:g}).")
+        float | None,
+        typer.Option("--minutes", min=0.01, help=f"Longest training time in minutes (default: {FULL.minutes:g})."),
     ] = None,
     quick: Annotated[
         bool,

@@ -159,6 +159,9 @@ def run(
     blur: Annotated[
         str | None, _outputs("--blur", metavar="LABEL,...", help="Blur these in what is shown and kept.")
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Where there is no model yet, fetch and export one that knows COCO's classes.")
+    ] = False,
     supervised: Annotated[
         bool, _recovery("--supervise", help="Restart the run if it crashes or an inference hangs.")
     ] = False,
@@ -213,6 +216,11 @@ def run(
         "blur": tuple(filter(None, (part.strip() for part in (blur or "").split(",")))),
     }
     systemd = SystemdNotifier()
+    if yes and model is None and config is None:
+        from ssd_edge.workflows.pretrained import ensure_model
+
+        with bars() as progress:
+            ensure_model(progress=progress)
     with bars() as progress:
         result = run_streams(
             sources or camera,

@@ -26,7 +26,10 @@ Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Number of e
 Minutes = Annotated[
     float | None,
     typer.Option(
-        "--minutes", min=0.01, help="Training time in minutes, instead of epochs; the learning rate follows the clock."
+        "--minutes",
+        min=0.01,
+        help="Training time in minutes, instead of epochs; the learning rate follows the clock. With --epochs: their "
+        "limit.",
     ),
 ]
 Patience = Annotated[

@@ -28,6 +28,8 @@ from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.runs import Run, list_runs
 
 ENGINES = "engines"
+PRETRAINED = "torchvision:ssdlite320_mobilenet_v3_large"
+"""A detector to begin with where there is none: as ``import --from`` takes it."""
 CURRENT_NAME, EXPORTED_NAME = "current.json", "exported.json"
 _TARGETS = tuple(f".{target}" for target in Target)  # end the stem of a lowered graph: m.int8.tensorrt.onnx
 _MOST_NAMED = 4
@@ -186,7 +188,7 @@ def newest_onnx(root: Path) -> Choice:
     """
     found = [path for path in _whole_files(root, "*.onnx") if Path(path.stem).suffix not in _TARGETS]
     if not found:
-        raise _nothing(root / "engines/*/*.onnx", "an exported model", "Export one: ssd-edge export")
+        raise _nothing(root / "engines/*/*.onnx", "an exported model", _to_get_a_model(root))
     noted = _read(root / ENGINES / EXPORTED_NAME, ExportedModel)
     newest = root / ENGINES / noted.onnx if noted is not None else None
     if newest is not None and newest.is_file():
@@ -197,6 +199,24 @@ def newest_onnx(root: Path) -> Choice:
     if built is None:
         raise _ambiguous("exported models", found, "ssd-edge build")
     return Choice(built, f"using {built}, from which the newest engine was built, of {len(found)}")
+
+
+def has_model(root: Path) -> bool:
+    """Whether a workspace has an engine, an exported model or a checkpoint, whole or not."""
+    return any(
+        found
+        for pattern in ("engines/*/*.engine", "engines/*/*.onnx", "runs/*/best.pt")
+        for found in root.glob(pattern)
+    )
+
+
+def _to_get_a_model(root: Path) -> str:
+    if any(root.glob("runs/*/best.pt")):
+        return "Export one: ssd-edge export"
+    return (
+        f"There is no model here yet. To get one that knows the classes of COCO: ssd-edge import --from {PRETRAINED}, "
+        "then ssd-edge export; ssd-edge run --yes does both. To train one: ssd-edge train DATASET"
+    )
 
 
 def _onnx_of_newest_engine(root: Path, found: list[Path]) -> Path | None:

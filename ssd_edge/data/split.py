@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import IntArray
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.data.find import scan_dataset
 from ssd_edge.data.lint.duplicates import near_pairs, sketch_difference
@@ -42,6 +43,7 @@ class DividedSet:
         scenes: groups of images that lie on one side.
         cut: images of scenes that were so large that both sides have some: they flatter the validation.
         unvalidated: classes without an object in the validation set: all that they have are of one scene, or too few.
+        left_out: images that cannot be read; they are in no part.
     """
 
     lists: SplitLists
@@ -49,6 +51,7 @@ class DividedSet:
     scenes: int
     cut: int
     unvalidated: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def divide_dataset(
@@ -94,7 +97,8 @@ def divide_dataset(
             wanted=f"at least one for each of {', '.join(parts)}",
             do="Add labelled images, or choose the best epoch by those that are learned from: --val-split " + source,
         )
-    return DividedSet(SplitLists(source, seed, parts), len(images), scene_count, cut, unvalidated)
+    left_out = tuple(LeftOut(str(image), examined[image].fault) for image in images if examined[image].fault)
+    return DividedSet(SplitLists(source, seed, parts), len(images), scene_count, cut, unvalidated, left_out)
 
 
 def _listed(images: Sequence[Path], examined: Mapping[Path, ExaminedImage], dataset: Path) -> dict[str, str]:

@@ -18,7 +18,8 @@ class DemoPlan:
         train, val, test: pictures.
         size: (width, height) of the pictures; of the shape of the film, so that the square input squeezes both alike.
         input_size: side of the network's square input.
-        minutes: of training, validation included.
+        epochs: passes over the training set.
+        minutes: that training may take, validation included.
         batch_size: pictures a training step; by default the preset's.
         workers: processes that prepare them; by default as ``ssd-edge train`` has it.
         film_size, film_frames: the film's.
@@ -32,7 +33,8 @@ class DemoPlan:
     test: int = 240
     size: tuple[int, int] = (320, 180)
     input_size: int = 192
-    minutes: float = 4.0
+    epochs: int = 20
+    minutes: float = 6.0
     batch_size: int | None = None
     workers: int | None = None
     film_size: tuple[int, int] = (1280, 720)
@@ -54,7 +56,8 @@ QUICK = DemoPlan(
     test=12,
     size=(96, 72),
     input_size=64,
-    minutes=0.03,
+    epochs=2,
+    minutes=0.2,
     batch_size=8,
     workers=0,
     film_size=(160, 96),

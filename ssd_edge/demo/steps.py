@@ -65,7 +65,7 @@ def demo_steps(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback = no
         Step(
             "train",
             work(train_model),
-            settings=plan.settings("input_size", "minutes", "batch_size", "workers"),
+            settings=plan.settings("input_size", "epochs", "minutes", "batch_size", "workers"),
             inputs=[files.data],
             outputs=[files.run],
             packages=["torch"],
@@ -148,6 +148,7 @@ def train_model(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) ->
         preset=PRESET,
         name=MODEL_NAME,
         input_size=plan.input_size,
+        epochs=plan.epochs,
         minutes=plan.minutes,
         batch_size=plan.batch_size,
         workers=plan.workers,
@@ -230,8 +231,9 @@ def report(plan: DemoPlan, files: DemoFiles, before: Sequence[Done], progress: P
         evaluated,
         run,
         title="Road signs, from nothing to boxes on a film",
-        subtitle=f"{PRESET} at {plan.input_size} × {plan.input_size}, trained for {plan.minutes:g} minutes on "
-        f"{plan.train} drawn pictures, judged on {plan.test} that were drawn from another seed.",
+        subtitle=f"{PRESET} at {plan.input_size} × {plan.input_size}, trained for {plan.epochs} epochs, or "
+        f"{plan.minutes:g} minutes, on {plan.train} drawn images, evaluated on {plan.test} that were drawn "
+        "from another seed.",
         steps=[StepTime(done.name, done.facts["detail"], done.seconds) for done in before],
         stills=files.stills,
         still_count=plan.stills,

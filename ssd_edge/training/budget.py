@@ -1,4 +1,4 @@
-"""How long a run lasts: a number of epochs, or minutes on the clock."""
+"""How long a run lasts: a number of epochs, minutes on the clock, or epochs with a limit in minutes."""
 
 from __future__ import annotations
 
@@ -111,3 +111,42 @@ class TimeBudget:
         """Set aside what the last validation will take, with a tenth to spare."""
         self._validation_s += seconds
         self._reserve_s = min(1.1 * seconds, self._whole_s / 2)
+
+
+class LimitedBudget:
+    """A number of steps that ends early where the time is over; the rate follows whichever is nearer to its end.
+
+    So a machine that is busy learns from fewer views, and still anneals. A run that goes on begins at the larger share.
+
+    Args:
+        steps: the steps.
+        time: the limit.
+    """
+
+    half_step = 0.5
+
+    def __init__(self, steps: EpochBudget, time: TimeBudget) -> None:
+        self._steps, self._time = steps, time
+
+    def start(self, spent: float = 0.0) -> None:
+        """Set both."""
+        self._steps.start(spent)
+        share = spent / self._steps.done()[1]
+        self._time.start(share * self._time.done()[1])
+
+    def count_step(self) -> None:
+        """Count."""
+        self._steps.count_step()
+
+    def done(self) -> tuple[float, float]:
+        """Return (steps, all steps), or as many as the share of the time that is spent stands for."""
+        (steps, whole), (seconds, whole_s) = self._steps.done(), self._time.done()
+        return max(steps, whole * seconds / whole_s), whole
+
+    def allows_validation(self) -> bool:
+        """Whether it is time to by the steps, and there is time for it."""
+        return self._steps.allows_validation() and self._time.allows_validation()
+
+    def validated(self, seconds: float) -> None:
+        """Set aside what the last validation will take."""
+        self._time.validated(seconds)

@@ -15,6 +15,7 @@ from ssd_edge.core.spec import ModelSpec
 from ssd_edge.training.recipe import Device, Recipe
 
 _NAME = "plan.json"
+_ADDED = frozenset({"weights_note", "limit_minutes"})  # fields that plans of this version may lack
 _FORMAT = "ssd-edge/training-plan/2"
 _FORM = Format(_FORMAT, "plan of a training run", "Train again.")
 
@@ -49,6 +50,7 @@ class TrainingPlan:
         recipe: batch size, augmentation, learning rate and the like.
         folder: where checkpoints and metrics go.
         minutes: of training with validation; None for the recipe's epochs.
+        limit_minutes: that the recipe's epochs may take; None for no limit.
         horizontal_flip: mirror half of the views, where the augmentation mirrors at all.
         seed: of weights, order and views.
         backbone: what to fill the backbone from; None leaves it random.
@@ -66,6 +68,7 @@ class TrainingPlan:
     seed: int = 0
     backbone: str | None = None
     weights_note: str = ""
+    limit_minutes: float | None = None
     machine: Machine = Machine()
 
     def save(self) -> None:
@@ -81,6 +84,7 @@ class TrainingPlan:
             "seed": self.seed,
             "backbone": self.backbone,
             "weights_note": self.weights_note,
+            "limit_minutes": self.limit_minutes,
         }
         with written_beside(self.folder / _NAME) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -89,6 +93,7 @@ class TrainingPlan:
         """Return the lines that a run begins with: every choice, those that the user left open too."""
         recipe, settings = self.recipe, self.recipe.optimisation
         length = f"{self.minutes:g} minutes" if self.minutes else f"{recipe.epochs} epochs"
+        length += f" in at most {self.limit_minutes:g} minutes" if self.limit_minutes else ""
         mirrored = "mirrored" if self.horizontal_flip and recipe.augmentation != "none" else "not mirrored"
         beginning = f"the backbone of {self.backbone}" if self.backbone else "random weights"
         train, val, size = self.train_set, self.val_set, self.spec.input
@@ -141,6 +146,7 @@ class _PlanFile:
     seed: int
     backbone: str | None
     weights_note: str = ""
+    limit_minutes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class SavedPlan:
         if not path.is_file():
             raise InputError(f"{folder} is no run that can go on", got=f"no {_NAME}", wanted="a run of train")
         parts = {"spec": lambda text: ModelSpec.from_json(text, origin=str(path))}
-        return cls(folder, read_artifact(path, _PlanFile, _FORM, parts=parts, optional=frozenset({"weights_note"})))
+        return cls(folder, read_artifact(path, _PlanFile, _FORM, parts=parts, optional=_ADDED))
 
     @property
     def spec(self) -> ModelSpec:
@@ -193,6 +199,7 @@ class SavedPlan:
             seed=self.content.seed,
             backbone=self.content.backbone,
             weights_note=self.content.weights_note,
+            limit_minutes=self.content.limit_minutes,
             machine=machine,
         )
 

@@ -20,7 +20,7 @@ from ssd_edge.model.pretrained import fill_backbone_
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weight_source import read_weights
 from ssd_edge.model.zoo import build_model
-from ssd_edge.training.budget import Budget, EpochBudget, TimeBudget
+from ssd_edge.training.budget import Budget, EpochBudget, LimitedBudget, TimeBudget
 from ssd_edge.training.callbacks import Callback
 from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import TrainingPlan
@@ -151,4 +151,5 @@ def _budget(plan: TrainingPlan, loader: BatchLoader) -> Budget:
     if plan.minutes is not None:
         return TimeBudget(plan.minutes)
     steps = -(-len(loader) // plan.recipe.optimisation.accumulate)
-    return EpochBudget(plan.recipe.epochs, steps_per_epoch=steps, validate_every=plan.recipe.validate_every)
+    epochs = EpochBudget(plan.recipe.epochs, steps_per_epoch=steps, validate_every=plan.recipe.validate_every)
+    return epochs if plan.limit_minutes is None else LimitedBudget(epochs, TimeBudget(plan.limit_minutes))

@@ -72,7 +72,8 @@ class TrainConfig:
             where that cannot be. With ``preset=None`` the network is the one that they fit.
         offline: do not fetch weights.
         epochs: passes over the training set; None for the preset's.
-        minutes: instead of epochs; the learning rate follows the clock.
+        minutes: instead of epochs, the learning rate following the clock; with epochs too, a limit: the rate follows
+            whichever is nearer to its end.
         patience: validations without a better mean AP after which training stops; None for no such limit.
         val_every: epochs from one validation to the next; None for 1.
         batch_size: images a batch, on each device; None for the preset's.
@@ -167,12 +168,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_limits(self, LIMITS)
-        if self.epochs is not None and self.minutes is not None:
-            raise InputError("--epochs and --minutes are both given", wanted="one of them")
         if self.strict and not self.check:
             got = "an order not to look at them"
             raise InputError(f"{keyword('strict', True)} looks at the data", got=got, wanted="one of both")
-        if self.val_every is not None and self.minutes is not None:
+        if self.val_every is not None and self.minutes is not None and self.epochs is None:
             raise InputError(
                 "--val-every counts epochs", got="--minutes", wanted="--epochs: with minutes the clock chooses when"
             )

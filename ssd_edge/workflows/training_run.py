@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ssd_edge.backends import cpu
 from ssd_edge.core.config import AnyPath
@@ -20,7 +20,7 @@ from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.tolerance import Tolerance
-from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
+from ssd_edge.data.anchor_recall import MATCH_IOU, AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
 from ssd_edge.data.label_files import listed_class_names
 from ssd_edge.data.lint.check import LintReport, lint_dataset
@@ -35,7 +35,8 @@ from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import Machine, TrainingPlan
 from ssd_edge.training.distributed import check_device
 from ssd_edge.training.fit import fit
-from ssd_edge.training.metrics import best_epoch
+from ssd_edge.training.metrics import EpochRecord, best_epoch
+from ssd_edge.training.outcome import LossWatch, warn_of_poor_outcome
 from ssd_edge.training.precision import choose_precision
 from ssd_edge.training.process_state import unchanged_process
 from ssd_edge.training.recipe import Recipe, recipe_for
@@ -55,6 +56,7 @@ from ssd_edge.workflows.training_choice import (
 from ssd_edge.workflows.training_report import report_on
 from ssd_edge.workflows.training_splits import training_splits
 
+_POOR_RECALL = 0.5  # of the objects: what is below learns little
 _GOOD_RECALL = 0.95  # of the objects; the others are learned by one badly fitting anchor each
 Sizes = Mapping[Path, tuple[int, int]]
 
@@ -90,6 +92,7 @@ def run_training(
         log.info(f"{run.files.best}: mAP@0.5 {mean_ap:.4f}; every epoch is in {run.files.metrics}")
         if plan.backbone is None and plan.weights_note:
             log.info(f"it began with {plan.weights_note}")
+        warn_of_poor_outcome(run.records)
         page = None
         if config.report and is_first_process():
             page = report_on(folder, plan.val_set, cores=machine.cores, progress=progress)
@@ -99,10 +102,18 @@ def run_training(
             metrics=run.files.metrics,
             mean_ap=mean_ap,
             epochs=run.records,
-            stopped_by="patience" if run.ending == "patience" else "epochs" if plan.minutes is None else "minutes",
+            stopped_by="patience" if run.ending == "patience" else _spent(plan, run.records),
             report=page,
             left_out=plan.train_set.left_out + plan.val_set.left_out + run.left_out,
         )
+
+
+def _spent(plan: TrainingPlan, records: Sequence[EpochRecord]) -> Literal["epochs", "minutes"]:
+    """Return which budget ended a run."""
+    if plan.minutes is not None:
+        return "minutes"
+    steps_left = records[-1].epoch < plan.recipe.epochs or records[-1].images < records[0].images
+    return "minutes" if plan.limit_minutes is not None and steps_left else "epochs"
 
 
 def validation(labelled: LabelledSet) -> Validate:
@@ -165,7 +176,8 @@ def _new_plan(
         val_set=val_set,
         recipe=config.recipe(choose_precision(spec, config.precision, machine), network.recipe),
         folder=folder,
-        minutes=config.minutes,
+        minutes=config.minutes if config.epochs is None else None,
+        limit_minutes=None if config.epochs is None else config.minutes,
         horizontal_flip=config.flip,
         seed=config.seed,
         backbone=weights.source,
@@ -237,8 +249,23 @@ def _check_usable(report: LintReport, tolerance: Tolerance, command: str) -> Non
 
 
 def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_command: str) -> None:
-    """Log which share of the objects the anchors can match, and where it is small the command that fits them."""
+    """Log which share of the objects the anchors can match, and where it is small the command that fits them.
+
+    Raises:
+        InputError: they match none.
+    """
     reached = AnchorRecall.of(best_overlaps(unit_boxes(labelled, sizes), spec.anchors))
+    if reached.objects and not reached.recall:
+        raise InputError(
+            f"the anchors match none of the {reached.objects} objects: the best overlap is "
+            f"{reached.mean_iou:.2f} in the mean",
+            wanted=f"an overlap of {MATCH_IOU:g} or more for most of them",
+            do=f"Fit them to the data: {fit_command}" if fit_command else "Take a larger --input-size.",
+        )
+    if reached.recall < _POOR_RECALL:
+        remedy = f"fit them: {fit_command}" if fit_command else "a larger --input-size has more of them"
+        log.warning(f"the anchors match {reached.recall:.4f} of {reached.objects} objects; {remedy}")
+        return
     hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _GOOD_RECALL else ""
     log.info(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
 
@@ -267,15 +294,17 @@ def _fit_command(dataset: Path, config: TrainConfig) -> str:
 @contextmanager
 def _own_callbacks(plan: TrainingPlan, state: RunState | None, config: TrainConfig) -> Iterator[list[Callback]]:
     """Yield what is told of steps and epochs besides the caller's: the log, and TensorBoard where it is installed."""
+    before = [record["loss"] for record in state.records] if state else []
+    own: list[Callback] = [EpochLog(), LossWatch(plan.recipe.optimisation.learning_rate, min(before, default=None))]
     if not config.tensorboard or not is_first_process():
-        yield [EpochLog()]
+        yield own
     elif not TensorBoardLog.available():
         log.info("no curves for TensorBoard, which is not installed: pip install tensorboard")
-        yield [EpochLog()]
+        yield own
     else:
         steps = state.average_updates if state else 0
         with TensorBoardLog(plan.folder / "tensorboard", steps_before=steps) as curves:
-            yield [EpochLog(), curves]
+            yield [*own, curves]
 
 
 @contextmanager

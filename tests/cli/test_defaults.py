@@ -27,6 +27,7 @@ from ssd_edge.workflows.fit_priors_config import PRIORS, FitPriorsConfig
 from ssd_edge.workflows.import_config import ImportConfig
 from ssd_edge.workflows.presets import CLASSES
 from ssd_edge.workflows.selftest_config import PAGE, SelftestConfig
+from ssd_edge.workflows.split_data_config import SplitDataConfig
 from ssd_edge.workflows.stream_config import RunConfig
 from ssd_edge.workflows.synthesize_config import SynthesizeConfig
 from ssd_edge.workflows.train_config import TrainConfig
@@ -34,12 +35,14 @@ from ssd_edge.workflows.train_config import TrainConfig
 CLI = Path(commands.__file__).parent
 CONFIGS: dict[str, type[Any]] = {
     "build": BuildConfig, "calibrate": CalibrateConfig, "data check": CheckDataConfig, "data priors": FitPriorsConfig,
-    "data stats": DataStatisticsConfig, "data synth": SynthesizeConfig, "doctor": SelftestConfig,
+    "data split": SplitDataConfig, "data stats": DataStatisticsConfig, "data synth": SynthesizeConfig,
+    "doctor": SelftestConfig,
     "eval": EvaluateConfig, "export": ExportConfig, "import": ImportConfig, "run": RunConfig, "train": TrainConfig,
 }  # fmt: skip
 FIELDS = {  # of a config whose option has another name
     "build": {"table": "ranges"},
     "data check": {"split": "splits"},
+    "data split": {"source": "split"},
     "data stats": {"split": "splits"},
     "eval": {"max_drop": "max_drop_points"},
     "run": {"threshold": "score_threshold", "rtsp_latency": "rtsp_latency_ms", "batch_wait": "batch_wait_ms"},

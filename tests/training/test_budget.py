@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssd_edge.training.budget import EpochBudget, TimeBudget
+from ssd_edge.training.budget import EpochBudget, LimitedBudget, TimeBudget
 
 
 class Clock:
@@ -68,3 +68,44 @@ def test_validations_take_a_tenth_of_the_time() -> None:
     assert not budget.allows_validation(), "8.4 s of 75 s"
     clock.seconds += 20
     assert budget.allows_validation(), "8.4 s of 95 s"
+
+
+def limited(clock: Clock, minutes: float) -> LimitedBudget:
+    return LimitedBudget(EpochBudget(10, steps_per_epoch=10), TimeBudget(minutes, clock=clock))
+
+
+def test_with_time_enough_a_limited_budget_is_that_of_the_steps() -> None:
+    clock = Clock()
+    budget, steps = limited(clock, 100), EpochBudget(10, steps_per_epoch=10)
+    for one in (budget, steps):
+        one.start()
+    for _ in range(100):
+        clock.seconds += 1
+        for one in (budget, steps):
+            one.count_step()
+        assert budget.done() == steps.done()
+    assert budget.done() == (100, 100)
+
+
+def test_where_time_is_short_a_limited_budget_follows_the_clock_to_the_end() -> None:
+    clock = Clock()
+    budget = limited(clock, 1)
+    budget.start()
+    shares = []
+    for _ in range(12):
+        clock.seconds += 5
+        budget.count_step()
+        shares.append(budget.done()[0] / budget.done()[1])
+    assert shares == sorted(shares)
+    assert shares[0] > 2 * 1 / 100  # five of sixty seconds, and one of a hundred steps
+    assert shares[-1] == 1.0
+
+
+def test_a_limited_budget_goes_on_where_it_was() -> None:
+    clock = Clock()
+    budget = limited(clock, 1)
+    budget.start(40)
+    assert budget.done() == (40, 100)
+    budget.validated(12.0)
+    clock.seconds += 60
+    assert budget.done() == (100, 100)
