@@ -236,7 +236,8 @@ def run(
     _show(result, stderr=json_path == "-")
     if result.failed or result.left_out:
         raise typer.Exit(1)
-    exit_incomplete(result.left_out)
+    if not result.live:
+        exit_incomplete(result.left_out)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
