@@ -73,7 +73,8 @@ def is_of_docs(page: Any) -> bool:
 def pages() -> Iterator[tuple[str, str]]:
     """Yield (path, Markdown) of every generated page."""
     for source, path in TEXTS.items():
-        yield path, relinked((ROOT / source).read_text(encoding="utf-8"), source, path)
+        text = relinked((ROOT / source).read_text(encoding="utf-8"), source, path)
+        yield path, f"---\nhide: [navigation]\n---\n\n{text}" if path == "index.md" else text
     for example in EXAMPLES:
         yield example_page(example), example_text(example)
     yield "commands/index.md", commands_index()
@@ -251,8 +252,9 @@ def parameter(name: str, kind: Any, info: Any, default: Any) -> Parameter:
 
 
 def table(parts: list[Parameter]) -> list[str]:
-    """Return the rows of a table of arguments or options."""
-    return ["| | value | |", "|---|---|---|", *(row(part) for part in parts)]
+    """Return a table of arguments or options; ``docs/site.css`` keeps their names in one piece."""
+    rows = ["| | value | |", "|---|---|---|", *(row(part) for part in parts)]
+    return ['<div class="options" markdown>', "", *rows, "", "</div>"]
 
 
 def row(part: Parameter) -> str:
