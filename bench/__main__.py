@@ -15,7 +15,7 @@ from pathlib import Path
 from bench._options import run
 
 FOLDER = Path(__file__).parent
-NEEDS_INPUT = {"bccd_training", "camera", "candidates", "int8_accuracy", "train_vgg"}
+NEEDS_INPUT = {"bccd_training", "camera", "cuda_layer", "candidates", "int8_accuracy", "train_vgg"}
 PART_OF_ANOTHER = {"torchvision_training"}
 
 

@@ -5,16 +5,18 @@ ARG BASE=nvcr.io/nvidia/tensorrt:25.08-py3
 FROM ${BASE}
 
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends python3-venv python3-dev build-essential libgl1 libglib2.0-0 \
+ && apt-get install --yes --no-install-recommends python3-venv libgl1 libglib2.0-0 \
  && rm -rf /var/lib/apt/lists/*
 
 # Its Python is the distribution's, into which pip may not install; TensorRT is seen from a virtual environment.
-ENV PATH=/opt/venv/bin:/usr/local/cuda/bin:$PATH
+ENV PATH=/opt/venv/bin:$PATH
 RUN python3 -m venv --system-site-packages /opt/venv
 COPY pyproject.toml README.md LICENSE /src/
 COPY engines/boards /src/engines/boards
 COPY ssd_edge /src/ssd_edge
-RUN pip install --no-cache-dir /src 'pycuda>=2025.1.2'
+# Of the image's CUDA: 13, or 12 in images before 25.08 (docs/jetson.md has the drivers).
+ARG CUDA=13
+RUN pip install --no-cache-dir /src "cuda-bindings==${CUDA}.*"
 
 WORKDIR /workspace
 ENTRYPOINT ["ssd-edge"]

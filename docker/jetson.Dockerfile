@@ -6,16 +6,16 @@ FROM ${BASE}
 
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
-        python3-venv python3-dev build-essential python3-libnvinfer libgl1 libglib2.0-0 \
+        python3-venv python3-libnvinfer libgl1 libglib2.0-0 \
  && rm -rf /var/lib/apt/lists/*
 
-# pycuda is compiled with the toolkit's nvcc.
-ENV PATH=/opt/venv/bin:/usr/local/cuda/bin:$PATH
+ENV PATH=/opt/venv/bin:$PATH
 RUN python3 -m venv --system-site-packages /opt/venv
 COPY pyproject.toml README.md LICENSE /src/
 COPY engines/boards /src/engines/boards
 COPY ssd_edge /src/ssd_edge
-RUN pip install --no-cache-dir /src 'pycuda>=2025.1.2'
+# CUDA 12, as JetPack 6 has it.
+RUN pip install --no-cache-dir /src 'cuda-bindings==12.*'
 
 WORKDIR /workspace
 ENTRYPOINT ["ssd-edge"]

@@ -216,6 +216,11 @@ class Cuda:
         except self._driver.Error as error:
             raise DeviceError(what, got=str(error), do="See: ssd-edge doctor") from error
 
+    @property
+    def binding(self) -> str:
+        """The module that the driver is called through."""
+        return str(self._driver.__name__)
+
     def stream(self) -> Stream:
         """Return a new stream."""
         stream: Stream = self._driver.Stream(_NON_BLOCKING)

@@ -45,6 +45,10 @@ def doctor(
         typer.Option("--images", help="With an engine of your own: folder of images with objects that it detects."),
     ] = None,
     html: Annotated[Path, typer.Option("--html", metavar="PATH", help="HTML page of the self-test.")] = PAGE,
+    camera: Annotated[
+        int | None,
+        typer.Option("--camera", min=0, metavar="N", help="With --selftest: camera whose frame rate is measured."),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="Check another machine by the JSON file that its doctor wrote."),
@@ -59,7 +63,7 @@ def doctor(
     machine = diagnose(record)
     if json_path != "-":
         show_checks(machine)
-    result = _prove(engine, images, machine, frames, html) if is_selftest else None
+    result = _prove(engine, images, machine, frames, html, camera) if is_selftest else None
     if json_path is not None:
         write_text(json_path, json.dumps((result or machine).to_dict(), indent=1) + "\n")
     if json_path not in (None, "-"):
@@ -101,12 +105,12 @@ def show_checks(machine: DiagnoseResult) -> None:
 
 
 def _prove(
-    engine: Path | None, images: Path | None, machine: DiagnoseResult, frames: int, html: Path
+    engine: Path | None, images: Path | None, machine: DiagnoseResult, frames: int, html: Path, camera: int | None
 ) -> SelftestResult:
     from ssd_edge.workflows.selftest import selftest
 
     with bars() as progress:
-        result = selftest(engine, images, machine=machine, frames=frames, html=html, progress=progress)
+        result = selftest(engine, images, machine=machine, frames=frames, html=html, camera=camera, progress=progress)
     show_selftest(result)
     return result
 
@@ -120,6 +124,10 @@ def show_selftest(result: SelftestResult) -> None:
         say(f"{verdict.precision} on {verdict.where}: {'; '.join(verdict.faults) or 'passed'}", level)
         if not verdict.error:
             show_verdict(verdict)
+    for form in result.nms:
+        say(f"NMS {form}")
+    if result.camera is not None:
+        say(f"camera: {result.camera}")
     say(f"wrote {result.path}; attach it to a bug report")
 
 
@@ -129,6 +137,7 @@ def show_verdict(verdict: Verdict) -> None:
         f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
         f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "
         f"memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames"
+        f"{f'; its build took {verdict.build_mib:.0f} MiB' if verdict.build_mib else ''}"
     )
     if verdict.prediction is not None:
         found = verdict.prediction

@@ -18,7 +18,9 @@ _COLUMNS = ("precision", "runtime", "detections", "worst box", "worst score", "m
 _LEVELS: dict[State, Level] = {State.OK: "", State.WARN: "warning", State.MISSING: "error"}
 
 
-def write_selftest_page(path: Path, verdicts: Sequence[Verdict], checks: Sequence[CheckResult]) -> None:
+def write_selftest_page(
+    path: Path, verdicts: Sequence[Verdict], checks: Sequence[CheckResult], on_device: Sequence[str] = ()
+) -> None:
     """Write the page: what each engine did, where its time goes on a GPU, and what the machine has.
 
     Raises:
@@ -30,6 +32,9 @@ def write_selftest_page(path: Path, verdicts: Sequence[Verdict], checks: Sequenc
     sections = [section("Engines", "", (note(VIRTUAL_MEANS, "warning") if is_virtual else "") + engines)]
     if any(verdict.stages for verdict in verdicts):
         sections.append(section("Stages on the GPU", "Medians in ms.", _stages(verdicts)))
+    if on_device:
+        rows = [tuple(line.split(": ", 1)) for line in on_device]
+        sections.append(section("Forms of the NMS, and the camera", "", table((), rows)))
     machine = table(
         (),
         [(check.name, check.state.value, check.found, check.do) for check in checks],

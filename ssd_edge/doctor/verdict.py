@@ -135,6 +135,7 @@ class Verdict:
         left: what was still held on the GPU when all was closed, by kind.
         is_virtual: the GPU calls itself virtual, and is no device.
         prediction: how far it is from its own lowered graph, where that was kept.
+        build_mib: memory that its build took from the machine, at most; 0 where it was not built here.
         error: why it could not be built or run; all figures are 0 then.
     """
 
@@ -156,6 +157,7 @@ class Verdict:
     left: Mapping[str, int] = field(default_factory=dict)
     is_virtual: bool = False
     prediction: Prediction | None = None
+    build_mib: float = 0.0
     error: str = ""
 
     @classmethod

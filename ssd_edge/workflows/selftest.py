@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from ssd_edge.backends.cuda_driver import describe_gpu, is_virtual
 from ssd_edge.backends.tensorrt.module import TENSORRT, TENSORRT_RTX, is_installed, load_tensorrt
 from ssd_edge.core.calibration_table import CalibrationTable
-from ssd_edge.core.choices import Precision, Target
+from ssd_edge.core.choices import NmsBody, Precision, Target
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.files import file_digest
@@ -21,8 +21,11 @@ from ssd_edge.core.images import list_images, read_image, write_image
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.temp_dir import scratch_folder
+from ssd_edge.doctor.build_memory import watch_memory
+from ssd_edge.doctor.nms_bodies import NmsTimes, time_nms
 from ssd_edge.doctor.page import VIRTUAL_MEANS, write_selftest_page
 from ssd_edge.doctor.sample_model import sample_frames, write_sample_model
 from ssd_edge.doctor.selftest import prove_engine, with_prediction
@@ -36,12 +39,14 @@ from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.calibrate import measure_ranges
 from ssd_edge.quantization.image_set import choose_images
 from ssd_edge.quantization.lowering import Lowering
+from ssd_edge.streaming.sources.camera_rate import CameraRate, measure_rate
 from ssd_edge.workflows.diagnose import DiagnoseResult, diagnose
 from ssd_edge.workflows.selftest_config import PAGE, SelftestConfig, SelftestOptions
 
 __all__ = ["SelftestConfig", "SelftestOptions", "SelftestResult", "Verdict", "selftest"]
 
 _IMAGES, _CALIBRATION_IMAGES = 16, 24
+_NMS_FRAMES, _CAMERA_S = 200, 5.0
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,16 @@ class SelftestResult:
         path: the page, to be attached to a report.
         verdicts: of each engine; one that could not be built or run has an ``error``.
         machine: what the machine has, as the page shows it.
+        nms: each form of the NMS on the GPU; empty without one, and for an engine of the caller's.
+        camera: its rate against its promise; None where that was not asked for, or there is none.
         left_out: runtimes that nothing was proved of, and images that were not needed.
     """
 
     path: Path
     verdicts: tuple[Verdict, ...]
     machine: DiagnoseResult
+    nms: tuple[NmsTimes, ...] = ()
+    camera: CameraRate | None = None
     left_out: tuple[LeftOut, ...] = ()
 
     @property
@@ -72,7 +81,12 @@ class SelftestResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record of the machine with the verdicts, as plain JSON values."""
-        return {**self.machine.to_dict(), "selftest": [verdict.to_dict() for verdict in self.verdicts]}
+        return {
+            **self.machine.to_dict(),
+            "selftest": [verdict.to_dict() for verdict in self.verdicts],
+            "nms": [asdict(form) for form in self.nms],
+            "camera": None if self.camera is None else {**asdict(self.camera), "share": self.camera.share},
+        }
 
 
 def selftest(
@@ -101,21 +115,28 @@ def selftest(
     """
     config = config_from(SelftestConfig, config, options)
     machine = machine or diagnose()
+    nms: tuple[NmsTimes, ...] = ()
     if engine is not None:
         verdicts, left_out = _prove_own(Path(engine), images, config, progress)
     elif images is not None:
         raise InputError("images= is for an engine of your own", do="Name the engine too.")
     else:
-        verdicts, left_out = _prove_small_ones(config, progress)
+        verdicts, nms, left_out = _prove_small_ones(config, progress)
+    camera = None if config.camera is None else measure_rate(config.camera, _CAMERA_S)
+    if config.camera is not None and camera is None:
+        left_out = (*left_out, LeftOut(f"camera {config.camera}", "it cannot be opened, or gives no image"))
     page = config.html or Path(workspace) / PAGE
-    write_selftest_page(page, verdicts, machine.checks)
-    return SelftestResult(page, verdicts, machine, left_out)
+    on_device = [*map(str, nms), *([] if camera is None else [f"camera {config.camera}: {camera}"])]
+    write_selftest_page(page, verdicts, machine.checks, on_device)
+    return SelftestResult(page, verdicts, machine, nms, camera, left_out)
 
 
 Proved = tuple[tuple[Verdict, ...], tuple[LeftOut, ...]]
 
 
-def _prove_small_ones(config: SelftestConfig, progress: ProgressCallback) -> Proved:
+def _prove_small_ones(
+    config: SelftestConfig, progress: ProgressCallback
+) -> tuple[tuple[Verdict, ...], tuple[NmsTimes, ...], tuple[LeftOut, ...]]:
     """Build engines of the detector whose answers are known, and prove each."""
     targets, left_out = _tensorrt_targets()
     for entry in left_out:
@@ -124,7 +145,23 @@ def _prove_small_ones(config: SelftestConfig, progress: ProgressCallback) -> Pro
         source = write_sample_model(folder / "selftest.onnx")
         builds = _builds(source, folder, targets)
         verdicts = tuple(_build_and_prove(source, *build, config, progress) for build in builds)
-    return verdicts, left_out
+        forms = ((target, options, body) for target, options in targets.items() for body in NmsBody)
+        nms = tuple(_nms_times(source, folder, *form, config) for form in forms)
+    return verdicts, nms, left_out
+
+
+def _nms_times(
+    source: SourceModel, folder: Path, target: Target, options: TrtOptions, body: NmsBody, config: SelftestConfig
+) -> NmsTimes:
+    """Build the small detector with one form of the NMS, and time that."""
+    try:
+        builder = TrtBuilder(target, Precision.FP32, replace(options, nms=body), told=log.info)
+        builder.check()
+        engine = build_lowered(source, Lowered(source.model), builder, folder / f"{body}.{target}.engine").engine
+        image = preprocess(_sample_images()[0], source.spec.input)
+        return time_nms(engine, body.value, target.value, image, frames=min(config.frames, _NMS_FRAMES))
+    except SsdEdgeError as error:
+        return NmsTimes(body.value, target.value, error=str(error))
 
 
 def _tensorrt_targets() -> tuple[dict[Target, TrtOptions], tuple[LeftOut, ...]]:
@@ -177,9 +214,10 @@ def _build_and_prove(
 ) -> Verdict:
     precision, runtime = lowered.precision.value, builder.runtime
     try:
-        engine = build_lowered(source, lowered, builder).engine
+        with watch_memory() as drop:
+            engine = build_lowered(source, lowered, builder).engine
         with stage(progress, f"{precision} on {runtime}") as report:
-            return prove_engine(
+            proved = prove_engine(
                 engine,
                 source.path,
                 _sample_images(),
@@ -188,6 +226,7 @@ def _build_and_prove(
                 frames=config.frames,
                 progress=report,
             )
+        return replace(proved, build_mib=round(drop.mib, 1))
     except SsdEdgeError as error:
         on_virtual_gpu = runtime.startswith("tensorrt") and is_virtual()
         return Verdict.failed(precision, runtime, str(error), is_virtual=on_virtual_gpu)

@@ -19,10 +19,12 @@ class SelftestConfig:
     Attributes:
         frames: images that each engine is run on, for its times and its memory.
         html: the HTML page; by default ``selftest.html`` in the workspace.
+        camera: number of a camera whose rate is measured against its promise, for five seconds; None for none.
     """
 
     frames: int = 1000
     html: Path | None = None
+    camera: int | None = None
 
     def __post_init__(self) -> None:
         check_limits(self, {"frames": (1, math.inf)})
@@ -33,3 +35,4 @@ class SelftestOptions(TypedDict, total=False):
 
     frames: int
     html: AnyPath | None
+    camera: int | None
