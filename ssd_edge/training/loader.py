@@ -6,6 +6,7 @@ Several processes that train together cut every large batch into theirs.
 from __future__ import annotations
 
 import itertools
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from ssd_edge.core.log import log
 from ssd_edge.training.dataset import Draw, Example, TrainingSet
 from ssd_edge.training.targets import Targets
 
+_SHM = "/dev/shm"
+_SHARED_MEMORY = ("shared memory", "Bus error", "shm_open")  # what PyTorch says where it lacks
 _TORCH_NOTICES_S = 1.0  # until its handler of SIGCHLD has raised; later it would raise anywhere
 
 
@@ -242,10 +245,10 @@ def start_worker(_number: int) -> None:
 
 @contextmanager
 def named_worker_death() -> Iterator[None]:
-    """Turn what torch raises when a worker process is killed, in whatever line that is, into a TrainingError.
+    """Turn what torch raises when a worker process is killed or lacks memory, in whatever line, into a TrainingError.
 
     Raises:
-        TrainingError: a worker was killed, most often for want of memory.
+        TrainingError: a worker was killed, most often for want of memory, or shared memory is full.
     """
     try:
         yield
@@ -254,9 +257,25 @@ def named_worker_death() -> Iterator[None]:
             time.sleep(_TORCH_NOTICES_S)
         raise _worker_died(str(error)) from error
     except RuntimeError as error:
+        if any(sign in str(error) for sign in _SHARED_MEMORY):
+            raise _no_shared_memory(str(error)) from error
         if not str(error).startswith("DataLoader worker"):
             raise
         raise _worker_died(str(error)) from error
+
+
+def _no_shared_memory(reason: str) -> TrainingError:
+    lines = [line for line in reason.splitlines() if any(sign in line for sign in _SHARED_MEMORY)]
+    try:
+        size = f"{shutil.disk_usage(_SHM).total / 2**20:.0f} MiB"
+    except OSError:
+        size = "none"
+    return TrainingError(
+        f"shared memory ({_SHM}), through which data workers hand batches over, is full",
+        got=f"{lines[-1].strip()}; {_SHM} holds {size}",
+        wanted="room for a few batches of each worker",
+        do="In a container: docker run --shm-size 1g, or --ipc host. Or prepare batches without workers: --workers 0",
+    )
 
 
 def _worker_died(reason: str) -> TrainingError:

@@ -155,6 +155,21 @@ def test_a_worker_that_dies_while_it_hands_a_batch_over_is_named_too(error: Exce
         raise error
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Caught RuntimeError in DataLoader worker process 1.\nOriginal Traceback …\nRuntimeError: unable to allocate "
+        "shared memory(shm) for file </torch_1_2_0>: No space left on device (28)",
+        "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
+        "shared memory. Please try to raise your shared memory limit.",
+    ],
+)
+def test_full_shared_memory_is_named_with_what_to_do(text: str) -> None:
+    message = r"/dev/shm.*is full: got .*shared memory.*--shm-size 1g.*--workers 0"
+    with pytest.raises(TrainingError, match=message), named_worker_death():
+        raise RuntimeError(text)
+
+
 def test_other_faults_of_the_program_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="shape mismatch"), named_worker_death():
         raise RuntimeError("shape mismatch")
