@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ssd_edge.core.calibration_table import CalibrationTable
     from ssd_edge.core.choices import (
         Activation,
+        BoxLayout,
         Color,
         GateFigure,
         Goal,
@@ -117,7 +118,7 @@ _HOMES = {
     "backends.detector": "Detector",
     "backends.tensorrt.layers": "EngineLayer",
     "core.calibration_table": "CalibrationTable",
-    "core.choices": "Activation Color GateFigure Goal LabelFormat Method Metric OnFailure Precision Target",
+    "core.choices": "Activation BoxLayout Color GateFigure Goal LabelFormat Method Metric OnFailure Precision Target",
     "core.detections": "Detection Detections",
     "core.errors": "AccuracyError ArtifactError DeviceError InferenceHangError InputError MissingPackageError "
     "ParityError SsdEdgeError TrainingError",
@@ -179,24 +180,23 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch",
+    "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch", "BoxLayout",
     "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback",
     "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color", "DataStatisticsConfig",
     "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult", "EngineFacts",
     "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel",
-    "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult",
-    "FittedPriors", "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "ImageSet", "ImportConfig",
-    "ImportResult", "InferenceHangError", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount",
-    "LabelFormat", "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError",
-    "ModelSpec", "OnFailure", "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult",
-    "ProgressCallback", "ProgressEvent", "Published", "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo",
-    "RunResult", "RunsResult", "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig",
-    "SplitDataResult", "SsdEdgeError", "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures",
-    "StreamReason", "StreamState", "StreamStatus",
-    "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions",
-    "UseResult", "Verdict", "__version__", "build", "calibrate", "check_data", "data_statistics", "diagnose",
-    "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "list_presets",
-    "load", "run_streams", "selftest", "split_data", "stream", "synthesize", "train", "use_engine",
+    "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult", "FittedPriors",
+    "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "ImageSet", "ImportConfig", "ImportResult",
+    "InferenceHangError", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount", "LabelFormat",
+    "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError", "ModelSpec",
+    "OnFailure", "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback",
+    "ProgressEvent", "Published", "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo", "RunResult", "RunsResult",
+    "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig", "SplitDataResult", "SsdEdgeError",
+    "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures", "StreamReason", "StreamState",
+    "StreamStatus", "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError",
+    "TrtOptions", "UseResult", "Verdict", "__version__", "build", "calibrate", "check_data", "data_statistics",
+    "diagnose", "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect",
+    "list_presets", "load", "run_streams", "selftest", "split_data", "stream", "synthesize", "train", "use_engine",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.cli.option_values import parse_input_size
-from ssd_edge.core.choices import Activation, Color
+from ssd_edge.core.choices import Activation, BoxLayout, Color
 from ssd_edge.core.shell import quoted
 from ssd_edge.workflows.import_config import Four, ImportConfig, Triple
 
@@ -79,6 +79,9 @@ def import_model(
     activation: Annotated[
         Activation, _heads(help="Activation of the scores. auto: detected from their values.")
     ] = ImportConfig.activation,
+    box_layout: Annotated[
+        BoxLayout, _heads("--box-layout", help="Order of the numbers of decoded boxes.")
+    ] = ImportConfig.box_layout,
     score_threshold: Annotated[
         float, _nms(help="Keep detections with a score above this.")
     ] = ImportConfig.score_threshold,
@@ -105,6 +108,7 @@ def import_model(
         scores=scores,
         boxes=boxes,
         activation=activation,
+        box_layout=box_layout,
         score_threshold=score_threshold,
         iou_threshold=iou_threshold,
         clip_boxes=clip_boxes,

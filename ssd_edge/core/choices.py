@@ -144,6 +144,15 @@ class Activation(str, Enum):
     LOGITS = "logits"
 
 
+class BoxLayout(str, Enum):
+    """The order of a box's numbers: corners, a corner and the size, or the center and the size."""
+
+    XYXY = "xyxy"
+    YXYX = "yxyx"
+    XYWH = "xywh"
+    CXCYWH = "cxcywh"
+
+
 class LabelFormat(str, Enum):
     """The layout of a labelled data set."""
 

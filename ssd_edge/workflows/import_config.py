@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from ssd_edge.core.choices import Activation, Color
+from ssd_edge.core.choices import Activation, BoxLayout, Color
 from ssd_edge.core.config import NMS_LIMITS, AnyPath, check_limits
 
 Triple = tuple[float, float, float]
@@ -36,6 +36,7 @@ class ImportConfig:
         scores: name of the output with the scores; by default told by its shape.
         boxes: name of the output with boxes or offsets; by default told by its shape.
         activation: what the scores are.
+        box_layout: the order of a box's numbers, where the graph gives boxes and no offsets.
         score_threshold: detections score more, 0 to 1.
         iou_threshold: a box that overlaps a better one of its class by more is dropped, 0 to 1.
         clip_boxes: cut boxes off at the edges before the NMS.
@@ -55,6 +56,7 @@ class ImportConfig:
     scores: str | None = None
     boxes: str | None = None
     activation: Activation = Activation.AUTO
+    box_layout: BoxLayout = BoxLayout.XYXY
     score_threshold: float = 0.01
     iou_threshold: float = 0.45
     clip_boxes: bool = False
@@ -80,6 +82,7 @@ class ImportOptions(TypedDict, total=False):
     scores: str | None
     boxes: str | None
     activation: Activation | Literal["auto", "softmax", "logits"]
+    box_layout: BoxLayout | Literal["xyxy", "yxyx", "xywh", "cxcywh"]
     score_threshold: float
     iou_threshold: float
     clip_boxes: bool

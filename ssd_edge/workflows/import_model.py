@@ -155,6 +155,7 @@ def _import_graph(path: Path, config: ImportConfig, labels: Path | None, root: P
         scores=config.scores,
         boxes=config.boxes,
         activation=config.activation.value,
+        layout=config.box_layout,
         nms=NmsSpec(
             score_threshold=config.score_threshold, iou_threshold=config.iou_threshold, clip_boxes=config.clip_boxes
         ),

@@ -10,12 +10,14 @@ from pathlib import Path
 import onnx
 
 from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
+from ssd_edge.core.choices import BoxLayout
 from ssd_edge.core.errors import ArtifactError, InputError, ParityError
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
 from ssd_edge.importing.graphs.box_table import BoxTable, read_box_table
 from ssd_edge.importing.graphs.free_batch import with_free_batch, with_single_batch
+from ssd_edge.importing.graphs.layout import corners_by_hand
 from ssd_edge.importing.graphs.normalization import Normalisation, known_normalisation, unknown_normalisation
 from ssd_edge.importing.graphs.outputs import (
     Activation,
@@ -64,6 +66,7 @@ class Hints:
     scores: str | None = None
     boxes: str | None = None
     activation: Activation = "auto"
+    layout: BoxLayout = BoxLayout.XYXY
     nms: NmsSpec = FOREIGN_NMS
 
 
@@ -132,8 +135,15 @@ def _read_outputs(outputs: Outputs, path: Path, probe: Probe, hints: Hints, tabl
     softmaxed = is_softmaxed(probe.stacked(outputs.scores), hints.activation, path)
     boxes = probe.stacked(outputs.boxes)
     if table is None:
-        refuse_not_decoded(boxes, path)
-        return Reading(outputs, softmaxed, None)
+        corners = corners_by_hand(boxes.reshape(-1, 4), hints.layout).reshape(boxes.shape)
+        refuse_not_decoded(corners, path)
+        return Reading(outputs, softmaxed, None, hints.layout)
+    if hints.layout is not BoxLayout.XYXY:
+        raise InputError(
+            "the layout of boxes has no meaning for offsets",
+            got=f"{hints.layout.value} and anchors",
+            wanted="one of them",
+        )
     if len(table.boxes) != boxes.shape[1]:
         raise InputError(
             f"{hints.anchors} does not fit {path}",

@@ -120,7 +120,7 @@ def refuse_not_decoded(boxes: FloatArray, path: Path) -> None:
             f"{path} gives no boxes x1 y1 x2 y2",
             got=f"the second corner is right of and below the first in {ordered:.0%} of them, as in offsets",
             wanted="decoded boxes, or offsets and their default boxes",
-            do="Give the default boxes: --anchors priors.npy",
+            do="Give the default boxes: --anchors priors.npy; for boxes of another order: --box-layout cxcywh or xywh",
         )
     if float(np.median(np.abs(boxes))) > _LARGEST_FRACTION:
         raise ArtifactError(

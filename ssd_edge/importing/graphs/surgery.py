@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from onnx.compose import add_prefix
 
 from ssd_edge import __version__
+from ssd_edge.core.choices import BoxLayout
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, SPEC_KEY, VERSION_KEY
@@ -22,6 +23,7 @@ from ssd_edge.core.spec import ModelSpec
 from ssd_edge.graph.editor import Steps
 from ssd_edge.graph.nms import OPSET, attach_nms
 from ssd_edge.importing.graphs.free_batch import BATCH
+from ssd_edge.importing.graphs.layout import add_corners
 from ssd_edge.importing.graphs.outputs import Outputs
 
 _PREFIX = "foreign/"
@@ -36,11 +38,13 @@ class Reading:
         outputs: names of the outputs.
         softmaxed: the scores are probabilities already.
         anchors: (N, 4) default boxes that offsets belong to; None where the graph gives boxes.
+        layout: of the boxes that it gives.
     """
 
     outputs: Outputs
     softmaxed: bool
     anchors: FloatArray | None
+    layout: BoxLayout = BoxLayout.XYXY
 
 
 def scored_boxes(model: onnx.ModelProto, spec: ModelSpec, reading: Reading) -> onnx.ModelProto:
@@ -124,6 +128,8 @@ def _class_scores(steps: Steps, scores: str, spec: ModelSpec, reading: Reading) 
 def _unit_boxes(steps: Steps, boxes: str, spec: ModelSpec, reading: Reading) -> None:
     if reading.anchors is not None:
         boxes = _decoded(steps, boxes, spec, reading.anchors)
+    else:
+        boxes = add_corners(steps, boxes, reading.layout)
     if spec.nms.clip_boxes:
         limits = [steps.constant("box_least", 0.0), steps.constant("box_most", 1.0)]
         boxes = steps.add("Clip", [boxes, *limits], "clipped_boxes")

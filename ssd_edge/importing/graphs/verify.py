@@ -19,6 +19,7 @@ from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.spec import BoxCoding, ModelSpec, NmsSpec
 from ssd_edge.core.temp_dir import scratch_folder
+from ssd_edge.importing.graphs.layout import corners_by_hand
 from ssd_edge.importing.graphs.probe import Probe
 from ssd_edge.importing.graphs.surgery import Reading
 
@@ -86,6 +87,8 @@ def by_hand(answer: dict[str, FloatArray], spec: ModelSpec, reading: Reading) ->
     scores, boxes = answer[reading.outputs.scores][0], answer[reading.outputs.boxes][0]
     if reading.anchors is not None:
         boxes = decode(boxes, reading.anchors, spec.box_coding)
+    else:
+        boxes = corners_by_hand(boxes, reading.layout)
     if spec.nms.clip_boxes:
         boxes = boxes.clip(0, 1)
     return boxes, (scores if reading.softmaxed else softmax(scores))[:, 1:]

@@ -11,6 +11,7 @@ from onnx import helper
 
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.anchor_spec import AnchorLevel, AnchorSpec, AnchorTable
+from ssd_edge.core.choices import BoxLayout
 from ssd_edge.core.errors import ArtifactError, InputError, ParityError
 from ssd_edge.core.files import bytes_digest, file_digest
 from ssd_edge.core.graph_contract import DIGEST_KEY, NMS_OP
@@ -240,3 +241,39 @@ def assert_nothing_written(folder, before, message):
         imported(ForeignNet(), folder)
     assert {path.name for path in folder.iterdir()} == names
     assert before is None or (folder / "ours.onnx").read_bytes() == before
+
+
+LAYOUTS = {  # of boxes x1 y1 x2 y2 in all_boxes
+    "yxyx": "boxes = Gather <axis = 2> (all_boxes, swapped)",
+    "xywh": "a, b = Split <axis = 2> (all_boxes)\nsize = Sub (b, a)\nboxes = Concat <axis = 2> (a, size)",
+    "cxcywh": "a, b = Split <axis = 2> (all_boxes)\nsize = Sub (b, a)\ntwice = Add (a, b)\n"
+    "center = Mul (twice, one_half)\nboxes = Concat <axis = 2> (center, size)",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_boxes_of_another_layout_give_the_same_detections(layout: str, folder) -> None:
+    plain = import_onnx(ForeignNet().write(folder), folder / "plain.onnx", pictures())
+    weights = {"swapped": np.array([1, 0, 3, 2])} if layout == "yxyx" else {}
+    weights |= {"one_half": np.float32([0.5])} if layout == "cxcywh" else {}
+    net = ForeignNet(tail="scores = Identity (all_scores)\n" + LAYOUTS[layout], weights=weights)
+    other = import_onnx(net.write(folder, "o.onnx"), folder / "o2.onnx", pictures(), Hints(layout=BoxLayout(layout)))
+    with open_detector(plain.onnx) as wanted, open_detector(other.onnx) as found:
+        for image in pictures():
+            first, second = wanted.detect(image), found.detect(image)
+            assert len(first) == len(second) > 0
+            np.testing.assert_allclose(second.boxes, first.boxes, atol=1e-3)
+            np.testing.assert_array_equal(second.class_ids, first.class_ids)
+
+
+def test_a_layout_that_needs_saying_is_named(folder) -> None:
+    net = ForeignNet(
+        tail="scores = Identity (all_scores)\n" + LAYOUTS["cxcywh"], weights={"one_half": np.float32([0.5])}
+    )
+    with pytest.raises(ArtifactError, match=r"no boxes x1 y1 x2 y2.*--box-layout cxcywh or xywh"):
+        import_onnx(net.write(folder), folder / "a.onnx", pictures())
+    with pytest.raises(InputError, match="has no meaning for offsets"):
+        import_onnx(
+            ForeignNet(decoded=False).write(folder), None, pictures(),
+            Hints(layout=BoxLayout.YXYX, anchors=folder / TABLE),
+        )  # fmt: skip
