@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Activation,
         BoxLayout,
         Color,
+        FloatType,
         GateFigure,
         Goal,
         LabelFormat,
@@ -118,7 +119,8 @@ _HOMES = {
     "backends.detector": "Detector",
     "backends.tensorrt.layers": "EngineLayer",
     "core.calibration_table": "CalibrationTable",
-    "core.choices": "Activation BoxLayout Color GateFigure Goal LabelFormat Method Metric OnFailure Precision Target",
+    "core.choices": "Activation BoxLayout Color FloatType GateFigure Goal LabelFormat Method Metric OnFailure "
+    "Precision Target",
     "core.detections": "Detection Detections",
     "core.errors": "AccuracyError ArtifactError DeviceError InferenceHangError InputError MissingPackageError "
     "ParityError SsdEdgeError TrainingError",
@@ -186,7 +188,7 @@ __all__ = [
     "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult", "EngineFacts",
     "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel",
     "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult", "FittedPriors",
-    "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "ImageSet", "ImportConfig", "ImportResult",
+    "FloatType", "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "ImageSet", "ImportConfig", "ImportResult",
     "InferenceHangError", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount", "LabelFormat",
     "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError", "ModelSpec",
     "OnFailure", "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback",
