@@ -239,7 +239,7 @@ def parameter(name: str, kind: Any, info: Any, default: Any) -> Parameter:
         declared = [f"--{word}", f"--no-{word}"] if kind is bool else [f"--{word}"]
     names = ", ".join(f"`{word}`" for word in declared)
     if is_argument:
-        names = (info.metavar or name).strip("{}[]").upper()
+        names = re.sub(r"[\[\]{}.]", "", info.metavar or name).upper()
     return Parameter(
         names=names,
         value=value_of(kind, info, "" if is_argument else info.metavar),
