@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.sample import UNKNOWN_CLASS
 from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.find import dataset_splits, usable_split
 from ssd_edge.data.lint.check import lint_dataset
@@ -81,7 +82,7 @@ def check_counts(usable: UsableSet) -> None:
     kept = sum(len(sample) for sample in samples)
     assert 0 <= usable.left_out_objects <= usable.objects
     assert kept - usable.left_out_objects <= usable.objects
-    assert sum(bool(sample.difficult.any()) for sample in samples) <= faulty
+    assert sum(int((sample.class_ids == UNKNOWN_CLASS).sum()) for sample in samples) <= faulty
     for sample in samples:
         assert np.isfinite(sample.boxes).all()
         assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
