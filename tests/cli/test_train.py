@@ -212,7 +212,6 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--epochs", "1", "--minutes", "1"], "--epochs and --minutes are both given: wanted one of them"),
         (["--val-every", "2", "--minutes", "1"], "--val-every counts epochs: got --minutes; wanted --epochs"),
         (["--preset", "ssd9000"], "no such model preset: got 'ssd9000'"),
         (["--classes", " , "], "--classes lists no class"),
