@@ -16,8 +16,9 @@ from ssd_edge import __version__
 from ssd_edge.cli.console import complain, show_log
 from ssd_edge.cli.old_options import Command
 from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, is_stdout_gone
-from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.errors import MissingPackageError, SsdEdgeError
 from ssd_edge.core.limits import set_limits
+from ssd_edge.core.resources import resource_error
 from ssd_edge.core.secrets import hide_in_text
 
 _COMMANDS = {  # module and function of each, in the order of the help
@@ -90,10 +91,11 @@ class Commands(TyperGroup):
             error.name_options(_OPTIONS.get(ctx.invoked_subcommand, {}))
             complain(str(error))
             raise typer.Exit(error.exit_code) from error
-        except ImportError as error:  # also of a library of the system, e.g. OpenCV's libGL.so.1
-            if ctx.params.get("debug"):
+        except (ImportError, MemoryError, RuntimeError, OSError, UnicodeEncodeError) as error:
+            named = _named(error)
+            if named is None or ctx.params.get("debug"):
                 raise
-            complain(f"a required package cannot be imported: got {error}. Run: ssd-edge doctor")
+            complain(str(named))
             raise typer.Exit(1) from error
         except KeyboardInterrupt as stop:
             complain("stopped.")
@@ -110,6 +112,17 @@ class Commands(TyperGroup):
             if stop is not None:
                 raise stop from None
             raise
+
+
+def _named(error: Exception) -> SsdEdgeError | None:
+    """Return the error in a sentence where something ran out or is not installed; None where it is another."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        return None  # of stdout, most likely
+    named = resource_error(error)
+    if named is None and isinstance(error, ImportError):
+        what = "a required package cannot be imported"
+        return MissingPackageError(what, got=str(error), do="Run: ssd-edge doctor")
+    return named
 
 
 def _means_no_reader(error: Exception) -> bool:

@@ -120,6 +120,16 @@ class Facts:
         """Return the processor as engines know it, e.g. ``x86_64+avx2+avx512_vnni``."""
         return str(self._ask("cpu", ""))
 
+    def room(self, place: str) -> tuple[int, int] | None:
+        """Return (total, free) bytes of the disk of a folder; ``TMPDIR`` is that of temporary files."""
+        found = self._ask("room", place)
+        return None if found is None else (int(found[0]), int(found[1]))
+
+    def limits(self) -> tuple[int, int] | None:
+        """Return how many (open files, processes) this user may have; -1 is no limit."""
+        found = self._ask("limits", "")
+        return None if found is None else (int(found[0]), int(found[1]))
+
     def _ask(self, kind: str, subject: str) -> Any:
         key = f"{kind} {subject}".strip()
         if key not in self._answers:

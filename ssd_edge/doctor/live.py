@@ -7,11 +7,13 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import resource
 import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,22 @@ class Live:
             "plugins": lambda module: _foreign(lambda: _plugins(module)),
             "opencv": lambda _: _foreign(_opencv),
             "cpu": lambda _: cpu_device(),
+            "room": _room,
+            "limits": lambda _: _limits(),
         }
         return answers[kind](subject)
+
+
+def _room(place: str) -> list[int] | None:
+    try:
+        usage = shutil.disk_usage(tempfile.gettempdir() if place == "TMPDIR" else place)
+    except OSError:
+        return None
+    return [usage.total, usage.free]
+
+
+def _limits() -> list[int]:
+    return [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)]
 
 
 def _read(path: str) -> str | None:

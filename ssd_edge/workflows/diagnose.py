@@ -10,7 +10,7 @@ from typing import Any
 from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
-from ssd_edge.doctor import board, cameras, computer, nvidia, tensorrt
+from ssd_edge.doctor import board, cameras, computer, nvidia, resources, tensorrt
 from ssd_edge.doctor.check import CheckResult, State
 from ssd_edge.doctor.facts import FACTS_FORMAT, Facts, Recorded
 from ssd_edge.doctor.jetpack import find_jetpack
@@ -88,6 +88,7 @@ def examine(facts: Facts) -> tuple[CheckResult, ...]:
         cameras.opencv(facts, jetpack),
         cameras.cameras(facts),
         computer.torch(facts),
+        *resources.resources(facts),
     )
     if jetpack is None:
         return checks

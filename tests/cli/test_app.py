@@ -71,8 +71,8 @@ def test_a_package_that_cannot_be_imported_is_named_without_a_traceback(tmp_path
     command = [sys.executable, str(ROOT / "cli.py"), "run", "a.png"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    said = "a required package cannot be imported: got libGL.so.1: cannot open shared object file."
-    assert result.stderr == f"ssd-edge: {said} Run: ssd-edge doctor\n"
+    assert result.stderr.startswith("ssd-edge: a library of the system is missing: libGL.so.1: got ")
+    assert result.stderr.endswith("Install it: apt-get install libgl1\n")
     command.insert(2, "--debug")
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "Traceback" in result.stderr
