@@ -6,7 +6,7 @@ RTX_VERSION := 1.7.1.116
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test test-all check docs bench release setup clean
+.PHONY: demo test test-all check audit docs bench release setup clean
 
 ## the whole chain on a data set that it draws itself; ends with demo/report.html
 demo: $(VENV)/.product
@@ -31,6 +31,11 @@ check: $(VENV)/.tests
 docs: export NO_MKDOCS_2_WARNING := 1
 docs: $(VENV)/.tests
 	$(BIN)/mkdocs build --quiet --strict
+
+## known weaknesses of the packages that are installed; asks the network, and so stands outside of CI
+audit: $(VENV)/.tests
+	$(PIP) 'pip-audit>=2.7'
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 ## speed and memory, as ratios within one run
 bench: $(VENV)/.tests

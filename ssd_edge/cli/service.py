@@ -109,7 +109,7 @@ class _Supervisor:
             if self._ends or code in _FINAL:
                 return code if code >= 0 else 128 - code
             failures = 1 if time.monotonic() - began > _STEADY_S else failures + 1
-            wait = min(_FIRST_WAIT_S * 2.0 ** (failures - 1), _LONGEST_WAIT_S) * (0.5 + 0.5 * random.random())
+            wait = min(_FIRST_WAIT_S * 2.0 ** (failures - 1), _LONGEST_WAIT_S) * (0.5 + 0.5 * random.random())  # noqa: S311 - spreads restarts; guards nothing
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             log.warning(f"the run {how}; it is started anew in {wait:.1f} s")
             if self._is_ended_within(wait):
@@ -122,7 +122,7 @@ class _Supervisor:
         return self._ends
 
     def _once(self) -> int:
-        self._child = subprocess.Popen(self._command)
+        self._child = subprocess.Popen(self._command)  # noqa: S603 - a list of our own words, no shell
         while True:
             try:
                 return self._child.wait(0.2)

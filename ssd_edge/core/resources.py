@@ -89,7 +89,7 @@ def _locale(got: str) -> SsdEdgeError:
 
 
 _RESOURCES = (  # the first that fits: what is special stands before what is general
-    _Resource(("shared memory", "/dev/shm", "torch_shm_manager", "Bus error"), _shared_memory),
+    _Resource(("shared memory", "/dev/shm", "torch_shm_manager", "Bus error"), _shared_memory),  # noqa: S108 - looked at, not written
     _Resource(("CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY", "cudaErrorMemoryAllocation"), _gpu_memory),
     _Resource(("driver version is insufficient", "no kernel image is available", "Found no NVIDIA driver"), _driver),
     _Resource(("Too many open files", "ancdata", "EMFILE"), _descriptors),

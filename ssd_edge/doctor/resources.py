@@ -20,11 +20,11 @@ def resources(facts: Facts) -> tuple[CheckResult, ...]:
 
 def shared_memory(facts: Facts) -> CheckResult | None:
     """Return the room in /dev/shm, through which data workers hand over batches; None where there is none."""
-    size = facts.room("/dev/shm")
+    size = facts.room("/dev/shm")  # noqa: S108 - looked at, not written
     if size is None:
         return None
     total, free = size
-    text = f"/dev/shm {free / _MB:,.0f} of {total / _MB:,.0f} MB free"
+    text = f"/dev/shm {free / _MB:,.0f} of {total / _MB:,.0f} MB free"  # noqa: S108 - looked at, not written
     if free >= _LEAST_SHARED:
         return ok("shared memory", text)
     return warn("shared memory", text, "docker run --shm-size 2g; without that: train --workers 0")

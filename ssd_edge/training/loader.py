@@ -25,7 +25,7 @@ from ssd_edge.core.log import log
 from ssd_edge.training.dataset import Draw, Example, TrainingSet
 from ssd_edge.training.targets import Targets
 
-_SHM = "/dev/shm"
+_SHM = "/dev/shm"  # noqa: S108 - looked at, not written
 _SHARED_MEMORY = ("shared memory", "Bus error", "shm_open")  # what PyTorch says where it lacks
 _TORCH_NOTICES_S = 1.0  # until its handler of SIGCHLD has raised; later it would raise anywhere
 

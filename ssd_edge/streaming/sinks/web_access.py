@@ -66,7 +66,7 @@ class Address:
     @property
     def url(self) -> str:
         """What to type into a browser on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared with, not bound to
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ def why_no_window() -> str | None:
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return "no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
     try:
-        probe = subprocess.run(
+        probe = subprocess.run(  # noqa: S603 - this very Python, no shell
             [sys.executable, "-c", _PROBE], capture_output=True, check=False, timeout=_PROBE_TIMEOUT_S
         )
     except subprocess.TimeoutExpired:
