@@ -63,7 +63,7 @@ class SignalStop(StopRequest):
 
 
 class SignalReload(ReloadRequest):
-    """A request to take up engine and streams anew that SIGUSR1 makes, from when the run heeds it."""
+    """A reload request that SIGUSR1 sets while the run is stoppable: engine and streams are read again."""
 
     @contextmanager
     def active(self) -> Iterator[None]:
