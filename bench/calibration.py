@@ -1,6 +1,6 @@
 """Memory and time of calibration: ``python -m bench.calibration [PRESET] [IMAGES ...]``.
 
-Each count of images runs in a process of its own; the float network alone runs the same images beside it, and ONNX
+Each count of pictures runs in a process of its own; the float network alone runs the same pictures beside it, and ONNX
 Runtime's entropy calibrator as many as its memory lets it.
 """
 
@@ -86,7 +86,9 @@ def child(road: str, path: str, count: int) -> None:
     # getrusage would tell the parent's peak too, which survives fork and exec
     status = Path("/proc/self/status").read_text()
     peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
-    print(f"{road:<7}{count:>5} images: {seconds:7.1f} s, {1000 * seconds / count:6.0f} ms each, peak {peak:6.0f} MiB")
+    print(
+        f"{road:<7}{count:>5} pictures: {seconds:7.1f} s, {1000 * seconds / count:6.0f} ms each, peak {peak:6.0f} MiB"
+    )
 
 
 def main(preset: str = "ssd300-vgg16", counts: tuple[int, ...] = (50, 500)) -> None:

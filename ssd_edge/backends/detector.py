@@ -59,7 +59,7 @@ class Detector:
 
     @property
     def score_threshold(self) -> float:
-        """Score threshold of detections, 0 to 1 (exclusive)."""
+        """What detections score more than, from 0 to 1."""
         return max(self._score_threshold, self._backend.spec.nms.score_threshold)
 
     @property
@@ -225,7 +225,7 @@ def open_backend(path: Path, threads: Threads | None = None) -> Backend:
 
 
 def is_for_gpu(path: Path) -> bool:
-    """Return whether a model's file is an engine that runs on an NVIDIA GPU.
+    """Tell whether a model's file is an engine that runs on an NVIDIA GPU.
 
     Raises:
         ArtifactError: it is an engine without a readable manifest.
@@ -237,7 +237,7 @@ def is_for_gpu(path: Path) -> bool:
 
 
 def usable_here(engine: Path) -> bool:
-    """Return whether an engine's manifest allows it to run on this machine."""
+    """Tell whether an engine's manifest allows it to run on this machine."""
     try:
         read_manifest_for_here(engine)
     except SsdEdgeError:

@@ -63,7 +63,7 @@ class SignalStop(StopRequest):
 
 
 class SignalReload(ReloadRequest):
-    """A reload request that SIGUSR1 sets while the run is stoppable: engine and streams are read again."""
+    """A request to take up engine and streams anew that SIGUSR1 makes, from when the run heeds it."""
 
     @contextmanager
     def active(self) -> Iterator[None]:

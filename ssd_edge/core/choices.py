@@ -1,4 +1,4 @@
-"""Enums of the choices in configs, manifests and on the command line; imports nothing heavy."""
+"""What can be chosen by name, in configs, manifests and on the command line; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Precision(str, Enum):
 
 
 class FloatType(str, Enum):
-    """Precision of the parts of a network that are not INT8."""
+    """What computes in a network that is not INT8."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -62,7 +62,7 @@ class Target(str, Enum):
 
 
 class NmsBody(str, Enum):
-    """Form of the NMS in a TensorRT network."""
+    """What TensorRT is given in the place of the NMS node."""
 
     PLUGIN = "plugin"
     ROUNDS = "rounds"
@@ -75,21 +75,21 @@ class NmsBody(str, Enum):
 
 
 class Goal(str, Enum):
-    """Use of the CPU cores: all on one image (latency), or one core per image (throughput)."""
+    """What the processor's cores are spread for: all on one image, or one core on each of several images."""
 
     LATENCY = "latency"
     THROUGHPUT = "throughput"
 
 
 class OnFailure(str, Enum):
-    """Reaction of a run to an output that can no longer be written: it goes on without it, or stops."""
+    """What becomes of a run when an output can no longer be written: it goes on without it, or stops."""
 
     GO_ON = "go-on"
     STOP = "stop"
 
 
 class Method(str, Enum):
-    """Method that chooses a range; ``auto`` measures all methods and takes the best."""
+    """How a range is chosen; ``auto`` measures which of the others serves the model best."""
 
     AUTO = "auto"
     MINMAX = "minmax"
@@ -99,14 +99,14 @@ class Method(str, Enum):
 
 
 class Metric(str, Enum):
-    """Method that turns a precision-recall curve into one number."""
+    """How a precision-recall curve becomes one number."""
 
     VOC = "voc"
     VOC07 = "voc07"
 
     @property
     def description(self) -> str:
-        """Description in words."""
+        """What it is, in words."""
         return {"voc": "VOC, area under the curve", "voc07": "VOC2007, 11 points"}[self.value]
 
 
@@ -120,7 +120,7 @@ class GateFigure(str, Enum):
 
     @property
     def label(self) -> str:
-        """Name of the figure."""
+        """What it is called."""
         return {"map": "mAP", "map-50-95": "mAP@.5:.95", "coco-ap": "COCO AP", "coco-ap50": "COCO AP50"}[self.value]
 
     @property
@@ -137,7 +137,7 @@ class Color(str, Enum):
 
 
 class Activation(str, Enum):
-    """Activation of an imported graph's scores; ``auto`` detects it from their values."""
+    """What the scores of a foreign graph are; ``auto`` is told by their values."""
 
     AUTO = "auto"
     SOFTMAX = "softmax"

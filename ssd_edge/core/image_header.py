@@ -1,4 +1,4 @@
-"""Image sizes from file headers, without decoding pixels."""
+"""What the header of an image says of its size, before any pixel is decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs that a workflow could not use, listed in its result."""
+"""What a workflow could not use, in its result: counted, named, and never silently lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Size limits of all file readers; a user who trusts a file can raise each of them."""
+"""What a file may unfold to: limits that hold for all readers, each of which a user who trusts a file can raise."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _FORMAT = Format(MANIFEST_FORMAT, "manifest", "Build the engine again: ssd-edge 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Build options that distinguish engines of one model; empty, None or False if not chosen.
+    """What else makes one engine of a model another; empty, None or False where it was not chosen.
 
     Attributes:
         scheme: how ONNX Runtime stores INT8, e.g. ``u8s8``.
@@ -62,7 +62,7 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy of a precision, measured before the engine was built.
+    """What a precision costs, measured before the engine was built.
 
     Attributes:
         map_50_float: mean AP at IoU 0.5 of the exported model, 0 to 1.
@@ -76,13 +76,13 @@ class Accuracy:
 
     @property
     def drop_points(self) -> float:
-        """Lost mean AP in points (hundredths)."""
+        """What was lost, in points (hundredths) of mean AP."""
         return 100 * (self.map_50_float - self.map_50)
 
 
 @dataclass(frozen=True)
 class EngineManifest:
-    """Facts about an engine; a runtime rejects the engine if one of them does not hold.
+    """What the builder knew; the runtime refuses the engine where any of it does not hold.
 
     Attributes:
         onnx: path of the ONNX relative to the engine's folder, for the command that rebuilds.
@@ -177,7 +177,7 @@ class EngineManifest:
             )
 
     def onnx_path(self, engine: Path) -> Path:
-        """Path of the ONNX that the engine was built from."""
+        """Where the ONNX lies that this engine was built from."""
         return engine.parent / self.onnx
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives the progress of one stage."""
+    """Told how far one stage of the work is."""
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """Report ``done`` of ``total`` parts (None: their number is not known), with a short note to show beside it."""
@@ -39,7 +39,7 @@ class ProgressEvent:
 
 
 ProgressCallback = Callable[[ProgressEvent], None]
-"""Type of ``progress=`` in every workflow."""
+"""What every workflow takes as ``progress=``."""
 
 
 def no_progress(event: ProgressEvent) -> None:

@@ -15,13 +15,13 @@ from ssd_edge.data.label_files import CLASS_FILE
 
 
 class SetWriter(Protocol):
-    """Writes a labelled set image by image; the images themselves are written by the caller."""
+    """Writes a labelled set picture by picture; the pictures themselves are written by the caller."""
 
     def image_path(self, split: str, stem: str) -> Path:
-        """Return where the image named ``stem`` of this split must be written."""
+        """Return where the picture named ``stem`` of this split must be written."""
 
     def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
-        """Record the labels of an image of (width, height) pixels."""
+        """Record the labels of a picture of (width, height) pixels."""
 
     def close(self) -> None:
         """Write the lists that name what was added."""
@@ -70,13 +70,13 @@ class VocWriter:
         """Return JPEGImages/<stem>.jpg.
 
         Raises:
-            InputError: another split has an image of this name; all splits share the folder.
+            InputError: another split has a picture of this name; all splits share the folder.
         """
         if self._split_of.setdefault(stem, split) != split:
             raise InputError(
-                f"image {stem!r} is in two splits",
+                f"picture {stem!r} is in two splits",
                 got=f"{self._split_of[stem]} and {split}",
-                wanted="names that differ, for VOC keeps all images in one folder",
+                wanted="names that differ, for VOC keeps all pictures in one folder",
             )
         return self._folder / "JPEGImages" / f"{stem}.jpg"
 

@@ -1,4 +1,4 @@
-"""Plan of the demo: sizes, times and files."""
+"""What the demo makes, how much of it, and where."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ MODEL_NAME = "signs"
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """Sizes and times of the demo.
+    """How much the demo draws and trains.
 
     Attributes:
-        train, val, test: images.
-        size: (width, height) of the images; of the shape of the video, so that the square input squeezes both alike.
+        train, val, test: pictures.
+        size: (width, height) of the pictures; of the shape of the film, so that the square input squeezes both alike.
         input_size: side of the network's square input.
         epochs: passes over the training set.
         minutes: that training may take, validation included.
-        batch_size: images a training step; by default the preset's.
+        batch_size: pictures a training step; by default the preset's.
         workers: processes that prepare them; by default as ``ssd-edge train`` has it.
-        video_size, video_frames: the video's.
-        seeds: of the images to train on, the held-out ones, and the video.
-        score_threshold: what the video shows, and what its JSON lines hold.
-        stills: images in the report.
+        film_size, film_frames: the film's.
+        seeds: of the pictures to learn from, the held-out ones, and the film.
+        score_threshold: what the film shows, and what its JSON lines hold.
+        stills: pictures in the report.
     """
 
     train: int = 1600
@@ -37,8 +37,8 @@ class DemoPlan:
     minutes: float = 6.0
     batch_size: int | None = None
     workers: int | None = None
-    video_size: tuple[int, int] = (1280, 720)
-    video_frames: int = 300
+    film_size: tuple[int, int] = (1280, 720)
+    film_frames: int = 300
     seeds: tuple[int, int, int] = (1, 2, 3)
     score_threshold: float = 0.3
     stills: int = 6
@@ -60,41 +60,41 @@ QUICK = DemoPlan(
     minutes=0.2,
     batch_size=8,
     workers=0,
-    video_size=(160, 96),
-    video_frames=8,
+    film_size=(160, 96),
+    film_frames=8,
     stills=2,
 )
 
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Files of the demo: a workspace, with its data and its report."""
+    """Where the demo's files lie: a workspace of its own, with the data and the report beside."""
 
     folder: Path
 
     @property
     def data(self) -> Path:
-        """Images to train on and to validate on."""
+        """Pictures to learn from and to choose by."""
         return self.folder / "data" / "signs"
 
     @property
     def held_out(self) -> Path:
-        """Images to evaluate on, of another seed."""
+        """Pictures to judge by, of another seed."""
         return self.folder / "data" / "held-out"
 
     @property
-    def video(self) -> Path:
-        """The drawn video."""
+    def film(self) -> Path:
+        """The drawn film."""
         return self.folder / "data" / "film.mp4"
 
     @property
-    def video_objects(self) -> Path:
-        """Objects in the frames of the video."""
-        return self.video.with_suffix(".truth.jsonl")
+    def film_truth(self) -> Path:
+        """What is to be seen in its frames."""
+        return self.film.with_suffix(".truth.jsonl")
 
     @property
     def run(self) -> Path:
-        """Checkpoint of the training."""
+        """What training leaves."""
         return self.folder / "runs" / MODEL_NAME
 
     @property
@@ -114,22 +114,22 @@ class DemoFiles:
 
     @property
     def annotated(self) -> Path:
-        """The video with boxes, in full."""
+        """The film with boxes, in full."""
         return self.folder / "film.mp4"
 
     @property
     def preview(self) -> Path:
-        """The video with boxes, small, in VP8, which every browser plays."""
+        """The film with boxes, small, in VP8, which every browser plays."""
         return self.folder / "preview.webm"
 
     @property
     def lines(self) -> Path:
-        """The video's detections."""
+        """The film's detections."""
         return self.folder / "detections.jsonl"
 
     @property
     def stills(self) -> Path:
-        """Held-out images with marks drawn in."""
+        """Held-out pictures with marks drawn in."""
         return self.folder / "stills"
 
     @property
@@ -144,5 +144,5 @@ class DemoFiles:
 
     @property
     def stamps(self) -> Path:
-        """Record that lets a second run skip unchanged steps."""
+        """What lets a second run skip what has not changed."""
         return self.folder / ".stamps"

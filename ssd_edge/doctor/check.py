@@ -1,4 +1,4 @@
-"""Result of one check of a machine."""
+"""What one check of a machine finds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ssd_edge.doctor.facts import Facts
 
 
 class State(str, Enum):
-    """State of a check: ok, works but could be better, or missing for the best runtime of ``ssd-edge run``."""
+    """How it stands: fine, works but could be better, or keeps ``ssd-edge run`` from its best runtime."""
 
     OK = "ok"
     WARN = "warn"
@@ -18,12 +18,12 @@ class State(str, Enum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """Thing that was checked.
+    """What was looked at.
 
     Attributes:
         name: e.g. ``TensorRT``.
         found: what is there, or why nothing is.
-        do: the command that fixes it on this very system; empty where there is nothing to fix.
+        do: the command that mends it on this very system; empty where there is nothing to mend.
     """
 
     name: str
@@ -33,7 +33,7 @@ class CheckResult:
 
 
 def ok(name: str, found: str) -> CheckResult:
-    """Return a result with nothing to fix."""
+    """Return a result with nothing to mend."""
     return CheckResult(name, State.OK, found)
 
 
@@ -43,7 +43,7 @@ def warn(name: str, found: str, do: str) -> CheckResult:
 
 
 def missing(name: str, found: str, do: str) -> CheckResult:
-    """Return a result about something that must be fixed."""
+    """Return a result about something that must be mended."""
     return CheckResult(name, State.MISSING, found, do)
 
 
@@ -51,7 +51,7 @@ _MARKS = ("/.dockerenv", "/run/.containerenv")
 
 
 def is_container(facts: Facts) -> bool:
-    """Return whether this is inside of a container of Docker or Podman."""
+    """Tell whether this is inside of a container of Docker or Podman."""
     return any(facts.paths(mark) for mark in _MARKS)
 
 

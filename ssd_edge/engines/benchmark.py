@@ -69,7 +69,7 @@ def _precisions(target: Target, tensorrt: TrtOptions) -> tuple[Precision, ...]:
     if target is Target.ONNXRUNTIME:
         return (Precision.FP32, Precision.INT8)  # a processor computes FP16 in float32
     if tensorrt.dla is not None:
-        return (Precision.FP16, Precision.INT8)  # a DLA cannot compute in float32
+        return (Precision.FP16, Precision.INT8)  # a DLA has no float32
     return tuple(Precision)
 
 
@@ -104,7 +104,7 @@ def verdict(mine: Precision, times_ms: Mapping[Precision, float], commands: Mapp
         for name, ms in sorted(times_ms.items(), key=lambda pair: pair[1])
         if name != mine
     )
-    measured = f"{times_ms[mine]:.2f} ms an image; {others}"
+    measured = f"{times_ms[mine]:.2f} ms a picture; {others}"
     if fastest is mine:
         return f"{mine} is the fastest here: {measured}"
     place = "SLOWER here" if fastest.bits > mine.bits else "not the fastest here"

@@ -20,7 +20,7 @@ from ssd_edge.graph.source import SourceModel, read_onnx
 
 @dataclass(frozen=True)
 class BuildReport:
-    """Result of a build.
+    """What a build gave.
 
     Attributes:
         reused: the engine was there already, built from the same graph by the same runtime for the same device.
@@ -55,11 +55,11 @@ def build_lowered(
     Args:
         source: the exported ONNX.
         lowered: made of it.
-        builder: for the runtime that must run it.
+        builder: for the runtime that shall run it.
         output: the engine's path; by default :func:`engine_path`.
         cache_key: what identifies the build, see :func:`ssd_edge.engines.cache.cache_key`.
         force: build even where the engine that lies there would be the same.
-        progress: receives the builder's steps, where its runtime reports them.
+        progress: told of the builder's steps, where its runtime reports them.
 
     Raises:
         InputError: the engine cannot be written.

@@ -1,7 +1,7 @@
-"""The first convolution of an INT8 engine for ONNX Runtime, made to read four columns of the image at a time.
+"""The first convolution of an INT8 engine for ONNX Runtime, made to read four columns of the picture at a time.
 
 ONNX Runtime gathers the 3 x 3 pixels under each output, three bytes each, before it multiplies them: more work than the
-multiplication. Bytes of neighboring columns lie side by side, so that an image of H x W x 3 is, without a copy, one
+multiplication. Bytes of neighbouring columns lie side by side, so that a picture of H x W x 3 is, without a copy, one
 of H x W/4 x 12, and an output of H/2 x W/4 x 2N one of H/2 x W/2 x N. The convolution between those two has twice the
 outputs and steps over half as many places. Its new weights are zero wherever an output does not see a column: the
 integer sums, and so the bytes it puts out, are the same.
@@ -27,7 +27,7 @@ _WEIGHT, _SCALE, _ZERO, _BIAS = 3, 4, 5, 8  # inputs of QLinearConv
 
 @dataclass(frozen=True)
 class _Stem:
-    """A convolution with stride 2 that reads the image's bytes and halves its width."""
+    """A convolution with stride 2 that reads the picture's bytes and halves its width."""
 
     node: onnx.NodeProto
     height: int
@@ -36,7 +36,7 @@ class _Stem:
 
 
 def read_columns_together(model: onnx.ModelProto) -> bool:
-    """Change the first convolution of an optimized graph in place; tell whether there was one to change.
+    """Change the first convolution of an optimised graph in place; tell whether there was one to change.
 
     It must read ``images`` as (B, H, W, 3) uint8 with stride 2, make half the width, and W be a multiple of 4.
     """

@@ -1,4 +1,4 @@
-"""JSON of ``ssd-edge eval --json``: evaluations as plain numbers."""
+"""What ``ssd-edge eval --json`` writes: evaluations as plain numbers, for scripts and pipelines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Length of suppression chains in real images, counted at export to choose the rounds of an engine."""
+"""How long the chains of suppression are in real images: counted at export, so that an engine has rounds enough."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ FAMILIES: tuple[Family, ...] = (
 
 @dataclass(frozen=True)
 class ImportReport:
-    """Result of an import.
+    """What was imported.
 
     Attributes:
         path: the checkpoint that was written.
@@ -63,7 +63,7 @@ def import_weights(
     name: str | None = None,
     size: tuple[int, int] | None = None,
 ) -> ImportReport:
-    """Recognize the weights in ``path`` and write them to ``output`` as a checkpoint.
+    """Recognise the weights in ``path`` and write them to ``output`` as a checkpoint.
 
     Nothing in the file is executed.
 

@@ -41,7 +41,7 @@ _TIMM, _LITE = "timm/", "/lite"
 
 @dataclass(frozen=True)
 class Architecture:
-    """Recipe of a network.
+    """How to make a network.
 
     Attributes:
         backbone: builds the backbone for an input size.

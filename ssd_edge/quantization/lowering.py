@@ -22,7 +22,7 @@ What counts is this room: lowering, refinement, fallback and ranking. ``tests/qu
 
 @dataclass(frozen=True)
 class Lowering:
-    """Lowers a float graph when called.
+    """How a float graph is lowered; a call does it.
 
     Attributes:
         precision: of the lowered graph.
@@ -54,14 +54,14 @@ class Lowering:
         if not self.precision.is_int8:
             return to_half(model, keep_float=self.keep_float) if self.precision.has_fp16 else model
         if table is None:
-            raise InputError(f"{self.precision} needs a calibration table", do="Create one: ssd-edge calibrate")
+            raise InputError(f"{self.precision} needs a calibration table", do="Make one: ssd-edge calibrate")
         if self.takes_cache:
             return model
         kept = self.keep_float | fallback
         if self.target is Target.ONNXRUNTIME:
-            return qdq_ort.quantize(model, table, scheme=ort_scheme(), keep_float=kept)
+            return qdq_ort.quantise(model, table, scheme=ort_scheme(), keep_float=kept)
         weak = self.is_weakly_typed
-        lowered = qdq_tensorrt.quantize(model, table, keep_float=kept, stored_weights=not weak)
+        lowered = qdq_tensorrt.quantise(model, table, keep_float=kept, stored_weights=not weak)
         # A layer of the fallback is as good in half precision; what the user kept is float32.
         has_half = self.precision.has_fp16
         return mixed(lowered, weakly_typed=weak, keep_float=self.keep_float) if has_half else lowered

@@ -20,14 +20,14 @@ from ssd_edge.graph.editor import Array, Graph, make_node
 from ssd_edge.quantization.qdq_ort import range_of, weight_scale
 
 
-def quantize(
+def quantise(
     model: onnx.ModelProto,
     table: CalibrationTable,
     *,
     keep_float: frozenset[str] = frozenset(),
     stored_weights: bool = True,
 ) -> onnx.ModelProto:
-    """Return the model with Q/DQ around what must run in INT8.
+    """Return the model with Q/DQ around what shall run in INT8.
 
     Args:
         model: as exported.
@@ -43,13 +43,13 @@ def quantize(
     convolutions = [node for node in graph.weighted("Conv", "ConvTranspose") if node.name not in keep_float]
     amax = _shared(graph, {node.input[0]: _amax(table, node.input[0]) for node in convolutions})
     skips = [(node, position) for node, position in _skip_branches(graph) if node.name not in keep_float]
-    dequantized: dict[str, str] = {}
+    dequantised: dict[str, str] = {}
     for node in convolutions:
-        _quantize_weights(graph, node, stored=stored_weights)
-        _read_quantized(graph, node, 0, amax[node.input[0]], dequantized)
+        _quantise_weights(graph, node, stored=stored_weights)
+        _read_quantised(graph, node, 0, amax[node.input[0]], dequantised)
     for node, position in skips:
         tensor = node.input[position]
-        _read_quantized(graph, node, position, amax.get(tensor) or _amax(table, tensor), dequantized)
+        _read_quantised(graph, node, position, amax.get(tensor) or _amax(table, tensor), dequantised)
     return graph.finished()
 
 
@@ -85,7 +85,7 @@ def _is_convolution(graph: Graph, tensor: str) -> bool:
     return maker is not None and maker.op_type == "Conv" and len(graph.consumers(tensor)) == 1
 
 
-def _quantize_weights(graph: Graph, node: onnx.NodeProto, *, stored: bool) -> None:
+def _quantise_weights(graph: Graph, node: onnx.NodeProto, *, stored: bool) -> None:
     weight = graph.constants[node.input[1]]
     axis = 1 if node.op_type == "ConvTranspose" else 0
     scale = weight_scale(np.moveaxis(weight, axis, 0))
@@ -97,27 +97,27 @@ def _quantize_weights(graph: Graph, node: onnx.NodeProto, *, stored: bool) -> No
         along = scale.reshape([-1 if number == axis else 1 for number in range(weight.ndim)])
         integers = np.clip(np.rint(weight / along), -127, 127).astype(np.int8)
         inputs = [graph.constant(f"{node.name}.weight.stored", integers), *names]
-        dequantize = make_node("DequantizeLinear", inputs, f"{node.name}.weight.dequantised", axis=axis)
-        graph.rewire(node, 1, graph.add(dequantize))
+        dequantise = make_node("DequantizeLinear", inputs, f"{node.name}.weight.dequantised", axis=axis)
+        graph.rewire(node, 1, graph.add(dequantise))
     else:
         graph.rewire(node, 1, _pair(graph, node.input[1], f"{node.name}.weight", *names, axis=axis))
 
 
-def _read_quantized(
-    graph: Graph, node: onnx.NodeProto, position: int, amax: float, dequantized: dict[str, str]
+def _read_quantised(
+    graph: Graph, node: onnx.NodeProto, position: int, amax: float, dequantised: dict[str, str]
 ) -> None:
     """Let a node read what 8 bits leave of its input; readers of one tensor share the pair."""
     tensor = node.input[position]
-    if tensor not in dequantized:
+    if tensor not in dequantised:
         scale: Array = np.array(symmetric_scale(amax), np.float32)
-        dequantized[tensor] = _pair(
+        dequantised[tensor] = _pair(
             graph,
             tensor,
             tensor,
             graph.constant(f"{tensor}.scale", scale),
             graph.constant(f"{tensor}.zero", np.array(0, np.int8)),
         )
-    graph.rewire(node, position, dequantized[tensor])
+    graph.rewire(node, position, dequantised[tensor])
 
 
 def _pair(graph: Graph, tensor: str, name: str, scale: str, zero: str, **attributes: int) -> str:

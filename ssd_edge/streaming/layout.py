@@ -1,4 +1,4 @@
-"""Layout of the work over cores and batches, measured when a run of several streams begins."""
+"""How the work is laid out, chosen by measurement when a run of several streams begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORTH = 1.1  # a larger batch takes memory and time before its first frame is d
 
 @dataclass(frozen=True)
 class Measured:
-    """Measured speed of a layout.
+    """What a layout gives.
 
     Attributes:
         batch: frames that are inferred together.
@@ -32,7 +32,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Layout of the work.
+    """How the work is laid out.
 
     Attributes:
         detector: open.

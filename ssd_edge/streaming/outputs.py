@@ -1,4 +1,4 @@
-"""Outputs of a run: opens the sinks and checks that nothing is overwritten."""
+"""Where the results of a run go: sinks opened by what was asked for, and kept from overwriting anything."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MOST_OF_ONE_INDEX = 200_000  # frames: the index of an ordinary MP4 is held in 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Output options.
+    """What is asked for.
 
     Attributes:
         output: video, image or folder of images with the boxes drawn in.
@@ -80,7 +80,7 @@ _DEFAULT = OutputOptions()
 
 @dataclass(frozen=True)
 class Outputs:
-    """Opened outputs.
+    """What was opened.
 
     Attributes:
         sinks: for the pipeline.

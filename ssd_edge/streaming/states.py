@@ -1,4 +1,4 @@
-"""State of a stream, with reason and counters.
+"""What a stream is doing, and why: states with reasons, counted and kept for whoever asks.
 
 ::
 
@@ -19,7 +19,7 @@ from enum import Enum
 
 
 class StreamState(str, Enum):
-    """State of a stream."""
+    """What a stream is doing."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -29,7 +29,7 @@ class StreamState(str, Enum):
 
 
 class StreamReason(str, Enum):
-    """Reason of a stream's state."""
+    """Why a stream is in its state."""
 
     AUTHENTICATION = "authentication"
     TLS = "TLS"
@@ -41,7 +41,7 @@ class StreamReason(str, Enum):
 
 
 SLOW_REASONS = frozenset({StreamReason.AUTHENTICATION, StreamReason.TLS, StreamReason.CODEC})
-"""Permanent failures: retried at most once a minute, so that a camera does not lock the account."""
+"""What does not mend itself: tried at most once a minute, so that a camera does not lock the account."""
 
 
 class StreamError(Exception):
@@ -95,7 +95,7 @@ class StreamMonitor:
 
     Args:
         name: of the stream.
-        changed: receives each change of state, on the thread that makes it.
+        changed: told of each change of state, on the thread that makes it.
     """
 
     def __init__(self, name: str, changed: Callable[[StreamStatus], None] = lambda _: None) -> None:

@@ -1,4 +1,4 @@
-"""Timing of a run: frames, rate, and the duration of each stage."""
+"""What a run took: frames, rate, and how long each stage of a frame's way takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BINS = math.ceil(math.log(1e4 / _SHORTEST_S, _GROWTH))
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Times of one of :data:`STAGES` over all frames.
+    """How long one of :data:`STAGES` took over all frames.
 
     Attributes:
         stage: one of :data:`STAGES`.

@@ -22,7 +22,7 @@ _FORM = Format(_FORMAT, "plan of a training run", "Train again.")
 
 @dataclass(frozen=True)
 class Machine:
-    """Devices of a run; a resumed run may use other devices or another machine.
+    """What a run trains on; it may go on with other devices, and on another machine.
 
     Attributes:
         device: ``auto`` is the GPU where there is one.
@@ -41,11 +41,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Plan of a training run: network, data and duration.
+    """What to train, on what, and for how long.
 
     Attributes:
         spec: of the network; its classes are those of the data.
-        train_set: labelled images to train on.
+        train_set: labelled images to learn from.
         val_set: labelled images that the best epoch is chosen by.
         recipe: batch size, augmentation, learning rate and the like.
         folder: where checkpoints and metrics go.
@@ -101,7 +101,7 @@ class TrainingPlan:
             f"learning from {train.origin}: {len(train)} images, {train.object_count} objects",
             *([self.weights_note] if self.weights_note else []),
             *self._warnings(),
-            f"evaluating by {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
+            f"judging by {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
             f"{preset} at {size.height} x {size.width} from {beginning}, {length}, "
             f"{self._images_a_step()} images a step, "
             f"peak learning rate {settings.learning_rate:g} ({settings.schedule}), "
@@ -115,11 +115,14 @@ class TrainingPlan:
         if empty and loss.classification != "focal" and not loss.negatives_of_empty:
             hold, them = ("s hold", "them") if empty > 1 else (" holds", "it")
             said.append(
-                f"{empty} image{hold} no object: the loss learns nothing from {them}; "
+                f"{empty} picture{hold} no object: the loss learns nothing from {them}; "
                 f"--empty-negatives 3 makes {them} count"
             )
         if {sample.image for sample in self.val_set.samples} & {sample.image for sample in self.train_set.samples}:
-            said.append("some images to validate on are trained on too: their mAP says nothing about other images")
+            said.append(
+                "some pictures to choose the best epoch by are learnt from too: "
+                "their mAP says nothing about other pictures"
+            )
         return said
 
     def _images_a_step(self) -> str:
@@ -132,7 +135,7 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class _PlanFile:
-    """Contents of plan.json: the plan, with its images as digests."""
+    """What plan.json holds: a plan without its images, which it knows by their digests."""
 
     spec: ModelSpec
     learnt: str
@@ -148,7 +151,7 @@ class _PlanFile:
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """Return the plan of plan.json; its images must be opened again.
+    """What plan.json says; its images must be opened anew.
 
     Attributes:
         folder: of the run.
@@ -181,10 +184,10 @@ class SavedPlan:
         """Return the whole plan.
 
         Raises:
-            InputError: the images or their labels are not those that the run trained on.
+            InputError: the images or their labels are not those that the run learnt from.
         """
-        self._check_same(self.content.learnt, train_set, "what the run trained on")
-        self._check_same(self.content.judged, val_set, "what the run was validated on")
+        self._check_same(self.content.learnt, train_set, "what the run learnt from")
+        self._check_same(self.content.judged, val_set, "what the run was judged by")
         return TrainingPlan(
             spec=self.spec,
             train_set=train_set,
@@ -205,9 +208,9 @@ class SavedPlan:
         if digest != wanted:
             raise InputError(
                 f"{labelled.origin} is not {role} any more",
-                got=f"{len(labelled)} images with digest {digest[:19]}…",
+                got=f"{len(labelled)} pictures with digest {digest[:19]}…",
                 wanted=f"digest {wanted[:19]}…",
-                do="Put images and labels back as they were, or start a new run.",
+                do="Put pictures and labels back as they were, or start a new run.",
             )
 
 

@@ -40,7 +40,7 @@ class WeightAverage(Generic[Model]):
 
     @property
     def updates(self) -> int:
-        """Number of calls of :meth:`update`."""
+        """How often :meth:`update` was called."""
         return self._updates
 
     def restore(self, weights: Mapping[str, Tensor], updates: int) -> None:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules over the progress of a run."""
+"""How the learning rate follows the progress of a run."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ from ssd_edge.core.config import AnyPath, check_limits
 from ssd_edge.quantization.image_choice import ImageChoice
 
 IMAGES = ImageChoice()
-"""Default choice of images."""
+"""How images are chosen where nothing else is said."""
 
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """Options of a calibration.
+    """How a model is calibrated.
 
     Attributes:
         method: how ranges are chosen; ``auto`` measures which serves this model best.

@@ -10,12 +10,12 @@ from typing import TypedDict
 from ssd_edge.core.config import AnyPath, check_limits
 
 PRIORS = Path("priors.json")
-"""Default file of fitted anchors, in the workspace."""
+"""Where the anchors go by default, in the workspace."""
 
 
 @dataclass(frozen=True)
 class FitPriorsConfig:
-    """Options of fitting anchors.
+    """What is fitted to what.
 
     Attributes:
         preset: the network.

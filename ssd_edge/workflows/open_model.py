@@ -28,7 +28,7 @@ MODEL_SUFFIXES = (".pt", ".onnx", ".engine")
 
 
 class OpenModel(Protocol):
-    """Common interface of an open checkpoint, ONNX or engine."""
+    """What a checkpoint, an ONNX and an engine have in common once they are open."""
 
     @property
     def spec(self) -> ModelSpec:

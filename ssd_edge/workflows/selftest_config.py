@@ -14,7 +14,7 @@ PAGE = Path("selftest.html")
 
 @dataclass(frozen=True)
 class SelftestConfig:
-    """Options of the self-test.
+    """How an engine is proved.
 
     Attributes:
         frames: images that each engine is run on, for its times and its memory.

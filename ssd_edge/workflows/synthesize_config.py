@@ -13,7 +13,7 @@ from ssd_edge.core.config import AnyPath, check_limits
 
 @dataclass(frozen=True)
 class SynthesizeConfig:
-    """Options of drawing a data set.
+    """What is drawn.
 
     Attributes:
         format: layout of the labels.

@@ -26,7 +26,7 @@ def picture(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
 
 @pytest.fixture
 def tiny_engine(tiny_onnx: Path, tmp_path: Path) -> Path:
-    """The engine as the builder makes it: the graph that ONNX Runtime saves after its optimization."""
+    """The engine as the builder makes it: the graph that ONNX Runtime saves after its optimisation."""
     engine = tmp_path / "bright.fp32.onnxruntime.engine"
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(engine)
@@ -96,7 +96,7 @@ def test_a_batch_that_does_not_fit_is_refused(tiny_onnx: Path, batch: np.ndarray
 
 def test_a_graph_of_fixed_batch_says_so(tmp_path: Path) -> None:
     path = write_tiny_onnx(tmp_path / "one.onnx", batch=1)
-    with OrtBackend(path) as backend, pytest.raises(InputError, match="takes 1 images at a time: got 2"):
+    with OrtBackend(path) as backend, pytest.raises(InputError, match="takes 1 pictures at a time: got 2"):
         backend.infer(np.zeros((2, SIZE, SIZE, 3), np.uint8))
 
 
@@ -125,7 +125,7 @@ def test_other_names_break_the_contract(tiny_onnx: Path, old: str, new: str) -> 
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]
     onnx.save(model, tiny_onnx)
-    with pytest.raises(ArtifactError, match=rf"does not follow the graph contract: got .*{new}.*wanted .*{old}"):
+    with pytest.raises(ArtifactError, match=rf"does not fulfil the graph contract: got .*{new}.*wanted .*{old}"):
         OrtBackend(tiny_onnx)
 
 

@@ -28,7 +28,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def spoil(folder: Path) -> str:
-    """Swap the corners of an object of train, and empty an image of test; return the annotation's name."""
+    """Swap the corners of an object of train, and empty a picture of test; return the annotation's name."""
     stem = next(
         stem
         for stem in (folder / "ImageSets" / "Main" / "train.txt").read_text().split()
@@ -167,8 +167,8 @@ def test_warnings_are_counted_and_default_boxes_judged_before_training(workspace
     Path(f"signs/JPEGImages/{stem}.jpg").write_bytes(Path(f"signs/JPEGImages/{other}.jpg").read_bytes())
     result = train("--name", "a")
     assert result.exit_code == 0, result.output
-    assert re.search(r"\d+ warnings? about the data; to list them: ssd-edge data check signs", result.stderr)
-    assert re.search(r"the anchors match [01]\.\d{4} of \d+ objects at IoU 0\.5", result.stderr)
+    assert re.search(r"\d+ warnings? about the data; to see them: ssd-edge data check signs", result.stderr)
+    assert re.search(r"the default boxes match [01]\.\d{4} of \d+ objects at IoU 0\.5", result.stderr)
 
 
 def test_a_folder_that_is_none_is_refused(workspace: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_data_set_that_is_not_there(command: str, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--preset", "ssd9000"), "no such model preset: got 'ssd9000'"),
-        (("--preset", "ssd192-tiny", "--input-size", 65), "no anchors for this input size: got 65"),
+        (("--preset", "ssd192-tiny", "--input-size", 65), "no default boxes for this input size: got 65"),
         (("--priors", "nowhere.json"), "nowhere.json cannot be read"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The first convolution reads bytes: it must give what it gave for normalized floats."""
+"""The first convolution reads bytes: it must give what it gave for normalised floats."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
         first_layer(COLOURED, pads=0),
         first_layer(COLOURED, pads=0, order=(1, 2, 0)),
     ],
-    ids=["grey", "without bias", "colored without padding", "another order"],
+    ids=["grey", "without bias", "coloured without padding", "another order"],
 )
 def test_gives_what_normalised_floats_gave(model) -> None:
     made = folded(model)

@@ -1,1 +1,1 @@
-"""Data set discovery: layouts of splits as labelling tools write them."""
+"""Where the splits of a data set lie, as the tools that label and export images write them."""

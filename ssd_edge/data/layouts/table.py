@@ -1,4 +1,4 @@
-"""Discovery of object tables and their images."""
+"""Where tables of objects lie, and the images that they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discovery of Pascal VOC data: the devkit's folders and their variants."""
+"""Where Pascal VOC data lie: the devkit's folders, and what tools make of them."""
 
 from __future__ import annotations
 

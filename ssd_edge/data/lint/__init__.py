@@ -1,1 +1,1 @@
-"""Problem of labelled images, all of it at once."""
+"""What is wrong with labelled images, all of it at once."""

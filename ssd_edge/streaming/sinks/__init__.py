@@ -1,1 +1,1 @@
-"""Sinks: outputs of a run."""
+"""Where results go."""

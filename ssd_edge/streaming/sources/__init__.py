@@ -1,1 +1,1 @@
-"""Sources of frames."""
+"""Where frames come from."""

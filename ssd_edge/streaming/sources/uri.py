@@ -1,4 +1,4 @@
-"""Parsed source URI; its secret parts are never shown."""
+"""What a user may call a source, taken apart; it knows its secret parts, and shows none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a build's config that the command line shows; imports nothing heavy."""
+"""What a build is asked for besides its config; imports nothing heavy, so that the command line can show it."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def write_checkpoint(folder: Path) -> None:
 
 
 def write_priors(path: Path) -> None:
-    """Anchors for the smallest preset."""
+    """Default boxes for the smallest preset."""
     import dataclasses
 
     from ssd_edge.data.priors_file import PRIORS_FORMAT
