@@ -1,1 +1,1 @@
-"""Signals at random moments, disks that fill up, credentials, system calls: ``python -m tests.torture --help``."""
+"""Signals at random moments over the long commands: ``python -m tests.torture --help``."""

@@ -1,4 +1,4 @@
-"""``python -m tests.torture signals --count 400``, ``disks``, ``credentials``, ``calls``; exit code 1 for a fault."""
+"""``python -m tests.torture signals --count 400``; exit code 1 for a fault."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 def main() -> int:
     """Run one of the tortures from the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
-    parser.add_argument("what", choices=("signals", "disks", "credentials", "calls"))
+    parser.add_argument("what", choices=("signals",))
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", default="", help="with commas between; by default all")
     chosen = parser.parse_args()
     names = tuple(filter(None, chosen.commands.split(",")))
     with tempfile.TemporaryDirectory(prefix="ssd-edge-torture-") as folder:
-        faults = globals()[f"_{chosen.what}"](Path(folder), chosen.count, chosen.seed, names)
+        faults = _signals(Path(folder), chosen.count, chosen.seed, names)
     for fault in faults:
         _tell(f"FAULT {fault}")
     _tell(f"{len(faults)} faults")
@@ -42,24 +42,6 @@ def _signals(base: Path, count: int, seed: int, names: tuple[str, ...]) -> list[
         )
     _tell(f"{found.early} before Python had begun, {found.late} after the end")
     return found.faults
-
-
-def _disks(base: Path, count: int, seed: int, names: tuple[str, ...]) -> list[str]:
-    from tests.torture.disks import torture
-
-    return torture(base, count, seed, _tell, names)
-
-
-def _credentials(base: Path, count: int, seed: int, names: tuple[str, ...]) -> list[str]:
-    from tests.torture.credentials import torture
-
-    return torture(base, _tell)
-
-
-def _calls(base: Path, count: int, seed: int, names: tuple[str, ...]) -> list[str]:
-    from tests.torture.calls import torture
-
-    return torture(base, _tell, names)
 
 
 if __name__ == "__main__":
