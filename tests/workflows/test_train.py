@@ -226,7 +226,6 @@ def test_keywords_are_the_fields_of_the_config() -> None:
         ({"schedule": "linear"}, "schedule has no such value: got 'linear'; wanted 'cosine', 'steps'"),
         ({"freeze": "backbone"}, "freeze is of another type: got str 'backbone'; wanted a list"),
         ({"device": "auto"}, "device has no such value: got 'auto'; wanted 'cpu', 'cuda', 'mps'"),
-        ({"epochs": 1, "minutes": 2}, "--epochs and --minutes are both given"),
     ],
 )
 def test_an_option_that_cannot_be_is_named(options: dict[str, Any], message: str) -> None:
