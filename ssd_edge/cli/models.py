@@ -12,7 +12,7 @@ from ssd_edge.workflows.presets import CLASSES
 if TYPE_CHECKING:
     from ssd_edge.workflows.presets import PresetInfo
 
-_COLUMNS = ("preset", "anchors", "param/M", "MACs/G", "mAP")
+_COLUMNS = ("preset", "anchors", "Mparam", "GMACs", "mAP")
 
 
 def models(

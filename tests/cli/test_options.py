@@ -27,13 +27,14 @@ NOT_IN_A_CONFIG = {  # switches and arguments that stand for several fields, inp
     "calibrate": {"onnx", "images"},
     "data check": {"dataset", "json", "limit"},
     "data priors": {"dataset"},
+    "data split": {"dataset"},
     "data stats": {"dataset", "json"},
     "data synth": {"folder"},
     "doctor": {"engine", "json_path", "is_selftest", "images", "record"},
     "eval": {"models", "dataset", "compare", "json_path"},
     "export": {"checkpoint"},
     "import": {"file", "size"},
-    "run": {"sources", "camera", "model", "config", "supervised"},
+    "run": {"sources", "camera", "model", "config", "supervised", "yes"},
     "train": {"dataset"},
 }
 

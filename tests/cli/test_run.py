@@ -189,7 +189,7 @@ def broken(workspace: Path) -> Path:
         (["--config", "a.toml", "--every", "2"], "takes no sources or options beside it: got every"),
         (["film.mp4", "--camera", "0"], "SOURCE and --camera are both given"),
         (["film.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
-        (["film.mp4", "--model", "text.onnx"], "cannot run text.onnx"),
+        (["film.mp4", "--model", "text.onnx"], "text.onnx is not an ONNX file"),
         (["film.mp4", "--model", "absent.onnx"], "absent.onnx cannot be read"),
         (["film.mp4", "--model", "best.pt"], "ssd-edge export best.pt"),
         (["film.mp4", "--output", "film.mp4"], "film.mp4 is the input itself"),
@@ -311,7 +311,7 @@ def test_no_model_at_all_names_the_command(tmp_path: Path, monkeypatch: pytest.M
     write_bright_film(tmp_path / "film.mp4", 2)
     result = run("film.mp4")
     assert result.exit_code == 1
-    assert "Export one: ssd-edge export" in result.stderr
+    assert "ssd-edge import --from torchvision:" in result.stderr
 
 
 def test_a_bad_picture_in_the_middle_keeps_the_results_before_it(broken: Path) -> None:

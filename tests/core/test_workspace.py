@@ -147,7 +147,7 @@ def test_what_a_killed_process_left_half_written_is_passed_over(tmp_path: Path) 
     ("choose", "do"),
     [
         (newest_checkpoint, "Train one: ssd-edge train"),
-        (newest_onnx, "Export one: ssd-edge export"),
+        (newest_onnx, "ssd-edge import --from torchvision:.*ssd-edge train"),
         (newest_engine, "Build one: ssd-edge build"),
     ],
 )

@@ -193,7 +193,7 @@ import logging, sys
 from ssd_edge.workflows.train import train
 if len(sys.argv) > 1:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
-train("data", epochs=1, input_size=64, batch_size=8, workers=0, precision="bfloat16", cores=1)
+train("data", preset="ssd192-tiny", epochs=1, input_size=64, batch_size=8, workers=0, precision="bfloat16", cores=1)
 """
 
 
