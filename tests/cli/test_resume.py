@@ -124,8 +124,8 @@ main()
         (["n" * 300], "is no usable path: got File name too long"),
         (["nowhere"], "there is no such run: got 'nowhere'"),
         (["done"], "runs/done has no state.pt to go on from: got a run that is finished"),
-        (["done", "--lr", "0.1"], "a resumed run goes on as it began: got --lr"),
-        (["done", "data"], "a resumed run goes on as it began: got a data set"),
+        (["done", "--lr", "0.1"], "this option cannot change in a resumed run: got --lr"),
+        (["done", "data"], "this option cannot change in a resumed run: got a data set"),
     ],
 )
 def test_what_cannot_go_on_is_refused_by_name(options: list[str], message: str) -> None:
