@@ -42,7 +42,7 @@ def hold_standin(version: str) -> None:
 
     trt.Builder.build_serialized_network = build
     sys.modules["tensorrt"] = trt
-    orin = {"name": "Orin", "compute_capability": [8, 7]}
+    orin = {"name": "Orin", "compute_capability": [8, 7], "integrated": True, "memory": 8 << 30}
     for module in (trt_device, sys.modules["ssd_edge.backends.cuda_driver"]):
         module.describe_gpu = lambda: orin  # type: ignore[attr-defined]
 
