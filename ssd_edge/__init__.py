@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from ssd_edge.data.priors import FittedPriors
     from ssd_edge.data.statistics import SetStatistics
     from ssd_edge.doctor.check import CheckResult, State
+    from ssd_edge.doctor.nms_bodies import NmsTimes
     from ssd_edge.doctor.verdict import Verdict
     from ssd_edge.engines.options import Batch, TrtOptions
     from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from ssd_edge.model.presets import Published
     from ssd_edge.quantization.image_set import ImageSet
     from ssd_edge.quantization.sensitivity import RankedLayers
+    from ssd_edge.streaming.sources.camera_rate import CameraRate
     from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
     from ssd_edge.streaming.timing import StageTimes
     from ssd_edge.training.callbacks import Callback
@@ -137,6 +139,7 @@ _HOMES = {
     "data.priors": "FittedPriors",
     "data.statistics": "SetStatistics",
     "doctor.check": "CheckResult State",
+    "doctor.nms_bodies": "NmsTimes",
     "doctor.verdict": "Verdict",
     "engines.options": "Batch TrtOptions",
     "evaluation.evaluate": "EvaluatedModel Evaluation",
@@ -144,6 +147,7 @@ _HOMES = {
     "model.presets": "Published",
     "quantization.image_set": "ImageSet",
     "quantization.sensitivity": "RankedLayers",
+    "streaming.sources.camera_rate": "CameraRate",
     "streaming.states": "StreamReason StreamState StreamStatus",
     "streaming.timing": "StageTimes",
     "training.callbacks": "Callback",
@@ -183,7 +187,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 
 __all__ = [
     "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch", "BoxLayout",
-    "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback",
+    "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback", "CameraRate",
     "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color", "DataStatisticsConfig",
     "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult", "EngineFacts",
     "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel",
@@ -191,7 +195,8 @@ __all__ = [
     "FloatType", "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "ImageSet", "ImportConfig", "ImportResult",
     "InferenceHangError", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount", "LabelFormat",
     "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError", "ModelSpec",
-    "OnFailure", "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback",
+    "NmsTimes", "OnFailure", "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult",
+    "ProgressCallback",
     "ProgressEvent", "Published", "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo", "RunResult", "RunsResult",
     "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig", "SplitDataResult", "SsdEdgeError",
     "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures", "StreamReason", "StreamState",

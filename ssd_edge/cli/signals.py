@@ -63,7 +63,7 @@ class SignalStop(StopRequest):
 
 
 class SignalReload(ReloadRequest):
-    """A request to take up engine and streams anew that SIGUSR1 makes, from when the run heeds it."""
+    """A request to take up engine and streams anew that SIGUSR1 makes, from when the run reads it."""
 
     @contextmanager
     def active(self) -> Iterator[None]:
