@@ -88,8 +88,7 @@ def test_an_engine_that_takes_no_single_picture_is_not_recommended(tmp_path: Pat
     assert "next: " not in said
     run = ["run", "data/JPEGImages", "--no-window", "--json", "found.jsonl"]
     assert f"using {workspace.engine('fp32')}" in workspace.run(*run).stderr  # though the other is newer
-    refused = " ".join(workspace.run(*run, "--model", workspace.engine("fp16"), code=1).stderr.split())
-    assert "takes 4 pictures at a time: got 1. Build it for that too: --batch 1:4:4" in refused
+    workspace.run(*run, "--model", workspace.engine("fp16"))  # by name it serves: its batch is filled up
 
 
 @pytest.mark.slow
@@ -119,7 +118,7 @@ def test_inspect_asks_tensorrt_what_each_layer_computes_in(
     assert "  fp32    Stand-in         conv2\n" in shown
     assert "  int8    Stand-in         conv3\n" in shown
     assert f"{workspace.target} " in next(line for line in shown.splitlines() if line.startswith("runs on"))
-    assert "runs here      yes" in shown
+    assert "runs here yes" in " ".join(shown.split())
     assert not cache.exists()  # it was looked at, and nothing was written
     # And on a machine that cannot open it, what TensorRT said when it was built.
     monkeypatch.chdir(tmp_path)
