@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_a_version_compatible_engine_runs_on_a_later_release(tmp_path: Path) -> 
         workspace.release = later
         assert sum(map(len, workspace.detections(workspace.engine("fp32")))) > 12
         shown = workspace.run("inspect", workspace.engine("fp32")).stdout
-        assert "tensorrt 10.3.0 and later, on Emulated sm_87" in " ".join(shown.split())
+        assert re.search(r"tensorrt 10\.3\.0 and later, .*on Emulated sm_87", " ".join(shown.split()))
         assert "runs here yes" in " ".join(shown.split())
     workspace.release = "8.6"  # an earlier one cannot
     done = workspace.run("run", "data/JPEGImages", "--model", workspace.engine("fp32"), "--no-window", code=1)
