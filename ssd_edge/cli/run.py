@@ -234,10 +234,9 @@ def run(
         )
     systemd.stopping()
     _show(result, stderr=json_path == "-")
-    if result.failed or result.left_out:
+    exit_incomplete(result.left_out)
+    if result.failed:
         raise typer.Exit(1)
-    if not result.live:
-        exit_incomplete(result.left_out)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -262,12 +262,14 @@ def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_comman
             wanted=f"an overlap of {MATCH_IOU:g} or more for most of them",
             do=f"Fit them to the data: {fit_command}" if fit_command else "Take a larger --input-size.",
         )
+    said = f"the anchors match {reached.recall:.4f} of {reached.objects} objects at IoU {MATCH_IOU:g}"
     if reached.recall < _POOR_RECALL:
-        remedy = f"fit them: {fit_command}" if fit_command else "a larger --input-size has more of them"
-        log.warning(f"the anchors match {reached.recall:.4f} of {reached.objects} objects; {remedy}")
+        log.warning(
+            f"{said}; " + (f"fit them: {fit_command}" if fit_command else "a larger --input-size has more of them")
+        )
         return
     hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _GOOD_RECALL else ""
-    log.info(f"the default boxes match {reached.recall:.4f} of {reached.objects} objects at IoU 0.5{hint}")
+    log.info(said + hint)
 
 
 def _check_command(dataset: Path, config: TrainConfig) -> str:

@@ -168,7 +168,7 @@ def test_warnings_are_counted_and_default_boxes_judged_before_training(workspace
     result = train("--name", "a")
     assert result.exit_code == 0, result.output
     assert re.search(r"\d+ warnings? about the data; to see them: ssd-edge data check signs", result.stderr)
-    assert re.search(r"the anchors match [01]\.\d{4} of \d+ objects", result.stderr)
+    assert re.search(r"the anchors match [01]\.\d{4} of \d+ objects at IoU 0\.5", result.stderr)
 
 
 def test_a_folder_that_is_none_is_refused(workspace: Path) -> None:

@@ -211,7 +211,7 @@ def test_a_camera_that_ends_is_named_and_what_it_gave_is_written(tmp_path: Path)
     assert done.returncode == 1
     said = " ".join(done.stderr.split())
     assert "stopped after" in said
-    assert "wanted a frame within 1 tr" in said
+    assert "wanted a frame within 1 try" in said
     assert "Traceback" not in done.stderr
     lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
     assert 0 < len(lines) <= EndingCamera.frames

@@ -224,6 +224,10 @@ class LiveSource(Source):
         return DeviceError(
             f"{self.info.name} stopped after {read} frames" if read else f"{self.info.name} cannot be opened",
             got=f"{fault.reason.value}: {fault.detail}",
-            wanted=f"a frame within {self._retry.most} tries" if self._retry.most else "",
+            wanted=self._wanted_tries(),
             do="See that it is on and connected; --max-retries N tries longer.",
         )
+
+    def _wanted_tries(self) -> str:
+        most = self._retry.most
+        return f"a frame within {most} {'try' if most == 1 else 'tries'}" if most else ""
