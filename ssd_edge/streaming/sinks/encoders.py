@@ -7,7 +7,6 @@ and it never says that the disk is full.
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 from abc import ABC, abstractmethod
@@ -25,6 +24,7 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
 from ssd_edge.streaming.sinks.growing_file import GrowingFile
 from ssd_edge.streaming.sources.opencv import open_capture, quiet_stderr, require_ffmpeg, require_utf8
+from ssd_edge.streaming.sources.pyav import has_pyav
 
 CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 """Suffixes of videos, with the codec that OpenCV writes into them."""
@@ -84,11 +84,7 @@ class Encoder(ABC):
 @cache
 def has_av() -> bool:
     """Return whether PyAV can be imported, which takes a fifth of a second; where it cannot, say what that means."""
-    try:
-        importlib.import_module("av")
-    except ImportError as error:
-        log.debug(f"PyAV: {error}")
-    else:
+    if has_pyav():
         return True
     log.warning(
         "PyAV is not installed, so OpenCV writes videos: of a process that is killed no .mp4 plays (.mkv does), and "

@@ -145,10 +145,8 @@ class Access:
             headers: of the request.
         """
         host = _host_of(headers.get("Host", ""))
-        if not self.token and host not in (
-            *_LOOPBACK_NAMES,
-            self.address.host,
-        ):  # a page elsewhere has its own name lead to this machine
+        known = (*_LOOPBACK_NAMES, self.address.host)  # a page elsewhere has its own name lead to this machine
+        if not self.token and host not in known:
             return HTTPStatus.MISDIRECTED_REQUEST, "ask for it by localhost or 127.0.0.1"
         origin = headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("Host", ""):
