@@ -125,7 +125,7 @@ main()
 
 
 @pytest.mark.slow
-def test_a_broken_picture_that_only_the_second_process_sees_is_named_and_ends_the_run(workspace: Path) -> None:
+def test_a_broken_picture_that_only_the_second_process_sees_is_named_and_left_out(workspace: Path) -> None:
     draws = ShuffledDraws(32, batch_size=4, seed=0, share=Share(1, 2))
     draws.set_epoch(1)
     second = [draw.sample for draw in draws][4]  # of its second batch
@@ -136,8 +136,9 @@ def test_a_broken_picture_that_only_the_second_process_sees_is_named_and_ends_th
         "train", "data", *SETTINGS, "--epochs", "1", "--batch-size", "4", "--seed", "0", program=["run.py"]
     )
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 1
-    assert f"ssd-edge: {broken} is not an image" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert f"{broken} is not an image" in done.stderr
+    assert "next: ssd-edge export" in done.stderr
 
 
 # Spoils the targets of one picture, as a label could that no reader noticed.
