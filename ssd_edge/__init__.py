@@ -84,6 +84,8 @@ if TYPE_CHECKING:
     from ssd_edge.workflows.calibrate import CalibrateResult, calibrate
     from ssd_edge.workflows.calibrate_config import CalibrateConfig
     from ssd_edge.workflows.check_data import CheckDataConfig, CheckDataResult, IssueCount, check_data
+    from ssd_edge.workflows.convert_data import ConvertDataResult, convert_data
+    from ssd_edge.workflows.convert_data_config import ConvertDataConfig
     from ssd_edge.workflows.data_statistics import DataStatisticsConfig, DataStatisticsResult, data_statistics
     from ssd_edge.workflows.diagnose import DiagnoseResult, diagnose
     from ssd_edge.workflows.evaluate import EvaluateResult, evaluate
@@ -158,6 +160,8 @@ _HOMES = {
     "workflows.calibrate": "CalibrateResult calibrate",
     "workflows.calibrate_config": "CalibrateConfig",
     "workflows.check_data": "CheckDataConfig CheckDataResult IssueCount check_data",
+    "workflows.convert_data": "ConvertDataResult convert_data",
+    "workflows.convert_data_config": "ConvertDataConfig",
     "workflows.data_statistics": "DataStatisticsConfig DataStatisticsResult data_statistics",
     "workflows.diagnose": "DiagnoseResult diagnose",
     "workflows.evaluate": "EvaluateResult evaluate",
@@ -188,7 +192,8 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 __all__ = [
     "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch", "BoxLayout",
     "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback", "CameraRate",
-    "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color", "DataStatisticsConfig",
+    "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color", "ConvertDataConfig",
+    "ConvertDataResult", "DataStatisticsConfig",
     "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult", "EngineFacts",
     "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel",
     "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult", "FittedPriors",
@@ -201,9 +206,10 @@ __all__ = [
     "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig", "SplitDataResult", "SsdEdgeError",
     "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures", "StreamReason", "StreamState",
     "StreamStatus", "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError",
-    "TrtOptions", "UseResult", "Verdict", "__version__", "build", "calibrate", "check_data", "data_statistics",
-    "diagnose", "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect",
-    "list_presets", "load", "run_streams", "selftest", "split_data", "stream", "synthesize", "train", "use_engine",
+    "TrtOptions", "UseResult", "Verdict", "__version__", "build", "calibrate", "check_data", "convert_data",
+    "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace",
+    "inspect", "list_presets", "load", "run_streams", "selftest", "split_data", "stream", "synthesize", "train",
+    "use_engine",
 ]  # fmt: skip
 
 

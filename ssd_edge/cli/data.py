@@ -1,4 +1,4 @@
-"""``ssd-edge data``: check, count and draw labelled images; fit anchors to them."""
+"""``ssd-edge data``: check, count, convert and draw labelled images; fit anchors to them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say, write_text
 from ssd_edge.cli.data_check import check
+from ssd_edge.cli.data_convert import convert
 from ssd_edge.cli.data_priors import priors
 from ssd_edge.cli.data_split import split
 from ssd_edge.cli.data_tables import show_statistics
@@ -101,3 +102,4 @@ data.command("check", cls=Command)(check)
 data.command("stats", cls=Command)(stats)
 data.command("priors", cls=Command)(priors)
 data.command("split", cls=Command)(split)
+data.command("convert", cls=Command)(convert)

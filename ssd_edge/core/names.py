@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import unicodedata
+from collections.abc import Iterable
 
 MOST_BYTES = 100
 """Of a name in UTF-8: with suffixes such as ``.int8-fp16.tensorrt-rtx.engine`` it still fits into 255."""
 WANTED_NAME = f"at most {MOST_BYTES} bytes without / and \\ and control characters; no '.' or '-' in front"
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+_OTHER_SIGNS = re.compile(r"[^\w.+-]+")
+_MOST_SIGNS = 60
+_DIGITS = 8
 
 
 def is_file_name(name: str) -> bool:
@@ -25,3 +31,34 @@ def is_file_name(name: str) -> bool:
         and not any(unicodedata.category(sign).startswith("C") for sign in name)
         and name.split(".")[0].lower() not in _RESERVED
     )
+
+
+def file_slug(text: str) -> str:
+    """Return a file name that resembles a text, such as ``w-o-helmet`` for the class ``w/o helmet``.
+
+    Letters, digits, ``_``, ``.``, ``+`` and ``-`` stay. A text of which too little is left has its digest behind it.
+    """
+    plain = _OTHER_SIGNS.sub("-", text).strip("-.")
+    slug = plain[:_MOST_SIGNS].rstrip("-.")
+    while len(slug.encode("utf-8")) > MOST_BYTES - _DIGITS - 1:
+        slug = slug[:-1]
+    return slug if slug == plain and is_file_name(slug) else _with_digest(slug, text)
+
+
+def file_slugs(texts: Iterable[str]) -> dict[str, str]:
+    """Return the slug of each text, all different also where case is ignored: one that is taken has a digest behind it.
+
+    Texts that are their own slugs come first, in alphabetical order.
+    """
+    slugs: dict[str, str] = {}
+    taken: set[str] = set()
+    for text in sorted(set(texts), key=lambda entry: (file_slug(entry) != entry, entry)):
+        slug = file_slug(text)
+        slugs[text] = _with_digest(slug, text) if slug.casefold() in taken else slug
+        taken.add(slugs[text].casefold())
+    return slugs
+
+
+def _with_digest(slug: str, text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return f"{slug}-{digest}" if slug else digest

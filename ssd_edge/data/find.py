@@ -27,6 +27,7 @@ _OTHER_NAMES = {  # of the same part, by other tools
     "val": ("valid", "validation", "dev"),
     "test": ("testing",),
 }
+_OTHER_FORMATS = "Name the folder that holds these. Other formats can be converted: docs/data.md#convert"
 _WRAPPERS = 2  # folders that an archive may put around a data set
 _LAYOUTS: tuple[Callable[[Path], dict[str, FoundSplit]], ...] = (voc_splits, coco_splits, yolo_splits, table_splits)
 
@@ -97,6 +98,11 @@ def dataset_splits(folder: Path) -> tuple[str, ...]:
     return usual or found
 
 
+def usual_name(split: str) -> str:
+    """Return ``train``, ``val`` or ``test`` for what some tool calls that part of a data set; else the name itself."""
+    return next((usual for usual, others in _OTHER_NAMES.items() if split in others), split)
+
+
 def found_splits(folder: Path) -> dict[str, FoundSplit]:
     """Return all splits of a data set, by name; where layouts share a name, that of the first of VOC, COCO, YOLO, CSV.
 
@@ -149,5 +155,5 @@ def _nothing_found(folder: Path, split: str, splits: Sequence[str]) -> InputErro
         f"{folder} holds no split {split!r} of a data set",
         got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",
         wanted=", or ".join(looked_for),
-        do=f"Its splits are: {', '.join(splits)}." if splits else "Name the folder that holds these.",
+        do=f"Its splits are: {', '.join(splits)}." if splits else _OTHER_FORMATS,
     )

@@ -15,28 +15,28 @@ from ssd_edge.data.label_files import CLASS_FILE
 
 
 class SetWriter(Protocol):
-    """Writes a labelled set picture by picture; the pictures themselves are written by the caller."""
+    """Writes a labelled set image by image; the images themselves are written by the caller."""
 
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return where the picture named ``stem`` of this split must be written."""
+    def image_path(self, split: str, stem: str, suffix: str = ".jpg") -> Path:
+        """Return where the image named ``stem`` of this split must be written."""
 
     def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
-        """Record the labels of a picture of (width, height) pixels."""
+        """Record the labels of an image of (width, height) pixels."""
 
     def close(self) -> None:
         """Write the lists that name what was added."""
 
 
 class CocoWriter:
-    """Writes annotations/instances_<split>.json and images/<split>/*.jpg; category ids start at 1."""
+    """Writes annotations/instances_<split>.json and images/<split>/*; category ids start at 1."""
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
         self._folder, self._class_names = folder, tuple(class_names)
         self._splits: dict[str, dict[str, list[dict[str, Any]]]] = {}
 
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return images/<split>/<stem>.jpg."""
-        return self._folder / "images" / split / f"{stem}.jpg"
+    def image_path(self, split: str, stem: str, suffix: str = ".jpg") -> Path:
+        """Return images/<split>/<stem> with its suffix."""
+        return self._folder / "images" / split / f"{stem}{suffix}"
 
     def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
         """Keep the labels until ``close``."""
@@ -66,19 +66,19 @@ class VocWriter:
         self._stems: dict[str, list[str]] = {}
         self._split_of: dict[str, str] = {}
 
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return JPEGImages/<stem>.jpg.
+    def image_path(self, split: str, stem: str, suffix: str = ".jpg") -> Path:
+        """Return JPEGImages/<stem> with its suffix.
 
         Raises:
-            InputError: another split has a picture of this name; all splits share the folder.
+            InputError: another split has an image of this name; all splits share the folder.
         """
         if self._split_of.setdefault(stem, split) != split:
             raise InputError(
-                f"picture {stem!r} is in two splits",
+                f"image {stem!r} is in two splits",
                 got=f"{self._split_of[stem]} and {split}",
-                wanted="names that differ, for VOC keeps all pictures in one folder",
+                wanted="names that differ, for VOC keeps all images in one folder",
             )
-        return self._folder / "JPEGImages" / f"{stem}.jpg"
+        return self._folder / "JPEGImages" / f"{stem}{suffix}"
 
     def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
         """Write Annotations/<stem>.xml."""
@@ -122,9 +122,9 @@ class YoloWriter:
         self._folder, self._class_names = folder, tuple(class_names)
         self._splits: list[str] = []
 
-    def image_path(self, split: str, stem: str) -> Path:
-        """Return images/<split>/<stem>.jpg."""
-        return self._folder / "images" / split / f"{stem}.jpg"
+    def image_path(self, split: str, stem: str, suffix: str = ".jpg") -> Path:
+        """Return images/<split>/<stem> with its suffix."""
+        return self._folder / "images" / split / f"{stem}{suffix}"
 
     def add(self, split: str, image: Path, size: tuple[int, int], objects: Sequence[LabelledObject]) -> None:
         """Write labels/<split>/<stem>.txt, an empty one where there is no object."""

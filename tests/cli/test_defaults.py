@@ -20,6 +20,7 @@ from ssd_edge.workflows.build.config import BuildConfig
 from ssd_edge.workflows.build.options import TIMING_CACHE, AccuracyGate
 from ssd_edge.workflows.calibrate_config import CalibrateConfig
 from ssd_edge.workflows.check_data import CheckDataConfig
+from ssd_edge.workflows.convert_data_config import ConvertDataConfig
 from ssd_edge.workflows.data_statistics import DataStatisticsConfig
 from ssd_edge.workflows.evaluate_config import EvaluateConfig
 from ssd_edge.workflows.export import ExportConfig
@@ -34,7 +35,8 @@ from ssd_edge.workflows.train_config import TrainConfig
 
 CLI = Path(commands.__file__).parent
 CONFIGS: dict[str, type[Any]] = {
-    "build": BuildConfig, "calibrate": CalibrateConfig, "data check": CheckDataConfig, "data priors": FitPriorsConfig,
+    "build": BuildConfig, "calibrate": CalibrateConfig, "data check": CheckDataConfig,
+    "data convert": ConvertDataConfig, "data priors": FitPriorsConfig,
     "data split": SplitDataConfig, "data stats": DataStatisticsConfig, "data synth": SynthesizeConfig,
     "doctor": SelftestConfig,
     "eval": EvaluateConfig, "export": ExportConfig, "import": ImportConfig, "run": RunConfig, "train": TrainConfig,
@@ -42,6 +44,7 @@ CONFIGS: dict[str, type[Any]] = {
 FIELDS = {  # of a config whose option has another name
     "build": {"table": "ranges"},
     "data check": {"split": "splits"},
+    "data convert": {"split": "splits"},
     "data split": {"source": "split"},
     "data stats": {"split": "splits"},
     "eval": {"max_drop": "max_drop_points"},

@@ -26,6 +26,7 @@ NOT_IN_A_CONFIG = {  # switches and arguments that stand for several fields, inp
     "build": {"onnx", "int8", "fp16", "fp32", "data", "split", "max_drop"},
     "calibrate": {"onnx", "images"},
     "data check": {"dataset", "json", "limit"},
+    "data convert": {"dataset"},
     "data priors": {"dataset"},
     "data split": {"dataset"},
     "data stats": {"dataset", "json"},

@@ -133,7 +133,7 @@ def test_what_is_written_reads_back_to_a_hundredth_of_a_pixel(tmp_path: Path) ->
 def test_two_splits_cannot_share_a_picture_name(tmp_path: Path) -> None:
     writer = VocWriter(tmp_path, ("a",))
     writer.image_path("train", "x")
-    with pytest.raises(InputError, match="picture 'x' is in two splits: got train and val"):
+    with pytest.raises(InputError, match="image 'x' is in two splits: got train and val"):
         writer.image_path("val", "x")
 
 

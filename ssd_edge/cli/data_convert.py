@@ -1,0 +1,52 @@
+"""``ssd-edge data convert``: labelled images in another format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssd_edge.cli.console import bars, say, show_table
+from ssd_edge.core.choices import LabelFormat
+from ssd_edge.core.shell import quoted
+from ssd_edge.workflows.convert_data_config import ConvertDataConfig
+
+
+def convert(
+    dataset: Annotated[Path, typer.Argument(help="Labelled images of any layout.", metavar="DATASET")],
+    to: Annotated[LabelFormat, typer.Option("--to", help="Format to write.")] = ConvertDataConfig.to,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder to write, new or empty; by default converted/<folder>-<format>."),
+    ] = ConvertDataConfig.output,
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="Split to convert; repeatable (default: all).")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes", help="Class names: comma-separated, or a file with one per line (default: the data's)."
+        ),
+    ] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="Make symbolic links to the images instead of copies.")
+    ] = ConvertDataConfig.link,
+    max_bad: Annotated[
+        float, typer.Option("--max-bad", min=0.0, max=1.0, help="Largest share of images or objects to leave out.")
+    ] = ConvertDataConfig.max_bad,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse the first fault of the data (default: leave it out).")
+    ] = ConvertDataConfig.strict,
+) -> None:
+    """Write labelled images of any layout as VOC, COCO or YOLO; the data themselves stay as they are."""
+    from ssd_edge.workflows.convert_data import convert_data
+
+    config = ConvertDataConfig(to, output, tuple(split) if split else None, classes, link, max_bad, strict)
+    with bars() as progress:
+        result = convert_data(dataset, config=config, progress=progress)
+    rows = [(name, f"{count}", f"{result.objects[name]}") for name, count in result.images.items()]
+    show_table(f"{result.path}: {to.value}", ("split", "images", "objects"), rows)
+    if result.left_out:
+        say(f"left out: {len(result.left_out)}, the first: {result.left_out[0]}")
+    say(f"next: ssd-edge train {quoted(result.path)}")
