@@ -152,7 +152,7 @@ def test_a_run_goes_on_in_its_workspace_to_the_same_bits() -> None:
 
 @pytest.mark.usefixtures("workspace")
 def test_only_the_machine_may_change_when_a_run_goes_on() -> None:
-    with pytest.raises(InputError, match="goes on as it began: got lr=0.1"):
+    with pytest.raises(InputError, match="cannot change in a resumed run: got lr=0.1"):
         train(resume="last", lr=0.1)
     with pytest.raises(InputError, match="goes on as it began: got a data set"):
         train("data", resume="last")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
 import json
 import subprocess
@@ -17,6 +18,7 @@ from tools.emulator.surroundings import READY, surroundings
 
 PRODUCT = str(Path(sys.executable).with_name("ssd-edge"))
 COMMAND = (sys.executable, "-m", "tools.emulator.rehearse")
+STUCK_S = 150  # a function that has not ended by then never will: the stacks of its threads are its error
 NOT_BUILT = "the emulated CUDA driver is not built: make setup (Linux, c++)"
 needs_emulator = pytest.mark.skipif(not READY, reason=NOT_BUILT)
 
@@ -27,7 +29,7 @@ def rehearse(function: str, release: str = "10.3", *, env: dict[str, str] | None
     Arguments and result go through JSON.
     """
     done = _start([*COMMAND, function, json.dumps(arguments)], release, env)
-    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.returncode == 0, done.stderr[-8000:]
     answer = json.loads(done.stdout.splitlines()[-1])
     return answer["result"], answer["report"]
 
@@ -56,7 +58,10 @@ def _start(
     command: list[str], release: str, env: dict[str, str] | None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     environment = surroundings(release, env)
-    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    latest = 2 * STUCK_S
+    return subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=latest, check=False
+    )
 
 
 def report() -> dict[str, Any]:
@@ -71,6 +76,7 @@ def inject(what: str, value: int) -> None:
 
 
 def _main(called: str, arguments: str) -> None:
+    faulthandler.dump_traceback_later(STUCK_S, exit=True)
     name, _, function = called.partition(":")
     result = getattr(importlib.import_module(name), function)(**json.loads(arguments))
     time.sleep(0.1)  # a thread that Python has joined ends a moment later
