@@ -178,9 +178,20 @@ Result perform(Op &op, std::unique_lock<std::mutex> &lock) {
     return INVALID_VALUE;
 }
 
+// Waits for another thread to get on. That thread's work may be Python, and pycuda frees memory with Python's lock held:
+// the lock is given up meanwhile, or neither would get on. A GPU's work needs no lock of the host.
+void await_another(std::unique_lock<std::mutex> &lock) {
+    static auto *holds = (int (*)())dlsym(RTLD_DEFAULT, "PyGILState_Check");
+    static auto *give_up = (void *(*)())dlsym(RTLD_DEFAULT, "PyEval_SaveThread");
+    static auto *take_back = (void (*)(void *))dlsym(RTLD_DEFAULT, "PyEval_RestoreThread");
+    void *thread = holds && holds() ? give_up() : nullptr;
+    moved.wait(lock);
+    if (thread) { lock.unlock(); take_back(thread); lock.lock(); }  // never both at once, in no order
+}
+
 Result run_until(Stream *stream, uint64_t goal, std::unique_lock<std::mutex> &lock) {
     while (stream->done < goal) {
-        if (stream->running) { moved.wait(lock); continue; }
+        if (stream->running) { await_another(lock); continue; }
         if (stream->queue.empty()) return sticky;
         stream->running = true;
         Op op = std::move(stream->queue.front()); stream->queue.pop_front();
