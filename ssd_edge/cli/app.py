@@ -42,15 +42,7 @@ _COMMANDS = {  # module and function of each, in the order of the help
 
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under another name
 
-_OPTIONS = {  # of a command's workflows' keywords, which the messages of errors name
-    "eval": {
-        "baseline": "--baseline",
-        "gate_on": "--gate-on",
-        "max_drop_points": "--max-drop",
-        "min_map": "--min-map",
-    },
-    "data": {"overwrite": "--overwrite", "per_level": "--per-level"},
-}
+_OPTIONS = {"max_drop_points": "--max-drop"}  # of a workflow's keyword, where its option has another name
 
 
 class Commands(TyperGroup):
@@ -88,7 +80,7 @@ class Commands(TyperGroup):
                 raise
             if ctx.params.get("debug"):
                 raise
-            error.name_options(_OPTIONS.get(ctx.invoked_subcommand, {}))
+            error.name_options(_options_of(ctx.invoked_subcommand))
             complain(str(error))
             raise typer.Exit(error.exit_code) from error
         except (ImportError, MemoryError, RuntimeError, OSError, UnicodeEncodeError) as error:
@@ -151,6 +143,16 @@ class LazyCommands(Commands):
         """Return name, command and the remaining arguments."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, load_command(str(name)), rest
+
+
+def _options_of(command: str | None) -> dict[str, str]:
+    """Return the options of a command, or of all parts of it, by the keyword that each stands for."""
+    if command not in _COMMANDS:
+        return {}
+    found = load_command(str(command))
+    parts = list(getattr(found, "commands", {}).values()) or [found]
+    options = [option for part in parts for option in part.params if option.param_type_name == "option"]
+    return {option.name: max(option.opts, key=len) for option in options} | _OPTIONS
 
 
 def load_command(name: str) -> Any:

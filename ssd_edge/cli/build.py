@@ -172,6 +172,8 @@ def build(
         raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to evaluate the INT8 model on")
     with bars() as progress:
         made = workflow.build(onnx, config=config, progress=progress)
+    if made.left_out:
+        say(f"left out: {len(made.left_out)}, the first: {made.left_out[0]}")
     say(f"manifest {made.path.with_suffix('.json')}")
     if batches.least > 1:
         say("run and eval need batch size 1; this engine is for your own programs. For run and eval: --batch 1")

@@ -44,15 +44,30 @@ def calibrate(
         Path | None,
         typer.Option("--output", "-o", help="Calibration table (default: calibration/<model>.ranges.json)."),
     ] = None,
+    max_bad: Annotated[
+        float, typer.Option("--max-bad", min=0.0, max=1.0, help="Largest share of unreadable images to leave out.")
+    ] = CalibrateConfig.max_bad,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse the first image that cannot be read (default: leave it out).")
+    ] = CalibrateConfig.strict,
 ) -> None:
     """Measure the activation range of every tensor on images, for build --int8: calibration/<model>.ranges.json."""
     from ssd_edge.workflows import calibrate as workflow
 
     config = CalibrateConfig(
-        method=method, split=split, max_images=max_images, seed=seed, keep_images=keep_images, output=output
+        method=method,
+        split=split,
+        max_images=max_images,
+        seed=seed,
+        keep_images=keep_images,
+        output=output,
+        max_bad=max_bad,
+        strict=strict,
     )
     with bars() as progress:
         made = workflow.calibrate(onnx, images, config=config, progress=progress)
     say(f"wrote {made.path}: {made.range_count} ranges by {made.method.value}, from {made.image_count} images")
+    if made.left_out:
+        say(f"left out: {len(made.left_out)}, the first: {made.left_out[0]}")
     named = "" if made.is_default else f" --ranges {quoted(made.path)}"
     say(f"next: ssd-edge build --int8 {quoted(made.onnx)}{named}")

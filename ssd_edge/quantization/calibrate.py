@@ -17,6 +17,7 @@ from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, silent, stage
 from ssd_edge.core.run_data import RunData
 from ssd_edge.core.shell import quoted
+from ssd_edge.core.tolerance import TOLERANT, Tolerance
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.image_choice import ImageChoice
 from ssd_edge.quantization.image_set import SET_SUFFIX, ImageSet, choose_images
@@ -160,6 +161,7 @@ def find_image_set(
     split: str | None = None,
     limit: int | None = None,
     seed: int | None = None,
+    tolerance: Tolerance = TOLERANT,
     progress: ProgressCallback = no_progress,
 ) -> ImageSet:
     """Return the set to calibrate with: a written one, one chosen from ``images``, or the one that the model has.
@@ -182,6 +184,7 @@ def find_image_set(
             split=split or ImageChoice.split,
             limit=limit or ImageChoice.limit,
             seed=ImageChoice.seed if seed is None else seed,
+            tolerance=tolerance,
             progress=report,
         )
     part = f", split {chosen.split}" if chosen.split else ""

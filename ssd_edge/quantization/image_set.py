@@ -14,16 +14,16 @@ import cv2
 import numpy as np
 
 from ssd_edge.core.artifact import Format, read_artifact
-from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError, keyword
 from ssd_edge.core.files import file_digest, text_digest, written_beside
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.core.left_out import LeftOut
-from ssd_edge.core.log import log
+from ssd_edge.core.log import counted, log
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import UNKNOWN_CLASS, BoolArray
 from ssd_edge.core.shell import quoted
-from ssd_edge.core.tolerance import MAX_BAD
+from ssd_edge.core.tolerance import TOLERANT, Tolerance
 from ssd_edge.data.find import open_dataset
 from ssd_edge.quantization.image_choice import ImageChoice
 
@@ -172,6 +172,7 @@ def choose_images(
     split: str = ImageChoice.split,
     limit: int = ImageChoice.limit,
     seed: int = ImageChoice.seed,
+    tolerance: Tolerance = TOLERANT,
     progress: Progress = silent,
 ) -> ImageSet:
     """Return at most ``limit`` pictures of a folder or of a data set's split, as different as can be.
@@ -180,14 +181,16 @@ def choose_images(
     where there are labels, among those that show the class of which the fewest pictures were taken. The same source
     and seed give the same pictures, and fewer of them are the first of more.
 
+    Images that cannot be read are left out and named.
+
     Raises:
-        InputError: no pictures, one that cannot be read, or a split that models are judged on.
+        InputError: no images, more of them than are tolerated cannot be read, or a split that models are judged on.
     """
-    paths, classes, left_out = _candidates(source, split)
+    paths, classes, left_out = _candidates(source, split, tolerance)
     generator = np.random.default_rng(seed)
     looked_at = np.sort(generator.permutation(len(paths))[:_LOOKED_AT])
     found = thumbnails([paths[number] for number in looked_at], progress)
-    left_out += _unreadable([paths[number] for number in looked_at], found)
+    left_out += _unreadable([paths[number] for number in looked_at], found, tolerance)
     rows = np.stack([row for row in found if not isinstance(row, InputError)])
     looked_at = looked_at[[not isinstance(row, InputError) for row in found]]
     shown = [classes[number] for number in looked_at]
@@ -203,24 +206,35 @@ def choose_images(
     )
 
 
-def _unreadable(paths: Sequence[Path], found: Sequence[FloatArray | InputError]) -> tuple[LeftOut, ...]:
+def _unreadable(
+    paths: Sequence[Path], found: Sequence[FloatArray | InputError], tolerance: Tolerance
+) -> tuple[LeftOut, ...]:
     """Name the images that cannot be read.
 
     Raises:
         InputError: there are more of them than may be left out.
     """
     faults = [(path, row) for path, row in zip(paths, found, strict=True) if isinstance(row, InputError)]
-    if len(faults) > MAX_BAD * len(paths):
-        error = faults[0][1]
+    if faults and tolerance.strict:
+        raise faults[0][1]
+    bad, share = len(faults), len(faults) / len(paths)
+    if share > tolerance.max_bad or bad == len(paths):
         raise InputError(
-            f"{len(faults)} of {len(paths)} images cannot be used", got=str(error), wanted=f"at most {MAX_BAD:.0%}"
+            f"{bad} of {len(paths)} images cannot be used",
+            got=str(faults[0][1]).rstrip("."),
+            wanted=f"at most {tolerance.max_bad:.0%}",
+            do="" if bad == len(paths) else f"Take the rest all the same: {keyword('max_bad', f'{share + 0.005:.2f}')}",
         )
     for _, error in faults:
         log.warning(f"{error}; it is left out")
+    if faults:
+        log.warning(f"{bad} of {counted(len(paths), 'calibration image')} cannot be read and are left out")
     return tuple(LeftOut(str(path), error.what.removeprefix(str(path)).strip()) for path, error in faults)
 
 
-def _candidates(source: Path, split: str) -> tuple[list[Path], list[frozenset[int]], tuple[LeftOut, ...]]:
+def _candidates(
+    source: Path, split: str, tolerance: Tolerance
+) -> tuple[list[Path], list[frozenset[int]], tuple[LeftOut, ...]]:
     """Return the images, the classes that each shows (none where there are no labels), and what cannot be used."""
     if _is_folder_of_images(source):
         images = list_images(source)
@@ -231,7 +245,7 @@ def _candidates(source: Path, split: str) -> tuple[list[Path], list[frozenset[in
             wanted="other pictures for calibration, or the accuracy of the INT8 model would be flattered",
             do="Take the pictures that it learnt from: --split train",
         )
-    labelled = open_dataset(source, split)
+    labelled = open_dataset(source, split, tolerance=tolerance)
     if not labelled.samples:
         raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
     images = [entry.image for entry in labelled.samples]

@@ -12,6 +12,7 @@ from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress
+from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.core.workspace import named_or_newest, newest_onnx
 from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.calibrate import CalibrationFiles, calibrate_model, find_image_set, refuse_name
@@ -33,7 +34,7 @@ class CalibrateResult:
         range_count: tensors that have a range.
         image_count: images that it was measured on.
         is_default: the table lies where ``build`` looks for it.
-        left_out: what could not be used.
+        left_out: images that could not be used when they were chosen.
     """
 
     path: Path
@@ -82,6 +83,7 @@ def calibrate(
         split=config.split,
         limit=config.max_images,
         seed=config.seed,
+        tolerance=Tolerance(config.max_bad, config.strict),
         progress=progress,
     )
     path = config.output or files.table

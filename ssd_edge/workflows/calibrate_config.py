@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 
 from ssd_edge.core.choices import Method
 from ssd_edge.core.config import AnyPath, check_limits
+from ssd_edge.core.tolerance import MAX_BAD
 from ssd_edge.quantization.image_choice import ImageChoice
 
 IMAGES = ImageChoice()
@@ -26,6 +27,8 @@ class CalibrateConfig:
         seed: of the choice of images; by default 0.
         keep_images: copy the images to ``calibration/<model>.images/``, to calibrate elsewhere.
         output: the table; by default ``calibration/<model>.ranges.json`` of the workspace.
+        max_bad: largest share of the images that may be left out because they cannot be read, 0 to 1.
+        strict: refuse the first of them instead.
     """
 
     method: Method = Method.AUTO
@@ -34,9 +37,11 @@ class CalibrateConfig:
     seed: int | None = None
     keep_images: bool = False
     output: Path | None = None
+    max_bad: float = MAX_BAD
+    strict: bool = False
 
     def __post_init__(self) -> None:
-        check_limits(self, {"seed": (0, math.inf)})
+        check_limits(self, {"seed": (0, math.inf), "max_bad": (0.0, 1.0)})
 
 
 class CalibrateOptions(TypedDict, total=False):
@@ -48,3 +53,5 @@ class CalibrateOptions(TypedDict, total=False):
     seed: int | None
     keep_images: bool
     output: AnyPath | None
+    max_bad: float
+    strict: bool

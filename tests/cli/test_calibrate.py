@@ -114,7 +114,13 @@ def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path, cont
         (tmp_path / f"pictures/00{number}.png").write_bytes(b"")
     result = run("calibrate", "--images", "pictures")
     assert result.exit_code == 1
-    assert re.search(r"3 of \d+ images cannot be used", result.stderr)
+    (share,) = re.findall(r"3 of \d+ images cannot be used.*--max-bad (0\.\d\d)", result.stderr)
+    result = run("calibrate", "--images", "pictures", "--method", "minmax", "--max-bad", share)
+    assert result.exit_code == 0, result.output
+    assert "left out: 3, the first: pictures/00" in result.stderr
+    result = run("calibrate", "--images", "pictures", "--strict", "--max-bad", share)
+    assert result.exit_code == 1
+    assert re.search(r"00\d\.png is ", result.stderr)
 
 
 def test_the_split_that_models_are_judged_on(tmp_path: Path) -> None:

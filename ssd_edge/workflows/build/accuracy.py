@@ -13,6 +13,7 @@ from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.choices import Metric, Precision, Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import text_digest
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import Accuracy
 from ssd_edge.core.temp_dir import scratch_folder
@@ -85,6 +86,11 @@ class AccuracyChecker:
         figures = self._figures(self.map_float if model is self._source.model else self.mean_ap(model))
         log.info(accuracy_line(figures, precision, target))
         return figures
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Labelled images and objects that cannot be used."""
+        return self._labelled.left_out
 
     def images(self, count: int) -> tuple[Path, ...]:
         """Return the files of the first so many images."""

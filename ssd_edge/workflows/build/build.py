@@ -12,6 +12,7 @@ from ssd_edge.core.choices import NmsBody, Target
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import ArtifactError, SsdEdgeError
 from ssd_edge.core.files import bytes_digest, file_digest, text_digest, written_beside
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
@@ -90,7 +91,14 @@ def build(
                 rank_layers(source, config, builder, calibration, report)
     manifest = with_times(source, config, made)
     _note_current(root, config.engine)
-    return BuildResult(config.engine, manifest, made.reused, config.graph if config.keep_graph else None)
+    graph = config.graph if config.keep_graph else None
+    return BuildResult(config.engine, manifest, made.reused, graph, _left_out(calibration, checker))
+
+
+def _left_out(calibration: Calibration | None, checker: AccuracyChecker | None) -> tuple[LeftOut, ...]:
+    """What could not be used, of the images to calibrate with and of those to evaluate on; each once."""
+    parts = calibration.left_out if calibration else (), checker.left_out if checker else ()
+    return tuple(dict.fromkeys(lost for part in parts for lost in part))
 
 
 def _builder(source: SourceModel, config: BuildConfig) -> Builder:

@@ -135,7 +135,7 @@ class BuildResult:
         manifest: what it is, where it came from, how accurate and how quick it is.
         reused: it was there already.
         graph: the lowered graph, where it was to be kept.
-        left_out: what could not be used.
+        left_out: images that could not be used, of those to calibrate with and of those to evaluate on.
     """
 
     path: Path

@@ -13,6 +13,7 @@ from ssd_edge.core.calibration_table import CalibrationTable
 from ssd_edge.core.choices import Method
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, stage
 from ssd_edge.core.shell import quoted
@@ -35,11 +36,13 @@ class Calibration:
         table: the activation ranges.
         refined_on: images to refine with; None where that is not asked for.
         ranked_on: images to measure the error of each layer on.
+        left_out: images that could not be used when those to calibrate, refine or rank with were chosen.
     """
 
     table: CalibrationTable
     refined_on: ImageSet | None = None
     ranked_on: tuple[Path, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def seen(self) -> tuple[str, ...]:
@@ -140,7 +143,7 @@ def _calibration(
     """Rank layers on labelled images where there are some, else on the last of the chosen set."""
     last = tuple(images.paths[-RANKED_ON:]) if images else ()
     ranked_on = checker.images(RANKED_ON) if checker is not None else last
-    return Calibration(table, images if config.refine else None, ranked_on)
+    return Calibration(table, images if config.refine else None, ranked_on, images.left_out if images else ())
 
 
 def _check_images(

@@ -61,6 +61,17 @@ def test_all_that_is_made_lies_in_the_workspace_and_nothing_is_printed(
     assert again.manifest == made.manifest
 
 
+def test_images_that_cannot_be_read_are_left_out_and_named(workspace: Path) -> None:
+    damaged = Path("../pictures/damaged.png")
+    damaged.write_bytes(b"no image")
+    made = build(precision="int8", images="../pictures", workspace=workspace)
+    assert [Path(lost.what).name for lost in made.left_out] == ["damaged.png"]
+    measured = calibrate(images="../pictures", workspace=workspace, method="minmax")
+    assert measured.left_out == made.left_out
+    with pytest.raises(InputError, match="damaged.png"):
+        calibrate(images="../pictures", workspace=workspace, strict=True)
+
+
 def test_a_gate_that_is_met(workspace: Path) -> None:
     gate = AccuracyGate("../voc", max_drop_points=1)
     made = build(precision="int8", images="../pictures", accuracy=gate, workspace=workspace)
