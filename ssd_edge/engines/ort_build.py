@@ -15,6 +15,7 @@ from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
 from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.temp_dir import scratch_folder
+from ssd_edge.engines.ort_channels import WIDTH_ARM, WIDTH_X86, fill_channels
 from ssd_edge.engines.ort_stem import read_columns_together
 from ssd_edge.graph.editor import copied
 from ssd_edge.graph.nms_bodies import replace_maker
@@ -64,11 +65,11 @@ def use_non_max_suppression(model: onnx.ModelProto) -> onnx.ModelProto:
     return lowered
 
 
-BUILDER_VERSION = 1
+BUILDER_VERSION = 2
 """Goes up with every change by which the same graph gives another engine for ONNX Runtime: the build cache keys by it.
 
-What counts is this file, :mod:`ssd_edge.engines.ort_stem` and how :mod:`ssd_edge.backends.ort_session` opens and writes
-graphs. ``tests/engines/test_lowering_versions.py`` holds it.
+What counts is this file, :mod:`ssd_edge.engines.ort_stem`, :mod:`ssd_edge.engines.ort_channels` and how
+:mod:`ssd_edge.backends.ort_session` opens and writes graphs. ``tests/engines/test_lowering_versions.py`` holds it.
 """
 
 
@@ -107,13 +108,18 @@ class OrtBuilder:
         """
         with scratch_folder() as folder:
             path = folder / "model.onnx"  # never its own name, which is text from a file
-            onnx.save(use_non_max_suppression(model), path)
+            onnx.save(use_non_max_suppression(fill_channels(model, self._channels)), path)
             with OrtBackend(path, Threads(workers=1, per_worker=1)):
                 progress(1, 2)
             open_session(path, threads=1, optimise=True, save_to=engine)
         if self._groups_columns:
             _group_columns(engine)
         progress(2, 2)
+
+    @property
+    def _channels(self) -> int:
+        """How many channels the kernels of a depthwise convolution take at once."""
+        return WIDTH_X86 if self.device.startswith(("x86", "amd64", "i386", "i686")) else WIDTH_ARM
 
     @property
     def _groups_columns(self) -> bool:

@@ -73,6 +73,12 @@ class Graph:
             raise ArtifactError(f"the graph has another tensor of the name {name}", do="Export the model again.")
         return name
 
+    def replace(self, node: onnx.NodeProto, nodes: Sequence[onnx.NodeProto]) -> None:
+        """Put other nodes in the place of one; the last of them makes its output."""
+        place = next(number for number, entry in enumerate(self.nodes) if entry is node)
+        self.nodes[place : place + 1] = nodes
+        self._index()
+
     def rewire(self, node: onnx.NodeProto, position: int, tensor: str) -> None:
         """Let input ``position`` of a node read another tensor."""
         before = node.input[position]

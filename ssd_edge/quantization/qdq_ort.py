@@ -9,6 +9,7 @@ output, and disappears into the convolution.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,10 +20,11 @@ from ssd_edge.backends.cpu import has_vnni
 from ssd_edge.core.calibration_table import CalibrationTable
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.graph.editor import Array, Graph, make_node
+from ssd_edge.quantization.gates import Gate, find_gates, read_stored
 from ssd_edge.quantization.pixel_input import PIXELS, fold_pixels
 
 _POOLS_OF_EQUAL_RANGE = ("MaxPool",)
-_EIGHT_BIT = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool")
+_EIGHT_BIT = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid")
 _BIAS_LIMIT = 2.0**30
 
 
@@ -88,12 +90,31 @@ def quantise(
     zero = None if is_signed else fold_pixels(graph, keep_float)
     pixels = {} if zero is None else {PIXELS: Affine(np.float32(1), np.array(zero, np.uint8))}
     convolutions = [node for node in graph.weighted("Conv") if node.name not in keep_float]
-    points = _points(graph, convolutions, table, keep_float, pixels, signed=is_signed)
+    gates = find_gates(graph, convolutions)
+    known = pixels | _gated(gates, table, signed=is_signed)
+    points = _points(graph, convolutions, table, keep_float, known, signed=is_signed)
     for node in convolutions:
         _quantise_weights(graph, node, points[node.input[0]].scale, scheme.weight_limit)
+    opened = {gate.node.output[0] for gate in gates.values()}
     for tensor, affine in points.items():
-        _insert(graph, tensor, affine, is_stored=tensor in pixels)
+        if tensor not in opened:
+            stored = _insert(graph, tensor, affine, is_stored=tensor in pixels)
+            if tensor in gates:
+                read_stored(graph, gates[tensor], stored, affine.scale, affine.zero_point)
     return graph.finished()
+
+
+def _gated(gates: Mapping[str, Gate], table: CalibrationTable, *, signed: bool) -> dict[str, Affine]:
+    """Return how each tensor that opens a gate is stored, and the gate."""
+    kind: type[np.int8 | np.uint8] = np.int8 if signed else np.uint8
+    first = np.iinfo(kind).min
+    points: dict[str, Affine] = {}
+    for tensor, gate in gates.items():
+        high = range_of(table, tensor)[1]
+        scale = np.float32(gate.step(high))
+        points[tensor] = Affine(scale, np.array(first + gate.steps_below_zero(high), kind))
+        points[gate.node.output[0]] = Affine(np.float32(gate.alpha * float(scale)), np.array(first, kind))
+    return points
 
 
 def _points(
@@ -181,8 +202,12 @@ def _dequantised(graph: Graph, name: str, stored: Array, scale: Array) -> str:
     return graph.add(make_node("DequantizeLinear", inputs, f"{name}.dequantised", axis=0))
 
 
-def _insert(graph: Graph, tensor: str, affine: Affine, *, is_stored: bool) -> None:
-    """Put Q and DQ behind a tensor, or DQ alone behind one of 8 bits; all its readers get what comes out."""
+def _insert(graph: Graph, tensor: str, affine: Affine, *, is_stored: bool) -> str:
+    """Put Q and DQ behind a tensor, or DQ alone behind one of 8 bits; all its readers get what comes out.
+
+    Returns:
+        The tensor in 8 bits.
+    """
     scale = graph.constant(f"{tensor}.scale", np.array(affine.scale, np.float32))
     zero = graph.constant(f"{tensor}.zero", affine.zero_point)
     maker, stored = None, tensor
@@ -192,3 +217,4 @@ def _insert(graph: Graph, tensor: str, affine: Affine, *, is_stored: bool) -> No
     back = make_node("DequantizeLinear", [stored, scale, zero], f"{tensor}.dequantised")
     graph.redirect(tensor, str(back.output[0]), keep=maker)
     graph.add(back)
+    return stored

@@ -14,10 +14,11 @@ from ssd_edge.quantization.qdq_ort import Scheme
 from ssd_edge.quantization.trt_cache import write_cache
 from tests.graph_digest import graph_digest
 from tests.quantization.fake_table import table_for
+from tests.quantization.gated_model import gated_model
 from tests.quantization.square_model import rescaled, square_model
 
 KEPT, FALLBACK = frozenset({"conv2"}), frozenset({"conv3"})
-RECORDED = {1: "sha256:eabee648ed35509dc1012c6c0aabe3a6dd48ebaed63e45d5b7ceeb474460ea39"}
+RECORDED = {2: "sha256:4c97b85720b8322b8a9114b316d09c70d4e7750643db4a3c91dfaf65ddc7df68"}
 
 
 def lowered(precision: Precision, target: Target, *, weak: bool = False, kept: frozenset[str] = frozenset()) -> str:
@@ -31,6 +32,7 @@ def all_lowerings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for scheme in Scheme:
         monkeypatch.setattr(module, "ort_scheme", lambda scheme=scheme: scheme)
         found += [lowered(Precision.INT8, Target.ONNXRUNTIME, kept=kept) for kept in (frozenset(), KEPT)]
+        found.append(graph_digest(Lowering(Precision.INT8)(gated_model(), table_for(gated_model()))))
     for precision in (Precision.INT8, Precision.INT8_FP16):
         for weak in (False, True):
             found += [lowered(precision, Target.TENSORRT, weak=weak, kept=kept) for kept in (frozenset(), KEPT)]
