@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         FloatType,
         GateFigure,
         Goal,
+        Host,
         LabelFormat,
         Method,
         Metric,
@@ -97,6 +98,8 @@ if TYPE_CHECKING:
     from ssd_edge.workflows.import_model import ImportResult, import_model
     from ssd_edge.workflows.inspect import CheckpointFacts, EngineFacts, InspectResult, LayersFacts, OnnxFacts, inspect
     from ssd_edge.workflows.load import load
+    from ssd_edge.workflows.package import PackageResult, VerifyPackageResult, package, verify_package
+    from ssd_edge.workflows.package_config import PackageConfig
     from ssd_edge.workflows.presets import PresetInfo, PresetsResult, list_presets
     from ssd_edge.workflows.run_streams import RunResult, StreamFigures, run_streams
     from ssd_edge.workflows.selftest import SelftestResult, selftest
@@ -123,7 +126,7 @@ _HOMES = {
     "backends.detector": "Detector",
     "backends.tensorrt.layers": "EngineLayer",
     "core.calibration_table": "CalibrationTable",
-    "core.choices": "Activation BoxLayout Color FloatType GateFigure Goal LabelFormat Method Metric OnFailure "
+    "core.choices": "Activation BoxLayout Color FloatType GateFigure Goal Host LabelFormat Method Metric OnFailure "
     "Precision Target",
     "core.detections": "Detection Detections",
     "core.errors": "AccuracyError ArtifactError DeviceError InferenceHangError InputError MissingPackageError "
@@ -173,6 +176,8 @@ _HOMES = {
     "workflows.import_model": "ImportResult import_model",
     "workflows.inspect": "CheckpointFacts EngineFacts InspectResult LayersFacts OnnxFacts inspect",
     "workflows.load": "load",
+    "workflows.package": "PackageResult VerifyPackageResult package verify_package",
+    "workflows.package_config": "PackageConfig",
     "workflows.presets": "PresetInfo PresetsResult list_presets",
     "workflows.run_streams": "RunResult StreamFigures run_streams",
     "workflows.selftest": "SelftestResult selftest",
@@ -193,23 +198,22 @@ __all__ = [
     "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch", "BoxLayout",
     "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback", "CameraRate",
     "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color", "ConvertDataConfig",
-    "ConvertDataResult", "DataStatisticsConfig",
-    "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult", "EngineFacts",
-    "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel",
-    "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult", "FittedPriors",
-    "FloatType", "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "ImageSet", "ImportConfig", "ImportResult",
-    "InferenceHangError", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount", "LabelFormat",
-    "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError", "ModelSpec",
-    "NmsTimes", "OnFailure", "OnnxFacts", "ParityError", "Precision", "PresetInfo", "PresetsResult",
-    "ProgressCallback",
-    "ProgressEvent", "Published", "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo", "RunResult", "RunsResult",
-    "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig", "SplitDataResult", "SsdEdgeError",
-    "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures", "StreamReason", "StreamState",
-    "StreamStatus", "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError",
-    "TrtOptions", "UseResult", "Verdict", "__version__", "build", "calibrate", "check_data", "convert_data",
-    "data_statistics", "diagnose", "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace",
-    "inspect", "list_presets", "load", "run_streams", "selftest", "split_data", "stream", "synthesize", "train",
-    "use_engine",
+    "ConvertDataResult", "DataStatisticsConfig", "DataStatisticsResult", "Detection", "Detections", "Detector",
+    "DeviceError", "DiagnoseResult", "EngineFacts", "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig",
+    "EvaluateResult", "EvaluatedModel", "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig",
+    "FitPriorsResult", "FittedPriors", "FloatType", "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "Host",
+    "ImageSet", "ImportConfig", "ImportResult", "InferenceHangError", "InitResult", "InputError", "InspectResult",
+    "Issue", "IssueCount", "LabelFormat", "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric",
+    "MissingPackageError", "ModelSpec", "NmsTimes", "OnFailure", "OnnxFacts", "PackageConfig", "PackageResult",
+    "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback", "ProgressEvent", "Published",
+    "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo", "RunResult", "RunsResult", "SelftestConfig",
+    "SelftestResult", "SetStatistics", "SplitDataConfig", "SplitDataResult", "SsdEdgeError", "StageTimes", "State",
+    "StopRequest", "StreamConfig", "StreamFigures", "StreamReason", "StreamState", "StreamStatus", "SynthesizeConfig",
+    "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions", "UseResult", "Verdict",
+    "VerifyPackageResult", "__version__", "build", "calibrate", "check_data", "convert_data", "data_statistics",
+    "diagnose", "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect",
+    "list_presets", "load", "package", "run_streams", "selftest", "split_data", "stream", "synthesize", "train",
+    "use_engine", "verify_package",
 ]  # fmt: skip
 
 

@@ -32,6 +32,7 @@ _COMMANDS = {  # module and function of each, in the order of the help
     "init": "workspace:init",
     "inspect": "inspect:inspect",
     "models": "models:models",
+    "package": "package:package",
     "run": "run:run",
     "runs": "workspace:runs",
     "train": "train:train",

@@ -74,6 +74,32 @@ class NmsBody(str, Enum):
         return self.value
 
 
+class Host(str, Enum):
+    """Where a packaged model runs."""
+
+    DEEPSTREAM = "deepstream"
+    FRIGATE = "frigate"
+    TRITON = "triton"
+    BOARD = "board"
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
+
+
+class VariantForm(str, Enum):
+    """How a graph for another host takes its image and gives its detections."""
+
+    PORTABLE = "portable"
+    FLOAT_NCHW = "float-nchw"
+    FRIGATE_SSD = "frigate-ssd"
+    FRIGATE_YOLONAS = "frigate-yolonas"
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
+
+
 class Goal(str, Enum):
     """What the processor's cores are spread for: all on one image, or one core on each of several images."""
 

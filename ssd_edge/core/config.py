@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, Union
 from ssd_edge.core.errors import InputError
 
 C = TypeVar("C")
+E = TypeVar("E", bound=Enum)
 AnyPath = str | PathLike[str]
 """What a function takes for a path."""
 NMS_LIMITS: dict[str, tuple[float, float]] = {
@@ -148,6 +149,16 @@ def _member(name: str, value: Any, members: Sequence[Any]) -> Any:
     if value not in values:
         raise InputError(f"{name} has no such value", got=repr(value), wanted=", ".join(map(repr, values)))
     return members[values.index(value)]
+
+
+def choice_of(name: str, value: Any, kind: type[E]) -> E:
+    """Return the member of an enum that a value stands for, itself or by its text.
+
+    Raises:
+        InputError: there is none.
+    """
+    member: E = value if isinstance(value, kind) else _member(name, value, list(kind))
+    return member
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:

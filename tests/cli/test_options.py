@@ -35,6 +35,7 @@ NOT_IN_A_CONFIG = {  # switches and arguments that stand for several fields, inp
     "eval": {"models", "dataset", "compare", "json_path"},
     "export": {"checkpoint"},
     "import": {"file", "size"},
+    "package": {"model", "host", "verify", "workspace"},
     "run": {"sources", "camera", "model", "config", "supervised", "yes"},
     "train": {"dataset"},
 }

@@ -1,0 +1,167 @@
+"""Run a packaged model on its image and compare the detections with those that were packed with it.
+
+    python3 selfcheck.py                                       every check beside this file, with ONNX Runtime
+    python3 selfcheck.py --runtime openvino
+    python3 selfcheck.py --runtime triton --url localhost:8001
+
+It needs NumPy, OpenCV or Pillow, and the runtime; nothing of ssd-edge. It ends with 0 where all detections are there
+and no others, and with 1 otherwise. An engine in half precision or INT8 differs by more than the model itself: give it
+``--box-tolerance 0.02 --score-tolerance 0.05``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Row = tuple[float, float, float, float, float, float]
+"""Class, score, x1, y1, x2, y2; corners in 0..1 of the image."""
+
+FLOAT_NCHW, FRIGATE_SSD, FRIGATE_YOLONAS = "float-nchw", "frigate-ssd", "frigate-yolonas"
+
+
+def input_of(form: str, image: Array) -> Array:
+    """Return an (H, W, 3) uint8 BGR image of the network's size as a model of this form takes it."""
+    if form == FLOAT_NCHW:
+        return np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+    return image[None]
+
+
+def rows_of(form: str, outputs: Sequence[Array], size: tuple[int, int]) -> list[Row]:
+    """Return the detections of one image, as the host reads them.
+
+    Args:
+        form: of the model.
+        outputs: of the model, for one image.
+        size: width and height of its input.
+    """
+    if form in (FRIGATE_SSD, FRIGATE_YOLONAS):
+        table = np.asarray(outputs[0]).reshape(-1, 7)
+        width, height = size
+        if form == FRIGATE_SSD:
+            return [(row[1], row[2], *row[3:]) for row in table.tolist() if row[2] > 0]
+        return [
+            (row[6], row[5], row[1] / width, row[2] / height, row[3] / width, row[4] / height)
+            for row in table.tolist()
+            if row[6] >= 0
+        ]
+    count = int(np.asarray(outputs[0]).reshape(-1)[0])
+    boxes, scores, classes = (np.asarray(part)[0, :count].tolist() for part in outputs[1:])
+    return [(kind, score, *box) for kind, score, box in zip(classes, scores, boxes, strict=True)]
+
+
+def differences(wanted: Sequence[Row], found: Sequence[Row], floor: float, box: float, score: float) -> list[str]:
+    """Return in words what is missing, what is too much, and what is elsewhere; empty where nothing is.
+
+    Args:
+        wanted: the detections that score more than the floor.
+        found: those of the model.
+        floor: a score; what scores less is not compared.
+        box: how far a corner may be off, as a fraction of the image.
+        score: how far a score may be off.
+    """
+    free = [row for row in found if row[1] > floor - score]
+    faults = []
+    for row in wanted:
+        near = [(max(abs(a - b) for a, b in zip(row[2:], other[2:], strict=True)), other) for other in free]
+        off, partner = min((entry for entry in near if entry[1][0] == row[0]), default=(np.inf, None))
+        if partner is None or off > box:
+            faults.append(f"missing: {_words(row)}")
+            continue
+        free.remove(partner)
+        if abs(partner[1] - row[1]) > score:
+            faults.append(f"score {partner[1]:.4f} for {_words(row)}")
+    return faults + [f"too much: {_words(row)}" for row in free if row[1] > floor + score]
+
+
+def _words(row: Row) -> str:
+    return f"class {row[0]:.0f}, score {row[1]:.4f}, box {', '.join(f'{side:.4f}' for side in row[2:])}"
+
+
+def read_image(path: Path) -> Array:
+    """Return an image as (H, W, 3) uint8 BGR."""
+    try:
+        import cv2
+    except ImportError:
+        from PIL import Image
+
+        return np.asarray(Image.open(path).convert("RGB"))[..., ::-1]
+    return np.asarray(cv2.imread(str(path)), np.uint8)
+
+
+def _onnxruntime(model: Path, check: Mapping[str, Any], tensor: Array, _: str) -> list[Array]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(model), providers=onnxruntime.get_available_providers())
+    return list(session.run(check["outputs"], {check["input"]: tensor}))
+
+
+def _openvino(model: Path, check: Mapping[str, Any], tensor: Array, _: str) -> list[Array]:
+    import openvino
+
+    compiled = openvino.Core().compile_model(str(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = compiled({check["input"]: tensor})
+    return [np.asarray(found[compiled.output(name)]) for name in check["outputs"]]
+
+
+def _triton(_: Path, check: Mapping[str, Any], tensor: Array, url: str) -> list[Array]:
+    from tritonclient import grpc
+
+    entry = grpc.InferInput(check["input"], list(tensor.shape), "FP32" if tensor.dtype == np.float32 else "UINT8")
+    entry.set_data_from_numpy(tensor)
+    wanted = [grpc.InferRequestedOutput(name) for name in check["outputs"]]
+    answer = grpc.InferenceServerClient(url).infer(check["name"], [entry], outputs=wanted)
+    return [answer.as_numpy(name) for name in check["outputs"]]
+
+
+RUNTIMES = {"onnxruntime": _onnxruntime, "openvino": _openvino, "triton": _triton}
+
+
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checks", nargs="*", type=Path, metavar="CHECK", help="JSON files (default: all beside this)")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="onnxruntime")
+    parser.add_argument("--model", type=Path, help="another file of the same model (default: the packaged one)")
+    parser.add_argument("--name", help="of the model on a Triton server (default: the packaged one)")
+    parser.add_argument("--url", default="localhost:8001", help="of a Triton server's gRPC port")
+    parser.add_argument("--box-tolerance", type=float, metavar="SHARE", help="of the image (default: as packed)")
+    parser.add_argument("--score-tolerance", type=float, metavar="SCORE", help="(default: as packed)")
+    return parser.parse_args(words)
+
+
+def _faults(path: Path, options: argparse.Namespace) -> tuple[int, list[str]]:
+    """Return how many detections there should be, and what is wrong with those that there are."""
+    check = json.loads(path.read_text(encoding="utf-8"))
+    check["name"] = options.name or check["name"]
+    image = read_image(path.parent / check["image"])
+    model = options.model or path.parent / check["model"]
+    outputs = RUNTIMES[options.runtime](model, check, input_of(check["form"], image), options.url)
+    found = rows_of(check["form"], outputs, (image.shape[1], image.shape[0]))
+    box = check["box_tolerance"] if options.box_tolerance is None else options.box_tolerance
+    score = check["score_tolerance"] if options.score_tolerance is None else options.score_tolerance
+    wanted = [tuple(row) for row in check["detections"]]
+    return len(wanted), differences(wanted, found, check["floor"], box, score)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the checks and return the exit code."""
+    options = _options(words)
+    failed = False
+    for path in options.checks or sorted(Path(__file__).parent.glob("*.json")):
+        count, faults = _faults(path, options)
+        failed = failed or bool(faults)
+        print(f"{path.stem}: {f'{len(faults)} differences' if faults else f'the same {count} detections'}")
+        for fault in faults:
+            print(f"  {fault}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

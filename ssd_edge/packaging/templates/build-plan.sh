@@ -1,0 +1,17 @@
+#!/bin/sh
+# Builds the plan for Triton's TensorRT backend, on the GPU that it will run on and with the server's own TensorRT:
+# run it in nvcr.io/nvidia/tensorrt:YY.MM-py3 with the YY.MM of the server. More options of trtexec may follow, e.g. --fp16
+# (TensorRT 10 and older).
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+name='@{name}'
+trtexec=${TRTEXEC:-$(command -v trtexec || echo /usr/src/tensorrt/bin/trtexec)}
+if [ ! -x "$trtexec" ]; then
+    echo "trtexec is not there: $trtexec. Set TRTEXEC, or run this in NVIDIA's tensorrt container." >&2
+    exit 1
+fi
+plan=$here/../tensorrt/$name/1/model.plan
+"$trtexec" "--onnx=$here/model.onnx" "--saveEngine=$plan.partial" \
+    --minShapes='images:1x@{side}' --optShapes='images:@{best_batch}x@{side}' --maxShapes='images:@{max_batch}x@{side}' "$@"
+mv "$plan.partial" "$plan"
+echo "built $plan"

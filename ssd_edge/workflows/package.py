@@ -1,0 +1,253 @@
+"""Package a model for another host, and verify a package: ``ssd-edge package``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from typing_extensions import Unpack
+
+from ssd_edge.backends.detector import open_detector
+from ssd_edge.core.choices import Host, Precision
+from ssd_edge.core.config import AnyPath, choice_of, config_from
+from ssd_edge.core.errors import InputError, ParityError, SsdEdgeError, keyword
+from ssd_edge.core.files import folder_written_beside, path_kind
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.images import read_image
+from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.log import log
+from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.shell import quoted
+from ssd_edge.core.workspace import named_or_newest, newest_onnx
+from ssd_edge.graph.source import read_onnx
+from ssd_edge.packaging import selfcheck
+from ssd_edge.packaging.archive import archive_of, write_archive
+from ssd_edge.packaging.board import write_board
+from ssd_edge.packaging.contents import PackagedModel, choose_image
+from ssd_edge.packaging.digests import SUMS_NAME, check_sums, write_sums
+from ssd_edge.packaging.record import CHECKS, RECORD_NAME, PackageRecord, SelfCheck
+from ssd_edge.packaging.triton import Plan, write_triton
+from ssd_edge.packaging.verify import check_models, package_folder
+from ssd_edge.quantization.calibrate import CalibrationFiles
+from ssd_edge.quantization.image_set import ImageSet
+from ssd_edge.scenes.scene import draw_scene
+from ssd_edge.workflows.package_config import PackageConfig, PackageOptions
+
+PACKAGES = "packages"
+_TRIED = 8  # images, of which the one with the clearest detections is packed
+_DRAWN_SIZE, _DRAWN_SEED = (480, 640), 2026
+_ENGINE_TOLERANCES = {Precision.FP32: (2e-3, 2e-3), Precision.FP16: (0.02, 0.05)}
+_INT8_TOLERANCES = (0.1, 0.3)
+
+
+@dataclass(frozen=True)
+class PackageResult:
+    """A package.
+
+    Attributes:
+        path: its folder.
+        archive: the same as one ``.tar.gz``.
+        host: where it runs.
+        model: the exported model that it was made of.
+        files: of the folder, relative to it, but for the digests.
+        detections: of the packed image, that every form of the model gave.
+        left_out: what the host could not be given, with the reason.
+    """
+
+    path: Path
+    archive: Path
+    host: Host
+    model: Path
+    files: tuple[str, ...]
+    detections: int
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def package(
+    model: AnyPath | None = None,
+    *,
+    host: Host | Literal["deepstream", "frigate", "triton", "board"],
+    config: PackageConfig | None = None,
+    workspace: AnyPath = ".",
+    **options: Unpack[PackageOptions],
+) -> PackageResult:
+    """Write an exported model with all that a host needs to run it, as a folder and as one archive.
+
+    The same model and options give the same bytes. Every form of the model is run on an image, and the package is
+    written only if it finds what the exported model finds.
+
+    Args:
+        model: the exported ``.onnx``; by default the newest of the workspace.
+        host: where it shall run.
+        config: see :class:`PackageConfig`; or its fields as keywords.
+        workspace: the folder with ``engines/`` and ``calibration/``.
+
+    Raises:
+        InputError: a file cannot be read or written, an option is not for this host, or no image has a clear detection.
+        ArtifactError: the model or an engine is damaged, or not ours.
+        ParityError: a form of the model finds something else.
+    """
+    config, root, kind = config_from(PackageConfig, config, options), Path(workspace), choice_of("host", host, Host)
+    _check_options(config, kind)
+    path = named_or_newest(model, newest_onnx, root)
+    _refuse_other(path)
+    source = read_onnx(path)
+    files = CalibrationFiles.of(source, root)
+    packaged = PackagedModel(source, choose_image(source, _images(config, files)))
+    folder = config.output or root / PACKAGES / f"{source.spec.name}-{kind}"
+    _refuse_folder(folder)
+    with folder_written_beside(folder) as partial:
+        _WRITERS[kind](partial, packaged, config, files)
+        write_sums(partial)
+    names = check_sums(folder, origin=folder)
+    archive = archive_of(folder)
+    write_archive(folder, archive)
+    return PackageResult(folder, archive, kind, path, names, len(packaged.checked.rows))
+
+
+def _triton(folder: Path, model: PackagedModel, config: PackageConfig, _: CalibrationFiles) -> None:
+    plan = None if config.engine is None else Plan.of(config.engine, model)
+    write_triton(folder, model, max_batch=config.max_batch, plan=plan)
+
+
+def _board(folder: Path, model: PackagedModel, config: PackageConfig, files: CalibrationFiles) -> None:
+    table = files.table if files.table.is_file() else None
+    write_board(folder, model, table=table, wheel=config.wheel)
+
+
+_Writer = Callable[[Path, PackagedModel, PackageConfig, CalibrationFiles], None]
+_WRITERS: dict[Host, _Writer] = {Host.TRITON: _triton, Host.BOARD: _board}
+_ONLY_FOR = {"max_batch": (Host.TRITON, Host.DEEPSTREAM), "engine": (Host.TRITON,), "wheel": (Host.BOARD,)}
+
+
+def _check_options(config: PackageConfig, host: Host) -> None:
+    """Refuse what another host's package takes, and files that are not there."""
+    for name, hosts in _ONLY_FOR.items():
+        if getattr(config, name) != getattr(PackageConfig(), name) and host not in hosts:
+            wanted = " or ".join(map(str, hosts))
+            raise InputError(f"{keyword(name)} is not for {host}", wanted=f"a package for {wanted}", do="Leave it out.")
+    if config.wheel is not None and (config.wheel.suffix != ".whl" or path_kind(config.wheel) != "file"):
+        raise InputError(f"{config.wheel} is no wheel", wanted="a file .whl of ssd-edge", do="Make one: make release")
+
+
+def _refuse_other(path: Path) -> None:
+    """Refuse a checkpoint and an engine by name: a package is made of what was exported."""
+    if path.suffix == ".onnx":
+        return
+    do = {
+        ".pt": f"Export it: ssd-edge export {quoted(path)}",
+        ".engine": "Name the exported model; an engine for Triton goes beside it: --engine",
+    }
+    raise InputError(
+        f"{path} is not an exported model",
+        got=f"suffix {path.suffix!r}",
+        wanted="an .onnx that ssd-edge export wrote",
+        do=do.get(path.suffix, ""),
+    )
+
+
+def _refuse_folder(folder: Path) -> None:
+    """Refuse to replace a folder that is no package."""
+    if path_kind(folder) == "folder" and any(folder.iterdir()) and not (folder / RECORD_NAME).is_file():
+        raise InputError(
+            f"{folder} is no package, and is not replaced",
+            got="a folder with other files",
+            wanted="a name that is free, an empty folder, or a package",
+            do="Choose another place: --output",
+        )
+
+
+def _images(config: PackageConfig, files: CalibrationFiles) -> list[UInt8Array]:
+    """Return images of which one is packed: the named one, some of the calibration set, or drawn scenes."""
+    if config.image is not None:
+        return [read_image(config.image)]
+    try:
+        paths = ImageSet.load(files.image_set).paths if files.image_set.is_file() else ()
+        images = [read_image(path) for path in paths[:: max(1, len(paths) // _TRIED)][:_TRIED]]
+    except SsdEdgeError as error:
+        log.info(f"the images of the calibration set cannot be read: {error}")
+        images = []
+    if not images:
+        log.info("checking on a drawn scene; to name an image of your own: --image")
+        images = [draw_scene(*_DRAWN_SIZE, _DRAWN_SEED, index).image for index in range(_TRIED)]
+    return images
+
+
+@dataclass(frozen=True)
+class VerifyPackageResult:
+    """A package that is as it was packed.
+
+    Attributes:
+        path: its folder, or its archive.
+        host: where it runs.
+        model: its name.
+        files: of the package, but for the digests.
+        detections: that its models, and the engine where one was named, were held to and gave.
+        left_out: empty, as a package is whole or is not.
+    """
+
+    path: Path
+    host: Host
+    model: str
+    files: tuple[str, ...]
+    detections: int
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def verify_package(path: AnyPath, *, engine: AnyPath | None = None) -> VerifyPackageResult:
+    """Compare a package with its digests, and what its models find with what they found when they were packed.
+
+    Args:
+        path: a folder or a ``.tar.gz`` that :func:`package` wrote.
+        engine: an engine of the packed model on this machine, to be compared as well; what half precision and INT8
+            cost is allowed for.
+
+    Raises:
+        InputError: it cannot be read, or is no package.
+        ArtifactError: a file differs, is missing or was added; the message names it.
+        ParityError: a model or the engine finds something else.
+    """
+    place = Path(path)
+    _refuse_no_package(place)
+    with package_folder(place) as folder:
+        names = check_sums(folder, origin=place)
+        record = PackageRecord.load(folder)
+        count = check_models(folder, record)
+        if engine is not None:
+            count += _check_engine(Path(engine), folder, record)
+    return VerifyPackageResult(place, record.host, record.model, names, count)
+
+
+def _refuse_no_package(path: Path) -> None:
+    kind = path_kind(path)
+    if kind == "absent" or (kind == "folder" and not any((path / name).exists() for name in (SUMS_NAME, RECORD_NAME))):
+        raise InputError(
+            f"{path} is no package",
+            got="nothing" if kind == "absent" else "a folder without its digests",
+            wanted="a folder or a .tar.gz that ssd-edge package wrote",
+        )
+
+
+def _check_engine(engine: Path, folder: Path, record: PackageRecord) -> int:
+    check = SelfCheck.load(folder / CHECKS / f"{record.checks[0]}.json")
+    precision = EngineManifest.load(manifest_path(engine)).precision
+    box, score = _ENGINE_TOLERANCES.get(precision, _INT8_TOLERANCES)
+    image = read_image(folder / CHECKS / check.image)
+    with open_detector(engine) as detector:
+        found = detector.detect(image)
+    sides = (image.shape[1], image.shape[0]) * 2
+    rows: list[selfcheck.Row] = [
+        (float(kind), float(points), *(float(side / whole) for side, whole in zip(corners, sides, strict=True)))  # type: ignore[misc]
+        for kind, points, corners in zip(found.class_ids, found.scores, found.boxes, strict=True)
+    ]
+    faults = selfcheck.differences(check.detections, rows, check.floor, box, score)
+    if faults:
+        raise ParityError(
+            f"{engine} does not find what the packed model finds",
+            got=f"{len(faults)} differences, such as {faults[0]}",
+            wanted=f"{len(check.detections)} detections, boxes within {box:g} of the image and scores within {score:g}",
+            do="Build it of the packed model, or measure it: ssd-edge eval",
+        )
+    return len(check.detections)

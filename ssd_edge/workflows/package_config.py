@@ -1,0 +1,43 @@
+"""What a package may be given besides the model and the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from ssd_edge.core.config import AnyPath, check_limits
+
+
+@dataclass(frozen=True)
+class PackageConfig:
+    """What to write, and what to add.
+
+    Attributes:
+        output: folder of the package, whose name the archive has too; by default ``packages/<model>-<host>`` in the
+            workspace.
+        image: to check the package on, an image in which the model finds something; by default one of the calibration
+            set, or a drawn scene.
+        max_batch: images that a server puts together: Triton and DeepStream.
+        engine: TensorRT engine of the model to add: Triton.
+        wheel: of ssd-edge, for a board that has no ssd-edge: board.
+    """
+
+    output: Path | None = None
+    image: Path | None = None
+    max_batch: int = 8
+    engine: Path | None = None
+    wheel: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"max_batch": (1, 1024)})
+
+
+class PackageOptions(TypedDict, total=False):
+    """The fields of :class:`PackageConfig` as keywords."""
+
+    output: AnyPath | None
+    image: AnyPath | None
+    max_batch: int
+    engine: AnyPath | None
+    wheel: AnyPath | None
