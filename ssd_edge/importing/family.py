@@ -33,8 +33,14 @@ _SIGNS = (  # what the names of tensors tell of weights that are of no family
     (r"^(base_net|classification_headers)\.", "an unknown variant of pytorch-ssd"),
     (r"^box_head\.predictor\.(cls|reg)_headers\.", "an unknown variant of lufficc/SSD"),
     (r"^(vgg|loc|conf)\.\d+\.", "an unknown variant of ssd.pytorch"),
-    (r"^bbox_head\.", "a detector of mmdetection"),
+    (r"^neck\.extra_layers\.", "an SSD of mmdetection"),
+    (r"^bbox_head\.(cls|reg)_convs\.0\.\d+\.(weight|0\.weight|0\.conv\.weight)$", "an SSD of mmdetection"),
+    (r"^bbox_head\.|^roi_head\.", "a detector of mmdetection"),
     (r"^(fc|classifier(\.\d+)?|head(\.fc)?|last_linear)\.weight$", "an image classifier"),
+)
+_FROM_MMDETECTION = (
+    "Export it to ONNX there before its NMS, the levels joined: scores (B, N, classes + 1) with background moved to "
+    "the front, and offsets (B, N, 4); then ssd-edge import model.onnx with --anchors, --mean and --std of its config"
 )
 _LITE_LEVELS = range(5)  # heads with a depthwise convolution; the sixth is a plain one
 _CONV5 = range(23, 30)  # pool4 to conv5_3's ReLU
@@ -52,15 +58,23 @@ class Family:
         convert: turns the tensors and the names of the real classes into our detector, in evaluation mode. Without
             names it takes built-in ones by their number. Raises ``ArtifactError`` where the tensors do not fit the
             network, ``InputError`` where the class names do not fit the tensors.
-        resized: returns the spec for another side of its square input, where the project trains at any and its files do
-            not say at which; None where all weights have one size.
+        resized: returns the spec for another (width, height) of its input, where the project trains at several and its
+            files do not say at which; None where all weights have one size. Raises ``InputError`` for a size that it
+            does not have.
     """
 
     name: str
     source: str
     matches: Callable[[StateDict], bool]
     convert: Callable[[StateDict, tuple[str, ...] | None], SSD]
-    resized: Callable[[ModelSpec, int], ModelSpec] | None = None
+    resized: Callable[[ModelSpec, tuple[int, int]], ModelSpec] | None = None
+
+
+def nearest_way(tensors: StateDict) -> str:
+    """Return what its owner can do with weights that are of no family."""
+    if any(name.startswith(("bbox_head.", "neck.extra_layers.")) for name in tensors):
+        return _FROM_MMDETECTION
+    return "Another SSD: export it to ONNX in its project, without the NMS, then ssd-edge import model.onnx"
 
 
 def looks_like(tensors: StateDict) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.spec import ModelSpec, NmsSpec
 from ssd_edge.importing.family import (
     Family,
@@ -105,22 +106,24 @@ def _convert(
     return with_weights(spec, reshape(renamed(with_counters(tensors), rules)), origin=family)
 
 
-def _resized(spec: ModelSpec, side: int) -> ModelSpec:
+def _resized(spec: ModelSpec, size: tuple[int, int]) -> ModelSpec:
     """Return the spec of a MobileNet that jetson-inference's ``train_ssd.py --resolution`` trained.
 
     Its anchors go by other scales than those of 300: 0.1, and 0.2 to 0.88 in steps of 0.17, each to the next one; and
     their centers are whole pixels apart (``set_image_size`` in ``mobilenetv1_ssd_config.py``).
     """
-    size = MapSize(side, side)
-    maps = [level.cells for level in feature_maps(empty_backbone(spec.architecture, size), size)]
+    side, cells = size[0], MapSize(size[0], size[0])
+    if size != (side, side):
+        raise InputError(f"{spec.name} has square inputs", got=f"{size[0]}x{size[1]}", wanted="one number")
+    maps = [level.cells for level in feature_maps(empty_backbone(spec.architecture, cells), cells)]
     scales = [_FINEST_SCALE, *(_SCALE + k * _SCALE_STEP for k in range(len(maps)))]
     anchors = anchors_from_sizes(
         maps,
-        size,
+        cells,
         min_sizes=[side * scale for scale in scales[:-1]],
         max_sizes=[side * scale for scale in scales[1:]],
         ratios=[(2, 3)] * len(maps),
-        steps=[math.ceil(side / cells.rows) for cells in maps],
+        steps=[math.ceil(side / level.rows) for level in maps],
         clip="centre",
     )
     return dataclasses.replace(spec, input=dataclasses.replace(spec.input, width=side, height=side), anchors=anchors)
@@ -134,7 +137,7 @@ def _family(
     rules: Rules,
     last: str = "",
     reshape: Callable[[StateDict], StateDict] = unchanged,
-    resized: Callable[[ModelSpec, int], ModelSpec] | None = None,
+    resized: Callable[[ModelSpec, tuple[int, int]], ModelSpec] | None = None,
 ) -> Family:
     """Return the family that is recognised by having all the tensors in ``signs``."""
     return Family(
@@ -156,7 +159,7 @@ PYTORCH_SSD = (
     ),
     _family(
         "mb1-ssd-lite",
-        ("base_net.0.0.weight", "extras.0.2.0.weight"),
+        ("base_net.0.0.weight", "extras.0.2.0.weight", "extras.3.2.0.weight"),
         preset="ssdlite300-mobilenet-v1",
         rules=_MOBILENET_V1,
         last="2.",

@@ -12,12 +12,13 @@ from ssd_edge.core.log import log
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.importing import torchvision
 from ssd_edge.importing.amdegroot import AMDEGROOT
-from ssd_edge.importing.family import Family, StateDict, looks_like
+from ssd_edge.importing.family import Family, StateDict, looks_like, nearest_way
 from ssd_edge.importing.labels import read_labels
 from ssd_edge.importing.lufficc import LUFFICC
 from ssd_edge.importing.nvidia import NVIDIA
 from ssd_edge.importing.pytorch_ssd import PYTORCH_SSD
 from ssd_edge.importing.state_dict import read_state_dict
+from ssd_edge.importing.ultra_light import ULTRA_LIGHT
 from ssd_edge.importing.unwrap import without_prefixes
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.ssd import SSD
@@ -27,6 +28,7 @@ FAMILIES: tuple[Family, ...] = (
     torchvision.SSD300,
     torchvision.SSDLITE320,
     *PYTORCH_SSD,
+    *ULTRA_LIGHT,
     AMDEGROOT,
     *LUFFICC,
     NVIDIA,
@@ -101,29 +103,24 @@ def recognise(state_dict: StateDict, *, origin: str) -> Family:
         f"{origin} holds the weights of no SSD that can be imported",
         got=looks_like(state_dict),
         wanted="one of " + ", ".join(family.name for family in FAMILIES),
-        do="Another SSD: export it to ONNX in its project, without the NMS, then ssd-edge import model.onnx",
+        do=nearest_way(state_dict),
     )
 
 
 def _at_size(family: Family, model: SSD, size: tuple[int, int] | None) -> SSD:
     """Return the network at the size that its weights were trained at; say what is assumed where none is given."""
-    side = model.spec.input.width
+    own = (model.spec.input.width, model.spec.input.height)
     if family.resized is None:
-        if size is not None and size != (side, model.spec.input.height):
-            raise InputError(
-                f"{family.name} has one input size",
-                got=f"{size[0]}x{size[1]}",
-                wanted=f"{side}x{model.spec.input.height}",
-            )
+        if size is not None and size != own:
+            got, wanted = (f"{width}x{height}" for width, height in (size, own))
+            raise InputError(f"{family.name} has one input size", got=got, wanted=wanted)
         return model
     if size is None:
         log.info(
-            f"{family.name}: the file does not say its input size, {side}x{side} is assumed; for weights of "
-            "train_ssd.py --resolution=N: --input-size N"
+            f"{family.name}: the file does not say its input size, {own[0]}x{own[1]} is assumed; for weights that were "
+            "trained at another: --input-size"
         )
         return model
-    if size[0] != size[1]:
-        raise InputError(f"{family.name} has square inputs", got=f"{size[0]}x{size[1]}", wanted="one number")
-    if size[0] == side:
+    if size == own:
         return model
-    return with_weights(family.resized(model.spec, size[0]), model.state_dict(), origin=family.name)
+    return with_weights(family.resized(model.spec, size), model.state_dict(), origin=family.name)

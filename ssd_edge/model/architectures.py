@@ -17,6 +17,7 @@ from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.backbones.compact import CompactBackbone
+from ssd_edge.model.backbones.mobilenet_tiny import mobilenet_tiny_backbone
 from ssd_edge.model.backbones.mobilenet_v1 import mobilenet_v1_backbone
 from ssd_edge.model.backbones.mobilenet_v2 import mobilenet_v2_backbone
 from ssd_edge.model.backbones.mobilenet_v3 import lite_predictor, mobilenet_v3_large_backbone
@@ -70,6 +71,12 @@ def _lite(backbone: Callable[[], nn.Module], predictor: Predictor) -> Architectu
     return Architecture(lambda _: backbone(), predictor, initialise_staged_, kaiming_fan_in_, pointwise_predictor)
 
 
+def _tiny(*, receptive_field: bool) -> Architecture:
+    backbone = partial(mobilenet_tiny_backbone, receptive_field=receptive_field)
+    last = plain_predictor
+    return Architecture(lambda _: backbone(), bare_separable_predictor, initialise_staged_, kaiming_fan_in_, last)
+
+
 _ARCHITECTURES = {
     "vgg16": _vgg(SSD300_EXTRAS),
     "vgg16-512": _vgg(SSD512_EXTRAS),
@@ -84,6 +91,8 @@ _ARCHITECTURES = {
     "mobilenet-v3-large-lite": _mobilenet_v3(reduced_tail=False),
     "mobilenet-v3-large-lite-reduced": _mobilenet_v3(reduced_tail=True),
     "mobilenet-v3-large-lite-squeeze-first": _lite(mobilenet_v3_squeeze_first_backbone, separable_predictor),
+    "mobilenet-tiny": _tiny(receptive_field=False),
+    "mobilenet-tiny-rfb": _tiny(receptive_field=True),
     "squeezenet-lite": _lite(squeezenet_backbone, bare_separable_predictor),
     "compact": Architecture(CompactBackbone, plain_predictor, kaiming_, xavier_),
 }

@@ -66,6 +66,6 @@ def test_an_unknown_architecture_is_refused() -> None:
     spec = dataclasses.replace(tiny_spec(), architecture="resnet")
     with pytest.raises(
         ArtifactError,
-        match="unknown to this version: got 'resnet'; wanted compact, mobilenet-v1, .*Update ssd-edge",
+        match="unknown to this version: got 'resnet'; wanted compact, mobilenet-tiny, .*Update ssd-edge",
     ):
         build_model(spec)

@@ -24,14 +24,16 @@ from ssd_edge.importing.graphs.outputs import (
     Outputs,
     choose_outputs,
     is_softmaxed,
+    refuse_background_last,
     refuse_changing_sizes,
     refuse_decoded,
     refuse_not_decoded,
+    refuse_tensorflow,
 )
 from ssd_edge.importing.graphs.probe import Probe, run_probe
 from ssd_edge.importing.graphs.source import in_our_opset, read_foreign, source_input
 from ssd_edge.importing.graphs.surgery import Reading, finished, scored_boxes
-from ssd_edge.importing.graphs.verify import Agreement, verify
+from ssd_edge.importing.graphs.verify import Agreement, softmax, verify
 from ssd_edge.importing.labels import class_names, read_labels
 
 ARCHITECTURE = "foreign-onnx"
@@ -113,6 +115,7 @@ def import_onnx(
     table = read_box_table(hints.anchors) if hints.anchors is not None else None
     given = read_labels(hints.labels) if hints.labels is not None else None
     model = read_foreign(path)
+    refuse_tensorflow(model, path)
     source = source_input(model, path, hints.size)
     normalisation = hints.normalisation or known_normalisation(model)
     pixels = normalisation or _ANY_PIXELS
@@ -133,6 +136,8 @@ def import_onnx(
 def _read_outputs(outputs: Outputs, path: Path, probe: Probe, hints: Hints, table: BoxTable | None) -> Reading:
     """Find out what the numbers of the outputs mean."""
     softmaxed = is_softmaxed(probe.stacked(outputs.scores), hints.activation, path)
+    scores = probe.stacked(outputs.scores)
+    refuse_background_last(scores if softmaxed else softmax(scores), path)
     boxes = probe.stacked(outputs.boxes)
     if table is None:
         corners = corners_by_hand(boxes.reshape(-1, 4), hints.layout).reshape(boxes.shape)

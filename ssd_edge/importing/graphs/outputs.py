@@ -20,6 +20,8 @@ _SUM_TOLERANCE = 1e-3
 _MOSTLY = 0.99
 _LARGEST_FRACTION = 4.0  # half of all coordinates of boxes in pixels lie beyond it, none in 0..1 do
 _SAME_PLACES = 0.8
+_BACKGROUND = 0.9
+_TF_OUTPUTS = {"detection_boxes", "detection_scores", "detection_classes", "num_detections"}
 Shapes = Mapping[str, tuple[int, ...]]
 _WANTED = "scores (B, N, classes and background) and boxes or offsets (B, N, 4)"
 _MANY_BOXES = 50
@@ -112,6 +114,21 @@ def is_softmaxed(scores: FloatArray, stated: Activation, path: Path) -> bool:
     return found
 
 
+def refuse_background_last(probabilities: FloatArray, path: Path) -> None:
+    """Raise ArtifactError where (P, N, L) probabilities have background in the last column, as mmdetection has it.
+
+    Nearly all boxes of an SSD show background, so that its mean probability is near 1.
+    """
+    means = probabilities.mean(axis=(0, 1))
+    if means[-1] > _BACKGROUND and means[0] < 1 - _BACKGROUND:
+        raise ArtifactError(
+            f"{path} has its background last",
+            got=f"a mean probability of {means[-1]:.2f} in column {len(means) - 1}, and of {means[0]:.2f} in column 0",
+            wanted="background in column 0, and the classes behind it",
+            do="Move it before the export: torch.cat([scores[..., -1:], scores[..., :-1]], dim=-1)",
+        )
+
+
 def refuse_not_decoded(boxes: FloatArray, path: Path) -> None:
     """Raise ArtifactError unless (P, N, 4) values look like x1 y1 x2 y2 in 0..1 of the picture."""
     ordered = float((boxes[..., 2:] >= boxes[..., :2]).all(axis=-1).mean())
@@ -144,6 +161,18 @@ def refuse_decoded(offsets: FloatArray, anchors: FloatArray, path: Path) -> None
             got="boxes x1 y1 x2 y2 that lie at the default boxes",
             wanted="offsets from them",
             do="Leave out --anchors.",
+        )
+
+
+def refuse_tensorflow(model: onnx.ModelProto, path: Path) -> None:
+    """Raise ArtifactError for a graph of TensorFlow's object detection API, by the names of its outputs."""
+    names = {entry.name.split(":")[0] for entry in model.graph.output}
+    if len(names & _TF_OUTPUTS) > 1:
+        raise ArtifactError(
+            f"{path} is an export of TensorFlow's object detection API",
+            got="resizing and NMS inside, and scores of sigmoids",
+            wanted=_WANTED,
+            do="Such graphs cannot be imported. Train one of ours on its data: ssd-edge models, ssd-edge train",
         )
 
 

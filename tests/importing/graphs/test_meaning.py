@@ -4,9 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from ssd_edge.core.errors import ArtifactError
-from ssd_edge.importing.graphs.outputs import is_softmaxed, refuse_decoded, refuse_not_decoded
+from ssd_edge.importing.graphs.outputs import (
+    is_softmaxed,
+    refuse_background_last,
+    refuse_decoded,
+    refuse_not_decoded,
+    refuse_tensorflow,
+)
 from tests.importing.graphs.foreign_net import anchor_table
 
 PATH = Path("a.onnx")
@@ -70,3 +77,22 @@ def test_offsets_are_taken_and_boxes_refused():
     refuse_decoded(np.full((1, 80, 4), [0, 0, 1, 1]), anchor_table(), PATH)
     with pytest.raises(ArtifactError, match="boxes that are decoded already: .* lie at the default boxes; .* Leave"):
         refuse_decoded(corners(), anchor_table(), PATH)
+
+
+def test_background_in_the_last_column_is_refused():
+    probabilities = np.full((2, 50, 4), 0.01, np.float32)
+    probabilities[..., 3] = 0.97
+    with pytest.raises(ArtifactError, match="background last: got a mean probability of 0.97 in column 3"):
+        refuse_background_last(probabilities, PATH)
+    refuse_background_last(probabilities[..., ::-1], PATH)
+    refuse_background_last(np.full((2, 50, 2), 0.5, np.float32), PATH)
+
+
+@pytest.mark.parametrize("suffix", ["", ":0"])
+def test_graphs_of_tensorflows_object_detection_are_named(suffix):
+    names = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
+    outputs = [helper.make_tensor_value_info(f"{name}{suffix}", TensorProto.FLOAT, None) for name in names]
+    graph = helper.make_model(helper.make_graph([], "g", [], outputs))
+    with pytest.raises(ArtifactError, match="TensorFlow's object detection API"):
+        refuse_tensorflow(graph, PATH)
+    refuse_tensorflow(helper.make_model(helper.make_graph([], "g", [], outputs[:1])), PATH)
