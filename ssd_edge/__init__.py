@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         GateFigure,
         Goal,
         Host,
+        LabelEngine,
         LabelFormat,
         Method,
         Metric,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from ssd_edge.engines.options import Batch, TrtOptions
     from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation
     from ssd_edge.importing.graphs.import_onnx import GraphImport
+    from ssd_edge.labelling.summary import Drift, LabelCounts, LabelSummary
     from ssd_edge.model.presets import Published
     from ssd_edge.quantization.image_set import ImageSet
     from ssd_edge.quantization.sensitivity import RankedLayers
@@ -97,6 +99,8 @@ if TYPE_CHECKING:
     from ssd_edge.workflows.import_config import ImportConfig
     from ssd_edge.workflows.import_model import ImportResult, import_model
     from ssd_edge.workflows.inspect import CheckpointFacts, EngineFacts, InspectResult, LayersFacts, OnnxFacts, inspect
+    from ssd_edge.workflows.label_config import LabelConfig
+    from ssd_edge.workflows.label_images import LabelResult, label
     from ssd_edge.workflows.load import load
     from ssd_edge.workflows.package import PackageResult, VerifyPackageResult, package, verify_package
     from ssd_edge.workflows.package_config import PackageConfig
@@ -126,8 +130,8 @@ _HOMES = {
     "backends.detector": "Detector",
     "backends.tensorrt.layers": "EngineLayer",
     "core.calibration_table": "CalibrationTable",
-    "core.choices": "Activation BoxLayout Color FloatType GateFigure Goal Host LabelFormat Method Metric OnFailure "
-    "Precision Target",
+    "core.choices": "Activation BoxLayout Color FloatType GateFigure Goal Host LabelEngine LabelFormat Method "
+    "Metric OnFailure Precision Target",
     "core.detections": "Detection Detections",
     "core.errors": "AccuracyError ArtifactError DeviceError InferenceHangError InputError MissingPackageError "
     "ParityError SsdEdgeError TrainingError",
@@ -149,6 +153,7 @@ _HOMES = {
     "engines.options": "Batch TrtOptions",
     "evaluation.evaluate": "EvaluatedModel Evaluation",
     "importing.graphs.import_onnx": "GraphImport",
+    "labelling.summary": "Drift LabelCounts LabelSummary",
     "model.presets": "Published",
     "quantization.image_set": "ImageSet",
     "quantization.sensitivity": "RankedLayers",
@@ -175,6 +180,8 @@ _HOMES = {
     "workflows.import_config": "ImportConfig",
     "workflows.import_model": "ImportResult import_model",
     "workflows.inspect": "CheckpointFacts EngineFacts InspectResult LayersFacts OnnxFacts inspect",
+    "workflows.label_config": "LabelConfig",
+    "workflows.label_images": "LabelResult label",
     "workflows.load": "load",
     "workflows.package": "PackageResult VerifyPackageResult package verify_package",
     "workflows.package_config": "PackageConfig",
@@ -195,25 +202,27 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch", "BoxLayout",
-    "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback", "CameraRate",
-    "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color", "ConvertDataConfig",
-    "ConvertDataResult", "DataStatisticsConfig", "DataStatisticsResult", "Detection", "Detections", "Detector",
-    "DeviceError", "DiagnoseResult", "EngineFacts", "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig",
-    "EvaluateResult", "EvaluatedModel", "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig",
-    "FitPriorsResult", "FittedPriors", "FloatType", "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "Host",
-    "ImageSet", "ImportConfig", "ImportResult", "InferenceHangError", "InitResult", "InputError", "InspectResult",
-    "Issue", "IssueCount", "LabelFormat", "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Method", "Metric",
-    "MissingPackageError", "ModelSpec", "NmsTimes", "OnFailure", "OnnxFacts", "PackageConfig", "PackageResult",
-    "ParityError", "Precision", "PresetInfo", "PresetsResult", "ProgressCallback", "ProgressEvent", "Published",
-    "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo", "RunResult", "RunsResult", "SelftestConfig",
-    "SelftestResult", "SetStatistics", "SplitDataConfig", "SplitDataResult", "SsdEdgeError", "StageTimes", "State",
-    "StopRequest", "StreamConfig", "StreamFigures", "StreamReason", "StreamState", "StreamStatus", "SynthesizeConfig",
-    "SynthesizeResult", "Target", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions", "UseResult", "Verdict",
-    "VerifyPackageResult", "__version__", "build", "calibrate", "check_data", "convert_data", "data_statistics",
-    "diagnose", "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect",
-    "list_presets", "load", "package", "run_streams", "selftest", "split_data", "stream", "synthesize", "train",
-    "use_engine", "verify_package",
+    "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch",
+    "BoxLayout", "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback",
+    "CameraRate", "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color",
+    "ConvertDataConfig", "ConvertDataResult", "DataStatisticsConfig", "DataStatisticsResult", "Detection",
+    "Detections", "Detector", "DeviceError", "DiagnoseResult", "Drift", "EngineFacts", "EngineLayer",
+    "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel", "Evaluation",
+    "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult", "FittedPriors", "FloatType",
+    "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "Host", "ImageSet", "ImportConfig", "ImportResult",
+    "InferenceHangError", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount", "LabelConfig",
+    "LabelCounts", "LabelEngine", "LabelFormat", "LabelResult", "LabelSummary", "LabelledSet", "LayersFacts",
+    "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError", "ModelSpec", "NmsTimes", "OnFailure",
+    "OnnxFacts", "PackageConfig", "PackageResult", "ParityError", "Precision", "PresetInfo", "PresetsResult",
+    "ProgressCallback", "ProgressEvent", "Published", "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo",
+    "RunResult", "RunsResult", "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig",
+    "SplitDataResult", "SsdEdgeError", "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures",
+    "StreamReason", "StreamState", "StreamStatus", "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig",
+    "TrainResult", "TrainingError", "TrtOptions", "UseResult", "Verdict", "VerifyPackageResult", "__version__",
+    "build", "calibrate", "check_data", "convert_data", "data_statistics", "diagnose", "evaluate", "export",
+    "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "label", "list_presets", "load",
+    "package", "run_streams", "selftest", "split_data", "stream", "synthesize", "train", "use_engine",
+    "verify_package",
 ]  # fmt: skip
 
 

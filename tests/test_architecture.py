@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "ssd_edge"
 FLOORS = (
     {"core"},
     {"model", "data", "scenes", "graph", "backends", "reporting"},
-    {"training", "evaluation", "exporting", "importing", "quantization", "engines", "packaging", "streaming", "doctor"},
+    {"training", "evaluation", "exporting", "importing", "quantization", "engines", "packaging", "streaming"}
+    | {"labelling", "doctor"},
     {"workflows"},
     {"demo"},
     {"cli"},

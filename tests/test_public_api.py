@@ -21,14 +21,14 @@ import ssd_edge as ssd
 PACKAGE = Path(ssd.__file__).parent
 FUNCTIONS = [
     "build", "calibrate", "check_data", "convert_data", "data_statistics", "diagnose", "evaluate", "export",
-    "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "list_presets", "load", "package",
+    "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "label", "list_presets", "load", "package",
     "run_streams", "selftest", "split_data", "stream", "synthesize", "train", "use_engine", "verify_package",
 ]  # fmt: skip
 CONFIGS = {
     "build": "BuildConfig", "calibrate": "CalibrateConfig", "check_data": "CheckDataConfig",
     "convert_data": "ConvertDataConfig",
     "data_statistics": "DataStatisticsConfig", "evaluate": "EvaluateConfig", "export": "ExportConfig",
-    "fit_priors": "FitPriorsConfig", "import_model": "ImportConfig", "package": "PackageConfig",
+    "fit_priors": "FitPriorsConfig", "import_model": "ImportConfig", "label": "LabelConfig", "package": "PackageConfig",
     "run_streams": "RunConfig",
     "selftest": "SelftestConfig", "split_data": "SplitDataConfig", "stream": "StreamConfig",
     "synthesize": "SynthesizeConfig", "train": "TrainConfig",

@@ -31,6 +31,7 @@ _COMMANDS = {  # module and function of each, in the order of the help
     "import": "import_model:import_model",
     "init": "workspace:init",
     "inspect": "inspect:inspect",
+    "label": "label_images:label",
     "models": "models:models",
     "package": "package:package",
     "run": "run:run",

@@ -107,6 +107,13 @@ class Goal(str, Enum):
     THROUGHPUT = "throughput"
 
 
+class LabelEngine(str, Enum):
+    """Where images are labelled: on this machine, or on a Ray cluster."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class OnFailure(str, Enum):
     """What becomes of a run when an output can no longer be written: it goes on without it, or stops."""
 

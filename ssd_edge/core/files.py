@@ -105,10 +105,10 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         yield partial
         if durable:
-            _flush(partial)
+            flush_file(partial)
         partial.replace(path)
         if durable:
-            _flush_names(path.parent)
+            flush_names(path.parent)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written",
@@ -143,7 +143,7 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
         if folder.is_dir():
             folder.rename(old)
         partial.rename(folder)
-        _flush_names(folder.parent)
+        flush_names(folder.parent)
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written",
@@ -159,11 +159,11 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
 
 def _flush_tree(folder: Path) -> None:
     for inside in folder.rglob("*"):
-        (_flush_names if inside.is_dir() else _flush)(inside)
-    _flush_names(folder)
+        (flush_names if inside.is_dir() else flush_file)(inside)
+    flush_names(folder)
 
 
-def _flush(path: Path) -> None:
+def flush_file(path: Path) -> None:
     """Wait until the disk has the bytes of a file."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -172,10 +172,10 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _flush_names(folder: Path) -> None:
+def flush_names(folder: Path) -> None:
     """Wait until the disk has the names in a folder, where the system can say so; what they name is whole anyway."""
     with suppress(OSError):
-        _flush(folder)
+        flush_file(folder)
 
 
 def _refuse_device(path: Path) -> None:

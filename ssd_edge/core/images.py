@@ -65,11 +65,20 @@ def image_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an image file") from error
+    check_image_bytes(path, data)
+    return data
+
+
+def check_image_bytes(path: Path, data: bytes) -> None:
+    """Check the bytes of an image's file, which ``path`` names.
+
+    Raises:
+        InputError: they are empty, cut short, or unfold to more than the limits of images.
+    """
     if not data:
         raise InputError(f"{path} is empty", wanted="an image file")
     _refuse_truncated(path, data)
     _check_unfolded(path, data)
-    return data
 
 
 def _check_bytes(path: Path, size: int) -> None:

@@ -9,12 +9,14 @@ from typing import Literal
 from ssd_edge.core.environment import no_telemetry, unchanged_environment
 from ssd_edge.core.errors import MissingPackageError
 
-Extra = Literal["train", "export", "torch", "timm"]
+Extra = Literal["train", "export", "torch", "timm", "label", "ray"]
 _PACKAGES: dict[Extra, tuple[str, ...]] = {
     "train": ("torch", "torchvision", "lightning_fabric"),
     "export": ("torch", "torchvision", "onnxsim"),
     "torch": ("torch", "torchvision"),
     "timm": ("timm",),
+    "label": ("pyarrow.parquet",),
+    "ray": ("ray.data",),
 }
 
 INSTALL_TORCH = "Install it: pip install 'ssd-edge[train,export]'"
@@ -63,3 +65,14 @@ def require_training() -> None:
     """
     packages = ", ".join(_PACKAGES["train"])
     require("train", f"training needs PyTorch ({packages})", INSTALL_TORCH)
+
+
+def require_labelling(*, ray: bool) -> None:
+    """Import what labelling writes with, and what it runs on a cluster with.
+
+    Raises:
+        MissingPackageError: PyArrow, or Ray where it is asked for, is not installed.
+    """
+    require("label", "labelling needs PyArrow", "Install it: pip install 'ssd-edge[label]'")
+    if ray:
+        require("ray", "labelling on a cluster needs Ray", "Install it: pip install 'ssd-edge[ray]'")

@@ -69,7 +69,7 @@ def load(
     refuse_no_model(path)
     if path.suffix == ".pt":
         return Detector(TorchBackend(path, device=device, threads=threads), score_threshold or 0.0)
-    _check_device(path, device)
+    check_device(path, device)
     return Detector(open_backend(path, Threads.for_latency(threads)), score_threshold or 0.0)
 
 
@@ -162,7 +162,7 @@ class TorchBackend:
         self.close()
 
 
-def _check_device(path: Path, device: str) -> None:
+def check_device(path: Path, device: str) -> None:
     """Refuse a device that the file has no choice of."""
     on_gpu = is_for_gpu(path)
     allowed = ("auto", "cuda", "cuda:0") if on_gpu else ("auto", "cpu")

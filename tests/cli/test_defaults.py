@@ -26,6 +26,7 @@ from ssd_edge.workflows.evaluate_config import EvaluateConfig
 from ssd_edge.workflows.export import ExportConfig
 from ssd_edge.workflows.fit_priors_config import PRIORS, FitPriorsConfig
 from ssd_edge.workflows.import_config import ImportConfig
+from ssd_edge.workflows.label_config import LabelConfig
 from ssd_edge.workflows.package_config import PackageConfig
 from ssd_edge.workflows.presets import CLASSES
 from ssd_edge.workflows.selftest_config import PAGE, SelftestConfig
@@ -40,8 +41,8 @@ CONFIGS: dict[str, type[Any]] = {
     "data convert": ConvertDataConfig, "data priors": FitPriorsConfig,
     "data split": SplitDataConfig, "data stats": DataStatisticsConfig, "data synth": SynthesizeConfig,
     "doctor": SelftestConfig,
-    "eval": EvaluateConfig, "export": ExportConfig, "import": ImportConfig, "package": PackageConfig, "run": RunConfig,
-    "train": TrainConfig,
+    "eval": EvaluateConfig, "export": ExportConfig, "import": ImportConfig, "label": LabelConfig,
+    "package": PackageConfig, "run": RunConfig, "train": TrainConfig,
 }  # fmt: skip
 FIELDS = {  # of a config whose option has another name
     "build": {"table": "ranges"},
@@ -63,6 +64,7 @@ KNOWN: dict[tuple[str, str], Any] = {  # that the config makes of None, or that 
     ("demo", "folder"): Path("demo"),
     ("doctor", "html"): PAGE,
     ("init", "folder"): Path(),
+    ("label", "shard"): "{}/{}".format(*LabelConfig().shard),
     ("models", "classes"): CLASSES,
     ("package", "workspace"): Path(),
     ("runs", "workspace"): Path(),

@@ -36,6 +36,7 @@ NOT_IN_A_CONFIG = {  # switches and arguments that stand for several fields, inp
     "export": {"checkpoint"},
     "import": {"file", "size"},
     "package": {"model", "host", "verify", "workspace"},
+    "label": {"sources", "model", "json_path"},
     "run": {"sources", "camera", "model", "config", "supervised", "yes"},
     "train": {"dataset"},
 }

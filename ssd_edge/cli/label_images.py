@@ -1,0 +1,128 @@
+"""``ssd-edge label``: detections of many images in Parquet files."""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssd_edge.cli.console import bars, say, show_table, write_text
+from ssd_edge.core.choices import LabelEngine, LabelFormat
+from ssd_edge.core.errors import InputError
+from ssd_edge.workflows.label_config import LabelConfig
+
+if TYPE_CHECKING:
+    from ssd_edge.workflows.label_images import LabelResult
+
+_work, _rows = (partial(typer.Option, rich_help_panel=panel) for panel in ("Work", "Rows"))
+_SHARD = re.compile(r"(\d{1,9})/(\d{1,9})")
+
+
+def label(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Folders, images, videos, .tar (WebDataset), .txt with a path a line, .parquet with a column path.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder: new, or of the same job, which then goes on.")
+    ] = LabelConfig.output,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="A .pt, .onnx or .engine (default: the current engine of engines/)."),
+    ] = None,
+    score_threshold: Annotated[
+        float, _rows("--score-threshold", "--threshold", "-t", help="Keep detections with a score above this, 0 to 1.")
+    ] = LabelConfig.score_threshold,
+    format: Annotated[
+        LabelFormat | None, _rows("--format", help="Write a data set of pre-labels in this format too.")
+    ] = LabelConfig.format,
+    every: Annotated[int, _rows("--every", min=1, help="Label every N-th frame of a video.")] = LabelConfig.every,
+    images_per_part: Annotated[
+        int, _rows("--images-per-part", min=1, help="Images of one Parquet file.")
+    ] = LabelConfig.images_per_part,
+    shard: Annotated[
+        str, _work("--shard", metavar="I/N", help="Label the I-th of N shares only; any number may share a folder.")
+    ] = "{}/{}".format(*LabelConfig.shard),
+    engine: Annotated[
+        LabelEngine, _work("--engine", help="local: this machine; ray: the Ray cluster that this machine belongs to.")
+    ] = LabelConfig.engine,
+    threads: Annotated[
+        int | None,
+        _work("--threads", min=1, help="Batches at a time, a core each (default: all cores; on Ray 4 for each actor)."),
+    ] = None,
+    batch: Annotated[
+        int | None, _work("--batch-size", min=1, help="Images of a batch (default: 8, or the most of an engine).")
+    ] = None,
+    device: Annotated[
+        str, _work("--device", help="Device that computes a .pt: auto, cpu, cuda, cuda:N or mps.")
+    ] = LabelConfig.device,
+    json_path: Annotated[
+        str | None, _rows("--json", metavar="PATH|-", help="Write the summary as JSON; - for stdout.")
+    ] = None,
+) -> None:
+    """Detect on each image and write a row into Parquet files; after a kill the same command goes on."""
+    from ssd_edge.workflows import label_images as workflow
+
+    config = LabelConfig(
+        output=output,
+        score_threshold=score_threshold,
+        format=format,
+        shard=_parsed(shard),
+        engine=engine,
+        threads=threads,
+        batch=batch,
+        every=every,
+        images_per_part=images_per_part,
+        device=device,
+    )
+    with bars() as progress:
+        result = workflow.label([*sources], model, config=config, progress=progress)
+    if json_path is not None:
+        write_text(json_path, result.to_json())
+    _show(result, stderr=json_path == "-")
+
+
+def _parsed(shard: str) -> tuple[int, int]:
+    match = _SHARD.fullmatch(shard)
+    if not match:
+        raise InputError("invalid --shard", got=repr(shard), wanted="I/N, such as 1/4")
+    return int(match[1]), int(match[2])
+
+
+def _show(result: LabelResult, *, stderr: bool) -> None:
+    summary = result.summary
+    rows = [(name, str(entry.detections), str(entry.images)) for name, entry in summary.classes.items()]
+    title = f"{result.path}: {summary.images} images, {summary.detections} detections, {summary.errors} unreadable"
+    show_table(title, ("label", "detections", "images"), rows, stderr=stderr)
+    say(f"this run: {result.labelled} images in {result.seconds:.1f} s, {result.images_per_second:.1f} a second")
+    if result.left_out_count:
+        say(f"{result.left_out_count} left out, such as {result.left_out[0]}", logging.WARNING)
+    if len(summary.devices) > 1:
+        say(f"made on different processors, so that last digits may differ: {', '.join(summary.devices)}")
+    if not summary.complete:
+        say(f"{summary.parts_total - summary.parts} of {summary.parts_total} parts wait for other shards")
+        return
+    _show_drift(result)
+    say(f"complete: {summary.digest}")
+    if result.labels is not None:
+        small = f"; {result.small_boxes} boxes too small for it" if result.small_boxes else ""
+        say(f"pre-labels: {result.labels}{small}")
+
+
+def _show_drift(result: LabelResult) -> None:
+    drift = result.summary.drift
+    if drift.unknown or drift.objects_per_image is None:
+        say(f"no comparison with the training set: {drift.unknown}")
+        return
+    before, now = drift.objects_per_image
+    say(
+        f"against {drift.dataset}: classes differ by {drift.class_distance:.2f} (0 the same, 1 none in common), "
+        f"{now:.2f} detections an image, {before:.2f} objects there"
+    )

@@ -1,0 +1,186 @@
+"""A job and its folder: the fingerprint of all that changes results, the plan, and the parts that are done."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ssd_edge.core.artifact import Format, read_artifact
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import make_folder, path_kind, text_digest, written_beside
+from ssd_edge.labelling.items import NotListed
+from ssd_edge.labelling.plan import numbers_of, write_plan
+from ssd_edge.labelling.rows import FINGERPRINT_KEY, remove_partials
+
+_JOB, _PLAN, _PARTS, _LOCK = "job.json", "plan.parquet", "parts", ".lock"
+_FORMAT = Format("ssd-edge/label-job/1", "labelling job", "Label into another folder.")
+_PATIENCE_S = 3600.0  # another process may be listing millions of files
+_LONGEST_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that changes a row of the result.
+
+    Attributes:
+        model: its name.
+        model_digest: of its file.
+        class_names: its labels.
+        runtime: what it runs on, with its version.
+        opencv: the version that decodes and resizes.
+        score_threshold: detections score more.
+        batch: images of a batch, black ones included.
+        every: of a video, each so-manieth frame is labelled.
+        images_per_part: images of a unit.
+        plan: digest of the images and their places.
+        images, videos, parts: how many the plan has.
+    """
+
+    model: str
+    model_digest: str
+    class_names: tuple[str, ...]
+    runtime: str
+    opencv: str
+    score_threshold: float
+    batch: int
+    every: int
+    images_per_part: int
+    plan: str = ""
+    images: int = 0
+    videos: int = 0
+    parts: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """``sha256:…`` of all of it; each part carries it."""
+        return text_digest(json.dumps(dataclasses.asdict(self), sort_keys=True))
+
+    @property
+    def model_id(self) -> str:
+        """Name and digest, as the rows have them."""
+        return f"{self.model}@{self.model_digest}"
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """A folder with a job.
+
+    Attributes:
+        path: of the folder.
+        job: that it holds.
+        not_listed: what its sources hold and cannot be used.
+    """
+
+    path: Path
+    job: Job
+    not_listed: NotListed = dataclasses.field(default_factory=NotListed)
+
+    @classmethod
+    def enter(cls, path: Path, job: Job, sources: Sequence[str]) -> JobFolder:
+        """Plan the job in a new or empty folder, or go on in one that holds this very job.
+
+        The sources are listed again each time: what has changed in them makes another job.
+
+        Raises:
+            InputError: the folder holds another job or something else, or a source cannot be used.
+        """
+        if path_kind(path) == "file":
+            raise InputError(f"{path} cannot be written", got="a file", wanted="a folder, or a name that is free")
+        make_folder(path)
+        try:
+            with FileLock(path / _LOCK, timeout=_PATIENCE_S):
+                return cls._entered(path, job, sources)
+        except Timeout as error:
+            raise InputError(f"{path} is in use", got="another process that lists its images") from error
+
+    @classmethod
+    def _entered(cls, path: Path, job: Job, sources: Sequence[str]) -> JobFolder:
+        is_new = path_kind(path / _JOB) == "absent"
+        known = {_LOCK, _PLAN, f"new.{_PLAN}"}
+        if is_new and any(entry.name not in known and _PLAN not in entry.name for entry in path.iterdir()):
+            raise InputError(f"{path} is not empty", got="no job of labelling in it", wanted="a new or empty folder")
+        listed = path / f"new.{_PLAN}"
+        try:
+            plan = write_plan(listed, sources, job.images_per_part)
+            asked = dataclasses.replace(job, plan=plan.digest, images=plan.images, videos=plan.videos, parts=plan.parts)
+            if is_new:
+                listed.replace(path / _PLAN)
+                _write_job(path / _JOB, asked)
+            else:
+                _check_same(path, _read_job(path / _JOB), asked)
+        finally:
+            listed.unlink(missing_ok=True)
+        make_folder(path / _PARTS)
+        remove_partials(path / _PARTS, everyones=False)
+        return cls(path, asked, plan.not_listed)
+
+    @classmethod
+    def read(cls, path: Path) -> JobFolder:
+        """Return the folder of a job that was planned before.
+
+        Raises:
+            ArtifactError: there is none.
+        """
+        return cls(path, _read_job(path / _JOB))
+
+    @property
+    def plan_path(self) -> Path:
+        """The plan, a row group a unit."""
+        return self.path / _PLAN
+
+    @property
+    def parts_path(self) -> Path:
+        """The folder of the parts."""
+        return self.path / _PARTS
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """What each part says of itself."""
+        return {FINGERPRINT_KEY: self.job.fingerprint.encode()}
+
+    def part_path(self, number: int) -> Path:
+        """Return where the rows of a unit are, or will be."""
+        return self.parts_path / f"part-{number:06d}.parquet"
+
+    def done(self) -> frozenset[int]:
+        """Return the units that are labelled."""
+        found = (path.stem.removeprefix("part-") for path in self.parts_path.glob("part-*.parquet"))
+        return frozenset(int(number) for number in found if number.isdecimal())
+
+    def waiting(self, shard: tuple[int, int]) -> list[int]:
+        """Return the units of a shard that are not labelled yet."""
+        done = self.done()
+        return [number for number in numbers_of(self.job.parts, shard) if number not in done]
+
+
+def _write_job(path: Path, job: Job) -> None:
+    fields = {"format": _FORMAT.tag, **dataclasses.asdict(job)}
+    with written_beside(path) as partial:
+        partial.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_job(path: Path) -> Job:
+    return read_artifact(path, Job, _FORMAT)
+
+
+def _check_same(folder: Path, before: Job, asked: Job) -> None:
+    """Raise InputError where a folder's job is another one; it names what differs."""
+    fields = [
+        entry.name for entry in dataclasses.fields(Job) if getattr(before, entry.name) != getattr(asked, entry.name)
+    ]
+    if not fields:
+        return
+    was, now = (
+        ", ".join(f"{name} {str(getattr(job, name))[:_LONGEST_SHOWN]}" for name in fields) for job in (before, asked)
+    )
+    raise InputError(
+        f"{folder} holds another job",
+        got=now,
+        wanted=was,
+        do="Label into another folder, or give what it was begun with.",
+    )

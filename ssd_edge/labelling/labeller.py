@@ -1,0 +1,186 @@
+"""The labeller: batches of images, each read, decoded, resized and inferred on one of its threads.
+
+A batch always has the same number of images, and an image its place in it by the plan: black stands for what is missing
+or damaged. So a row does not depend on which images were labelled with it, before it or on another machine.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from ssd_edge.backends.detector import Detector
+from ssd_edge.core.detections import Detections
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.images import check_image_bytes, decode_image, read_image
+from ssd_edge.labelling.items import Item
+from ssd_edge.labelling.rows import Rows
+
+OpenVideo = Callable[[Path], Iterable[UInt8Array]]
+"""What yields the (H, W, 3) BGR frames of a video; InputError where it cannot be read."""
+
+_AHEAD = 4  # batches of each thread that wait or are done, while the rows of a unit are written
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of a video, decoded and resized already: one thread reads a video.
+
+    Attributes:
+        item: its id, and its video.
+        size: (width, height) before it was resized.
+        pixels: (H, W, 3) uint8 of the model's input size; None where the video cannot be read.
+        error: why not.
+    """
+
+    item: Item
+    size: tuple[int, int] | None
+    pixels: UInt8Array | None
+    error: str | None = None
+
+
+class Labeller:
+    """Labels units of images with one detector; a context manager that ends its threads.
+
+    Args:
+        detector: open; the caller closes it.
+        batch: images of a batch.
+        threads: that read, decode and infer a batch each.
+        every: of a video, each so-manieth frame is labelled.
+        open_video: reads a video.
+    """
+
+    def __init__(self, detector: Detector, *, batch: int, threads: int, every: int, open_video: OpenVideo) -> None:
+        self._detector, self._batch, self._every, self._open_video = detector, batch, every, open_video
+        self._black = np.zeros((detector.input_size[1], detector.input_size[0], 3), np.uint8)
+        self._none = Detections.empty(detector.class_names)
+        self._ahead = _AHEAD * threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ssd-edge-label")
+
+    def label(self, units: Iterable[tuple[int, list[Item]]]) -> Iterator[tuple[int, Rows]]:
+        """Yield the number and the rows of each unit, in the order in which they come.
+
+        Raises:
+            SsdEdgeError: the model fails; an image that cannot be read is a row with its error.
+        """
+        waiting: deque[tuple[int, Future[Rows] | None]] = deque()  # None: the end of a unit
+        rows = Rows()
+        for number, future in self._submitted(units):
+            waiting.append((number, future))
+            while len(waiting) > self._ahead:
+                rows, done = _taken(waiting, rows)
+                if done is not None:
+                    yield done
+        while waiting:
+            rows, done = _taken(waiting, rows)
+            if done is not None:
+                yield done
+
+    def _submitted(self, units: Iterable[tuple[int, list[Item]]]) -> Iterator[tuple[int, Future[Rows] | None]]:
+        for number, items in units:
+            if items[0].kind == "video":
+                frames = self._frames(items[0])
+                while batch := list(islice(frames, self._batch)):
+                    yield number, self._pool.submit(self._infer, batch)
+            else:
+                for start in range(0, len(items), self._batch):
+                    yield number, self._pool.submit(self._read_and_infer, items[start : start + self._batch])
+            yield number, None
+
+    def _frames(self, video: Item) -> Iterator[Frame]:
+        """Yield each frame that is to be labelled, on the caller's thread."""
+        index = -1
+        try:
+            for index, image in enumerate(self._open_video(Path(video.path))):
+                if index % self._every == 0:
+                    item = Item(f"{video.id}#{index:06d}", video.path)
+                    yield Frame(item, (image.shape[1], image.shape[0]), self._detector.preprocess(image))
+        except InputError as error:
+            shown = video.id if index < 0 else f"{video.id}#{index + 1:06d}"
+            yield Frame(Item(shown, video.path), None, None, str(error))
+
+    def _read_and_infer(self, items: list[Item]) -> Rows:
+        return self._infer([self._read(item) for item in items])
+
+    def _read(self, item: Item) -> Frame:
+        try:
+            image = read_item(item)
+            return Frame(item, (image.shape[1], image.shape[0]), self._detector.preprocess(image))
+        except InputError as error:
+            return Frame(item, None, None, str(error))
+
+    def _infer(self, frames: list[Frame]) -> Rows:
+        pixels = [self._black if frame.pixels is None else frame.pixels for frame in frames]
+        pixels += [self._black] * (self._batch - len(pixels))
+        found = self._detector.detect_preprocessed_batch(pixels, [frame.size or (1, 1) for frame in frames])
+        return Rows(
+            ids=[frame.item.id for frame in frames],
+            paths=[frame.item.path for frame in frames],
+            sizes=[frame.size for frame in frames],
+            found=[self._none if frame.pixels is None else one for frame, one in zip(frames, found, strict=True)],
+            errors=[frame.error for frame in frames],
+        )
+
+    def __enter__(self) -> Labeller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _taken(waiting: deque[tuple[int, Future[Rows] | None]], rows: Rows) -> tuple[Rows, tuple[int, Rows] | None]:
+    """Take the oldest batch; return the rows of the unit so far, and the unit where that was its end."""
+    number, future = waiting.popleft()
+    if future is None:
+        return Rows(), (number, rows)
+    rows.add(future.result())
+    return rows, None
+
+
+def read_item(item: Item) -> UInt8Array:
+    """Return an image as (H, W, 3) uint8 BGR, upright.
+
+    Raises:
+        InputError: it cannot be read, or is damaged.
+    """
+    if item.kind == "file":
+        return read_image(Path(item.path))
+    name, data = Path(item.id), member_bytes(item)
+    check_image_bytes(name, data)
+    return decode_image(name, data)
+
+
+def member_bytes(item: Item) -> bytes:
+    """Return the bytes of a member of a tar.
+
+    Raises:
+        InputError: the tar cannot be read, or ends before them.
+    """
+    try:
+        with open(item.path, "rb") as tar:  # noqa: PTH123 - a Path would be made of each of millions
+            tar.seek(item.offset)
+            data = tar.read(item.size)
+    except OSError as error:
+        raise InputError(f"{item.id} cannot be read", got=error.strerror or str(error), wanted="an image") from error
+    if len(data) < item.size:
+        raise InputError(f"{item.id} is cut short", got=f"{len(data)} bytes", wanted=f"{item.size}")
+    return data
+
+
+def batch_size(detector: Detector, wanted: int | None, default: int = 8) -> int:
+    """Return the images of a batch: what is wanted, else the most that the runtime takes, or ``default`` for no limit.
+
+    Raises:
+        InputError: the runtime takes no batch of the size that is wanted.
+    """
+    most = detector.most_in_batch
+    if wanted is not None and most is not None and wanted > most:
+        raise InputError(f"{detector.path} takes no batch of {wanted}", wanted=f"at most {most} images")
+    return wanted or most or default

@@ -1,0 +1,167 @@
+"""Labelling on a Ray cluster: Ray Data hands units to actors, one for each GPU or group of cores.
+
+An actor writes a unit's part itself, whole or not at all. Ray calls a unit's task again where its node is lost: a part
+that is there already is passed over, and one that two actors write has the same rows. So each image has one row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ssd_edge.backends.detector import Detector
+from ssd_edge.core.errors import DeviceError
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.progress import Progress
+from ssd_edge.labelling.job import JobFolder
+from ssd_edge.labelling.labeller import Labeller, OpenVideo
+from ssd_edge.labelling.plan import PlanReader
+from ssd_edge.labelling.run import label_units
+
+_GROUP = 4  # cores of an actor, by default
+_BLOCKS_AN_ACTOR = 16  # so that all have work to the end
+_MOST_BLOCKS = 1000
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What an actor takes.
+
+    Attributes:
+        cores: processor cores.
+        gpus: 1 for a model that runs on a GPU, else 0.
+    """
+
+    cores: int
+    gpus: int
+
+
+class Opener(Protocol):
+    """Opens the job's model on whatever node it is unpickled on."""
+
+    @property
+    def path(self) -> str:
+        """The model's file."""
+
+    def open(self, cores: int) -> Detector:
+        """Load the model for so many cores."""
+
+    def runtime(self) -> str:
+        """Return what it runs on there, with the version."""
+
+    def device(self) -> str:
+        """Return the kind of processor or GPU there."""
+
+
+class LabelActor:
+    """One open detector on a node; Ray Data calls it with units.
+
+    Raises:
+        DeviceError: the node has another model, or another version of what runs it, than the job.
+    """
+
+    def __init__(self, folder: str, opener: Opener, open_video: OpenVideo, cores: int) -> None:
+        self._folder = JobFolder.read(Path(folder))
+        job, self._device = self._folder.job, opener.device()
+        here = (opener.runtime(), file_digest(Path(opener.path)))
+        if here != (job.runtime, job.model_digest):
+            raise DeviceError(
+                "a node of the cluster differs from the job",
+                got=", ".join(here),
+                wanted=f"{job.runtime}, {job.model_digest}",
+                do="Install the same version on every node, and share the model's file.",
+            )
+        self._plan = PlanReader(self._folder.plan_path)
+        self._labeller = Labeller(
+            opener.open(cores), batch=job.batch, threads=cores, every=job.every, open_video=open_video
+        )
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Label the units of a batch; return each with the images that were labelled now."""
+        numbers = [int(number) for number in batch["unit"]]
+        missing = [number for number in numbers if not self._folder.part_path(number).exists()]
+        made = dict(label_units(self._folder, self._plan, self._labeller, missing, self._device))
+        return {"unit": np.array(numbers), "images": np.array([made.get(number, 0) for number in numbers])}
+
+
+def label_on_ray(
+    folder: JobFolder,
+    units: list[int],
+    resources: Resources | None,
+    opener: Opener,
+    open_video: OpenVideo,
+    progress: Progress,
+) -> int:
+    """Label units on the cluster that Ray is connected to, or finds; return how many images were labelled.
+
+    Every node must see the model, the images and the folder at the same paths.
+
+    Args:
+        folder: of the job.
+        units: to be labelled.
+        resources: of an actor; by default a GPU, or four cores or what the smallest node has.
+        opener: opens the model on a node.
+        open_video: reads a video.
+        progress: told of units.
+
+    Raises:
+        DeviceError: the cluster has not the resources of one actor.
+    """
+    import ray
+    import ray.data
+
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    needs = resources or Resources(_smallest_group(), 0)
+    actors = _actors(needs)
+    blocks = min(len(units), max(actors * _BLOCKS_AN_ACTOR, 1), _MOST_BLOCKS)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    labelled = ray.data.from_items([{"unit": number} for number in units], override_num_blocks=blocks).map_batches(
+        LabelActor,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+        num_cpus=needs.cores,
+        num_gpus=needs.gpus,
+        fn_constructor_args=(str(folder.path.absolute()), opener, open_video, needs.cores),
+    )
+    images = 0
+    try:
+        for done, row in enumerate(labelled.iter_rows(), start=1):
+            images += int(row["images"])
+            progress(done, len(units))
+    except ray.exceptions.RayError as error:
+        cause = error.__cause__ or error
+        raise DeviceError("labelling on the cluster failed", got=str(cause).strip()[-300:]) from error
+    return images
+
+
+def _nodes() -> list[dict[str, float]]:
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+def _smallest_group() -> int:
+    return max(1, min([_GROUP, *(int(node.get("CPU", 0)) for node in _nodes() if node.get("CPU", 0) >= 1)]))
+
+
+def _actors(needs: Resources) -> int:
+    """Return how many actors the cluster has room for."""
+
+    def room(node: dict[str, float]) -> int:
+        by_cores = int(node.get("CPU", 0) // needs.cores)
+        return min(by_cores, int(node.get("GPU", 0) // needs.gpus)) if needs.gpus else by_cores
+
+    found = sum(map(room, _nodes()))
+    if found == 0:
+        raise DeviceError(
+            "the Ray cluster has no room for a labeller",
+            got=f"{len(_nodes())} nodes",
+            wanted=f"one with {needs.cores} cores" + (" and a GPU" if needs.gpus else ""),
+            do="Ask for fewer threads, or add a node.",
+        )
+    return found

@@ -1,0 +1,86 @@
+"""Pre-labels: the rows of a job as a data set in COCO, YOLO or VOC, for a labelling tool or ``ssd-edge train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssd_edge.core.errors import InputError, keyword
+from ssd_edge.core.files import folder_written_beside, written_beside
+from ssd_edge.core.sample import LabelledObject
+from ssd_edge.data.writers import SetWriter, open_writer
+from ssd_edge.labelling.items import Item
+from ssd_edge.labelling.job import JobFolder
+from ssd_edge.labelling.labeller import member_bytes
+from ssd_edge.labelling.plan import PlanReader
+from ssd_edge.labelling.rows import Part, read_part
+
+_SPLIT = "train"
+_LEAST_SIDE_PX = 0.01  # what the formats can write
+
+
+def check_can_be_written(folder: JobFolder) -> None:
+    """Raise InputError where a job has frames of videos, which are no files that a label could belong to."""
+    if folder.job.videos:
+        raise InputError(
+            "frames of a video have no files that labels could belong to",
+            got=f"{folder.job.videos} videos",
+            wanted="images only",
+            do=f"Label them without {keyword('format')}, or save the frames as images first.",
+        )
+
+
+def write_pre_labels(folder: JobFolder, layout: str) -> tuple[Path, int]:
+    """Write a data set into a folder of the job, with links to the images and copies of those in tars.
+
+    An image is called by its number and its name. What cannot be read is not in it.
+
+    Args:
+        folder: of a job that is complete.
+        layout: ``coco``, ``yolo`` or ``voc``.
+
+    Returns:
+        The data set, and how many boxes were too small to be written.
+
+    Raises:
+        InputError: the folder cannot be written.
+        ArtifactError: a part is damaged.
+    """
+    target, first, small = folder.path / layout, 0, 0
+    with folder_written_beside(target, durable=False) as partial, PlanReader(folder.plan_path) as plan:
+        writer = open_writer(layout, partial, folder.job.class_names)
+        for number in range(folder.job.parts):
+            part = Part.of(read_part(folder.part_path(number), folder.job.fingerprint))
+            small += _add_part(writer, part, plan.items(number), first)
+            first += len(part)
+        writer.close()
+    return target, small
+
+
+def _add_part(writer: SetWriter, part: Part, items: list[Item], first: int) -> int:
+    small = 0
+    for number, span in part.spans():
+        if part.errors[number] is not None:
+            continue
+        item = items[number]
+        name = Path(item.id)
+        image = writer.image_path(_SPLIT, f"{first + number:07d}-{name.stem}").with_suffix(name.suffix)
+        _place(item, image)
+        objects = [
+            LabelledObject.of_box(label, (x1, y1, x2, y2))
+            for (x1, y1, x2, y2), label in zip(part.boxes[span].tolist(), part.labels[span], strict=True)
+            if min(x2 - x1, y2 - y1) >= _LEAST_SIDE_PX
+        ]
+        small += span.stop - span.start - len(objects)
+        width, height = part.sizes[number].tolist()
+        writer.add(_SPLIT, image, (width, height), objects)
+    return small
+
+
+def _place(item: Item, image: Path) -> None:
+    """Put a link to an image, or a member of a tar, where the data set has its images."""
+    image.parent.mkdir(parents=True, exist_ok=True)
+    if item.kind == "member":
+        with written_beside(image, durable=False) as partial:
+            partial.write_bytes(member_bytes(item))
+    else:
+        image.symlink_to(item.path)

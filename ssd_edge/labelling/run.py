@@ -1,0 +1,30 @@
+"""The loop of labelling on one machine: units to parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ssd_edge.labelling.items import Item
+from ssd_edge.labelling.job import JobFolder
+from ssd_edge.labelling.labeller import Labeller
+from ssd_edge.labelling.plan import PlanReader
+from ssd_edge.labelling.rows import DEVICE_KEY, table_of, write_part
+
+
+def label_units(
+    folder: JobFolder, plan: PlanReader, labeller: Labeller, units: Iterable[int], device: str
+) -> Iterator[tuple[int, int]]:
+    """Label units and write their parts; yield the number of each and its images, once its part is on the disk.
+
+    Raises:
+        SsdEdgeError: the model fails, or a part cannot be written; what was written before is kept.
+    """
+    job, metadata = folder.job, {**folder.metadata, DEVICE_KEY: device.encode()}
+
+    def items() -> Iterator[tuple[int, list[Item]]]:
+        for number in units:
+            yield number, plan.items(number)
+
+    for number, rows in labeller.label(items()):
+        write_part(folder.part_path(number), table_of(rows, job.model_id, job.class_names), metadata)
+        yield number, len(rows)

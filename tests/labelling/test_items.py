@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.labelling.items import Item, NotListed, find_items
+from ssd_edge.labelling.labeller import member_bytes
+from ssd_edge.labelling.plan import PlanReader, numbers_of, write_plan
+from tests.labelling.photos import write_photos, write_tar
+
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def found(*sources: Path | str) -> tuple[list[Item], NotListed]:
+    not_listed = NotListed()
+    return list(find_items([str(source) for source in sources], not_listed)), not_listed
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path / "photos/b", 2)
+    write_photos(tmp_path / "photos", 1, first=7)
+    (tmp_path / "photos/.hidden.png").touch()
+    (tmp_path / "photos/notes.md").touch()
+    (tmp_path / "photos/a.MP4").touch()
+    return tmp_path
+
+
+def test_a_folder_is_walked_in_the_order_of_its_names(photos: Path) -> None:
+    items, not_listed = found("photos")
+    assert [item.id for item in items] == ["photos/0007.png", "photos/a.MP4", "photos/b/0000.png", "photos/b/0001.png"]
+    assert [item.kind for item in items] == ["file", "video", "file", "file"]
+    assert all(item.path == str(photos / item.id) for item in items)
+    assert not_listed.count == 0
+    assert [item.id for item in found("photos/b/.")[0]] == ["photos/b/0000.png", "photos/b/0001.png"]
+
+
+def test_a_link_to_an_image_is_one_and_a_link_to_a_folder_is_not_followed(photos: Path) -> None:
+    (photos / "photos/b/link.png").symlink_to(photos / "photos/0007.png")
+    (photos / "photos/b/round").symlink_to(photos / "photos")
+    assert [item.id for item in found("photos/b")[0]][-1] == "photos/b/link.png"
+
+
+def test_the_images_of_a_tar_are_found_by_their_bytes(photos: Path) -> None:
+    write_tar(photos / "shard.tar", sorted((photos / "photos/b").glob("*.png")))
+    items, _ = found("shard.tar")
+    assert [item.id for item in items] == ["shard.tar/0000.png", "shard.tar/0001.png"]
+    assert [member_bytes(item) for item in items] == [
+        (photos / f"photos/b/000{number}.png").read_bytes() for number in range(2)
+    ]
+
+
+def test_a_tar_that_is_cut_short_gives_what_it_holds(photos: Path) -> None:
+    shard = write_tar(photos / "shard.tar", sorted((photos / "photos/b").glob("*.png")))
+    whole = shard.read_bytes()
+    for kept in (2500, 2048, 8192):  # in a header, between members, before the end mark
+        shard.write_bytes(whole[:kept])
+        items, not_listed = found("shard.tar")
+        assert [item.id for item in items] == ["shard.tar/0000.png", "shard.tar/0001.png"][: 1 + kept // 8000]
+        assert (not_listed.count, not_listed.named[0].what) == (1, "shard.tar")
+    (photos / "none.tar").write_text("no tar")
+    assert found("none.tar")[1].count == 1
+
+
+def test_lists_and_tables_name_images_relative_to_themselves(photos: Path) -> None:
+    (photos / "photos/list.txt").write_text(f"b/0001.png\n\n{photos}/photos/0007.png\r\nmissing.png\n")
+    items, _ = found("photos/list.txt")
+    assert [item.path for item in items] == [
+        str(photos / "photos" / name) for name in ("b/0001.png", "0007.png", "missing.png")
+    ]
+    table = pyarrow.table({"id": [5, None], "path": ["b/0001.png", "0007.png"], "other": [1, 2]})
+    parquet.write_table(table, photos / "photos/table.parquet")
+    assert [item.id for item in found("photos/table.parquet")[0]] == ["5", "photos/0007.png"]
+
+
+@pytest.mark.parametrize("name", ["none", "a.tar.gz", "a.doc"])
+def test_what_is_no_source_is_refused(name: str, tmp_path: Path) -> None:
+    if name != "none":
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=name):
+        found(tmp_path / name)
+
+
+def test_a_table_without_paths_is_refused(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table({"file": ["a.png"]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="column path"):
+        found(tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").write_text("no table")
+    with pytest.raises(InputError, match="cannot be read"):
+        found(tmp_path / "t.parquet")
+
+
+def test_a_name_that_no_table_can_hold_is_counted(tmp_path: Path) -> None:
+    write_photos(tmp_path, 1)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).touch()
+    items, not_listed = found(tmp_path)
+    assert (len(items), not_listed.count) == (1, 1)
+
+
+def test_a_plan_has_each_image_once_in_units_of_a_size(photos: Path) -> None:
+    write_photos(photos / "many", 5)
+    (photos / "list.txt").write_text("many/0003.png\nmany/../many/0000.png\n")
+    plan = write_plan(photos / "plan.parquet", ["many", "list.txt", "photos"], 2)
+    assert (plan.images, plan.videos, plan.parts, plan.not_listed.count) == (8, 1, 5, 2)
+    with PlanReader(photos / "plan.parquet") as reader:
+        units = [reader.items(number) for number in range(plan.parts)]
+    assert [len(unit) for unit in units] == [2, 2, 2, 1, 2]  # the video stands alone
+    assert [item for unit in units for item in unit] == found("many", "photos")[0]
+    again = write_plan(photos / "again.parquet", ["many", "list.txt", "photos"], 2)
+    assert again.digest == plan.digest
+    assert write_plan(photos / "other.parquet", ["many", "photos/b"], 2).digest != plan.digest
+
+
+def test_ids_that_are_given_twice_are_refused(photos: Path) -> None:
+    parquet.write_table(pyarrow.table({"id": [1, 1], "path": ["a.png", "b.png"]}), photos / "t.parquet")
+    with pytest.raises(InputError, match="id '1'"):
+        write_plan(photos / "plan.parquet", ["t.parquet"], 2)
+
+
+def test_no_images_are_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to label"):
+        write_plan(tmp_path / "plan.parquet", [str(tmp_path)], 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shards_divide_the_units() -> None:
+    shards = [list(numbers_of(11, (number, 4))) for number in range(1, 5)]
+    assert sorted(number for shard in shards for number in shard) == list(range(11))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1

@@ -1,0 +1,80 @@
+"""Labelling on a real Ray cluster of two nodes on this machine, one of which is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ssd_edge as ssd
+from tests.backends.tiny_onnx import write_tiny_onnx
+from tests.labelling.photos import write_photos
+
+ray = pytest.importorskip("ray")
+pytest.importorskip("ray.data")
+parquet = pytest.importorskip("pyarrow.parquet")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+pytestmark = pytest.mark.slow
+COUNT, PART = 240, 4
+
+
+def workers(parts: Path) -> set[bytes]:
+    """The processes that wrote parts."""
+    return {parquet.read_schema(part).metadata[b"ssd_edge.worker"] for part in parts.glob("*.parquet")}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = f"{Path(__file__).parents[2]}{os.pathsep}{before}"  # of the workers, which import tests
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made.second = made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+    os.environ["PYTHONPATH"] = before
+
+
+def test_what_goes_wrong_on_the_cluster_is_said(cluster: Any, tmp_path: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    write_photos(tmp_path / "photos", 4)
+    with pytest.raises(ssd.DeviceError, match="no room for a labeller"):
+        ssd.label(tmp_path / "photos", model, output=tmp_path / "out", engine="ray", threads=64)
+
+
+def test_a_node_that_is_lost_costs_no_image(cluster: Any, tmp_path: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    write_photos(tmp_path / "photos", COUNT)
+    (tmp_path / "photos/0007.png").write_text("damaged")
+    parts, done = tmp_path / "out/parts", []
+
+    def lose_a_node() -> None:
+        while len(workers(parts)) < 2:
+            time.sleep(0.05)
+        done.append(len(list(parts.glob("*.parquet"))))
+        cluster.remove_node(cluster.second, allow_graceful=False)
+
+    killer = threading.Thread(target=lose_a_node)
+    killer.start()
+    result = ssd.label(
+        tmp_path / "photos", model, output=tmp_path / "out", engine="ray", threads=1, images_per_part=PART, batch=2
+    )
+    killer.join()
+    assert 0 < done[0] < COUNT // PART
+    alone = ssd.label(tmp_path / "photos", model, output=tmp_path / "alone", images_per_part=PART, batch=2)
+    assert result.summary.digest == alone.summary.digest
+    assert (result.summary.images, result.summary.errors) == (COUNT, 1)
+    ids = [row for part in parts.glob("*.parquet") for row in parquet.read_table(part).column("id").to_pylist()]
+    assert len(ids) == len(set(ids)) == COUNT
+    again = ssd.label(
+        tmp_path / "photos", model, output=tmp_path / "out", engine="ray", threads=1, images_per_part=PART, batch=2
+    )
+    assert (again.labelled, again.summary) == (0, result.summary)
