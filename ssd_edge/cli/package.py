@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssd_edge.cli.console import say, show_table
-from ssd_edge.core.choices import Host
+from ssd_edge.core.choices import Host, Precision
 from ssd_edge.core.shell import quoted
 from ssd_edge.workflows.package_config import PackageConfig
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.package import PackageResult, VerifyPackageResult
+
+_of_host = partial(typer.Option, rich_help_panel="For one host")
 
 
 def package(
@@ -29,15 +32,25 @@ def package(
             help="Image to check the package on (default: from the calibration set, or a drawn scene).", metavar="PATH"
         ),
     ] = None,
-    max_batch: Annotated[
-        int, typer.Option(min=1, help="Images that the host may put together.")
-    ] = PackageConfig.max_batch,
+    max_batch: Annotated[int, _of_host(min=1, help="Images that the host may put together.")] = PackageConfig.max_batch,
+    precision: Annotated[
+        Precision, _of_host(help="Precision of the engine that deepstream builds; int8 needs a calibration table.")
+    ] = PackageConfig.precision,
+    calibration_cache: Annotated[
+        str | None,
+        _of_host(
+            metavar="VERSION", help="INT8 for deepstream before 9.0: calibration cache of this TensorRT, e.g. 10.3.0."
+        ),
+    ] = None,
+    score_threshold: Annotated[
+        float, _of_host(min=0, max=1, help="Score above which deepstream shows a detection.")
+    ] = PackageConfig.score_threshold,
     engine: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="TensorRT engine to add, for triton; with --verify, an engine to compare."),
+        _of_host(metavar="PATH", help="TensorRT engine to add, for triton; with --verify, an engine to compare."),
     ] = None,
     wheel: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Wheel of ssd-edge to add, for a board without ssd-edge.")
+        Path | None, _of_host(metavar="PATH", help="Wheel of ssd-edge to add, for a board without ssd-edge.")
     ] = None,
     verify: Annotated[
         Path | None,
@@ -56,7 +69,7 @@ def package(
     if verify is not None:
         _show_verified(verify_package(verify, engine=engine))
     elif host is not None:
-        config = PackageConfig(output, image, max_batch, engine, wheel)
+        config = PackageConfig(output, image, max_batch, precision, calibration_cache, score_threshold, engine, wheel)
         _show(package_model(model, host=host, config=config, workspace=workspace))
 
 

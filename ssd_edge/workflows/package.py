@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from onnx import ModelProto
 from typing_extensions import Unpack
 
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.core.choices import Host, Precision
+from ssd_edge.core.calibration_table import CalibrationTable
+from ssd_edge.core.choices import Host, Precision, Target
 from ssd_edge.core.config import AnyPath, choice_of, config_from
 from ssd_edge.core.errors import InputError, ParityError, SsdEdgeError, keyword
 from ssd_edge.core.files import folder_written_beside, path_kind
@@ -20,18 +24,22 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.shell import quoted
+from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.core.workspace import named_or_newest, newest_onnx
-from ssd_edge.graph.source import read_onnx
+from ssd_edge.graph.source import SourceModel, read_onnx
 from ssd_edge.packaging import selfcheck
 from ssd_edge.packaging.archive import archive_of, write_archive
 from ssd_edge.packaging.board import write_board
-from ssd_edge.packaging.contents import PackagedModel, choose_image
+from ssd_edge.packaging.contents import PackagedModel, choose_image, write_onnx
+from ssd_edge.packaging.deepstream import Typing, write_deepstream
 from ssd_edge.packaging.digests import SUMS_NAME, check_sums, write_sums
 from ssd_edge.packaging.record import CHECKS, RECORD_NAME, PackageRecord, SelfCheck
 from ssd_edge.packaging.triton import Plan, write_triton
 from ssd_edge.packaging.verify import check_models, package_folder
 from ssd_edge.quantization.calibrate import CalibrationFiles
 from ssd_edge.quantization.image_set import ImageSet
+from ssd_edge.quantization.lowering import Lowering
+from ssd_edge.quantization.trt_cache import write_cache
 from ssd_edge.scenes.scene import draw_scene
 from ssd_edge.workflows.package_config import PackageConfig, PackageOptions
 
@@ -117,9 +125,54 @@ def _board(folder: Path, model: PackagedModel, config: PackageConfig, files: Cal
     write_board(folder, model, table=table, wheel=config.wheel)
 
 
+def _deepstream(folder: Path, model: PackagedModel, config: PackageConfig, files: CalibrationFiles) -> None:
+    write = partial(write_deepstream, folder, max_batch=config.max_batch, threshold=config.score_threshold)
+    if not config.precision.is_int8:
+        write(model, Typing(config.precision))
+        return
+    table = _table(files, model.source)
+    if config.calibration_cache is not None:
+        cache = write_cache(table, model.source.model, version=config.calibration_cache)
+        write(model, Typing(config.precision, cache))
+        return
+    lowered = Lowering(config.precision, Target.TENSORRT)(model.source.model, table)
+    with _written(lowered, model.source) as source:
+        checked = choose_image(source, [model.checked.pixels])
+        write(PackagedModel(source, checked), Typing(config.precision))
+
+
+def _table(files: CalibrationFiles, source: SourceModel) -> CalibrationTable:
+    """Return the calibration table of a model, which must have been measured on it."""
+    if not files.table.is_file():
+        raise InputError(
+            f"{source.path} has no calibration table, which INT8 needs",
+            wanted=str(files.table),
+            do=f"Make one: ssd-edge calibrate {quoted(source.path)}",
+        )
+    table = CalibrationTable.load(files.table)
+    table.refuse_if_foreign(files.table, source.path, source.digest, source.spec.input)
+    return table
+
+
+@contextmanager
+def _written(lowered: ModelProto, source: SourceModel) -> Iterator[SourceModel]:
+    """Yield a lowered model as a file that ONNX Runtime can be asked with; its origin stays the exported one."""
+    with scratch_folder() as folder:
+        path = folder / source.path.name
+        write_onnx(lowered, path)
+        yield replace(source, path=path, model=lowered)
+
+
 _Writer = Callable[[Path, PackagedModel, PackageConfig, CalibrationFiles], None]
-_WRITERS: dict[Host, _Writer] = {Host.TRITON: _triton, Host.BOARD: _board}
-_ONLY_FOR = {"max_batch": (Host.TRITON, Host.DEEPSTREAM), "engine": (Host.TRITON,), "wheel": (Host.BOARD,)}
+_WRITERS: dict[Host, _Writer] = {Host.DEEPSTREAM: _deepstream, Host.TRITON: _triton, Host.BOARD: _board}
+_ONLY_FOR = {
+    "max_batch": (Host.TRITON, Host.DEEPSTREAM),
+    "precision": (Host.DEEPSTREAM,),
+    "calibration_cache": (Host.DEEPSTREAM,),
+    "score_threshold": (Host.DEEPSTREAM,),
+    "engine": (Host.TRITON,),
+    "wheel": (Host.BOARD,),
+}
 
 
 def _check_options(config: PackageConfig, host: Host) -> None:
@@ -128,6 +181,9 @@ def _check_options(config: PackageConfig, host: Host) -> None:
         if getattr(config, name) != getattr(PackageConfig(), name) and host not in hosts:
             wanted = " or ".join(map(str, hosts))
             raise InputError(f"{keyword(name)} is not for {host}", wanted=f"a package for {wanted}", do="Leave it out.")
+    if config.calibration_cache is not None and not config.precision.is_int8:
+        do = keyword("precision", "int8")
+        raise InputError(f"{keyword('calibration_cache')} is for INT8", got=config.precision.value, do=f"Add {do}.")
     if config.wheel is not None and (config.wheel.suffix != ".whl" or path_kind(config.wheel) != "file"):
         raise InputError(f"{config.wheel} is no wheel", wanted="a file .whl of ssd-edge", do="Make one: make release")
 

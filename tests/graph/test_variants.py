@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from ssd_edge.graph.source import read_graph, read_onnx
 from ssd_edge.graph.variants import make_variant
 from ssd_edge.packaging.selfcheck import input_of, rows_of
 from tests.packaging.conftest import exported, images  # noqa: F401 - fixtures
+from tests.packaging.tensorrt_rtx import built_by_tensorrt_rtx
 
 SIZE = (64, 64)
 
@@ -127,28 +127,5 @@ def test_a_form_is_no_exported_model(exported: Path, tmp_path: Path) -> None:  #
 @pytest.mark.slow
 @pytest.mark.parametrize("form", list(VariantForm))
 def test_tensorrt_rtx_builds_it(exported: Path, form: VariantForm) -> None:  # noqa: F811
-    if platform.machine() not in ("x86_64", "AMD64"):
-        pytest.skip("TensorRT-RTX is for x86-64")
-    trt = pytest.importorskip("tensorrt_rtx_bindings", reason="pip install 'ssd-edge[rtx]'")
     source = read_onnx(exported)
-    made = make_variant(source.model, source.spec, form)
-    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR))
-    parsed = parser.parse(made.SerializeToString())
-    assert parsed, [str(parser.get_error(number)) for number in range(parser.num_errors)]
-    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-    entry = network.get_input(0)
-    sides = list(entry.shape)[1:]
-    if entry.shape[0] < 0:
-        profile.set_shape(entry.name, [1, *sides], [2, *sides], [4, *sides])
-        config.add_optimization_profile(profile)
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-    engine = builder.build_serialized_network(network, config)
-    assert engine is not None
-    assert engine.nbytes > 100_000
-    kinds = [tensor.dtype for tensor in (entry, *(network.get_output(n) for n in range(network.num_outputs)))]
-    image = trt.DataType.FLOAT if form is VariantForm.FLOAT_NCHW else trt.DataType.UINT8
-    floats = [trt.DataType.FLOAT]
-    assert kinds == [image, *(floats if network.num_outputs == 1 else [trt.DataType.INT32, *3 * floats])]
+    assert built_by_tensorrt_rtx(make_variant(source.model, source.spec, form)) > 100_000

@@ -38,7 +38,7 @@ def packages(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return {
         host.value: ssd.package(exported, host=host, image=image, workspace=root).path
         for host in ssd.Host
-        if host.value in ("triton", "board")
+        if host.value in ("deepstream", "triton", "board")
     }
 
 
