@@ -65,7 +65,7 @@ def use_non_max_suppression(model: onnx.ModelProto) -> onnx.ModelProto:
     return lowered
 
 
-BUILDER_VERSION = 2
+BUILDER_VERSION = 3
 """Goes up with every change by which the same graph gives another engine for ONNX Runtime: the build cache keys by it.
 
 What counts is this file, :mod:`ssd_edge.engines.ort_stem`, :mod:`ssd_edge.engines.ort_channels` and how

@@ -13,7 +13,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.quantization import qdq_ort, qdq_tensorrt
 from ssd_edge.quantization.fp16 import mixed, to_half
 
-LOWERING_VERSION = 2
+LOWERING_VERSION = 3
 """Goes up with every change by which the same model, table and choices give another graph: the build cache keys by it.
 
 What counts is this room: lowering, refinement, fallback and ranking. ``tests/quantization/test_lowering.py`` holds it.

@@ -20,19 +20,19 @@ from ssd_edge.engines.ort_stem import read_columns_together
 from ssd_edge.engines.tensorrt import build as trt_build
 from ssd_edge.engines.tensorrt.network import with_nms
 from ssd_edge.quantization.qdq_ort import quantise
-from tests.engines.test_ort_stem import stem
+from tests.engines.test_ort_stem import bordered, stem
 from tests.graph_digest import graph_digest
 from tests.quantization.fake_table import table_for
 from tests.quantization.gated_model import gated_model
 from tests.quantization.square_model import square_model
 
-RECORDED_ORT = {2: "sha256:5ab77857040f53814585b975b4b039dfdd33ef0dbdffe4dba27a3c7f1c7125be"}
+RECORDED_ORT = {3: "sha256:386a9eb0839d4788b72a22555299ad80fe2bad0310b4db4a004312de4901d82d"}
 RECORDED_TENSORRT = {3: "sha256:4a981f79676715356c58aab3e3f60f389f40d2fbbf54ab605de5e0b122984ab0"}
 
 
-def plain_stem() -> onnx.ModelProto:
+def plain_stem(**options: Any) -> onnx.ModelProto:
     """A first convolution whose weights are the same on every processor."""
-    model = stem()
+    model = stem(**options)
     weight = next(entry for entry in model.graph.initializer if entry.name == "weight")
     values = np.arange(6 * 3 * 3 * 3).reshape(6, 3, 3, 3) % 127 - 63
     weight.CopyFrom(numpy_helper.from_array(values.astype(np.int8), "weight"))
@@ -57,9 +57,12 @@ def session_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 def test_the_version_of_onnx_runtime_s_builder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     grouped = plain_stem()
     assert read_columns_together(grouped)
+    framed = bordered(plain_stem(pads=(0, 0, 0, 0), strides=(1, 1)), (1, 1, 1, 1))
+    assert read_columns_together(framed)
     lowered = graph_digest(use_non_max_suppression(square_model()))
     filled = graph_digest(fill_channels(quantise(gated_model(20), table_for(gated_model(20))), 16))
-    found = text_digest("\n".join([lowered, graph_digest(grouped), filled, session_options(monkeypatch, tmp_path)]))
+    options = session_options(monkeypatch, tmp_path)
+    found = text_digest("\n".join([lowered, graph_digest(grouped), graph_digest(framed), filled, options]))
     assert RECORDED_ORT[ort_build.BUILDER_VERSION] == found, (
         "engines for ONNX Runtime are others than those of this version: "
         "bump BUILDER_VERSION in ssd_edge/engines/ort_build.py, and record the new digest here"

@@ -14,6 +14,8 @@ from ssd_edge.backends.detector import open_detector
 from ssd_edge.engines import ort_build
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.engines.ort_stem import read_columns_together
+from ssd_edge.graph.border import border
+from ssd_edge.graph.editor import replace_all
 from ssd_edge.quantization.qdq_ort import Scheme, quantise
 from tests.quantization.square_model import square_model, table_of, write_pictures
 
@@ -66,19 +68,22 @@ def output(model: onnx.ModelProto, pictures: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("width", "kernel", "pads"),
+    ("width", "kernel", "pads", "stride"),
     [
-        (20, (3, 3), (1, 1, 1, 1)),  # PyTorch's MobileNets
-        (20, (3, 3), (0, 0, 1, 1)),  # TensorFlow's, as "SAME" pads them
-        (24, (7, 7), (3, 3, 3, 3)),  # ResNet
-        (16, (4, 4), (1, 1, 1, 1)),
-        (12, (5, 2), (2, 0, 2, 0)),
-        (28, (1, 11), (0, 5, 0, 5)),
+        (20, (3, 3), (1, 1, 1, 1), 2),  # PyTorch's MobileNets
+        (20, (3, 3), (0, 0, 1, 1), 2),  # TensorFlow's, as "SAME" pads them
+        (24, (7, 7), (3, 3, 3, 3), 2),  # ResNet
+        (16, (4, 4), (1, 1, 1, 1), 2),
+        (12, (5, 2), (2, 0, 2, 0), 2),
+        (28, (1, 11), (0, 5, 0, 5), 2),
+        (20, (3, 3), (1, 1, 1, 1), 1),  # VGG
+        (12, (5, 6), (2, 3, 2, 2), 1),
+        (12, (1, 1), (0, 0, 0, 0), 1),
     ],
 )
 @pytest.mark.parametrize("scales", [1, OUTPUTS])
-def test_the_bytes_stay_the_same(width: int, kernel, pads, scales: int) -> None:
-    plain, grouped = stem(width, kernel, pads, scales=scales), stem(width, kernel, pads, scales=scales)
+def test_the_bytes_stay_the_same(width: int, kernel, pads, stride: int, scales: int) -> None:
+    plain, grouped = (stem(width, kernel, pads, scales=scales, strides=(stride, stride)) for _ in range(2))
     assert read_columns_together(grouped)
     assert [node.op_type for node in grouped.graph.node] == ["Reshape", "QLinearConv", "Reshape"]
     pictures = np.random.default_rng(0).integers(0, 256, (3, 16, width, 3)).astype(np.uint8)
@@ -87,12 +92,48 @@ def test_the_bytes_stay_the_same(width: int, kernel, pads, scales: int) -> None:
     np.testing.assert_array_equal(output(grouped, pictures), expected)
 
 
+def bordered(model: onnx.ModelProto, pads: tuple[int, int, int, int]) -> onnx.ModelProto:
+    """The convolution of a picture with a border of some colour, as INT8 has it where the means differ."""
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    widths, canvas = border(shape[1].dim_value, shape[2].dim_value, pads, (120, 5, 60))
+    conv = model.graph.node[0]
+    conv.input[0] = "bordered"
+    nodes = [
+        helper.make_node("Pad", ["images", "widths"], ["padded"]),
+        helper.make_node("Max", ["padded", "canvas"], ["bordered"]),
+        conv,
+    ]
+    replace_all(model.graph.node, nodes)
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(widths, "widths"), numpy_helper.from_array(canvas, "canvas")]
+    )
+    return model
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("pads", [(1, 1, 1, 1), (0, 1, 2, 1), (2, 2, 0, 0)])
+def test_a_border_takes_part(pads: tuple[int, int, int, int], stride: int) -> None:
+    options = {"pads": (0, 0, 0, 0), "strides": (stride, stride)}
+    plain, grouped = bordered(stem(**options), pads), bordered(stem(**options), pads)
+    assert read_columns_together(grouped)
+    assert [node.op_type for node in grouped.graph.node] == ["Pad", "Max", "Reshape", "QLinearConv", "Reshape"]
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 16, 20, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(output(grouped, pictures), output(plain, pictures))
+
+
+def test_a_border_and_padding_besides_stay_as_they_are() -> None:
+    model = bordered(stem(pads=(1, 1, 1, 1)), (1, 1, 1, 1))
+    before = model.SerializeToString()
+    assert not read_columns_together(model)
+    assert model.SerializeToString() == before
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"width": 18},  # no multiple of four
         {"pads": (1, 0, 1, 0)},  # less than half the width
-        {"strides": (1, 1)},
+        {"strides": (4, 4)},
         {"strides": (2, 1)},
         {"channels_last": 0},
         {"zero": 3},

@@ -17,7 +17,7 @@ SIDE = 12
 _BLOCK = """
 <ir_version: 8, opset_import: ["" : 17]>
 block (uint8[batch, {side}, {side}, 3] images) => (float[batch, {side}, {side}, 8] answer)
-<float mean = {{128}}, float deviation = {{64}}>
+<float[1, 3, 1, 1] mean = {mean}, float deviation = {{64}}>
 {{
     pixels = Cast <to = 1> (images)
     planes = Transpose <perm = [0, 3, 1, 2]> (pixels)
@@ -43,9 +43,12 @@ WRITTEN_OUT = f"stem_gate = {HARD_SIGMOID} (stem)\n[first_act] wide = Mul (stem_
 SILU = "[first_sigmoid] stem_gate = Sigmoid (stem)\n[first_act] wide = Mul (stem, stem_gate)"
 
 
-def gated_model(width: int = 16, activation: str = HARD_SWISH, gate: str = HARD_SIGMOID) -> onnx.ModelProto:
+def gated_model(
+    width: int = 16, activation: str = HARD_SWISH, gate: str = HARD_SIGMOID, mean: str = "{128, 128, 128}"
+) -> onnx.ModelProto:
     """Images -> hard-swish, depthwise, hard-swish, squeeze and excite -> (B, H, W, 8)."""
-    model = onnx.parser.parse_model(_BLOCK.format(side=SIDE, width=width, activation=activation, gate=gate))
+    text = _BLOCK.format(side=SIDE, width=width, activation=activation, gate=gate, mean=mean)
+    model = onnx.parser.parse_model(text)
     shapes = {
         "first": (width, 3, 3, 3),
         "deep": (width, 1, 3, 3),

@@ -18,7 +18,7 @@ from tests.quantization.gated_model import gated_model
 from tests.quantization.square_model import rescaled, square_model
 
 KEPT, FALLBACK = frozenset({"conv2"}), frozenset({"conv3"})
-RECORDED = {2: "sha256:4c97b85720b8322b8a9114b316d09c70d4e7750643db4a3c91dfaf65ddc7df68"}
+RECORDED = {3: "sha256:961d55a22ed23e2a583053f33286c04ec278e7d3c2430c19f8f0ff790959283b"}
 
 
 def lowered(precision: Precision, target: Target, *, weak: bool = False, kept: frozenset[str] = frozenset()) -> str:
@@ -32,7 +32,8 @@ def all_lowerings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for scheme in Scheme:
         monkeypatch.setattr(module, "ort_scheme", lambda scheme=scheme: scheme)
         found += [lowered(Precision.INT8, Target.ONNXRUNTIME, kept=kept) for kept in (frozenset(), KEPT)]
-        found.append(graph_digest(Lowering(Precision.INT8)(gated_model(), table_for(gated_model()))))
+        for gated in (gated_model(), gated_model(mean="{123, 117, 104}")):
+            found.append(graph_digest(Lowering(Precision.INT8)(gated, table_for(gated))))
     for precision in (Precision.INT8, Precision.INT8_FP16):
         for weak in (False, True):
             found += [lowered(precision, Target.TENSORRT, weak=weak, kept=kept) for kept in (frozenset(), KEPT)]

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ssd_edge.graph.editor import Graph, make_node
 from ssd_edge.quantization.pixel_input import PIXELS, fold_pixels
 
-GREY, COLOURED = (127.0, 127.0, 127.0), (123.7, 116.3, 103.5)
+GREY, COLOURED, WHOLE = (127.0, 127.0, 127.0), (123.7, 116.3, 103.5), (123.0, 117.0, 104.0)
 
 
 def first_layer(mean: tuple[float, ...], pads: int = 1, *, bias: bool = True, order=(2, 1, 0)) -> onnx.ModelProto:
@@ -65,8 +65,9 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
         first_layer(GREY, bias=False),
         first_layer(COLOURED, pads=0),
         first_layer(COLOURED, pads=0, order=(1, 2, 0)),
+        first_layer(WHOLE, pads=2, order=(1, 2, 0)),
     ],
-    ids=["grey", "without bias", "coloured without padding", "another order"],
+    ids=["grey", "without bias", "coloured without padding", "another order", "a coloured border"],
 )
 def test_gives_what_normalised_floats_gave(model) -> None:
     made = folded(model)
@@ -74,16 +75,20 @@ def test_gives_what_normalised_floats_gave(model) -> None:
     np.testing.assert_allclose(answer(made), answer(model), atol=2e-5)
 
 
-def test_half_a_grey_level_shows_at_the_edge_only() -> None:
-    model = first_layer((127.5,) * 3)
+@pytest.mark.parametrize("mean", [(127.5,) * 3, COLOURED])
+def test_half_a_grey_level_shows_at_the_edge_only(mean) -> None:
+    model = first_layer(mean)
     difference = np.abs(answer(folded(model)) - answer(model))
     assert difference[:, :, 1:-1, 1:-1].max() < 2e-5
     assert difference.max() < 0.2
 
 
-@pytest.mark.parametrize("reason", ["means", "kept"])
+@pytest.mark.parametrize("reason", ["a rule pads", "kept"])
 def test_leaves_alone_what_it_cannot_fold(reason) -> None:
-    model = first_layer(COLOURED if reason == "means" else GREY)
+    model = first_layer(COLOURED if reason == "a rule pads" else GREY)
+    if reason == "a rule pads":
+        pads = next(entry for entry in model.graph.node[-1].attribute if entry.name == "pads")
+        pads.CopyFrom(helper.make_attribute("auto_pad", "SAME_UPPER"))
     kept = frozenset({"y"} if reason == "kept" else ())
     graph = Graph(model)
     assert fold_pixels(graph, kept) is None
