@@ -25,6 +25,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ssd_edge.backends.detector import Detector
     from ssd_edge.backends.tensorrt.layers import EngineLayer
+    from ssd_edge.benchmarking.load import NeighborLoad
+    from ssd_edge.benchmarking.machine import Machine
     from ssd_edge.core.calibration_table import CalibrationTable
     from ssd_edge.core.choices import (
         Activation,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         Method,
         Metric,
         OnFailure,
+        Peer,
         Precision,
         Target,
     )
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from ssd_edge.core.frame import Frame
+    from ssd_edge.core.intervals import Interval
     from ssd_edge.core.left_out import LeftOut
     from ssd_edge.core.manifest import Accuracy, EngineManifest
     from ssd_edge.core.progress import ProgressCallback, ProgressEvent
@@ -81,6 +85,9 @@ if TYPE_CHECKING:
     from ssd_edge.streaming.timing import StageTimes
     from ssd_edge.training.callbacks import Callback
     from ssd_edge.training.metrics import EpochRecord
+    from ssd_edge.workflows.benchmark.benchmark import bench
+    from ssd_edge.workflows.benchmark.config import BenchConfig
+    from ssd_edge.workflows.benchmark.result import BenchResult, Contestant, GpuMode, Peak, Throughput
     from ssd_edge.workflows.build.build import build
     from ssd_edge.workflows.build.config import BuildConfig, BuildResult, FailedGate
     from ssd_edge.workflows.build.options import AccuracyGate
@@ -129,13 +136,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "backends.detector": "Detector",
     "backends.tensorrt.layers": "EngineLayer",
+    "benchmarking.load": "NeighborLoad",
+    "benchmarking.machine": "Machine",
     "core.calibration_table": "CalibrationTable",
-    "core.choices": "Activation BoxLayout Color FloatType GateFigure Goal Host LabelEngine LabelFormat Method "
-    "Metric OnFailure Precision Target",
+    "core.choices": "Activation BoxLayout Color FloatType GateFigure Goal Host LabelEngine LabelFormat Method Metric "
+    "OnFailure Peer Precision Target",
     "core.detections": "Detection Detections",
     "core.errors": "AccuracyError ArtifactError DeviceError InferenceHangError InputError MissingPackageError "
     "ParityError SsdEdgeError TrainingError",
     "core.frame": "Frame",
+    "core.intervals": "Interval",
     "core.left_out": "LeftOut",
     "core.manifest": "Accuracy EngineManifest",
     "core.progress": "ProgressCallback ProgressEvent",
@@ -162,6 +172,9 @@ _HOMES = {
     "streaming.timing": "StageTimes",
     "training.callbacks": "Callback",
     "training.metrics": "EpochRecord",
+    "workflows.benchmark.benchmark": "bench",
+    "workflows.benchmark.config": "BenchConfig",
+    "workflows.benchmark.result": "BenchResult Contestant GpuMode Peak Throughput",
     "workflows.build.build": "build",
     "workflows.build.config": "BuildConfig BuildResult FailedGate",
     "workflows.build.options": "AccuracyGate",
@@ -203,26 +216,27 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 
 __all__ = [
     "Accuracy", "AccuracyError", "AccuracyGate", "Activation", "AnchorRecall", "ArtifactError", "Batch",
-    "BoxLayout", "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult", "CalibrationTable", "Callback",
-    "CameraRate", "CheckDataConfig", "CheckDataResult", "CheckResult", "CheckpointFacts", "Color",
-    "ConvertDataConfig", "ConvertDataResult", "DataStatisticsConfig", "DataStatisticsResult", "Detection",
-    "Detections", "Detector", "DeviceError", "DiagnoseResult", "Drift", "EngineFacts", "EngineLayer",
-    "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult", "EvaluatedModel", "Evaluation",
-    "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig", "FitPriorsResult", "FittedPriors", "FloatType",
-    "Frame", "Gain", "GateFigure", "Goal", "GraphImport", "Host", "ImageSet", "ImportConfig", "ImportResult",
-    "InferenceHangError", "InitResult", "InputError", "InspectResult", "Issue", "IssueCount", "LabelConfig",
-    "LabelCounts", "LabelEngine", "LabelFormat", "LabelResult", "LabelSummary", "LabelledSet", "LayersFacts",
-    "LeftOut", "LintReport", "Method", "Metric", "MissingPackageError", "ModelSpec", "NmsTimes", "OnFailure",
-    "OnnxFacts", "PackageConfig", "PackageResult", "ParityError", "Precision", "PresetInfo", "PresetsResult",
+    "BenchConfig", "BenchResult", "BoxLayout", "BuildConfig", "BuildResult", "CalibrateConfig", "CalibrateResult",
+    "CalibrationTable", "Callback", "CameraRate", "CheckDataConfig", "CheckDataResult", "CheckResult",
+    "CheckpointFacts", "Color", "Contestant", "ConvertDataConfig", "ConvertDataResult", "DataStatisticsConfig",
+    "DataStatisticsResult", "Detection", "Detections", "Detector", "DeviceError", "DiagnoseResult", "Drift",
+    "EngineFacts", "EngineLayer", "EngineManifest", "EpochRecord", "EvaluateConfig", "EvaluateResult",
+    "EvaluatedModel", "Evaluation", "ExportConfig", "ExportResult", "FailedGate", "FitPriorsConfig",
+    "FitPriorsResult", "FittedPriors", "FloatType", "Frame", "Gain", "GateFigure", "Goal", "GpuMode", "GraphImport",
+    "Host", "ImageSet", "ImportConfig", "ImportResult", "InferenceHangError", "InitResult", "InputError",
+    "InspectResult", "Interval", "Issue", "IssueCount", "LabelConfig", "LabelCounts", "LabelEngine", "LabelFormat",
+    "LabelResult", "LabelSummary", "LabelledSet", "LayersFacts", "LeftOut", "LintReport", "Machine", "Method",
+    "Metric", "MissingPackageError", "ModelSpec", "NeighborLoad", "NmsTimes", "OnFailure", "OnnxFacts",
+    "PackageConfig", "PackageResult", "ParityError", "Peak", "Peer", "Precision", "PresetInfo", "PresetsResult",
     "ProgressCallback", "ProgressEvent", "Published", "RankedLayers", "ReloadRequest", "RunConfig", "RunInfo",
     "RunResult", "RunsResult", "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig",
     "SplitDataResult", "SsdEdgeError", "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures",
-    "StreamReason", "StreamState", "StreamStatus", "SynthesizeConfig", "SynthesizeResult", "Target", "TrainConfig",
-    "TrainResult", "TrainingError", "TrtOptions", "UseResult", "Verdict", "VerifyPackageResult", "__version__",
-    "build", "calibrate", "check_data", "convert_data", "data_statistics", "diagnose", "evaluate", "export",
-    "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "label", "list_presets", "load",
-    "package", "run_streams", "selftest", "split_data", "stream", "synthesize", "train", "use_engine",
-    "verify_package",
+    "StreamReason", "StreamState", "StreamStatus", "SynthesizeConfig", "SynthesizeResult", "Target", "Throughput",
+    "TrainConfig", "TrainResult", "TrainingError", "TrtOptions", "UseResult", "Verdict", "VerifyPackageResult",
+    "__version__", "bench", "build", "calibrate", "check_data", "convert_data", "data_statistics", "diagnose",
+    "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "label",
+    "list_presets", "load", "package", "run_streams", "selftest", "split_data", "stream", "synthesize", "train",
+    "use_engine", "verify_package",
 ]  # fmt: skip
 
 

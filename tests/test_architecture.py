@@ -16,17 +16,35 @@ FLOORS = (
     {"core"},
     {"model", "data", "scenes", "graph", "backends", "reporting"},
     {"training", "evaluation", "exporting", "importing", "quantization", "engines", "packaging", "streaming"}
-    | {"labelling", "doctor"},
+    | {"labelling", "doctor", "benchmarking"},
     {"workflows"},
     {"demo"},
     {"cli"},
 )
-TORCH_ROOMS = {"model", "training", "exporting", "importing"}
+TORCH_ROOMS = {"model", "training", "exporting", "importing", "benchmarking"}
 TORCH_PACKAGES = {"torch", "torchvision"}
 TERMINAL = {"typer", "rich", "click"}
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "cv2", "numpy", "rich", "matplotlib"}
 MOST_LINES = 400
 LAZY = {  # rooms' modules that are imported inside functions, since they load a package that not every machine has
+    "benchmarking/peers/detectors.py": {"model.checkpoint"},  # PyTorch
+    "workflows/benchmark/our_model.py": {
+        "workflows.load"
+    },  # what is imported counts in the time to the first detection
+    "workflows/benchmark/peers.py": {"model.checkpoint"},
+    "workflows/benchmark/prepare.py": {
+        "exporting.export_onnx",
+        "model.checkpoint",
+        "model.random_weights",
+        "model.zoo",
+    },
+    "workflows/benchmark/worker.py": {
+        "benchmarking.gemm",
+        "benchmarking.peers",
+        "workflows.benchmark.gpu_stages",
+        "workflows.benchmark.our_model",
+        "workflows.benchmark.stages",
+    },
     "backends/detector.py": {"backends.ort", "backends.tensorrt.backend"},
     "core/detections.py": {"core.images", "core.overlay"},  # OpenCV
     "demo/steps.py": {"workflows.train"},  # PyTorch, as all below

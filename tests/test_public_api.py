@@ -20,11 +20,13 @@ import ssd_edge as ssd
 
 PACKAGE = Path(ssd.__file__).parent
 FUNCTIONS = [
+    "bench",
     "build", "calibrate", "check_data", "convert_data", "data_statistics", "diagnose", "evaluate", "export",
     "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "label", "list_presets", "load", "package",
     "run_streams", "selftest", "split_data", "stream", "synthesize", "train", "use_engine", "verify_package",
 ]  # fmt: skip
 CONFIGS = {
+    "bench": "BenchConfig",
     "build": "BuildConfig", "calibrate": "CalibrateConfig", "check_data": "CheckDataConfig",
     "convert_data": "ConvertDataConfig",
     "data_statistics": "DataStatisticsConfig", "evaluate": "EvaluateConfig", "export": "ExportConfig",
@@ -66,6 +68,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     [
         "load",
         "stream",
+        "bench",
         "build",
         "calibrate",
         "run_streams",

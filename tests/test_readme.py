@@ -29,6 +29,7 @@ TINY = "--preset ssd192-tiny --input-size 64 --batch-size 8 --workers 1 --no-ten
 ADDED = {  # pattern of a line: what is added to it, which stands instead of what was said before
     r"ssd-edge train path/to/data (?!.*--minutes)": f"{TINY} --epochs 1",
     r"ssd-edge train path/to/data .*--minutes": f"{TINY} --minutes 0.02",
+    r"ssd-edge bench": "--quick --seconds 0.2",
     r"ssd-edge run (--camera|rtsp:)": "--max-frames 5",
 }
 SHORTER = {  # the same for the Python

@@ -22,14 +22,16 @@ from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation, evaluate
 from ssd_edge.evaluation.summary import SUMMARY_FORMAT, summary_json
 from ssd_edge.evaluation.tide_errors import ErrorCost, error_costs
 from ssd_edge.streaming.sinks.json_lines import LINE_FORMAT, JsonLinesSink
+from ssd_edge.workflows.benchmark.result import BENCH_FORMAT
 from ssd_edge.workflows.diagnose import DiagnoseResult, examine
 from tests.doctor.machines import bare_cpu, facts
 from tests.documents import ROOT
 from tests.evaluation.test_evaluate import SET_NAMES, find_square, labelled  # noqa: F401
+from tests.workflows.benchmark.made_result import made_result
 
 jsonschema = pytest.importorskip("jsonschema")
 FOLDER = ROOT / "docs" / "schema"
-FORMATS = {"detections-1": LINE_FORMAT, "eval-1": SUMMARY_FORMAT, "doctor-1": FACTS_FORMAT}
+FORMATS = {"detections-1": LINE_FORMAT, "eval-1": SUMMARY_FORMAT, "doctor-1": FACTS_FORMAT, "bench-1": BENCH_FORMAT}
 
 
 def schema(name: str) -> Any:
@@ -128,6 +130,10 @@ def test_doctor_with_its_selftest() -> None:
     asked = facts(copy.deepcopy(bare_cpu()))
     machine = DiagnoseResult(examine(asked), asked.answers).to_dict()
     check("doctor-1", json.loads(json.dumps({**machine, "selftest": [ran.to_dict(), failed.to_dict()]})))
+
+
+def test_bench() -> None:
+    check("bench-1", json.loads(made_result().to_json()))
 
 
 def test_eval(labelled: LabelledSet) -> None:  # noqa: F811

@@ -22,6 +22,7 @@ from ssd_edge.core.resources import resource_error
 from ssd_edge.core.secrets import hide_in_text
 
 _COMMANDS = {  # module and function of each, in the order of the help
+    "bench": "bench:bench",
     "build": "build:build",
     "calibrate": "calibrate:calibrate",
     "eval": "eval:evaluate",

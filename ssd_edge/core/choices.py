@@ -162,6 +162,20 @@ class GateFigure(str, Enum):
         return self in (GateFigure.COCO_AP, GateFigure.COCO_AP_50)
 
 
+class Peer(str, Enum):
+    """Another detector or runtime that ours are measured against."""
+
+    TORCHVISION = "torchvision"
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+    OPENCV_DNN = "opencv-dnn"
+    ULTRALYTICS = "ultralytics"
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return self.value
+
+
 class Color(str, Enum):
     """Order of the channels that a network was trained on."""
 

@@ -6,6 +6,8 @@ Workflows and rooms write to it; ``cli/console.py`` has the handler that shows i
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class _Printable(logging.Filter):
@@ -28,3 +30,17 @@ def counted(count: int, noun: str) -> str:
 log = logging.getLogger("ssd_edge")
 log.addHandler(logging.NullHandler())
 log.addFilter(_Printable())
+
+
+@contextmanager
+def errors_only() -> Iterator[None]:
+    """Log errors only inside the block: what is said there concerns files that nobody sees."""
+
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    log.addFilter(is_error)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_error)

@@ -16,6 +16,7 @@ from ssd_edge.cli import app as commands
 from ssd_edge.demo.plan import FULL
 from ssd_edge.engines.options import TrtOptions
 from ssd_edge.quantization.image_choice import ImageChoice
+from ssd_edge.workflows.benchmark.config import BenchConfig
 from ssd_edge.workflows.build.config import BuildConfig
 from ssd_edge.workflows.build.options import TIMING_CACHE, AccuracyGate
 from ssd_edge.workflows.calibrate_config import CalibrateConfig
@@ -37,6 +38,7 @@ from ssd_edge.workflows.train_config import TrainConfig
 
 CLI = Path(commands.__file__).parent
 CONFIGS: dict[str, type[Any]] = {
+    "bench": BenchConfig,
     "build": BuildConfig, "calibrate": CalibrateConfig, "data check": CheckDataConfig,
     "data convert": ConvertDataConfig, "data priors": FitPriorsConfig,
     "data split": SplitDataConfig, "data stats": DataStatisticsConfig, "data synth": SynthesizeConfig,
@@ -54,6 +56,7 @@ FIELDS = {  # of a config whose option has another name
     "run": {"threshold": "score_threshold", "rtsp_latency": "rtsp_latency_ms", "batch_wait": "batch_wait_ms"},
 }
 KNOWN: dict[tuple[str, str], Any] = {  # that the config makes of None, or that are of another kind there
+    ("bench", "precisions"): None,
     ("build", "batch"): str(TrtOptions().batch.best),
     ("build", "split"): AccuracyGate("data").split,
     ("build", "timing_cache"): TIMING_CACHE,

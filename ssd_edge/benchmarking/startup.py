@@ -1,0 +1,55 @@
+"""What a user waits for: ``ssd-edge run`` from the start of the process to its first line of JSON."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Startup:
+    """From exec to the first line.
+
+    Attributes:
+        seconds: of the clock.
+        memory_mib: the most resident memory up to there; None where the system does not say.
+    """
+
+    seconds: float
+    memory_mib: float | None
+
+
+def measure_startup(model: Path, images: Path) -> Startup | None:
+    """Return what ``run`` takes on a folder of images; None where it gives no line.
+
+    Args:
+        model: an engine or ONNX.
+        images: the folder; several images, so that the process is still there when its memory is asked for.
+    """
+    command = [sys.executable, "-m", "ssd_edge", "--quiet", "run", images, "--model", model, "--json", "-"]
+    began = time.monotonic()
+    with subprocess.Popen(  # noqa: S603 - this very Python, no shell
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    ) as process:
+        line = process.stdout.readline() if process.stdout is not None else b""
+        seconds = time.monotonic() - began
+        memory = _peak_mib(process.pid)
+        try:
+            process.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return Startup(seconds, memory) if line else None
+
+
+def _peak_mib(process: int) -> float | None:
+    try:
+        text = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    found = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) / 1024 if found else None

@@ -1,0 +1,1 @@
+"""``ssd.bench``: contestants, the run, the result and its pages."""

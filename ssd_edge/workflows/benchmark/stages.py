@@ -1,0 +1,112 @@
+"""Where an image's time goes: decoding, resizing, the network, the NMS, and making detections of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from ssd_edge.backends.base import Backend, RawOutputs
+from ssd_edge.backends.cpu import Threads
+from ssd_edge.backends.detector import Detector, open_backend
+from ssd_edge.backends.ort_session import open_session
+from ssd_edge.benchmarking.task import Task
+from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.graph_contract import INPUT_NAME
+from ssd_edge.core.images import decode_image, image_bytes
+from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.timing import time_calls
+
+STAGES = ("decode", "resize", "inference", "nms", "output")
+"""Of an image's way from a file's bytes to detections, in order."""
+
+HEADS = "heads"
+"""Of a task's settings: the same network that ends in its boxes and scores, which tells the NMS's share."""
+
+_ROUNDS = 400
+
+
+class _Replay:
+    """A backend that gives the same outputs again, at once: what remains of a call is ours."""
+
+    workers = 1
+    batch_limits: tuple[int, int | None] = (1, None)
+
+    def __init__(self, spec: ModelSpec, path: Path, raw: RawOutputs) -> None:
+        self.spec, self.path, self._raw = spec, path, raw
+
+    def infer(self, batch: UInt8Array) -> RawOutputs:  # noqa: ARG002 - a backend's signature
+        """Return the outputs."""
+        return self._raw
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held."""
+
+
+def measure_stages(detector: Detector, task: Task, seconds: float) -> dict[str, float]:
+    """Return the median milliseconds of each of :data:`STAGES`, of interleaved calls on the first image.
+
+    ``nms`` is what the whole graph takes more than the same graph without it, the median of pairs; it is left out where
+    the two cannot be told apart: then it is part of ``inference``.
+    """
+    path = Path(task.images[0])
+    data = image_bytes(path)
+    image = decode_image(path, data)
+    height, width = image.shape[:2]
+    pixels = detector.preprocess(image)
+    if Path(task.model).suffix == ".pt":
+        whole = partial(detector.detect_preprocessed, pixels, width=width, height=height)
+        calls: dict[str, Callable[[], object]] = {
+            "decode": partial(decode_image, path, data),
+            "resize": partial(detector.preprocess, image),
+            "inference": whole,
+        }
+        return {name: timing.median_ms for name, timing in time_calls(calls, rounds=_ROUNDS, budget_s=seconds).items()}
+    with open_backend(Path(task.model), Threads(1, task.threads)) as backend:
+        replay = Detector(_Replay(detector.spec, detector.path, backend.infer(pixels[None])))
+        return _measured(task, backend, replay, image, pixels, data, seconds)
+
+
+def _measured(
+    task: Task,
+    backend: Backend,
+    replay: Detector,
+    image: UInt8Array,
+    pixels: UInt8Array,
+    data: bytes,
+    seconds: float,
+) -> dict[str, float]:
+    path = Path(task.images[0])
+    height, width = image.shape[:2]
+    calls: dict[str, Callable[[], object]] = {
+        "decode": partial(decode_image, path, data),
+        "resize": partial(replay.preprocess, image),
+        "whole": partial(backend.infer, pixels[None]),
+        "output": partial(replay.detect_preprocessed, pixels, width=width, height=height),
+    }
+    heads = task.settings.get(HEADS)
+    if heads:
+        optimise = not task.model.endswith(".engine")
+        session = open_session(Path(heads), threads=task.threads, optimise=optimise)
+        calls["inference"] = partial(session.run, None, {INPUT_NAME: pixels[None]})
+    found = time_calls(calls, rounds=_ROUNDS, at_least=3, budget_s=seconds, warm_up=2, untimed=1)
+    times = {name: timing.median_ms for name, timing in found.items()}
+    whole = times.pop("whole")
+    if heads:
+        pairs = zip(found["whole"].times_ms, found["inference"].times_ms, strict=True)
+        times["nms"] = max(0.0, float(np.median([full - part for full, part in pairs])))
+        times["inference"] = whole - times["nms"]
+    else:
+        times["inference"] = whole
+    return {name: times[name] for name in STAGES if name in times}

@@ -1,0 +1,192 @@
+"""``ssd.bench`` on the detector of squares: real workers, real times, and who is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssd_edge.benchmarking.process import WorkerError
+from ssd_edge.benchmarking.task import Task
+from ssd_edge.core.errors import InputError, SsdEdgeError
+from ssd_edge.core.progress import ProgressEvent, no_progress
+from ssd_edge.workflows.benchmark import run as running
+from ssd_edge.workflows.benchmark.benchmark import bench
+from ssd_edge.workflows.benchmark.config import BenchConfig, BenchOptions
+from ssd_edge.workflows.benchmark.entries import Entry
+from ssd_edge.workflows.benchmark.run import Run
+from ssd_edge.workflows.build.build import build
+from tests.quantization.square_model import write_pictures, write_square_model
+
+SHORT: dict[str, Any] = {"seconds": 0.3, "rounds": 6, "launches": 1}
+
+
+@pytest.fixture(autouse=True)
+def _short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_THROUGHPUT_S", "_STAGES_S", "_GEMM_S"):
+        monkeypatch.setattr(running, name, 0.05)
+
+
+def test_keywords_are_the_fields_of_the_config() -> None:
+    assert set(BenchOptions.__annotations__) == {field.name for field in dataclasses.fields(BenchConfig)}
+
+
+@pytest.mark.slow
+def test_the_engines_of_a_workspace_beside_peers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """All that needs no other package: stages, layouts, start, memory, our weights in other runtimes, pages."""
+    write_square_model(tmp_path / "engines/squares/squares.onnx")
+    pictures = write_pictures(tmp_path / "pictures", 4)
+    for precision in ("int8", "fp32"):
+        build(precision=precision, images=pictures[0].parent if precision == "int8" else None, target="onnxruntime",
+              workspace=tmp_path)  # fmt: skip
+    capfd.readouterr()
+    events: list[ProgressEvent] = []
+    result = bench(
+        workspace=tmp_path, images=pictures[0].parent, against=["onnxruntime", "opencv-dnn", "torchvision"],
+        html=tmp_path / "bench.html", markdown=tmp_path / "bench.md", progress=events.append, **SHORT,
+    )  # fmt: skip
+    assert capfd.readouterr() == ("", "")
+    assert result.path == tmp_path / "bench.html"
+    assert (tmp_path / "bench.md").is_file()
+    first, int8, plain, static, opencv = result.contestants
+    assert (first.precision, first.verdict, first.ratio) == ("fp32", "reference", None)
+    assert (int8.precision, plain.runtime, static.precision) == ("int8", "onnxruntime", "int8")
+    assert opencv.runtime == "opencv-dnn"
+    assert [entry.agreement for entry in (plain, opencv)] == [1.0, 1.0], "the same weights see the same"
+    for entry in result.contestants:
+        assert 0 < entry.latency.low <= entry.latency.median <= entry.latency.high
+        assert entry.times.median <= entry.times.p90 <= entry.times.p99
+        assert len(entry.block_medians_ms) == 6
+        assert len(entry.cold_start_s) == 1
+        assert 20 < entry.memory_mib < 2000
+        assert entry.macs == first.macs > 100_000
+        assert entry.fps > 1
+    assert set(first.stages_ms) == {"decode", "resize", "inference", "nms", "output"}
+    assert first.run_start_s > 0.05
+    assert first.run_memory_mib > 20
+    assert opencv.run_start_s is None
+    (missing,) = result.left_out
+    assert "torchvision needs the checkpoint" in str(missing)
+    assert {event.stage for event in events} == {"timing in turns", "throughput and stages"}
+    assert json.loads(result.to_json())["contestants"][0]["name"] == first.name
+
+
+def test_one_file_twice_is_two_contestants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "measure_startup", lambda *_: None)
+    model = write_square_model(tmp_path / "squares.onnx")
+    images = write_pictures(tmp_path / "pictures", 2)[0].parent
+    result = bench([model, model], images=images, quick=True, **{**SHORT, "launches": 2})
+    one, other = result.contestants
+    assert (one.name, other.name) == ("squares.onnx #1", "squares.onnx #2")
+    assert other.agreement == 1.0
+    assert (len(one.cold_start_s), result.launches, result.rounds) == (2, 2, 6)
+    assert one.throughput == ()
+    assert other.ratio is not None
+    assert other.ratio.confidence > 0.95
+
+
+def test_a_missing_file_and_an_empty_workspace_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        bench(tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="matches nothing"):
+        bench(workspace=tmp_path)
+    with pytest.raises(InputError, match="out of its limits"):
+        bench("m.onnx", rounds=2)
+
+
+class FakeWorker:
+    """A contestant whose answers are known; it counts what it is asked."""
+
+    pid = 1
+    cold_start_s = 0.25
+
+    def __init__(self, task: Task) -> None:
+        if task.model == "broken":
+            raise WorkerError("it cannot be opened")
+        self.task, self.asked = task, []
+        self.opened = {"parallel": task.kind != "opencv-dnn"}
+        self.layout = (1, task.threads)
+
+    def time(self, first: int, calls: int, untimed: int) -> list[float]:
+        return [float(self.task.model)] * calls
+
+    def ask(self, action: str, **values: Any) -> Any:
+        self.asked.append(action)
+        if action == "reopen":
+            self.layout = (values["workers"], values["threads"])
+        if action == "throughput" and values["batch"] > 4:
+            raise WorkerError("it takes 4 at most")
+        return {
+            "detections": [{"count": 2, "boxes": [[0, 0, 9, 9]], "scores": [0.9], "class_ids": [0]}],
+            "memory": 100.0,
+            "stages": {"inference": 1.0},
+            "throughput": {"fps": 100.0 * self.layout[0] * values.get("batch", 1), "p50_ms": 1.0, "p99_ms": 2.0},
+            "gpu_stages": [{"mode": "graph", "qps": 900.0, "rows": {"Latency": {"median_ms": 1.0, "p99_ms": 2.0}}}],
+            "peaks": {"f32": [450.0, "torch"]},
+            "reopen": None,
+        }[action]
+
+
+@contextmanager
+def fake(task: Task) -> Iterator[FakeWorker]:
+    yield FakeWorker(task)
+
+
+def entry(name: str, ms: str, runtime: str = "onnxruntime", kind: str = "onnxruntime") -> Entry:
+    return Entry(name, "net", Task(kind, ms, ("a.jpg",), threads=2), "fp32", runtime)
+
+
+def measured(*entries: Entry, **options: Any) -> Run:
+    run = Run(BenchConfig(rounds=6, seconds=0.1, **options), list(entries), 2, no_progress, start=fake)  # type: ignore[arg-type]
+    run.measure()
+    return run
+
+
+def test_who_cannot_be_opened_is_left_out_and_the_others_go_on() -> None:
+    run = measured(entry("a", "10"), entry("b", "broken"), entry("c", "20"))
+    assert [str(missing) for missing in run.left_out] == ["b: it cannot be opened"]
+    assert run.measured["c"].blocks.medians == (20.0,) * 6
+    assert run.rounds == 6
+    assert run.measured["a"].cold_start_s == [0.25] * 3
+    with pytest.raises(SsdEdgeError, match="cannot be opened"):
+        measured(entry("b", "broken"))
+
+
+def test_the_best_layout_stands_first_and_batches_end_where_the_runtime_does() -> None:
+    run = measured(entry("a", "10"), entry("b", "10", kind="opencv-dnn"), scaling=True, roofline=True)
+    found = run.measured["a"]
+    assert [(point.workers, point.threads) for point in found.throughput] == [(2, 1), (1, 2)]
+    assert [point.batch for point in found.batches] == [1, 2, 4]
+    assert [point.callers for point in found.streams] == [1, 2, 4, 8]
+    assert [(point.workers, point.threads) for point in run.measured["b"].throughput] == [(1, 2)]
+    assert run.peaks["f32"].gops == 450.0
+
+
+def test_an_engine_of_tensorrt_is_asked_for_its_own_clock() -> None:
+    run = measured(entry("a", "10", runtime="tensorrt"))
+    (mode,) = run.measured["a"].gpu
+    assert (mode.mode, mode.qps, mode.median_ms, mode.p99_ms) == ("graph", 900.0, {"Latency": 1.0}, {"Latency": 2.0})
+    assert len(run.measured["a"].throughput) == 1, "a GPU has a layout of its own"
+
+
+def test_quick_asks_for_no_more_than_times() -> None:
+    run = measured(entry("a", "10"), quick=True)
+    assert run.measured["a"].throughput == []
+    assert run.measured["a"].memory_mib == 100.0
+
+
+@pytest.mark.slow
+def test_a_preset_is_built_with_random_weights_that_see_something(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such model preset"):
+        bench("nonsense")
+    result = bench("ssd192-tiny", classes=3, quick=True, workspace=tmp_path, against=["torchvision"], **SHORT)
+    assert [entry.name for entry in result.contestants][:2] == ["ssd192-tiny fp32", "ssd192-tiny int8"]
+    assert all(entry.detections > 3 for entry in result.contestants)
+    assert all("random weights" in entry.note for entry in result.contestants[:2])
+    assert [path.name for path in tmp_path.iterdir()] == [], "a bench leaves nothing in the workspace"
+    assert any("torchvision has no network" in str(missing) for missing in result.left_out)
