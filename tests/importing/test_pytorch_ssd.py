@@ -123,7 +123,7 @@ def test_another_resolution_has_the_anchors_that_train_ssd_lays(name: str, side:
     tensors = _tensors(name)
     family = recognise(tensors, origin="w.pth")
     assert family.resized is not None
-    spec = family.resized(family.convert(tensors, None).spec, side)
+    spec = family.resized(family.convert(tensors, None).spec, (side, side))
     assert (spec.input.width, spec.input.height) == (side, side)
     np.testing.assert_allclose(default_boxes(spec.anchors), _boxes_of_resolution(side, maps), atol=1e-6, rtol=0)
 
