@@ -71,7 +71,8 @@ Backbone = Annotated[
 ]
 
 BatchSize = Annotated[
-    int | None, _learning("--batch-size", min=2, help="Images per batch on each device (default: the preset's).")
+    int | None,
+    _learning("--batch-size", min=2, help="Images per batch on each device (default: the preset's, or what fits)."),
 ]
 Accumulate = Annotated[int | None, _learning("--accumulate", min=1, help="Batches per optimizer step (default: 1).")]
 Lr = Annotated[float | None, _learning("--lr", min=1e-6, help="Peak learning rate (default: the preset's).")]

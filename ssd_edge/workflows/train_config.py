@@ -76,7 +76,7 @@ class TrainConfig:
             whichever is nearer to its end.
         patience: validations without a better mean AP after which training stops; None for no such limit.
         val_every: epochs from one validation to the next; None for 1.
-        batch_size: images a batch, on each device; None for the preset's.
+        batch_size: images a batch, on each device; None for the preset's, or less where the memory is small.
         accumulate: batches a step of the optimizer; None for 1.
         lr: peak learning rate; None for the preset's.
         schedule: how the rate falls.

@@ -35,6 +35,7 @@ from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import Machine, TrainingPlan
 from ssd_edge.training.distributed import check_device
 from ssd_edge.training.fit import fit
+from ssd_edge.training.memory import batch_that_fits
 from ssd_edge.training.metrics import EpochRecord, best_epoch
 from ssd_edge.training.outcome import LossWatch, warn_of_poor_outcome
 from ssd_edge.training.precision import choose_precision
@@ -170,6 +171,9 @@ def _new_plan(
         known = config.priors is not None or config.preset is None
         _log_recall(train_set, spec, sizes, "" if known else _fit_command(dataset, config))
     weights = _weights(config, spec)
+    if config.batch_size is None:
+        batch_size, parts = batch_that_fits(spec, network.recipe.batch_size, machine)
+        config = replace(config, batch_size=batch_size, accumulate=(config.accumulate or 1) * parts)
     plan = TrainingPlan(
         spec=spec,
         train_set=train_set,
