@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 
+from bench._figures import report
 from bench._options import run
 from ssd_edge.core.timing import time_calls
 
@@ -16,6 +17,7 @@ COMMANDS = {
     "ssd-edge --help": ["-m", "ssd_edge", "--help"],
     "ssd-edge run --help": ["-m", "ssd_edge", "run", "--help"],
 }
+FIGURES = {"python -c pass": "python", "ssd-edge --help": "help", "ssd-edge run --help": "run-help"}
 
 
 def main(*, rounds: int = 9) -> None:
@@ -23,6 +25,8 @@ def main(*, rounds: int = 9) -> None:
     calls = {name: partial(start, [sys.executable, *arguments]) for name, arguments in COMMANDS.items()}
     for name, timing in time_calls(calls, rounds=rounds).items():  # the first round, not timed, reads the disk
         spread = timing.spread
+        if name in FIGURES:
+            report(f"startup.{FIGURES[name]}.s", spread.median / 1000)
         print(f"{name:<22} median {spread.median / 1000:.3f} s  max {spread.maximum / 1000:.3f} s")
 
 
