@@ -37,7 +37,7 @@ audit: $(VENV)/.tests
 	$(PIP) 'pip-audit>=2.7'
 	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
-## speed and memory; says which figures of README and docs have moved
+## speed and memory, as ratios within one run
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench
 
@@ -61,7 +61,7 @@ $(VENV)/.product: pyproject.toml | $(BIN)/pip
 	touch $@
 
 $(VENV)/.tests: pyproject.toml tools/emulator/driver.cc tools/emulator/build.py | $(VENV)/.product
-	$(PIP) --editable '.[train,eval,export,timm,label,docs,dev]'
+	$(PIP) --editable '.[train,eval,export,timm,label,openvino,docs,dev]'
 # The stubs lie apart, as a folder "tensorrt" would look like the package; two of their lines are no Python.
 	$(PIP) --no-deps --upgrade --target $(VENV)/stubs 'tensorrt-stubs==10.13.*'
 	sed -i 's/\bin: list\[/inputs: list[/; s/channel_axis: int)/channel_axis: int = ...)/' $(VENV)/stubs/tensorrt_bindings/tensorrt.pyi

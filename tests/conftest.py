@@ -14,6 +14,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What OpenVINO compiles is kept for the session, and not in the user's cache."""
+    os.environ["SSD_EDGE_CACHE"] = str(tmp_path_factory.getbasetemp() / "cache")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the slow tests to ``make test-all``, unless one is named; ``slow(but="10.3")`` keeps that parameter."""
     if os.environ.get(ALL) or any("::" in argument for argument in config.args):

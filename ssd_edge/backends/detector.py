@@ -12,12 +12,13 @@ import numpy as np
 
 from ssd_edge.backends.base import Backend, RawOutputs
 from ssd_edge.backends.cpu import Threads
+from ssd_edge.core.choices import Target
 from ssd_edge.core.config import check_number
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import ImageInput, check_bgr, load_image
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import ENGINE_SUFFIX, EngineManifest, manifest_path
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
@@ -190,12 +191,21 @@ class Detector:
         return found.above(self._score_threshold)
 
 
-def open_detector(path: Path, threads: Threads | None = None, score_threshold: float = 0.0) -> Detector:
+def open_detector(
+    path: Path, threads: Threads | None = None, score_threshold: float = 0.0, device: str | None = None
+) -> Detector:
     """Load an ``.onnx`` or ``.engine`` on the runtime that it needs.
 
+    Args:
+        path: the file.
+        threads: how to spread over the processor's cores; for latency where it is not given.
+        score_threshold: report only what scores more.
+        device: see :func:`open_backend`.
+
     Raises:
-        InputError: another kind of file, or a threshold that is not in 0..1.
+        InputError: another kind of file, a threshold that is not in 0..1, or a device that it has no choice of.
         ArtifactError: not ours, or not for this machine.
+        DeviceError: the device is not here.
         MissingPackageError: the runtime is not installed.
     """
     check_threshold(score_threshold)
@@ -206,7 +216,7 @@ def open_detector(path: Path, threads: Threads | None = None, score_threshold: f
             else "Export one: ssd-edge export"
         )
         raise InputError(f"{path} is not a model that can be run", wanted="an .onnx or .engine file", do=do)
-    return Detector(open_backend(path, threads), score_threshold)
+    return Detector(open_backend(path, threads, device), score_threshold)
 
 
 def check_threshold(score: float) -> None:
@@ -216,12 +226,45 @@ def check_threshold(score: float) -> None:
         raise InputError("the score threshold is out of range", got=str(score), wanted="0 <= threshold < 1")
 
 
-def open_backend(path: Path, threads: Threads | None = None) -> Backend:
-    """Load an ``.onnx`` or ``.engine``; see :func:`open_detector`."""
+def open_backend(path: Path, threads: Threads | None = None, device: str | None = None) -> Backend:
+    """Load an ``.onnx`` or ``.engine``; see :func:`open_detector`.
+
+    Args:
+        path: the file.
+        threads: how to spread over the processor's cores.
+        device: ``cpu``, ``gpu``, ``gpu:1``, ``npu`` or ``auto`` for an engine of OpenVINO. Others have no choice:
+            ``auto`` and the only one that they run on (``cpu``; ``cuda``) are taken.
+    """
+    from ssd_edge.backends.openvino.backend import OpenVinoBackend
     from ssd_edge.backends.ort import OrtBackend
     from ssd_edge.backends.tensorrt.backend import TrtBackend
 
-    return TrtBackend(path) if is_for_gpu(path) else OrtBackend(path, threads)
+    target = target_of(path)
+    if target is Target.OPENVINO:
+        return OpenVinoBackend(path, threads, device)
+    _check_device(path, device, on_gpu=target.is_tensorrt)
+    return TrtBackend(path) if target.is_tensorrt else OrtBackend(path, threads)
+
+
+def _check_device(path: Path, device: str | None, *, on_gpu: bool) -> None:
+    """Refuse a device that the file has no choice of."""
+    allowed = ("auto", "cuda", "cuda:0") if on_gpu else ("auto", "cpu")
+    if device is not None and device not in allowed:
+        raise InputError(
+            f"{path} runs on {'the first NVIDIA GPU' if on_gpu else 'the processor'} only",
+            got=f"device {device!r}",
+            wanted=" or ".join(map(repr, allowed[:2])),
+            do="" if on_gpu else "Build an engine for the device: ssd-edge build --target tensorrt or openvino",
+        )
+
+
+def target_of(path: Path) -> Target:
+    """Return the runtime that a model's file needs: an engine says so in its manifest, an ONNX runs on ONNX Runtime.
+
+    Raises:
+        ArtifactError: it is an engine without a readable manifest.
+    """
+    return EngineManifest.load(manifest_path(path)).target if path.suffix == ENGINE_SUFFIX else Target.ONNXRUNTIME
 
 
 def is_for_gpu(path: Path) -> bool:
@@ -230,10 +273,7 @@ def is_for_gpu(path: Path) -> bool:
     Raises:
         ArtifactError: it is an engine without a readable manifest.
     """
-    from ssd_edge.backends.ort import ENGINE_SUFFIX
-    from ssd_edge.backends.tensorrt.backend import TARGETS
-
-    return path.suffix == ENGINE_SUFFIX and EngineManifest.load(manifest_path(path)).target in TARGETS
+    return target_of(path).is_tensorrt
 
 
 def usable_here(engine: Path) -> bool:
@@ -253,7 +293,11 @@ def read_manifest_for_here(engine: Path) -> EngineManifest:
         MissingPackageError: its runtime is not installed.
         DeviceError: it needs a GPU, and there is none.
     """
+    from ssd_edge.backends.openvino.backend import read_manifest_for_openvino
     from ssd_edge.backends.ort import read_manifest_for_cpu
     from ssd_edge.backends.tensorrt.backend import read_manifest_for_gpu
 
-    return read_manifest_for_gpu(engine) if is_for_gpu(engine) else read_manifest_for_cpu(engine)
+    target = EngineManifest.load(manifest_path(engine)).target
+    if target.is_tensorrt:
+        return read_manifest_for_gpu(engine)
+    return (read_manifest_for_openvino if target is Target.OPENVINO else read_manifest_for_cpu)(engine)

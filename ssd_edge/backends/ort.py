@@ -17,7 +17,7 @@ from ssd_edge.core.choices import Target
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES, SPEC_KEY
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import ENGINE_SUFFIX, EngineManifest, manifest_path
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 
@@ -98,7 +98,6 @@ def _signature(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> str:
 
 
 TARGET = Target.ONNXRUNTIME
-ENGINE_SUFFIX = ".engine"
 
 
 class OrtBackend:

@@ -23,10 +23,11 @@ _precision, _calibration, _accuracy, _tensorrt = (
 
 
 class Target(str, Enum):
-    """The runtime of an engine. ``auto`` is TensorRT if it is installed and there is a GPU, else ONNX Runtime."""
+    """The runtime of an engine. ``auto`` is TensorRT if there is a GPU for it, else the processor's fastest."""
 
     AUTO = "auto"
     ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
     TENSORRT = "tensorrt"
     TENSORRT_RTX = "tensorrt-rtx"
 
@@ -36,7 +37,10 @@ def build(
         Path | None, typer.Argument(help="Exported model (default: the newest engines/*/*.onnx).", metavar="ONNX")
     ] = None,
     target: Annotated[
-        Target, typer.Option("--target", help="Runtime that executes the engine. auto: TensorRT if usable here.")
+        Target,
+        typer.Option(
+            "--target", help="Runtime that executes the engine. auto: TensorRT if usable here, else measured."
+        ),
     ] = Target.AUTO,
     output: Annotated[
         Path | None,
@@ -57,6 +61,9 @@ def build(
     ] = False,
     fp16: Annotated[
         bool, _precision("--fp16", help="Compute in half precision; with --int8, all other layers.")
+    ] = False,
+    bf16: Annotated[
+        bool, _precision("--bf16", help="Compute in bfloat16; for --target openvino on processors that have it.")
     ] = False,
     fp32: Annotated[
         bool, _precision("--fp32", help="Compute in single precision; with --int8, all other layers.")
@@ -141,7 +148,7 @@ def build(
 
     batches = workflow.Batch.parse(batch)
     config = workflow.BuildConfig(
-        precision=_chosen(int8=int8, fp16=fp16, fp32=fp32),
+        precision=_chosen(int8=int8, fp16=fp16, bf16=bf16, fp32=fp32),
         float_type=_float_type(fp16=fp16, fp32=fp32) if int8 else None,
         target=None if target is Target.AUTO else choices.Target(target.value),
         output=output,
@@ -176,14 +183,17 @@ def build(
         say(f"left out: {len(made.left_out)}, the first: {made.left_out[0]}")
     say(f"manifest {made.path.with_suffix('.json')}")
     if batches.least > 1:
-        say("run and eval need batch size 1; this engine is for your own programs. For run and eval: --batch 1")
-    else:
-        say(f"next: ssd-edge run --model {quoted(made.path)} --camera 0")
+        say(f"run and eval fill up what is missing of {batches.least} images with black ones; for one image: --batch 1")
+    say(f"next: ssd-edge run --model {quoted(made.path)} --camera 0")
 
 
-def _chosen(*, int8: bool, fp16: bool, fp32: bool) -> Precision:
-    if fp16 and fp32:
-        raise InputError("--fp16 and --fp32 contradict one another", do="Leave out one of the two.")
+def _chosen(*, int8: bool, fp16: bool, bf16: bool, fp32: bool) -> Precision:
+    named = {"--fp16": fp16, "--fp32": fp32, "--bf16": bf16, "--int8": int8 and bf16}
+    asked = [name for name, is_asked in named.items() if is_asked]
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} contradict one another", do="Leave out one of the two.")
+    if bf16:
+        return Precision.BF16
     return Precision.INT8 if int8 else Precision.FP16 if fp16 else Precision.FP32
 
 

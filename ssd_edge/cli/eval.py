@@ -69,6 +69,12 @@ def evaluate(
         bool, typer.Option("--strict", help="Refuse the first fault of the data (default: leave it out).")
     ] = EvaluateConfig.strict,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="CPU cores to use (default: all).")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", help="Device of OpenVINO engines (cpu, gpu, npu, auto) and checkpoints (default: cpu)."
+        ),
+    ] = None,
     html: Annotated[
         Path | None,
         _outputs("--html", metavar="PATH", help="Write an HTML report with curves and images, and these as PNG."),
@@ -97,6 +103,7 @@ def evaluate(
         max_bad=max_bad,
         strict=strict,
         cores=cores,
+        device=device,
         html=html,
     )
 

@@ -127,8 +127,8 @@ def _engine(facts: EngineFacts) -> Facts:
 
 
 def _layers_of(facts: EngineFacts) -> Facts:
-    """Return the precision of each layer: read from ONNX Runtime's graph, or reported by TensorRT."""
-    if facts.layers is not None and facts.layers_from == "file":
+    """Return the precision of each layer: read from the graph, or reported by the runtime."""
+    if facts.layers is not None and facts.layers_from in ("file", "openvino"):
         return _convolutions(facts.layers)
     if facts.layers is not None:
         return _reported(facts.layers, "" if facts.layers_from == "tensorrt" else ", when it was built")

@@ -104,6 +104,12 @@ def run(
             help="latency: all cores on one frame; throughput: one core per frame (measured for several sources).",
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        _inference(
+            "--device", metavar="DEVICE", help="Device of an OpenVINO engine: cpu (default), gpu, gpu:1, npu or auto."
+        ),
+    ] = RunConfig.device,
     batch_wait: Annotated[
         float,
         _inference("--batch-wait", metavar="MS", min=0, help="Milliseconds to wait for frames of other sources."),
@@ -199,6 +205,7 @@ def run(
         "motion": motion,
         "scale_in_decoder": scale_in_decoder,
         "optimize_for": optimize_for,
+        "device": device,
         "batch_wait_ms": batch_wait,
         "max_batch": max_batch,
         "rtsp_latency_ms": rtsp_latency,

@@ -134,9 +134,9 @@ class CalibrationTable:
                 )
 
 
-def symmetric_scale(amax: float) -> float:
-    """Return a 127th of the largest magnitude; 1 where that is no normal float32, and all values as good as zero."""
-    return amax / 127 if amax / 127 >= _SMALLEST_NORMAL else 1.0
+def symmetric_scale(amax: float, levels: int = 127) -> float:
+    """Return the largest magnitude over ``levels``; 1 where that is no normal float32, and all values as good as 0."""
+    return amax / levels if amax / levels >= _SMALLEST_NORMAL else 1.0
 
 
 def preprocessing_digest(entry: InputSpec) -> str:

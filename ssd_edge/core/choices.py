@@ -10,6 +10,7 @@ class Precision(str, Enum):
 
     FP32 = "fp32"
     FP16 = "fp16"
+    BF16 = "bf16"
     INT8 = "int8"
     INT8_FP16 = "int8-fp16"
 
@@ -30,7 +31,7 @@ class Precision(str, Enum):
     @property
     def bits(self) -> int:
         """Width of the narrowest type."""
-        return {"fp32": 32, "fp16": 16}.get(self.value, 8)
+        return {"fp32": 32, "fp16": 16, "bf16": 16}.get(self.value, 8)
 
 
 class FloatType(str, Enum):
@@ -48,6 +49,7 @@ class Target(str, Enum):
     """The runtime that an engine is for; the value is what manifests and file names hold."""
 
     ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
     TENSORRT = "tensorrt"
     TENSORRT_RTX = "tensorrt-rtx"
 
@@ -58,7 +60,7 @@ class Target(str, Enum):
     @property
     def is_tensorrt(self) -> bool:
         """Whether it is one of the two that run on NVIDIA's GPUs."""
-        return self is not Target.ONNXRUNTIME
+        return self in (Target.TENSORRT, Target.TENSORRT_RTX)
 
 
 class NmsBody(str, Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,13 +22,30 @@ def environment(**variables: str) -> Iterator[None]:
 
 @contextmanager
 def no_telemetry() -> Iterator[None]:
-    """Import ONNX Runtime inside the block, or what brings one of its own (onnxsim), and it records nothing.
+    """Import ONNX Runtime or OpenVINO inside the block, or what brings one of its own (onnxsim): nothing is recorded.
 
-    ONNX Runtime 1.32 writes a database of events into the user's cache and a file into TMPDIR. It decides so on
-    import: to switch it off afterwards is too late.
+    ONNX Runtime 1.32 writes a database of events into the user's cache and a file into TMPDIR. OpenVINO 2026.4 imports
+    its model converter, which gives the user a number in ``~/intel`` and tells Google Analytics of the import. Both
+    decide so on import: to switch it off afterwards is too late.
     """
-    with environment(ORT_DISABLE_TELEMETRY="1"):
+    with environment(ORT_DISABLE_TELEMETRY="1"), _without(_CONVERTER):
         yield
+
+
+_CONVERTER = "openvino.tools.ovc"  # OpenVINO does without, and is imported in a third of the time
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Let a module be missing inside the block, unless it is imported already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # Python's own sign for it
+    try:
+        yield
+    finally:
+        sys.modules.pop(module, None)
 
 
 @contextmanager

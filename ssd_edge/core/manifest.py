@@ -17,6 +17,7 @@ from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.text_parsers import parse_json
 
 MANIFEST_FORMAT = "ssd-edge/engine/3"
+ENGINE_SUFFIX = ".engine"
 _FORMAT = Format(MANIFEST_FORMAT, "manifest", "Build the engine again: ssd-edge build")
 
 

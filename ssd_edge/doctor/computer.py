@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ssd_edge.doctor.check import CheckResult, let_see_system, missing, ok, warn
 from ssd_edge.doctor.facts import Facts, Gpu, Module
@@ -52,6 +53,14 @@ def processor(facts: Facts) -> CheckResult:
 def onnx_runtime(facts: Facts) -> CheckResult:
     """Return ONNX Runtime, which every machine can run on."""
     return _package(facts.module("onnxruntime"), "ONNX Runtime", "pip install 'onnxruntime>=1.17'")
+
+
+def openvino(facts: Facts) -> CheckResult:
+    """Return OpenVINO, the other runtime of a processor, and of Intel's GPUs and NPUs."""
+    found = facts.module("openvino")
+    if found is None:
+        return ok("OpenVINO", "not installed; for --target openvino: pip install 'ssd-edge[openvino]'")
+    return _package(replace(found, version=found.version.partition("-")[0]), "OpenVINO", "pip install openvino")
 
 
 def torch(facts: Facts) -> CheckResult:

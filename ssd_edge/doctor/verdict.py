@@ -25,6 +25,7 @@ class Tolerance:
 TOLERANCES = {
     "fp32": Tolerance(0.01, 0.005),  # from Ampere on, TensorRT multiplies float32 with ten bits of mantissa (TF32)
     "fp16": Tolerance(0.05, 0.02),
+    "bf16": Tolerance(0.1, 0.05),
     "int8": Tolerance(0.1, 0.1),
     "int8-fp16": Tolerance(0.1, 0.1),
 }
@@ -33,6 +34,7 @@ _OTHER_BOX = 0.35  # of one object, two default boxes often score alike, and rou
 OWN_TOLERANCES = {
     "fp32": Tolerance(_OTHER_BOX, 0.02),
     "fp16": Tolerance(_OTHER_BOX, 0.05),
+    "bf16": Tolerance(_OTHER_BOX, 0.1),
     "int8": Tolerance(_OTHER_BOX, 0.3),
     "int8-fp16": Tolerance(_OTHER_BOX, 0.3),
 }
@@ -40,6 +42,7 @@ OWN_TOLERANCES = {
 PREDICTED_TOLERANCES = {
     "fp32": Tolerance(_OTHER_BOX, 0.02),
     "fp16": Tolerance(_OTHER_BOX, 0.02),
+    "bf16": Tolerance(_OTHER_BOX, 0.1),
     "int8": Tolerance(_OTHER_BOX, 0.05),  # a value midway between two steps falls to either side, layer after layer
     "int8-fp16": Tolerance(_OTHER_BOX, 0.05),
 }

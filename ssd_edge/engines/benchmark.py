@@ -66,11 +66,11 @@ def find_alternatives(source: SourceModel, precision: Precision, target: Target,
 
 def _precisions(target: Target, tensorrt: TrtOptions) -> tuple[Precision, ...]:
     """Return every combination that a target has."""
-    if target is Target.ONNXRUNTIME:
-        return (Precision.FP32, Precision.INT8)  # a processor computes FP16 in float32
+    if not target.is_tensorrt:
+        return (Precision.FP32, Precision.INT8)  # ONNX Runtime computes FP16 in float32; few processors have more
     if tensorrt.dla is not None:
         return (Precision.FP16, Precision.INT8)  # a DLA has no float32
-    return tuple(Precision)
+    return tuple(precision for precision in Precision if precision is not Precision.BF16)
 
 
 def _made_of(path: Path, source: SourceModel) -> EngineManifest | None:

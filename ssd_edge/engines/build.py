@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ssd_edge.backends.ort import ENGINE_SUFFIX
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import bytes_digest, file_digest, path_kind, written_beside
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import ENGINE_SUFFIX, EngineManifest, manifest_path
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.engines.builder import Builder, Lowered
 from ssd_edge.engines.cache import noted, same_engine
@@ -31,10 +30,15 @@ class BuildReport:
     reused: bool
 
 
-def build_engine(onnx_path: Path, output: Path | None = None, *, force: bool = False) -> BuildReport:
-    """Build the FP32 engine of an exported ONNX for ONNX Runtime on this machine; see :func:`build_lowered`."""
+def build_engine(
+    onnx_path: Path, output: Path | None = None, *, builder: Builder | None = None, force: bool = False
+) -> BuildReport:
+    """Build the FP32 engine of an exported ONNX on this machine, by default for ONNX Runtime.
+
+    See :func:`build_lowered`.
+    """
     source = read_onnx(onnx_path)
-    return build_lowered(source, Lowered(source.model), OrtBuilder(), output, force=force)
+    return build_lowered(source, Lowered(source.model), builder or OrtBuilder(), output, force=force)
 
 
 def build_lowered(

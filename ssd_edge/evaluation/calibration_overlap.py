@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ssd_edge.backends.ort import ENGINE_SUFFIX
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.files import file_digest
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import ENGINE_SUFFIX, EngineManifest, manifest_path
 from ssd_edge.core.sample import LabelledSet
 
 

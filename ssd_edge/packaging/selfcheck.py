@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +98,25 @@ def read_image(path: Path) -> Array:
     return np.asarray(cv2.imread(str(path)), np.uint8)
 
 
+@contextmanager
+def no_telemetry() -> Iterator[None]:
+    """Import ONNX Runtime or OpenVINO inside the block, and neither records or sends that it was imported."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]  # its model converter sends
+    yield
+
+
 def _onnxruntime(model: Path, check: Mapping[str, Any], tensor: Array, _: str) -> list[Array]:
-    import onnxruntime
+    with no_telemetry():
+        import onnxruntime
 
     session = onnxruntime.InferenceSession(str(model), providers=onnxruntime.get_available_providers())
     return list(session.run(check["outputs"], {check["input"]: tensor}))
 
 
 def _openvino(model: Path, check: Mapping[str, Any], tensor: Array, _: str) -> list[Array]:
-    import openvino
+    with no_telemetry():
+        import openvino
 
     compiled = openvino.Core().compile_model(str(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled({check["input"]: tensor})

@@ -51,6 +51,8 @@ class Lowering:
         Raises:
             InputError: INT8 without a table.
         """
+        if self.precision is Precision.BF16 or (self.target is Target.OPENVINO and not self.precision.is_int8):
+            return model  # OpenVINO is told the float type when it compiles
         if not self.precision.is_int8:
             return to_half(model, keep_float=self.keep_float) if self.precision.has_fp16 else model
         if table is None:
@@ -60,6 +62,9 @@ class Lowering:
         kept = self.keep_float | fallback
         if self.target is Target.ONNXRUNTIME:
             return qdq_ort.quantise(model, table, scheme=ort_scheme(), keep_float=kept)
+        if self.target is Target.OPENVINO:
+            limit = openvino_scheme().weight_limit
+            return qdq_tensorrt.quantise(model, table, keep_float=kept, unsigned=True, weight_limit=limit)
         weak = self.is_weakly_typed
         lowered = qdq_tensorrt.quantise(model, table, keep_float=kept, stored_weights=not weak)
         # A layer of the fallback is as good in half precision; what the user kept is float32.
@@ -70,3 +75,16 @@ class Lowering:
 def ort_scheme() -> qdq_ort.Scheme:
     """Return how ONNX Runtime stores INT8 on this processor."""
     return qdq_ort.scheme_for(cpu_device())
+
+
+def openvino_scheme() -> qdq_ort.Scheme:
+    """Return how OpenVINO stores INT8 on this processor: it saturates where ONNX Runtime does."""
+    is_arm = ort_scheme() is qdq_ort.Scheme.S8S8
+    return qdq_ort.Scheme.U8S8 if is_arm else ort_scheme()
+
+
+def scheme_of(target: Target) -> str:
+    """Return how a runtime of the processor stores INT8 here; empty for TensorRT, which has one way only."""
+    if target.is_tensorrt:
+        return ""
+    return (openvino_scheme() if target is Target.OPENVINO else ort_scheme()).value

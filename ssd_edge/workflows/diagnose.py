@@ -85,6 +85,7 @@ def examine(facts: Facts) -> tuple[CheckResult, ...]:
         tensorrt.plugins(facts),
         nvidia.pycuda(facts, jetpack),
         computer.onnx_runtime(facts),
+        computer.openvino(facts),
         cameras.opencv(facts, jetpack),
         cameras.cameras(facts),
         computer.torch(facts),

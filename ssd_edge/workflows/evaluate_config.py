@@ -39,6 +39,8 @@ class EvaluateConfig:
         max_bad: largest share of the images, or of the objects, that may be left out, 0 to 1.
         strict: refuse the first fault of the data instead.
         cores: processor cores to use; None for all.
+        device: what engines of OpenVINO compute on (``cpu``, ``gpu``, ``gpu:1``, ``npu`` or ``auto``), and checkpoints
+            (``cpu``, ``cuda``, ``mps`` or ``auto``); None for the processor.
         html: the HTML page to write; None for none.
     """
 
@@ -54,6 +56,7 @@ class EvaluateConfig:
     max_bad: float = MAX_BAD
     strict: bool = False
     cores: int | None = None
+    device: str | None = None
     html: Path | None = None
 
     def __post_init__(self) -> None:
@@ -80,4 +83,5 @@ class EvaluateOptions(TypedDict, total=False):
     max_bad: float
     strict: bool
     cores: int | None
+    device: str | None
     html: AnyPath | None

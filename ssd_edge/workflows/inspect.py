@@ -11,7 +11,11 @@ from typing import Any, Literal
 import onnx
 from onnx import TensorProto
 
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import read_manifest_for_here
+from ssd_edge.backends.openvino.compiled import compile_engine
+from ssd_edge.backends.openvino.layers import executed_layers
+from ssd_edge.backends.openvino.module import PROCESSOR, Settings
 from ssd_edge.backends.tensorrt.layers import LAYERS_FORMAT, LAYERS_SUFFIX, EngineLayer, load_layers, read_layers
 from ssd_edge.core.calibration_table import RANGES_SUFFIX, CalibrationTable
 from ssd_edge.core.choices import Target
@@ -73,7 +77,7 @@ class EngineFacts:
 
     Attributes:
         layers: with the precision of each; None where they cannot be known here.
-        layers_from: the file itself, TensorRT, or what TensorRT said when the engine was built.
+        layers_from: the file itself, the runtime that was asked here, or what TensorRT said when the engine was built.
         layers_unknown: why TensorRT cannot be asked; empty where the layers are known.
         refusal: why the engine cannot run here; empty where it can.
         size_bytes: of the file.
@@ -81,7 +85,7 @@ class EngineFacts:
 
     manifest: EngineManifest
     layers: tuple[EngineLayer, ...] | None
-    layers_from: Literal["file", "tensorrt", "build"]
+    layers_from: Literal["file", "openvino", "tensorrt", "build"]
     layers_unknown: str
     refusal: str
     size_bytes: int
@@ -212,7 +216,7 @@ def _read_engine(path: Path) -> EngineFacts:
     manifest = EngineManifest.load(manifest_path(path))
     manifest.refuse_if_changed(path)
     layers: Sequence[EngineLayer] | None
-    layers_from: Literal["file", "tensorrt", "build"] = "file"
+    layers_from: Literal["file", "openvino", "tensorrt", "build"] = "file"
     unknown = ""
     if manifest.target.is_tensorrt:
         try:
@@ -222,8 +226,21 @@ def _read_engine(path: Path) -> EngineFacts:
             unknown = str(error) if layers is None else ""
     else:
         layers = _convolutions(read_graph(path).model)
+        if manifest.target is Target.OPENVINO and not _refusal(path):
+            layers, layers_from = _as_executed(layers, path, manifest), "openvino"
     known = None if layers is None else tuple(layers)
     return EngineFacts(manifest, known, layers_from, unknown, _refusal(path), path.stat().st_size)
+
+
+def _as_executed(layers: Sequence[EngineLayer], path: Path, manifest: EngineManifest) -> list[EngineLayer]:
+    """Return convolutions with the kernel that OpenVINO chose for each on the processor, and what it computes in."""
+    settings = Settings(PROCESSOR, manifest.precision, Threads.for_latency())
+    compiled = compile_engine(path, manifest.engine_digest, settings)
+    executed = {name: layer for layer in executed_layers(compiled) for name in layer.names}
+    return [
+        EngineLayer(layer.name, found.kernel, found.precision) if (found := executed.get(layer.name)) else layer
+        for layer in layers
+    ]
 
 
 def _refusal(path: Path) -> str:

@@ -28,7 +28,8 @@ class LabelConfig:
         batch: images of a batch; by default 8, or what the engine takes at most.
         every: label every N-th frame of a video.
         images_per_part: images of one Parquet file; what a kill loses at most, for each thread's turn.
-        device: that computes; a checkpoint alone has a choice: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        device: that computes: of a checkpoint ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``, of an engine for
+            OpenVINO ``cpu``, ``gpu`` or ``npu``; others have no choice.
     """
 
     output: Path = Path("labels")

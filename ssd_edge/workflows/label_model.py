@@ -13,7 +13,7 @@ from ssd_edge.backends.ort_session import ort_version
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.streaming.sources.video import open_film
-from ssd_edge.workflows.load import TorchBackend, check_device
+from ssd_edge.workflows.load import TorchBackend
 from ssd_edge.workflows.open_model import refuse_no_model
 
 
@@ -23,7 +23,7 @@ class ModelOpener:
 
     Attributes:
         path: absolute.
-        device_name: what computes, for a checkpoint.
+        device_name: what computes, for a checkpoint or an engine of OpenVINO; ``auto`` is the default of each.
         score_threshold: detections score more; the model's own threshold is the floor.
     """
 
@@ -42,8 +42,8 @@ class ModelOpener:
         refuse_no_model(path)
         if path.suffix == ".pt":
             return Detector(TorchBackend(path, device=self.device_name, threads=cores), threshold)
-        check_device(path, self.device_name)
-        return Detector(open_backend(path, Threads.for_throughput(cores)), threshold)
+        device = None if self.device_name == "auto" else self.device_name
+        return Detector(open_backend(path, Threads.for_throughput(cores), device), threshold)
 
     def runtime(self) -> str:
         """Return what it runs on, with the version that is installed here."""

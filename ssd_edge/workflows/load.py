@@ -11,7 +11,7 @@ import numpy as np
 
 from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cpu import Threads
-from ssd_edge.backends.detector import Detector, check_threshold, is_for_gpu, open_backend, usable_here
+from ssd_edge.backends.detector import Detector, check_threshold, open_backend, usable_here
 from ssd_edge.core.config import AnyPath, check_number
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import UInt8Array
@@ -30,7 +30,7 @@ def load(
     model: AnyPath | None = None,
     *,
     score_threshold: float | None = None,
-    device: str = "auto",
+    device: str | None = None,
     threads: int | None = None,
     workspace: AnyPath = ".",
 ) -> Detector:
@@ -45,8 +45,10 @@ def load(
     Args:
         model: the file; by default the current engine of the workspace, or else its newest ONNX.
         score_threshold: report only what scores more, from 0 to 1; by default what the model was exported with.
-        device: what computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. Only a checkpoint has a choice; an
-            ONNX runs on the processor, an engine on what it was built for.
+        device: what computes. A checkpoint runs on ``cpu``, ``cuda``, ``cuda:1`` or ``mps``, by default on a GPU where
+            PyTorch finds one; an engine for OpenVINO on ``cpu``, the default, ``gpu``, ``gpu:1``, ``npu``, or with
+            ``auto`` on what OpenVINO chooses. Others have no choice: an ONNX runs on the processor, an engine on what
+            it was built for.
         threads: cores of the processor that compute one image; by default all that the process may use. PyTorch's own
             number of threads is as before outside of :meth:`Detector.detect`.
         workspace: folder with ``engines/``, for a model that is not named.
@@ -68,9 +70,8 @@ def load(
     path = find_model(workspace) if model is None else Path(model)
     refuse_no_model(path)
     if path.suffix == ".pt":
-        return Detector(TorchBackend(path, device=device, threads=threads), score_threshold or 0.0)
-    check_device(path, device)
-    return Detector(open_backend(path, Threads.for_latency(threads)), score_threshold or 0.0)
+        return Detector(TorchBackend(path, device=device or "auto", threads=threads), score_threshold or 0.0)
+    return Detector(open_backend(path, Threads.for_latency(threads), device), score_threshold or 0.0)
 
 
 def find_model(workspace: AnyPath = ".") -> Path:
@@ -160,16 +161,3 @@ class TorchBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def check_device(path: Path, device: str) -> None:
-    """Refuse a device that the file has no choice of."""
-    on_gpu = is_for_gpu(path)
-    allowed = ("auto", "cuda", "cuda:0") if on_gpu else ("auto", "cpu")
-    if device not in allowed:
-        raise InputError(
-            f"{path} runs on {'the first NVIDIA GPU' if on_gpu else 'the processor'} only",
-            got=f"device {device!r}",
-            wanted=" or ".join(map(repr, allowed[:2])),
-            do="" if on_gpu else "Build an engine for a GPU: ssd-edge build --target tensorrt",
-        )

@@ -1,4 +1,4 @@
-"""Open any model file, whatever room it belongs to. PyTorch is imported for a checkpoint only."""
+"""Open any model file, whatever room it belongs to, and evaluate it. PyTorch is imported for a checkpoint only."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from ssd_edge.backends.cpu import Threads, physical_cores
 from ssd_edge.backends.detector import open_detector
+from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.tolerance import TOLERANT, Tolerance
+from ssd_edge.evaluation.evaluate import Evaluation, evaluate
 
 if TYPE_CHECKING:
     from ssd_edge.model.predict import TorchDetector
@@ -34,27 +39,29 @@ class OpenModel(Protocol):
 
 
 @contextmanager
-def open_model(path: Path, cores: int | None = None) -> Iterator[OpenModel]:
+def open_model(path: Path, cores: int | None = None, device: str | None = None) -> Iterator[OpenModel]:
     """Yield the model of a ``.pt``, ``.onnx`` or ``.engine`` file, set to answer one image as soon as it can.
 
     Args:
         path: the file.
-        cores: processor cores to use, for ONNX Runtime and PyTorch alike; by default all that the process may use.
+        cores: processor cores to use, for every runtime alike; by default all that the process may use.
+        device: what a checkpoint or an engine of OpenVINO computes on; by default the processor.
 
     Raises:
-        InputError: another kind of file, or one that cannot be read.
+        InputError: another kind of file, or one that cannot be read, or a device that it has no choice of.
         ArtifactError: not ours, or not for this machine.
+        DeviceError: the device is not here.
         MissingPackageError: what it runs on is not installed.
     """
     refuse_no_model(path)
     if path.suffix == ".pt":
-        model = open_checkpoint(path, instead="evaluate the exported .onnx")
+        model = open_checkpoint(path, device or "cpu", instead="evaluate the exported .onnx")
         from ssd_edge.model.predict import torch_threads
 
         with torch_threads(cores or physical_cores()):
             yield model
     else:
-        with open_detector(path, Threads.for_latency(cores)) as detector:
+        with open_detector(path, Threads.for_latency(cores), device=device) as detector:
             yield detector
 
 
@@ -73,6 +80,35 @@ def refuse_no_model(path: Path) -> None:
         from ssd_edge.graph.sizes import check_file
 
         check_file(path)
+
+
+def evaluate_file(
+    path: Path,
+    labelled: LabelledSet,
+    *,
+    metric: Metric,
+    iou_threshold: float = 0.5,
+    cores: int | None = None,
+    device: str | None = None,
+    tolerance: Tolerance = TOLERANT,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Evaluate and time one model file on a labelled set.
+
+    Raises:
+        SsdEdgeError: as :func:`open_model` and ``evaluation.evaluate`` raise.
+    """
+    with open_model(path, cores, device) as model:
+        names = model.spec.class_names
+        return evaluate(
+            model.detect,
+            names,
+            labelled,
+            metric=metric,
+            iou_threshold=iou_threshold,
+            tolerance=tolerance,
+            progress=progress,
+        )
 
 
 def open_checkpoint(path: Path, device: str = "cpu", *, instead: str) -> TorchDetector:

@@ -164,7 +164,7 @@ def run_streams(
             return find_model(workspace) if named is None else _named(named)
 
         def reopen(path: Path) -> Detector:
-            return open_detector(path, layout.threads, min(keep.lowest for keep in keeps))
+            return open_detector(path, layout.threads, min(keep.lowest for keep in keeps), chosen.device)
 
         layout = _layout(find(), chosen, min(keep.lowest for keep in keeps), len(plans))
         labels = frozenset[str]().union(*(keep.labels for keep in keeps), *(plan.config.blur for plan in plans))
@@ -200,10 +200,10 @@ def run_streams(
 def _layout(path: Path, config: RunConfig, threshold: float, streams: int) -> Layout:
     """Return the detector, and how the work is laid out: as asked for, or by measurement where several share it."""
     if config.optimize_for is None and streams > 1 and config.max_batch is None:
-        return open_fastest(lambda threads: open_detector(path, threads, threshold), streams)
+        return open_fastest(lambda threads: open_detector(path, threads, threshold, config.device), streams)
     goal = config.optimize_for or Goal.LATENCY
     threads = Threads.for_latency() if goal is Goal.LATENCY else Threads.for_throughput()
-    detector = open_detector(path, threads, threshold)
+    detector = open_detector(path, threads, threshold, config.device)
     if config.max_batch is not None or streams == 1:
         return Layout(detector, threads, config.max_batch or 1)
     return Layout(detector, threads, measure_batches(detector, streams).batch)

@@ -127,6 +127,8 @@ class RunConfig(StreamConfig):
         score_threshold: shows what scores more, from 0 to 1.
         optimize_for: ``latency`` uses all cores for one frame, ``throughput`` one core per frame; None for latency with
             one source, and for the faster one, as measured, with several.
+        device: what an engine of OpenVINO computes on: ``cpu``, ``gpu``, ``gpu:1``, ``npu``, or ``auto`` for what it
+            chooses. None for the processor, and for what other engines were built for.
         cut: begins a new video and a new file of JSON lines so often (``10m``, ``1h``, ``1d``, by the clock in UTC)
             or at this size (``500MB``); each has its time in its name. None for one file.
         keep_days: removes pieces that began longer ago, in days.
@@ -142,6 +144,7 @@ class RunConfig(StreamConfig):
     window: bool | None = None
     score_threshold: float = 0.5
     optimize_for: Goal | None = None
+    device: str | None = None
     cut: str | None = None
     keep_days: float | None = None
     keep_gb: float | None = None
@@ -174,6 +177,7 @@ class RunOptions(StreamOptions, total=False):
     window: bool | None
     score_threshold: float
     optimize_for: Goal | Literal["latency", "throughput"] | None
+    device: str | None
     cut: str | None
     keep_days: float | None
     keep_gb: float | None

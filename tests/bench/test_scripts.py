@@ -9,7 +9,7 @@ import pytest
 from tests.test_architecture import imports_of
 
 BENCH = Path(__file__).parents[2] / "bench"
-PACED = {"latency", "many_streams", "_slow_worker"}  # they play cameras at a rate, count over seconds, or wait
+PACED = {"latency", "many_streams"}  # they play cameras at a rate, and count over seconds of the clock
 SCRIPTS = sorted(path for path in BENCH.glob("*.py") if path.name != "_options.py")
 
 

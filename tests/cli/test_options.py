@@ -24,7 +24,7 @@ from tests.quantization.square_model import write_square_model
 MOST_WITHOUT_PANELS = 10
 NOT_IN_A_CONFIG = {  # switches and arguments that stand for several fields, inputs, or what only the terminal shows
     "bench": {"models", "json_path"},
-    "build": {"onnx", "int8", "fp16", "fp32", "data", "split", "max_drop"},
+    "build": {"onnx", "int8", "fp16", "bf16", "fp32", "data", "split", "max_drop"},
     "calibrate": {"onnx", "images"},
     "data check": {"dataset", "json", "limit"},
     "data convert": {"dataset"},

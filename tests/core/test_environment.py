@@ -12,9 +12,11 @@ import pytest
 from ssd_edge.core.environment import environment
 
 PACKAGE = Path(__file__).parent.parent.parent / "ssd_edge"
-RECORDERS = {"onnxruntime", "onnxsim"}
+RECORDERS = {"onnxruntime", "onnxsim", "openvino"}
 DOORS = {  # ways in which a command comes to ONNX Runtime, and to the copy inside onnxsim
     "sessions": "from ssd_edge.backends.ort_session import load_runtime; load_runtime().SessionOptions()",
+    "OpenVINO": "from ssd_edge.backends.openvino.module import core; assert core().available_devices",
+    "doctor and OpenVINO": "from ssd_edge.doctor.live import Live; assert Live().ask('module', 'openvino')['version']",
     "doctor": "from ssd_edge.doctor.live import Live; assert Live().ask('module', 'onnxruntime')['version']",
     "export": "from ssd_edge.core.requirements import require; require('export', '', '')",
 }

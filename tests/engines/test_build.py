@@ -9,13 +9,13 @@ import pytest
 
 from ssd_edge.backends.cpu import cpu_device
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.backends.ort_session import ort_version
+from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import Accuracy, EngineManifest, manifest_path
 from ssd_edge.engines.build import build_engine, build_lowered
-from ssd_edge.engines.builder import Lowered
-from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.builder import Builder, Lowered
+from ssd_edge.engines.processor import processor_builder
 from ssd_edge.graph.source import read_onnx
 from tests.backends.tiny_onnx import tiny_spec, write_tiny_onnx
 
@@ -25,15 +25,21 @@ def onnx(tmp_path: Path) -> Path:
     return write_tiny_onnx(tmp_path / "engines/bright/bright.onnx")
 
 
+@pytest.fixture(params=[Target.ONNXRUNTIME, Target.OPENVINO], ids=str)
+def builder(request: pytest.FixtureRequest) -> Builder:
+    """Of every runtime of a processor."""
+    return processor_builder(request.param, Precision.FP32)
+
+
 def bright_picture() -> np.ndarray:
     picture = np.zeros((100, 200, 3), np.uint8)
     cv2.rectangle(picture, (50, 25), (149, 74), (255, 255, 255), -1)
     return picture
 
 
-def test_engine_sees_what_the_onnx_sees(onnx: Path) -> None:
-    engine = build_engine(onnx).engine
-    assert engine == onnx.with_name("bright.fp32.onnxruntime.engine")
+def test_engine_sees_what_the_onnx_sees(onnx: Path, builder: Builder) -> None:
+    engine = build_engine(onnx, builder=builder).engine
+    assert engine == onnx.with_name(f"bright.fp32.{builder.target}.engine")
     with open_detector(onnx) as first, open_detector(engine) as second:
         assert first.spec == second.spec == tiny_spec("bright")
         wanted, found = first.detect(bright_picture()), second.detect(bright_picture())
@@ -42,45 +48,47 @@ def test_engine_sees_what_the_onnx_sees(onnx: Path) -> None:
     assert found.scores.tolist() == wanted.scores.tolist()
 
 
-def test_manifest_says_where_it_came_from_and_where_it_runs(onnx: Path) -> None:
-    report = build_engine(onnx)
+def test_manifest_says_where_it_came_from_and_where_it_runs(onnx: Path, builder: Builder) -> None:
+    report = build_engine(onnx, builder=builder)
     found = EngineManifest.load(manifest_path(report.engine))
     assert found == report.manifest
-    assert (found.target, found.precision, found.runtime) == ("onnxruntime", "fp32", "onnxruntime")
-    assert (found.runtime_version, found.device) == (ort_version(), cpu_device())
+    assert (found.target, found.precision, found.runtime) == (builder.target, "fp32", builder.target.value)
+    assert (found.runtime_version, found.device) == (builder.runtime_version, cpu_device())
     assert (found.onnx, found.onnx_digest) == ("bright.onnx", file_digest(onnx))
     assert found.engine_digest == file_digest(report.engine)
 
 
-def test_same_inputs_are_not_built_again(onnx: Path) -> None:
-    first = build_engine(onnx)
+def test_same_inputs_are_not_built_again(onnx: Path, builder: Builder) -> None:
+    first = build_engine(onnx, builder=builder)
     stamp = first.engine.stat().st_mtime_ns
-    second = build_engine(onnx)
+    second = build_engine(onnx, builder=builder)
     assert (first.reused, second.reused) == (False, True)
     assert second.engine.stat().st_mtime_ns == stamp
-    assert not build_engine(onnx, force=True).reused
+    assert not build_engine(onnx, builder=builder, force=True).reused
 
 
-def test_what_is_measured_later_is_written_down_too(onnx: Path) -> None:
+def test_what_is_measured_later_is_written_down_too(onnx: Path, builder: Builder) -> None:
     source = read_onnx(onnx)
     first, later = Accuracy(0.75, 0.5, "sha256:0"), Accuracy(0.75, 0.25, "sha256:1")
-    build_lowered(source, Lowered(source.model, accuracy=first), OrtBuilder())
-    assert build_lowered(source, Lowered(source.model), OrtBuilder()).manifest.accuracy == first
-    again = build_lowered(source, Lowered(source.model, accuracy=later), OrtBuilder())
+    build_lowered(source, Lowered(source.model, accuracy=first), builder)
+    assert build_lowered(source, Lowered(source.model), builder).manifest.accuracy == first
+    again = build_lowered(source, Lowered(source.model, accuracy=later), builder)
     assert again.reused
     assert EngineManifest.load(manifest_path(again.engine)).accuracy == later
 
 
-def test_an_engine_of_an_older_builder_is_built_again(onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_of_an_older_builder_is_built_again(
+    onnx: Path, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The graph is the same, and what becomes of it is not."""
-    assert not build_engine(onnx).reused
-    monkeypatch.setattr(OrtBuilder, "builder_version", 0)
-    assert not build_engine(onnx).reused
+    assert not build_engine(onnx, builder=builder).reused
+    monkeypatch.setattr(type(builder), "builder_version", 0)
+    assert not build_engine(onnx, builder=builder).reused
 
 
 @pytest.mark.parametrize("change", ["onnx", "engine", "manifest", "device"])
-def test_any_change_is_built_again(onnx: Path, change: str) -> None:
-    report = build_engine(onnx)
+def test_any_change_is_built_again(onnx: Path, builder: Builder, change: str) -> None:
+    report = build_engine(onnx, builder=builder)
     if change == "onnx":
         write_tiny_onnx(onnx, shift=0.1)
     elif change == "engine":
@@ -90,15 +98,15 @@ def test_any_change_is_built_again(onnx: Path, change: str) -> None:
     else:
         fields = json.loads(manifest_path(report.engine).read_text())
         manifest_path(report.engine).write_text(json.dumps({**fields, "device": "another"}))
-    again = build_engine(onnx)
+    again = build_engine(onnx, builder=builder)
     assert not again.reused
     assert again.manifest.onnx_digest == file_digest(onnx)
     with open_detector(again.engine) as detector:
         assert len(detector.detect(bright_picture())) == 1
 
 
-def test_engine_of_an_older_onnx_does_not_run(onnx: Path) -> None:
-    engine = build_engine(onnx).engine
+def test_engine_of_an_older_onnx_does_not_run(onnx: Path, builder: Builder) -> None:
+    engine = build_engine(onnx, builder=builder).engine
     write_tiny_onnx(onnx, shift=0.1)
     with pytest.raises(ArtifactError, match="was built from an older"):
         open_detector(engine)

@@ -13,7 +13,8 @@ from onnx import numpy_helper
 from ssd_edge.backends import ort_session
 from ssd_edge.core.choices import NmsBody
 from ssd_edge.core.files import text_digest
-from ssd_edge.engines import ort_build
+from ssd_edge.engines import openvino_build, ort_build
+from ssd_edge.engines.openvino_build import OpenVinoBuilder, openvino_graph
 from ssd_edge.engines.ort_build import OrtBuilder, use_non_max_suppression
 from ssd_edge.engines.ort_channels import fill_channels
 from ssd_edge.engines.ort_stem import read_columns_together
@@ -27,6 +28,7 @@ from tests.quantization.gated_model import gated_model
 from tests.quantization.square_model import square_model
 
 RECORDED_ORT = {3: "sha256:386a9eb0839d4788b72a22555299ad80fe2bad0310b4db4a004312de4901d82d"}
+RECORDED_OPENVINO = {1: "sha256:ea9d60b45385c4e5f4f55c008c60fe2561ac16e3d0c950c8df138596ed896936"}
 RECORDED_TENSORRT = {3: "sha256:4a981f79676715356c58aab3e3f60f389f40d2fbbf54ab605de5e0b122984ab0"}
 
 
@@ -79,6 +81,14 @@ def test_the_version_of_tensorrt_s_builder() -> None:
     )
 
 
+def test_the_version_of_openvino_s_builder() -> None:
+    assert RECORDED_OPENVINO[openvino_build.BUILDER_VERSION] == graph_digest(openvino_graph(square_model())), (
+        "engines for OpenVINO are others than those of this version: "
+        "bump BUILDER_VERSION in ssd_edge/engines/openvino_build.py, and record the new digest here"
+    )
+
+
 def test_builders_say_their_versions() -> None:
+    assert OpenVinoBuilder.builder_version == openvino_build.BUILDER_VERSION
     assert OrtBuilder.builder_version == ort_build.BUILDER_VERSION
     assert trt_build.TrtBuilder.builder_version == trt_build.BUILDER_VERSION

@@ -10,8 +10,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from ssd_edge.backends.openvino.module import core
 from ssd_edge.core.graph_contract import NMS_DOMAIN, OUTPUT_NAMES
 from ssd_edge.core.spec import NmsSpec
+from ssd_edge.engines.openvino_build import openvino_graph
 from ssd_edge.engines.ort_build import use_non_max_suppression
 from ssd_edge.graph.nms import OPSET, batched_nms_function, nms_node, nms_outputs
 from ssd_edge.graph.nms_bodies import LEAST_ROUNDS, write_out_rounds
@@ -54,6 +56,7 @@ def nms_model(shape: Shape) -> onnx.ModelProto:
 
 
 LOOP, OPERATOR, ROUNDS, ROUNDS_OF_SUMS = "loop", "operator", "rounds", "rounds of sums"
+OPENVINO = "operator in OpenVINO"
 
 
 def body(shape: Shape, form: str, rounds: int = LEAST_ROUNDS) -> onnx.ModelProto:
@@ -71,9 +74,25 @@ def session(shape: Shape, form: str = LOOP, rounds: int = LEAST_ROUNDS) -> onnxr
     return onnxruntime.InferenceSession(body(shape, form, rounds).SerializeToString(), options)
 
 
+@cache
+def openvino_request(shape: Shape):
+    """The body of OpenVINO's engines, for one image at a time as there."""
+    return (
+        core()
+        .compile_model(core().read_model(openvino_graph(nms_model(shape)).SerializeToString()), "CPU")
+        .create_infer_request()
+    )
+
+
 def run(shape: Shape, boxes, scores, form: str = LOOP, rounds: int = LEAST_ROUNDS):
     """Run a batch: boxes (B, N, 4), scores (B, N, C)."""
     inputs = {"boxes": boxes[:, :, None], "scores": scores}
+    if form == OPENVINO:
+        request = openvino_request(shape)
+        each = [
+            request.infer({name: value[row : row + 1] for name, value in inputs.items()}) for row in range(len(boxes))
+        ]
+        return [np.concatenate([found[name] for found in each]) for name in OUTPUT_NAMES]
     return session(shape, form, rounds).run(list(OUTPUT_NAMES), inputs)
 
 
@@ -96,7 +115,9 @@ def reference(shape: Shape, boxes, scores):
     return [np.stack(parts) for parts in zip(*pictures, strict=True)]
 
 
-def assert_equal_to_reference(shape: Shape, boxes, scores, forms=(LOOP, OPERATOR), rounds: int = LEAST_ROUNDS) -> None:
+def assert_equal_to_reference(
+    shape: Shape, boxes, scores, forms=(LOOP, OPERATOR, OPENVINO), rounds: int = LEAST_ROUNDS
+) -> None:
     """Hold every output of some forms of the body, bit by bit."""
     wanted = reference(shape, boxes, scores)
     for form in forms:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.exporting.nms_graph import LOOP, OPERATOR, ROUNDS, Shape, assert_equal_to_reference
+from tests.exporting.nms_graph import LOOP, OPENVINO, OPERATOR, ROUNDS, Shape, assert_equal_to_reference
 from tests.exporting.scored_boxes import draw_boxes, draw_scores
 
 # (graph, pictures): together more than a thousand pictures of 0 to 3,000 candidates, 1 to 90 classes.
@@ -27,7 +27,7 @@ def test_random_pictures(shape, pictures):
     while done < pictures:
         batch = int(rng.integers(1, 5))
         boxes, scores = draw_boxes(rng, batch, shape.boxes), draw_scores(rng, batch, shape)
-        assert_equal_to_reference(shape, boxes, scores, (LOOP, OPERATOR, ROUNDS))
+        assert_equal_to_reference(shape, boxes, scores, (LOOP, OPERATOR, OPENVINO, ROUNDS))
         done += batch
 
 

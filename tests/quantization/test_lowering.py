@@ -17,6 +17,7 @@ from tests.quantization.fake_table import table_for
 from tests.quantization.gated_model import gated_model
 from tests.quantization.square_model import rescaled, square_model
 
+RECORDED_OPENVINO = "sha256:f3d20d0e84c5391f193a430094123532c3cf8fa3a51d3e8ccf34b7d489d0df6a"
 KEPT, FALLBACK = frozenset({"conv2"}), frozenset({"conv3"})
 RECORDED = {3: "sha256:961d55a22ed23e2a583053f33286c04ec278e7d3c2430c19f8f0ff790959283b"}
 
@@ -49,6 +50,17 @@ def test_the_version_stands_for_what_the_lowering_gives(monkeypatch: pytest.Monk
         "the lowered graphs are others than those of this version: "
         "bump LOWERING_VERSION in ssd_edge/quantization/lowering.py, and record the new digest here"
     )
+
+
+def test_the_version_stands_for_what_openvino_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for scheme in (Scheme.U8S8, Scheme.U8S8_REDUCED):
+        monkeypatch.setattr(module, "ort_scheme", lambda scheme=scheme: scheme)
+        for low in (-4.0, 0.0):  # signed, and unsigned
+            lower = Lowering(Precision.INT8, Target.OPENVINO, keep_float=KEPT)
+            found.append(graph_digest(lower(square_model(), table_for(square_model(), low))))
+    assert len(set(found)) == 4
+    assert text_digest("\n".join(found)) == RECORDED_OPENVINO, "bump LOWERING_VERSION, and record all digests"
 
 
 def test_each_choice_gives_another_graph(monkeypatch: pytest.MonkeyPatch) -> None:

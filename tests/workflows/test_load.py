@@ -12,10 +12,13 @@ import pytest
 
 from ssd_edge.backends.detector import Detector
 from ssd_edge.core.boxes import iou_matrix
+from ssd_edge.core.choices import Precision
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.engines.build import build_engine
+from ssd_edge.engines.openvino_build import OpenVinoBuilder
+from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.workflows.export import export
 from ssd_edge.workflows.load import load
@@ -24,12 +27,13 @@ from tests.exporting.models import lively_model, pictures
 
 SHARED = Path(__file__).parents[3] / "shared"
 TRAINED = SHARED / "models" / "bccd-ssd300-mobilenet-v1.pt"
+Forms = tuple[Path, Path, Path, Path]
 NEAR = 1e-3  # of the threshold: there one runtime may see what another does not
 
 
 @pytest.fixture(scope="module")
-def forms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """A checkpoint of random weights, its ONNX and its float32 engine."""
+def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
+    """A checkpoint of random weights, its ONNX and its float32 engines."""
     folder = tmp_path_factory.mktemp("forms")
     checkpoint = folder / "runs" / "lively" / "best.pt"
     checkpoint.parent.mkdir(parents=True)
@@ -37,9 +41,12 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     return all_forms(checkpoint, folder)
 
 
-def all_forms(checkpoint: Path, workspace: Path) -> tuple[Path, Path, Path]:
+def all_forms(checkpoint: Path, workspace: Path) -> Forms:
     onnx = export(checkpoint, workspace=workspace).path
-    return checkpoint, onnx, build_engine(onnx).engine
+    engines = (
+        build_engine(onnx, builder=builder).engine for builder in (OrtBuilder(), OpenVinoBuilder(Precision.FP32))
+    )
+    return checkpoint, onnx, *engines
 
 
 def assert_agree(one: Detections, other: Detections, threshold: float, size: tuple[int, int]) -> int:
@@ -58,15 +65,15 @@ def assert_agree(one: Detections, other: Detections, threshold: float, size: tup
     return len(clear)
 
 
-def compare_forms(paths: tuple[Path, Path, Path], images: list[np.ndarray], threshold: float | None) -> int:
-    found: dict[tuple[str, int], list[Detections]] = {}
+def compare_forms(paths: Forms, images: list[np.ndarray], threshold: float | None) -> int:
+    found: dict[tuple[Path, int], list[Detections]] = {}
     for path in paths:
         with load(path, score_threshold=threshold, threads=1) as detect:
             floor = detect.score_threshold
-            found[path.suffix, 1] = [detect(image) for image in images]
+            found[path, 1] = [detect(image) for image in images]
             groups = [images[start : start + 8] for start in range(0, len(images), 8)]
-            found[path.suffix, 8] = [each for group in groups for each in detect(group)]
-    reference = found[".pt", 1]
+            found[path, 8] = [each for group in groups for each in detect(group)]
+    reference = found[paths[0], 1]
     compared = 0
     for others in found.values():
         for one, other, image in zip(reference, others, images, strict=True):
@@ -76,7 +83,7 @@ def compare_forms(paths: tuple[Path, Path, Path], images: list[np.ndarray], thre
     return compared
 
 
-def test_all_forms_of_a_model_agree(forms: tuple[Path, Path, Path]) -> None:
+def test_all_forms_of_a_model_agree(forms: Forms) -> None:
     assert compare_forms(forms, pictures(10), 0.3) > 100
 
 
@@ -87,8 +94,8 @@ def test_all_forms_of_a_trained_model_agree(tmp_path: Path) -> None:
     assert compare_forms(all_forms(TRAINED, tmp_path), [read_image(path) for path in files], None) > 5000
 
 
-@pytest.mark.parametrize("form", [0, 1, 2])
-def test_eight_threads_get_what_one_gets(forms: tuple[Path, Path, Path], form: int) -> None:
+@pytest.mark.parametrize("form", [0, 1, 2, 3])
+def test_eight_threads_get_what_one_gets(forms: Forms, form: int) -> None:
     images = pictures(8)
     with load(forms[form]) as detect, ThreadPoolExecutor(8) as threads:
         alone = [detect(image) for image in images]
@@ -98,8 +105,8 @@ def test_eight_threads_get_what_one_gets(forms: tuple[Path, Path, Path], form: i
                 assert one.class_ids.tolist() == other.class_ids.tolist()
 
 
-@pytest.mark.parametrize("form", [0, 1, 2])
-def test_what_is_known_and_what_is_closed(forms: tuple[Path, Path, Path], form: int) -> None:
+@pytest.mark.parametrize("form", [0, 1, 2, 3])
+def test_what_is_known_and_what_is_closed(forms: Forms, form: int) -> None:
     detect = load(str(forms[form]), score_threshold=0.25)
     assert isinstance(detect, Detector)
     assert detect.path == forms[form]
@@ -112,14 +119,14 @@ def test_what_is_known_and_what_is_closed(forms: tuple[Path, Path, Path], form: 
         detect(pictures(1)[0])
 
 
-@pytest.mark.parametrize("form", [0, 1, 2])
+@pytest.mark.parametrize("form", [0, 1, 2, 3])
 @pytest.mark.parametrize("array", [np.zeros((9, 9, 3)), np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8)])
-def test_every_form_refuses_the_same_arrays(forms: tuple[Path, Path, Path], form: int, array: np.ndarray) -> None:
+def test_every_form_refuses_the_same_arrays(forms: Forms, form: int, array: np.ndarray) -> None:
     with load(forms[form]) as detect, pytest.raises(InputError, match="is not an 8-bit BGR image"):
         detect(array)
 
 
-def test_the_process_is_left_as_it_was(forms: tuple[Path, Path, Path]) -> None:
+def test_the_process_is_left_as_it_was(forms: Forms) -> None:
     import torch
 
     environment, threads, running = dict(os.environ), torch.get_num_threads(), threading.active_count()
@@ -161,7 +168,7 @@ def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, object], mes
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:99", "cpu:1"])
-def test_a_device_that_pytorch_does_not_find(forms: tuple[Path, Path, Path], device: str) -> None:
+def test_a_device_that_pytorch_does_not_find(forms: Forms, device: str) -> None:
     with pytest.raises(InputError, match=f"PyTorch finds no device '{device}' here"):
         load(forms[0], device=device)
 
@@ -172,7 +179,7 @@ def test_other_files_are_refused(tmp_path: Path, name: str, message: str) -> Non
         load(tmp_path / name)
 
 
-def test_a_checkpoint_needs_pytorch_and_the_others_do_not(forms: tuple[Path, Path, Path]) -> None:
+def test_a_checkpoint_needs_pytorch_and_the_others_do_not(forms: Forms) -> None:
     program = (
         "import sys\n"
         "sys.modules['torch'] = None\n"

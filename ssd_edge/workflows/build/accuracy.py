@@ -1,4 +1,7 @@
-"""Evaluates the lowerings of a model on labelled images, on ONNX Runtime; for TensorRT it is the very graph it gets."""
+"""Evaluates the lowerings of a model on labelled images: OpenVINO's by OpenVINO, all others on ONNX Runtime.
+
+For TensorRT that is the very graph that it gets.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from pathlib import Path
 import onnx
 
 from ssd_edge.backends.cpu import Threads
-from ssd_edge.backends.detector import open_detector
+from ssd_edge.backends.detector import Detector, open_detector
+from ssd_edge.backends.openvino.backend import OpenVinoBackend
 from ssd_edge.core.choices import Metric, Precision, Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import text_digest
@@ -18,6 +22,9 @@ from ssd_edge.core.log import log
 from ssd_edge.core.manifest import Accuracy
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.data.find import open_dataset
+from ssd_edge.engines.build import build_lowered
+from ssd_edge.engines.builder import Lowered
+from ssd_edge.engines.openvino_build import OpenVinoBuilder
 from ssd_edge.evaluation.calibration_overlap import image_digests
 from ssd_edge.evaluation.evaluate import class_numbers, evaluate
 from ssd_edge.graph.source import SourceModel
@@ -37,13 +44,14 @@ class AccuracyChecker:
     Args:
         source: the exported model.
         gate: the labelled images.
+        config: resolved.
 
     Raises:
         InputError: the images cannot be used, or show classes that the model does not know.
     """
 
-    def __init__(self, source: SourceModel, gate: AccuracyGate) -> None:
-        self._source = source
+    def __init__(self, source: SourceModel, gate: AccuracyGate, config: BuildConfig) -> None:
+        self._source, self._precision, self._target = source, config.precision, config.runtime
         self._labelled = open_dataset(Path(gate.dataset), gate.split)
         class_numbers(source.spec.class_names, self._labelled)
 
@@ -69,28 +77,39 @@ class AccuracyChecker:
 
     @cached_property
     def map_float(self) -> float:
-        """Mean AP of the model as it was exported."""
-        return self.mean_ap(self._source.model)
+        """Mean AP of the model as it was exported, on ONNX Runtime."""
+        return self._mean_ap(self._source.model, Target.ONNXRUNTIME)
 
     def mean_ap(self, model: onnx.ModelProto) -> float:
-        """Return a model's mean AP, 0 to 1."""
-        with scratch_folder() as folder:
-            path = folder / "lowered.onnx"
-            onnx.save(model, path)
-            with open_detector(path, Threads.for_latency()) as detector:
-                names = detector.spec.class_names
-                return evaluate(detector.detect, names, self._labelled, metric=Metric.VOC).accuracy.mean_ap
+        """Return a lowering's mean AP, 0 to 1."""
+        return self._mean_ap(model, self._target)
 
-    def compare(self, model: onnx.ModelProto, precision: Precision, target: Target) -> Accuracy:
+    def compare(self, model: onnx.ModelProto) -> Accuracy:
         """Say what a lowering costs, and return the figures for the manifest."""
-        figures = self._figures(self.map_float if model is self._source.model else self.mean_ap(model))
-        log.info(accuracy_line(figures, precision, target))
+        is_float = model is self._source.model and self._target is not Target.OPENVINO
+        figures = self._figures(self.map_float if is_float else self.mean_ap(model))
+        log.info(accuracy_line(figures, self._precision, self._target))
         return figures
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """Labelled images and objects that cannot be used."""
         return self._labelled.left_out
+
+    def _mean_ap(self, model: onnx.ModelProto, target: Target) -> float:
+        with scratch_folder() as folder, self._opened(model, target, folder) as detector:
+            names = detector.spec.class_names
+            return evaluate(detector.detect, names, self._labelled, metric=Metric.VOC).accuracy.mean_ap
+
+    def _opened(self, model: onnx.ModelProto, target: Target, folder: Path) -> Detector:
+        """Return a model on the runtime that tells what it costs; only OpenVINO knows what it makes of a float type."""
+        if target is Target.OPENVINO:
+            builder = OpenVinoBuilder(self._precision)
+            made = build_lowered(self._source, Lowered(model, self._precision), builder, folder / "lowered.engine")
+            return Detector(OpenVinoBackend(made.engine, Threads.for_latency(), keep=False))
+        path = folder / "lowered.onnx"
+        onnx.save(model, path)
+        return open_detector(path, Threads.for_latency())
 
     def images(self, count: int) -> tuple[Path, ...]:
         """Return the files of the first so many images."""
@@ -120,7 +139,7 @@ class AccuracyChecker:
 
 def accuracy_line(figures: Accuracy, precision: Precision, target: Target) -> str:
     """Return in words what a lowering costs."""
-    where = "" if target is Target.ONNXRUNTIME else ", the very graph, on ONNX Runtime"
+    where = ", the very graph, on ONNX Runtime" if target.is_tensorrt else ""
     before, after = figures.map_50_float, figures.map_50
     return f"mAP {before:.4f} in float32, {after:.4f} in {precision}{where}: {figures.drop_points:.2f} points lost"
 

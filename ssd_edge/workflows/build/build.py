@@ -8,7 +8,7 @@ from pathlib import Path
 from onnx import ModelProto, save_model
 from typing_extensions import Unpack
 
-from ssd_edge.core.choices import NmsBody, Target
+from ssd_edge.core.choices import NmsBody
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import ArtifactError, SsdEdgeError
 from ssd_edge.core.files import bytes_digest, file_digest, text_digest, written_beside
@@ -24,7 +24,7 @@ from ssd_edge.engines.build_log import keep_layers, keep_log
 from ssd_edge.engines.builder import Builder, Lowered, NoKernelError
 from ssd_edge.engines.cache import cache_key, find_engine
 from ssd_edge.engines.options import Batch, TrtOptions
-from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.processor import processor_builder
 from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.graph.nms_bodies import rounds_counted, rounds_for
 from ssd_edge.graph.source import SourceModel, read_onnx
@@ -68,7 +68,7 @@ def build(
     source = read_onnx(named_or_newest(onnx, newest_onnx, root))
     config = resolved(asked, source, root)
     builder = _builder(source, config)
-    checker = AccuracyChecker(source, config.accuracy) if config.accuracy else None
+    checker = AccuracyChecker(source, config.accuracy, config) if config.accuracy else None
     calibration = find_calibration(source, config, builder, checker, root, progress)
     key = _key(source, config, builder, calibration, checker)
     with stage(progress, "building") as report:
@@ -108,8 +108,8 @@ def _builder(source: SourceModel, config: BuildConfig) -> Builder:
         MissingPackageError: the runtime is not installed.
         DeviceError: it needs a GPU, and there is none.
     """
-    if config.target is Target.ONNXRUNTIME:
-        return OrtBuilder()
+    if not config.runtime.is_tensorrt:
+        return processor_builder(config.runtime, config.precision)
     rounds, cache = rounds_for(source.model), config.timing_cache
     builder = TrtBuilder(config.runtime, config.precision, config.tensorrt, rounds=rounds, timing_cache=cache)
     log.info(f"NMS: {builder.options.nms}{'' if builder.nms is not NmsBody.ROUNDS else _why_rounds(source)}")

@@ -32,10 +32,11 @@ class BuildConfig:
 
     Attributes:
         precision: what it computes in. ``int8`` is INT8 with the target's best float type for the rest: float16 in
-            strongly typed networks of TensorRT (9.0 and later) and TensorRT-RTX, float32 elsewhere.
+            strongly typed networks of TensorRT (9.0 and later) and TensorRT-RTX, float32 elsewhere. ``bf16`` is
+            OpenVINO's, on processors that have it.
         float_type: what is not INT8 computes in; by default the target's best.
         target: the runtime that it is for; by default TensorRT where it is installed and there is a GPU, else ONNX
-            Runtime.
+            Runtime, or OpenVINO where that is installed too and was measured to be faster here.
         output: the engine; by default ``<model>.<precision>.<target>.engine`` beside the ONNX.
         ranges: calibration table for INT8; by default the model's, made where it is missing.
         images: images to calibrate with, where there is no table yet: a folder, a data set, or a written set. The
@@ -108,9 +109,9 @@ class BuildConfig:
 class BuildOptions(TypedDict, total=False):
     """The fields of :class:`BuildConfig`, as keywords."""
 
-    precision: Precision | Literal["fp32", "fp16", "int8", "int8-fp16"]
+    precision: Precision | Literal["fp32", "fp16", "bf16", "int8", "int8-fp16"]
     float_type: FloatType | Literal["fp32", "fp16"] | None
-    target: Target | Literal["onnxruntime", "tensorrt", "tensorrt-rtx"] | None
+    target: Target | Literal["onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"] | None
     output: AnyPath | None
     ranges: AnyPath | None
     images: AnyPath | None
@@ -171,7 +172,7 @@ class FailedGate:
 
 
 def resolved(config: BuildConfig, source: SourceModel, workspace: Path) -> BuildConfig:
-    """Return the config with target, engine and board as they are meant here.
+    """Return the config with target, engine and board as they are meant here; without a GPU ONNX Runtime is meant.
 
     Raises:
         InputError: what is asked for does not go together, or the target cannot do it.
@@ -281,12 +282,18 @@ def _check_target(config: BuildConfig) -> None:
         _check_implicit(config)
     if config.takes_cache:
         _check_with_cache(config)
-    if config.target is Target.ONNXRUNTIME:
-        _check_on_onnxruntime(config)
+    if config.precision is Precision.BF16 and config.target is not Target.OPENVINO:
+        raise InputError(f"{config.target} has no BF16", wanted="--target openvino", do="Leave out --bf16.")
+    if not config.runtime.is_tensorrt:
+        _check_on_processor(config)
 
 
-def _check_on_onnxruntime(config: BuildConfig) -> None:
-    if config.precision is Precision.INT8_FP16:
+def _check_on_processor(config: BuildConfig) -> None:
+    if config.target is Target.OPENVINO and not config.precision.is_int8 and config.keep_float:
+        raise InputError(
+            "OpenVINO chooses itself which layers run in FP16", wanted="--keep-float with --int8", do="Leave it out."
+        )
+    if config.target is Target.ONNXRUNTIME and config.precision is Precision.INT8_FP16:
         raise InputError(
             "ONNX Runtime on a processor has no mixed INT8 and FP16", wanted="--int8 alone", do="Leave out --fp16."
         )
@@ -294,7 +301,7 @@ def _check_on_onnxruntime(config: BuildConfig) -> None:
         raise InputError(
             "these options need TensorRT: --batch, --builder-memory, --opt-level, --dla, --implicit, --board, "
             "--compute-capabilities, --version-compatible, --hardware-compatible",
-            got="--target onnxruntime",
+            got=f"--target {config.target}",
             do="Leave them out, or add --target tensorrt or tensorrt-rtx.",
         )
 
@@ -337,7 +344,7 @@ def _check_with_cache(config: BuildConfig) -> None:
 
 def _check_comparable(config: BuildConfig) -> None:
     """Raise InputError where engines are to be compared and nothing here could run them."""
-    if not config.compare or config.target is Target.ONNXRUNTIME:
+    if not config.compare or not config.runtime.is_tensorrt:
         return
     gpu = describe_gpu()
     if not isinstance(gpu, dict):

@@ -9,7 +9,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress
 from ssd_edge.engines.builder import Builder, Lowered
 from ssd_edge.graph.source import SourceModel
-from ssd_edge.quantization.lowering import Lowering, ort_scheme
+from ssd_edge.quantization.lowering import Lowering, scheme_of
 from ssd_edge.quantization.refine import Refined, refine
 from ssd_edge.quantization.sensitivity import Quantize, Ranking
 from ssd_edge.quantization.trt_cache import write_cache
@@ -47,7 +47,7 @@ def quantize(
         if config.precision.has_fp16 and config.target is Target.ONNXRUNTIME:
             log.info("FP16 gains nothing on most processors: ONNX Runtime computes it in float32 there")
         model = lower(source.model)
-        accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
+        accuracy = checker.compare(model) if checker else None
         return Lowered(model, config.precision, keep_float=tuple(sorted(config.keep_float)), accuracy=accuracy)
     refined = _refined(source, calibration, lower, progress)
     int8: Quantize = partial(lower, refined.model, refined.table)
@@ -59,7 +59,7 @@ def quantize(
         without_fallback = found.plain if fallback else None
     else:
         model = int8(fallback or frozenset())
-        accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
+        accuracy = checker.compare(model) if checker else None
         if accuracy is not None:
             tell_remedy(config, accuracy)
     if config.sensitivity:
@@ -68,7 +68,7 @@ def quantize(
         model,
         config.precision,
         table_digest=calibration.table.digest,
-        scheme=ort_scheme().value if config.target is Target.ONNXRUNTIME else "",
+        scheme=scheme_of(config.runtime),
         improved=refined.steps,
         keep_float=tuple(sorted(config.keep_float | (fallback or frozenset()))),
         calibration_cache=_cache(refined, builder) if lower.takes_cache else b"",

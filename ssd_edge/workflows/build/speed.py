@@ -18,7 +18,7 @@ from ssd_edge.engines import benchmark
 from ssd_edge.engines.benchmark import Alternatives, find_alternatives, verdict
 from ssd_edge.engines.build import BuildReport, build_lowered, engine_path
 from ssd_edge.engines.builder import Builder, Lowered
-from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.processor import processor_builder
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.workflows.build.config import BuildConfig
 
@@ -30,7 +30,7 @@ def with_fallback_cost(
 
     TensorRT takes minutes for another engine: there it is built only where engines are to be compared.
     """
-    is_asked = config.target is Target.ONNXRUNTIME or config.compare
+    is_asked = not config.runtime.is_tensorrt or config.compare
     if lowered.without_fallback is None or not is_asked or not usable_here(report.engine):
         return report
     plain = replace(lowered, model=lowered.without_fallback, without_fallback=None)
@@ -99,12 +99,13 @@ def _times(source: SourceModel, config: BuildConfig, engine: Path, found: Altern
 
 @contextmanager
 def _float_engine(source: SourceModel, config: BuildConfig, found: Alternatives) -> Iterator[Mapping[Precision, Path]]:
-    """Yield the float32 engine for ONNX Runtime where none lies there: it takes seconds, and is gone afterwards."""
-    if config.target is not Target.ONNXRUNTIME or Precision.FP32 not in found.missing:
+    """Yield the float32 engine for the processor where none lies there: it takes seconds, and is gone afterwards."""
+    if config.runtime.is_tensorrt or Precision.FP32 not in found.missing:
         yield {}
         return
+    builder = processor_builder(config.runtime, Precision.FP32)
     with scratch_folder() as folder:
-        made = build_lowered(source, Lowered(source.model), OrtBuilder(), folder / "float32.engine")
+        made = build_lowered(source, Lowered(source.model), builder, folder / "float32.engine")
         yield {Precision.FP32: made.engine}
 
 
@@ -119,6 +120,12 @@ def _command(source: SourceModel, precision: Precision, engine: Path, target: Ta
     if engine.is_file():
         return f"ssd-edge run --model {quoted(engine)}"
     is_plain = precision is Precision.INT8 and target.is_tensorrt
-    asked = (("--int8", precision.is_int8), ("--fp16", precision.has_fp16), ("--fp32", is_plain))
+    asked = (
+        ("--int8", precision.is_int8),
+        ("--fp16", precision.has_fp16),
+        ("--bf16", precision is Precision.BF16),
+        ("--fp32", is_plain),
+        ("--target openvino", target is Target.OPENVINO),
+    )
     flags = [flag for flag, is_on in asked if is_on]
     return " ".join(["ssd-edge build", quoted(source.path), *flags])

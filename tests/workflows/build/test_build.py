@@ -6,13 +6,16 @@ import dataclasses
 import inspect
 import logging
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
+from ssd_edge.backends.openvino.backend import OpenVinoBackend
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import AccuracyError, ArtifactError, InputError
 from ssd_edge.core.log import log
+from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.workspace import make_current, newest_engine, read_current
 from ssd_edge.workflows.build.build import AccuracyGate, BuildConfig, BuildOptions, FailedGate, build
@@ -42,21 +45,22 @@ def relative(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("target", [Target.ONNXRUNTIME, Target.OPENVINO], ids=str)
 def test_all_that_is_made_lies_in_the_workspace_and_nothing_is_printed(
-    workspace: Path, capfd: pytest.CaptureFixture[str]
+    workspace: Path, target: Target, capfd: pytest.CaptureFixture[str]
 ) -> None:
     events: list[ProgressEvent] = []
-    made = build(precision="int8", images="../pictures", workspace=workspace, progress=events.append)
+    made = build(precision="int8", target=target, images="../pictures", workspace=workspace, progress=events.append)
     assert capfd.readouterr() == ("", "")
     assert not list(Path().iterdir())
-    assert made.path == workspace / "engines/selftest/selftest.int8.onnxruntime.engine"
-    assert (made.manifest.precision, made.manifest.target) == (Precision.INT8, Target.ONNXRUNTIME)
+    assert made.path == workspace / f"engines/selftest/selftest.int8.{target}.engine"
+    assert (made.manifest.precision, made.manifest.target) == (Precision.INT8, target)
     assert set(made.times_ms) == {Precision.INT8, Precision.FP32}
     assert (made.reused, made.left_out, made.graph, made.accuracy) == (False, (), None, None)
     assert {"calibration/selftest.ranges.json", "engines/current.json"} <= relative(workspace)
     stages = [event.stage for event in events if event.is_over]
     assert stages == ["pictures", "calibrating", "building"]
-    again = build(precision=Precision.INT8, workspace=workspace)
+    again = build(precision=Precision.INT8, target=target, workspace=workspace)
     assert again.reused
     assert again.manifest == made.manifest
 
@@ -72,9 +76,11 @@ def test_images_that_cannot_be_read_are_left_out_and_named(workspace: Path) -> N
         calibrate(images="../pictures", workspace=workspace, strict=True)
 
 
-def test_a_gate_that_is_met(workspace: Path) -> None:
+@pytest.mark.parametrize("target", [Target.ONNXRUNTIME, Target.OPENVINO], ids=str)
+def test_a_gate_that_is_met(workspace: Path, target: Target) -> None:
     gate = AccuracyGate("../voc", max_drop_points=1)
-    made = build(precision="int8", images="../pictures", accuracy=gate, workspace=workspace)
+    made = build(precision="int8", target=target, images="../pictures", accuracy=gate, workspace=workspace)
+    assert made.manifest.target is target
     assert made.accuracy is not None
     assert made.accuracy.drop_points <= 1
     assert made.manifest.options.keep_float
@@ -181,6 +187,40 @@ def test_keywords_are_the_fields_of_the_config(config: type, options: type) -> N
         entry.default is not dataclasses.MISSING or entry.default_factory is not dataclasses.MISSING
         for entry in fields.values()
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "bf16", "target": "onnxruntime"}, "onnxruntime has no BF16: wanted --target openvino"),
+        ({"precision": "fp16", "target": "openvino", "keep_float": ["conv2"]}, "chooses itself which layers run in"),
+        ({"target": "openvino", "board": "orin-nano"}, "these options need TensorRT.*got --target openvino"),
+    ],
+)
+def test_what_a_runtime_of_the_processor_cannot_do(workspace: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build(**options, workspace=workspace)
+    assert not list(workspace.rglob("*.engine"))
+
+
+def test_the_accuracy_of_a_float_type_is_measured_where_it_is_computed(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its graph is the exported one: only OpenVINO knows what bfloat16 makes of it."""
+    opened: list[tuple[str, str]] = []
+    original = OpenVinoBackend.__init__
+
+    def noting(self: OpenVinoBackend, path: Path, *arguments: Any, **options: Any) -> None:
+        opened.append((path.name, EngineManifest.load(manifest_path(path)).precision.value))
+        original(self, path, *arguments, **options)
+
+    monkeypatch.setattr(OpenVinoBackend, "__init__", noting)
+    monkeypatch.setattr("ssd_edge.backends.openvino.module._CAPABILITY", {})
+    gate = AccuracyGate("../voc")
+    made = build(precision="bf16", target="openvino", accuracy=gate, workspace=workspace)
+    assert opened[0] == ("lowered.engine", "bf16")
+    assert made.accuracy is not None
+    assert made.accuracy.map_50_float > 0.9
 
 
 def test_build_reads_top_to_bottom() -> None:

@@ -1,0 +1,1 @@
+"""OpenVINO on the processor, on Intel's GPUs and NPUs."""
