@@ -107,28 +107,33 @@ class Detector:
         raw = self._backend.infer(np.stack([self.preprocess(image) for image in images]))
         return [self._detections(raw, row, image.shape[1], image.shape[0]) for row, image in enumerate(images)]
 
-    def preprocess(self, image: UInt8Array) -> UInt8Array:
-        """Return an (H, W, 3) BGR image at the model's input size; a pipeline does this on another thread."""
-        return preprocess(check_bgr(image, origin="the image"), self.spec.input)
+    def preprocess(self, image: UInt8Array, out: UInt8Array | None = None) -> UInt8Array:
+        """Return an (H, W, 3) BGR image at the model's input size; a pipeline does this on another thread.
+
+        ``out``, where given, receives the pixels.
+        """
+        return preprocess(check_bgr(image, origin="the image"), self.spec.input, out)
 
     def detect_preprocessed(self, pixels: UInt8Array, *, width: int, height: int) -> Detections:
         """Return the detections of what :meth:`preprocess` gave, in pixels of its original size."""
         return self._detections(self._backend.infer(pixels[None]), 0, width, height)
 
     def detect_preprocessed_batch(
-        self, pixels: Sequence[UInt8Array], sizes: Sequence[tuple[int, int]]
+        self, pixels: Sequence[UInt8Array] | UInt8Array, sizes: Sequence[tuple[int, int]]
     ) -> list[Detections]:
         """Return the detections of several images in one batch, filled up with black where the runtime takes no fewer.
 
         Args:
-            pixels: of each image, as :meth:`preprocess` gave them.
+            pixels: of each image, as :meth:`preprocess` gave them; or all as (B, H, W, 3), B of at least that number.
             sizes: width and height of each original, in whose pixels the boxes are.
 
         Raises:
             InputError: the runtime takes no batch of this size.
         """
         missing = self._backend.batch_limits[0] - len(pixels)
-        if len(pixels) == 1 and missing <= 0:
+        if isinstance(pixels, np.ndarray) and missing <= 0:
+            batch = pixels
+        elif len(pixels) == 1 and missing <= 0:
             batch = pixels[0][None]
         else:
             batch = np.stack([*pixels, *[np.zeros_like(pixels[0])] * max(missing, 0)])

@@ -6,6 +6,7 @@ or damaged. So a row does not depend on which images were labelled with it, befo
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,6 +46,13 @@ class Frame:
     pixels: UInt8Array | None
     error: str | None = None
 
+    @classmethod
+    def unread(cls, item: Item, error: InputError, out: UInt8Array | None = None) -> Frame:
+        """Return one that cannot be read; ``out``, its place in a batch, becomes black."""
+        if out is not None:
+            out[:] = 0
+        return cls(item, None, None, str(error))
+
 
 class Labeller:
     """Labels units of images with one detector; a context manager that ends its threads.
@@ -59,7 +67,8 @@ class Labeller:
 
     def __init__(self, detector: Detector, *, batch: int, threads: int, every: int, open_video: OpenVideo) -> None:
         self._detector, self._batch, self._every, self._open_video = detector, batch, every, open_video
-        self._black = np.zeros((detector.input_size[1], detector.input_size[0], 3), np.uint8)
+        self._shape = (batch, detector.input_size[1], detector.input_size[0], 3)
+        self._buffers = threading.local()
         self._none = Detections.empty(detector.class_names)
         self._ahead = _AHEAD * threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ssd-edge-label")
@@ -88,7 +97,7 @@ class Labeller:
             if items[0].kind == "video":
                 frames = self._frames(items[0])
                 while batch := list(islice(frames, self._batch)):
-                    yield number, self._pool.submit(self._infer, batch)
+                    yield number, self._pool.submit(self._copy_and_infer, batch)
             else:
                 for start in range(0, len(items), self._batch):
                     yield number, self._pool.submit(self._read_and_infer, items[start : start + self._batch])
@@ -104,22 +113,35 @@ class Labeller:
                     yield Frame(item, (image.shape[1], image.shape[0]), self._detector.preprocess(image))
         except InputError as error:
             shown = video.id if index < 0 else f"{video.id}#{index + 1:06d}"
-            yield Frame(Item(shown, video.path), None, None, str(error))
+            yield Frame.unread(Item(shown, video.path), error)
 
     def _read_and_infer(self, items: list[Item]) -> Rows:
-        return self._infer([self._read(item) for item in items])
+        batch = self._buffer()
+        return self._infer([self._read(item, out) for item, out in zip(items, batch, strict=False)], batch)
 
-    def _read(self, item: Item) -> Frame:
+    def _read(self, item: Item, out: UInt8Array) -> Frame:
         try:
             image = read_item(item)
-            return Frame(item, (image.shape[1], image.shape[0]), self._detector.preprocess(image))
+            return Frame(item, (image.shape[1], image.shape[0]), self._detector.preprocess(image, out))
         except InputError as error:
-            return Frame(item, None, None, str(error))
+            return Frame.unread(item, error, out)
 
-    def _infer(self, frames: list[Frame]) -> Rows:
-        pixels = [self._black if frame.pixels is None else frame.pixels for frame in frames]
-        pixels += [self._black] * (self._batch - len(pixels))
-        found = self._detector.detect_preprocessed_batch(pixels, [frame.size or (1, 1) for frame in frames])
+    def _copy_and_infer(self, frames: list[Frame]) -> Rows:
+        batch = self._buffer()
+        for frame, out in zip(frames, batch, strict=False):
+            out[:] = 0 if frame.pixels is None else frame.pixels
+        return self._infer(frames, batch)
+
+    def _buffer(self) -> UInt8Array:
+        """Return the batch of this thread."""
+        found: UInt8Array | None = getattr(self._buffers, "batch", None)
+        if found is None:
+            found = self._buffers.batch = np.zeros(self._shape, np.uint8)
+        return found
+
+    def _infer(self, frames: list[Frame], batch: UInt8Array) -> Rows:
+        batch[len(frames) :] = 0
+        found = self._detector.detect_preprocessed_batch(batch, [frame.size or (1, 1) for frame in frames])
         return Rows(
             ids=[frame.item.id for frame in frames],
             paths=[frame.item.path for frame in frames],

@@ -6,6 +6,9 @@ that is there already is passed over, and one that two actors write has the same
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -114,7 +117,7 @@ def label_on_ray(
     import ray.data
 
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False, logging_level=logging.WARNING)
     needs = resources or Resources(_smallest_group(), 0)
     actors = _actors(needs)
     blocks = min(len(units), max(actors * _BLOCKS_AN_ACTOR, 1), _MOST_BLOCKS)
@@ -122,20 +125,33 @@ def label_on_ray(
     labelled = ray.data.from_items([{"unit": number} for number in units], override_num_blocks=blocks).map_batches(
         LabelActor,
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+        compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=actors, max_size=actors),
         num_cpus=needs.cores,
         num_gpus=needs.gpus,
         fn_constructor_args=(str(folder.path.absolute()), opener, open_video, needs.cores),
     )
     images = 0
     try:
-        for done, row in enumerate(labelled.iter_rows(), start=1):
-            images += int(row["images"])
-            progress(done, len(units))
+        with _warnings_only("ray.data"):
+            for done, row in enumerate(labelled.iter_rows(), start=1):
+                images += int(row["images"])
+                progress(done, len(units))
     except ray.exceptions.RayError as error:
         cause = error.__cause__ or error
         raise DeviceError("labelling on the cluster failed", got=str(cause).strip()[-300:]) from error
     return images
+
+
+@contextmanager
+def _warnings_only(name: str) -> Iterator[None]:
+    """Keep another package's log from what it says of every run."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _nodes() -> list[dict[str, float]]:

@@ -69,27 +69,33 @@ def table_of(rows: Rows, model: str, class_names: tuple[str, ...]) -> pyarrow.Ta
     import pyarrow as pa
 
     counts = np.array([len(found) for found in rows.found], np.int32)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    offsets = _arrow(pa.int32(), np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(found.boxes for found in rows.found)])
     scores = np.concatenate([np.zeros(0, np.float32), *(found.scores for found in rows.found)])
     class_ids = np.concatenate([np.zeros(0, np.int64), *(found.class_ids for found in rows.found)])
-    corners = pa.array(np.arange(0, boxes.size + 1, 4, dtype=np.int32))
-    labels = pa.DictionaryArray.from_arrays(pa.array(class_ids.astype(np.int32)), pa.array(class_names)).cast(
-        pa.string()
-    )
+    corners = _arrow(pa.int32(), np.arange(0, boxes.size + 1, 4, dtype=np.int32))
+    edges = pa.ListArray.from_arrays(corners, _arrow(pa.float32(), boxes.ravel()))
+    labels = pa.array([class_names[number] for number in class_ids.tolist()], pa.string())
     return pa.table(
         {
             "id": pa.array(rows.ids, pa.string()),
             "path": pa.array(rows.paths, pa.string()),
             "width": pa.array([size and size[0] for size in rows.sizes], pa.int32()),
             "height": pa.array([size and size[1] for size in rows.sizes], pa.int32()),
-            "boxes": pa.ListArray.from_arrays(offsets, pa.ListArray.from_arrays(corners, pa.array(boxes.ravel()))),
-            "scores": pa.ListArray.from_arrays(offsets, pa.array(scores)),
+            "boxes": pa.ListArray.from_arrays(offsets, edges),
+            "scores": pa.ListArray.from_arrays(offsets, _arrow(pa.float32(), scores)),
             "classes": pa.ListArray.from_arrays(offsets, labels),
             "model": pa.array([model] * len(rows), pa.string()),
             "error": pa.array(rows.errors, pa.string()),
         }
     )
+
+
+def _arrow(kind: Any, values: npt.NDArray[Any]) -> Any:
+    """Return numbers as an Arrow array; ``pyarrow.array`` would import pandas and more, where they are installed."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def write_part(path: Path, table: pyarrow.Table, metadata: dict[bytes, bytes]) -> None:
