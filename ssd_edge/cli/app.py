@@ -15,11 +15,12 @@ from typer.core import TyperCommand, TyperGroup
 from ssd_edge import __version__
 from ssd_edge.cli.console import complain, show_log
 from ssd_edge.cli.old_options import Command
-from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, is_stdout_gone
+from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, drop_unread_output, is_reader_gone
 from ssd_edge.core.errors import MissingPackageError, SsdEdgeError
 from ssd_edge.core.limits import set_limits
 from ssd_edge.core.resources import resource_error
 from ssd_edge.core.secrets import hide_in_text
+from ssd_edge.core.shell import printable
 
 _COMMANDS = {  # module and function of each, in the order of the help
     "bench": "bench:bench",
@@ -51,7 +52,7 @@ _OPTIONS = {"max_drop_points": "--max-drop"}  # of a workflow's keyword, where i
 class Commands(TyperGroup):
     """The commands, with one error handler: one sentence and exit code 1; Ctrl-C exits 130.
 
-    If the reader of stdout has gone (as with ``| head``), nothing is printed: exit code 141.
+    If the reader of stdout or stderr has gone (as with ``| head``), nothing more is printed: exit code 141.
     """
 
     def main(self, *args: Any, **options: Any) -> Any:
@@ -61,9 +62,14 @@ class Commands(TyperGroup):
                 return super().main(*args, **options)
             finally:
                 sys.stdout.flush()
+        except SystemExit as leaving:  # typer and rich leave with 1 where they meet a broken pipe
+            if isinstance(leaving.__context__, BrokenPipeError):
+                drop_unread_output()
+                sys.exit(BROKEN_PIPE)
+            raise
         except OSError as error:
-            if isinstance(error, BrokenPipeError) and is_stdout_gone():
-                drop_stdout()
+            if isinstance(error, BrokenPipeError) and is_reader_gone():
+                drop_unread_output()
                 sys.exit(BROKEN_PIPE)
             if error.errno != errno.ENOSPC or error.filename is not None:  # a file's error names the file
                 raise
@@ -77,7 +83,7 @@ class Commands(TyperGroup):
             return self._invoke(ctx)
         except (SsdEdgeError, BrokenPipeError) as error:
             if _means_no_reader(error):
-                drop_stdout()
+                drop_unread_output()
                 raise typer.Exit(BROKEN_PIPE) from error
             if isinstance(error, BrokenPipeError):
                 raise
@@ -100,7 +106,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except _USAGE_ERROR as error:  # typer shows what was typed: an address may hold a password
-            error.message = hide_in_text(error.message)
+            error.message = printable(hide_in_text(error.message))
             raise
         except (SsdEdgeError, ImportError) as error:
             stop = _signal_behind(error)
@@ -124,7 +130,7 @@ def _means_no_reader(error: Exception) -> bool:
     """Return whether the error is that the reader of stdout has gone; the JSON-lines sink raises its own error."""
     if isinstance(error, SsdEdgeError):
         return isinstance(error.__cause__, BrokenPipeError) and error.what.startswith("stdout ")
-    return is_stdout_gone()
+    return is_reader_gone()
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:

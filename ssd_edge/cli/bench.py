@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, exit_incomplete, say, show_table, write_text
+from ssd_edge.cli.console import bars, exit_incomplete, say, show_table, write_json
 from ssd_edge.core.choices import Peer, Precision
 from ssd_edge.workflows.benchmark.config import BenchConfig
 
@@ -95,5 +95,5 @@ def bench(
     for line in machine_lines(result):
         say(line, logging.WARNING if line in result.warnings else logging.INFO)
     if json_path is not None:
-        write_text(json_path, result.to_json())
+        write_json(json_path, result.to_json())
     exit_incomplete(result.left_out)

@@ -17,7 +17,7 @@ from ssd_edge.core.files import written_beside
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.secrets import hide_in_text
-from ssd_edge.core.shell import printable
+from ssd_edge.core.shell import printable, printable_json
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod, RenderableType
@@ -145,8 +145,9 @@ def put(text: str) -> None:
     typer.echo(printable(text))
 
 
-def write_text(target: Path | str, text: str) -> None:
-    """Write text to a file (atomically), or to stdout if ``target`` is ``-``."""
+def write_json(target: Path | str, text: str) -> None:
+    """Write JSON to a file (atomically), or to stdout if ``target`` is ``-``; names from files obey no terminal."""
+    text = printable_json(text)
     if str(target) == "-":
         sys.stdout.write(text)
         return
@@ -205,7 +206,7 @@ def bar(title: str) -> Iterator[Progress]:
             _with_bar.append(progress.console)
 
         def report(done: int, total: int | None, note: str = "") -> None:
-            progress.update(task, completed=done, total=total, note=note)
+            progress.update(task, completed=done, total=total, note=printable(note))
 
         try:
             yield report

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, say, write_text
+from ssd_edge.cli.console import bars, say, write_json
 from ssd_edge.cli.data_check import check
 from ssd_edge.cli.data_convert import convert
 from ssd_edge.cli.data_priors import priors
@@ -95,7 +95,7 @@ def stats(
         result = data_statistics(dataset, config=config, progress=progress)
     show_statistics(result.splits, stderr=str(json) == "-")
     if json is not None:
-        write_text(json, result.to_json())
+        write_json(json, result.to_json())
 
 
 data.command("check", cls=Command)(check)

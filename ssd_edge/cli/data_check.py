@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, say, show_table, write_text
+from ssd_edge.cli.console import bars, say, show_table, write_json
 from ssd_edge.cli.data_tables import show_statistics
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.log import counted
@@ -52,7 +52,7 @@ def check(
     if html is not None:
         say(f"wrote {html}: {result.sheet_images} images")
     if json is not None:
-        write_text(json, result.to_json())
+        write_json(json, result.to_json())
     if result.errors:
         raise InputError(f"{dataset} has {counted(len(result.errors), 'error')}", do="Fix the errors listed above.")
     say(f"{dataset}: no error, {counted(len(result.warnings), 'warning')}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, say, show_table, write_text
+from ssd_edge.cli.console import bars, say, show_table, write_json
 from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.core.shell import printable, quoted
 from ssd_edge.workflows.selftest_config import PAGE, SelftestConfig
@@ -65,7 +65,7 @@ def doctor(
         show_checks(machine)
     result = _prove(engine, images, machine, frames, html, camera) if is_selftest else None
     if json_path is not None:
-        write_text(json_path, json.dumps((result or machine).to_dict(), indent=1) + "\n")
+        write_json(json_path, json.dumps((result or machine).to_dict(), indent=1) + "\n")
     if json_path not in (None, "-"):
         say(f"wrote {json_path}; attach it to a bug report")
     if result is not None and result.faults:
@@ -101,7 +101,7 @@ def show_checks(machine: DiagnoseResult) -> None:
         state = typer.style(f"{check.state.value:<8}", fg=_COLORS[check.state.value])
         typer.echo(f"{state}{check.name:<{wide}}  {printable(check.found)}")
         if check.do:
-            typer.echo(f"{'':<{8 + wide}}  do: {check.do}")
+            typer.echo(f"{'':<{8 + wide}}  do: {printable(check.do)}")
 
 
 def _prove(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, exit_incomplete, write_text
+from ssd_edge.cli.console import bars, exit_incomplete, write_json
 from ssd_edge.cli.eval_tables import show_evaluations
 from ssd_edge.core.choices import GateFigure, Metric
 from ssd_edge.core.errors import AccuracyError, InputError
@@ -111,7 +111,7 @@ def evaluate(
         if json_path != "-":
             show_evaluations(result, compare=compare)
         if json_path is not None:
-            write_text(json_path, result.to_json())
+            write_json(json_path, result.to_json())
 
     try:
         with bars() as progress:

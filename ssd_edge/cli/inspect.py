@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssd_edge.cli.console import put, write_text
+from ssd_edge.cli.console import put, write_json
 
 if TYPE_CHECKING:
     from ssd_edge.core.manifest import EngineManifest
@@ -47,7 +47,7 @@ def inspect(
 
     facts = _listed(inspect_file(path))
     if json_path is not None:
-        write_text(json_path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        write_json(json_path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return
     shown = {_SHOWN_AS.get(name, name): value for name, value in facts.items()}
     wide = max(len(name) for name, value in shown.items() if not isinstance(value, Lines))

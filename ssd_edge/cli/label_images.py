@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssd_edge.cli.console import bars, say, show_table, write_text
+from ssd_edge.cli.console import bars, say, show_table, write_json
 from ssd_edge.core.choices import LabelEngine, LabelFormat
 from ssd_edge.core.errors import InputError
 from ssd_edge.workflows.label_config import LabelConfig
@@ -85,7 +85,7 @@ def label(
     with bars() as progress:
         result = workflow.label([*sources], model, config=config, progress=progress)
     if json_path is not None:
-        write_text(json_path, result.to_json())
+        write_json(json_path, result.to_json())
     _show(result, stderr=json_path == "-")
 
 

@@ -6,8 +6,9 @@ import atexit
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, TracebackType
 
 from ssd_edge.cli.signals import ENDING, leave_closed_terminal, note_terminals
 from ssd_edge.core.shutdown import begin_closing, is_closing
@@ -50,6 +51,7 @@ def _run() -> None:
             signal.signal(signal.SIGINT, _interrupt)
         _spin_briefly()
         _silence_opencv()
+        sys.excepthook = _show_traceback  # before typer keeps it as the one to call
         from ssd_edge.cli.app import app
 
         app()
@@ -76,6 +78,14 @@ def _silence_opencv() -> None:
     """Silence OpenCV and FFmpeg on stderr, as errors are reported by ssd-edge; a level that the user set is kept."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback (``--debug``) as other text is printed: without passwords and without what a terminal obeys."""
+    from ssd_edge.core.secrets import hide_in_text
+    from ssd_edge.core.shell import printable
+
+    sys.stderr.write(printable(hide_in_text("".join(traceback.format_exception(kind, error, trace)))))
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

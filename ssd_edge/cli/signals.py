@@ -33,22 +33,33 @@ def leave_closed_terminal() -> None:
     """Discard further output if the terminal is closed: writing to it would fail."""
     for number in _terminals:
         if not os.isatty(number):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, number)
-            os.close(nowhere)
+            _drop(number)
 
 
-def is_stdout_gone() -> bool:
-    """Return whether stdout is a pipe or socket whose reader has gone."""
+def is_reader_gone() -> bool:
+    """Return whether stdout or stderr is a pipe or socket whose reader has gone."""
     watch = select.poll()
-    watch.register(1, 0)
+    for number in (1, 2):
+        watch.register(number, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
 
 
 def drop_stdout() -> None:
     """Discard further output on stdout: Python flushes it at exit and would report an error."""
+    _drop(1)
+
+
+def drop_unread_output() -> None:
+    """Discard further output on stdout, and on stderr where its reader has gone too."""
+    watch = select.poll()
+    watch.register(2, 0)
+    for number in (1, *(2 for _, event in watch.poll(0) if event & (select.POLLERR | select.POLLHUP))):
+        _drop(number)
+
+
+def _drop(number: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, number)
     os.close(nowhere)
 
 

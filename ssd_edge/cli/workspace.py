@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ssd_edge.cli.console import say, show_table, write_text
+from ssd_edge.cli.console import say, show_table, write_json
 from ssd_edge.core.shell import quoted
 
 Workspace = Annotated[Path, typer.Option("--workspace", metavar="FOLDER", help="Folder with runs/ and engines/.")]
@@ -43,7 +43,7 @@ def runs(
     for lost in result.left_out:
         say(lost.why, logging.WARNING)
     if json_path is not None:
-        write_text(json_path, json.dumps([run.to_dict() for run in result.runs], indent=1) + "\n")
+        write_json(json_path, json.dumps([run.to_dict() for run in result.runs], indent=1) + "\n")
         return
     rows = [
         (

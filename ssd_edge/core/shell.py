@@ -26,5 +26,12 @@ def printable(text: str) -> str:
     return "".join(_escaped(sign) if is_control(sign) and sign not in "\n\t" else sign for sign in text)
 
 
+def printable_json(text: str) -> str:
+    """Return JSON as a terminal may have it: the same values, with JSON's escapes for what it would obey."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(f"\\u{ord(sign):04x}" if is_control(sign) and sign not in "\n\t" else sign for sign in text)
+
+
 def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape").decode("ascii")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.cli.console import bar, complain, say, show_log, show_table, write_text
+from ssd_edge.cli.console import bar, complain, say, show_log, show_table, write_json
 from tests.processes import running
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -124,8 +124,8 @@ def test_a_table_shows_names_for_which_the_terminal_has_no_sign(encoding: str, s
 
 
 def test_text_goes_to_a_file_or_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_text("-", "data\n")
-    write_text(tmp_path / "new" / "f.json", "file\n")
+    write_json("-", "data\n")
+    write_json(tmp_path / "new" / "f.json", "file\n")
     assert capsys.readouterr().out == "data\n"
     assert (tmp_path / "new" / "f.json").read_text() == "file\n"
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 from onnx import save as save_onnx
 from typer.testing import CliRunner
 
@@ -193,3 +195,13 @@ def test_an_engine_for_a_target_of_the_future(tmp_path: Path) -> None:
 
 def test_nothing_there(tmp_path: Path) -> None:
     assert "no such file" in run(tmp_path / "a.onnx").output
+
+
+@pytest.mark.parametrize("options", [[], ["--json", "-"]])
+def test_a_terminal_obeys_nothing_that_a_file_holds(tmp_path: Path, options: list[str]) -> None:
+    path = tmp_path / "a\x9b31m\x1b]0;x.onnx"
+    model = helper.make_model(helper.make_graph([], "g", [], []))
+    helper.set_model_props(model, {"note": "\x9d0;title\x07\x85"})
+    onnx.save(model, path)
+    result = CliRunner().invoke(app, ["inspect", str(path), *options])
+    assert not set(result.output) & {"\x1b", "\x07", "\x85", "\x9b", "\x9d"}

@@ -11,6 +11,7 @@ from subprocess import PIPE
 
 import pytest
 
+from ssd_edge.cli import main
 from tests.processes import running
 
 ROOT = Path(__file__).parents[2]
@@ -196,3 +197,12 @@ def test_threads_that_wait_leave_the_core_unless_told_otherwise(own: dict[str, s
         [sys.executable, "-c", SAY_HOW_TO_WAIT], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == f"{spins} False\n"
+
+
+def test_a_traceback_shows_no_password_and_obeys_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    error = RuntimeError("rtsp://admin:s3cret@camera/live \x1b]0;x\x07\x9b")
+    main._show_traceback(RuntimeError, error, None)
+    shown = capsys.readouterr().err
+    assert "RuntimeError: rtsp://" in shown
+    assert "s3cret" not in shown
+    assert not set(shown) & {"\x1b", "\x07", "\x9b"}

@@ -130,3 +130,28 @@ def test_other_handlers_and_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.SIGINT, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stream"),
+    [(["--help"], "stdout"), (["data", "check", "--help"], "stdout"), (["runs"], "stderr")],
+)
+def test_a_reader_that_has_gone_ends_the_command_as_the_shell_expects(
+    arguments: list[str], stream: str, tmp_path: Path
+) -> None:
+    """Rich and typer meet the broken pipe themselves and leave with 1."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    other = "stderr" if stream == "stdout" else "stdout"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "ssd_edge", *arguments],
+            cwd=tmp_path,
+            check=False,
+            timeout=60,
+            **{stream: writing, other: subprocess.PIPE},
+        )
+    finally:
+        os.close(writing)
+    assert done.returncode == 141
+    assert (done.stderr or done.stdout or b"") == b""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import random
 import re
 import unicodedata
@@ -11,7 +12,7 @@ import pytest
 
 from ssd_edge.cli.console import put, say, show_table
 from ssd_edge.core.errors import ArtifactError
-from ssd_edge.core.shell import is_control, printable, quoted
+from ssd_edge.core.shell import is_control, printable, printable_json, quoted
 from ssd_edge.core.spec import ModelSpec
 from tests.core.factories import tiny_spec
 
@@ -78,3 +79,17 @@ def test_what_follows_a_printed_command_is_quoted(path: Path) -> None:
                 called = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(part.value)}
                 bare += [] if called & QUOTES else [ast.unparse(part.value)]
     assert not bare
+
+
+SIGNS = ["\x1b", "\x07", "\x7f", "\x80", "\x85", "\x9b", "\x9d", "\x9f", "\u202e", "\u2066", "\ud800"]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_json_and_lines_hold_no_sign_that_a_terminal_obeys(sign: str) -> None:
+    text = json.dumps({f"a{sign}ü": [sign, "日本", "line\nbreak"]}, ensure_ascii=False, indent=1)
+    shown = printable_json(text)
+    assert json.loads(shown) == json.loads(text)
+    assert sign not in shown
+    assert "ü" in shown
+    assert "日本" in shown
+    assert sign not in printable(f"a{sign}ü")

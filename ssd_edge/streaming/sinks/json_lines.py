@@ -16,6 +16,7 @@ import numpy as np
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
+from ssd_edge.core.shell import printable_json
 from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sinks.line_file import LineFile
 
@@ -161,7 +162,7 @@ class StdoutLines:
 def _line(fields: dict[str, Any]) -> bytes:
     """JSON as people read it; with escapes where a file's name is no UTF-8."""
     try:
-        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+        return printable_json(json.dumps(fields, ensure_ascii=False)).encode() + b"\n"
     except UnicodeEncodeError:
         return json.dumps(fields).encode() + b"\n"
 
