@@ -37,7 +37,7 @@ audit: $(VENV)/.tests
 	$(PIP) 'pip-audit>=2.7'
 	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
-## speed and memory, as ratios within one run
+## speed and memory; says which figures of README and docs have moved
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench
 

@@ -20,6 +20,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from bench._figures import report
 from bench._options import run
 from ssd_edge.core.images import write_image
 from ssd_edge.core.sample import LabelledSet, Sample
@@ -45,6 +46,7 @@ def main(*, pictures: int = 24, photos: int = 4, rounds: int = 5) -> None:
     passes["torchvision v2 ssd"] = theirs(images, boxes)
     passes |= {f"ready batch {recipe}": ready_batch(recipe, images, boxes) for recipe in ("ssd", "ssdlite")}
     rates = measured(passes, len(images), rounds)
+    report("augment.ratio", rates["ours ssd"] / rates["torchvision v2 ssd"])
     print(f"ours ssd / torchvision v2 ssd: {rates['ours ssd'] / rates['torchvision v2 ssd']:.1f}x")
     with tempfile.TemporaryDirectory() as folder:
         paths, photo_boxes = written_photos(Path(folder), photos)
@@ -61,6 +63,7 @@ def measured(passes: dict[str, Callable[[], None]], images: int, rounds: int) ->
     """Print and return the images a second of each pass."""
     rates = {name: 1000 * images / found.median_ms for name, found in time_calls(passes, rounds=rounds).items()}
     for name, rate in rates.items():
+        report(f"augment.{name.replace(',', '').replace(' ', '-')}", rate)
         print(f"{name:28} {rate:8.1f} images/s/core")
     return rates
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from bench._figures import report
 from bench._models import write_random_onnx
 from bench._options import run
 from ssd_edge.core.choices import Method
@@ -86,6 +87,8 @@ def child(road: str, path: str, count: int) -> None:
     # getrusage would tell the parent's peak too, which survives fork and exec
     status = Path("/proc/self/status").read_text()
     peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    report(f"calibration.{road}.{count}.ms", 1000 * seconds / count)
+    report(f"calibration.{road}.{count}.MiB", peak)
     print(
         f"{road:<7}{count:>5} pictures: {seconds:7.1f} s, {1000 * seconds / count:6.0f} ms each, peak {peak:6.0f} MiB"
     )

@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from bench._figures import report
 from ssd_edge.core.timing import time_calls
 from tools.emulator.rehearse import rehearse
 from tools.emulator.surroundings import READY
@@ -89,11 +90,12 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         found = {name: observe(folder, env) for name, env in SURROUNDINGS.items()}
-    for name, (times, report) in found.items():
+    for name, (times, account) in found.items():
+        report(f"host_overhead.{name.replace(' ', '-')}.p50.ms", times["p50"])
         figures = "  ".join(f"{quantile} {value:.3f}" for quantile, value in times.items())
         print(f"host overhead of a frame, ms, {name}: {figures}")
-        if report["faults"]:
-            print(f"the emulated driver complains: {report['faults']}")
+        if account["faults"]:
+            print(f"the emulated driver complains: {account['faults']}")
             return 1
     print(f"wanted: p50 <= {WANTED_MS}, {LEFT_TO_GPU}")
     return 0 if found[LEFT_TO_GPU][0]["p50"] <= WANTED_MS else 1
@@ -102,8 +104,8 @@ def main() -> int:
 def observe(folder: str, env: dict[str, str], frames: int = FRAMES) -> tuple[dict[str, float], dict[str, Any]]:
     """Return the times, and the emulated driver's account."""
     idle = {"SSD_EDGE_STANDIN_IDLE": "1", **env}
-    times, report = rehearse("bench.host_overhead:measure", env=idle, folder=folder, frames=frames)
-    return times, report
+    times, account = rehearse("bench.host_overhead:measure", env=idle, folder=folder, frames=frames)
+    return times, account
 
 
 if __name__ == "__main__":

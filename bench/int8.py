@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 
+from bench._figures import report
 from bench._models import write_random_onnx
 from bench._options import run
 from ssd_edge.backends.cpu import Threads
@@ -57,6 +58,10 @@ def main(presets: tuple[str, ...] = PRESETS) -> None:
             paths = engines(read_onnx(folder / f"{preset}.onnx"), folder / "drawn")
             for threads in (1, 2):
                 whole, small = times(paths, threads)
+                place = f"int8.{preset}.{threads}-thread{'s' if threads > 1 else ''}"
+                report(f"{place}.fp32.ms", whole.median_ms)
+                report(f"{place}.int8.ms", small.median_ms)
+                report(f"{place}.ratio", whole.ratio_to(small))
                 print(
                     f"{preset}, {threads} threads: float32 {whole.median_ms:.2f} ms, "
                     f"int8 {small.median_ms:.2f} ms, ratio {whole.ratio_to(small):.2f}",

@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from bench._figures import report
 from bench._options import run
 from ssd_edge.backends.cpu import physical_cores
 from ssd_edge.core.graph_contract import NMS_DOMAIN, OUTPUT_NAMES
@@ -147,6 +148,8 @@ def main(*, rounds: int = 60, boxes: int = 8732, classes: int = 20) -> None:
     print(f"{'ms, median of ' + str(rounds):24}{few:>12} {many:>12}   many / few")
     for name in sessions:
         short, long = medians[name, few], medians[name, many]
+        for above, value in ((few, short), (many, long)):
+            report(f"nms.{name.replace(',', '').replace(' = ', '-').replace(' ', '-')}.{above}.ms", value)
         print(f"{name:24}{short:12.2f} {long:12.2f}   {long / short:10.2f}")
     for candidates in (400, 1000):
         cost = medians[f"16 rounds, M = {candidates}", many] / medians[f"ours, M = {candidates}", many]

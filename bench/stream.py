@@ -23,6 +23,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from bench._figures import report
 from bench._models import write_random_onnx
 from bench._options import run
 from ssd_edge.backends.cpu import Threads
@@ -109,6 +110,9 @@ def main(
     ratio = statistics.median(full / bare for bare, full in pairs)
     print(f"{path.name}, {chosen.workers} x {chosen.per_worker} threads, {frames} frames a round")
     print(f"median: bare {bare:.2f} FPS, end to end {full:.2f} FPS, ratio of a round {ratio:.3f}")
+    report("stream.bare.fps", bare)
+    report("stream.end-to-end.fps", full)
+    report("stream.ratio", ratio)
     for times in summary.stages:
         print(
             f"  {times.stage:<11} p50 {times.p50_ms:8.2f} ms   p95 {times.p95_ms:8.2f} ms   p99 {times.p99_ms:8.2f} ms"

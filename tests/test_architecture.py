@@ -26,7 +26,9 @@ TORCH_PACKAGES = {"torch", "torchvision"}
 TERMINAL = {"typer", "rich", "click"}
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "cv2", "numpy", "rich", "matplotlib"}
 MOST_LINES = 400
-LAZY = {  # rooms' modules that are imported inside functions, since they load a package that not every machine has
+# rooms' modules that are imported inside functions: they load a package that not every machine has, or much that is
+# seldom used
+LAZY = {
     "benchmarking/peers/detectors.py": {"model.checkpoint"},  # PyTorch
     "workflows/benchmark/our_model.py": {
         "workflows.load"
@@ -49,6 +51,7 @@ LAZY = {  # rooms' modules that are imported inside functions, since they load a
     "core/detections.py": {"core.images", "core.overlay"},  # OpenCV
     "demo/steps.py": {"workflows.train"},  # PyTorch, as all below
     "model/weight_source.py": {"model.backbones.timm_backbone"},  # timm
+    "streaming/outputs.py": {"streaming.sinks.mjpeg", "streaming.sinks.web_access"},  # a web server, TLS
     "workflows/check_data.py": {"model.zoo"},
     "workflows/export.py": {"exporting.export_onnx", "exporting.parity_images"},
     "workflows/fit_priors.py": {"model.zoo"},

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from ssd_edge import __version__
 from ssd_edge.cli.console import complain, show_log
 from ssd_edge.cli.old_options import Command
+from ssd_edge.cli.plain_options import spare_conversion
 from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, drop_unread_output, is_reader_gone
 from ssd_edge.core.errors import MissingPackageError, SsdEdgeError
 from ssd_edge.core.limits import set_limits
@@ -76,6 +77,11 @@ class Commands(TyperGroup):
             drop_stdout()
             complain(f"cannot write to stdout: got {error.strerror}")
             sys.exit(1)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands ahead of the command."""
+        spare_conversion(self.get_params(ctx))
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""

@@ -8,6 +8,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from ssd_edge.cli.console import say
+from ssd_edge.cli.plain_options import spare_conversion
 
 OLD_NAMES: dict[str, dict[str, str]] = {
     "build": {
@@ -35,6 +36,7 @@ class Command(TyperCommand):
         present = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
         old = {name: new for name, new in OLD_NAMES.get(str(self.name), {}).items() if name not in present}
         args = renamed(args, old)
+        spare_conversion(self.get_params(ctx))
         return super().parse_args(ctx, with_json_target(args) if self.name == "inspect" else args)
 
 

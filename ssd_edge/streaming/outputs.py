@@ -21,10 +21,8 @@ from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink, Lines
 from ssd_edge.streaming.sinks.lasting import OutputGroup
 from ssd_edge.streaming.sinks.line_file import LineFile
-from ssd_edge.streaming.sinks.mjpeg import BrowserSink
 from ssd_edge.streaming.sinks.pieces import Cut, Retention
 from ssd_edge.streaming.sinks.video import CODECS, VideoSink
-from ssd_edge.streaming.sinks.web_access import Address
 from ssd_edge.streaming.sinks.window import WindowSink, why_no_window
 from ssd_edge.streaming.sources.base import SourceInfo
 
@@ -211,6 +209,9 @@ def _check_overwrites_nothing(outputs: Sequence[Path], inputs: Sequence[Path]) -
 
 
 def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> PictureSink:
+    from ssd_edge.streaming.sinks.mjpeg import BrowserSink
+    from ssd_edge.streaming.sinks.web_access import Address
+
     sink = BrowserSink(Address.parse(address), info.name)
     stack.enter_context(sink)
     port = sink.address.port

@@ -26,8 +26,9 @@ from ssd_edge.evaluation.report import stills_folder, write_evaluation_report
 from ssd_edge.evaluation.summary import summary_json
 from ssd_edge.evaluation.tide_errors import error_costs
 from ssd_edge.workflows.evaluate_config import EvaluateConfig, EvaluateOptions
+from ssd_edge.workflows.evaluate_file import evaluate_file
 from ssd_edge.workflows.evaluation_split import check_not_learned, evaluation_split
-from ssd_edge.workflows.open_model import evaluate_file, refuse_no_model
+from ssd_edge.workflows.open_model import refuse_no_model
 
 
 @dataclass(frozen=True)

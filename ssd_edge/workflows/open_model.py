@@ -1,4 +1,4 @@
-"""Open any model file, whatever room it belongs to, and evaluate it. PyTorch is imported for a checkpoint only."""
+"""Open any model file, whatever room it belongs to. PyTorch is imported for a checkpoint only."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from ssd_edge.backends.cpu import Threads, physical_cores
 from ssd_edge.backends.detector import open_detector
-from ssd_edge.core.choices import Metric
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.requirements import require_torch
-from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.core.tolerance import TOLERANT, Tolerance
-from ssd_edge.evaluation.evaluate import Evaluation, evaluate
 
 if TYPE_CHECKING:
     from ssd_edge.model.predict import TorchDetector
@@ -80,35 +75,6 @@ def refuse_no_model(path: Path) -> None:
         from ssd_edge.graph.sizes import check_file
 
         check_file(path)
-
-
-def evaluate_file(
-    path: Path,
-    labelled: LabelledSet,
-    *,
-    metric: Metric,
-    iou_threshold: float = 0.5,
-    cores: int | None = None,
-    device: str | None = None,
-    tolerance: Tolerance = TOLERANT,
-    progress: Progress = silent,
-) -> Evaluation:
-    """Evaluate and time one model file on a labelled set.
-
-    Raises:
-        SsdEdgeError: as :func:`open_model` and ``evaluation.evaluate`` raise.
-    """
-    with open_model(path, cores, device) as model:
-        names = model.spec.class_names
-        return evaluate(
-            model.detect,
-            names,
-            labelled,
-            metric=metric,
-            iou_threshold=iou_threshold,
-            tolerance=tolerance,
-            progress=progress,
-        )
 
 
 def open_checkpoint(path: Path, device: str = "cpu", *, instead: str) -> TorchDetector:

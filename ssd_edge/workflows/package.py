@@ -33,6 +33,7 @@ from ssd_edge.packaging.board import write_board
 from ssd_edge.packaging.contents import PackagedModel, choose_image, write_onnx
 from ssd_edge.packaging.deepstream import Typing, write_deepstream
 from ssd_edge.packaging.digests import SUMS_NAME, check_sums, write_sums
+from ssd_edge.packaging.frigate import write_frigate
 from ssd_edge.packaging.record import CHECKS, RECORD_NAME, PackageRecord, SelfCheck
 from ssd_edge.packaging.triton import Plan, write_triton
 from ssd_edge.packaging.verify import check_models, package_folder
@@ -125,6 +126,10 @@ def _board(folder: Path, model: PackagedModel, config: PackageConfig, files: Cal
     write_board(folder, model, table=table, wheel=config.wheel)
 
 
+def _frigate(folder: Path, model: PackagedModel, *_: object) -> None:
+    write_frigate(folder, model)
+
+
 def _deepstream(folder: Path, model: PackagedModel, config: PackageConfig, files: CalibrationFiles) -> None:
     write = partial(write_deepstream, folder, max_batch=config.max_batch, threshold=config.score_threshold)
     if not config.precision.is_int8:
@@ -164,7 +169,12 @@ def _written(lowered: ModelProto, source: SourceModel) -> Iterator[SourceModel]:
 
 
 _Writer = Callable[[Path, PackagedModel, PackageConfig, CalibrationFiles], None]
-_WRITERS: dict[Host, _Writer] = {Host.DEEPSTREAM: _deepstream, Host.TRITON: _triton, Host.BOARD: _board}
+_WRITERS: dict[Host, _Writer] = {
+    Host.DEEPSTREAM: _deepstream,
+    Host.FRIGATE: _frigate,
+    Host.TRITON: _triton,
+    Host.BOARD: _board,
+}
 _ONLY_FOR = {
     "max_batch": (Host.TRITON, Host.DEEPSTREAM),
     "precision": (Host.DEEPSTREAM,),

@@ -20,7 +20,7 @@ from ssd_edge.reporting.chart import Panel, Series, save_charts
 from ssd_edge.reporting.images import CaptionedImage, save_images
 from ssd_edge.reporting.page import card, write_page
 from ssd_edge.training.metrics import EpochRecord, best_epoch, read_metrics
-from ssd_edge.workflows.open_model import evaluate_file
+from ssd_edge.workflows.evaluate_file import evaluate_file
 
 _SCORE = 0.5
 _STILLS = 6

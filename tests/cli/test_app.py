@@ -46,6 +46,7 @@ def test_a_command_is_imported_when_it_is_called() -> None:
         "ssd_edge.cli.app",
         "ssd_edge.cli.console",
         "ssd_edge.cli.old_options",
+        "ssd_edge.cli.plain_options",
         "ssd_edge.cli.signals",
     }
     assert is_loaded == "True"

@@ -9,10 +9,35 @@ import ssd_edge as ssd
 from ssd_edge.core.errors import ArtifactError, InputError, ParityError
 from ssd_edge.packaging.archive import archive_of
 from ssd_edge.packaging.digests import write_sums
-from tests.packaging.conftest import copy_of, exported, images, packages  # noqa: F401 - fixtures
+from tests.quantization.square_model import write_pictures, write_square_model
 
 
-def test_the_same_model_gives_the_same_bytes(exported: Path, packages, tmp_path: Path) -> None:  # noqa: F811
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The detector of squares, with an image of some beside it."""
+    folder = tmp_path_factory.mktemp("squares")
+    write_pictures(folder, 2)[1].rename(folder / "0.png")
+    return write_square_model(folder / "squares.onnx")
+
+
+@pytest.fixture(scope="module")
+def packages(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root, image = tmp_path_factory.mktemp("packages"), exported.parent / "0.png"
+    return {
+        host: ssd.package(exported, host=ssd.Host(host), image=image, workspace=root).path
+        for host in ("triton", "board")
+    }
+
+
+@pytest.fixture
+def copy_of(packages: dict[str, Path], tmp_path: Path):
+    def copy(host: str) -> Path:
+        return Path(shutil.copytree(packages[host], tmp_path / packages[host].name))
+
+    return copy
+
+
+def test_the_same_model_gives_the_same_bytes(exported: Path, packages, tmp_path: Path) -> None:
     image = exported.parent / "0.png"
     made = ssd.package(exported, host="triton", image=image, output=tmp_path / packages["triton"].name)
     assert made.archive == archive_of(made.path)
@@ -21,15 +46,15 @@ def test_the_same_model_gives_the_same_bytes(exported: Path, packages, tmp_path:
     assert "README.md" in made.files
 
 
-def test_folder_and_archive_are_verified(packages: dict[str, Path]) -> None:  # noqa: F811
+def test_folder_and_archive_are_verified(packages: dict[str, Path]) -> None:
     for host, folder in packages.items():
         found = [ssd.verify_package(path) for path in (folder, archive_of(folder))]
-        assert [(one.host, one.model) for one in found] == 2 * [(ssd.Host(host), "lively")]
+        assert [(one.host, one.model) for one in found] == 2 * [(ssd.Host(host), "selftest")]
         assert found[0].files == found[1].files
         assert found[0].detections >= 1
 
 
-def test_a_flipped_byte_of_any_file_is_found(copy_of) -> None:  # noqa: F811
+def test_a_flipped_byte_of_any_file_is_found(copy_of) -> None:
     folder = copy_of("board")
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         whole = path.read_bytes()
@@ -40,7 +65,7 @@ def test_a_flipped_byte_of_any_file_is_found(copy_of) -> None:  # noqa: F811
     ssd.verify_package(folder)
 
 
-def test_another_model_with_right_digests_is_found(copy_of, exported: Path) -> None:  # noqa: F811
+def test_another_model_with_right_digests_is_found(copy_of, exported: Path) -> None:
     """Whoever changes a package and its digests has still to give the same detections."""
     folder = copy_of("board")
     check = folder / "selfcheck" / "onnxruntime.json"
@@ -50,22 +75,22 @@ def test_another_model_with_right_digests_is_found(copy_of, exported: Path) -> N
         ssd.verify_package(folder)
 
 
-def test_a_check_that_leads_out_of_the_package_is_refused(copy_of, exported: Path) -> None:  # noqa: F811
+def test_a_check_that_leads_out_of_the_package_is_refused(copy_of, exported: Path) -> None:
     folder = copy_of("board")
     shutil.copy(exported, folder.parent / "m.onnx")
     check = folder / "selfcheck" / "onnxruntime.json"
-    check.write_text(check.read_text().replace("../workspace/engines/lively/lively.onnx", "../../m.onnx"))
+    check.write_text(check.read_text().replace("../workspace/engines/selftest/selftest.onnx", "../../m.onnx"))
     write_sums(folder)
     with pytest.raises(ArtifactError, match="leads out"):
         ssd.verify_package(folder)
 
 
-def test_an_engine_is_compared_too(exported: Path, packages, tmp_path: Path) -> None:  # noqa: F811
+def test_an_engine_is_compared_too(exported: Path, packages, tmp_path: Path) -> None:
     engine = ssd.build(exported, workspace=tmp_path).path
     assert ssd.verify_package(packages["board"], engine=engine).detections > 1
 
 
-def test_only_a_package_is_replaced(exported: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_only_a_package_is_replaced(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(InputError, match="is no package, and is not replaced"):
         ssd.package(exported, host="board", image=exported.parent / "0.png", output=tmp_path)
@@ -82,7 +107,7 @@ def test_only_a_package_is_replaced(exported: Path, tmp_path: Path) -> None:  # 
         ("toaster", {}, "host has no such value"),
     ],
 )
-def test_what_is_not_for_the_host_is_refused(exported: Path, tmp_path: Path, host, options, said: str) -> None:  # noqa: F811
+def test_what_is_not_for_the_host_is_refused(exported: Path, tmp_path: Path, host, options, said: str) -> None:
     with pytest.raises(InputError, match=said):
         ssd.package(exported, host=host, workspace=tmp_path, **options)
 
@@ -92,7 +117,7 @@ def test_a_checkpoint_is_to_be_exported_first(tmp_path: Path) -> None:
         ssd.package(tmp_path / "best.pt", host="board")
 
 
-def test_what_is_no_package_is_no_package(exported: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_what_is_no_package_is_no_package(exported: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "absent", tmp_path):
         with pytest.raises(InputError, match="is no package"):
             ssd.verify_package(path)
@@ -100,7 +125,7 @@ def test_what_is_no_package_is_no_package(exported: Path, tmp_path: Path) -> Non
         ssd.verify_package(exported)
 
 
-def test_an_image_without_objects_is_refused(exported: Path, tmp_path: Path, monkeypatch) -> None:  # noqa: F811
+def test_an_image_without_objects_is_refused(exported: Path, tmp_path: Path, monkeypatch) -> None:
     from ssd_edge.packaging import contents
 
     monkeypatch.setattr(contents, "_LEAST_GAP", 1.0)
