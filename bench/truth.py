@@ -57,7 +57,7 @@ def main(preset: str = PRESET, *, seconds: float = 20.0, rounds: int = 31) -> in
     config = BenchConfig(quick=True, seconds=seconds, rounds=rounds, precisions=(Precision.FP32,))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        images = tuple(map(str, find_images(None, folder / "images")))
+        images = tuple(map(str, find_images(None, folder / "images")[0]))
         (engine,) = of_preset(preset, config, images, physical_cores(), folder)
         task = dataclasses.replace(engine.task, settings={"slower": str(SLOWER)})
         twin, slow = (dataclasses.replace(engine, name=name) for name in ("twin", "slow"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ssd_edge import __version__
 from ssd_edge.backends.cpu import cpu_device, physical_cores
+from ssd_edge.backends.cuda_driver import describe_gpu, is_virtual_name
 
 _PACKAGES = ("onnxruntime", "openvino", "torch", "torchvision", "tensorrt", "opencv-python", "numpy", "ultralytics")
 _CPU = Path("sys/devices/system/cpu")
@@ -34,6 +35,7 @@ class Machine:
         hypervisor: whether the machine is a guest of another.
         throttled: how often the cores were slowed down for heat since the start; None where it is not known.
         system: kernel and Python.
+        gpu: its name, as its driver tells it; empty without one.
         packages: versions of ssd-edge and of the runtimes that are installed.
     """
 
@@ -46,6 +48,7 @@ class Machine:
     hypervisor: bool
     throttled: int | None
     system: str
+    gpu: str
     packages: dict[str, str]
 
     @property
@@ -59,6 +62,8 @@ class Machine:
                 f"the clock's governor is {self.governor!r}, and times vary with what ran before: "
                 "sudo cpupower frequency-set -g performance"
             )
+        if is_virtual_name(self.gpu):
+            yield f"the GPU, {self.gpu}, is virtual: its times say nothing of a real one"
         if self.hypervisor:
             yield "this is a virtual machine: its host may slow it down without a trace"
 
@@ -76,6 +81,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         hypervisor=" hypervisor" in cpuinfo,
         throttled=_throttled(root / _CPU),
         system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        gpu=_gpu(),
         packages={"ssd-edge": __version__, **dict(_versions())},
     )
 
@@ -87,6 +93,11 @@ def processor_name(cpuinfo: str) -> str:
         if name.strip() in ("model name", "Model") and value.strip():
             return value.strip()
     return platform.processor() or platform.machine()
+
+
+def _gpu() -> str:
+    found = describe_gpu()
+    return str(found["name"]) if isinstance(found, dict) else ""
 
 
 def _memory_gib(meminfo: str) -> float:

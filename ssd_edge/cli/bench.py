@@ -59,6 +59,9 @@ def bench(
     confidence: Annotated[
         float, _rounds("--confidence", min=0.5, max=0.9999, help="Confidence of the intervals, 0.5 to 1.")
     ] = BenchConfig.confidence,
+    busy: Annotated[
+        int, _rounds("--busy", min=0, help="Processes to keep busy beside the rounds, as neighbors would.")
+    ] = BenchConfig.busy,
     html: Annotated[Path | None, _outputs("--html", metavar="PATH", help="Write an HTML page with plots.")] = None,
     markdown: Annotated[Path | None, _outputs("--markdown", metavar="PATH", help="Write a Markdown page.")] = None,
     json_path: Annotated[
@@ -81,6 +84,7 @@ def bench(
         rounds=rounds,
         launches=launches,
         confidence=confidence,
+        busy=busy,
         quick=quick,
         scaling=scaling,
         roofline=roofline,

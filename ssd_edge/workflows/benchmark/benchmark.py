@@ -80,7 +80,7 @@ def bench(
     names = _named(models, Path(workspace))
     machine = read_machine()
     with scratch_folder() as folder:
-        images = find_images(config.images, folder / "images")
+        images, unreadable = find_images(config.images, folder / "images")
         entries, left_out = _entries(names, config, images, folder, Path(workspace), progress)
         run = Run(config, entries, config.cores or physical_cores(), progress)
         run.measure()
@@ -91,6 +91,7 @@ def bench(
         machine=machine,
         load=run.load or NeighborLoad((), 0.0, 0.0, (), is_known=False),
         peaks=run.peaks,
+        busy=config.busy,
         images=_described(config, len(images)),
         confidence=config.confidence,
         rounds=run.rounds,
@@ -99,7 +100,7 @@ def bench(
         seconds=time.monotonic() - began,
         throttled=_throttled_since(machine),
         at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        left_out=(*left_out, *run.left_out),
+        left_out=(*unreadable, *left_out, *run.left_out),
     )
     _write(result, config)
     return result

@@ -19,6 +19,7 @@ _LIMITS = {
     "seconds": (0.1, math.inf),
     "rounds": (6, 10_000),
     "launches": (1, 100),
+    "busy": (0, 1000),
     "confidence": (0.5, 0.9999),
 }
 
@@ -39,6 +40,7 @@ class BenchConfig:
         rounds: blocks of each contestant; fewer where ``seconds`` do not suffice, six at least.
         launches: how often each contestant's process is started; rounds are shared among the launches.
         confidence: of the intervals, 0 to 1.
+        busy: processes that are kept busy beside the rounds, to see who stands a neighbor.
         quick: measure latency, start and memory only.
         scaling: measure batches of 1 to 8 and 1 to 8 streams too.
         roofline: measure the processor's peak, and say which share of it each model uses.
@@ -56,6 +58,7 @@ class BenchConfig:
     rounds: int = 21
     launches: int = 3
     confidence: float = CONFIDENCE
+    busy: int = 0
     quick: bool = False
     scaling: bool = False
     roofline: bool = False
@@ -79,6 +82,7 @@ class BenchOptions(TypedDict, total=False):
     rounds: int
     launches: int
     confidence: float
+    busy: int
     quick: bool
     scaling: bool
     roofline: bool

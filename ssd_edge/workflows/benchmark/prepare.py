@@ -13,6 +13,7 @@ from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.files import file_digest, path_kind
 from ssd_edge.core.graph_contract import DIGEST_KEY
 from ssd_edge.core.images import list_images, read_image, write_image
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import errors_only, log
 from ssd_edge.core.progress import ProgressCallback, no_progress
 from ssd_edge.core.requirements import require
@@ -30,22 +31,29 @@ _DRAWN_SEED, _DRAWN, _MOST_IMAGES = 2016, 4, 8
 _CALIBRATED_ON = 16  # drawn images, for the ranges of a network with random weights
 
 
-def find_images(images: Path | None, folder: Path) -> tuple[Path, ...]:
-    """Return the files that are measured on, linked or drawn into an empty folder; at most eight.
+def find_images(images: Path | None, folder: Path) -> tuple[tuple[Path, ...], tuple[LeftOut, ...]]:
+    """Return the files that are measured on, linked or drawn into an empty folder, eight at most; and unreadable ones.
 
     Raises:
-        InputError: there is no image, or one cannot be read.
+        InputError: there is no image that can be read.
     """
     folder.mkdir()
     if images is None:
-        return _draw(folder, _DRAWN)
+        return _draw(folder, _DRAWN), ()
     found = list_images(images) if path_kind(images) == "folder" else [images]
-    chosen = []
-    for number, path in enumerate(found[:_MOST_IMAGES]):
-        read_image(path)
-        chosen.append(folder / f"{number:02}{path.suffix.lower()}")
+    chosen: list[Path] = []
+    left_out = []
+    for path in found[:_MOST_IMAGES]:
+        try:
+            read_image(path)
+        except InputError as error:
+            left_out.append(LeftOut(str(path), str(error)))
+            continue
+        chosen.append(folder / f"{len(chosen):02}{path.suffix.lower()}")
         chosen[-1].symlink_to(path.resolve())
-    return tuple(chosen)
+    if not chosen:
+        raise InputError(f"{images} has no image that can be read", got=str(left_out[0]) if left_out else "none")
+    return tuple(chosen), tuple(left_out)
 
 
 def _draw(folder: Path, count: int) -> tuple[Path, ...]:
@@ -95,10 +103,9 @@ def of_preset(
                 workspace=folder,
             )
         task = Task(OURS, str(made.path), images, threads, 1, config.score_threshold)
-        entries.append(
-            Entry(f"{preset} {precision}", preset, task, str(precision), str(made.manifest.target), source, checkpoint,
-                  "random weights")
-        )  # fmt: skip
+        name = f"{preset} ours {precision} on {made.manifest.target}"
+        target = str(made.manifest.target)
+        entries.append(Entry(name, preset, task, str(precision), target, source, checkpoint, "random weights"))
     return entries
 
 

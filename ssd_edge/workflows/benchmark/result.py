@@ -24,7 +24,7 @@ class Throughput:
 
     Attributes:
         workers: inferences at once.
-        threads: of each.
+        threads: of each; 0 on a GPU.
         batch: images that are inferred together.
         callers: streams that ask at once.
         fps: images a second of all together.
@@ -42,6 +42,8 @@ class Throughput:
     @property
     def layout(self) -> str:
         """The layout in words, e.g. ``2 × 1 thread``."""
+        if self.threads == 0:
+            return "GPU" + (f", batch {self.batch}" if self.batch > 1 else "")
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return f"{self.workers} × {threads}" + (f", batch {self.batch}" if self.batch > 1 else "")
 
@@ -153,6 +155,7 @@ class BenchResult:
         machine: that it was made on.
         load: what other processes did while it was measured.
         peaks: of the processor, by type: ``f32``, ``bf16``, ``int8``.
+        busy: busy processes that were started beside the rounds, as was asked for.
         images: what was measured on, in words.
         confidence: that the intervals were to have.
         rounds: blocks of each contestant.
@@ -169,6 +172,7 @@ class BenchResult:
     machine: Machine
     load: NeighborLoad
     peaks: Mapping[str, Peak]
+    busy: int
     images: str
     confidence: float
     rounds: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -76,6 +78,7 @@ class Run:
     peaks: dict[str, Peak] = field(default_factory=dict)
     rounds: int = 0
     _alive: list[Worker] = field(default_factory=list)
+    _helpers: list[int] = field(default_factory=list)
 
     def measure(self) -> None:
         """Do all of it.
@@ -86,7 +89,7 @@ class Run:
         self.measured = {entry.name: Measured() for entry in self.entries}
         if self.config.roofline:
             self._measure_peaks()
-        monitor = LoadMonitor(lambda: [worker.pid for worker in self._alive])
+        monitor = LoadMonitor(lambda: [*(worker.pid for worker in self._alive), *self._helpers])
         self._latency(monitor)
         if not self.config.quick:
             self._more(monitor)
@@ -98,7 +101,7 @@ class Run:
     def _latency(self, monitor: LoadMonitor) -> None:
         plan: Plan | None = None
         done = 0
-        with stage(self.progress, "timing in turns") as report:
+        with stage(self.progress, "timing in turns") as report, self._busy_processes():
             for launch in range(self.config.launches):
                 with self._workers() as workers:
                     plan = plan or self._plan(workers)
@@ -109,6 +112,19 @@ class Run:
                     done += share
                     report(done, plan.rounds)
         self.rounds = done
+
+    @contextmanager
+    def _busy_processes(self) -> Iterator[None]:
+        """Keep so many processes busy beside the rounds; they belong to the run."""
+        command = [sys.executable, "-c", "while True: pass"]
+        with ExitStack() as stack:
+            for _ in range(self.config.busy):
+                process = subprocess.Popen(command)  # noqa: S603 - this very Python, no shell
+                stack.callback(process.wait)
+                stack.callback(process.kill)
+                self._helpers.append(process.pid)
+            yield
+        self._helpers.clear()
 
     def _plan(self, workers: Mapping[str, Worker]) -> Plan:
         """Return the plan, from the first launch, which also tells what each sees and how much memory it takes."""
@@ -167,7 +183,8 @@ class Run:
             found.throughput = self._throughput(worker, can_choose=not is_gpu)
             if self.config.scaling:
                 best = found.throughput[0]
-                self._open_as(worker, best)
+                if not is_gpu:
+                    self._open_as(worker, best)
                 found.batches = self._tried(worker, best, ((size, best.workers) for size in _SIZES))
                 found.streams = self._tried(worker, best, ((1, size) for size in _SIZES))
         found.power = power.readings() if is_gpu else {}
@@ -183,7 +200,7 @@ class Run:
         for workers, threads in layouts:
             if workers > 1:
                 worker.ask("reopen", threads=threads, workers=workers)
-            found.append(self._point(worker, workers, threads, 1, max(workers, 1 if can_choose else 2)))
+            found.append(self._point(worker, workers, threads if can_choose else 0, 1, workers if can_choose else 2))
         return sorted(found, key=lambda point: -point.fps)
 
     def _open_as(self, worker: Worker, layout: Throughput) -> None:

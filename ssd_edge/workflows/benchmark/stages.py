@@ -17,8 +17,10 @@ from ssd_edge.benchmarking.task import Task
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.images import decode_image, image_bytes
+from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.timing import time_calls
+from ssd_edge.workflows.benchmark.our_model import open_ours
 
 STAGES = ("decode", "resize", "inference", "nms", "output")
 """Of an image's way from a file's bytes to detections, in order."""
@@ -54,8 +56,8 @@ class _Replay:
         """Nothing is held."""
 
 
-def measure_stages(detector: Detector, task: Task, seconds: float) -> dict[str, float]:
-    """Return the median milliseconds of each of :data:`STAGES`, of interleaved calls on the first image.
+def measure_stages(task: Task, seconds: float) -> dict[str, float]:
+    """Return the median milliseconds of each of :data:`STAGES` of a model of ours, of interleaved calls on one image.
 
     ``nms`` is what the whole graph takes more than the same graph without it, the median of pairs; it is left out where
     the two cannot be told apart: then it is part of ``inference``.
@@ -63,19 +65,27 @@ def measure_stages(detector: Detector, task: Task, seconds: float) -> dict[str, 
     path = Path(task.images[0])
     data = image_bytes(path)
     image = decode_image(path, data)
-    height, width = image.shape[:2]
-    pixels = detector.preprocess(image)
     if Path(task.model).suffix == ".pt":
-        whole = partial(detector.detect_preprocessed, pixels, width=width, height=height)
+        return _of_checkpoint(task, image, data, seconds)
+    with open_backend(Path(task.model), Threads(1, task.threads)) as backend:
+        pixels = preprocess(image, backend.spec.input)
+        batch = np.stack([pixels] * max(1, backend.batch_limits[0]))
+        replay = Detector(_Replay(backend.spec, backend.path, backend.infer(batch)))
+        return _measured(task, backend, replay, image, batch, data, seconds)
+
+
+def _of_checkpoint(task: Task, image: UInt8Array, data: bytes, seconds: float) -> dict[str, float]:
+    """Return the stages that PyTorch's way has: its NMS and outputs are part of the inference."""
+    path, (height, width) = Path(task.images[0]), image.shape[:2]
+    with open_ours(task) as detector:
+        pixels = detector.preprocess(image)
         calls: dict[str, Callable[[], object]] = {
             "decode": partial(decode_image, path, data),
             "resize": partial(detector.preprocess, image),
-            "inference": whole,
+            "inference": partial(detector.detect_preprocessed, pixels, width=width, height=height),
         }
-        return {name: timing.median_ms for name, timing in time_calls(calls, rounds=_ROUNDS, budget_s=seconds).items()}
-    with open_backend(Path(task.model), Threads(1, task.threads)) as backend:
-        replay = Detector(_Replay(detector.spec, detector.path, backend.infer(pixels[None])))
-        return _measured(task, backend, replay, image, pixels, data, seconds)
+        found = time_calls(calls, rounds=_ROUNDS, at_least=3, budget_s=seconds)
+    return {name: timing.median_ms for name, timing in found.items()}
 
 
 def _measured(
@@ -83,7 +93,7 @@ def _measured(
     backend: Backend,
     replay: Detector,
     image: UInt8Array,
-    pixels: UInt8Array,
+    batch: UInt8Array,
     data: bytes,
     seconds: float,
 ) -> dict[str, float]:
@@ -92,14 +102,14 @@ def _measured(
     calls: dict[str, Callable[[], object]] = {
         "decode": partial(decode_image, path, data),
         "resize": partial(replay.preprocess, image),
-        "whole": partial(backend.infer, pixels[None]),
-        "output": partial(replay.detect_preprocessed, pixels, width=width, height=height),
+        "whole": partial(backend.infer, batch),
+        "output": partial(replay.detect_preprocessed, batch[0], width=width, height=height),
     }
     heads = task.settings.get(HEADS)
     if heads:
         optimise = not task.model.endswith(".engine")
         session = open_session(Path(heads), threads=task.threads, optimise=optimise)
-        calls["inference"] = partial(session.run, None, {INPUT_NAME: pixels[None]})
+        calls["inference"] = partial(session.run, None, {INPUT_NAME: batch})
     found = time_calls(calls, rounds=_ROUNDS, at_least=3, budget_s=seconds, warm_up=2, untimed=1)
     times = {name: timing.median_ms for name, timing in found.items()}
     whole = times.pop("whole")

@@ -50,10 +50,12 @@ def machine_lines(result: BenchResult) -> list[str]:
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     return [
         *result.warnings,
-        f"{machine.processor}: {machine.cores} cores, {machine.memory_gib:g} GiB; {machine.features}",
+        f"{machine.processor}: {machine.cores} cores, {machine.memory_gib:g} GiB; {machine.features}"
+        + (f"; {machine.gpu}" if machine.gpu else ""),
         f"{machine.system}; {packages}" + (f"; governor {machine.governor}" if machine.governor else ""),
         f"{result.images}; {result.threads} threads; {result.rounds} blocks each in {result.launches} launches, "
         f"in turns; {result.at}",
+        *([f"{result.busy} busy processes beside the rounds, as was asked for"] if result.busy else []),
         *([] if result.load.is_disturbed else [f"others: {result.load}"]),
     ]
 

@@ -35,11 +35,11 @@ def made_result(*, others: float = 0.6) -> BenchResult:
         power={"power, W": Reading(40.0, 220.0, 305.0)},
     )  # fmt: skip
     machine = Machine(
-        "Some CPU", "x86_64+avx2", 2, 4, 24.0, "powersave", False, 3, "Linux 6, Python 3.11", {"onnx": "1"}
+        "Some CPU", "x86_64+avx2", 2, 4, 24.0, "powersave", False, 3, "Linux 6, Python 3.11", "", {"onnx": "1"}
     )
     spans = tuple(Span(0.5, others, 0.0) for _ in range(10))
     return BenchResult(
         None, (fast, slow, gpu), machine, NeighborLoad(spans, others, 0.01, (("make", others), ("sshd", 0.0))),
-        {"f32": Peak(450.0, "torch"), "int8": Peak(1800.0, "onnxruntime")}, "4 drawn scenes of 640×480", 0.95, 6, 2, 2,
-        31.5, 0, "2026-11-30T12:00:00+00:00", (LeftOut("ultralytics beside net", "it is not installed"),),
+        {"f32": Peak(450.0, "torch"), "int8": Peak(1800.0, "onnxruntime")}, 0, "4 drawn scenes of 640×480", 0.95, 6, 2,
+        2, 31.5, 0, "2026-11-30T12:00:00+00:00", (LeftOut("ultralytics beside net", "it is not installed"),),
     )  # fmt: skip

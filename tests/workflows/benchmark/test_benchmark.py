@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +23,7 @@ from ssd_edge.workflows.benchmark import run as running
 from ssd_edge.workflows.benchmark.benchmark import bench
 from ssd_edge.workflows.benchmark.config import BenchConfig, BenchOptions
 from ssd_edge.workflows.benchmark.entries import Entry
+from ssd_edge.workflows.benchmark.prepare import find_images
 from ssd_edge.workflows.benchmark.run import Run
 from ssd_edge.workflows.build.build import build
 from tests.quantization.square_model import write_pictures, write_square_model
@@ -80,11 +85,11 @@ def test_one_file_twice_is_two_contestants(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(running, "measure_startup", lambda *_: None)
     model = write_square_model(tmp_path / "squares.onnx")
     images = write_pictures(tmp_path / "pictures", 2)[0].parent
-    result = bench([model, model], images=images, quick=True, **{**SHORT, "launches": 2})
+    result = bench([model, model], images=images, quick=True, **SHORT)
     one, other = result.contestants
     assert (one.name, other.name) == ("squares.onnx #1", "squares.onnx #2")
     assert other.agreement == 1.0
-    assert (len(one.cold_start_s), result.launches, result.rounds) == (2, 2, 6)
+    assert (len(one.cold_start_s), result.launches, result.rounds) == (1, 1, 6)
     assert one.throughput == ()
     assert other.ratio is not None
     assert other.ratio.confidence > 0.95
@@ -174,6 +179,62 @@ def test_an_engine_of_tensorrt_is_asked_for_its_own_clock() -> None:
     assert len(run.measured["a"].throughput) == 1, "a GPU has a layout of its own"
 
 
+def test_busy_processes_run_beside_the_rounds_and_count_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(FakeWorker, "time", lambda *_: seen.append(len(children())) or [1.0])
+    run = measured(entry("a", "1"), busy=2, quick=True, launches=1)
+    assert set(seen) == {2}
+    assert children() == []
+    assert run.config.busy == 2
+
+
+def children() -> list[str]:
+    """The busy processes that this one has started."""
+    return [
+        path.name
+        for path in Path("/proc").glob("[0-9]*")
+        if path.joinpath("cmdline").exists()
+        and b"while True: pass" in path.joinpath("cmdline").read_bytes()
+        and path.joinpath("stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
+    ]
+
+
+def test_an_image_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "images", 3)
+    (tmp_path / "images/000.png").write_bytes(b"nothing")
+    images, left_out = find_images(tmp_path / "images", tmp_path / "chosen")
+    assert [path.resolve().name for path in images] == ["001.png", "002.png"]
+    assert "000.png" in str(left_out[0])
+    with pytest.raises(InputError, match="no image that can be read"):
+        find_images(tmp_path / "images/000.png", tmp_path / "other")
+
+
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Killed outright while its worker stands still: nobody could let it go on."""
+    model, images = write_square_model(tmp_path / "m.onnx"), write_pictures(tmp_path / "images", 1)
+    program = (
+        "import sys, time; from ssd_edge.workflows.benchmark.run import start_worker\n"
+        "from ssd_edge.benchmarking.task import Task\n"
+        f"print(start_worker(Task('ssd-edge', {str(model)!r}, ({str(images[0])!r},))).pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        assert Path(f"/proc/{worker}").exists()
+        process.kill()
+    deadline = time.monotonic() + 10
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_alive(worker)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_quick_asks_for_no_more_than_times() -> None:
     run = measured(entry("a", "10"), quick=True)
     assert run.measured["a"].throughput == []
@@ -185,7 +246,10 @@ def test_a_preset_is_built_with_random_weights_that_see_something(tmp_path: Path
     with pytest.raises(InputError, match="no such model preset"):
         bench("nonsense")
     result = bench("ssd192-tiny", classes=3, quick=True, workspace=tmp_path, against=["torchvision"], **SHORT)
-    assert [entry.name for entry in result.contestants][:2] == ["ssd192-tiny fp32", "ssd192-tiny int8"]
+    assert [entry.name for entry in result.contestants][:2] == [
+        "ssd192-tiny ours fp32 on onnxruntime",
+        "ssd192-tiny ours int8 on onnxruntime",
+    ]
     assert all(entry.detections > 3 for entry in result.contestants)
     assert all("random weights" in entry.note for entry in result.contestants[:2])
     assert [path.name for path in tmp_path.iterdir()] == [], "a bench leaves nothing in the workspace"
