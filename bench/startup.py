@@ -2,22 +2,21 @@
 
     python -m bench.startup [--rounds 9] [--model ENGINE]
 
-With a model: also from typing ``ssd-edge run`` to the first JSON line of a drawn image, and the largest memory of it.
+With a model: also from typing ``ssd-edge run`` to its first JSON line, and its most memory up to there.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
 from bench._figures import report
 from bench._options import run
+from ssd_edge.benchmarking.startup import Startup, measure_startup
 from ssd_edge.core.timing import time_calls
 
 COMMANDS = {
@@ -30,26 +29,16 @@ COMMANDS = {
 FIGURES = {"python -c pass": "python", "ssd-edge --help": "help", "ssd-edge run --help": "run-help"}
 
 
-def first_line(model: Path, image: Path) -> tuple[float, float]:
-    """Seconds to the first JSON line, and the largest memory of the process in MB."""
-    command = [sys.executable, "-m", "ssd_edge", "run", str(image), "--model", str(model), "--json", "-"]
-    began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        taken = time.perf_counter() - began
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if not line.startswith(b"{") or process.returncode:
-        raise SystemExit(f"{' '.join(command)} gave no detections")
-    return taken, usage.ru_maxrss / 1024
-
-
-def write_image(path: Path) -> None:
+def first_lines(model: Path, rounds: int) -> list[Startup]:
+    """What ``run`` takes to its first line, on drawn images; the first time, which reads the disk, is left out."""
     from ssd_edge.workflows.synthesize import synthesize  # here: what is measured are other processes
 
-    synthesize(path.parent / "drawn", train=1, val=0, test=0, size=(640, 480))
-    next((path.parent / "drawn" / "JPEGImages").iterdir()).rename(path)
+    with tempfile.TemporaryDirectory() as folder:
+        synthesize(Path(folder) / "drawn", train=4, val=0, test=0, size=(640, 480))
+        found = [measure_startup(model, Path(folder) / "drawn" / "JPEGImages") for _ in range(rounds + 1)]
+    if None in found:
+        raise SystemExit(f"ssd-edge run --model {model} gave no line")
+    return [entry for entry in found[1:] if entry is not None]
 
 
 def main(*, rounds: int = 9, model: Path | None = None) -> None:
@@ -61,14 +50,11 @@ def main(*, rounds: int = 9, model: Path | None = None) -> None:
             report(f"startup.{FIGURES[name]}.s", spread.median / 1000)
         print(f"{name:<22} median {spread.median / 1000:.3f} s  max {spread.maximum / 1000:.3f} s")
     if model is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            image = Path(folder) / "image.jpg"
-            write_image(image)
-            found = [first_line(model, image) for _ in range(rounds + 1)][1:]
-        seconds, memory = zip(*found, strict=True)
+        found = first_lines(model, rounds)
+        seconds, memory = [entry.seconds for entry in found], [entry.memory_mib or 0.0 for entry in found]
         print(
             f"{'ssd-edge run':<22} median {statistics.median(seconds):.3f} s  least {min(seconds):.3f} s to the first "
-            f"line, {max(memory):.0f} MB"
+            f"line, {max(memory):.0f} MiB"
         )
 
 

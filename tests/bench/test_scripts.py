@@ -10,7 +10,7 @@ from tests.test_architecture import imports_of
 
 BENCH = Path(__file__).parents[2] / "bench"
 PACED = {  # they play cameras at a rate, count over seconds of the clock, or time whole processes
-    "latency", "many_streams", "_slow_worker", "_decode_and_engine", "label", "label_kills", "label_on_ray", "startup",
+    "latency", "many_streams", "_slow_worker", "_decode_and_engine", "label", "label_kills", "label_on_ray",
 }  # fmt: skip
 SCRIPTS = sorted(path for path in BENCH.glob("*.py") if path.name != "_options.py")
 
