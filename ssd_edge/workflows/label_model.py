@@ -46,7 +46,11 @@ class ModelOpener:
         return Detector(open_backend(path, Threads.for_throughput(cores), device), threshold)
 
     def runtime(self) -> str:
-        """Return what it runs on, with the version that is installed here."""
+        """Return what it runs on, with the version that is installed here, and the device where one is asked for."""
+        asked = "" if self.device_name == "auto" else f" on {self.device_name}"
+        return f"{self._package()}{asked}"
+
+    def _package(self) -> str:
         path = Path(self.path)
         if path.suffix == ".pt":
             return f"torch {metadata.version('torch')}"
@@ -60,7 +64,8 @@ class ModelOpener:
         path = Path(self.path)
         if path.suffix == ".engine" and is_for_gpu(path):
             return EngineManifest.load(manifest_path(path)).device
-        return cpu_device() if path.suffix != ".pt" else f"{cpu_device()}, {self.device_name}"
+        asked = path.suffix == ".pt" or self.device_name != "auto"
+        return f"{cpu_device()}, {self.device_name}" if asked else cpu_device()
 
 
 def read_video(path: Path) -> Iterator[UInt8Array]:
