@@ -20,7 +20,7 @@ from ssd_edge.cli.signals import BROKEN_PIPE, drop_stdout, drop_unread_output, i
 from ssd_edge.core.errors import MissingPackageError, SsdEdgeError
 from ssd_edge.core.limits import set_limits
 from ssd_edge.core.resources import resource_error
-from ssd_edge.core.secrets import hide_in_text
+from ssd_edge.core.secrets import hide_in_text, hide_words
 from ssd_edge.core.shell import printable
 
 _COMMANDS = {  # module and function of each, in the order of the help
@@ -112,7 +112,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except _USAGE_ERROR as error:  # typer shows what was typed: an address may hold a password
-            error.message = printable(hide_in_text(error.message))
+            error.message = printable(hide_in_text(hide_words(error.message, sys.argv[1:])))
             raise
         except (SsdEdgeError, ImportError) as error:
             stop = _signal_behind(error)

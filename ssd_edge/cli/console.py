@@ -16,7 +16,7 @@ import typer
 from ssd_edge.core.files import written_beside
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
-from ssd_edge.core.secrets import hide_in_text
+from ssd_edge.core.secrets import hide_in_text, hide_words
 from ssd_edge.core.shell import printable, printable_json
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class JsonFormatter(logging.Formatter):
                 "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
                 "level": record.levelname.lower(),
                 "logger": record.name,
-                "message": record.getMessage(),
+                "message": _hidden(record.getMessage()),
             }
         )
 
@@ -122,16 +122,21 @@ def say(text: str, level: int = logging.INFO) -> None:
 
 def complain(text: str) -> None:
     """Print the error that ends the command, also with ``--quiet``; passwords in addresses are hidden."""
-    text = hide_in_text(text)
+    text = _hidden(text)
     if logs_json():
         log.error("%s", text)
     else:
         typer.secho(f"ssd-edge: {printable(text)}", fg="red", err=True)
 
 
+def _hidden(text: str) -> str:
+    """Hide credentials in addresses, those with spaces in them too where they were typed as an argument."""
+    return hide_in_text(hide_words(text, sys.argv[1:]))
+
+
 def _show_line(text: str) -> None:
     """Print one line on stderr, above a progress bar; stdout is for data."""
-    text = printable(hide_in_text(text))
+    text = printable(_hidden(text))
     if not _with_bar:
         typer.echo(text, err=True)
         return
@@ -142,7 +147,7 @@ def _show_line(text: str) -> None:
 
 def put(text: str) -> None:
     """Print a line on stdout."""
-    typer.echo(printable(text))
+    typer.echo(printable(_hidden(text)))
 
 
 def write_json(target: Path | str, text: str) -> None:
@@ -181,7 +186,9 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
     def plain(text: str, style: str = "") -> Text:
         # Text takes brackets literally; characters outside the terminal's encoding are escaped.
-        return Text(printable(text).encode(console.encoding, "backslashreplace").decode(console.encoding), style)
+        return Text(
+            printable(_hidden(text)).encode(console.encoding, "backslashreplace").decode(console.encoding), style
+        )
 
     table = Table(title=plain(title, "table.title"), title_justify="left")
     for number, column in enumerate(columns):

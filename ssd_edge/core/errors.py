@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ssd_edge.core.secrets import hide_in_text
+
 _KEYWORD = re.compile("\0([a-z_]+)=([^\0]*)\0")  # no path holds a zero byte
 
 
@@ -33,7 +35,8 @@ class SsdEdgeError(Exception):
     """What a command ends with."""
 
     def __init__(self, what: str, *, got: str = "", wanted: str = "", do: str = "") -> None:
-        self._marked = {"what": what, "got": got, "wanted": wanted, "do": do}
+        parts = {"what": what, "got": got, "wanted": wanted, "do": do}
+        self._marked = {part: hide_in_text(text) for part, text in parts.items()}
         self.what, self.got, self.wanted, self.do = (_plain(part) for part in self._marked.values())
         super().__init__(self.what)
 

@@ -9,14 +9,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ssd_edge.core.secrets import hide_in_text
+
 
 class _Printable(logging.Filter):
-    """Escapes file names that are no text (lone surrogates): a handler that writes UTF-8 would fail on them."""
+    """Hides credentials in addresses, and escapes file names that are no text, on which a handler would fail."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep every record."""
         message = record.getMessage()
-        printable = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        printable = hide_in_text(message.encode("utf-8", "backslashreplace").decode("utf-8"))
         if printable != message:
             record.msg, record.args = printable, ()
         return True

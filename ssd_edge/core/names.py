@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
 
 MOST_BYTES = 100
 """Of a name in UTF-8: with suffixes such as ``.int8-fp16.tensorrt-rtx.engine`` it still fits into 255."""
@@ -43,20 +42,6 @@ def file_slug(text: str) -> str:
     while len(slug.encode("utf-8")) > MOST_BYTES - _DIGITS - 1:
         slug = slug[:-1]
     return slug if slug == plain and is_file_name(slug) else _with_digest(slug, text)
-
-
-def file_slugs(texts: Iterable[str]) -> dict[str, str]:
-    """Return the slug of each text, all different also where case is ignored: one that is taken has a digest behind it.
-
-    Texts that are their own slugs come first, in alphabetical order.
-    """
-    slugs: dict[str, str] = {}
-    taken: set[str] = set()
-    for text in sorted(set(texts), key=lambda entry: (file_slug(entry) != entry, entry)):
-        slug = file_slug(text)
-        slugs[text] = _with_digest(slug, text) if slug.casefold() in taken else slug
-        taken.add(slugs[text].casefold())
-    return slugs
 
 
 def _with_digest(slug: str, text: str) -> str:

@@ -7,8 +7,11 @@ a size. A list of what to hide would miss the next camera's spelling.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from pathlib import PurePath
 
 HIDDEN = "***"
+_SHORTEST = 5  # letters of a secret that is looked for by itself
 
 _HARMLESS = frozenset(
     [
@@ -84,13 +87,13 @@ _HARMLESS = frozenset(
         "yres",
     ]
 )  # names of parameters, of cameras' URLs and GStreamer's elements, whose values tell nothing
-_URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)  # a path has a single slash of the two
 _PAIR = re.compile(r"([\w.-]+)=([^&;,_\s\"'!?#/]*)")  # name=value in a path or a query; some cameras join them by _
 _TOKEN = re.compile(r"(?<=/)(?=[A-Za-z-]*\d)(?=[\d-]*[A-Za-z])[A-Za-z0-9-]{14,}(?=$|[/?#&;])")
 _PROPERTY = re.compile(r"""([\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|'[^']*'|\([\w:]+\)[^\s,!]*|[^\s,!]+)""")
 _ADDRESSES = frozenset({"location", "uri"})  # properties of GStreamer whose values are addresses or files
 _WORD = re.compile(r"\((?:int|string|fraction|boolean|float)\)?[\w./:-]*|[\w./:-]{1,24}")
-_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]+:/[^\s\"'<>]+", re.IGNORECASE)
 
 
 def hide_in_url(url: str) -> str:
@@ -157,4 +160,33 @@ def hide_in_pipeline(pipeline: str) -> str:
 
 def hide_in_text(text: str) -> str:
     """Return a text, such as another program's error, with every URL in it as :func:`hide_in_url` shows it."""
-    return _IN_TEXT.sub(lambda match: hide_in_url(match[0]), text) if "://" in text else text
+    return _IN_TEXT.sub(lambda match: hide_in_url(match[0]), text) if ":/" in text else text
+
+
+def hide_words(text: str, words: Iterable[str]) -> str:
+    """Return a text without the credentials of addresses among these words, whole addresses and parts of them.
+
+    Args:
+        text: a message.
+        words: as they were typed, with spaces and quotes in them; what is no address is left as it is.
+    """
+    for word in words:
+        start = _URL.search(word)
+        address = word[start.start() :] if start else ""  # behind an option's name
+        hidden = hide_in_url(address)
+        if hidden != address:
+            for spelling in (address, str(PurePath(address)), repr(address)[1:-1], repr(str(PurePath(address)))[1:-1]):
+                text = text.replace(spelling, hidden)
+            for secret in _hidden_of(address, hidden):
+                text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _hidden_of(address: str, hidden: str) -> list[str]:
+    """What of an address is hidden, but for what is so short that other words hold it too."""
+    found, place = [], 0
+    for shown in hidden.split(HIDDEN):
+        start = address.find(shown, place) if shown else len(address)
+        found.append(address[place:start])
+        place = start + len(shown)
+    return [secret for secret in found if len(secret) >= _SHORTEST]

@@ -11,6 +11,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import text_digest, written_beside
 from ssd_edge.core.ranks import world_size
 from ssd_edge.core.sample import LabelledSet
+from ssd_edge.core.secrets import hide_in_url
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.training.recipe import Device, Recipe
 
@@ -82,7 +83,7 @@ class TrainingPlan:
             "minutes": self.minutes,
             "horizontal_flip": self.horizontal_flip,
             "seed": self.seed,
-            "backbone": self.backbone,
+            "backbone": self.backbone and hide_in_url(self.backbone),
             "weights_note": self.weights_note,
             "limit_minutes": self.limit_minutes,
         }

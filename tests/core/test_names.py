@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ssd_edge.core.errors import ArtifactError
-from ssd_edge.core.names import is_file_name
+from ssd_edge.core.names import file_slug, is_file_name
 from ssd_edge.core.spec import ModelSpec
 from tests.core.factories import tiny_spec
 
@@ -34,3 +34,35 @@ def test_a_model_with_such_a_name_is_refused_where_it_is_read(name: str) -> None
         replace(tiny_spec(), name=name)
     with pytest.raises(ArtifactError, match="evil"):
         ModelSpec.from_json(json.dumps({**json.loads(text), "name": name}), origin="evil.onnx")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "w/o helmet",
+        "car/van",
+        "N/A",
+        "../../x",
+        "a b",
+        "ö",
+        "",
+        "...",
+        "-rf",
+        "con",
+        "日本" * 40,
+        "x" * 300,
+        "a\x1b]0;",
+        "\ud800",
+    ],
+)
+def test_a_slug_is_a_file_name_that_resembles_its_text(text: str) -> None:
+    slug = file_slug(text)
+    assert is_file_name(slug)
+    assert file_slug(text) == slug
+
+
+def test_a_slug_of_a_plain_name_is_the_name_and_long_ones_stay_apart() -> None:
+    assert file_slug("traffic_light-2.1") == "traffic_light-2.1"
+    assert file_slug("w/o helmet") == "w-o-helmet"
+    assert file_slug("x" * 300) != file_slug("x" * 301)
+    assert file_slug("///") != file_slug("***")
