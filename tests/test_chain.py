@@ -59,20 +59,23 @@ def chain(name):
     checked(ssd.calibrate, model.path, data, method="minmax")
     engine = checked(ssd.build, model.path, precision="int8")
     assert not engine.reused and checked(ssd.build, model.path, precision="int8").reused
+    other = checked(ssd.build, model.path, precision="int8", target="openvino")
     gate = ssd.AccuracyGate(data, split="val", max_drop_points=100)
     checked(ssd.build, model.path, precision="int8", accuracy=gate, force=True)
-    found = checked(ssd.evaluate, [run.path, model.path, engine.path], data, split="test")
-    assert len(found.models) == 3
-    for path in (run.path, model.path, engine.path):
+    forms = run.path, model.path, engine.path, other.path
+    found = checked(ssd.evaluate, forms, data, split="test")
+    assert len(found.models) == 4
+    for path in forms:
         checked(ssd.inspect, path)
     image = np.full((96, 96, 3), 90, np.uint8)
-    for path in (run.path, model.path, engine.path):
+    for path in forms:
         with checked(ssd.load, path) as detect:
             assert len(checked(detect, [image] * 3)) == 3
-    with ssd.load(engine.path) as detect, ssd.stream(data / "JPEGImages", detect, max_frames=3) as frames:
-        assert [frame.index for frame, detections in frames] == [0, 1, 2]
-    done = checked(ssd.run_streams, data / "JPEGImages", engine.path, json_path=f"{name}.jsonl", window=False)
-    assert done.frames == 28
+    for path in forms[2:]:
+        with ssd.load(path) as detect, ssd.stream(data / "JPEGImages", detect, max_frames=3) as frames:
+            assert [frame.index for frame, detections in frames] == [0, 1, 2]
+        done = checked(ssd.run_streams, data / "JPEGImages", path, json_path=f"{name}.jsonl", window=False)
+        assert done.frames == 28
     checked(ssd.find_runs)
     checked(ssd.diagnose)
 

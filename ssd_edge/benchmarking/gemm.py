@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,6 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ssd_edge.backends.cpu import cpu_device
+from ssd_edge.backends.openvino.module import load_openvino
 from ssd_edge.backends.ort_session import load_runtime, make_session
 
 SIDE = 1024
@@ -110,10 +110,9 @@ def _of_torch(threads: int) -> Iterator[tuple[str, str, Product]]:
 
 
 def _of_openvino(threads: int) -> Iterator[tuple[str, str, Product]]:
-    runtime = import_module("openvino")
     floats = np.random.default_rng(0).normal(size=(SIDE, SIDE)).astype(np.float32)
     model = _model("MatMul", TensorProto.FLOAT, floats, floats).SerializeToString()
-    core = runtime.Core()
+    core = load_openvino().Core()
     for kind in ("f32", "bf16") if _has_bfloat16() else ("f32",):
         settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY"}
         request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.detector import Detector
+from ssd_edge.backends.openvino.module import load_openvino
 from ssd_edge.backends.ort_session import load_runtime
 from ssd_edge.benchmarking.task import Task
 from ssd_edge.core.detections import Detections
@@ -69,8 +69,7 @@ class OpenVinoPeer(_GraphBackend):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        runtime = import_module("openvino")
-        core = runtime.Core()
+        core = load_openvino().Core()
         hint = "LATENCY" if task.workers == 1 else "THROUGHPUT"
         self._compiled = core.compile_model(
             core.read_model(task.model),

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 
 from ssd_edge.backends.cpu import cpu_device
+from ssd_edge.backends.openvino.module import load_openvino
 from ssd_edge.backends.ort_session import load_runtime
 from ssd_edge.benchmarking.peers.detectors import NETWORKS
 from ssd_edge.benchmarking.task import Task
@@ -222,7 +223,8 @@ def _quantize_by_onnxruntime(source: SourceModel, task: Task, path: Path) -> Non
 
 def _quantize_by_nncf(source: SourceModel, task: Task, inlined: Path, path: Path) -> None:
     """Quantize by NNCF's defaults, which leave the outputs' part in float."""
-    nncf, openvino = import_module("nncf"), import_module("openvino")
+    openvino = load_openvino()  # first: NNCF imports it too
+    nncf = import_module("nncf")
     try:
         images = nncf.Dataset(_inputs(source, task), lambda image: {INPUT_NAME: np.asarray(image)})
         openvino.save_model(nncf.quantize(openvino.Core().read_model(str(inlined)), images), str(path))

@@ -6,7 +6,7 @@ For TensorRT that is the very graph that it gets.
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import onnx
@@ -44,14 +44,13 @@ class AccuracyChecker:
     Args:
         source: the exported model.
         gate: the labelled images.
-        config: resolved.
 
     Raises:
         InputError: the images cannot be used, or show classes that the model does not know.
     """
 
-    def __init__(self, source: SourceModel, gate: AccuracyGate, config: BuildConfig) -> None:
-        self._source, self._precision, self._target = source, config.precision, config.runtime
+    def __init__(self, source: SourceModel, gate: AccuracyGate) -> None:
+        self._source = source
         self._labelled = open_dataset(Path(gate.dataset), gate.split)
         class_numbers(source.spec.class_names, self._labelled)
 
@@ -78,17 +77,21 @@ class AccuracyChecker:
     @cached_property
     def map_float(self) -> float:
         """Mean AP of the model as it was exported, on ONNX Runtime."""
-        return self._mean_ap(self._source.model, Target.ONNXRUNTIME)
+        return self.mean_ap(self._source.model)
 
-    def mean_ap(self, model: onnx.ModelProto) -> float:
-        """Return a lowering's mean AP, 0 to 1."""
-        return self._mean_ap(model, self._target)
+    def mean_ap(
+        self, model: onnx.ModelProto, precision: Precision = Precision.FP32, target: Target = Target.ONNXRUNTIME
+    ) -> float:
+        """Return a model's mean AP, 0 to 1, as the target computes it in a precision."""
+        with scratch_folder() as folder, self._opened(model, precision, target, folder) as detector:
+            names = detector.spec.class_names
+            return evaluate(detector.detect, names, self._labelled, metric=Metric.VOC).accuracy.mean_ap
 
-    def compare(self, model: onnx.ModelProto) -> Accuracy:
+    def compare(self, model: onnx.ModelProto, precision: Precision, target: Target) -> Accuracy:
         """Say what a lowering costs, and return the figures for the manifest."""
-        is_float = model is self._source.model and self._target is not Target.OPENVINO
-        figures = self._figures(self.map_float if is_float else self.mean_ap(model))
-        log.info(accuracy_line(figures, self._precision, self._target))
+        is_float = model is self._source.model and target is not Target.OPENVINO
+        figures = self._figures(self.map_float if is_float else self.mean_ap(model, precision, target))
+        log.info(accuracy_line(figures, precision, target))
         return figures
 
     @property
@@ -96,17 +99,12 @@ class AccuracyChecker:
         """Labelled images and objects that cannot be used."""
         return self._labelled.left_out
 
-    def _mean_ap(self, model: onnx.ModelProto, target: Target) -> float:
-        with scratch_folder() as folder, self._opened(model, target, folder) as detector:
-            names = detector.spec.class_names
-            return evaluate(detector.detect, names, self._labelled, metric=Metric.VOC).accuracy.mean_ap
-
-    def _opened(self, model: onnx.ModelProto, target: Target, folder: Path) -> Detector:
+    def _opened(self, model: onnx.ModelProto, precision: Precision, target: Target, folder: Path) -> Detector:
         """Return a model on the runtime that tells what it costs; only OpenVINO knows what it makes of a float type."""
         if target is Target.OPENVINO:
-            builder = OpenVinoBuilder(self._precision)
-            made = build_lowered(self._source, Lowered(model, self._precision), builder, folder / "lowered.engine")
-            return Detector(OpenVinoBackend(made.engine, Threads.for_latency(), keep=False))
+            lowered, builder = Lowered(model, precision), OpenVinoBuilder(precision)
+            engine = build_lowered(self._source, lowered, builder, folder / "lowered.engine").engine
+            return Detector(OpenVinoBackend(engine, Threads.for_latency(), keep=False))
         path = folder / "lowered.onnx"
         onnx.save(model, path)
         return open_detector(path, Threads.for_latency())
@@ -116,16 +114,17 @@ class AccuracyChecker:
         return tuple(sample.image for sample in self._labelled.samples[:count])
 
     def fall_back(
-        self, quantize: Quantize, max_drop: float, ranked: Callable[[], list[str]]
+        self, quantize: Quantize, config: BuildConfig, max_drop: float, ranked: Callable[[], list[str]]
     ) -> tuple[Fallback, Accuracy]:
-        """Return the INT8 model that loses at most ``max_drop`` points, and how accurate it is.
+        """Return the INT8 model of a config that loses at most ``max_drop`` points, and how accurate it is.
 
         Raises:
             AccuracyError: there is none; the error's ``result`` is a :class:`FailedGate`.
         """
         log.info(f"float32: mAP {self.map_float:.4f} on {self._labelled.origin}")
         try:
-            found = fall_back(quantize, self.mean_ap, ranked, map_float=self.map_float, max_drop=max_drop)
+            mean_ap = partial(self.mean_ap, precision=config.precision, target=config.runtime)
+            found = fall_back(quantize, mean_ap, ranked, map_float=self.map_float, max_drop=max_drop)
         except GateError as error:
             closest = error.closest
             error.result = FailedGate(self._figures(closest.map_lowered), tuple(sorted(closest.keep_float)))

@@ -35,6 +35,7 @@ from ssd_edge.workflows.build.inputs import Calibration, check_buildable, find_c
 from ssd_edge.workflows.build.no_kernel import int8_layers_in
 from ssd_edge.workflows.build.options import AccuracyGate
 from ssd_edge.workflows.build.quantize import quantize, rank_layers
+from ssd_edge.workflows.build.runtimes import for_fastest_runtime
 from ssd_edge.workflows.build.speed import cost_line, with_fallback_cost, with_times
 
 __all__ = [
@@ -68,8 +69,9 @@ def build(
     source = read_onnx(named_or_newest(onnx, newest_onnx, root))
     config = resolved(asked, source, root)
     builder = _builder(source, config)
-    checker = AccuracyChecker(source, config.accuracy, config) if config.accuracy else None
+    checker = AccuracyChecker(source, config.accuracy) if config.accuracy else None
     calibration = find_calibration(source, config, builder, checker, root, progress)
+    config, builder = _on_fastest_runtime(asked, config, builder, source, calibration, root)
     key = _key(source, config, builder, calibration, checker)
     with stage(progress, "building") as report:
         if config.compare:  # first, so that the engine that was asked for is the newest
@@ -114,6 +116,19 @@ def _builder(source: SourceModel, config: BuildConfig) -> Builder:
     builder = TrtBuilder(config.runtime, config.precision, config.tensorrt, rounds=rounds, timing_cache=cache)
     log.info(f"NMS: {builder.options.nms}{'' if builder.nms is not NmsBody.ROUNDS else _why_rounds(source)}")
     return builder
+
+
+def _on_fastest_runtime(
+    asked: BuildConfig,
+    config: BuildConfig,
+    builder: Builder,
+    source: SourceModel,
+    calibration: Calibration | None,
+    root: Path,
+) -> tuple[BuildConfig, Builder]:
+    """Return config and builder for the faster runtime of the processor, where the target is left open."""
+    fastest = for_fastest_runtime(asked, config, source, calibration.table if calibration else None, root)
+    return (config, builder) if fastest is config else (fastest, _builder(source, fastest))
 
 
 def _why_rounds(source: SourceModel) -> str:

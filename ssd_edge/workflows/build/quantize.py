@@ -47,19 +47,19 @@ def quantize(
         if config.precision.has_fp16 and config.target is Target.ONNXRUNTIME:
             log.info("FP16 gains nothing on most processors: ONNX Runtime computes it in float32 there")
         model = lower(source.model)
-        accuracy = checker.compare(model) if checker else None
+        accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
         return Lowered(model, config.precision, keep_float=tuple(sorted(config.keep_float)), accuracy=accuracy)
     refined = _refined(source, calibration, lower, progress)
     int8: Quantize = partial(lower, refined.model, refined.table)
     ranking = Ranking(source, int8, calibration.ranked_on, progress)
     without_fallback = None
     if checker is not None and config.max_drop is not None:
-        found, accuracy = checker.fall_back(int8, config.max_drop, ranking.names)
+        found, accuracy = checker.fall_back(int8, config, config.max_drop, ranking.names)
         model, fallback = found.model, found.keep_float
         without_fallback = found.plain if fallback else None
     else:
         model = int8(fallback or frozenset())
-        accuracy = checker.compare(model) if checker else None
+        accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
         if accuracy is not None:
             tell_remedy(config, accuracy)
     if config.sensitivity:
