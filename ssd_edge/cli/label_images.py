@@ -60,6 +60,9 @@ def label(
     batch: Annotated[
         int | None, _work("--batch-size", min=1, help="Images of a batch (default: 8, or the most of an engine).")
     ] = None,
+    retry_errors: Annotated[
+        bool, _rows("--retry-errors", help="Label parts again in which an image could not be read.")
+    ] = LabelConfig.retry_errors,
     device: Annotated[
         str, _work("--device", help="Device that computes a .pt: auto, cpu, cuda, cuda:N or mps.")
     ] = LabelConfig.device,
@@ -80,6 +83,7 @@ def label(
         batch=batch,
         every=every,
         images_per_part=images_per_part,
+        retry_errors=retry_errors,
         device=device,
     )
     with bars() as progress:

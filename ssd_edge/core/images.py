@@ -61,7 +61,7 @@ def image_bytes(path: Path) -> bytes:
     if path_kind(path) == "other":
         raise InputError(f"{path} cannot be read", got="a device, pipe or socket", wanted="an image file")
     try:
-        _check_bytes(path, path.stat().st_size)
+        check_stored_size(path, path.stat().st_size)
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an image file") from error
@@ -81,7 +81,8 @@ def check_image_bytes(path: Path, data: bytes) -> None:
     _check_unfolded(path, data)
 
 
-def _check_bytes(path: Path, size: int) -> None:
+def check_stored_size(path: Path, size: int) -> None:
+    """Raise InputError where the file of an image, which ``path`` names, has more bytes than the most pixels take."""
     pixels = -(-size // _MOST_BYTES_A_PIXEL)
     if pixels > limit("pixels"):
         raise InputError(

@@ -20,7 +20,7 @@ from ssd_edge.backends.detector import Detector
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.core.images import check_image_bytes, decode_image, read_image
+from ssd_edge.core.images import check_image_bytes, check_stored_size, decode_image, read_image
 from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.rows import Rows
 
@@ -183,8 +183,9 @@ def member_bytes(item: Item) -> bytes:
     """Return the bytes of a member of a tar.
 
     Raises:
-        InputError: the tar cannot be read, or ends before them.
+        InputError: the tar cannot be read or ends before them, or they are more than any image has.
     """
+    check_stored_size(Path(item.id), item.size)
     try:
         with open(item.path, "rb") as tar:  # noqa: PTH123 - a Path would be made of each of millions
             tar.seek(item.offset)

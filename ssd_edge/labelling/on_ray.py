@@ -111,15 +111,51 @@ def label_on_ray(
         progress: told of units.
 
     Raises:
-        DeviceError: the cluster has not the resources of one actor.
+        DeviceError: there is no cluster, or it has not the resources of one actor, or its work fails.
     """
+    with _joined():
+        needs = resources or Resources(_smallest_group(), 0)
+        return _label(folder, units, needs, _actors(needs), opener, open_video, progress)
+
+
+@contextmanager
+def _joined() -> Iterator[None]:
+    """Be a part of a cluster: the one that the program has joined, or for the block one that is there.
+
+    None is started: a cluster listens on the network, and says so much of itself as who starts it allows.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
+    except ConnectionError as error:
+        raise DeviceError(
+            "there is no Ray cluster to join",
+            got=str(error)[:200],
+            wanted="one on this machine, or RAY_ADDRESS",
+            do="Start one: ray start --head. On one machine nothing is gained by it: leave the engine local.",
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _label(
+    folder: JobFolder,
+    units: list[int],
+    needs: Resources,
+    actors: int,
+    opener: Opener,
+    open_video: OpenVideo,
+    progress: Progress,
+) -> int:
     import ray
     import ray.data
 
-    if not ray.is_initialized():
-        ray.init(log_to_driver=False, logging_level=logging.WARNING)
-    needs = resources or Resources(_smallest_group(), 0)
-    actors = _actors(needs)
     blocks = min(len(units), max(actors * _BLOCKS_AN_ACTOR, 1), _MOST_BLOCKS)
     ray.data.DataContext.get_current().enable_progress_bars = False
     labelled = ray.data.from_items([{"unit": number} for number in units], override_num_blocks=blocks).map_batches(
@@ -132,7 +168,7 @@ def label_on_ray(
     )
     images = 0
     try:
-        with _warnings_only("ray.data"):
+        with _errors_only("ray.data"):
             for done, row in enumerate(labelled.iter_rows(), start=1):
                 images += int(row["images"])
                 progress(done, len(units))
@@ -143,11 +179,11 @@ def label_on_ray(
 
 
 @contextmanager
-def _warnings_only(name: str) -> Iterator[None]:
+def _errors_only(name: str) -> Iterator[None]:
     """Keep another package's log from what it says of every run."""
     logger = logging.getLogger(name)
     before = logger.level
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:

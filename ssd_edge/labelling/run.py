@@ -7,8 +7,21 @@ from collections.abc import Iterable, Iterator
 from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.job import JobFolder
 from ssd_edge.labelling.labeller import Labeller
-from ssd_edge.labelling.plan import PlanReader
+from ssd_edge.labelling.plan import PlanReader, numbers_of
 from ssd_edge.labelling.rows import DEVICE_KEY, table_of, write_part
+
+
+def remove_failed(folder: JobFolder, shard: tuple[int, int]) -> None:
+    """Remove the parts of a shard in which an image could not be read: a disk was away, or files came later."""
+    from pyarrow import parquet
+
+    done = folder.done()
+    for number in numbers_of(folder.job.parts, shard):
+        path = folder.part_path(number)
+        if number in done and parquet.read_table(path, columns=["error"]).column("error").null_count < (
+            parquet.read_metadata(path).num_rows
+        ):
+            path.unlink()
 
 
 def label_units(

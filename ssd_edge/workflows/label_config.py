@@ -27,7 +27,8 @@ class LabelConfig:
             4 cores an actor. More than cores help where reading is slow.
         batch: images of a batch; by default 8, or what the engine takes at most.
         every: label every N-th frame of a video.
-        images_per_part: images of one Parquet file; what a kill loses at most, for each thread's turn.
+        images_per_part: images of one Parquet file; a kill loses the work on the two that are not written yet.
+        retry_errors: first remove the parts in which an image could not be read, so that they are labelled again.
         device: that computes: of a checkpoint ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``, of an engine for
             OpenVINO ``cpu``, ``gpu`` or ``npu``; others have no choice.
     """
@@ -41,6 +42,7 @@ class LabelConfig:
     batch: int | None = None
     every: int = 1
     images_per_part: int = 1024
+    retry_errors: bool = False
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -66,4 +68,5 @@ class LabelOptions(TypedDict, total=False):
     batch: int | None
     every: int
     images_per_part: int
+    retry_errors: bool
     device: str

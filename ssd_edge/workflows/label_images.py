@@ -29,7 +29,7 @@ from ssd_edge.labelling.on_ray import Resources, label_on_ray
 from ssd_edge.labelling.plan import PlanReader
 from ssd_edge.labelling.pre_labels import check_can_be_written, write_pre_labels
 from ssd_edge.labelling.rows import remove_partials
-from ssd_edge.labelling.run import label_units
+from ssd_edge.labelling.run import label_units, remove_failed
 from ssd_edge.labelling.summary import LabelSummary, summarize
 from ssd_edge.workflows.label_config import LabelConfig, LabelOptions
 from ssd_edge.workflows.label_model import ModelOpener, read_video
@@ -167,6 +167,8 @@ class _Run:
 
     def label(self, report: Progress) -> int:
         """Label what waits, and return how many images that were."""
+        if self.config.retry_errors:
+            remove_failed(self.folder, self.config.shard)
         units = self.folder.waiting(self.config.shard)
         log.info(f"{self.folder.path}: {len(units)} of {self.folder.job.parts} parts to label")
         if self.config.engine is LabelEngine.RAY:

@@ -170,6 +170,7 @@ def test_bytes_of_a_tar_are_checked(tmp_path: Path) -> None:
         Item("a", str(path), "member", 5, size),
         Item("a", str(tmp_path / "gone"), "member", 0, 1),
         Item("a", str(path), "member", 0, 0),
+        Item("a", str(path), "member", 0, 1 << 40),
     ):
         with pytest.raises(InputError, match="^a "):
             read_item(item)

@@ -43,6 +43,18 @@ def cluster() -> Iterator[Any]:
     os.environ["PYTHONPATH"] = before
 
 
+def test_no_cluster_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(**_: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", none)
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    write_photos(tmp_path / "photos", 1)
+    with pytest.raises(ssd.DeviceError, match="no Ray cluster to join"):
+        ssd.label(tmp_path / "photos", model, output=tmp_path / "out", engine="ray")
+
+
 def test_what_goes_wrong_on_the_cluster_is_said(cluster: Any, tmp_path: Path) -> None:
     model = write_tiny_onnx(tmp_path / "bright.onnx")
     write_photos(tmp_path / "photos", 4)

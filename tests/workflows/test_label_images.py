@@ -185,6 +185,17 @@ def test_the_drift_from_the_training_set(place: Path) -> None:
     assert drift.relative_sizes[0] == pytest.approx(statistics.relative_sizes, abs=1e-5)
 
 
+def test_images_that_failed_are_tried_again_where_it_is_asked_for(place: Path) -> None:
+    whole = (place / "photos/0003.png").read_bytes()
+    (place / "photos/0003.png").write_text("damaged")
+    assert ssd.label("photos", output="out", images_per_part=4).summary.errors == 1
+    (place / "photos/0003.png").write_bytes(whole)
+    assert ssd.label("photos", output="out", images_per_part=4).summary.errors == 1
+    retried = ssd.label("photos", output="out", images_per_part=4, retry_errors=True)
+    assert (retried.labelled, retried.summary.errors) == (4, 0)
+    assert retried.summary.digest == ssd.label("photos", output="whole").summary.digest
+
+
 def test_nothing_that_can_be_read_is_an_error(place: Path) -> None:
     (place / "bad").mkdir()
     (place / "bad/a.png").write_text("no image")
