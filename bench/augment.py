@@ -1,11 +1,11 @@
-"""Pictures a second on one core that are made ready to learn from at 300 x 300, beside torchvision's v2 SSD preset.
+"""Images a second on one core that are made ready to train on at 300 x 300, beside torchvision's v2 SSD preset.
 
-Ours and theirs start from the same decoded 640 x 480 uint8 picture with the same boxes and end at 300 x 300 uint8: the
-augmentation alone. "ready batch" is the whole way of ``train`` from the same pictures: augmentation, matching to
-SSD300's 8,732 default boxes, and the batch. "photo" is a drawn JPEG of 4000 x 3000 with a sensor's noise, read from
+Ours and theirs start from the same decoded 640 x 480 uint8 image with the same boxes and end at 300 x 300 uint8: the
+augmentation alone. "ready batch" is the whole way of ``train`` from the same images: augmentation, matching to
+SSD300's 8,732 anchors, and the batch. "photo" is a drawn JPEG of 4000 x 3000 with a sensor's noise, read from
 disk and augmented, decoded whole or as ``train`` does. Rounds are interleaved; medians over the rounds.
 
-    python -m bench.augment [--pictures 24] [--photos 4] [--rounds 5]
+    python -m bench.augment [--images 24] [--photos 4] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def measured(passes: dict[str, Callable[[], None]], images: int, rounds: int) ->
 
 
 def drawn(count: int, *, height: int, width: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Pictures with objects, and their boxes."""
+    """Images with objects, and their boxes."""
     scenes = (draw_scene(height, width, 0, number) for number in range(2 * count))
     found = [scene for scene in scenes if scene.objects][:count]
     boxes = [np.array([item.box for item in scene.objects], np.float32) for scene in found]

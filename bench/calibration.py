@@ -1,6 +1,6 @@
 """Memory and time of calibration: ``python -m bench.calibration [PRESET] [IMAGES ...]``.
 
-Each count of pictures runs in a process of its own; the float network alone runs the same pictures beside it, and ONNX
+Each count of images runs in a process of its own; the float network alone runs the same images beside it, and ONNX
 Runtime's entropy calibrator as many as its memory lets it.
 """
 

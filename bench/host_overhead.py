@@ -73,7 +73,7 @@ def write_idle_engine(folder: Path) -> Path:
 
 
 def measure(folder: str, frames: int = FRAMES) -> dict[str, float]:
-    """Runs on the emulator: milliseconds from a prepared picture to the raw outputs."""
+    """Runs on the emulator: milliseconds from a prepared image to the raw outputs."""
     from ssd_edge.backends.tensorrt.backend import TrtBackend
 
     batch = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)

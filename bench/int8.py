@@ -1,4 +1,4 @@
-"""INT8 against float32 on ONNX Runtime, from picture to boxes: ``python -m bench.int8 [PRESET ...]``.
+"""INT8 against float32 on ONNX Runtime, from image to boxes: ``python -m bench.int8 [PRESET ...]``.
 
 Weights are random, which changes no time, and the threshold lets through what a trained network would.
 """
@@ -40,7 +40,7 @@ def engines(source: SourceModel, pictures: Path) -> list[Path]:
 
 
 def times(paths: list[Path], threads: int) -> list[Timing]:
-    """Time a 640 x 480 picture from pixels to boxes."""
+    """Time a 640 x 480 image from pixels to boxes."""
     picture = cv2.imread(str(next((paths[0].parent / "drawn/JPEGImages").iterdir())))
     picture = cv2.resize(picture, (640, 480))
     with ExitStack() as stack:

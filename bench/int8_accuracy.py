@@ -1,9 +1,9 @@
-"""What INT8 and FP16 keep of the mean AP of trained models, each lowering judged as it will run.
+"""What INT8 and FP16 keep of the mean AP of trained models, each lowering evaluated as it will run.
 
     python -m bench.int8_accuracy DATASET ENGINES/MODEL/MODEL.onnx ... [--split test] [--calibration calibration]
 
-The tables are those that ``ssd-edge calibrate`` wrote; they must not come from the split that is judged. A lowering for
-TensorRT is judged on ONNX Runtime, in the very graph that TensorRT gets.
+The tables are those that ``ssd-edge calibrate`` wrote; they must not come from the evaluated split. A lowering for
+TensorRT is evaluated on ONNX Runtime, in the very graph that TensorRT gets.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ssd_edge.workflows.evaluate import evaluate
 Lowering = Callable[[onnx.ModelProto, CalibrationTable], onnx.ModelProto]
 LOWERINGS: dict[str, Lowering] = {
     "float32": lambda model, _: model,
-    "ONNX Runtime INT8 (u8s8)": lambda model, table: qdq_ort.quantise(model, table, scheme=Scheme.U8S8),
-    "ONNX Runtime INT8 (u8s8-reduced)": lambda model, table: qdq_ort.quantise(model, table, scheme=Scheme.U8S8_REDUCED),
-    "TensorRT INT8 (s8s8)": qdq_tensorrt.quantise,
+    "ONNX Runtime INT8 (u8s8)": lambda model, table: qdq_ort.quantize(model, table, scheme=Scheme.U8S8),
+    "ONNX Runtime INT8 (u8s8-reduced)": lambda model, table: qdq_ort.quantize(model, table, scheme=Scheme.U8S8_REDUCED),
+    "TensorRT INT8 (s8s8)": qdq_tensorrt.quantize,
     "TensorRT FP16": lambda model, _: to_half(model),
-    "TensorRT INT8 + FP16": lambda model, table: to_half(qdq_tensorrt.quantise(model, table)),
+    "TensorRT INT8 + FP16": lambda model, table: to_half(qdq_tensorrt.quantize(model, table)),
 }
 
 
@@ -37,7 +37,7 @@ def judge(path: Path, calibration: Path, dataset: Path, split: str) -> None:
     source = read_onnx(path)
     table = CalibrationTable.load(ranges_path(calibration, source.spec.name))
     table.refuse_if_foreign(ranges_path(calibration, source.spec.name), path, source.spec.input)
-    print(f"{source.spec.name} on {dataset.name}, split {split}; {table.method} of {table.image_count} pictures")
+    print(f"{source.spec.name} on {dataset.name}, split {split}; {table.method} of {table.image_count} images")
     whole = None
     with tempfile.TemporaryDirectory() as folder:
         for name, lower in LOWERINGS.items():

@@ -28,7 +28,7 @@ from ssd_edge.graph.nms_bodies import write_out_rounds
 ROWS, SCORE_THRESHOLD, IOU_THRESHOLD = 200, 0.01, 0.45
 ABOVE_THRESHOLD = (800, 100_000)
 
-# One picture; per class at most 400 boxes, as BatchedNMS with topK = 400; then the best 200 of all classes, padded.
+# One image; per class at most 400 boxes, as BatchedNMS with topK = 400; then the best 200 of all classes, padded.
 NON_MAX_SUPPRESSION = """
 <ir_version: 8, opset_import: ["" : 17]>
 nms (float[1, {boxes}, 1, 4] boxes, float[1, {boxes}, {classes}] scores)
@@ -45,7 +45,7 @@ nms (float[1, {boxes}, 1, 4] boxes, float[1, {boxes}, {classes}] scores)
     wanted = Min (count, rows)
     best_scores, best = TopK <axis = 0> (kept_scores, wanted)
     best_kept = Gather <axis = 0> (kept, best)
-    picture, class_id, box_id = Split <axis = 1> (best_kept)
+    image, class_id, box_id = Split <axis = 1> (best_kept)
     box_number = Squeeze (box_id, one)
     class_number = Squeeze (class_id, one)
     flat_boxes = Squeeze (box_rows, zero)

@@ -3,7 +3,7 @@
     python -m bench.presets [PRESET ...]
 
 Without names: all presets and three backbones of timm. Prints a row each; exits 1 where one does not get through.
-The pictures are coloured rectangles, the same eight in every step, so that the loss must fall.
+The images are colored rectangles, the same eight in every step, so that the loss must fall.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PICTURES, BATCH, STEPS = 8, 4, 20
 
 
 def picture(side: int, rng: np.random.Generator) -> tuple[UInt8Array, FloatArray, IntArray]:
-    """Return a BGR picture with two to four rectangles, their boxes in 0..1, and their classes."""
+    """Return a BGR image with two to four rectangles, their boxes in 0..1, and their classes."""
     image = rng.integers(90, 160, (side, side, 3)).astype(np.uint8)
     count = int(rng.integers(2, 5))
     corners = rng.uniform(0, 0.6, (count, 2))
@@ -52,7 +52,7 @@ def picture(side: int, rng: np.random.Generator) -> tuple[UInt8Array, FloatArray
 
 
 def train(model: SSD, pictures: list[tuple[UInt8Array, FloatArray, IntArray]], rate: float) -> tuple[float, float]:
-    """Train for some steps and return the loss of the first and of the last pass over the pictures."""
+    """Train for some steps and return the loss of the first and of the last pass over the images."""
     encode = TargetEncoder(default_boxes(model.spec.anchors), model.spec.box_coding)
     targets = [encode(boxes, class_ids) for _, boxes, class_ids in pictures]
     criterion = MultiboxCriterion(LossOptions(), default_boxes(model.spec.anchors), model.spec.box_coding)

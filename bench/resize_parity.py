@@ -33,7 +33,7 @@ Scored = tuple[torch.Tensor, torch.Tensor]
 
 
 class FloatResized(nn.Module):
-    """The detector behind torchvision's resize: bilinear, half-pixel centres, no antialiasing, nothing rounded."""
+    """The detector behind torchvision's resize: bilinear, half-pixel centers, no antialiasing, nothing rounded."""
 
     def __init__(self, decoded: DecodedSSD) -> None:
         super().__init__()
@@ -61,8 +61,8 @@ def differences(decoded: DecodedSSD, photo: np.ndarray) -> dict[str, float]:
     stretched = nn.functional.interpolate(pixels, (entry.height, entry.width), mode="bilinear", align_corners=False)
     grey_levels = np.abs(preprocess(photo, entry) - stretched[0].permute(1, 2, 0).numpy())
     return {
-        "pixel max (grey levels)": float(grey_levels.max()),
-        "pixel mean (grey levels)": float(grey_levels.mean()),
+        "pixel max (gray levels)": float(grey_levels.max()),
+        "pixel mean (gray levels)": float(grey_levels.mean()),
         "box max (px, scores > 0.3)": float(box_change[counted].max()),
         "box mean (px, scores > 0.3)": float(box_change[counted].mean()),
         "score max": float(score_change.max()),
@@ -73,7 +73,7 @@ def differences(decoded: DecodedSSD, photo: np.ndarray) -> dict[str, float]:
 
 
 def found_again(wanted: tuple[torch.Tensor, ...], got: tuple[torch.Tensor, ...]) -> float:
-    """Share of detections with a partner: same class, score within 0.02, corners within 1 % of the picture."""
+    """Share of detections with a partner: same class, score within 0.02, corners within 1 % of the image."""
     near = (wanted[0][:, None] - got[0][None]).abs().amax(-1) < 0.01
     alike = (wanted[1][:, None] - got[1][None]).abs() < 0.02
     same = wanted[2][:, None] == got[2][None]

@@ -4,8 +4,8 @@
 
 Bare and end-to-end runs take turns in one process, so that the machine's moods hit both alike; medians of the rounds
 are compared. Bare is the backend alone on frames that lie ready in memory at the model's size, with as many threads as
-the pipeline uses. End to end is the same model in ``ssd_edge.streaming.Pipeline``, from an encoded 1280 x 720 film to
-JSON lines on disk. Without --video such a film is drawn; without MODEL it is SSD300-VGG16 with random weights, whose
+the pipeline uses. End to end is the same model in ``ssd_edge.streaming.Pipeline``, from an encoded 1280 x 720 video to
+JSON lines on disk. Without --video such a video is drawn; without MODEL it is SSD300-VGG16 with random weights, whose
 ratio must be at least 0.90, or the exit code is 1.
 """
 

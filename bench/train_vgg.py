@@ -1,4 +1,4 @@
-"""An SSD300-VGG16 from random weights in minutes, as a model to judge INT8 by.
+"""An SSD300-VGG16 from random weights in minutes, as a model to evaluate INT8 by.
 
     python -m bench.train_vgg DATASET OUTPUT.pt [--minutes 40]
 

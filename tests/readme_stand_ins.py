@@ -21,7 +21,7 @@ LIVE = ("rtsp://", "http://", "https://")
 
 
 class Camera:
-    """OpenCV's capture; for a camera or stream one that plays the stand-in for ever, 30 frames a second."""
+    """OpenCV's capture; for a camera or stream one that plays the stand-in without end, 30 frames a second."""
 
     def __init__(self, target: str | int, *settings: Any) -> None:
         self.live = isinstance(target, int) or target.startswith(LIVE)

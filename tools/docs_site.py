@@ -66,7 +66,7 @@ def on_post_build(config: Any) -> None:
 
 
 def is_of_docs(page: Any) -> bool:
-    """Tell whether a page is a file of docs/."""
+    """Return whether a page is a file of docs/."""
     return (ROOT / "docs" / page.file.src_uri).is_file()
 
 

@@ -1,4 +1,4 @@
-"""What every runtime looks like from above: pixels in, the four arrays of the graph contract out."""
+"""Interface of all runtimes: pixels in, the four arrays of the graph contract out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class RawOutputs(NamedTuple):
     """The graph's outputs in the order of the contract; K is the spec's ``nms.keep_top_k``.
 
     Attributes:
-        num_detections: (B, 1) int32, valid rows of each picture; the rest is padding.
-        boxes: (B, K, 4) float32, x1 y1 x2 y2 in 0..1 of the picture.
+        num_detections: (B, 1) int32, valid rows of each image; the rest is padding.
+        boxes: (B, K, 4) float32, x1 y1 x2 y2 in 0..1 of the image.
         scores: (B, K) float32, best first.
         classes: (B, K) float32, 0 is the first real class, -1 is padding.
     """
@@ -47,10 +47,10 @@ class Backend(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many threads may be inside :meth:`infer` at once with profit."""
+        """Number of threads that can use :meth:`infer` at once."""
 
     def infer(self, batch: UInt8Array) -> RawOutputs:
-        """Run the graph on (B, H, W, 3) uint8 BGR pictures of the spec's input size."""
+        """Run the graph on (B, H, W, 3) uint8 BGR images of the spec's input size."""
 
     def close(self) -> None:
         """Give back the runtime's memory; nothing may be called after it."""

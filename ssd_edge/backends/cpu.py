@@ -44,13 +44,13 @@ def _flags(cpuinfo: Path) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Threads:
-    """Workers, each a picture at a time, and the threads that share one picture.
+    """Workers, each an image at a time, and the threads that share one image.
 
     Attributes:
-        workers: pictures in flight at once.
-        per_worker: threads that compute one picture together.
-        spin: threads wait for each other inside a picture by spinning, which is quicker where the cores are free
-            (a small model gains a third) and much slower where other programs want them too. Between pictures they
+        workers: images in flight at once.
+        per_worker: threads that compute one image together.
+        spin: threads wait for each other inside an image by spinning, which is quicker where the cores are free
+            (a small model gains a third) and much slower where other programs want them too. Between images they
             sleep in any case: those moments belong to capture and encoding.
     """
 
@@ -60,12 +60,12 @@ class Threads:
 
     @classmethod
     def for_latency(cls, cores: int | None = None) -> Threads:
-        """Return one worker on all cores: each picture is done as soon as it can be."""
+        """Return one worker on all cores: each image is done as soon as it can be."""
         return cls(workers=1, per_worker=cores or physical_cores())
 
     @classmethod
     def for_throughput(cls, cores: int | None = None) -> Threads:
-        """Return one single-threaded worker per core: more pictures a second, each of them later."""
+        """Return one single-threaded worker per core: more images a second, each of them later."""
         return cls(workers=cores or physical_cores(), per_worker=1)
 
 

@@ -46,7 +46,7 @@ class Event(Protocol):
         """Put the point behind what the stream holds now."""
 
     def query(self) -> bool:
-        """Tell whether the stream has passed it."""
+        """Return whether the stream has passed it."""
 
     def synchronize(self) -> object:
         """Wait until the stream has passed it."""
@@ -214,7 +214,7 @@ class Cuda:
                 do="Close other programs, or build with a smaller --batch.",
             ) from error
         except self._driver.Error as error:
-            raise DeviceError(what, got=str(error), do="See: ssd-edge doctor") from error
+            raise DeviceError(what, got=str(error), do="Run: ssd-edge doctor") from error
 
     @property
     def binding(self) -> str:
@@ -274,7 +274,7 @@ class Cuda:
         Only the thread that opened it may call this.
         """
         if threading.get_ident() != self._owner:
-            return ["closed by a thread that does not own the context"]
+            return ["closed by a thread that does not own the CUDA context"]
         failed = []
         while self._release:
             what, release = self._release.pop()

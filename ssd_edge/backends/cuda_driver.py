@@ -31,12 +31,12 @@ def describe_gpu() -> dict[str, Any] | str | None:
 
 
 def is_virtual_name(name: str) -> bool:
-    """Tell whether a GPU of this name calls itself virtual: then there is no device, whoever made the driver."""
+    """Return whether a GPU of this name calls itself virtual: then there is no device, whoever made the driver."""
     return bool(_VIRTUAL.search(name))
 
 
 def is_virtual() -> bool:
-    """Tell whether the first GPU here calls itself virtual; False where there is none."""
+    """Return whether the first GPU here calls itself virtual; False where there is none."""
     found = describe_gpu()
     return isinstance(found, dict) and is_virtual_name(found["name"])
 
@@ -73,7 +73,7 @@ def _used(driver: ctypes.CDLL) -> int:
 
 
 def _used_by_system(meminfo: str) -> int:
-    """Return the bytes that no program could have, from what Linux tells of its memory."""
+    """Return the bytes of unavailable memory, as Linux reports them."""
     sizes = dict(re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", meminfo, re.MULTILINE))
     return 1024 * (int(sizes.get("MemTotal", 0)) - int(sizes.get("MemAvailable", 0)))
 

@@ -156,7 +156,7 @@ class Event:
         _call(cu.cuEventRecord, self.raw, stream.handle)
 
     def query(self) -> bool:
-        """Tell whether the stream has passed it."""
+        """Return whether the stream has passed it."""
         (code,) = cu.cuEventQuery(self.raw)
         if code == cu.CUresult.CUDA_ERROR_NOT_READY:
             return False

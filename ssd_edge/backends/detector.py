@@ -60,7 +60,7 @@ class Detector:
 
     @property
     def score_threshold(self) -> float:
-        """What detections score more than, from 0 to 1."""
+        """Score threshold of detections, 0 to 1 (exclusive)."""
         return max(self._score_threshold, self._backend.spec.nms.score_threshold)
 
     @property
@@ -273,7 +273,7 @@ def target_of(path: Path) -> Target:
 
 
 def is_for_gpu(path: Path) -> bool:
-    """Tell whether a model's file is an engine that runs on an NVIDIA GPU.
+    """Return whether a model's file is an engine that runs on an NVIDIA GPU.
 
     Raises:
         ArtifactError: it is an engine without a readable manifest.
@@ -282,7 +282,7 @@ def is_for_gpu(path: Path) -> bool:
 
 
 def usable_here(engine: Path) -> bool:
-    """Tell whether an engine's manifest allows it to run on this machine."""
+    """Return whether an engine's manifest allows it to run on this machine."""
     try:
         read_manifest_for_here(engine)
     except SsdEdgeError:

@@ -16,7 +16,7 @@ from ssd_edge.core.shell import quoted
 
 
 class Place(NamedTuple):
-    """Where an engine was built for, or what is here.
+    """Machine that an engine was built for, or this machine.
 
     Attributes:
         target: the runtime.

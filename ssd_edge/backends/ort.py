@@ -86,7 +86,7 @@ def _check_outputs(path: Path, spec: ModelSpec, inputs: tuple[Tensor, ...], outp
 
 def _refuse(path: Path, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], wanted: str) -> None:
     raise ArtifactError(
-        f"{path} does not fulfil the graph contract",
+        f"{path} does not follow the graph contract",
         got=_signature(inputs, outputs),
         wanted=wanted,
         do="Export the model again: ssd-edge export",
@@ -123,9 +123,9 @@ class OrtBackend:
             manifest.refuse_if_changed(path)
             manifest.refuse_if_stale(path)
         self._path = path
-        # The builder optimised an engine's graph for this very processor; doing it again costs start-up time only.
+        # The builder optimized an engine's graph for this very processor; doing it again costs start-up time only.
         self._session: onnxruntime.InferenceSession | None = open_session(
-            path, threads=self._threads.per_worker, spin=self._threads.spin, optimise=not is_engine
+            path, threads=self._threads.per_worker, spin=self._threads.spin, optimize=not is_engine
         )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._spec = read_spec(
@@ -157,7 +157,7 @@ class OrtBackend:
         return self._threads.workers
 
     def infer(self, batch: UInt8Array) -> RawOutputs:
-        """Run the graph on (B, H, W, 3) uint8 BGR pictures of the spec's input size; any thread may call.
+        """Run the graph on (B, H, W, 3) uint8 BGR images of the spec's input size; any thread may call.
 
         Raises:
             InputError: the batch does not fit the model.
@@ -166,7 +166,7 @@ class OrtBackend:
         check_batch(batch, self._spec)
         if self._fixed_batch not in (None, len(batch)):
             raise InputError(
-                f"{self._path} takes {self._fixed_batch} pictures at a time",
+                f"{self._path} takes {self._fixed_batch} images at a time",
                 got=str(len(batch)),
                 do="Export it again with a free batch size: ssd-edge export",
             )

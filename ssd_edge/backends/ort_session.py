@@ -39,11 +39,11 @@ def ort_version() -> str:
 
 
 def open_session(
-    path: Path, *, threads: int, optimise: bool, spin: bool = True, save_to: Path | None = None
+    path: Path, *, threads: int, optimize: bool, spin: bool = True, save_to: Path | None = None
 ) -> onnxruntime.InferenceSession:
     """Load a graph on the CPU with ``threads`` threads inside each operator and none between operators.
 
-    The graph as it was optimised is written to ``save_to``, where that is given. For ``spin`` see
+    The graph as it was optimized is written to ``save_to``, where that is given. For ``spin`` see
     :class:`~ssd_edge.backends.cpu.Threads`.
 
     Raises:
@@ -63,15 +63,15 @@ def open_session(
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)
     levels = ort.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
     with ort_errors(path, save_to):
         return make_session(str(path), options)
 
 
 def make_session(model: str | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    """Load a file or a serialised model on the CPU, so that every layer runs in the precision that the graph says.
+    """Load a file or a serialized model on the CPU, so that every layer runs in the precision that the graph says.
 
-    ONNX Runtime would otherwise quantise the weights of a float convolution between two 8-bit tensors on its own.
+    ONNX Runtime would otherwise quantize the weights of a float convolution between two 8-bit tensors on its own.
     """
     return load_runtime().InferenceSession(
         model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["WeightBiasQuantization"]

@@ -184,7 +184,7 @@ def run(
             "SOURCE and --camera are both given", got=f"{sources[0]} and --camera {camera}", wanted="one of them"
         )
     if config is not None and (sources or camera is not None):
-        raise InputError("a source and --config are too many", wanted="one of them", do=f"Write it into {config}.")
+        raise InputError("SOURCE and --config are both given", wanted="one of them", do=f"Write it into {config}.")
     labels, thresholds = _classes(classes)
     options: dict[str, Any] = {
         "output": output,

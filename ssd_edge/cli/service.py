@@ -1,4 +1,4 @@
-"""A run as a service: its state goes to systemd, and where there is none, a supervisor starts it anew."""
+"""A run as a service: notifications for systemd, and a supervisor that restarts the run without it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GRACE_S = 10.0  # for a child that does not answer a signal
 
 
 class SystemdNotifier:
-    """Notifies systemd by its socket that the run is ready, alive and ending; nothing where systemd did not start it.
+    """Notifies systemd that the run is ready, alive and ending; does nothing if systemd did not start it.
 
     Args:
         env: with ``NOTIFY_SOCKET`` and ``WATCHDOG_USEC``.
@@ -72,7 +72,7 @@ class SystemdNotifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as place:
                 place.sendto("\n".join(parts).encode(), address)
         except OSError as error:
-            log.debug(f"systemd is not notified: {error}")
+            log.debug(f"systemd cannot be notified: {error}")
 
 
 def supervise(command: Sequence[str]) -> int:

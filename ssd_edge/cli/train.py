@@ -99,7 +99,7 @@ def parse_input_size(text: str) -> int | tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
     if not match:
-        raise InputError("--input-size is not understood", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 512x288")
+        raise InputError("--input-size is invalid", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 512x288")
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 

@@ -1,4 +1,4 @@
-"""AnchorSpec: which default boxes a network has, by rule or by table."""
+"""AnchorSpec: which anchors a network has, by rule or by table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ AnchorClip = Literal["none", "size", "centre"]
 
 @dataclass(frozen=True)
 class AnchorLevel:
-    """The default boxes of one feature map (SSD, section 2.2).
+    """The anchors of one feature map (SSD, section 2.2).
 
     Attributes:
         rows, cols: cells of the feature map.
-        step: (y, x) distance of cell centres as a fraction of the input's height and width; the centre of cell
+        step: (y, x) distance of cell centers as a fraction of the input's height and width; the center of cell
             (i, j) is ((j + 0.5) * step x, (i + 0.5) * step y).
-        sizes: (w, h) of each default box of a cell, as fractions of the input's width and height.
+        sizes: (w, h) of each anchor of a cell, as fractions of the input's width and height.
     """
 
     rows: int
@@ -30,12 +30,12 @@ class AnchorLevel:
 
 @dataclass(frozen=True)
 class AnchorTable:
-    """Default boxes that lie in an imported graph and follow no rule that is known.
+    """Anchors that lie in an imported graph and follow no rule that is known.
 
     Attributes:
-        count: number of default boxes.
+        count: number of anchors.
         digest: ``sha256:…`` of the (count, 4) float32 table cx cy w h; empty where the graph came with its boxes
-            decoded already: its default boxes are then unknown, and the spec's box coding has no meaning.
+            decoded already: its anchors are then unknown, and the spec's box coding has no meaning.
     """
 
     count: int
@@ -44,10 +44,10 @@ class AnchorTable:
 
 @dataclass(frozen=True)
 class AnchorSpec:
-    """All default boxes: level by level, cells row by row, the boxes of a cell innermost.
+    """All anchors: level by level, cells row by row, the boxes of a cell innermost.
 
     Attributes:
-        clip: ``none``; ``size`` clamps w and h to 0..1 (torchvision); ``centre`` clamps cx, cy, w and h to 0..1
+        clip: ``none``; ``size`` clamps w and h to 0..1 (torchvision); ``center`` clamps cx, cy, w and h to 0..1
             (the original code and its descendants).
         table: stands in place of the levels for a graph that was imported.
     """
@@ -58,7 +58,7 @@ class AnchorSpec:
 
     @property
     def count(self) -> int:
-        """Number of default boxes."""
+        """Number of anchors."""
         if self.table is not None:
             return self.table.count
         return sum(level.rows * level.cols * len(level.sizes) for level in self.levels)

@@ -23,11 +23,11 @@ _TAG = re.compile(r"(ssd-edge/[a-z-]+/)(\d+)")
 
 @dataclass(frozen=True)
 class Format:
-    """What a kind of file says of itself.
+    """Format tag and description of a kind of artifact file.
 
     Attributes:
         tag: in its field ``format``, e.g. ``ssd-edge/ranges/2``: the kind and the version of its layout.
-        what: the kind in words, without an article, e.g. ``table of ranges``.
+        what: the kind in words, without an article, e.g. ``calibration table``.
         do: how to make such a file anew.
     """
 
@@ -120,9 +120,7 @@ def _check_tag(found: object, form: Format, origin: str) -> None:
     do = form.do
     if mine and other and mine[1] == other[1] and int(other[2]) > int(mine[2]):
         do = f"It was written by a newer ssd-edge: update this one. Or: {form.do[:1].lower()}{form.do[1:]}"
-    raise ArtifactError(
-        f"{origin} is not a {form.what} that this version reads", got=repr(found)[:60], wanted=form.tag, do=do
-    )
+    raise ArtifactError(f"{origin} is not a {form.what} of this version", got=repr(found)[:60], wanted=form.tag, do=do)
 
 
 def _unknown_fields(value: object, wanted: Any, place: str) -> Iterator[str]:

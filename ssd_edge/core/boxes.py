@@ -32,7 +32,7 @@ def _shared(first: FloatArray, second: FloatArray, *, axis: int) -> FloatArray:
     return np.maximum(shared, 0, out=shared)
 
 
-def centre_form(boxes: FloatArray) -> FloatArray:
+def center_form(boxes: FloatArray) -> FloatArray:
     """Turn x1 y1 x2 y2 into cx cy w h."""
     return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
 

@@ -18,13 +18,13 @@ from ssd_edge.core.spec import InputSpec
 
 RANGES_FORMAT = "ssd-edge/ranges/2"
 RANGES_SUFFIX = ".ranges.json"
-_FORM = Format(RANGES_FORMAT, "table of ranges", "Make it anew: ssd-edge calibrate")
+_FORM = Format(RANGES_FORMAT, "calibration table", "Create it again: ssd-edge calibrate")
 _LARGEST, _SMALLEST_NORMAL = 3.4028234663852886e38, 1.1754943508222875e-38  # of a float32
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often values fell into equal bins from ``low`` to ``high``."""
+    """Histogram of values in equal bins from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -33,13 +33,13 @@ class Histogram:
     def __post_init__(self) -> None:
         if not -math.inf < self.low <= self.high < math.inf or min(self.counts, default=0) < 0:
             raise ArtifactError(
-                "a histogram is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high, no count below 0"
+                "invalid histogram", got=f"{self.low} to {self.high}", wanted="finite, low <= high, no count below 0"
             )
 
 
 @dataclass(frozen=True)
 class TensorRange:
-    """The values of a tensor that INT8 shall tell apart; those outside are cut off.
+    """The values of a tensor that INT8 must distinguish; those outside are cut off.
 
     Attributes:
         low, high: finite as float32, low <= high.
@@ -52,7 +52,7 @@ class TensorRange:
 
     def __post_init__(self) -> None:
         if not -_LARGEST <= self.low <= self.high <= _LARGEST:  # no number is neither less nor more
-            raise ArtifactError("a range is none", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
+            raise ArtifactError("invalid range", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
 
     @property
     def amax(self) -> float:
@@ -68,7 +68,7 @@ class CalibrationTable:
         model: name of the spec.
         onnx_digest: of the exported file.
         preprocessing_digest: see :func:`preprocessing_digest`.
-        images: ``sha256:…`` of each calibration image, sorted: nothing is judged on these.
+        images: ``sha256:…`` of each calibration image, sorted: nothing is evaluated on these.
         method: ``minmax``, ``percentile``, ``entropy`` or ``mse``.
     """
 
@@ -82,7 +82,7 @@ class CalibrationTable:
 
     @property
     def image_count(self) -> int:
-        """How many images it was measured on."""
+        """Number of images that the ranges were measured on."""
         return len(self.images)
 
     @property
@@ -140,7 +140,7 @@ def symmetric_scale(amax: float, levels: int = 127) -> float:
 
 
 def preprocessing_digest(entry: InputSpec) -> str:
-    """Return the digest of all that happens to a picture before the network: its size, colours, mean and deviation."""
+    """Return the digest of all that happens to an image before the network: its size, colors, mean and deviation."""
     return text_digest(json.dumps(dataclasses.asdict(entry), sort_keys=True))
 
 

@@ -1,4 +1,4 @@
-"""What can be chosen by name, in configs, manifests and on the command line; imports nothing heavy."""
+"""Enums of the choices in configs, manifests and on the command line; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Precision(str, Enum):
 
 
 class FloatType(str, Enum):
-    """What computes in a network that is not INT8."""
+    """Precision of the parts of a network that are not INT8."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -64,7 +64,7 @@ class Target(str, Enum):
 
 
 class NmsBody(str, Enum):
-    """What TensorRT is given in the place of the NMS node."""
+    """Form of the NMS in a TensorRT network."""
 
     PLUGIN = "plugin"
     ROUNDS = "rounds"
@@ -103,7 +103,7 @@ class VariantForm(str, Enum):
 
 
 class Goal(str, Enum):
-    """What the processor's cores are spread for: all on one image, or one core on each of several images."""
+    """Use of the CPU cores: all on one image (latency), or one core per image (throughput)."""
 
     LATENCY = "latency"
     THROUGHPUT = "throughput"
@@ -117,14 +117,14 @@ class LabelEngine(str, Enum):
 
 
 class OnFailure(str, Enum):
-    """What becomes of a run when an output can no longer be written: it goes on without it, or stops."""
+    """Reaction of a run to an output that can no longer be written: it goes on without it, or stops."""
 
     GO_ON = "go-on"
     STOP = "stop"
 
 
 class Method(str, Enum):
-    """How a range is chosen; ``auto`` measures which of the others serves the model best."""
+    """Method that chooses a range; ``auto`` measures all methods and takes the best."""
 
     AUTO = "auto"
     MINMAX = "minmax"
@@ -134,14 +134,14 @@ class Method(str, Enum):
 
 
 class Metric(str, Enum):
-    """How a precision-recall curve becomes one number."""
+    """Method that turns a precision-recall curve into one number."""
 
     VOC = "voc"
     VOC07 = "voc07"
 
     @property
     def description(self) -> str:
-        """What it is, in words."""
+        """Description in words."""
         return {"voc": "VOC, area under the curve", "voc07": "VOC2007, 11 points"}[self.value]
 
 
@@ -155,7 +155,7 @@ class GateFigure(str, Enum):
 
     @property
     def label(self) -> str:
-        """What it is called."""
+        """Name of the figure."""
         return {"map": "mAP", "map-50-95": "mAP@.5:.95", "coco-ap": "COCO AP", "coco-ap50": "COCO AP50"}[self.value]
 
     @property
@@ -186,7 +186,7 @@ class Color(str, Enum):
 
 
 class Activation(str, Enum):
-    """What the scores of a foreign graph are; ``auto`` is told by their values."""
+    """Activation of an imported graph's scores; ``auto`` detects it from their values."""
 
     AUTO = "auto"
     SOFTMAX = "softmax"

@@ -1,4 +1,4 @@
-"""How a workflow takes its options: as one frozen config, or as the config's fields by keyword, never both."""
+"""Options of a workflow: one frozen config, or the config's fields as keywords, never both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ssd_edge.core.errors import InputError
 C = TypeVar("C")
 E = TypeVar("E", bound=Enum)
 AnyPath = str | PathLike[str]
-"""What a function takes for a path."""
+"""A path as functions accept it."""
 NMS_LIMITS: dict[str, tuple[float, float]] = {
     "score_threshold": (0.0, 0.9999),
     "iou_threshold": (0.0001, 1.0),
@@ -40,12 +40,12 @@ def config_from(kind: type[C], config: C | None, options: Mapping[str, Any]) -> 
         options: fields by keyword; the values of enum members and paths as text are converted.
 
     Raises:
-        InputError: both are given, an option has no such value, or it is of another type.
+        InputError: both are given, an option has no such value, or it has the wrong type.
         TypeError: there is no such option.
     """
     if config is not None and not isinstance(config, kind):
         raise InputError(
-            "config= is of another type", got=type(config).__name__, wanted=kind.__name__, do="Pass that, or keywords."
+            "config= has the wrong type", got=type(config).__name__, wanted=kind.__name__, do="Pass that, or keywords."
         )
     if config is not None and options:
         raise InputError(
@@ -102,7 +102,7 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
         return _member(name, value, literals)
     plain = tuple(kind for kind in kinds if _is_class(kind))
     if {tuple, frozenset} & origins and not isinstance(value, plain):
-        raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted="a list")
+        raise InputError(f"{name} has the wrong type", got=f"{type(value).__name__} {value!r}", wanted="a list")
     return _checked(name, value, kinds)
 
 
@@ -118,7 +118,7 @@ def _converted_each(name: str, values: Collection[Any], sequence: type, inner: t
     is_fixed = sequence is tuple and inner[-1] is not Ellipsis
     if is_fixed and len(values) != len(inner):
         got = ", ".join(map(str, values))
-        raise InputError(f"{name} is of another length", got=f"{len(values)}: {got}", wanted=f"{len(inner)} values")
+        raise InputError(f"{name} has the wrong length", got=f"{len(values)}: {got}", wanted=f"{len(inner)} values")
     kinds = inner if is_fixed else inner[:1] * len(values)
     made = [_converted(name, value, kind) for value, kind in zip(values, kinds, strict=True)]
     is_same = isinstance(values, sequence) and all(new is old for new, old in zip(made, values, strict=True))
@@ -140,7 +140,7 @@ def _checked(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
     if isinstance(value, plain) and (bool in plain or not isinstance(value, bool)):
         return _rebuilt(value, f"{name}.") if dataclasses.is_dataclass(value) else value
     wanted = " or ".join(kind.__name__ for kind in plain if kind is not type(None))
-    raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted=wanted)
+    raise InputError(f"{name} has the wrong type", got=f"{type(value).__name__} {value!r}", wanted=wanted)
 
 
 def _member(name: str, value: Any, members: Sequence[Any]) -> Any:
@@ -177,11 +177,11 @@ def check_limits(config: Any, limits: Mapping[str, tuple[float, float]]) -> None
         check_number(name, value)
         if not least <= value <= most:
             bounds = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
-            raise InputError(f"{name} is out of its limits", got=f"{value}", wanted=bounds)
+            raise InputError(f"{name} is out of range", got=f"{value}", wanted=bounds)
 
 
 def check_number(name: str, value: Any, *, whole: bool = False) -> None:
     """Raise InputError where a value is no number, of Python's or NumPy's, or not a whole one where that is wanted."""
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
         wanted = "a whole number" if whole else "a number"
-        raise InputError(f"{name} is of another type", got=f"{type(value).__name__} {value!r}", wanted=wanted)
+        raise InputError(f"{name} has the wrong type", got=f"{type(value).__name__} {value!r}", wanted=wanted)

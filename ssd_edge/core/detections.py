@@ -1,4 +1,4 @@
-"""What a detector finds in one image."""
+"""Detections of one image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import supervision
 
 Chosen = slice | Sequence[int] | Sequence[bool] | npt.NDArray[np.bool_] | npt.NDArray[np.integer[Any]]
-"""What chooses several detections: a slice, a mask of booleans, or places."""
+"""Selects several detections: a slice, a boolean mask, or indices."""
 
 _SHOWN = 3
 _SHOWN_ROWS = 20

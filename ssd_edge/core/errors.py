@@ -22,17 +22,17 @@ def keyword(name: str, value: object = "") -> str:
 
 
 class SsdEdgeError(Exception):
-    """Base of every error that is the user's to mend; the command line prints it and exits 1.
+    """Base of every error that is the user's to fix; the command line prints it and exits 1.
 
     Args:
         what: the thing at fault and what is wrong with it, e.g. ``"photos/a.jpg cannot be read"``.
         got: what was found there; left out of the message when empty.
         wanted: what would have been right; left out when empty.
-        do: the command or action that mends it; left out when empty.
+        do: the command or action that fixes it; left out when empty.
     """
 
     exit_code = 1
-    """What a command ends with."""
+    """Exit codes of a command."""
 
     def __init__(self, what: str, *, got: str = "", wanted: str = "", do: str = "") -> None:
         parts = {"what": what, "got": got, "wanted": wanted, "do": do}

@@ -27,7 +27,7 @@ def path_kind(path: Path) -> PathKind:
     ``Path.exists`` and its kin raise OSError for what is neither there nor absent.
 
     Raises:
-        InputError: nobody can tell: the name is too long, links go round in circles, or a folder may not be entered.
+        InputError: it is unknown: the name is too long, links go round in circles, or a folder may not be entered.
     """
     try:
         mode = path.stat().st_mode
@@ -35,17 +35,17 @@ def path_kind(path: Path) -> PathKind:
         return "absent"
     except (OSError, ValueError) as error:  # ValueError: a null character
         reason = error.strerror if isinstance(error, OSError) else None
-        raise InputError(f"{path} is no usable path", got=reason or str(error)) from error
+        raise InputError(f"{path} is not a usable path", got=reason or str(error)) from error
     if stat.S_ISDIR(mode):
         return "folder"
     return "file" if stat.S_ISREG(mode) else "other"
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading; a device, a pipe or a socket, where reading could wait or go on for ever, is refused.
+    """Open a file for reading; a device, a pipe or a socket, where reading could wait or go on without end, is refused.
 
     Raises:
-        OSError: it is no regular file, or cannot be opened.
+        OSError: it is not a regular file, or cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -60,7 +60,7 @@ def read_regular(path: Path) -> bytes:
     """Return the bytes of a file as :func:`open_regular` opens it; no larger one than the limit ``bytes``.
 
     Raises:
-        OSError: it is no regular file, or cannot be read.
+        OSError: it is not a regular file, or cannot be read.
         InputError: it is larger.
     """
     with open_regular(path) as file:
@@ -75,7 +75,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     """Return the text of a file as :func:`read_regular` reads it.
 
     Raises:
-        OSError: it is no regular file, or cannot be read.
+        OSError: it is not a regular file, or cannot be read.
         InputError: it is too large.
         UnicodeDecodeError: it is no text in this encoding.
     """
@@ -182,7 +182,7 @@ def _refuse_device(path: Path) -> None:
     """A rename would put a file in the place of /dev/null itself, or of /dev/stdout, a link that leads into /proc."""
     if path_kind(path) == "other" or (path.is_symlink() and path.readlink().is_relative_to("/proc")):
         raise InputError(
-            f"{path} is no regular file", got="a device, pipe or socket", wanted="a name that is free, or a file"
+            f"{path} is not a regular file", got="a device, pipe or socket", wanted="a name that is free, or a file"
         )
 
 

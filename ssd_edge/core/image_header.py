@@ -1,4 +1,4 @@
-"""What the header of an image says of its size, before any pixel is decoded."""
+"""Image sizes from file headers, without decoding pixels."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class PilImage(Protocol):
 
 
 ImageInput = UInt8Array | str | PathLike[str] | PilImage
-"""What stands for one image: an (H, W, 3) uint8 BGR array, the path of a file, or a PIL image."""
+"""An image as functions accept it: an (H, W, 3) uint8 BGR array, a file's path, or a PIL image."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 _JPEG_END = b"\xff\xd9"
@@ -41,19 +41,19 @@ _SCANS_OF_THE_LARGEST = 12  # what a progressive JPEG of the most pixels may hav
 
 
 def read_image(path: Path) -> UInt8Array:
-    """Return the picture as (H, W, 3) uint8 BGR.
+    """Return the image as (H, W, 3) uint8 BGR.
 
-    Grey becomes three equal channels, alpha is dropped, 16 bits are scaled to 8 by 1/256 and the EXIF orientation is
+    Gray becomes three equal channels, alpha is dropped, 16 bits are scaled to 8 by 1/256 and the EXIF orientation is
     applied, as OpenCV's IMREAD_COLOR defines them.
 
     Raises:
-        InputError: the file is missing, empty, no picture, or cut short.
+        InputError: the file is missing, empty, no image, or cut short.
     """
     return decode_image(path, image_bytes(path))
 
 
 def image_bytes(path: Path) -> bytes:
-    """Return the bytes of a picture's file.
+    """Return the bytes of an image's file.
 
     Raises:
         InputError: the file is missing, empty, cut short, or unfolds to more than the limits of images.
@@ -115,10 +115,10 @@ def _check_unfolded(path: Path, data: bytes) -> None:
 
 
 def decode_image(path: Path, data: bytes, flags: int = cv2.IMREAD_COLOR) -> UInt8Array:
-    """Return the picture whose bytes ``data`` are, as OpenCV reads it by these flags.
+    """Return the image whose bytes ``data`` are, as OpenCV reads it by these flags.
 
     Raises:
-        InputError: OpenCV knows no such picture; ``path`` names it.
+        InputError: OpenCV knows no such image; ``path`` names it.
     """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -134,7 +134,7 @@ def decode_image(path: Path, data: bytes, flags: int = cv2.IMREAD_COLOR) -> UInt
 
 
 def write_image(path: Path, image: UInt8Array) -> None:
-    """Write an (H, W, 3) BGR picture, whole or not at all; the suffix of ``path`` chooses the format.
+    """Write an (H, W, 3) BGR image, whole or not at all; the suffix of ``path`` chooses the format.
 
     Raises:
         InputError: the folder cannot be written, or OpenCV knows no such format.
@@ -147,24 +147,24 @@ def write_image(path: Path, image: UInt8Array) -> None:
                 f"{path} cannot be written", got=f"suffix {path.suffix!r}", wanted=", ".join(sorted(IMAGE_SUFFIXES))
             ) from error
         if not encoded:
-            raise InputError(f"{path} cannot be encoded", got=f"{image.dtype} {image.shape}", wanted="a BGR picture")
+            raise InputError(f"{path} cannot be encoded", got=f"{image.dtype} {image.shape}", wanted="a BGR image")
         partial.write_bytes(data.tobytes())  # not imwrite: it cannot take every name that a file system can
 
 
 def list_images(folder: Path, *, below: bool = False) -> list[Path]:
-    """Return the pictures of a folder, sorted by name.
+    """Return the images of a folder, sorted by name.
 
     Args:
         folder: where to look.
         below: in its folders too, but for hidden ones.
 
     Raises:
-        InputError: it is not a folder, or holds no picture.
+        InputError: it is not a folder, or holds no image.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", wanted="a folder of images")
     found = folder.rglob("*") if below else folder.iterdir()
-    images = sorted(path for path in found if _is_picture(path) and not _is_hidden(path.relative_to(folder)))
+    images = sorted(path for path in found if _is_image(path) and not _is_hidden(path.relative_to(folder)))
     if not images:
         raise InputError(
             f"{folder} holds no images",
@@ -174,12 +174,12 @@ def list_images(folder: Path, *, below: bool = False) -> list[Path]:
     return images
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def _is_hidden(path: Path) -> bool:
-    """Whether an entry is not meant to be seen; macOS leaves ``._photo.jpg`` beside each picture."""
+    """Whether an entry is not meant to be seen; macOS leaves ``._photo.jpg`` beside each image."""
     return any(part.startswith(".") for part in path.parts)
 
 
@@ -187,7 +187,7 @@ def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
     """Return an array from any camera or reader as (H, W, 3) uint8 BGR, without a copy where it is that already.
 
     Raises:
-        InputError: no pixels, or a shape or type that has no clear meaning as a picture; ``origin`` names it.
+        InputError: no pixels, or a shape or type that has no clear meaning as an image; ``origin`` names it.
     """
     if image.size == 0:
         raise InputError(f"{origin} has no pixels", got=f"shape {image.shape}", wanted="at least 1 x 1")
@@ -196,7 +196,7 @@ def as_bgr(image: npt.NDArray[np.generic], *, origin: str) -> UInt8Array:
     channels = 1 if image.ndim == 2 else image.shape[-1]
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise InputError(
-            f"{origin} is not a picture",
+            f"{origin} is not an image",
             got=f"{image.dtype} {image.shape}",
             wanted="uint8 or uint16, (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA",
         )
@@ -274,7 +274,7 @@ def _from_pil(image: PilImage) -> UInt8Array:
 
 
 def _refuse_truncated(path: Path, data: bytes) -> None:
-    """OpenCV fills the lost part of a cut-off JPEG with grey and says nothing; nobody wants boxes on that."""
+    """OpenCV fills the lost part of a cut-off JPEG with gray and says nothing; nobody wants boxes on that."""
     cut_jpeg = data.startswith(JPEG_START) and data.rfind(_JPEG_END) < _start_of_scan(data)
     cut_png = data.startswith(_PNG_START) and not _reaches_png_end(data)
     if cut_jpeg or cut_png:

@@ -1,4 +1,4 @@
-"""What a JPEG's segments say before its pixels are decoded (ISO 10918-1, annex B)."""
+"""JPEG segments, read without decoding pixels (ISO 10918-1, annex B)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with labels, as errors: a reader gathers them, and goes on with what is sound."""
+"""Label errors: a reader collects them and continues with the valid labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a workflow could not use, in its result: counted, named, and never silently lost."""
+"""Inputs that a workflow could not use, listed in its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file may unfold to: limits that hold for all readers, each of which a user who trusts a file can raise."""
+"""Size limits of all file readers; a user who trusts a file can raise each of them."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _FORMAT = Format(MANIFEST_FORMAT, "manifest", "Build the engine again: ssd-edge 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What else makes one engine of a model another; empty, None or False where it was not chosen.
+    """Build options that distinguish engines of one model; empty, None or False if not chosen.
 
     Attributes:
         scheme: how ONNX Runtime stores INT8, e.g. ``u8s8``.
@@ -63,7 +63,7 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a precision costs, measured before the engine was built.
+    """Accuracy of a precision, measured before the engine was built.
 
     Attributes:
         map_50_float: mean AP at IoU 0.5 of the exported model, 0 to 1.
@@ -77,13 +77,13 @@ class Accuracy:
 
     @property
     def drop_points(self) -> float:
-        """What was lost, in points (hundredths) of mean AP."""
+        """Lost mean AP in points (hundredths)."""
         return 100 * (self.map_50_float - self.map_50)
 
 
 @dataclass(frozen=True)
 class EngineManifest:
-    """What the builder knew; the runtime refuses the engine where any of it does not hold.
+    """Facts about an engine; a runtime rejects the engine if one of them does not hold.
 
     Attributes:
         onnx: path of the ONNX relative to the engine's folder, for the command that rebuilds.
@@ -178,7 +178,7 @@ class EngineManifest:
             )
 
     def onnx_path(self, engine: Path) -> Path:
-        """Where the ONNX lies that this engine was built from."""
+        """Path of the ONNX that the engine was built from."""
         return engine.parent / self.onnx
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how far one stage of the work is."""
+    """Receives the progress of one stage."""
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """Report ``done`` of ``total`` parts (None: their number is not known), with a short note to show beside it."""
@@ -39,7 +39,7 @@ class ProgressEvent:
 
 
 ProgressCallback = Callable[[ProgressEvent], None]
-"""What every workflow takes as ``progress=``."""
+"""Type of ``progress=`` in every workflow."""
 
 
 def no_progress(event: ProgressEvent) -> None:

@@ -1,4 +1,4 @@
-"""Which of the processes that train together this one is: torchrun and Fabric's launcher say it in the environment."""
+"""Rank and world size of this process, from the environment that torchrun and Fabric's launcher set."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def require(extra: Extra, what: str, do: str) -> None:
 
 
 def require_torch(what: str = "training needs PyTorch (torch, torchvision)", instead: str = "") -> None:
-    """Import PyTorch, which networks and default boxes need.
+    """Import PyTorch, which networks and anchors need.
 
     Args:
         what: the sentence that names what needs it.

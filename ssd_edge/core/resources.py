@@ -1,4 +1,4 @@
-"""What runs out: memory, GPU memory, shared memory, descriptors, processes, disks, libraries, the locale.
+"""Resources that run out: memory, GPU memory, shared memory, descriptors, processes, disks, libraries, the locale.
 
 PyTorch, OpenCV, ONNX Runtime, matplotlib and the system each say it in their own way. Here it becomes one named error
 that says what to do.
@@ -149,7 +149,7 @@ def _missing_library(text: str) -> SsdEdgeError | None:
 
 
 def _last_line(text: str) -> str:
-    """What a data worker raises holds its traceback; the reason is its last line."""
+    """An error of a data worker holds its traceback; the reason is its last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     is_wrapped = len(lines) > 1 and any("Traceback" in line for line in lines)
     return (lines[-1] if is_wrapped else " ".join(lines))[:300]

@@ -1,4 +1,4 @@
-"""What a model learnt from, as its run wrote it down: where calibration finds pictures without being told."""
+"""Data set and splits of a training run, as written to its folder; calibration reads them from there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RunData:
 
     @classmethod
     def of(cls, run: Path) -> RunData | None:
-        """Return what the run of this folder learnt from; None where it does not say, or the data are gone."""
+        """Return what the run of this folder trained on; None where it does not say, or the data are gone."""
         try:
             found = msgspec.json.decode((run / _NAME).read_bytes(), type=cls)
         except (OSError, msgspec.MsgspecError, RecursionError):

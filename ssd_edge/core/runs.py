@@ -24,7 +24,7 @@ _FORMAT = Format("ssd-edge/run/1", "record of a run", "Remove it; the run then s
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What ``runs/<name>/run.json`` holds.
+    """Contents of ``runs/<name>/run.json``.
 
     Attributes:
         saved_at: when best.pt was written, ISO 8601 in UTC.

@@ -1,4 +1,4 @@
-"""What every reader of labels gives, and everything that trains or evaluates takes."""
+"""Labelled samples: the output of all label readers, and the input of training and evaluation."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def object_fault(found: LabelledObject, known: Container[str], number: int, orig
     if kind != "box-not-finite" and found.label not in known:
         return LabelError(
             "class-unknown",
-            f"{origin}: {place} is of an unknown class",
+            f"{origin}: {place} has an unknown class",
             file=origin,
             place=place,
             got=repr(found.label),
@@ -194,11 +194,11 @@ def object_fault(found: LabelledObject, known: Container[str], number: int, orig
 
 def _listed(known: Container[str]) -> str:
     names = list(known) if isinstance(known, Iterable) else []
-    return ", ".join(names[:20]) + (" …" if len(names) > 20 else "") or "no class at all"
+    return ", ".join(names[:20]) + (" …" if len(names) > 20 else "") or "no class"
 
 
 def _box_fault(box: Corners) -> LabelFaultKind | None:
-    """What is wrong with a box in float32, the precision in which it is kept."""
+    """Problem of a box in float32, the precision in which it is kept."""
     if not all(math.isfinite(value) and abs(value) < _LARGEST for value in box):
         return "box-not-finite"
     x1, y1, x2, y2 = (np.float32(value) for value in box)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATIENCE_S = 3.0
-"""How long closing files and the GPU may take before another signal interrupts that too."""
+"""Seconds that closing files and the GPU may take before another signal interrupts it."""
 
 _began: list[float] = []
 
@@ -18,7 +18,7 @@ def begin_closing() -> None:
 
 
 def is_closing() -> bool:
-    """Tell whether closing began not long ago, so that a signal that asks for it has nothing to add."""
+    """Return whether closing began not long ago, so that a signal that asks for it has nothing to add."""
     return bool(_began) and time.monotonic() - _began[0] < PATIENCE_S
 
 

@@ -23,12 +23,12 @@ _FORM = Format(SPEC_FORMAT, "model spec", "Export the model again with this vers
 ColorOrder = Literal["rgb", "bgr"]
 
 LARGEST_SIDE, MOST_BOXES = 8192, 1 << 24
-"""Of an input in pixels, and of a model's default boxes: far above any real SSD, far below what exhausts memory."""
+"""Of an input in pixels, and of a model's anchors: far above any real SSD, far below what exhausts memory."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How pixels enter the network: stretched to ``height`` x ``width``, then ``(x - mean) / std`` per channel.
+    """Input of the network: images are stretched to ``height`` x ``width``, then ``(x - mean) / std`` per channel.
 
     Attributes:
         mean, std: in 0..255 units, in the order of ``color_order``.
@@ -44,7 +44,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class BoxCoding:
-    """How offsets become boxes (SSD, section 2.1): cx = dx * vx * w + cx_a, w = w_a * exp(dw * vw).
+    """Coding of boxes as offsets (SSD, section 2.1): cx = dx * vx * w + cx_a, w = w_a * exp(dw * vw).
 
     Attributes:
         variances: (vx, vy, vw, vh).
@@ -63,10 +63,10 @@ class NmsSpec:
         score_threshold: a candidate scores strictly more.
         iou_threshold: a box is suppressed where it overlaps a better one of its class by strictly more.
         top_k: candidates kept per class before suppression, at most 4096.
-        keep_top_k: detections kept per picture.
-        max_candidates: best (box, class) pairs of a picture that the portable graph looks at, over all classes; its
+        keep_top_k: detections kept per image.
+        max_candidates: best (box, class) pairs of an image that the portable graph looks at, over all classes; its
             detections are the best of those that unlimited candidates would give. At most 3840 (TensorRT's TopK).
-        clip_boxes: cut boxes off at the picture's edges, before suppression (as torchvision does).
+        clip_boxes: cut boxes off at the image's edges, before suppression (as torchvision does).
     """
 
     score_threshold: float = 0.01
@@ -100,7 +100,7 @@ class ModelSpec:
 
     @property
     def num_logits(self) -> int:
-        """Scores per default box: the real classes and background."""
+        """Scores per anchor: the real classes and background."""
         return len(self.class_names) + 1
 
     @property
@@ -152,7 +152,7 @@ def _check(spec: ModelSpec) -> None:
         (not any(map(is_control, "".join(spec.class_names))), "class_names", "a control character", "plain text"),
         (not any(map(is_control, spec.architecture)), "architecture", repr(spec.architecture)[:80], "plain text"),
         (spec.input.color_order in ("rgb", "bgr"), "color_order", spec.input.color_order, "rgb or bgr"),
-        (spec.anchors.clip in ("none", "size", "centre"), "anchors.clip", spec.anchors.clip, "none, size or centre"),
+        (spec.anchors.clip in ("none", "size", "centre"), "anchors.clip", spec.anchors.clip, "none, size or center"),
         (
             spec.anchors.table is None or not spec.anchors.levels,
             "anchors",
@@ -163,7 +163,7 @@ def _check(spec: ModelSpec) -> None:
             0 < spec.anchors.count <= MOST_BOXES,
             "anchors",
             spec.anchors.count,
-            f"at least one default box, at most {MOST_BOXES}",
+            f"at least one anchor, at most {MOST_BOXES}",
         ),
         (0 <= nms.score_threshold < 1, "score_threshold", nms.score_threshold, "0 <= threshold < 1"),
         (0 < nms.iou_threshold <= 1, "iou_threshold", nms.iou_threshold, "0 < threshold <= 1"),

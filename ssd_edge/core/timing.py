@@ -20,7 +20,7 @@ _PERCENTILES = (50, 90, 95, 99)
 
 @dataclass(frozen=True)
 class Spread:
-    """What several values come to, in their own unit."""
+    """Summary statistics of several values, in their own unit."""
 
     minimum: float
     mean: float
@@ -39,7 +39,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one call took, again and again.
+    """Times of repeated calls.
 
     Attributes:
         times_ms: milliseconds of each round, in order; at least one.
@@ -93,7 +93,7 @@ class Stopwatch:
 
     @property
     def timing(self) -> Timing:
-        """What was timed so far."""
+        """Times measured so far."""
         return Timing(tuple(self._times_ms))
 
     @property
@@ -123,7 +123,7 @@ def time_calls(
         warm_up: calls of each that are not timed, before the first round.
         untimed: calls before each timed one, for work that the call before it slows down (its threads still spin).
         clock: seconds; ``time.thread_time`` for what one thread computes whatever else runs.
-        progress: told after each round.
+        progress: called after each round.
     """
     for _ in range(warm_up):
         for call in calls.values():

@@ -1,4 +1,4 @@
-"""How much of what a user gives may be unusable."""
+"""Tolerance for unusable images and objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_BAD = 0.1
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What is done about images and objects that cannot be used.
+    """Handling of images and objects that cannot be used.
 
     Attributes:
         max_bad: largest share of them, 0 to 1; more is refused.
@@ -22,4 +22,4 @@ class Tolerance:
 
 
 TOLERANT = Tolerance()
-"""What holds where nothing is asked for."""
+"""Default tolerance."""

@@ -12,7 +12,7 @@ from ssd_edge.core.limits import how_to_raise, limit
 LARGEST_PICKLE = 64 << 20
 """Bytes of an archive's ``data.pkl``: names and shapes, some 100 bytes for each tensor."""
 MOST_TIMES = 20
-"""How often its size an archive may unfold to. PyTorch packs nothing, so that the true factor is one."""
+"""Largest ratio of unpacked to packed size of an archive. PyTorch does not compress, so the usual ratio is one."""
 
 
 def is_archive(path: Path) -> bool:
@@ -59,7 +59,7 @@ def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for got, allowed, of_what, do in limits:
         if got > allowed:
             raise ArtifactError(
-                f"{path} unfolds to more than a file of weights does",
+                f"{path} unpacks to more than weights need",
                 got=f"{got} {of_what}",
                 wanted=f"at most {allowed}",
                 do=do,

@@ -43,7 +43,7 @@ class Choice:
     """A file chosen by default.
 
     Attributes:
-        note: what to tell the user, e.g. ``using engines/m/m.onnx, newest of 3``.
+        note: message for the log, e.g. ``using engines/m/m.onnx, newest of 3``.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class CurrentEngine:
-    """Which engine of a workspace ``run`` takes: ``engines/current.json``, which a copy of the workspace keeps.
+    """Current engine of a workspace (``engines/current.json``): the one that ``run`` uses.
 
     Attributes:
         engine: path relative to ``engines/``.
@@ -71,7 +71,7 @@ class CurrentEngine:
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What ``engines/exported.json`` holds.
+    """Contents of ``engines/exported.json``.
 
     Attributes:
         onnx: path of the exported model, relative to ``engines/``.
@@ -85,8 +85,8 @@ class ExportedModel:
 Record = TypeVar("Record", CurrentEngine, ExportedModel)
 
 _FORMATS: dict[type[CurrentEngine | ExportedModel], Format] = {
-    CurrentEngine: Format("ssd-edge/current/1", "record of the current engine", "Build one anew: ssd-edge build"),
-    ExportedModel: Format("ssd-edge/exported/1", "record of the exported model", "Export one anew: ssd-edge export"),
+    CurrentEngine: Format("ssd-edge/current/1", "record of the current engine", "Build one: ssd-edge build"),
+    ExportedModel: Format("ssd-edge/exported/1", "record of the exported model", "Export one: ssd-edge export"),
 }
 
 
@@ -109,7 +109,7 @@ def read_current(root: Path) -> CurrentEngine | None:
 
 
 def make_current(root: Path, engine: Path, why: Why) -> CurrentEngine | None:
-    """Note that ``engine`` is what ``run`` shall take, and return what holds now.
+    """Note that ``engine`` is what ``run`` must take, and return what holds now.
 
     What is pinned stays when another engine is built. An engine that lies outside of ``engines/`` is never current.
 
@@ -313,9 +313,7 @@ def _nothing(pattern: Path, wanted: str, do: str) -> InputError:
 
 def _ambiguous(what: str, found: list[Path], command: str) -> InputError:
     named = ", ".join(map(str, found[:_MOST_NAMED])) + (" and others" if len(found) > _MOST_NAMED else "")
-    return InputError(
-        f"nothing says which of {len(found)} {what} is the newest", got=named, do=f"Name one: {command} {found[-1]}"
-    )
+    return InputError(f"the newest of {len(found)} {what} is unknown", got=named, do=f"Name one: {command} {found[-1]}")
 
 
 def _write(path: Path, record: CurrentEngine | ExportedModel) -> None:

@@ -1,4 +1,4 @@
-"""How well default boxes fit labelled objects: what the matching of training will find."""
+"""Anchor recall: the share of labelled objects that training can match."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ssd_edge.core.spec import AnchorLevel, AnchorSpec
 from ssd_edge.data.image_size import image_size
 
 MATCH_IOU = 0.5
-"""A default box learns an object that it overlaps by this much (SSD, section 2.2)."""
+"""A anchor learns an object that it overlaps by this much (SSD, section 2.2)."""
 
 Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class AnchorRecall:
-    """How many objects some default boxes can match.
+    """Anchor recall of some objects.
 
     Attributes:
         objects: how many were looked at.
-        recall: share of them that a default box overlaps by ``MATCH_IOU`` or more; 1 where there is none.
-        mean_iou: mean over the objects of the IoU with their best default box; 1 where there is none.
+        recall: share of them that an anchor overlaps by ``MATCH_IOU`` or more; 1 where there is none.
+        mean_iou: mean over the objects of the IoU with their best anchor; 1 where there is none.
     """
 
     objects: int
@@ -37,24 +37,24 @@ class AnchorRecall:
 
     @classmethod
     def of(cls, overlaps: FloatArray | Float64Array) -> AnchorRecall:
-        """Summarise the (N,) IoUs of objects with their best default boxes."""
+        """Summarize the (N,) IoUs of objects with their best anchors."""
         if len(overlaps) == 0:
             return cls(0, 1.0, 1.0)
         return cls(len(overlaps), float((overlaps >= MATCH_IOU).mean()), float(overlaps.mean()))
 
 
 def unit_boxes(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]] | None = None) -> FloatArray:
-    """Return (N, 4) x1 y1 x2 y2 of all objects that are learnt, in 0..1 of their pictures, cut off at the edges.
+    """Return (N, 4) x1 y1 x2 y2 of all objects that are trained, in 0..1 of their images, cut off at the edges.
 
-    Fractions of the picture are fractions of the network's input, for a picture is stretched to it. Objects that lie
-    outside of their picture are left out, and those that are difficult.
+    Fractions of the image are fractions of the network's input, for an image is stretched to it. Objects that lie
+    outside of their image are left out, and those that are difficult.
 
     Args:
-        labelled: the pictures.
+        labelled: the images.
         sizes: (width, height) of those that can be read, where they are known already; the others are left out.
 
     Raises:
-        InputError: the size of a picture cannot be read.
+        InputError: the size of an image cannot be read.
     """
     found = [np.zeros((0, 4), np.float32)]
     for sample in labelled.samples:
@@ -69,9 +69,9 @@ def unit_boxes(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]] | No
 
 
 def best_overlaps(boxes: FloatArray, anchors: AnchorSpec) -> Float64Array:
-    """Return the (N,) IoU of each object with the best of all default boxes, where they really lie.
+    """Return the (N,) IoU of each object with the best of all anchors, where they really lie.
 
-    Of the default boxes of one size on one map the best is that whose centre is nearest in x and in y: the overlap
+    Of the anchors of one size on one map the best is that whose center is nearest in x and in y: the overlap
     falls with either distance. So N x (sizes) pairs suffice, whatever the number of cells.
 
     Args:
@@ -85,7 +85,7 @@ def best_overlaps(boxes: FloatArray, anchors: AnchorSpec) -> Float64Array:
 
 
 def _level_overlaps(boxes: Float64Array, level: AnchorLevel, anchors: AnchorSpec) -> Float64Array:
-    """The (N, S) IoU of each object with the best placed default box of each size of a map."""
+    """The (N, S) IoU of each object with the best placed anchor of each size of a map."""
     sizes = np.array(level.sizes, np.float64).reshape(-1, 2)
     if anchors.clip != "none":
         sizes = sizes.clip(0, 1)

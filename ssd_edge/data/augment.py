@@ -1,4 +1,4 @@
-"""Random views of a labelled picture for training (SSD, section 2.2 "Data augmentation")."""
+"""Random views of a labelled image for training (SSD, section 2.2 "Data augmentation")."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ssd_edge.core.sample import UNKNOWN_CLASS, BoolArray
 from ssd_edge.core.spec import InputSpec
 from ssd_edge.data.geometry import Bgr, boxes_in_window, flip_boxes, render, zoom_out
 
-WHOLE = -1.0  # option: the entire picture
-ANY = 0.0  # option: any patch that holds an object's centre
+WHOLE = -1.0  # option: the entire image
+ANY = 0.0  # option: any patch that holds an object's center
 CROP_OPTIONS = (WHOLE, ANY, 0.1, 0.3, 0.5, 0.7, 0.9)
 TRIALS = 50  # patches tried per option, as the authors' BatchSampler does
 MIN_PATCH_SIDE = 0.3  # as a share of the window's
@@ -36,8 +36,8 @@ Augmented = tuple[UInt8Array, FloatArray, IntArray]
 def crop_window(window: IntArray, boxes: FloatArray, rng: np.random.Generator) -> IntArray:
     """Return a random part of ``window``, or ``window`` itself.
 
-    An option is drawn; where it asks for an overlap of m, some object whose centre lies in the patch has
-    IoU(object, patch) >= m. Where 50 patches fail, another option is drawn; a picture without objects stays whole.
+    An option is drawn; where it asks for an overlap of m, some object whose center lies in the patch has
+    IoU(object, patch) >= m. Where 50 patches fail, another option is drawn; an image without objects stays whole.
     """
     for option in rng.permutation(CROP_OPTIONS):
         if option == WHOLE or len(boxes) == 0:
@@ -50,7 +50,7 @@ def crop_window(window: IntArray, boxes: FloatArray, rng: np.random.Generator) -
 
 
 def centres_inside(boxes: FloatArray, window: IntArray) -> BoolArray:
-    """Return (N,) bool: the box's centre lies in the window."""
+    """Return (N,) bool: the box's center lies in the window."""
     return np.asarray(_centres_in(boxes, window[None])[0])
 
 
@@ -76,7 +76,7 @@ def _centres_in(boxes: FloatArray, windows: IntArray) -> BoolArray:
 
 
 def distort(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-    """Return the picture under other light; contrast comes before or after the colours, as the coin falls."""
+    """Return the image under other light; contrast comes before or after the colors, as the coin falls."""
     brighten, contrast, saturate, turn_hue, contrast_first = rng.random(5) < 0.5
     brightness = rng.uniform(-_MAX_BRIGHTNESS, _MAX_BRIGHTNESS) if brighten else 0.0
     factor = rng.uniform(_MIN_FACTOR, _MAX_FACTOR) if contrast else 1.0
@@ -122,16 +122,16 @@ RECIPES = tuple(_RECIPES)
 
 
 class Augment:
-    """Turns a picture and its boxes into a random view of them, at the size of the network's input.
+    """Turns an image and its boxes into a random view of them, at the size of the network's input.
 
     Args:
         recipe: ``ssd`` (photometric distortion, zoom-out, IoU crop, flip), ``ssdlite`` (IoU crop, flip) or ``none``
             (resize only: exactly what the detector sees).
-        height, width: of the picture that comes out.
-        fill: BGR outside the picture after zooming out; the mean of the training pictures.
+        height, width: of the image that comes out.
+        fill: BGR outside the image after zooming out; the mean of the training images.
         horizontal_flip: mirror one view in two. Switch it off where a mirrored object is another class, as with
             signs that point left or right.
-        max_zoom_out: the largest canvas, in widths of the picture; one view in two is zoomed out.
+        max_zoom_out: the largest canvas, in widths of the image; one view in two is zoomed out.
 
     Raises:
         InputError: there is no such recipe.
@@ -163,9 +163,9 @@ class Augment:
 
     @property
     def least_side(self) -> int | None:
-        """Pixels that a picture's shorter side needs for the smallest crop to fill the input without enlarging.
+        """Pixels that an image's shorter side needs for the smallest crop to fill the input without enlarging.
 
-        None where the picture must stay as it is: ``none`` shows exactly what the detector sees.
+        None where the image must stay as it is: ``none`` shows exactly what the detector sees.
         """
         return math.ceil(max(self._height, self._width) / MIN_PATCH_SIDE) if self._steps.iou_crop else None
 
@@ -176,13 +176,13 @@ class Augment:
 
         Args:
             image: (H, W, 3) uint8 BGR.
-            boxes: (N, 4) x1 y1 x2 y2 in the picture's pixels.
+            boxes: (N, 4) x1 y1 x2 y2 in the image's pixels.
             class_ids: (N,); ``UNKNOWN_CLASS`` for objects that are not learned, which no crop is chosen for.
             rng: where all chance comes from.
 
         Returns:
-            The (height, width, 3) uint8 BGR picture, (M, 4) float32 boxes in its pixels, cut off at its edges, and
-            (M,) class ids. An object stays while its centre is in view and its box has a side of 1 pixel or more.
+            The (height, width, 3) uint8 BGR image, (M, 4) float32 boxes in its pixels, cut off at its edges, and
+            (M,) class ids. An object stays while its center is in view and its box has a side of 1 pixel or more.
         """
         window = self._window(image, boxes[class_ids != UNKNOWN_CLASS], rng)
         view = self._view(image, window, rng)

@@ -1,6 +1,6 @@
 """The geometry of augmentation: which window of the world is seen, and where pixels and boxes land.
 
-A window is x1 y1 x2 y2 in whole pixels of the source picture. It may reach over the picture's edges: zooming out is
+A window is x1 y1 x2 y2 in whole pixels of the source image. It may reach over the image's edges: zooming out is
 seeing a larger window, cropping a smaller one. So the chain zoom-out, crop, flip, resize touches each pixel once, at
 the size of the input, and the enlarged canvas never exists.
 """
@@ -33,9 +33,9 @@ def zoom_out(window: IntArray, max_ratio: float, rng: np.random.Generator) -> In
 def render(
     image: UInt8Array, window: IntArray, *, width: int, height: int, fill: Bgr, recolour: Recolour = _as_it_is
 ) -> UInt8Array:
-    """Return the window of the picture, stretched to ``height`` x ``width``; outside the picture lies ``fill``.
+    """Return the window of the image, stretched to ``height`` x ``width``; outside the image lies ``fill``.
 
-    ``recolour`` changes the picture's own pixels, never the fill. Inside the picture the stretching is that of
+    ``recolour`` changes the image's own pixels, never the fill. Inside the image the stretching is that of
     ``core.preprocess``, to the bit. A window over the edge shows objects smaller than the camera will; it is averaged
     down by a whole factor first, for bilinear sampling alone would skip pixels.
     """
@@ -56,12 +56,12 @@ def boxes_in_window(boxes: FloatArray, window: IntArray, *, width: int, height: 
 
 
 def flip_boxes(boxes: FloatArray, *, width: int) -> FloatArray:
-    """Return the boxes as they lie in the mirrored picture."""
+    """Return the boxes as they lie in the mirrored image."""
     return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1).astype(np.float32)
 
 
 def _visible_part(image: UInt8Array, window: IntArray) -> tuple[UInt8Array, IntArray]:
-    """The pixels of the picture that the window shows, as a view, and the part's top left corner in the picture."""
+    """The pixels of the image that the window shows, as a view, and the part's top left corner in the image."""
     limit = np.array([image.shape[1], image.shape[0]] * 2)
     x1, y1, x2, y2 = np.clip(window, 0, limit)
     return image[y1:y2, x1:x2], np.array([x1, y1])
@@ -87,7 +87,7 @@ def _placed(
     height: int,
     fill: Bgr,
 ) -> UInt8Array:
-    """Draw the shrunk part where it lies in the window, to a fraction of a pixel; pixel centres are at halves."""
+    """Draw the shrunk part where it lies in the window, to a fraction of a pixel; pixel centers are at halves."""
     stretch = np.array([width, height]) / (window[2:] - window[:2])
     scale = stretch * [part_shape[1] / shrunk.shape[1], part_shape[0] / shrunk.shape[0]]
     shift = (origin - window[:2]) * stretch + 0.5 * scale - 0.5

@@ -1,4 +1,4 @@
-"""What all readers of label files share: bounded text, safe names, lists of classes."""
+"""Common parts of all label readers: bounded text, safe names, lists of classes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES, kind: str = "l
         LabelError: it is missing, no regular file, larger than ``limit`` bytes or not UTF-8.
     """
     if path_kind(path) == "other":
-        raise _unreadable(path, "is no regular file", got="a device, pipe or socket", wanted=f"a {kind}")
+        raise _unreadable(path, "is not a regular file", got="a device, pipe or socket", wanted=f"a {kind}")
     try:
         size = path.stat().st_size
         if size > limit:
@@ -70,7 +70,7 @@ def inner_path(folder: Path, name: str, *, origin: Path, root: Path | None = Non
 
 
 def _inside(root: Path, name: str) -> Path | None:
-    """Where an absolute name lies in the folder of the data set; None where it does not."""
+    """Return the path of an absolute name inside the data set's folder; None if it is elsewhere."""
     for base in dict.fromkeys((Path.cwd() / root, root.resolve())):
         if Path(name).is_absolute() and Path(name).is_relative_to(base):
             return root / Path(name).relative_to(base)

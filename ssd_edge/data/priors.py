@@ -1,4 +1,4 @@
-"""Default boxes fitted to the objects of a data set."""
+"""Anchors fitted to the objects of a data set."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps
 Float64Array = npt.NDArray[np.float64]
 
 _ROUNDS = 100
-_SAMPLE = 20_000  # sizes that clustering looks at; more change the centres by less than a pixel
+_SAMPLE = 20_000  # sizes that clustering looks at; more change the centers by less than a pixel
 
 
 def size_overlaps(sizes: Float64Array, centres: Float64Array) -> Float64Array:
-    """Return the (N, K) IoU of boxes of these (w, h) that share their centre."""
+    """Return the (N, K) IoU of boxes of these (w, h) that share their center."""
     shared = np.minimum(sizes[:, None], centres[None]).prod(axis=2)
     return np.asarray(shared / (sizes.prod(axis=1)[:, None] + centres.prod(axis=1)[None] - shared))
 
@@ -29,13 +29,13 @@ def size_overlaps(sizes: Float64Array, centres: Float64Array) -> Float64Array:
 def cluster_sizes(sizes: Float64Array, count: int, rng: np.random.Generator) -> Float64Array:
     """Return ``count`` (w, h) about which the sizes cluster, smallest area first.
 
-    Begins with k-means++: each first centre is drawn in proportion to the square of its distance from those drawn
-    before. A centre moves to the median of its sizes, which holds against the odd label. Where the data has fewer
-    different sizes than centres, some centres are equal.
+    Begins with k-means++: each first center is drawn in proportion to the square of its distance from those drawn
+    before. A center moves to the median of its sizes, which holds against the odd label. Where the data has fewer
+    different sizes than centers, some centers are equal.
 
     Args:
         sizes: (N, 2) positive widths and heights; N is 1 or more.
-        count: number of centres.
+        count: number of centers.
         rng: where all chance comes from.
     """
     if len(sizes) > _SAMPLE:
@@ -70,12 +70,12 @@ _GAIN = 0.005  # in mean IoU: less is worth no file
 
 @dataclass(frozen=True)
 class FittedPriors:
-    """Default boxes that were fitted, and what they gain.
+    """Anchors that were fitted, and what they gain.
 
     Attributes:
         anchors: on the maps of those before.
         fitted_levels: maps, from the finest, whose sizes were fitted; the coarser ones keep theirs.
-        before, after: what the default boxes reached, and what these reach.
+        before, after: what the anchors reached, and what these reach.
     """
 
     anchors: AnchorSpec
@@ -94,26 +94,26 @@ class FittedPriors:
 def fit_priors(
     boxes: FloatArray, anchors: AnchorSpec, *, per_level: Sequence[int] | None = None, seed: int = 0
 ) -> FittedPriors:
-    """Return default boxes whose sizes are those about which the objects cluster.
+    """Return anchors whose sizes are those about which the objects cluster.
 
     The clusters go to the maps by size, the smallest to the finest. Objects that are all small would so put small boxes
     on coarse grids, whose cells they never meet: therefore the finest map alone is fitted too, the two finest, and so
-    on, each several times from other first centres, the coarser maps keeping their boxes; and the fit that reaches the
+    on, each several times from other first centers, the coarser maps keeping their boxes; and the fit that reaches the
     most objects where the boxes really lie is taken, the mean IoU deciding between equals.
 
     Args:
         boxes: (N, 4) x1 y1 x2 y2 of the objects in 0..1 of the input.
-        anchors: the default boxes to begin with; their maps stay.
+        anchors: the anchors to begin with; their maps stay.
         per_level: number of boxes of a cell of each map; by default as many as it has.
         seed: the same gives the same boxes.
 
     Raises:
-        InputError: there is no object, the default boxes lie in an imported graph, or ``per_level`` does not fit the
+        InputError: there is no object, the anchors lie in an imported graph, or ``per_level`` does not fit the
             maps.
     """
     counts = _counts(anchors, per_level)
     if len(boxes) == 0:
-        raise InputError("there is no object to fit default boxes to", wanted="labelled pictures with objects")
+        raise InputError("there is no object to fit anchors to", wanted="labelled images with objects")
     sizes = np.asarray(boxes[:, 2:] - boxes[:, :2], np.float64)
     before = AnchorRecall.of(best_overlaps(boxes, anchors))
     tried = [
@@ -137,7 +137,7 @@ def _candidates(
 
 
 def _with_sizes(anchors: AnchorSpec, centres: Float64Array, counts: Sequence[int]) -> AnchorSpec:
-    """Return the default boxes with the sizes of the first maps replaced, smallest on the finest."""
+    """Return the anchors with the sizes of the first maps replaced, smallest on the finest."""
     parts = np.split(centres, np.cumsum(counts)[:-1])
     fitted = [_with_level_sizes(level, part) for level, part in zip(anchors.levels, parts, strict=False)]
     return dataclasses.replace(anchors, levels=(*fitted, *anchors.levels[len(counts) :]))
@@ -149,11 +149,11 @@ def _with_level_sizes(level: AnchorLevel, sizes: Float64Array) -> AnchorLevel:
 
 def _counts(anchors: AnchorSpec, per_level: Sequence[int] | None) -> tuple[int, ...]:
     if anchors.table is not None:
-        raise InputError("the default boxes lie in an imported graph", wanted="those of a preset")
+        raise InputError("the anchors lie in an imported graph", wanted="those of a preset")
     counts = tuple(per_level) if per_level is not None else tuple(len(level.sizes) for level in anchors.levels)
     if len(counts) != len(anchors.levels) or min(counts) < 1:
         raise InputError(
-            "the numbers of default boxes do not fit the network's feature maps",
+            "the numbers of anchors do not fit the network's feature maps",
             got=", ".join(map(str, counts)),
             wanted=f"{len(anchors.levels)} numbers of 1 or more",
         )

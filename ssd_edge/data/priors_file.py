@@ -1,4 +1,4 @@
-"""The file that carries fitted default boxes from ``data priors`` to ``train``."""
+"""The file that carries fitted anchors from ``data priors`` to ``train``."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ssd_edge.data.label_files import read_label_text
 
 PRIORS_FORMAT = "ssd-edge/priors/1"
 _MAKE = "Fit them: ssd-edge data priors DATASET --preset PRESET"
-_FORM = Format(PRIORS_FORMAT, "file of default boxes", _MAKE)
+_FORM = Format(PRIORS_FORMAT, "file of anchors", _MAKE)
 
 
 @dataclass(frozen=True)
 class PriorsFile:
-    """Default boxes for one network at one input size.
+    """Anchors for one network at one input size.
 
     Attributes:
         preset: the network that they were fitted for.
         height, width: of its input, in pixels.
-        anchors: the default boxes.
+        anchors: the anchors.
         fitted_to: what data they were fitted to, and what they gained; for the reader.
     """
 
@@ -54,7 +54,7 @@ class PriorsFile:
         return parse_artifact(read_label_text(path, kind=_FORM.what), cls, _FORM, origin=str(path))
 
     def applied_to(self, spec: ModelSpec, *, preset: str, origin: Path) -> ModelSpec:
-        """Return the spec with these default boxes.
+        """Return the spec with these anchors.
 
         Raises:
             InputError: they were fitted for another network or another input size; ``origin`` names the file.
@@ -63,16 +63,16 @@ class PriorsFile:
         wanted = f"{preset} at {spec.input.height} x {spec.input.width}"
         maps = [(level.rows, level.cols) for level in self.anchors.levels]
         if got != wanted or maps != [(level.rows, level.cols) for level in spec.anchors.levels]:
-            raise InputError(f"{origin} holds the default boxes of another network", got=got, wanted=wanted, do=_MAKE)
+            raise InputError(f"{origin} holds the anchors of another network", got=got, wanted=wanted, do=_MAKE)
         return dataclasses.replace(spec, anchors=self.anchors)
 
 
 def with_priors(spec: ModelSpec, preset: str, priors: Path) -> ModelSpec:
-    """Return the spec with the default boxes of a file that ``data priors`` wrote, and log how many they are.
+    """Return the spec with the anchors of a file that ``data priors`` wrote, and log how many they are.
 
     Raises:
         SsdEdgeError: the file cannot be used for this network and input size.
     """
     fitted = PriorsFile.load(priors).applied_to(spec, preset=preset, origin=priors)
-    log.info(f"using the {fitted.anchors.count} default boxes of {priors}")
+    log.info(f"using the {fitted.anchors.count} anchors of {priors}")
     return fitted

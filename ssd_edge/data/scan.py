@@ -12,7 +12,7 @@ from ssd_edge.core.sample import LabelledObject
 from ssd_edge.data.image_size import image_size
 
 Unit = Literal["corners", "sides", "fractions"]
-"""How a format states a box: corners in pixels (VOC), corner and sides in pixels (COCO), fractions (YOLO)."""
+"""Box format: corners in pixels (VOC), corner and sides in pixels (COCO), fractions (YOLO)."""
 
 
 @dataclass(frozen=True)

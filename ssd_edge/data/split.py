@@ -71,7 +71,7 @@ def divide_dataset(
         class_names: the classes; by default the data's.
         fractions: the share of the images of each part but ``train``, e.g. ``{"val": 0.2}``.
         seed: the same gives the same parts.
-        progress: told of every image that was looked at.
+        progress: receives every image that was looked at.
 
     Raises:
         InputError: the split cannot be read, or has too few images.
@@ -124,7 +124,7 @@ def _without_objects(chosen: IntArray, whole: IntArray, names: Sequence[str]) ->
 
 @dataclass(frozen=True)
 class Division:
-    """Which images are validated on.
+    """Selection of the validation images.
 
     Attributes:
         validation: (N,) bool.
@@ -288,12 +288,12 @@ def _improved(
 
 
 def _leaves_some(taken: Float64Array, added: Float64Array) -> npt.NDArray[np.bool_]:
-    """Whether of each class that is added something is left to learn from."""
+    """Whether of each class that is added something is left to train on."""
     return np.asarray(((taken < 1 - 1e-9) | (added == 0)).all(axis=-1))
 
 
 def _distance(taken: Float64Array, fraction: float) -> Float64Array:
-    """How far shares (…, 1 + C) are from the fraction; the images count as much as all classes together."""
+    """Distance of shares (…, 1 + C) from the fraction; images weigh as much as all classes together."""
     away = np.square(taken - fraction)
     return np.asarray(away[..., 0] + (away[..., 1:].mean(axis=-1) if away.shape[-1] > 1 else 0.0))
 

@@ -21,7 +21,7 @@ _FORM = Format("ssd-edge/split/1", "list of splits", "Make it again: ssd-edge da
 
 @dataclass(frozen=True)
 class SplitLists:
-    """Which images of a data set are in which part.
+    """Assignment of a data set's images to splits.
 
     Attributes:
         source: the split of the data set that was divided.
@@ -120,7 +120,7 @@ class ListedPart:
 
 
 def _unlisted(scanned: ScannedSet, root: Path, lists: SplitLists) -> tuple[ScannedImage, ...]:
-    """Images that could not be used when the set was divided: whoever learns from it counts and names them."""
+    """Images that could not be used when the set was divided: whoever trains on it counts and names them."""
     listed = {name for part in lists.parts.values() for name in part}
     return tuple(entry for entry in scanned.images if entry.faults and relative_name(entry.image, root) not in listed)
 

@@ -1,4 +1,4 @@
-"""What is in a labelled set, in figures."""
+"""Statistics of a labelled set."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class SetStatistics:
     """Counts and sizes of one split.
 
     Attributes:
-        images: pictures.
+        images: images.
         empty_images: those without an object.
         objects: labelled objects, difficult ones included.
-        difficult: objects that are neither learnt nor counted.
+        difficult: objects that are neither trained nor counted.
         per_class: objects of each class, in the order of the classes.
-        images_per_class: pictures that show each class.
-        coco_sizes: objects smaller than 32², up to 96², and larger, by their area in pixels of the picture
+        images_per_class: images that show each class.
+        coco_sizes: objects smaller than 32², up to 96², and larger, by their area in pixels of the image
             (cocodataset.org, "Detection Evaluation"): the outline's where the labels state it, else the box's.
-        relative_sizes: percentiles 1, 5, 25, 50, 75, 95, 99 of the root of a box's share of its picture.
+        relative_sizes: percentiles 1, 5, 25, 50, 75, 95, 99 of the root of a box's share of its image.
         aspects: the same percentiles of width / height.
         objects_per_image: the same percentiles of the number of objects.
-        picture_sizes: the commonest sizes of pictures, ``WIDTHxHEIGHT``, with their number.
+        picture_sizes: the commonest sizes of images, ``WIDTHxHEIGHT``, with their number.
     """
 
     images: int
@@ -56,8 +56,8 @@ def set_statistics(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]])
     """Return the figures of one split.
 
     Args:
-        labelled: the pictures and their objects.
-        sizes: (width, height) of the pictures; those of unknown size are left out of the relative sizes.
+        labelled: the images and their objects.
+        sizes: (width, height) of the images; those of unknown size are left out of the relative sizes.
     """
     samples = labelled.samples
     boxes = np.concatenate([np.zeros((0, 4)), *(sample.boxes for sample in samples)])

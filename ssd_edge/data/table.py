@@ -38,7 +38,7 @@ Columns = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Table:
-    """Where a table lies, and how it is read.
+    """Path and format of a table.
 
     Attributes:
         path: the file.
@@ -127,7 +127,7 @@ def _body(path: Path) -> tuple[list[list[str]], Columns]:
     columns = table_columns(rows[0]) if rows else None
     if columns is None:
         got, wanted = ", ".join(rows[0] if rows else [])[:80], "filename, class, xmin, ymin, xmax, ymax"
-        raise InputError(f"{path} is no table of objects", got=got, wanted=wanted)
+        raise InputError(f"{path} is not a table of objects", got=got, wanted=wanted)
     return rows[1:], columns
 
 

@@ -1,4 +1,4 @@
-"""What of a labelled set can be used: the one place where training, evaluation and the check decide it.
+"""Usable part of a labelled set, as training, evaluation and the data check decide it.
 
 One bad item never stops the whole. An object that cannot be used becomes ``difficult`` where its place is known; its
 image is left out where it is not: nothing that is labelled is ever learned as background.
@@ -23,7 +23,7 @@ from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.scan import ScannedImage, ScannedSet, of_image
 
 EDGE_PX = 1.0
-"""How far a box may reach over the edge unnamed: labels of some tools count from 0, of others from 1."""
+"""Allowed overhang of a box without a warning: some tools count pixels from 0, others from 1."""
 _NAMED = 3  # left-out items that are logged one by one
 _FRACTION = 1.001  # largest value that may be one: tools round
 
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class UsableImage:
-    """What of an image can be used.
+    """Usable part of an image.
 
     Attributes:
         sample: None where the image is left out.
@@ -71,7 +71,7 @@ class UsableImage:
 
 @dataclass(frozen=True)
 class UsableSet:
-    """What of a labelled set can be used.
+    """Usable part of a labelled set.
 
     Attributes:
         labelled: the images that can, with their objects.
@@ -155,13 +155,13 @@ def usable_set(scanned: ScannedSet, unreadable: Mapping[Path, str] | None = None
     """
     numbers = {name: number for number, name in enumerate(scanned.class_names)}
     faults = {**_contradictions(scanned), **_unreadable(unreadable or {})}
-    looked_at = [usable_image(_with_fault(picture, faults), numbers) for picture in scanned.images]
+    looked_at = [usable_image(_with_fault(image, faults), numbers) for image in scanned.images]
     findings = [Finding(fault, "image") for fault in scanned.lost_images]
     findings += [Finding(fault, "object") for fault in scanned.lost_objects]
     findings += [finding for found in looked_at for finding in found.findings]
     samples = tuple(found.sample for found in looked_at if found.sample is not None)
     left_out = tuple(_left_out(finding) for finding in findings if finding.consequence != "clipped")
-    objects = sum(len(picture.objects) for picture in scanned.images) + _without_box(findings)
+    objects = sum(len(image.objects) for image in scanned.images) + _without_box(findings)
     return UsableSet(
         labelled=LabelledSet(scanned.class_names, samples, scanned.origin, left_out),
         findings=tuple(findings),
@@ -194,20 +194,20 @@ def _contradictions(scanned: ScannedSet) -> dict[Path, LabelError]:
     """Images that are listed twice with other objects: what one entry lacks would be learned as background."""
     first: dict[Path, ScannedImage] = {}
     faults: dict[Path, LabelError] = {}
-    for picture in scanned.images:
-        other = first.setdefault(picture.image, picture)
-        if picture.objects != other.objects:
-            what = f"{picture.image} is labelled twice, and not alike"
-            got = f"{picture.origin}: {len(other.objects)} and {len(picture.objects)} objects"
-            faults[picture.image] = LabelError("labels-contradict", what, file=picture.origin, got=got)
+    for image in scanned.images:
+        other = first.setdefault(image.image, image)
+        if image.objects != other.objects:
+            what = f"{image.image} is labelled twice, and not alike"
+            got = f"{image.origin}: {len(other.objects)} and {len(image.objects)} objects"
+            faults[image.image] = LabelError("labels-contradict", what, file=image.origin, got=got)
     return faults
 
 
-def _with_fault(picture: ScannedImage, faults: Mapping[Path, LabelError]) -> ScannedImage:
-    fault = faults.get(picture.image)
-    if fault is None or any(known.kind == fault.kind for known in picture.faults):
-        return picture
-    return replace(picture, faults=(*picture.faults, of_image(fault, picture.image)))
+def _with_fault(image: ScannedImage, faults: Mapping[Path, LabelError]) -> ScannedImage:
+    fault = faults.get(image.image)
+    if fault is None or any(known.kind == fault.kind for known in image.faults):
+        return image
+    return replace(image, faults=(*image.faults, of_image(fault, image.image)))
 
 
 def _without_box(findings: Iterable[Finding]) -> int:
@@ -225,52 +225,52 @@ def _left_out(finding: Finding) -> LeftOut:
 
 def _emptied(scanned: ScannedSet, samples: Iterable[Sample]) -> Iterator[str]:
     """The classes that have objects which must be found, but none that can be."""
-    stated = {found.label for picture in scanned.images for found in picture.objects if not found.difficult}
+    stated = {found.label for image in scanned.images for found in image.objects if not found.difficult}
     left = {number for sample in samples for number in sample.class_ids[~sample.difficult].tolist()}
     for number, name in enumerate(scanned.class_names):
         if name in stated and number not in left:
             yield name
 
 
-def usable_image(picture: ScannedImage, numbers: Mapping[str, int]) -> UsableImage:
+def usable_image(image: ScannedImage, numbers: Mapping[str, int]) -> UsableImage:
     """Return what of an image can be used.
 
     Args:
-        picture: as scanned.
+        image: as scanned.
         numbers: of the classes.
     """
     kept: list[LabelledObject] = []
-    findings = [Finding(fault, "image") for fault in picture.faults]
-    if picture.size is None:
+    findings = [Finding(fault, "image") for fault in image.faults]
+    if image.size is None:
         return UsableImage(None, tuple(findings))
     clipped = 0
-    for number, found in enumerate(picture.objects, start=1):
-        inside, finding = _in_image(found, picture, picture.size, numbers, number)
+    for number, found in enumerate(image.objects, start=1):
+        inside, finding = _in_image(found, image, image.size, numbers, number)
         kept.append(inside)
         if finding is not None:
-            finding.fault.image = picture.image
+            finding.fault.image = image.image
             findings.append(finding)
         clipped += finding is None and inside.box != found.box
     if any(finding.consequence == "image" for finding in findings):
         return UsableImage(None, tuple(findings))
-    return UsableImage(_sample(picture.image, kept, numbers), tuple(findings), clipped)
+    return UsableImage(_sample(image.image, kept, numbers), tuple(findings), clipped)
 
 
 def _in_image(
-    found: LabelledObject, picture: ScannedImage, size: tuple[int, int], numbers: Mapping[str, int], number: int
+    found: LabelledObject, image: ScannedImage, size: tuple[int, int], numbers: Mapping[str, int], number: int
 ) -> tuple[LabelledObject, Finding | None]:
     """Return an object with its box cut off at the edges of its image, and what is wrong with it."""
-    fault = object_fault(found, numbers, number, picture.origin)
+    fault = object_fault(found, numbers, number, image.origin)
     place = f"{found.place or f'object {number}'} ({found.label})"
     if fault is not None and fault.kind == "box-not-finite":
         return found, Finding(fault, "image", found.box)
     spread = _spread(found.box)
-    edge_fault = _edge_fault(spread, found.box, size, place, picture)
+    edge_fault = _edge_fault(spread, found.box, size, place, image)
     if edge_fault is not None and edge_fault.kind != "box-over-edge":
         return found, Finding(edge_fault, "image", found.box)
     box = _clipped(spread, size)
     if fault is not None or not _has_area(box):
-        fault = fault or _box_error("box-empty", picture, place, found.box, "has no pixel within its image of", size)
+        fault = fault or _box_error("box-empty", image, place, found.box, "has no pixel within its image of", size)
         return replace(found, box=_at_least_a_pixel(box, size), difficult=True), Finding(fault, "object", found.box)
     if box == found.box:
         return found, None
@@ -280,28 +280,28 @@ def _in_image(
 
 
 def _edge_fault(
-    spread: Corners, stated: Corners, size: tuple[int, int], place: str, picture: ScannedImage
+    spread: Corners, stated: Corners, size: tuple[int, int], place: str, image: ScannedImage
 ) -> LabelError | None:
     (x1, y1, x2, y2), (width, height) = spread, size
     if looks_like_fractions(stated):
-        return _box_error("box-in-fractions", picture, place, stated, "looks like fractions of its image of", size)
+        return _box_error("box-in-fractions", image, place, stated, "looks like fractions of its image of", size)
     if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
-        return _box_error("box-outside", picture, place, stated, "lies outside its image of", size)
+        return _box_error("box-outside", image, place, stated, "lies outside its image of", size)
     if min(x1, y1) < -EDGE_PX or x2 > width + EDGE_PX or y2 > height + EDGE_PX:
-        return _box_error("box-over-edge", picture, place, stated, "reaches over the edge of its image of", size)
+        return _box_error("box-over-edge", image, place, stated, "reaches over the edge of its image of", size)
     return None
 
 
 def _box_error(
     kind: Literal["box-in-fractions", "box-outside", "box-over-edge", "box-empty"],
-    picture: ScannedImage,
+    image: ScannedImage,
     place: str,
     box: Corners,
     what: str,
     size: tuple[int, int],
 ) -> LabelError:
     stated = "x1 y1 x2 y2 = " + " ".join(f"{value:g}" for value in box)
-    return LabelError.at(kind, picture.origin, place, f"{what} {size[0]} x {size[1]}", got=stated)
+    return LabelError.at(kind, image.origin, place, f"{what} {size[0]} x {size[1]}", got=stated)
 
 
 def looks_like_fractions(box: Corners) -> bool:

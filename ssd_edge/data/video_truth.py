@@ -1,4 +1,4 @@
-"""The truth about a film: JSON lines like those that ``ssd-edge run`` writes, with one line for each frame."""
+"""The truth about a video: JSON lines like those that ``ssd-edge run`` writes, with one line for each frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_BYTES = 1 << 30
 
 
 def truth_path(film: Path) -> Path:
-    """Return where the truth about a film lies: its name with ``.truth.jsonl`` for the suffix."""
+    """Return where the truth about a video lies: its name with ``.truth.jsonl`` for the suffix."""
     return film.with_suffix(".truth.jsonl")
 
 
@@ -38,7 +38,7 @@ def truth_line(
 
 
 def read_video_truth(path: Path, class_names: Sequence[str]) -> LabelledSet:
-    """Return the objects of each frame; sample number i is frame i, and its ``image`` is the film's name.
+    """Return the objects of each frame; sample number i is frame i, and its ``image`` is the video's name.
 
     Raises:
         InputError: the file cannot be read, or a line is damaged, out of turn, or has an object of an unknown class or
@@ -52,7 +52,7 @@ def read_video_truth(path: Path, class_names: Sequence[str]) -> LabelledSet:
         samples.append(Sample.from_objects(Path(fields["source"]), objects, class_names, origin=origin))
     if not samples:
         raise InputError(f"{path} is empty", wanted="one line for each frame")
-    return LabelledSet(tuple(class_names), tuple(samples), f"film {path}")
+    return LabelledSet(tuple(class_names), tuple(samples), f"video {path}")
 
 
 def _fields(path: Path, number: int, line: str) -> dict[str, Any]:

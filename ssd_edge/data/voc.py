@@ -32,7 +32,7 @@ _MAX_LIST_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class VocAnnotation:
-    """What one XML states.
+    """Contents of one XML file.
 
     Attributes:
         objects: those whose place is known; with an empty label where they have no name.
@@ -120,7 +120,7 @@ def _read_corner(path: Path, place: str, node: ElementTree.Element, key: str) ->
 
 @dataclass(frozen=True)
 class VocPlace:
-    """Where a split lies.
+    """Return the folder of a split.
 
     Attributes:
         annotations: folder of the XML files.

@@ -19,7 +19,7 @@ _IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img")
 
 @dataclass(frozen=True)
 class RowFormat:
-    """What the rows of a data set hold.
+    """Contents of a data set's rows.
 
     Attributes:
         labels: the class of each number.
@@ -35,7 +35,7 @@ def read_yolo_row(
 ) -> LabelledObject:
     """Return the object of line ``number``.
 
-    Of a data set of poses the first four values are the box, centre and sides. Else four values are a box, and six or
+    Of a data set of poses the first four values are the box, center and sides. Else four values are a box, and six or
     more, an even number, an outline, which gives the box around it: that of a segment, or of an oriented box.
 
     Args:

@@ -25,7 +25,7 @@ _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # of C, where PyYA
 
 @dataclass(frozen=True)
 class YoloConfig:
-    """What data.yaml says.
+    """Contents of data.yaml.
 
     Attributes:
         root: folder that the splits are relative to: ``path``, or the folder of the file.
@@ -69,7 +69,7 @@ def _pose(path: Path, nodes: dict[str, yaml.Node]) -> int | None:
     values = _values(path, "kpt_shape", nodes["kpt_shape"])
     if len(values) != 2 or not all(value.isdecimal() and len(value) < 5 for value in values):
         got = ", ".join(values)
-        raise InputError(f"{path}: the value of 'kpt_shape' is not understood", got=got[:80], wanted="[points, 2 or 3]")
+        raise InputError(f"{path}: the value of 'kpt_shape' is invalid", got=got[:80], wanted="[points, 2 or 3]")
     return int(values[0]) * int(values[1])
 
 
@@ -149,7 +149,7 @@ def _no_yaml(path: Path, key: str, error: Exception) -> InputError:
 
 def _not_understood(path: Path, key: str, got: str, line: int | None) -> InputError:
     return InputError(
-        f"{_place(path, line)}: the value of {key!r} is not understood",
+        f"{_place(path, line)}: the value of {key!r} is invalid",
         got=got[:80],
         wanted="a plain value, [a, b], or lines '- a' or '0: a'",
     )

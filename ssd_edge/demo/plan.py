@@ -1,4 +1,4 @@
-"""What the demo makes, how much of it, and where."""
+"""Plan of the demo: sizes, times and files."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ MODEL_NAME = "signs"
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """How much the demo draws and trains.
+    """Sizes and times of the demo.
 
     Attributes:
-        train, val, test: pictures.
-        size: (width, height) of the pictures; of the shape of the film, so that the square input squeezes both alike.
+        train, val, test: images.
+        size: (width, height) of the images; of the shape of the video, so that the square input squeezes both alike.
         input_size: side of the network's square input.
         epochs: passes over the training set.
         minutes: that training may take, validation included.
-        batch_size: pictures a training step; by default the preset's.
+        batch_size: images a training step; by default the preset's.
         workers: processes that prepare them; by default as ``ssd-edge train`` has it.
-        film_size, film_frames: the film's.
-        seeds: of the pictures to learn from, the held-out ones, and the film.
-        score_threshold: what the film shows, and what its JSON lines hold.
-        stills: pictures in the report.
+        video_size, video_frames: the video's.
+        seeds: of the images to train on, the held-out ones, and the video.
+        score_threshold: what the video shows, and what its JSON lines hold.
+        stills: images in the report.
     """
 
     train: int = 1600
@@ -37,8 +37,8 @@ class DemoPlan:
     minutes: float = 6.0
     batch_size: int | None = None
     workers: int | None = None
-    film_size: tuple[int, int] = (1280, 720)
-    film_frames: int = 300
+    video_size: tuple[int, int] = (1280, 720)
+    video_frames: int = 300
     seeds: tuple[int, int, int] = (1, 2, 3)
     score_threshold: float = 0.3
     stills: int = 6
@@ -60,41 +60,41 @@ QUICK = DemoPlan(
     minutes=0.2,
     batch_size=8,
     workers=0,
-    film_size=(160, 96),
-    film_frames=8,
+    video_size=(160, 96),
+    video_frames=8,
     stills=2,
 )
 
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Where the demo's files lie: a workspace of its own, with the data and the report beside."""
+    """Files of the demo: a workspace, with its data and its report."""
 
     folder: Path
 
     @property
     def data(self) -> Path:
-        """Pictures to learn from and to choose by."""
+        """Images to train on and to validate on."""
         return self.folder / "data" / "signs"
 
     @property
     def held_out(self) -> Path:
-        """Pictures to judge by, of another seed."""
+        """Images to evaluate on, of another seed."""
         return self.folder / "data" / "held-out"
 
     @property
-    def film(self) -> Path:
-        """The drawn film."""
+    def video(self) -> Path:
+        """The drawn video."""
         return self.folder / "data" / "film.mp4"
 
     @property
-    def film_truth(self) -> Path:
-        """What is to be seen in its frames."""
-        return self.film.with_suffix(".truth.jsonl")
+    def video_objects(self) -> Path:
+        """Objects in the frames of the video."""
+        return self.video.with_suffix(".truth.jsonl")
 
     @property
     def run(self) -> Path:
-        """What training leaves."""
+        """Checkpoint of the training."""
         return self.folder / "runs" / MODEL_NAME
 
     @property
@@ -114,22 +114,22 @@ class DemoFiles:
 
     @property
     def annotated(self) -> Path:
-        """The film with boxes, in full."""
+        """The video with boxes, in full."""
         return self.folder / "film.mp4"
 
     @property
     def preview(self) -> Path:
-        """The film with boxes, small, in VP8, which every browser plays."""
+        """The video with boxes, small, in VP8, which every browser plays."""
         return self.folder / "preview.webm"
 
     @property
     def lines(self) -> Path:
-        """The film's detections."""
+        """The video's detections."""
         return self.folder / "detections.jsonl"
 
     @property
     def stills(self) -> Path:
-        """Held-out pictures with marks drawn in."""
+        """Held-out images with marks drawn in."""
         return self.folder / "stills"
 
     @property
@@ -144,5 +144,5 @@ class DemoFiles:
 
     @property
     def stamps(self) -> Path:
-        """What lets a second run skip what has not changed."""
+        """Record that lets a second run skip unchanged steps."""
         return self.folder / ".stamps"

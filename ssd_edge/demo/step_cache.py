@@ -77,7 +77,7 @@ def run_steps(steps: Sequence[Step], folder: Path, *, fresh: bool = False) -> tu
     """Do each step in order, unless its key is that of its last run and its outputs are untouched.
 
     A stamp in ``folder`` is removed before its step's work begins and written after it ended well: a step that fails or
-    is stopped runs again next time, and those before it do not. The log tells of each step that begins, ends or is
+    is stopped runs again next time, and those before it do not. The log names each step that begins, ends or is
     skipped.
 
     Args:
@@ -95,7 +95,7 @@ def run_steps(steps: Sequence[Step], folder: Path, *, fresh: bool = False) -> tu
             known = _do(step, stamp, key, done)
             log.info(f"{step.name}: {known.facts['detail']} ({known.seconds:.1f} s)")
         else:
-            log.info(f"{step.name}: nothing changed, kept: {known.facts['detail']} (took {known.seconds:.1f} s)")
+            log.info(f"{step.name}: unchanged, reused: {known.facts['detail']} (took {known.seconds:.1f} s)")
         done.append(known)
     return tuple(done)
 

@@ -32,7 +32,7 @@ def run_demo(
         plan: how much of everything.
         files: where it goes.
         fresh: do every step again, changed or not.
-        progress: told how far each step is.
+        progress: receives how far each step is.
 
     Raises:
         SsdEdgeError: from any step.
@@ -60,7 +60,7 @@ def demo_steps(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback = no
             work(draw_video),
             settings=plan.settings("film_size", "film_frames", "seeds"),
             inputs=[],
-            outputs=[files.film, files.film_truth],
+            outputs=[files.video, files.video_objects],
         ),
         Step(
             "train",
@@ -90,7 +90,7 @@ def demo_steps(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback = no
             "run",
             work(run_on_video),
             settings=plan.settings("score_threshold"),
-            inputs=[files.engine, files.film],
+            inputs=[files.engine, files.video],
             outputs=[files.annotated, files.lines],
             packages=["onnxruntime"],
         ),
@@ -105,7 +105,7 @@ def demo_steps(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback = no
             "eval",
             lambda before: report(plan, files, before, progress),
             settings=plan.settings("stills"),
-            inputs=[files.checkpoint, files.onnx, files.engine, files.held_out, files.film_truth, files.lines],
+            inputs=[files.checkpoint, files.onnx, files.engine, files.held_out, files.video_objects, files.lines],
             outputs=[files.figures, files.stills, files.report],
             packages=["torch", "onnxruntime"],
         ),
@@ -113,25 +113,25 @@ def demo_steps(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback = no
 
 
 def draw_images(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> Facts:
-    """Draw the images to learn from, and the held-out ones of another seed."""
+    """Draw the images to train on, and the held-out ones of another seed."""
     seed, other_seed, _ = plan.seeds
     synthesize(files.data, train=plan.train, val=plan.val, test=0, size=plan.size, seed=seed, progress=progress)
     synthesize(files.held_out, train=0, val=0, test=plan.test, size=plan.size, seed=other_seed, progress=progress)
-    return {"detail": f"{plan.train} pictures to learn from, {plan.val} to choose by, {plan.test} held out"}
+    return {"detail": f"{plan.train} training images, {plan.val} validation images, {plan.test} test images"}
 
 
 def draw_video(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> Facts:
     """Draw a video past signs, and write the truth about every frame."""
     synthesize(
         None,
-        video=files.film,
-        frames=plan.film_frames,
-        video_size=plan.film_size,
+        video=files.video,
+        frames=plan.video_frames,
+        video_size=plan.video_size,
         seed=plan.seeds[2],
         progress=progress,
     )
-    width, height = plan.film_size
-    return {"detail": f"{plan.film_frames} frames of {width} × {height} with their truth"}
+    width, height = plan.video_size
+    return {"detail": f"{plan.video_frames} frames of {width} × {height} with their objects"}
 
 
 def train_model(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> Facts:
@@ -162,7 +162,7 @@ def train_model(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) ->
         workspace=files.folder,
     )
     views = sum(record.images for record in run.epochs)
-    return {"detail": f"mAP@0.5 {run.mean_ap:.3f} on pictures to choose by, {views} views learnt from"}
+    return {"detail": f"mAP@0.5 {run.mean_ap:.3f} on the validation set, {views} views trained on"}
 
 
 def export_checkpoint(_plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> Facts:
@@ -197,7 +197,7 @@ def build_engine(_plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) 
 def run_on_video(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> Facts:
     """Run the engine over the video: the annotated video and the JSON lines."""
     run = run_streams(
-        files.film,
+        files.video,
         files.engine,
         output=files.annotated,
         json_path=files.lines,
@@ -230,7 +230,7 @@ def report(plan: DemoPlan, files: DemoFiles, before: Sequence[Done], progress: P
         files.report,
         evaluated,
         run,
-        title="Road signs, from nothing to boxes on a film",
+        title="Road signs: from drawn images to boxes on a video",
         subtitle=f"{PRESET} at {plan.input_size} × {plan.input_size}, trained for {plan.epochs} epochs, or "
         f"{plan.minutes:g} minutes, on {plan.train} drawn images, evaluated on {plan.test} that were drawn "
         "from another seed.",
@@ -249,7 +249,7 @@ def _labelled(result: EvaluateResult) -> EvaluateResult:
 
 def _video_run(plan: DemoPlan, files: DemoFiles, facts: Facts) -> VideoRun:
     return VideoRun(
-        video=files.film,
+        video=files.video,
         annotated=files.annotated,
         preview=files.preview,
         lines=files.lines,
@@ -264,16 +264,16 @@ def _figures(evaluated: EvaluateResult, video_map: float, fps: float) -> Facts:
     """Return the figures that the command prints, as rows of model, mAP, median milliseconds and frames a second."""
     rows = [
         (
-            f"{model.label}, held-out pictures",
+            f"{model.label}, held-out images",
             f"{model.evaluation.accuracy.mean_ap:.4f}",
             f"{model.evaluation.median_ms:.2f}",
             f"{model.evaluation.fps:.0f}",
         )
         for model in evaluated.models
     ]
-    rows.append(("engine, film, end to end", f"{video_map:.4f}", "", f"{fps:.0f}"))
+    rows.append(("engine, video, end to end", f"{video_map:.4f}", "", f"{fps:.0f}"))
     engine = evaluated.models[-1].evaluation.accuracy.mean_ap
     return {
-        "detail": f"mAP@0.5 of the engine {engine:.4f} on held-out pictures, {video_map:.4f} on the film",
+        "detail": f"mAP@0.5 of the engine {engine:.4f} on held-out images, {video_map:.4f} on the video",
         "table": rows,
     }

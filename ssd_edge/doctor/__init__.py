@@ -1,1 +1,1 @@
-"""What this machine can do, what is missing, and the command that mends it. Never imports torch."""
+"""Checks of this machine, and the commands that install what is missing. Never imports torch."""

@@ -1,4 +1,4 @@
-"""What pictures can come from: OpenCV's build, GStreamer's plugins, and the cameras."""
+"""Checks of video input: OpenCV's build, GStreamer's plugins, and the cameras."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def _importable(facts: Facts, problem: str) -> str:
 
 
 def has_gstreamer(facts: Facts) -> bool:
-    """Tell whether OpenCV was built with GStreamer."""
+    """Return whether OpenCV was built with GStreamer."""
     return re.search(r"GStreamer:\s+YES", facts.build_information()) is not None
 
 
 def _without_gstreamer(facts: Facts, found: Module, jetpack: JetPack) -> tuple[str, str]:
-    """Return what is wrong on a Jetson, and what mends it."""
+    """Return what is wrong on a Jetson, and what fixes it."""
     system = next((path for pattern in _SYSTEM_OPENCV for path in facts.paths(pattern)), None)
     venv = facts.python()
     see = [let_see_system(venv.venv)] if venv.venv and not venv.sees_system else []
@@ -97,7 +97,7 @@ def cameras(facts: Facts) -> CheckResult:
         names = ", ".join(f"{device} ({_name(facts, device)})" for device in outside)
         return missing("cameras", f"{names}: not passed into this container", f"docker run --device {outside[0]} …")
     if not devices:
-        return ok("cameras", "none; streams, films and pictures need none")
+        return ok("cameras", "none; streams, videos and images need none")
     names = ", ".join(f"{device} ({_name(facts, device)})" for device in devices)
     if all(facts.readable(device) for device in devices):
         csi = "; CSI cameras are opened so: ssd-edge run csi://0"

@@ -1,4 +1,4 @@
-"""What one check of a machine finds."""
+"""Result of one check of a machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ssd_edge.doctor.facts import Facts
 
 
 class State(str, Enum):
-    """How it stands: fine, works but could be better, or keeps ``ssd-edge run`` from its best runtime."""
+    """State of a check: ok, works but could be better, or missing for the best runtime of ``ssd-edge run``."""
 
     OK = "ok"
     WARN = "warn"
@@ -18,12 +18,12 @@ class State(str, Enum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was looked at.
+    """Thing that was checked.
 
     Attributes:
         name: e.g. ``TensorRT``.
         found: what is there, or why nothing is.
-        do: the command that mends it on this very system; empty where there is nothing to mend.
+        do: the command that fixes it on this very system; empty where there is nothing to fix.
     """
 
     name: str
@@ -33,7 +33,7 @@ class CheckResult:
 
 
 def ok(name: str, found: str) -> CheckResult:
-    """Return a result with nothing to mend."""
+    """Return a result with nothing to fix."""
     return CheckResult(name, State.OK, found)
 
 
@@ -43,7 +43,7 @@ def warn(name: str, found: str, do: str) -> CheckResult:
 
 
 def missing(name: str, found: str, do: str) -> CheckResult:
-    """Return a result about something that must be mended."""
+    """Return a result about something that must be fixed."""
     return CheckResult(name, State.MISSING, found, do)
 
 
@@ -51,7 +51,7 @@ _MARKS = ("/.dockerenv", "/run/.containerenv")
 
 
 def is_container(facts: Facts) -> bool:
-    """Tell whether this is inside of a container of Docker or Podman."""
+    """Return whether this is inside of a container of Docker or Podman."""
     return any(facts.paths(mark) for mark in _MARKS)
 
 

@@ -1,4 +1,4 @@
-"""Facts: what was asked of a machine, and what it answered. A record of them can be judged on another machine."""
+"""Facts: what was asked of a machine, and what it answered. A record of them can be evaluated on another machine."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Facts:
         return self._ask("glob", pattern) or []
 
     def readable(self, path: str) -> bool:
-        """Tell whether this user may read and write a device."""
+        """Return whether this user may read and write a device."""
         return bool(self._ask("access", path))
 
     def output(self, command: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Which JetPack a Jetson runs, told from its L4T release."""
+"""JetPack version of a Jetson, from its L4T release."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class JetPack:
 
     @property
     def text(self) -> str:
-        """How it is shown."""
+        """Text that is shown."""
         if self.is_hidden:
             return "its L4T release cannot be seen"
         return f"JetPack {self.name} (L4T {self.l4t})" if self.name else f"L4T {self.l4t}, of no JetPack known here"

@@ -1,4 +1,4 @@
-"""What NVIDIA gives: GPU, driver, CUDA, pycuda."""
+"""Checks of NVIDIA's software: GPU, driver, CUDA, pycuda."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def gpu(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return the GPU."""
     found = facts.gpu()
     if isinstance(found, Gpu) and is_virtual_name(found.name):
-        return ok("GPU", f"{found.name}: virtual, so no device is here, and TensorRT cannot be judged by it")
+        return ok("GPU", f"{found.name}: virtual, so no device is here, and TensorRT cannot be evaluated by it")
     if isinstance(found, Gpu):
         major, minor = found.compute_capability
         kind = "shares the board's memory" if found.integrated else f"{found.memory / (1 << 30):.1f} GiB"

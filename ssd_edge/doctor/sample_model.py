@@ -1,8 +1,8 @@
 """A detector that needs no training: it finds red, green and blue squares, by filters that are written down here.
 
 The self-test needs a network of which the right answer is known, small enough to be built in seconds, with the layers
-of a real SSD: strided convolutions with ReLU, two heads, default boxes, softmax, decoding. Each colour has a channel
-that says how much of it there is; a head's filter is bright where a square of the default box's size would be and dark
+of a real SSD: strided convolutions with ReLU, two heads, anchors, softmax, decoding. Each color has a channel
+that says how much of it there is; a head's filter is bright where a square of the anchor's size would be and dark
 around it (a matched filter), and the offsets come from the filter's first moments.
 """
 
@@ -35,7 +35,7 @@ _OPSET = 17
 # A square that lies well on the cells answers 15 or more, one that is half beside them 7 or less.
 _GAIN, _THRESHOLD = 10.0, 7.5
 _MARGIN = 4
-_NEAR = 2  # pixels from a cell's centre, in each direction
+_NEAR = 2  # pixels from a cell's center, in each direction
 _GAP = 20  # between two squares, so that the filters of one do not see the other
 
 Graph = list[onnx.NodeProto]
@@ -43,7 +43,7 @@ Weights = dict[str, np.ndarray[Any, Any]]
 
 
 def sample_spec() -> ModelSpec:
-    """Return the spec: 16 x 16 cells of two default boxes."""
+    """Return the spec: 16 x 16 cells of two anchors."""
     step = 1 / _CELLS
     sizes = tuple((side / SIDE, side / SIDE) for side in SIZES)
     return ModelSpec(
@@ -96,12 +96,12 @@ def _input_nodes(weights: Weights) -> Graph:
 
 
 def _backbone(weights: Weights) -> Graph:
-    """Three strided convolutions: how much of each colour there is, then two blurs that keep the colours apart.
+    """Three strided convolutions: how much of each color there is, then two blurs that keep the colors apart.
 
-    An even kernel keeps the centre of a cell where the default boxes have it.
+    An even kernel keeps the center of a cell where the anchors have it.
     """
     blur = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32) / 64
-    # The input is BGR; channel k answers colour k of COLOURS: that plane less the mean of the other two.
+    # The input is BGR; channel k answers color k of COLOURS: that plane less the mean of the other two.
     mixing = np.array([[-0.5, -0.5, 1], [-0.5, 1, -0.5], [1, -0.5, -0.5]], np.float32)
     weights["conv1.weight"] = np.asarray(mixing[:, :, None, None] * blur, np.float32)
     apart = np.asarray(np.eye(3)[:, :, None, None] * blur, np.float32)
@@ -155,7 +155,7 @@ def _matched_filter(side: int) -> FloatArray:
 
 
 def _moments(side: int) -> list[FloatArray]:
-    """Return the four filters of the offsets: first moments for the centre, nothing for the size."""
+    """Return the four filters of the offsets: first moments for the center, nothing for the size."""
     inside = _matched_filter(side).clip(min=0)
     cells = np.arange(_KERNEL, dtype=np.float32) - _KERNEL // 2
     along_x = inside * cells[None] * (STRIDE / side / _VARIANCES[0])
@@ -164,7 +164,7 @@ def _moments(side: int) -> list[FloatArray]:
 
 
 def _decoder(weights: Weights) -> Graph:
-    """Softmax without background, and boxes as corners, clipped to the picture (SSD, section 2.2)."""
+    """Softmax without background, and boxes as corners, clipped to the image (SSD, section 2.2)."""
     centres, sizes = _default_boxes()
     weights |= {
         "default.centres": centres,
@@ -197,7 +197,7 @@ def _decoder(weights: Weights) -> Graph:
 
 
 def _default_boxes() -> tuple[FloatArray, FloatArray]:
-    """Return centres and sizes, (1, 512, 2) each: cells row by row, the boxes of a cell innermost."""
+    """Return centers and sizes, (1, 512, 2) each: cells row by row, the boxes of a cell innermost."""
     along = (np.arange(_CELLS, dtype=np.float32) + 0.5) / _CELLS
     y, x = np.meshgrid(along, along, indexing="ij")
     centres = np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), len(SIZES), axis=0)
@@ -208,7 +208,7 @@ def _default_boxes() -> tuple[FloatArray, FloatArray]:
 
 @dataclass(frozen=True)
 class SampleFrame:
-    """A picture and its truth.
+    """An image and its truth.
 
     Attributes:
         image: (128, 128, 3) BGR.
@@ -222,7 +222,7 @@ class SampleFrame:
 
 
 def sample_frames(count: int, seed: int = 0) -> list[SampleFrame]:
-    """Return pictures of one to three squares each; the same seed draws the same ones."""
+    """Return images of one to three squares each; the same seed draws the same ones."""
     generator = np.random.default_rng(seed)
     return [_draw(generator) for _ in range(count)]
 
@@ -258,7 +258,7 @@ def _free_place(
 
 
 def _near_a_cell(generator: np.random.Generator, side: int) -> int:
-    """Return where a square begins whose centre lies near that of a cell: between two the better box is not certain."""
+    """Return where a square begins whose center lies near that of a cell: between two the better box is not certain."""
     places = np.arange(_MARGIN, SIDE - _MARGIN - side)
     beside = (places + side / 2 - STRIDE / 2 + _NEAR) % STRIDE
     return int(generator.choice(places[beside <= 2 * _NEAR]))

@@ -109,7 +109,7 @@ def prove(
         tolerance: how far it may be from float32; by default that of the precision.
         frames: how many, for the times and the memory.
         gpu_memory: tells the bytes in use on the GPU, where the engine runs there.
-        progress: told after each.
+        progress: called after each.
     """
     allowed = tolerance or TOLERANCES[precision]
     found = differences(engine, reference, images, allowed)

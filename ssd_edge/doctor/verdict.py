@@ -1,4 +1,4 @@
-"""What the self-test found of an engine, and whether that is as it should be."""
+"""Result of the self-test of an engine, and its problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GPU_LEAK_LIMIT_MIB = 64.0  # other programs may use the GPU meanwhile
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a precision may be from float32: of the boxes as 1 - IoU, of the scores as they are."""
+    """Allowed difference of a precision from float32: boxes as 1 - IoU, scores as absolute values."""
 
     box: float
     score: float
@@ -30,7 +30,7 @@ TOLERANCES = {
     "int8-fp16": Tolerance(0.1, 0.1),
 }
 """Of the small detectors that are built here, whose answers are certain."""
-_OTHER_BOX = 0.35  # of one object, two default boxes often score alike, and rounding chooses
+_OTHER_BOX = 0.35  # of one object, two anchors often score alike, and rounding chooses
 OWN_TOLERANCES = {
     "fp32": Tolerance(_OTHER_BOX, 0.02),
     "fp16": Tolerance(_OTHER_BOX, 0.05),
@@ -38,7 +38,7 @@ OWN_TOLERANCES = {
     "int8": Tolerance(_OTHER_BOX, 0.3),
     "int8-fp16": Tolerance(_OTHER_BOX, 0.3),
 }
-"""Of a user's engine, on pictures of any kind."""
+"""Of a user's engine, on images of any kind."""
 PREDICTED_TOLERANCES = {
     "fp32": Tolerance(_OTHER_BOX, 0.02),
     "fp16": Tolerance(_OTHER_BOX, 0.02),
@@ -65,7 +65,7 @@ class StageTable:
 
 
 def stage_table(times: GpuStageTimes) -> StageTable:
-    """Summarise the times of a mode; Latency is the sum of the three stages of a frame."""
+    """Summarize the times of a mode; Latency is the sum of the three stages of a frame."""
     latency = [sum(stages) for stages in zip(times.upload, times.compute, times.download, strict=True)]
     columns = {
         "Latency": latency,
@@ -94,7 +94,7 @@ def _whole(table: StageTable) -> float:
 
 @dataclass(frozen=True)
 class Prediction:
-    """How far an engine is from its own lowered graph.
+    """Difference between an engine and its lowered graph.
 
     Attributes:
         graph: its file.
@@ -111,7 +111,7 @@ class Prediction:
 
     @property
     def faults(self) -> list[str]:
-        """What is more than rounding; empty where all is well."""
+        """Differences beyond rounding; empty if there is none."""
         box, score, name = self.allowed.box, self.allowed.score, f"its own graph, {self.graph}"
         rules = [
             (self.lost == 0, f"{self.lost} detections differ from {name}"),
@@ -123,7 +123,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one engine did.
+    """Result of one engine.
 
     Attributes:
         allowed: how far it may be from float32.
@@ -132,7 +132,7 @@ class Verdict:
         worst_box, worst_score: largest 1 - IoU and score difference of those that both have.
         grown_mib, gpu_grown_mib: memory gained from the 50th to the last frame, by this process and on the GPU.
         frames: that were run.
-        median_ms, p95_ms, p99_ms: from picture to boxes.
+        median_ms, p95_ms, p99_ms: from image to boxes.
         stages: of engines for a GPU: copies and inference apart, with plain enqueue and as a CUDA graph.
         graph_differs: the CUDA graph gave other outputs than plain enqueue.
         left: what was still held on the GPU when all was closed, by kind.
@@ -171,12 +171,12 @@ class Verdict:
 
     @property
     def graph_gain(self) -> str:
-        """What the CUDA graph does for the times, in words; of an engine that ran on a GPU."""
+        """Gain of the CUDA graph, in words; for an engine that ran on a GPU."""
         return graph_gain(self.stages)
 
     @property
     def where(self) -> str:
-        """What the engine ran on, e.g. ``tensorrt (virtual)``."""
+        """Runtime that ran the engine, e.g. ``tensorrt (virtual)``."""
         return f"{self.runtime} (virtual)" if self.is_virtual else self.runtime
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,7 +187,7 @@ class Verdict:
 
     @property
     def faults(self) -> list[str]:
-        """What is not as it should be; empty where all is well."""
+        """Problems that were found; empty if there is none."""
         if self.error:
             return [self.error]
         allowed = self.allowed

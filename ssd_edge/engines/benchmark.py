@@ -104,7 +104,7 @@ def verdict(mine: Precision, times_ms: Mapping[Precision, float], commands: Mapp
         for name, ms in sorted(times_ms.items(), key=lambda pair: pair[1])
         if name != mine
     )
-    measured = f"{times_ms[mine]:.2f} ms a picture; {others}"
+    measured = f"{times_ms[mine]:.2f} ms an image; {others}"
     if fastest is mine:
         return f"{mine} is the fastest here: {measured}"
     place = "SLOWER here" if fastest.bits > mine.bits else "not the fastest here"

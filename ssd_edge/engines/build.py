@@ -19,7 +19,7 @@ from ssd_edge.graph.source import SourceModel, read_onnx
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build gave.
+    """Result of a build.
 
     Attributes:
         reused: the engine was there already, built from the same graph by the same runtime for the same device.
@@ -59,11 +59,11 @@ def build_lowered(
     Args:
         source: the exported ONNX.
         lowered: made of it.
-        builder: for the runtime that shall run it.
+        builder: for the runtime that must run it.
         output: the engine's path; by default :func:`engine_path`.
         cache_key: what identifies the build, see :func:`ssd_edge.engines.cache.cache_key`.
         force: build even where the engine that lies there would be the same.
-        progress: told of the builder's steps, where its runtime reports them.
+        progress: receives the builder's steps, where its runtime reports them.
 
     Raises:
         InputError: the engine cannot be written.

@@ -1,4 +1,4 @@
-"""What TensorRT said while it built: all in a file beside the engine, and on the screen what the user must know."""
+"""TensorRT's messages during a build: all in a file next to the engine, important ones in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What turns a lowered graph into an engine, and the lowered graph itself."""
+"""Interface of builders, which turn a lowered graph into an engine; and the lowered graph."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Builder(Protocol):
 
     @property
     def device(self) -> str:
-        """What they are built for."""
+        """Target of the engines."""
 
     @property
     def batch(self) -> tuple[int, int, int]:
@@ -64,11 +64,11 @@ class Builder(Protocol):
 
     @property
     def messages(self) -> Listener | None:
-        """What the runtime said so far; None where it says nothing."""
+        """Messages of the runtime so far; None if it has none."""
 
     @property
     def options(self) -> EngineOptions:
-        """What makes one engine of a graph another."""
+        """Options that distinguish engines of one graph."""
 
     def check(self) -> None:
         """Raise SsdEdgeError where it cannot do what it was asked for, as far as that is known before the work."""
@@ -81,7 +81,7 @@ class Builder(Protocol):
 
 @dataclass(frozen=True)
 class Lowered:
-    """A model in the precision that it shall run in.
+    """A model in the precision that it must run in.
 
     Attributes:
         model: complete, with its BatchedNMS node.

@@ -101,7 +101,7 @@ class OrtBuilder:
         *,
         calibration_cache: bytes = b"",  # noqa: ARG002 - the builders' common signature; INT8 is in the graph here
     ) -> None:
-        """Write the optimised graph; its layouts and fused kernels are those of this processor.
+        """Write the optimized graph; its layouts and fused kernels are those of this processor.
 
         Raises:
             ArtifactError: ONNX Runtime refuses the graph, or it is none of ours.
@@ -111,7 +111,7 @@ class OrtBuilder:
             onnx.save(use_non_max_suppression(fill_channels(model, self._channels)), path)
             with OrtBackend(path, Threads(workers=1, per_worker=1)):
                 progress(1, 2)
-            open_session(path, threads=1, optimise=True, save_to=engine)
+            open_session(path, threads=1, optimize=True, save_to=engine)
         if self._groups_columns:
             _group_columns(engine)
         progress(2, 2)

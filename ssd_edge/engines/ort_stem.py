@@ -1,7 +1,7 @@
-"""The first convolution of an INT8 engine for ONNX Runtime, made to read four columns of the picture at a time.
+"""The first convolution of an INT8 engine for ONNX Runtime, made to read four columns of the image at a time.
 
 ONNX Runtime gathers the 3 x 3 pixels under each output, three bytes each, before it multiplies them: more work than the
-multiplication. Bytes of neighbouring columns lie side by side, so that a picture of H x W x 3 is, without a copy, one
+multiplication. Bytes of neighboring columns lie side by side, so that an image of H x W x 3 is, without a copy, one
 of H x W/4 x 12, and an output of H/2 x W/4 x 2N one of H/2 x W/2 x N. The convolution between those two has twice the
 outputs and steps over half as many places (of stride 1, as VGG's, four times the outputs, over a quarter). Its new
 weights are zero wherever an output does not see a column: the integer sums, and so the bytes it puts out, are the same.
@@ -51,7 +51,7 @@ class _Border:
 
 
 def read_columns_together(model: onnx.ModelProto) -> bool:
-    """Change the first convolution of an optimised graph in place; tell whether there was one to change.
+    """Change the first convolution of an optimized graph in place; tell whether there was one to change.
 
     It must read ``images`` as (B, H, W, 3) uint8, as they are or with a border of one colour, with stride 1 or 2, and
     make as many columns as that leaves of W, a multiple of 4.

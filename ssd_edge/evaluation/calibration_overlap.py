@@ -1,4 +1,4 @@
-"""Which labelled images INT8 was calibrated with: the accuracy on these is flattered."""
+"""Labelled images that INT8 was calibrated with: accuracy measured on them is too optimistic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssd_edge.core.sample import LabelledSet
 
 
 def image_digests(labelled: LabelledSet) -> list[str]:
-    """Return ``sha256:…`` of each picture's file."""
+    """Return ``sha256:…`` of each image's file."""
     with ThreadPoolExecutor() as pool:  # hashing needs no GIL
         return list(pool.map(file_digest, [sample.image for sample in labelled.samples]))
 
@@ -38,7 +38,7 @@ def _calibrated_on(model: Path) -> frozenset[str]:
         return frozenset()
     beside = [found for path in sorted(model.parent.glob("*.json")) if (found := _manifest(path)) is not None]
     digest = file_digest(model) if beside else ""
-    return frozenset(picture for made in beside if made.graph_digest == digest for picture in made.calibrated_on)
+    return frozenset(image for made in beside if made.graph_digest == digest for image in made.calibrated_on)
 
 
 def _manifest(path: Path) -> EngineManifest | None:

@@ -1,7 +1,7 @@
 """Average precision and recall as COCO defines them, counted by ``faster-coco-eval``.
 
 The definition is that of pycocotools (``COCOeval.summarize``): precision at 101 recalls, the mean of ten overlaps from
-0.50 to 0.95, at most 100 detections of a picture and class; areas below 32², to 96² and above. An object that is
+0.50 to 0.95, at most 100 detections of an image and class; areas below 32², to 96² and above. An object that is
 difficult, and so a COCO crowd, is given as ``iscrowd``: never wanted, and whatever lies on it is not wrong. An object
 is as large as its labels say, in COCO's own files the area of the outline; a detection is as large as its box.
 """
@@ -23,7 +23,7 @@ _ALL_AREAS, _MOST_DETECTIONS = 0, -1
 
 
 class SizedTruth(Truth, Protocol):
-    """The objects that are really in a picture, and their sizes; ``data.Sample`` is one."""
+    """The objects that are really in an image, and their sizes; ``data.Sample`` is one."""
 
     @property
     def areas(self) -> Float64Array:
@@ -34,7 +34,7 @@ class CocoNumbers(NamedTuple):
     """The twelve numbers of ``COCOeval.summarize``, in its order.
 
     None stands where the set has no object of that size that must be found (COCO's -1). ``ar_1``, ``ar_10`` and
-    ``ar_100`` are recalls with at most that many detections of a picture and class.
+    ``ar_100`` are recalls with at most that many detections of an image and class.
     """
 
     ap: float | None
@@ -53,7 +53,7 @@ class CocoNumbers(NamedTuple):
 
 @dataclass(frozen=True)
 class CocoAp:
-    """The judgement of a whole set: the numbers, and each class's AP, None where it has no object to find."""
+    """Evaluation of a whole set: the numbers, and each class's AP, None where it has no object to find."""
 
     numbers: CocoNumbers
     classes: dict[str, float | None]
@@ -62,26 +62,26 @@ class CocoAp:
 def coco_average_precision(
     detections: Sequence[Detections], truths: Sequence[SizedTruth], class_names: Sequence[str]
 ) -> CocoAp:
-    """Judge the detections of each picture against its objects; class ids number ``class_names``.
+    """Evaluate the detections of each image against its objects; class ids number ``class_names``.
 
     Raises:
-        InputError: no picture has an object that must be found.
+        InputError: no image has an object that must be found.
         MissingPackageError: ``faster-coco-eval`` is not installed.
     """
     require_coco()
     from faster_coco_eval import COCO, COCOeval_faster
 
     if all(truth.difficult.all() for truth in truths):
-        raise InputError("the images hold no object to judge by", wanted="at least one that is not marked difficult")
+        raise InputError("the images have no object to evaluate", wanted="at least one object that is not difficult")
     truth_set = COCO(truth_document(truths, class_names))
-    judge = COCOeval_faster(
+    evaluator = COCOeval_faster(
         truth_set, truth_set.loadRes(detection_list(detections)), iouType="bbox", print_function=_silent
     )
-    judge.evaluate()
-    judge.accumulate()
-    judge.summarize()
-    numbers = CocoNumbers(*(_known(value) for value in judge.stats[:12]))
-    return CocoAp(numbers, _class_aps(np.asarray(judge.eval["precision"], np.float64), class_names))
+    evaluator.evaluate()
+    evaluator.accumulate()
+    evaluator.summarize()
+    numbers = CocoNumbers(*(_known(value) for value in evaluator.stats[:12]))
+    return CocoAp(numbers, _class_aps(np.asarray(evaluator.eval["precision"], np.float64), class_names))
 
 
 def require_coco() -> None:
@@ -92,7 +92,7 @@ def require_coco() -> None:
         raise MissingPackageError(
             "COCO's average precision needs faster-coco-eval",
             got=str(error),
-            do="Install it: pip install 'ssd-edge[eval]', or judge without --coco.",
+            do="Install it: pip install 'ssd-edge[eval]', or evaluate without --coco.",
         ) from error
 
 

@@ -26,16 +26,16 @@ from ssd_edge.evaluation.tide_errors import ErrorCost
 
 Detect = Callable[[UInt8Array], Detections]
 
-_NOT_JUDGED = -1
+_NOT_EVALUATED = -1
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well and how fast one detector did on one set.
+    """Accuracy and speed of one detector on one data set.
 
     Attributes:
-        detections: one entry a picture of the set; class ids number the set's classes.
-        detect_ms: (N,) milliseconds of each call, from the picture in memory to its detections.
+        detections: one entry an image of the set; class ids number the set's classes.
+        detect_ms: (N,) milliseconds of each call, from the image in memory to its detections.
         classes_not_evaluated: classes that the model knows and the set does not; their detections are left out.
         labelled: the images that it was evaluated on, without those that cannot be read; None where that is not kept.
     """
@@ -48,17 +48,17 @@ class Evaluation:
 
     @property
     def median_ms(self) -> float:
-        """Median time of one picture."""
+        """Median time of one image."""
         return float(np.median(self.detect_ms))
 
     @property
     def p95_ms(self) -> float:
-        """Time that 95 of 100 pictures need at most."""
+        """Time that 95 of 100 images need at most."""
         return float(np.percentile(self.detect_ms, 95))
 
     @property
     def fps(self) -> float:
-        """Pictures in a second at the median time, one after the other."""
+        """Images in a second at the median time, one after the other."""
         return 1000 / self.median_ms
 
 
@@ -72,8 +72,8 @@ class EvaluatedModel:
         evaluation: its accuracy, detections and times.
         errors: what each kind of error costs; empty where that was not asked for.
         coco: COCO's numbers; None where they were not asked for.
-        calibrated_images: how many of the images INT8 was calibrated with, which flatters the accuracy; None where
-            that is not known.
+        calibrated_images: how many of the images INT8 was calibrated with, which makes the accuracy too optimistic;
+            None if unknown.
     """
 
     label: str
@@ -162,14 +162,14 @@ def class_numbers(class_names: Sequence[str], labelled: LabelledSet) -> IntArray
             f"the model does not know {', '.join(missing)} of {labelled.origin}",
             got=f"a model of {', '.join(class_names)}",
             wanted=f"a model of {', '.join(labelled.class_names)}",
-            do="Evaluate it on images that are labelled with its own classes, or train on these.",
+            do="Evaluate it on images labelled with its classes, or train on these images.",
         )
     numbers = {name: number for number, name in enumerate(labelled.class_names)}
-    return np.array([numbers.get(name, _NOT_JUDGED) for name in class_names], np.int64)
+    return np.array([numbers.get(name, _NOT_EVALUATED) for name in class_names], np.int64)
 
 
 def renumbered(detections: Detections, numbers: IntArray) -> Detections:
     """Return the detections with each class id replaced by ``numbers[id]``, without those that become -1."""
     class_ids = numbers[detections.class_ids]
-    kept = class_ids != _NOT_JUDGED
+    kept = class_ids != _NOT_EVALUATED
     return Detections(detections.boxes[kept], detections.scores[kept], class_ids[kept])

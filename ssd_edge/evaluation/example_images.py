@@ -24,12 +24,12 @@ COLOR_KEY = tuple(
     KeyEntry(label, "#{2:02x}{1:02x}{0:02x}".format(*color), dashed=color is MISSED)
     for label, color in (("found", RIGHT), ("wrong", WRONG), ("missed", MISSED))
 )
-"""What the colors of the drawn boxes mean."""
+"""Legend of the drawn boxes."""
 
 
 @dataclass(frozen=True)
 class Marks:
-    """How one picture went, at one score threshold.
+    """Detections of one image compared with its objects, at one score threshold.
 
     Attributes:
         shown: the detections over the threshold.
@@ -54,7 +54,7 @@ class Marks:
 
 
 def mark(found: Detections, truth: Truth, *, score_threshold: float, iou_threshold: float = 0.5) -> Marks:
-    """Compare one picture's detections over ``score_threshold`` with its objects, by the metric's own rules.
+    """Compare one image's detections over ``score_threshold`` with its objects, by the metric's own rules.
 
     A detection on a difficult object is not shown: it is neither right nor wrong.
     """
@@ -92,14 +92,14 @@ def drawn(marks: Sequence[Marks], labelled: LabelledSet, numbers: Sequence[int])
 
 
 def spread(marks: Sequence[Marks], count: int) -> list[int]:
-    """Return the numbers of up to ``count`` pictures, from the worst to the best in equal steps: no cherry-picking."""
+    """Return the numbers of up to ``count`` images, from the worst to the best in equal steps: no cherry-picking."""
     order = _worst_first(marks)
     steps = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     return [order[step] for step in steps]
 
 
 def extremes(marks: Sequence[Marks], count: int) -> tuple[list[int], list[int]]:
-    """Return the numbers of the worst and of the best pictures, up to ``count`` of each, no picture in both."""
+    """Return the numbers of the worst and of the best images, up to ``count`` of each, no image in both."""
     order = _worst_first(marks)
     worst = order[: min(count, (len(order) + 1) // 2)]
     return worst, order[len(worst) :][::-1][:count]

@@ -43,7 +43,7 @@ _ROUNDING = 1e-9  # points: a drop of just what is allowed is allowed, whatever 
 
 @dataclass(frozen=True)
 class Reference:
-    """What others are measured against: a model's name and its figure, 0 to 1."""
+    """Reference of the gates: a model's name and its figure, 0 to 1."""
 
     name: str
     value: float
@@ -90,46 +90,47 @@ def read_baseline(
     """Return the first model of what ``ssd-edge eval --json`` wrote earlier, and its figure.
 
     Raises:
-        InputError: the file cannot be read, is no such file, or was judged in another way or on another set.
+        InputError: the file cannot be read, is no such file, or was evaluated in another way or on another set.
     """
     wanted = f"a file of ssd-edge eval --json ({SUMMARY_FORMAT})"
     try:
         fields = parse_json(read_text(path))
         form = fields["format"]
-        judged = (fields["metric"], float(fields["iou_threshold"]), int(fields["images"]))
+        evaluated = (fields["metric"], float(fields["iou_threshold"]), int(fields["images"]))
         labels = str(fields["labels"])
         first = fields["models"][0]
         if figure.is_coco and "coco" not in first:
             raise InputError(
-                f"{path} holds no {figure.label}", do="Judge its model again: ssd-edge eval MODEL DATASET --coco --json"
+                f"{path} holds no {figure.label}",
+                do="Evaluate its model again: ssd-edge eval MODEL DATASET --coco --json",
             )
         reference = Reference(f"{first['path']} of {path}", saved_figure(figure, first))
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path} is no baseline", got=f"{type(error).__name__}: {error}", wanted=wanted) from error
+        raise InputError(f"{path} is not a baseline", got=f"{type(error).__name__}: {error}", wanted=wanted) from error
     if form != SUMMARY_FORMAT or not math.isfinite(reference.value):
         raise InputError(
-            f"{path} is no baseline", got=f"format {form!r}, {figure.label} {reference.value}", wanted=wanted
+            f"{path} is not a baseline", got=f"format {form!r}, {figure.label} {reference.value}", wanted=wanted
         )
     now = (metric.value, iou_threshold, len(labelled))
-    if judged != now:
+    if evaluated != now:
         raise InputError(
-            f"{path} was judged otherwise, so the two mAP cannot be compared",
-            got="metric {}, IoU {:g}, {} images".format(*judged),
+            f"{path} was evaluated with other settings, so the mAP cannot be compared",
+            got="metric {}, IoU {:g}, {} images".format(*evaluated),
             wanted="metric {}, IoU {:g}, {} images".format(*now),
         )
     if labels != labelled.digest:
         raise InputError(
-            f"{path} was judged on other pictures or labels, so the two mAP cannot be compared",
+            f"{path} was evaluated on other images or labels, so the mAP cannot be compared",
             got=f"{fields.get('dataset')}, labels {labels[:19]}…",
             wanted=f"{labelled.origin}, labels {labelled.digest[:19]}…",
-            do="Judge its model on these again: ssd-edge eval MODEL DATASET --json",
+            do="Evaluate its model on these again: ssd-edge eval MODEL DATASET --json",
         )
     return reference
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What is demanded.
+    """Accuracy gates of an evaluation.
 
     Attributes:
         figure: what models are compared by.
@@ -148,11 +149,11 @@ class Gate:
         if self.baseline is not None and self.max_drop_points is None:
             raise InputError(
                 f"{keyword('baseline')} needs {keyword('max_drop_points')}",
-                do=f"Say how many points of mAP may be lost: {keyword('max_drop_points', 0.5)}.",
+                do=f"Set the allowed loss in points: {keyword('max_drop_points', 0.5)}.",
             )
         if self.max_drop_points is not None and models < 2 and self.baseline is None:
             raise InputError(
-                f"{keyword('max_drop_points')} needs something to count from",
+                f"{keyword('max_drop_points')} needs a reference",
                 wanted=f"two models or more, or {keyword('baseline')}",
             )
         if self.figure is not GateFigure.MAP and self.min_map is None and self.max_drop_points is None:

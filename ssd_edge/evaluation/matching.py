@@ -1,4 +1,4 @@
-"""Which detection found which object, by the rules of the Pascal VOC devkit (VOCevaldet.m)."""
+"""Matching of detections with objects, by the rules of the Pascal VOC devkit (VOCevaldet.m)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_OBJECT = -1
 
 
 class Truth(Protocol):
-    """The objects that are really in a picture; ``data.Sample`` is one."""
+    """The objects that are really in an image; ``data.Sample`` is one."""
 
     @property
     def boxes(self) -> FloatArray:
@@ -43,10 +43,10 @@ class Assignment:
     """All detections of one class over a whole set, best first, each with the object that it overlaps most.
 
     Attributes:
-        scores: (D,) not increasing; equal scores stay in the order of the pictures, then of the detections.
-        overlaps: (D,) intersection over union with that object, 0 where the picture has none of the class.
+        scores: (D,) not increasing; equal scores stay in the order of the images, then of the detections.
+        overlaps: (D,) intersection over union with that object, 0 where the image has none of the class.
         objects: (D,) number of that object in the set, ``NO_OBJECT`` where there is none.
-        rows: (D,) number of the detection in the set, counted picture by picture.
+        rows: (D,) number of the detection in the set, counted image by image.
         difficult: (G,) of every object in the set, of any class.
         num_objects: number of objects of the class that must be found.
         num_difficult: number of objects of the class that are difficult.
@@ -76,7 +76,7 @@ class Outcomes:
 
 
 def assign(detections: Sequence[Detections], truths: Sequence[Truth], class_count: int) -> list[Assignment]:
-    """Give each detection the object of its picture and class that it overlaps most, the first of equals.
+    """Give each detection the object of its image and class that it overlaps most, the first of equals.
 
     Returns one assignment for each class.
     """
@@ -111,7 +111,7 @@ def match(assignment: Assignment, iou_threshold: float) -> Outcomes:
 
 
 def _pair_up(detections: Sequence[Detections], truths: Sequence[Truth]) -> tuple[Float64Array, IntArray]:
-    """Return, over all pictures, each detection's best overlap and the number of that object in the whole set."""
+    """Return, over all images, each detection's best overlap and the number of that object in the whole set."""
     overlaps, objects, first = [], [], 0
     for found, truth in zip(detections, truths, strict=True):
         overlap, nearest = _nearest(found, truth)

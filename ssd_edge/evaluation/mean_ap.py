@@ -23,7 +23,7 @@ COCO_THRESHOLDS = tuple((50 + 5 * step) / 100 for step in range(10))
 
 
 class OperatingPoint(NamedTuple):
-    """What the detections over a score threshold are worth; F1 is the harmonic mean of precision and recall."""
+    """Precision, recall and F1 (their harmonic mean) of detections above a score threshold."""
 
     score: float
     precision: float
@@ -84,7 +84,7 @@ class ClassAp:
 
 @dataclass(frozen=True)
 class MeanAp:
-    """The judgement of a whole set.
+    """Evaluation of a whole set.
 
     Attributes:
         mean_ap: mean over the classes that have objects, at ``iou_threshold``.
@@ -108,18 +108,18 @@ def mean_average_precision(
     metric: Metric = Metric.VOC,
     iou_threshold: float = 0.5,
 ) -> MeanAp:
-    """Judge the detections of each picture against its objects; class ids number ``class_names``.
+    """Evaluate the detections of each image against its objects; class ids number ``class_names``.
 
     Raises:
-        InputError: no picture has an object that must be found.
+        InputError: no image has an object that must be found.
     """
     assignments = assign(detections, truths, len(class_names))
     present = [assignment for assignment in assignments if assignment.num_objects]
     if not present:
         raise InputError(
-            "the images hold no object to judge by",
+            "the images have no object to evaluate",
             got=f"{len(truths)} images",
-            wanted="at least one that is not marked difficult",
+            wanted="at least one object that is not difficult",
         )
     classes = tuple(
         _class_ap(name, assignment, metric, iou_threshold)

@@ -36,7 +36,7 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def stills_folder(page: Path) -> Path:
-    """Return where the pictures of ``page`` lie: ``figures-stills`` beside ``figures.html``."""
+    """Return where the images of ``page`` lie: ``figures-stills`` beside ``figures.html``."""
     return page.with_name(f"{page.stem}-stills")
 
 
@@ -55,7 +55,7 @@ def write_evaluation_report(
     report = Report(
         title=f"Evaluation of {', '.join(model.path.name for model in models)}",
         subtitle=f"{labelled.origin}: {len(labelled)} images, {labelled.object_count} objects. "
-        f"Pictures: {last.path.name}, detections with a score of {score:g} or more.",
+        f"Images: {last.path.name}, detections with a score of {score:g} or more.",
         models=tuple(models),
         footer=f"ssd-edge {__version__}",
         stills=stills,

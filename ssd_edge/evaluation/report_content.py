@@ -1,4 +1,4 @@
-"""What a report shows."""
+"""Contents of an evaluation report."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class StageLatency:
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """A run over a film.
+    """A run over a video.
 
     Attributes:
-        annotated: the film with boxes, in full.
-        preview: the film with boxes in a format that browsers play; it may be the same file.
+        annotated: the video with boxes, in full.
+        preview: the video with boxes in a format that browsers play; it may be the same file.
         poster: a frame of it that is shown until it plays.
         lines: the JSON lines.
-        accuracy: against the film's labels; None where it has none.
+        accuracy: against the video's labels; None where it has none.
         score_threshold: detections under it were not written, which shortens the curves and lowers the AP.
         fps: frames in a second from end to end.
     """

@@ -24,10 +24,10 @@ def cards(report: Report) -> list[str]:
     images = len(deployed.evaluation.detections)
     found = [
         card(f"{accuracy.mean_ap:.3f}", f"mAP@{accuracy.iou_threshold:g} of the {deployed.label}, {images} images"),
-        card(f"{deployed.evaluation.median_ms:.1f} ms", f"a picture, median, {deployed.label}"),
+        card(f"{deployed.evaluation.median_ms:.1f} ms", f"an image, median, {deployed.label}"),
     ]
     if report.video:
-        found.append(card(f"{report.video.fps:.0f} FPS", f"end to end on the film, {report.video.frames} frames"))
+        found.append(card(f"{report.video.fps:.0f} FPS", f"end to end on the video, {report.video.frames} frames"))
     found.append(card(megabytes(deployed.path), f"on disk, {deployed.path.name}"))
     return found
 
@@ -40,7 +40,7 @@ def sections(report: Report, page: Path) -> list[str]:
     if all(entry.errors for entry in report.models):
         parts.append(error_section(report.models))
     if report.stills:
-        text = "From the pictures with most mistakes to those with none, in equal steps: not a choice of the best."
+        text = "From the images with most errors to those with none, in equal steps; not selected by hand."
         parts.append(still_section(text, report.stills))
     if report.video and report.video.stages:
         parts.append(_latency(report.video))
@@ -50,16 +50,16 @@ def sections(report: Report, page: Path) -> list[str]:
 
 
 def _video(run: VideoSummary, page: Path) -> str:
-    judged = (
+    evaluated = (
         f"mAP@{run.accuracy.iou_threshold:g} {run.accuracy.mean_ap:.3f} against its labels, " if run.accuracy else ""
     )
     text = (
-        f"{run.frames} frames at {run.fps:.0f} FPS from end to end (read, detected, drawn and encoded), {judged}"
+        f"{run.frames} frames at {run.fps:.0f} FPS from end to end (read, detected, drawn and encoded), {evaluated}"
         f"detections over score {run.score_threshold:g}."
     )
     player = figure(video(run.preview, page, run.poster), run.preview.name)
     note = f'<p class="note">In full: {link(run.annotated, page)}. Every box: {link(run.lines, page)}.</p>'
-    return section("The film", text, player + note)
+    return section("The video", text, player + note)
 
 
 def _artifacts(models: Sequence[EvaluatedModel]) -> str:
@@ -71,10 +71,10 @@ def _artifacts(models: Sequence[EvaluatedModel]) -> str:
         for row, entry in zip(rows, models, strict=True):
             row.insert(2, f"{entry.evaluation.accuracy.mean_ap - first.mean_ap:+.4f}")
     text = (
-        f"The same images, the same judge ({first.metric.description}), one picture at a time: from the decoded "
-        "picture to boxes in its pixels."
+        f"The same images, the same evaluate ({first.metric.description}), one image at a time: from the decoded "
+        "image to boxes in its pixels."
     )
-    return section("One model, every form", text, table(columns, rows))
+    return section("One model in every form", text, table(columns, rows))
 
 
 def _artifact_row(entry: EvaluatedModel) -> list[str]:
@@ -119,7 +119,7 @@ def curve_section(models: Sequence[EvaluatedModel]) -> str:
     for number, known in enumerate(models[0].evaluation.accuracy.classes):
         curves = [(entry.label, entry.evaluation.accuracy.classes[number]) for entry in models]
         charts.append(figure(chart_svg(precision_recall_panel(curves)), known.name, f"AP {curves[-1][1].ap_text}"))
-    text = "Precision (up) over recall (right) as the score threshold falls; lines that agree lie on one another."
+    text = "Precision (up) over recall (right) as the score threshold falls; equal lines overlap."
     key = series_key([entry.label for entry in models])
     return section("Precision and recall", text, key + grid(charts, "squares"))
 
@@ -174,7 +174,7 @@ def error_section(models: Sequence[EvaluatedModel]) -> str:
     names = [f", {entry.label}" if several else "" for entry in models]
     columns = [column for name in names for column in (f"points{name}", f"number{name}")]
     text = (
-        "Points, hundredths of mAP, that mending one kind of error alone would add (TIDE). The number counts "
+        "Points, hundredths of mAP, that fixing one kind of error alone would add (TIDE). The number counts "
         "detections of any score, however low, so that many may cost little."
     )
     return section("Errors by kind", text, table(("kind", *columns), rows, notes=meanings))
@@ -182,7 +182,7 @@ def error_section(models: Sequence[EvaluatedModel]) -> str:
 
 def still_section(text: str, stills: Sequence[CaptionedImage]) -> str:
     """Return the marked images with the key of their colors; ``text`` says how they were chosen."""
-    return section("Detections against truth", text, image_grid(stills, COLOR_KEY))
+    return section("Detections and objects", text, image_grid(stills, COLOR_KEY))
 
 
 def _latency(run: VideoSummary) -> str:
@@ -193,7 +193,7 @@ def _latency(run: VideoSummary) -> str:
 
 def _steps(steps: Sequence[StepTime]) -> str:
     rows = [(step.name, f"{step.seconds:.1f} s") for step in steps]
-    return section("How it was made", "", table(("step", "time"), rows, notes=[step.detail for step in steps]))
+    return section("How this was made", "", table(("step", "time"), rows, notes=[step.detail for step in steps]))
 
 
 def megabytes(path: Path) -> str:

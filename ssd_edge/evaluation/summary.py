@@ -1,4 +1,4 @@
-"""What ``ssd-edge eval --json`` writes: evaluations as plain numbers, for scripts and pipelines."""
+"""JSON of ``ssd-edge eval --json``: evaluations as plain numbers."""
 
 from __future__ import annotations
 

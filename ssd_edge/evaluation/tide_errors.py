@@ -1,7 +1,7 @@
-"""Why the mean AP is not 1: six kinds of error, and what each costs.
+"""TIDE errors: the six kinds of error, and the mean AP that each costs.
 
 The kinds and their repairs are those of TIDE (Bolya et al. 2020, arXiv 2008.08115, sections 2.2 and 2.3): a kind costs
-what the mean AP would gain if an oracle mended that kind alone. Two things differ from the authors' program. Which
+what the mean AP would gain if an oracle fixed that kind alone. Two things differ from the authors' program. Which
 detection is right is decided by the VOC rule, so that the gain counts from the mean AP that ``eval`` prints; and each
 oracle works alone, where the program lets an object that both a better box and a better class would find be found by
 the better-scored detection of the two only.
@@ -63,7 +63,7 @@ class MatchedSet:
 def matched_set(
     detections: Sequence[Detections], truths: Sequence[Truth], class_count: int, iou_threshold: float
 ) -> MatchedSet:
-    """Judge the detections of each picture by the VOC rule; see :func:`ssd_edge.evaluation.matching.match`."""
+    """Evaluate the detections of each image by the VOC rule; see :func:`ssd_edge.evaluation.matching.match`."""
     total = sum(len(found) for found in detections)
     counted, right = np.zeros(total, bool), np.zeros(total, bool)
     lost = ~np.concatenate([np.zeros(0, bool), *(truth.difficult for truth in truths)])
@@ -88,7 +88,7 @@ def matched_set(
 
 
 def _neighbours(detections: Sequence[Detections], truths: Sequence[Truth]) -> tuple[Near, Near]:
-    """Return, for each detection picture by picture, the nearest object of its class, and of another class."""
+    """Return, for each detection image by image, the nearest object of its class, and of another class."""
     same, other, first = [], [], 0
     for found, truth in zip(detections, truths, strict=True):
         numbers = first + np.flatnonzero(~truth.difficult)
@@ -122,7 +122,7 @@ class ErrorKind(Enum):
     """The kinds in TIDE's order; the value is how reports call them."""
 
     CLASSIFICATION = "classification"
-    LOCALISATION = "localisation"
+    LOCALIZATION = "localisation"
     BOTH = "both"
     DUPLICATE = "duplicate"
     BACKGROUND = "background"
@@ -130,15 +130,15 @@ class ErrorKind(Enum):
 
     @property
     def meaning(self) -> str:
-        """What went wrong, in words."""
+        """Description of the error."""
         return _MEANINGS[self]
 
 
 _MEANINGS = {
-    ErrorKind.CLASSIFICATION: "the box lies on an object of another class",
-    ErrorKind.LOCALISATION: "the class is right, the box lies badly",
-    ErrorKind.BOTH: "the box lies badly on an object of another class",
-    ErrorKind.DUPLICATE: "the object was found already, with a better score",
+    ErrorKind.CLASSIFICATION: "the box is on an object of another class",
+    ErrorKind.LOCALIZATION: "the class is correct, the box is inaccurate",
+    ErrorKind.BOTH: "the box is inaccurate and on an object of another class",
+    ErrorKind.DUPLICATE: "the object was already detected with a higher score",
     ErrorKind.BACKGROUND: "there is no object",
     ErrorKind.MISSED: "an object that no detection would find with a better class or box",
 }
@@ -150,7 +150,7 @@ class ErrorCost:
 
     Attributes:
         count: detections, or for ``MISSED`` objects; of any score, as for the mean AP.
-        lost_ap: mean AP that mending this kind alone would add; None where no object would be left to judge by.
+        lost_ap: mean AP that fixing this kind alone would add; None where no object would be left to evaluate on.
     """
 
     kind: ErrorKind
@@ -167,9 +167,9 @@ def error_costs(detections: Sequence[Detections], truths: Sequence[Truth], accur
     """Return the cost of each kind, in the order of :class:`ErrorKind`.
 
     Args:
-        detections: of each picture.
+        detections: of each image.
         truths: its objects; difficult ones are neither errors nor a reason for one.
-        accuracy: the judgement of these detections; its metric and its overlap are used again.
+        accuracy: the evaluation of these detections; its metric and its overlap are used again.
     """
     found = matched_set(detections, truths, len(accuracy.classes), accuracy.iou_threshold)
     kinds = _kinds(found, accuracy.iou_threshold)
@@ -180,7 +180,7 @@ def error_costs(detections: Sequence[Detections], truths: Sequence[Truth], accur
         return None if mean_ap is None else mean_ap - accuracy.mean_ap
 
     costs = {
-        kind: ErrorCost(kind, int(np.count_nonzero(chosen)), lost(_mended(found, kind, chosen), found.num_objects))
+        kind: ErrorCost(kind, int(np.count_nonzero(chosen)), lost(_fixed(found, kind, chosen), found.num_objects))
         for kind, chosen in kinds.items()
     }
     left = found.num_objects - np.bincount(found.object_classes[missed], minlength=len(found.num_objects))
@@ -192,7 +192,7 @@ def _kinds(found: MatchedSet, iou_threshold: float) -> dict[ErrorKind, BoolArray
     """Return (D,) masks of the wrong detections of each kind, the first whose test holds."""
     same, other = found.same.iou, found.other.iou
     tests = {
-        ErrorKind.LOCALISATION: (same >= BACKGROUND_IOU) & (same < iou_threshold),
+        ErrorKind.LOCALIZATION: (same >= BACKGROUND_IOU) & (same < iou_threshold),
         ErrorKind.CLASSIFICATION: other >= iou_threshold,
         ErrorKind.DUPLICATE: same >= iou_threshold,
         ErrorKind.BACKGROUND: np.maximum(same, other) <= BACKGROUND_IOU,
@@ -206,20 +206,20 @@ def _kinds(found: MatchedSet, iou_threshold: float) -> dict[ErrorKind, BoolArray
 
 
 def _missed(found: MatchedSet, kinds: Mapping[ErrorKind, BoolArray]) -> BoolArray:
-    """Return (G,) the objects that were not found, and that no mended class or box would find."""
+    """Return (G,) the objects that were not found, and that no fixed class or box would find."""
     missed: BoolArray = np.array(found.lost)
     missed[found.other.objects[kinds[ErrorKind.CLASSIFICATION]]] = False
-    missed[found.same.objects[kinds[ErrorKind.LOCALISATION]]] = False
+    missed[found.same.objects[kinds[ErrorKind.LOCALIZATION]]] = False
     return missed
 
 
-def _mended(found: MatchedSet, kind: ErrorKind, chosen: BoolArray) -> MatchedSet:
+def _fixed(found: MatchedSet, kind: ErrorKind, chosen: BoolArray) -> MatchedSet:
     """Return the detections after the oracle of this kind.
 
     A better class or box makes the best-scored of the ``chosen`` detections of a lost object right; all others go.
     """
     kept, right, class_ids = ~chosen, found.true_positives.copy(), found.class_ids.copy()
-    if kind in (ErrorKind.CLASSIFICATION, ErrorKind.LOCALISATION):
+    if kind in (ErrorKind.CLASSIFICATION, ErrorKind.LOCALIZATION):
         objects = found.other.objects if kind is ErrorKind.CLASSIFICATION else found.same.objects
         rows = np.flatnonzero(chosen)
         rows = rows[found.lost[objects[rows]]]

@@ -1,4 +1,4 @@
-"""Judge the detections that ``ssd-edge run`` wrote as JSON lines against the labels of the film's frames."""
+"""Evaluate the detections that ``ssd-edge run`` wrote as JSON lines against the labels of the video's frames."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _WANTED = '{"frame": 0, "detections": [{"box": [x1, y1, x2, y2], "score": 0.9, "
 
 
 def evaluate_video(lines: Path, truth: LabelledSet, *, metric: Metric = Metric.VOC) -> MeanAp:
-    """Judge the lines against a set whose sample number i is frame i; a frame without a line found nothing.
+    """Evaluate the lines against a set whose sample number i is frame i; a frame without a line found nothing.
 
     Raises:
-        InputError: the file cannot be read, is damaged, or belongs to a longer film.
+        InputError: the file cannot be read, is damaged, or belongs to a longer video.
     """
     found = read_lines(lines, truth.class_names)
     beyond = [frame for frame in found if not 0 <= frame < len(truth)]
@@ -40,7 +40,7 @@ def evaluate_video(lines: Path, truth: LabelledSet, *, metric: Metric = Metric.V
 def read_lines(path: Path, class_names: Sequence[str]) -> dict[int, Detections]:
     """Return the detections of each frame that has a line; class ids number ``class_names``, by label.
 
-    Detections with other labels are left out: there is nothing to judge them by.
+    Detections with other labels are left out: there is nothing to evaluate them by.
 
     Raises:
         InputError: the file cannot be read, or a line is not what ``ssd-edge run`` writes.

@@ -37,7 +37,7 @@ _BATCH = "batch"
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export gave.
+    """Result of an export.
 
     Attributes:
         onnx: the file.
@@ -64,10 +64,10 @@ def export_onnx(
     Args:
         checkpoint: a file written by :func:`~ssd_edge.model.checkpoint.save_checkpoint`.
         output: the ONNX; by default ``engines/<name>/<name>.onnx`` below ``root``.
-        images: BGR pictures of any size, on which PyTorch and ONNX Runtime are compared.
+        images: BGR images of any size, on which PyTorch and ONNX Runtime are compared.
         root: of the workspace.
-        nms_changes: fields of :class:`~ssd_edge.core.spec.NmsSpec` that shall differ from the checkpoint's.
-        progress: told of the pictures compared.
+        nms_changes: fields of :class:`~ssd_edge.core.spec.NmsSpec` that must differ from the checkpoint's.
+        progress: receives the images compared.
 
     Raises:
         InputError: a file cannot be read or written.
@@ -119,7 +119,7 @@ class _SharedLocations(DecodedSSD):
 def decoded_graph(model: SSD) -> onnx.ModelProto:
     """Return the graph images (B, H, W, 3) uint8 -> boxes (B, A, 1, 4), scores (B, A, C), simplified.
 
-    Only the batch axis is free. The default boxes are constants.
+    Only the batch axis is free. The anchors are constants.
     """
     traced, entry = _SharedLocations(model).eval(), model.spec.input
     images = torch.zeros(1, entry.height, entry.width, 3, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Does the exported graph find what PyTorch finds? Compared on real pictures, before the file is kept."""
+"""Parity check: the exported graph and PyTorch must give the same detections on images."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ssd_edge.model.ssd import SSD
 _IOU_MARGIN = 1e-4  # overlaps nearer to the threshold than this may fall on either side of it
 _ROOM = 2  # times the candidates of the graph, for those that tie with its last one
 TOLERANCE = 1e-3
-_BATCH = 4  # so that more than one picture at a time is looked at as well
+_BATCH = 4  # so that more than one image at a time is looked at as well
 _NEAR = 10  # tolerances within which a detection counts as the same one, moved
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What full per-class NMS finds in one picture.
+    """Detections of full per-class NMS in one image.
 
     Attributes:
         rows: (N, 6) x1 y1 x2 y2 in 0..1, score, class of all detections that the graph may give.
@@ -47,7 +47,7 @@ class Reference:
 
 
 def reference_of(boxes: Tensor, scores: Tensor, nms: NmsSpec, tolerance: float) -> Reference:
-    """Return the reference of one picture: boxes (A, 4), scores (A, C).
+    """Return the reference of one image: boxes (A, 4), scores (A, C).
 
     A detection is certain when full NMS gives it with the IoU threshold as it is, a little lower and a little higher,
     and when it scores by more than ``tolerance`` above the score threshold and the last place of both limits.
@@ -85,15 +85,15 @@ def _nth_row(rows: FloatArray, count: int) -> float:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """What the comparison of two forms of a model gave.
+    """Result of comparing two forms of a model.
 
     Attributes:
-        images: pictures looked at.
+        images: images looked at.
         detections: detections that have a partner of the same class on the other side.
         unmatched: detections that have none, though no threshold is near enough to explain it.
-        box_difference: largest difference of a corner between partners, as a fraction of the picture.
+        box_difference: largest difference of a corner between partners, as a fraction of the image.
         score_difference: largest difference of scores between partners.
-        last_scores: of the pictures in which more (box, class) pairs pass the threshold than the graph looks at, the
+        last_scores: of the images in which more (box, class) pairs pass the threshold than the graph looks at, the
             score of the last that it looks at.
         tolerance: what both differences may be at most.
         nms_rounds: rounds of suppression after which nothing changes any more, of the image that needs the most.
@@ -117,15 +117,15 @@ class ParityReport:
         """Raise ParityError where the detections differ, or where there were none to compare."""
         if self.detections == 0 and self.unmatched == 0:
             raise ParityError(
-                f"{onnx} was not written: nothing could be compared with {checkpoint}",
+                f"{onnx} was not written: there was no detection to compare with {checkpoint}",
                 got=f"no detections on {self.images} images",
                 wanted="images with objects that the model finds",
-                do="Name a folder of such images with --check-images, or lower --score-threshold.",
+                do="Give images with objects (--check-images), or lower --score-threshold.",
             )
         if not self.holds:
             raise ParityError(
-                f"{onnx} was not written: its detections are not those of {checkpoint}",
-                got=f"{self.unmatched} without a partner, {self.detections} with boxes off by up to "
+                f"{onnx} was not written: its detections differ from those of {checkpoint}",
+                got=f"{self.unmatched} unmatched, {self.detections} with box differences up to "
                 f"{self.box_difference:.2g} and scores by up to {self.score_difference:.2g}",
                 wanted=f"no difference above {self.tolerance:g}",
                 do="Please report this with the versions of torch and onnxruntime.",
@@ -145,12 +145,12 @@ def check_parity(
     Args:
         model: what the backend's graph was made from.
         backend: the exported graph.
-        images: BGR pictures of any size.
-        tolerance: how far partners may be apart, in box corners (fractions of the picture) and in scores.
-        progress: told of the pictures done.
+        images: BGR images of any size.
+        tolerance: how far partners may be apart, in box corners (fractions of the image) and in scores.
+        progress: receives the images done.
     """
     decoded = DecodedSSD(model).eval()
-    results: list[_Picture] = []
+    results: list[_ImageParity] = []
     last_scores: list[float] = []
     rounds = 0
     for start in range(0, len(images), _BATCH):
@@ -163,10 +163,10 @@ def check_parity(
         progress(len(results), len(images))
     return ParityReport(
         images=len(images),
-        detections=sum(picture.differences.shape[0] for picture in results),
-        unmatched=sum(picture.unmatched for picture in results),
-        box_difference=max((float(picture.differences[:, :4].max(initial=0)) for picture in results), default=0.0),
-        score_difference=max((float(picture.differences[:, 4].max(initial=0)) for picture in results), default=0.0),
+        detections=sum(image.differences.shape[0] for image in results),
+        unmatched=sum(image.unmatched for image in results),
+        box_difference=max((float(image.differences[:, :4].max(initial=0)) for image in results), default=0.0),
+        score_difference=max((float(image.differences[:, 4].max(initial=0)) for image in results), default=0.0),
         last_scores=tuple(last_scores),
         tolerance=tolerance,
         nms_rounds=rounds,
@@ -174,8 +174,8 @@ def check_parity(
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """Of one picture: the (N, 5) differences of partners, corners and score, and how many have none."""
+class _ImageParity:
+    """Of one image: the (N, 5) differences of partners, corners and score, and how many have none."""
 
     differences: FloatArray
     unmatched: int
@@ -188,12 +188,12 @@ def _references(decoded: DecodedSSD, pixels: UInt8Array, tolerance: float) -> li
 
 
 def _found_rows(raw: RawOutputs) -> list[FloatArray]:
-    """Return for each picture (N, 6) rows of x1 y1 x2 y2, score, class."""
+    """Return for each image (N, 6) rows of x1 y1 x2 y2, score, class."""
     rows = np.concatenate([raw.boxes, raw.scores[..., None], raw.classes[..., None]], axis=2)
-    return [picture[: int(count)] for picture, count in zip(rows, raw.num_detections[:, 0], strict=True)]
+    return [image[: int(count)] for image, count in zip(rows, raw.num_detections[:, 0], strict=True)]
 
 
-def _compare(found: FloatArray, reference: Reference, *, near: float) -> _Picture:
+def _compare(found: FloatArray, reference: Reference, *, near: float) -> _ImageParity:
     """Give each detection the nearest free one of its class in the reference, best first."""
     apart = np.abs(found[:, None, :5] - reference.rows[None, :, :5])
     distance = np.where(found[:, None, 5] == reference.rows[None, :, 5], apart.max(axis=2), np.inf)
@@ -204,4 +204,4 @@ def _compare(found: FloatArray, reference: Reference, *, near: float) -> _Pictur
             distance[:, partners[number]] = np.inf
     paired = np.flatnonzero(partners >= 0)
     missing = np.setdiff1d(np.flatnonzero(reference.certain), partners)
-    return _Picture(apart[paired, partners[paired]], len(found) - len(paired) + len(missing))
+    return _ImageParity(apart[paired, partners[paired]], len(found) - len(paired) + len(missing))

@@ -1,4 +1,4 @@
-"""The pictures on which a new file is compared with what it was made from."""
+"""The images on which a new file is compared with what it was made from."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ _DRAWN_SIZE, _DRAWN_SEED = (480, 640), 2016
 
 
 def check_images(folder: Path | None, *, most: int, run: Path | None = None) -> list[UInt8Array]:
-    """Read the first ``most`` pictures of the folder, or some that a run was judged by, or draw scenes; say which.
+    """Read the first ``most`` images of the folder, or some that a run was validated on, or draw scenes; say which.
 
     Args:
-        folder: of pictures; None where none is named.
-        most: how many pictures.
-        run: whose folder says what it was judged by; None where there is no run.
+        folder: of images; None where none is named.
+        most: how many images.
+        run: whose folder says what it was validated on; None where there is no run.
 
     Raises:
-        InputError: the folder holds no pictures, or one of them cannot be read.
+        InputError: the folder holds no images, or one of them cannot be read.
     """
     if folder is None:
-        judged = _judged_by(run, most) if run is not None else []
-        if judged:
-            return judged
-        log.info(f"comparing on {most} drawn scenes; name a folder of your own images with --check-images")
+        validated_on = _validated_on(run, most) if run is not None else []
+        if validated_on:
+            return validated_on
+        log.info(f"comparing on {most} drawn scenes; for your own images: --check-images FOLDER")
         return [draw_scene(*_DRAWN_SIZE, _DRAWN_SEED, index).image for index in range(most)]
     paths = list_images(folder)
     log.info(f"comparing on {len(paths[:most])} of the {len(paths)} images of {folder}")
     return [read_image(path) for path in paths[:most]]
 
 
-def _judged_by(run: Path, most: int) -> list[UInt8Array]:
-    """Read some pictures that a run was judged by, from all over the split; none where they cannot be read here."""
+def _validated_on(run: Path, most: int) -> list[UInt8Array]:
+    """Read some images that a run was validated on, from all over the split; none where they cannot be read here."""
     data = RunData.of(run)
     if data is None:
         return []
     try:
         paths = [sample.image for sample in open_dataset(Path(data.dataset), data.val_split).samples]
-        pictures = [read_image(path) for path in paths[:: max(1, len(paths) // most)][:most]]
+        images = [read_image(path) for path in paths[:: max(1, len(paths) // most)][:most]]
     except SsdEdgeError as error:
-        log.info(f"what {run} was judged by cannot be read: {error}")
+        log.info(f"the validation images of {run} cannot be read: {error}")
         return []
-    log.info(f"comparing on {len(pictures)} images of {data.dataset}, split {data.val_split}")
-    return pictures
+    log.info(f"comparing on {len(images)} images of {data.dataset}, split {data.val_split}")
+    return images

@@ -59,7 +59,7 @@ class Graph:
         return self._consumers.get(tensor, [])
 
     def add(self, node: onnx.NodeProto) -> str:
-        """Add a node and return its first output; the order is mended at the end."""
+        """Add a node and return its first output; the order is fixed at the end."""
         self.nodes.append(node)
         for output in node.output:
             self._producers[output] = node
@@ -70,7 +70,7 @@ class Graph:
         """Add a constant and return its name; one of the same name must hold the same."""
         held = self.constants.setdefault(name, value)
         if held.dtype != value.dtype or not np.array_equal(held, value):
-            raise ArtifactError(f"the graph has another tensor of the name {name}", do="Export the model again.")
+            raise ArtifactError(f"the graph already has a tensor named {name}", do="Export the model again.")
         return name
 
     def replace(self, node: onnx.NodeProto, nodes: Sequence[onnx.NodeProto]) -> None:

@@ -1,4 +1,4 @@
-"""Which nodes of a network may compute in half precision, in a typed graph and under TensorRT's flags alike."""
+"""Nodes of a network that may compute in half precision, in a typed graph and under TensorRT's flags alike."""
 
 from __future__ import annotations
 

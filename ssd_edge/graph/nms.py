@@ -1,6 +1,6 @@
 """The portable body of BatchedNMSDynamic_TRT: exact greedy NMS in plain ONNX of fixed shapes.
 
-The M best (box, class) pairs of each picture are ranked by one TopK, and a matrix holds which better-ranked pair of the
+The M best (box, class) pairs of each image are ranked by one TopK, and a matrix holds which better-ranked pair of the
 same class overlaps which other too much. Greedy NMS is the one set that contains exactly the valid candidates which no
 member suppresses; it is reached by repeating ``keep <- valid and not (keep @ suppresses)`` from ``keep = valid``: after
 t rounds all candidates at the end of suppression chains of at most t links are final.
@@ -65,7 +65,7 @@ def batched_nms_function(
     -1, score 0, box 0. Boxes of no area neither suppress nor are suppressed.
 
     Args:
-        num_boxes: N, default boxes.
+        num_boxes: N, anchors.
         num_classes: C, real classes.
         max_candidates: M, pairs that are looked at; fewer where N * C is smaller.
         keep_top_k: K, rows of the outputs.

@@ -32,7 +32,7 @@ def rounds_counted(model: onnx.ModelProto) -> int:
 
 
 def rounds_for(model: onnx.ModelProto) -> int:
-    """Return how many rounds an engine of a model shall have: twice what its parity images needed, and 16 or more."""
+    """Return how many rounds an engine of a model must have: twice what its parity images needed, and 16 or more."""
     return max(LEAST_ROUNDS, 2 * rounds_counted(model))
 
 

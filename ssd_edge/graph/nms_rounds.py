@@ -1,4 +1,4 @@
-"""How long the chains of suppression are in real images: counted at export, so that an engine has rounds enough."""
+"""Length of suppression chains in real images, counted at export to choose the rounds of an engine."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The steps of the portable NMS, each a piece of ONNX text that reads the names of the steps before it.
 
-M candidates, N boxes, C classes, B pictures; every shape but B is fixed when the function is written.
+M candidates, N boxes, C classes, B images; every shape but B is fixed when the function is written.
 """
 
 from __future__ import annotations

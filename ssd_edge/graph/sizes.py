@@ -1,4 +1,4 @@
-"""How large the tensors of a graph become, told from their shapes before a runtime makes any of them."""
+"""Size limits of a graph's tensors, computed from their shapes before a runtime allocates them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def read_onnx(path: Path) -> SourceModel:
         exported = path.with_name(f"{source.spec.name}.onnx")
         raise ArtifactError(
             f"{path} is the graph of an engine",
-            got=f"a network that was built already: {made}",
+            got=f"an engine's graph: {made}",
             wanted="the model as ssd-edge export wrote it",
             do=f"Name that one: {exported}" if exported.is_file() else "Export it: ssd-edge export",
         )
@@ -86,13 +86,13 @@ def lowered_to(model: onnx.ModelProto) -> str:
     found = {
         "INT8": any(node.op_type.startswith(_EIGHT_BITS) for node in nodes),
         "FP16": any(entry.data_type == TensorProto.FLOAT16 for entry in model.graph.initializer),
-        "optimised by ONNX Runtime": any(entry.domain == _ORT_DOMAIN for entry in model.opset_import),
+        "optimized by ONNX Runtime": any(entry.domain == _ORT_DOMAIN for entry in model.opset_import),
     }
     return ", ".join(name for name, is_so in found.items() if is_so)
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Name the nodes that have no name, or another's, by what they give: layers are told apart by their names."""
+    """Name the nodes that have no name, or another's, by what they give: layers are distinguished by their names."""
     taken = {node.name for node in graph.node}
     met = {""}
     for node in graph.node:

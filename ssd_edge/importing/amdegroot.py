@@ -22,7 +22,7 @@ _RULES = (
     (r"^conf\.", "head.classification_head.module_list."),
     (r"^loc\.", "head.regression_head.module_list."),
 )
-# ssd.py and layers/functions/detection.py. The 200 are of each class; its limit for the picture acts on a copy.
+# ssd.py and layers/functions/detection.py. The 200 are of each class; its limit for the image acts on a copy.
 _NMS = NmsSpec(
     score_threshold=0.01, iou_threshold=0.45, top_k=200, keep_top_k=200, max_candidates=200, clip_boxes=False
 )
@@ -34,7 +34,7 @@ def _matches(tensors: StateDict) -> bool:
 
 def _convert(tensors: StateDict, given: tuple[str, ...] | None) -> SSD:
     count = class_count(tensors, logits="conf.0.weight", offsets="loc.0.weight", family=_NAME)
-    # The project's own rule: VOC's default boxes for VOC's 21 outputs, COCO's for any other number.
+    # The project's own rule: VOC's anchors for VOC's 21 outputs, COCO's for any other number.
     preset = "ssd300-vgg16-voc" if count == len(VOC) else "ssd300-vgg16-coco"
     spec = dataclasses.replace(make_spec(preset, class_names(count, given)), nms=_NMS)
     return with_weights(spec, renamed(tensors, _RULES), origin=_NAME)

@@ -1,7 +1,7 @@
-"""What the families of weights have in common: how one is described, and how its tensors become ours.
+"""Common parts of weight families: the description of one, and the mapping of its tensors to ours.
 
 Each project has a module of its own, which lists its networks as :class:`Family`; ``weights.py`` knows them all. A
-family says by tensor names alone whether weights are its own, renames them by rules, and mends what its layers do
+family says by tensor names alone whether weights are its own, renames them by rules, and fixes what its layers do
 otherwise than ours.
 """
 

@@ -124,7 +124,7 @@ def _convert(
         tensors: of the project.
         given: class names.
         family: its name, for errors.
-        presets: for the default boxes of ``configs/*_coco_*.yaml``, which 80 classes mean, and for those of any other
+        presets: for the anchors of ``configs/*_coco_*.yaml``, which 80 classes mean, and for those of any other
             configuration.
         rules: from its names to ours.
         last: the place of the last layer in a head.

@@ -1,7 +1,7 @@
 """NVIDIA DeepLearningExamples, PyTorch/Detection/SSD: SSD300 on ResNet50.
 
-Its heads put out coordinate (or class) before default box, and it lists the default boxes of a level shape by shape;
-ours put out the default box first and list them cell by cell. Settings are in the project's ``ssd/utils.py`` and
+Its heads put out coordinate (or class) before anchor, and it lists the anchors of a level shape by shape;
+ours put out the anchor first and list them cell by cell. Settings are in the project's ``ssd/utils.py`` and
 ``ssd/evaluate.py``.
 """
 

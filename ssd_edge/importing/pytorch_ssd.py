@@ -32,7 +32,7 @@ from ssd_edge.model.weights import with_weights
 from ssd_edge.model.zoo import make_spec
 
 _SOURCE = "qfgaohao/pytorch-ssd, jetson-inference"
-# vision/ssd/predictor.py; it keeps all that is left, boxes beyond the picture's edges as they are.
+# vision/ssd/predictor.py; it keeps all that is left, boxes beyond the image's edges as they are.
 _NMS = NmsSpec(
     score_threshold=0.01, iou_threshold=0.45, top_k=200, keep_top_k=200, max_candidates=200, clip_boxes=False
 )
@@ -139,7 +139,7 @@ def _family(
     reshape: Callable[[StateDict], StateDict] = unchanged,
     resized: Callable[[ModelSpec, tuple[int, int]], ModelSpec] | None = None,
 ) -> Family:
-    """Return the family that is recognised by having all the tensors in ``signs``."""
+    """Return the family that is recognized by having all the tensors in ``signs``."""
     return Family(
         name=name,
         source=_SOURCE,

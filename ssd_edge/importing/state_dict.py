@@ -1,4 +1,4 @@
-"""What a file that PyTorch refuses seems to be, so that the refusal names what the user holds. Nothing in it is run."""
+"""Guess at the kind of a file that PyTorch rejects, for the error message. Nothing in it is run."""
 
 from __future__ import annotations
 

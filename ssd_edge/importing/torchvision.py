@@ -43,8 +43,8 @@ def load_torchvision(
 ) -> SSD:
     """Return the detector that torchvision's weights belong to, with a copy of them, in evaluation mode.
 
-    The network is recognised by its tensors: SSD300 by its ``scale_weight``, the two SSDLite tails by the width of
-    the last convolution. Default boxes, preprocessing and NMS are those of torchvision's constructors.
+    The network is recognized by its tensors: SSD300 by its ``scale_weight``, the two SSDLite tails by the width of
+    the last convolution. Anchors, preprocessing and NMS are those of torchvision's constructors.
 
     Args:
         state_dict: of ``ssd300_vgg16`` or ``ssdlite320_mobilenet_v3_large``.

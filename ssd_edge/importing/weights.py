@@ -38,7 +38,7 @@ FAMILIES: tuple[Family, ...] = (
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What was imported.
+    """Result of an import.
 
     Attributes:
         path: the checkpoint that was written.
@@ -65,7 +65,7 @@ def import_weights(
     name: str | None = None,
     size: tuple[int, int] | None = None,
 ) -> ImportReport:
-    """Recognise the weights in ``path`` and write them to ``output`` as a checkpoint.
+    """Recognize the weights in ``path`` and write them to ``output`` as a checkpoint.
 
     Nothing in the file is executed.
 

@@ -1,1 +1,1 @@
-"""The detector: default boxes, box coding, networks, checkpoints. Imports torch."""
+"""The detector: anchors, box coding, networks, checkpoints. Imports torch."""

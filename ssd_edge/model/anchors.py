@@ -1,4 +1,4 @@
-"""Default boxes: where they lie (SSD, section 2.2) and the tables that published detectors use for them."""
+"""Anchors: where they lie (SSD, section 2.2) and the tables that published detectors use for them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def default_boxes(spec: AnchorSpec) -> FloatArray:
     """Return (A, 4) float32 cx cy w h in 0..1: level by level, row by row, the boxes of a cell innermost.
 
     Raises:
-        InputError: the spec is of an imported graph, which holds its default boxes itself.
+        InputError: the spec is of an imported graph, which holds its anchors itself.
     """
     if spec.table is not None:
-        raise InputError("the default boxes follow no rule", got=f"a table of {spec.count} in an imported graph")
+        raise InputError("the anchors follow no rule", got=f"a table of {spec.count} in an imported graph")
     boxes = np.concatenate([_level_boxes(level) for level in spec.levels])
     if spec.clip == "size":
         boxes[:, 2:] = boxes[:, 2:].clip(0, 1)
@@ -60,7 +60,7 @@ def anchors_from_scales(
     steps: Sequence[float] | None = None,
     clip: AnchorClip = "none",
 ) -> AnchorSpec:
-    """Lay default boxes on ``maps`` from scales that are fractions of the input's side.
+    """Lay anchors on ``maps`` from scales that are fractions of the input's side.
 
     The side of an input that is no square is √(width · height); boxes of ratio 1 are squares of pixels.
 
@@ -71,7 +71,7 @@ def anchors_from_scales(
         input_size: rows and cols of the network's input, in pixels.
         scales: one per map and one more.
         ratios: of each map.
-        steps: pixels between cell centres of each map; by default the cells divide the input evenly.
+        steps: pixels between cell centers of each map; by default the cells divide the input evenly.
         clip: see :class:`AnchorSpec`.
 
     Raises:
@@ -98,7 +98,7 @@ def anchors_from_sizes(
     steps: Sequence[float] | None = None,
     clip: AnchorClip = "none",
 ) -> AnchorSpec:
-    """Lay default boxes on ``maps`` from tables in pixels of the input, as the original code writes them.
+    """Lay anchors on ``maps`` from tables in pixels of the input, as the original code writes them.
 
     A cell holds min, √(min · max), then min at each ratio, in the order of :func:`anchors_from_scales`.
 
@@ -108,7 +108,7 @@ def anchors_from_sizes(
         min_sizes: of each map, in pixels.
         max_sizes: of each map, in pixels.
         ratios: of each map.
-        steps: pixels between cell centres of each map; by default the cells divide the input evenly.
+        steps: pixels between cell centers of each map; by default the cells divide the input evenly.
         clip: see :class:`AnchorSpec`.
 
     Raises:

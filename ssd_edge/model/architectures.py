@@ -42,7 +42,7 @@ _TIMM, _LITE = "timm/", "/lite"
 
 @dataclass(frozen=True)
 class Architecture:
-    """How to make a network.
+    """Recipe of a network.
 
     Attributes:
         backbone: builds the backbone for an input size.

@@ -1,4 +1,4 @@
-"""Boxes to offsets and back, relative to default boxes (SSD, section 2.2, equation 2, with variances)."""
+"""Boxes to offsets and back, relative to anchors (SSD, section 2.2, equation 2, with variances)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def encode(boxes: Tensor, anchors: Tensor, coding: BoxCoding) -> Tensor:
     dx = (cx - cx_a) / w_a / vx; dw = ln(w / w_a) / vw. Widths and heights must be positive.
     """
     variances = boxes.new_tensor(coding.variances)
-    centres = (boxes[..., :2] - anchors[..., :2]) / anchors[..., 2:]
+    centers = (boxes[..., :2] - anchors[..., :2]) / anchors[..., 2:]
     scales = torch.log(boxes[..., 2:] / anchors[..., 2:])
-    return torch.cat([centres, scales], dim=-1) / variances
+    return torch.cat([centers, scales], dim=-1) / variances
 
 
 def decode(offsets: Tensor, anchors: Tensor, coding: BoxCoding) -> Tensor:
@@ -27,9 +27,9 @@ def decode(offsets: Tensor, anchors: Tensor, coding: BoxCoding) -> Tensor:
     The logarithm of the scale is cut off at ``coding.max_log_scale``, so that no exponential overflows.
     """
     vx, vy, vw, vh = coding.variances
-    centres = anchors[:, :2] + offsets[..., :2] * (anchors[:, 2:] * anchors.new_tensor([vx, vy]))
+    centers = anchors[:, :2] + offsets[..., :2] * (anchors[:, 2:] * anchors.new_tensor([vx, vy]))
     log_scales = offsets[..., 2:] * anchors.new_tensor([vw, vh])
     if math.isfinite(coding.max_log_scale):
         log_scales = log_scales.clamp(max=coding.max_log_scale)
     half_sides = torch.exp(log_scales) * (anchors[:, 2:] / 2)
-    return torch.cat([centres - half_sides, centres + half_sides], dim=-1)
+    return torch.cat([centers - half_sides, centers + half_sides], dim=-1)

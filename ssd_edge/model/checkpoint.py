@@ -78,7 +78,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     found = content.get("format") if isinstance(content, dict) else type(content).__name__
     if found != CHECKPOINT_FORMAT:
         raise ArtifactError(
-            f"{path} is not a checkpoint that this version reads",
+            f"{path} is not a checkpoint of this version",
             got=repr(found),
             wanted=CHECKPOINT_FORMAT,
             do=f"If another project trained it, convert it: ssd-edge import {quoted(path)}",

@@ -1,4 +1,4 @@
-"""Prediction layers: class logits and box offsets for every default box (SSD, section 2.1)."""
+"""Prediction layers: class logits and box offsets for every anchor (SSD, section 2.1)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Predictor = Callable[[int, int], nn.Module]
 
 
 class HeadOutputs(NamedTuple):
-    """What the network predicts.
+    """Outputs of the network.
 
     Attributes:
         class_logits: (B, A, C + 1) float; column 0 is background.
-        box_offsets: (B, A, 4) float, dx dy dw dh relative to the default boxes, coded with the spec's variances.
+        box_offsets: (B, A, 4) float, dx dy dw dh relative to the anchors, coded with the spec's variances.
     """
 
     class_logits: Tensor
@@ -29,8 +29,8 @@ class ScoringHead(nn.Module):
 
     Args:
         predictors: finest feature map first.
-        boxes: default boxes of all levels together.
-        columns: values per default box.
+        boxes: anchors of all levels together.
+        columns: values per anchor.
     """
 
     def __init__(self, predictors: Sequence[nn.Module], boxes: int, columns: int) -> None:
@@ -54,8 +54,8 @@ class MultiBoxHead(nn.Module):
     Args:
         predictors: build the layers of each feature map, finest first.
         channels: of each feature map, finest first.
-        anchors: default boxes per cell of each feature map.
-        boxes: default boxes of all levels together.
+        anchors: anchors per cell of each feature map.
+        boxes: anchors of all levels together.
         num_logits: real classes and background.
     """
 

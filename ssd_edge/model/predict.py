@@ -22,11 +22,11 @@ from ssd_edge.model.ssd import SSD
 
 
 def suppress(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (boxes, scores, class ids) of the detections of one picture, best first.
+    """Return (boxes, scores, class ids) of the detections of one image, best first.
 
     Each class keeps its ``top_k`` best boxes that score more than the threshold and suppresses those that overlap a
-    better one by more than the IoU threshold; of what is left the picture keeps the ``keep_top_k`` best. Equal scores
-    keep the order of classes, then of default boxes.
+    better one by more than the IoU threshold; of what is left the image keeps the ``keep_top_k`` best. Equal scores
+    keep the order of classes, then of anchors.
 
     Args:
         boxes: (A, 4) x1 y1 x2 y2.
@@ -51,7 +51,7 @@ def _best_pairs(scores: Tensor, count: int) -> Tensor:
 
 
 def _suppress_class(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> Tensor:
-    """Return the indices of the default boxes that one class keeps, best first."""
+    """Return the indices of the anchors that one class keeps, best first."""
     candidates = torch.nonzero(scores > spec.score_threshold).squeeze(1)
     order = scores[candidates].argsort(descending=True, stable=True)[: spec.top_k]
     candidates = candidates[order]
@@ -62,7 +62,7 @@ def _suppress_class(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> Tensor:
 class DecodedSSD(nn.Module):
     """The network between pixels and scored boxes; this is what is exported.
 
-    Casting, colour order, mean, std and layout happen here and nowhere else.
+    Casting, color order, mean, std and layout happen here and nowhere else.
 
     Attributes:
         spec: the model's spec.
@@ -86,13 +86,13 @@ class DecodedSSD(nn.Module):
         self.register_buffer("anchors", torch.from_numpy(default_boxes(model.spec.anchors)).to(device))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Score every default box of every picture.
+        """Score every anchor of every image.
 
         Args:
             images: (B, H, W, 3) uint8 BGR, of the spec's input size.
 
         Returns:
-            boxes (B, A, 4) float32, x1 y1 x2 y2 in 0..1 of the picture, and scores (B, A, C) float32 of the real
+            boxes (B, A, 4) float32, x1 y1 x2 y2 in 0..1 of the image, and scores (B, A, C) float32 of the real
             classes, in 0..1; background is left out of the scores but counted in their softmax.
         """
         logits, offsets = self.model(self.normalised(images))
@@ -170,10 +170,10 @@ class TorchDetector:
         return self._decoded.spec
 
     def detect(self, image: UInt8Array) -> Detections:
-        """Return the objects in an (H, W, 3) BGR picture of any size, in its pixels.
+        """Return the objects in an (H, W, 3) BGR image of any size, in its pixels.
 
         Raises:
-            InputError: the array is not a picture.
+            InputError: the array is not an image.
         """
         image = as_bgr(image, origin="the image")
         ((boxes, scores, class_ids),) = self._found(preprocess(image, self.spec.input)[None])

@@ -31,7 +31,7 @@ IMAGENET_STD: Triple = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 @dataclass(frozen=True)
 class Published:
-    """What someone measured with this network.
+    """Published accuracy of a network.
 
     Attributes:
         mean_ap: in percent; mAP@0.5 on VOC, mAP@0.5:0.95 on COCO.
@@ -51,7 +51,7 @@ class Preset:
     Attributes:
         architecture: key of :mod:`ssd_edge.model.architectures`.
         input_size: default side of the square input, in pixels.
-        anchors: lays default boxes on (feature maps, input size).
+        anchors: lays anchors on (feature maps, input size).
         nms: from scored boxes to detections.
         mean, std: of the input, RGB, in 0..255 units.
         sizes: the widths and heights that the anchors are made for; by default only a square of ``input_size``.
@@ -83,14 +83,14 @@ def linear_anchors(
 
 
 def ssd_anchors(maps: Sequence[MapSize], input_size: MapSize) -> AnchorSpec:
-    """Lay the paper's default boxes: 0.1 on the finest map (section 3.1), from 0.2 to 0.9 on the others (2.2)."""
+    """Lay the paper's anchors: 0.1 on the finest map (section 3.1), from 0.2 to 0.9 on the others (2.2)."""
     others = linear_scales(len(maps) - 1, 0.2, 0.9)
     ratios = [(2.0,) if k in (0, len(maps) - 2, len(maps) - 1) else (2.0, 3.0) for k in range(len(maps))]
     return anchors_from_scales(maps, input_size, scales=(0.1, *others), ratios=ratios, clip="size")
 
 
 def _sized(sizes: Sequence[float], ratios: Sequence[Sequence[float]], steps: Sequence[float]) -> partial[AnchorSpec]:
-    """Return the original code's table: each level from one size to the next, in pixels, and centres within 0..1."""
+    """Return the original code's table: each level from one size to the next, in pixels, and centers within 0..1."""
     return partial(
         anchors_from_sizes, min_sizes=sizes[:-1], max_sizes=sizes[1:], ratios=ratios, steps=steps, clip="centre"
     )
@@ -113,7 +113,7 @@ _PYTORCH_SSD = partial(Preset, input_size=300, anchors=_MOBILE300, mean=(127.0,)
 _LUFFICC = partial(Preset, input_size=320, anchors=_MOBILE320, mean=_CAFFE_MEAN, std=_ONE)
 
 PRESETS = {
-    # torchvision's ssd300_vgg16: its weights, its default boxes (the COCO table), its thresholds.
+    # torchvision's ssd300_vgg16: its weights, its anchors (the COCO table), its thresholds.
     "ssd300-vgg16": Preset(
         architecture="vgg16",
         input_size=300,
@@ -128,7 +128,7 @@ PRESETS = {
         std=_ONE,
         published=Published(25.1, "COCO val2017", "torchvision"),
     ),
-    # The paper's networks. Their default boxes for COCO begin at 7 % (300) and 4 % (512) of the picture's side, those
+    # The paper's networks. Their anchors for COCO begin at 7 % (300) and 4 % (512) of the image's side, those
     # for VOC, whose objects are larger, at 10 % and 7 %.
     "ssd300-vgg16-voc": _VGG(
         "vgg16", 300, _SSD300_VOC, published=Published(77.2, "VOC07 test", "weiliu89/caffe, branch ssd")
@@ -182,7 +182,7 @@ PRESETS = {
         sizes=SIDES,
         published=Published(21.3, "COCO val2017", "torchvision"),
     ),
-    # Trains from nothing on a CPU in minutes; objects of 8 to 60 % of the picture's side.
+    # Trains from nothing on a CPU in minutes; objects of 8 to 60 % of the image's side.
     "ssd192-tiny": Preset(
         architecture="compact",
         input_size=192,
@@ -201,7 +201,7 @@ SSDLITE_ANCHORS = partial(linear_anchors, smallest=0.2, largest=0.95, ratios=(2,
 def preset_of(spec: ModelSpec) -> str:
     """Return the preset that a network was made from, whatever its classes; empty where it is none of these.
 
-    Networks of timm, of fitted default boxes and of foreign graphs are none of these.
+    Networks of timm, of fitted anchors and of foreign graphs are none of these.
     """
     maps = [MapSize(level.rows, level.cols) for level in spec.anchors.levels]
     size = MapSize(spec.input.height, spec.input.width)
@@ -213,7 +213,7 @@ def preset_of(spec: ModelSpec) -> str:
 
 
 def _lays(preset: Preset, maps: Sequence[MapSize], size: MapSize) -> AnchorSpec | None:
-    """Return the default boxes of a preset on these maps; None where they are made for another number of maps."""
+    """Return the anchors of a preset on these maps; None where they are made for another number of maps."""
     try:
         return preset.anchors(maps, size)
     except (ValueError, IndexError, SsdEdgeError):

@@ -1,4 +1,4 @@
-"""A backbone that begins with what another network has learnt, most often a classifier on ImageNet."""
+"""A backbone that begins with what another network has trained, most often a classifier on ImageNet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PREFIXES = ("", "module.", "backbone.", "features.", "model.", "body.", "encode
 
 
 def logit_tensors(model: SSD) -> Iterator[str]:
-    """Name the weights and biases whose first axis is (default boxes of a cell) x (background and classes)."""
+    """Name the weights and biases whose first axis is (anchors of a cell) x (background and classes)."""
     head = model.head.classification_head
     for level, predictor in enumerate(head.module_list):
         last = [name for name, module in predictor.named_modules() if isinstance(module, nn.Conv2d)][-1]
@@ -54,7 +54,7 @@ def rows_by_class(own: Tensor, found: Tensor, names: Sequence[str], known: Seque
 
 
 class Filled(NamedTuple):
-    """What was taken over.
+    """Weights that were loaded.
 
     Attributes:
         origin: whose weights.

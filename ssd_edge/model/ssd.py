@@ -24,7 +24,7 @@ class FeatureMap(NamedTuple):
 class SSD(nn.Module):
     """A Single Shot MultiBox Detector (Liu et al. 2016) that only predicts; the loss and the NMS are elsewhere.
 
-    Its default boxes are those of ``spec.anchors``: the spec is checked against the backbone's real feature maps.
+    Its anchors are those of ``spec.anchors``: the spec is checked against the backbone's real feature maps.
 
     Attributes:
         spec: everything but the weights.
@@ -56,7 +56,7 @@ class SSD(nn.Module):
         )
 
     def forward(self, images: Tensor) -> HeadOutputs:
-        """Predict for (B, 3, H, W) float32 images, normalised and in the colour order of ``spec.input``."""
+        """Predict for (B, 3, H, W) float32 images, normalized and in the color order of ``spec.input``."""
         outputs: HeadOutputs = self.head(self.backbone(images))
         return outputs
 
@@ -79,7 +79,7 @@ def _check_anchors(spec: ModelSpec, maps: Sequence[FeatureMap]) -> None:
     got = [f"{level.rows}x{level.cols}" for level in spec.anchors.levels]
     if got != wanted:
         raise ArtifactError(
-            f"model spec {spec.name!r}: the default boxes do not lie on the feature maps of {spec.architecture}"
+            f"model spec {spec.name!r}: the anchors do not lie on the feature maps of {spec.architecture}"
             f" at {spec.input.height}x{spec.input.width}",
             got=", ".join(got),
             wanted=", ".join(wanted),

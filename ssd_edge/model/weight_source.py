@@ -66,7 +66,7 @@ def _torchvision_url(name: str) -> str:
     if name not in list_models(module=models):
         raise InputError("torchvision has no such classifier", got=repr(name), wanted="vgg16, mobilenet_v2, resnet50 …")
     known = models.get_model_weights(name)
-    # SSD's VGG takes colours of 0..255 less the mean; torchvision has weights for those too.
+    # SSD's VGG takes colors of 0..255 less the mean; torchvision has weights for those too.
     chosen = getattr(known, "IMAGENET1K_FEATURES", known.DEFAULT)
     url: str = chosen.url
     return url

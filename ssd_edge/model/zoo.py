@@ -29,8 +29,8 @@ class Cost(NamedTuple):
 
     Attributes:
         parameters: learned numbers; the statistics of batch norms are none.
-        macs: multiply-accumulates of its convolutions and matrix products for one picture.
-        boxes: default boxes, each of which is scored for every class.
+        macs: multiply-accumulates of its convolutions and matrix products for one image.
+        boxes: anchors, each of which is scored for every class.
     """
 
     parameters: int
@@ -70,7 +70,7 @@ def make_spec(
         name: what the user calls the model; by default the preset's name.
 
     Raises:
-        InputError: no such preset, or it has no default boxes for that input size.
+        InputError: no such preset, or it has no anchors for that input size.
         ArtifactError: the class names are empty or not distinct.
         MissingPackageError: the backbone comes from timm, which is not installed.
     """
@@ -127,4 +127,4 @@ def _check_size(name: str, preset: Preset, width: int, height: int) -> None:
         return
     side = f"{width}" if width == height else f"{width}x{height}"
     wanted = f"{preset.input_size}" if sizes is None else f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
-    raise InputError(f"preset {name} has no default boxes for this input size", got=side, wanted=wanted)
+    raise InputError(f"preset {name} has no anchors for this input size", got=side, wanted=wanted)

@@ -1,6 +1,6 @@
-"""Bias correction (Nagel et al., Data-Free Quantization, 2019, section 4.2), from pictures.
+"""Bias correction (Nagel et al., Data-Free Quantization, 2019, section 4.2), from images.
 
-Rounded weights shift the mean of what a convolution gives. The shift of each output channel is measured on pictures and
+Rounded weights shift the mean of what a convolution gives. The shift of each output channel is measured on images and
 taken out of its bias, layer after layer, so that each is measured behind those that are corrected already.
 """
 
@@ -25,27 +25,27 @@ Lower = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 
 def correct_biases(
-    model: onnx.ModelProto, lower: Lower, pictures: Sequence[UInt8Array], *, progress: Progress = silent
+    model: onnx.ModelProto, lower: Lower, images: Sequence[UInt8Array], *, progress: Progress = silent
 ) -> onnx.ModelProto:
-    """Return a float model whose INT8 form has, on average over the pictures, the convolutions' outputs of ``model``.
+    """Return a float model whose INT8 form has, on average over the images, the convolutions' outputs of ``model``.
 
     Args:
         model: as exported; it stays the reference.
         lower: the lowering that is to be corrected for.
-        pictures: (H, W, 3) uint8 of the input size.
-        progress: told after each layer.
+        images: (H, W, 3) uint8 of the input size.
+        progress: called after each layer.
     """
     names = convolutions(model)
     corrected = model
     for done, name in enumerate(names, start=1):
-        wanted = _channel_means(model, name, pictures)
-        found = _channel_means(lower(corrected), name, pictures)
+        wanted = _channel_means(model, name, images)
+        found = _channel_means(lower(corrected), name, images)
         corrected = _with_shifted_bias(corrected, name, wanted - found)
         progress(done, len(names), "correcting biases")
     return corrected
 
 
-def _channel_means(model: onnx.ModelProto, node_name: str, pictures: Sequence[UInt8Array]) -> Array:
+def _channel_means(model: onnx.ModelProto, node_name: str, images: Sequence[UInt8Array]) -> Array:
     """Return (C,) the mean of each channel that a convolution gives, ahead of its activation."""
     cut = copied(model)
     node = next(entry for entry in cut.graph.node if entry.name == node_name)
@@ -59,7 +59,7 @@ def _channel_means(model: onnx.ModelProto, node_name: str, pictures: Sequence[UI
     options = load_runtime().SessionOptions()
     options.log_severity_level = 4
     session = make_session(cut.SerializeToString(), options)
-    means = [session.run(None, {INPUT_NAME: picture[None]})[0].mean(axis=(0, 2, 3)) for picture in pictures]
+    means = [session.run(None, {INPUT_NAME: image[None]})[0].mean(axis=(0, 2, 3)) for image in images]
     return np.asarray(np.mean(means, axis=0), np.float64)
 
 

@@ -48,7 +48,7 @@ def measure_ranges(
         method: how ranges are chosen; ``auto`` tries all of them on the images that are held out.
         held_out: of the images, the last so many are not measured; by default none, and for ``auto`` an eighth.
         state: file that keeps what was measured where the work is interrupted; the same work goes on from there.
-        progress: told after each image, and after each method that is tried.
+        progress: called after each image, and after each method that is tried.
 
     Raises:
         SsdEdgeError: an image or the model cannot be used.
@@ -58,7 +58,7 @@ def measure_ranges(
     measured = len(chosen.images) - held_out
     tensors = observed_tensors(source.model)
     if not tensors:
-        raise InputError(f"{source.path} has no convolution that INT8 could compute", do="Build it without --int8.")
+        raise InputError(f"{source.path} has no convolution for INT8", do="Build it without --int8.")
     observer = Observer(source, tensors)
     observer.observe(chosen.paths[:measured], state=state, progress=progress)
     if method is Method.AUTO:
@@ -102,10 +102,8 @@ def best_method(
         errors[method] = measure(for_ort), measure(for_tensorrt)
         progress(number, len(METHODS), f"choosing the method: {method.value}")
     best = min(errors, key=lambda method: max(errors[method]))
-    where = (
-        f"{len(held_out)} held-out pictures" if held_out else "a picture that was measured, for none can be held out"
-    )
-    log.info(f"output error on {where}: {_listed(errors)}; {best.value} is taken, whose worse error is the least")
+    where = f"{len(held_out)} held-out images" if held_out else "1 calibration image (too few to hold any out)"
+    log.info(f"output error on {where}: {_listed(errors)}; {best.value} is chosen (lowest worst-case error)")
     return best
 
 
@@ -118,7 +116,7 @@ def _listed(errors: Mapping[Method, tuple[float, float]]) -> str:
 
 @dataclass(frozen=True)
 class CalibrationFiles:
-    """Where the calibration of a model lies.
+    """Files of a model's calibration.
 
     Attributes:
         folder: ``calibration/`` of the workspace.
@@ -174,11 +172,11 @@ def find_image_set(
     if images is None and files.image_set.is_file():
         images = files.image_set
     if images is None:
-        images, learnt_split = _learnt_from(files)
-        split = split or learnt_split
+        images, trained_on = _trained_on(files)
+        split = split or trained_on
     if images.name.endswith(SET_SUFFIX):
         return _chosen_before(images, is_asked=(split, limit, seed) != (None, None, None))
-    with stage(progress, "pictures") as report:
+    with stage(progress, "images") as report:
         chosen = choose_images(
             images,
             split=split or ImageChoice.split,
@@ -188,7 +186,7 @@ def find_image_set(
             progress=report,
         )
     part = f", split {chosen.split}" if chosen.split else ""
-    log.info(f"chose {len(chosen.images)} pictures of {chosen.source}{part}")
+    log.info(f"chose {len(chosen.images)} images of {chosen.source}{part}")
     return chosen
 
 
@@ -197,33 +195,35 @@ def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
     chosen = ImageSet.load(path)
     if is_asked:
         raise InputError(
-            f"{path} holds {len(chosen.images)} pictures that are chosen already",
+            f"{path} holds {len(chosen.images)} images that were already chosen",
             got="--max-images, --seed or --split",
-            do=f"Choose anew: ssd-edge calibrate --images {quoted(Path(chosen.source))}, with these options",
+            do=f"Choose again: ssd-edge calibrate --images {quoted(Path(chosen.source))}, with these options",
         )
     chosen.refuse_if_changed(path)
-    log.info(f"using {path}: {len(chosen.images)} pictures")
+    log.info(f"using {path}: {len(chosen.images)} images")
     return chosen
 
 
-def _learnt_from(files: CalibrationFiles) -> tuple[Path, str]:
+def _trained_on(files: CalibrationFiles) -> tuple[Path, str]:
     """Return the data set and the split that the model was trained on, as its run wrote them down."""
     data = RunData.of(files.run)
     if data is None:
         raise InputError(
-            f"there are no pictures to calibrate {files.model} with",
+            f"there are no images to calibrate {files.model} with",
             got=f"neither {files.image_set} nor a data set that {files.run} names",
-            wanted="pictures like those that the camera will show",
-            do="Name them: ssd-edge calibrate --images FOLDER",
+            wanted="images like those of the camera",
+            do="Give images: ssd-edge calibrate --images FOLDER",
         )
-    log.info(f"using what {files.model} learnt from: {data.dataset}, split {data.train_split}")
+    log.info(f"using what {files.model} trained on: {data.dataset}, split {data.train_split}")
     return Path(data.dataset), data.train_split
 
 
 def refuse_name(table: Path) -> None:
-    """Raise InputError where a path is no name for a calibration table: it might be the model's own."""
+    """Raise InputError where a path is not a name for a calibration table: it might be the model's own."""
     if not table.name.endswith(RANGES_SUFFIX) or table.name == RANGES_SUFFIX:
-        raise InputError(f"{table} is no name for a table of ranges", wanted=f"a name that ends with {RANGES_SUFFIX}")
+        raise InputError(
+            f"{table} is not a name for a calibration table", wanted=f"a name that ends with {RANGES_SUFFIX}"
+        )
     if path_kind(table) == "folder":
         raise InputError(f"{table} is a folder", wanted="the name of a file for the table")
 
@@ -275,8 +275,8 @@ def _save(
         with written_beside(files.image_set) as partial:
             partial.write_text(chosen.to_json(files.folder), encoding="utf-8")
             table.save(output)
-        log.info(f"wrote {files.image_set}: {len(chosen.images)} pictures")
+        log.info(f"wrote {files.image_set}: {len(chosen.images)} images")
     if keep_images:
-        log.info(f"copied the pictures: {files.copies}")
+        log.info(f"copied the images: {files.copies}")
     elif not chosen.kept and files.copies.is_dir():
-        log.info(f"nothing uses the copies of an earlier set any more: {quoted(files.copies)}")
+        log.info(f"the copies of an earlier set are no longer used: {quoted(files.copies)}")

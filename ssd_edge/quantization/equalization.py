@@ -1,4 +1,4 @@
-"""Cross-layer equalisation (Nagel et al., Data-Free Quantization, 2019, section 4.1).
+"""Cross-layer equalization (Nagel et al., Data-Free Quantization, 2019, section 4.1).
 
 Where one convolution alone feeds another through a ReLU, ``relu(s x) = s relu(x)`` for s > 0: a channel may be made
 smaller in the first and as much larger in the second without changing what comes out. The scale that gives both the
@@ -32,7 +32,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Equalised:
+class Equalized:
     """The same function with like channels.
 
     Attributes:
@@ -43,8 +43,8 @@ class Equalised:
     scales: dict[str, Array]
 
 
-def equalise(model: onnx.ModelProto, table: CalibrationTable | None = None) -> Equalised:
-    """Return the model with the ranges of neighbouring convolutions equalised; ranges must be measured anew.
+def equalize(model: onnx.ModelProto, table: CalibrationTable | None = None) -> Equalized:
+    """Return the model with the ranges of neighboring convolutions equalized; ranges must be measured anew.
 
     Args:
         model: as exported.
@@ -65,7 +65,7 @@ def equalise(model: onnx.ModelProto, table: CalibrationTable | None = None) -> E
             break
     for pair in pairs:
         _unclip(graph, pair)
-    return Equalised(graph.finished(), total)
+    return Equalized(graph.finished(), total)
 
 
 def _pairs(graph: Graph, table: CalibrationTable | None) -> Iterator[Pair]:
@@ -84,7 +84,7 @@ def _pairs(graph: Graph, table: CalibrationTable | None) -> Iterator[Pair]:
 
 
 def _can_follow(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Whether a convolution's inputs can be told apart in its weight: ordinary, or depthwise of factor one."""
+    """Whether a convolution's inputs can be distinguished in its weight: ordinary, or depthwise of factor one."""
     weight, group = graph.constants.get(node.input[1]), _group(node)
     return weight is not None and (group == 1 or (weight.shape[1] == 1 and group == len(weight)))
 

@@ -34,7 +34,7 @@ class Fallback:
 
     @property
     def drop_points(self) -> float:
-        """What INT8 costs, in points of mean AP (hundredths)."""
+        """Mean AP that INT8 loses, in points (hundredths)."""
         return 100 * (self.map_float - self.map_lowered)
 
 
@@ -48,10 +48,10 @@ class GateError(AccuracyError):
 
     def __init__(self, closest: Fallback, max_drop: float) -> None:
         super().__init__(
-            "INT8 loses too much, even with every convolution in float",
+            "INT8 loses too much mAP, even with every convolution in float",
             got=f"{closest.drop_points:.2f} points of mAP",
             wanted=f"at most {max_drop:g} (--max-drop)",
-            do="Calibrate with more pictures like those it is judged on, or build --fp16.",
+            do="Calibrate with more images like those it is evaluated on, or build --fp16.",
         )
         self.closest = closest
 

@@ -24,7 +24,7 @@ def to_half(model: onnx.ModelProto, *, keep_float: frozenset[str] = frozenset())
     """Return the model with its network in half precision; Q/DQ nodes of an INT8 network are typed along.
 
     Args:
-        model: as exported, or as :func:`ssd_edge.quantization.qdq_tensorrt.quantise` gave it.
+        model: as exported, or as :func:`ssd_edge.quantization.qdq_tensorrt.quantize` gave it.
         keep_float: names of nodes that stay in float32.
 
     Raises:
@@ -42,7 +42,7 @@ def mixed(int8: onnx.ModelProto, *, weakly_typed: bool, keep_float: frozenset[st
     """Return an INT8 network whose float part is in half precision, as a release of TensorRT takes it.
 
     Args:
-        int8: as :func:`ssd_edge.quantization.qdq_tensorrt.quantise` gave it.
+        int8: as :func:`ssd_edge.quantization.qdq_tensorrt.quantize` gave it.
         weakly_typed: flags choose the types (8.x), and the network stays as it is: those parsers read every scale as
             float32, and the axes of reductions from the attribute that opset 18 has no more.
         keep_float: names of nodes that stay in float32.
@@ -117,7 +117,7 @@ def _half_weight(value: Array, node: onnx.NodeProto) -> Array:
     finite = value[np.isfinite(value)]
     if node.op_type != "Clip" and finite.size and np.abs(finite).max() > _LARGEST:
         raise ArtifactError(
-            f"{node.name} does not fit into FP16",
+            f"{node.name} is too large for FP16",
             got=f"a weight of {np.abs(finite).max():.4g}",
             wanted=f"at most {_LARGEST:.0f}",
             do=f"Keep it in float32: --keep-float {node.name}",

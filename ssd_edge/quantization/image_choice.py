@@ -1,4 +1,4 @@
-"""Which images a model is calibrated with where nothing else is said; imports nothing heavy."""
+"""Default choice of calibration images; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """How calibration images are chosen.
+    """Choice of calibration images.
 
     Attributes:
         split: part of a data set; not the one that models are evaluated on.

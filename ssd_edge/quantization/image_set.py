@@ -1,4 +1,4 @@
-"""Calibration sets: few pictures that show what the camera will show, chosen from many, and written down."""
+"""Calibration sets: few images that show what the camera will show, chosen from many, and written down."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from ssd_edge.quantization.image_choice import ImageChoice
 SET_FORMAT = "ssd-edge/calibration-set/1"
 _FORM = Format(SET_FORMAT, "calibration set", "Choose the images anew: ssd-edge calibrate --images FOLDER")
 SET_SUFFIX = ".images.json"
-JUDGED_SPLITS = ("test",)
-_LOOKED_AT = 4096  # of more pictures, a seeded sample is looked at
+EVALUATION_SPLITS = ("test",)
+_LOOKED_AT = 4096  # of more images, a seeded sample is looked at
 _THUMBNAIL = 8
 
 
@@ -41,7 +41,7 @@ def thumbnails(paths: Sequence[Path], progress: Progress) -> list[FloatArray | I
     with ThreadPoolExecutor() as pool:
         for done, row in enumerate(pool.map(_thumbnail, paths), start=1):
             rows.append(row)
-            progress(done, len(paths), "looking at pictures")
+            progress(done, len(paths), "looking at images")
     return rows
 
 
@@ -84,11 +84,11 @@ def _with_rarest(shown: Sequence[frozenset[int]], taken: dict[int, int], free: B
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Which pictures, and how they were chosen.
+    """Calibration images, and how they were chosen.
 
     Attributes:
         source: folder or data set they come from.
-        split: of the data set; empty for a folder of pictures.
+        split: of the data set; empty for a folder of images.
         seed: of the choice.
         images: their files, in the order of choice: the first n are the best n.
         digests: ``sha256:…`` of each file.
@@ -107,7 +107,7 @@ class ImageSet:
 
     @property
     def digest(self) -> str:
-        """``sha256:…`` of the pictures' contents, in any order."""
+        """``sha256:…`` of the images' contents, in any order."""
         return text_digest("\n".join(sorted(self.digests)))
 
     @property
@@ -123,7 +123,7 @@ class ImageSet:
         return json.dumps(fields, indent=1) + "\n"
 
     def copied(self, folder: Path, place: Path) -> ImageSet:
-        """Copy the pictures into ``folder``, in the order of choice; return the set of what will lie in ``place``."""
+        """Copy the images into ``folder``, in the order of choice; return the set of what will lie in ``place``."""
         names = [f"{number:04}{path.suffix.lower()}" for number, path in enumerate(self.paths)]
         for name, path in zip(names, self.paths, strict=True):
             shutil.copyfile(path, folder / name)
@@ -136,7 +136,7 @@ class ImageSet:
 
     @classmethod
     def load(cls, path: Path) -> ImageSet:
-        """Read a set; its pictures are not looked at.
+        """Read a set; its images are not looked at.
 
         Raises:
             ArtifactError: it is missing, damaged or of another version of the format.
@@ -154,15 +154,15 @@ class ImageSet:
         return made
 
     def refuse_if_changed(self, path: Path) -> None:
-        """Raise InputError where a picture is gone or has changed since it was chosen (into ``path``)."""
+        """Raise InputError where an image is gone or has changed since it was chosen (into ``path``)."""
         for image, digest in zip(self.paths, self.digests, strict=True):
             found = file_digest(image) if image.is_file() else "no such file"
             if found != digest:
                 raise InputError(
-                    f"{image} of {path} is not the picture that was chosen",
+                    f"{image} of {path} has changed since it was chosen",
                     got=found,
                     wanted=digest,
-                    do=f"Choose anew: ssd-edge calibrate --images {quoted(self.source)}",
+                    do=f"Choose again: ssd-edge calibrate --images {quoted(self.source)}",
                 )
 
 
@@ -175,16 +175,16 @@ def choose_images(
     tolerance: Tolerance = TOLERANT,
     progress: Progress = silent,
 ) -> ImageSet:
-    """Return at most ``limit`` pictures of a folder or of a data set's split, as different as can be.
+    """Return at most ``limit`` images of a folder or of a data set's split, as different as can be.
 
-    One after the other the picture is taken that is farthest from all taken so far (k-centre greedy, on thumbnails);
-    where there are labels, among those that show the class of which the fewest pictures were taken. The same source
-    and seed give the same pictures, and fewer of them are the first of more.
+    One after the other the image is taken that is farthest from all taken so far (k-center greedy, on thumbnails);
+    where there are labels, among those that show the class of which the fewest images were taken. The same source
+    and seed give the same images, and fewer of them are the first of more.
 
     Images that cannot be read are left out and named.
 
     Raises:
-        InputError: no images, more of them than are tolerated cannot be read, or a split that models are judged on.
+        InputError: no images, more of them than are tolerated cannot be read, or a split that models are evaluated on.
     """
     paths, classes, left_out = _candidates(source, split, tolerance)
     generator = np.random.default_rng(seed)
@@ -239,11 +239,11 @@ def _candidates(
     if _is_folder_of_images(source):
         images = list_images(source)
         return images, [frozenset()] * len(images), ()
-    if split in JUDGED_SPLITS:
+    if split in EVALUATION_SPLITS:
         raise InputError(
-            f"the split {split!r} of {source} is what models are judged on",
-            wanted="other pictures for calibration, or the accuracy of the INT8 model would be flattered",
-            do="Take the pictures that it learnt from: --split train",
+            f"the split {split!r} of {source} is used for evaluation",
+            wanted="other images for calibration, or the accuracy of INT8 is too optimistic",
+            do="Take the images that it trained on: --split train",
         )
     labelled = open_dataset(source, split, tolerance=tolerance)
     if not labelled.samples:
@@ -254,7 +254,7 @@ def _candidates(
 
 
 def _is_folder_of_images(source: Path) -> bool:
-    """Tell a folder of pictures from a data set, whose pictures lie deeper."""
+    """Return whether it is a folder of images; images of a data set are in subfolders."""
     if not source.is_dir():
         return False
     try:

@@ -22,7 +22,7 @@ What counts is this room: lowering, refinement, fallback and ranking. ``tests/qu
 
 @dataclass(frozen=True)
 class Lowering:
-    """How a float graph is lowered; a call does it.
+    """Lowers a float graph when called.
 
     Attributes:
         precision: of the lowered graph.
@@ -56,7 +56,7 @@ class Lowering:
         if not self.precision.is_int8:
             return to_half(model, keep_float=self.keep_float) if self.precision.has_fp16 else model
         if table is None:
-            raise InputError(f"{self.precision} needs a calibration table", do="Make one: ssd-edge calibrate")
+            raise InputError(f"{self.precision} needs a calibration table", do="Create one: ssd-edge calibrate")
         if self.takes_cache:
             return model
         kept = self.keep_float | fallback
@@ -66,7 +66,7 @@ class Lowering:
             limit = openvino_scheme().weight_limit
             return qdq_tensorrt.quantise(model, table, keep_float=kept, unsigned=True, weight_limit=limit)
         weak = self.is_weakly_typed
-        lowered = qdq_tensorrt.quantise(model, table, keep_float=kept, stored_weights=not weak)
+        lowered = qdq_tensorrt.quantize(model, table, keep_float=kept, stored_weights=not weak)
         # A layer of the fallback is as good in half precision; what the user kept is float32.
         has_half = self.precision.has_fp16
         return mixed(lowered, weakly_typed=weak, keep_float=self.keep_float) if has_half else lowered

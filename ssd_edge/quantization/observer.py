@@ -26,28 +26,28 @@ from ssd_edge.graph.editor import Graph, copied, network_nodes, set_float_output
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.range_estimators import StreamingHistogram
 
-_SAVED_EVERY = 32  # pictures
+_SAVED_EVERY = 32  # images
 _AT_LEAST = 2
 # What reading a damaged archive of arrays ends in, bit by bit as it may be damaged.
 
 
 class Observer:
-    """Histograms of named tensors over pictures.
+    """Histograms of named tensors over images.
 
     Args:
         source: the exported model; images are prepared as the camera's are.
         tensors: names of float tensors inside of it.
-        optimise: let ONNX Runtime fuse and re-arrange layers, which changes the last digit of some values, and the time
+        optimize: let ONNX Runtime fuse and re-arrange layers, which changes the last digit of some values, and the time
             by a factor.
     """
 
-    def __init__(self, source: SourceModel, tensors: Sequence[str], *, optimise: bool = True) -> None:
-        self._optimise = optimise
+    def __init__(self, source: SourceModel, tensors: Sequence[str], *, optimize: bool = True) -> None:
+        self._optimize = optimize
         self._source = source
         self._tensors = list(tensors)
         self.histograms = {name: StreamingHistogram() for name in tensors}
         self.seen = 0
-        self._within_picture = False
+        self._within_image = False
 
     def observe(
         self,
@@ -60,36 +60,36 @@ class Observer:
 
         Args:
             images: files.
-            state: where to keep what is done, every few pictures and when interrupted; it stays until whoever makes
+            state: where to keep what is done, every few images and when interrupted; it stays until the caller makes
                 something of the histograms removes it.
-            progress: told after each image.
+            progress: called after each image.
 
         Raises:
-            InputError: too few pictures, or one cannot be read.
+            InputError: too few images, or one cannot be read.
             ArtifactError: a tensor is not finite, or ONNX Runtime refuses the graph.
         """
         if len(images) < _AT_LEAST:
             raise InputError(
-                "there are too few pictures to calibrate with",
+                "too few images for calibration",
                 got=str(len(images)),
-                wanted=f"at least {_AT_LEAST}; some hundreds give good ranges",
-                do="Name more of them: ssd-edge calibrate --images FOLDER",
+                wanted=f"at least {_AT_LEAST}; a few hundred give good ranges",
+                do="Give more images: ssd-edge calibrate --images FOLDER",
             )
         if state is not None and state.is_file():
             self._resume(state, len(images))
-        session = _observing_session(self._source, self._tensors, optimise=self._optimise)
+        session = _observing_session(self._source, self._tensors, optimize=self._optimize)
         with self.kept(state), ThreadPoolExecutor(physical_cores()) as pool, ort_errors(self._source.path):
             for path in images[self.seen :]:
-                picture = preprocess(read_image(path), self._source.spec.input)
-                outputs = session.run(self._tensors, {INPUT_NAME: picture[None]})
+                image = preprocess(read_image(path), self._source.spec.input)
+                outputs = session.run(self._tensors, {INPUT_NAME: image[None]})
                 self._count(pool, outputs)
                 progress(self.seen, len(images), "measuring ranges")
                 if state is not None and self.seen % _SAVED_EVERY == 0:
                     self._save(state)
 
     def _count(self, pool: ThreadPoolExecutor, outputs: Sequence[Any]) -> None:
-        """Count a picture in all tensors; interrupted, to its end, unless it could not be given to all of them."""
-        self._within_picture = True  # from here on some tensors have counted it and others not
+        """Count an image in all tensors; interrupted, to its end, unless it could not be given to all of them."""
+        self._within_image = True  # from here on some tensors have counted it and others not
         counting = [pool.submit(self._add, name, values) for name, values in zip(self._tensors, outputs, strict=True)]
         try:
             for done in counting:
@@ -97,18 +97,18 @@ class Observer:
         finally:
             wait(counting)
             if not any(done.exception() for done in counting):
-                self.seen, self._within_picture = self.seen + 1, False
+                self.seen, self._within_image = self.seen + 1, False
 
     def _add(self, name: str, values: Any) -> None:
         self.histograms[name].add(values, name=name)
 
     @contextmanager
     def kept(self, state: Path | None) -> Iterator[None]:
-        """Save what was done when the work inside the block is interrupted between two pictures, or after the last."""
+        """Save what was done when the work inside the block is interrupted between two images, or after the last."""
         try:
             yield
         except (KeyboardInterrupt, SystemExit):
-            if state is not None and self.seen and not self._within_picture:
+            if state is not None and self.seen and not self._within_image:
                 self._save(state)
             raise
 
@@ -126,17 +126,15 @@ class Observer:
         try:
             found = _read_state(state)
             if found.tensors != self._tensors or not 0 <= found.seen <= images:
-                raise ValueError("it belongs to other work")
+                raise ValueError("it belongs to another calibration")
         except Exception as error:  # noqa: BLE001 - zipfile, zlib and NumPy raise anything at damaged bytes
-            log.warning(
-                f"{state} cannot be gone on from ({type(error).__name__}: {error}): all pictures are measured anew"
-            )
+            log.warning(f"{state} cannot be resumed ({type(error).__name__}: {error}): measuring all images again")
             return
         self.histograms, self.seen = dict(zip(found.tensors, found.histograms, strict=True)), found.seen
 
 
 class _State(NamedTuple):
-    """Saved work: the tensors, the histogram of each, and the number of pictures in them."""
+    """Saved work: the tensors, the histogram of each, and the number of images in them."""
 
     tensors: list[str]
     histograms: list[StreamingHistogram]
@@ -158,7 +156,7 @@ def _plain(histogram: StreamingHistogram) -> dict[str, float | int | None]:
     return {"exponent": histogram.exponent, "low": histogram.low, "high": histogram.high}
 
 
-def _observing_session(source: SourceModel, tensors: Sequence[str], *, optimise: bool) -> Any:
+def _observing_session(source: SourceModel, tensors: Sequence[str], *, optimize: bool) -> Any:
     """Open the network with the tensors as its outputs; what no tensor needs (decoding, NMS) is not run."""
     model = copied(source.model)
     set_float_outputs(model, tensors)
@@ -167,7 +165,7 @@ def _observing_session(source: SourceModel, tensors: Sequence[str], *, optimise:
     options.intra_op_num_threads, options.inter_op_num_threads = physical_cores(), 1
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 4
-    if not optimise:
+    if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     with ort_errors(source.path):
         return make_session(model.SerializeToString(), options)

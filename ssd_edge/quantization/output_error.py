@@ -1,4 +1,4 @@
-"""How far a lowered network's answers are from the float one's, without any label."""
+"""Output error: the difference between a lowered network and its float original, without labels."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _SCORE_OF_INTEREST = 0.1
 
 
 class OutputError:
-    """Compares networks on the same pictures, before NMS, where it matters: on default boxes that score.
+    """Compares networks on the same images, before NMS, where it matters: on anchors that score.
 
     Args:
         reference: the float model.
-        pictures: (H, W, 3) uint8 of its input size.
+        images: (H, W, 3) uint8 of its input size.
     """
 
-    def __init__(self, reference: onnx.ModelProto, pictures: Sequence[UInt8Array]) -> None:
-        self._pictures = list(pictures)
+    def __init__(self, reference: onnx.ModelProto, images: Sequence[UInt8Array]) -> None:
+        self._images = list(images)
         self._wanted = list(self._outputs(reference))
 
     @property
@@ -38,14 +38,14 @@ class OutputError:
 
     @property
     def nothing_compared(self) -> str:
-        """What to say where it compares nothing."""
+        """Message for a comparison of nothing."""
         return (
-            f"nothing scores above {_SCORE_OF_INTEREST:g} on {counted(len(self._pictures), 'image')}: nothing was "
-            "compared. Calibrate with images like those that the camera will show: ssd-edge calibrate --images FOLDER"
+            f"nothing scores above {_SCORE_OF_INTEREST:g} on {counted(len(self._images), 'image')}: nothing was "
+            "compared. Calibrate with images like those of the camera: ssd-edge calibrate --images FOLDER"
         )
 
     def __call__(self, model: onnx.ModelProto) -> float:
-        """Return the mean error of a picture: of the scores, relative to them, and of the boxes, in sides of theirs.
+        """Return the mean error of an image: of the scores, relative to them, and of the boxes, in sides of theirs.
 
         The scores' is ``sum |s - s'| / sum s`` over (box, class) pairs of which either network gives more than 0.1;
         the boxes' is the mean ``|corner - corner'|`` over the side, of those whose float score is more than 0.1.
@@ -55,7 +55,7 @@ class OutputError:
 
     def _outputs(self, model: onnx.ModelProto) -> Sequence[tuple[FloatArray, FloatArray]]:
         session = _before_nms(model)
-        return [tuple(session.run(None, {INPUT_NAME: picture[None]})) for picture in self._pictures]
+        return [tuple(session.run(None, {INPUT_NAME: image[None]})) for image in self._images]
 
 
 Measure = Callable[[onnx.ModelProto], float]

@@ -1,4 +1,4 @@
-"""Lets the first convolution of an INT8 network read the picture as it is: its bytes are 8 bits already.
+"""Lets the first convolution of an INT8 network read the image as it is: its bytes are 8 bits already.
 
 The float road of an exported graph is Cast, Transpose, Gather (colour order), Sub (mean), Div (deviation), and then the
 picture is rounded to 8 bits again. All of it is linear, so it goes into the convolution: colours and deviations into
@@ -22,12 +22,12 @@ from ssd_edge.graph.border import border
 from ssd_edge.graph.editor import Array, Graph, make_node
 
 PIXELS = f"{INPUT_NAME}.channels_first"
-_MOST_PADDING_ERROR = 1.0  # in grey levels
+_MOST_PADDING_ERROR = 1.0  # in gray levels
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """What happens to the picture: channel ``c`` of the network is ``(pixel[order[c]] - mean[c]) / deviation[c]``."""
+    """Preprocessing: channel ``c`` of the network is ``(pixel[order[c]] - mean[c]) / deviation[c]``."""
 
     convolution: onnx.NodeProto
     order: Array
@@ -36,7 +36,7 @@ class _Entry:
 
 
 def fold_pixels(graph: Graph, keep_float: frozenset[str]) -> int | None:
-    """Let the first convolution read :data:`PIXELS`, uint8 less the returned zero point, instead of normalised floats.
+    """Let the first convolution read :data:`PIXELS`, uint8 less the returned zero point, instead of normalized floats.
 
     Returns:
         The zero point; None, and the graph as it was, where the graph begins in another way, the convolution stays
@@ -87,7 +87,7 @@ def _rewrite(graph: Graph, entry: _Entry, picture: str, zero: int) -> None:
 
 
 def _entry(graph: Graph) -> _Entry | None:
-    """Follow the picture to its first convolution."""
+    """Follow the image to its first convolution."""
     order, mean, deviation = np.arange(3), np.zeros(3), np.ones(3)
     tensor = INPUT_NAME
     seen: list[str] = []
@@ -95,7 +95,7 @@ def _entry(graph: Graph) -> _Entry | None:
         node = graph.consumers(tensor)[0]
         seen.append(node.op_type)
         if node.op_type == "Conv":
-            fits = seen[:2] == ["Cast", "Transpose"] and node.input[1] in graph.constants and _has_colours(graph, node)
+            fits = seen[:2] == ["Cast", "Transpose"] and node.input[1] in graph.constants and _has_colors(graph, node)
             return _Entry(node, order, mean, deviation) if fits else None
         if node.op_type == "Gather" and seen == ["Cast", "Transpose", "Gather"] and _attribute(node, "axis", 0) == 1:
             order = graph.constants[node.input[1]].reshape(-1)
@@ -114,7 +114,7 @@ def _is_per_channel(graph: Graph, node: onnx.NodeProto) -> bool:
     return value is not None and (value.size == 1 or (value.size == 3 and value.shape[-3:] == (3, 1, 1)))
 
 
-def _has_colours(graph: Graph, node: onnx.NodeProto) -> bool:
+def _has_colors(graph: Graph, node: onnx.NodeProto) -> bool:
     return bool(_attribute(node, "group", 1) == 1) and graph.constants[node.input[1]].shape[1:2] == (3,)
 
 

@@ -29,7 +29,7 @@ _BIAS_LIMIT = 2.0**30
 
 
 class Scheme(str, Enum):
-    """Which 8 bits; see the module's text."""
+    """Types of the 8-bit values; see the module docstring."""
 
     U8S8 = "u8s8"
     U8S8_REDUCED = "u8s8-reduced"
@@ -67,7 +67,7 @@ class Affine:
         return cls(scale, np.array(zero, np.int8 if signed else np.uint8))
 
 
-def quantise(
+def quantize(
     model: onnx.ModelProto,
     table: CalibrationTable,
     *,
@@ -94,7 +94,7 @@ def quantise(
     known = pixels | _gated(gates, table, signed=is_signed)
     points = _points(graph, convolutions, table, keep_float, known, signed=is_signed)
     for node in convolutions:
-        _quantise_weights(graph, node, points[node.input[0]].scale, scheme.weight_limit)
+        _quantize_weights(graph, node, points[node.input[0]].scale, scheme.weight_limit)
     opened = {gate.node.output[0] for gate in gates.values()}
     for tensor, affine in points.items():
         if tensor not in opened:
@@ -156,14 +156,14 @@ def range_of(table: CalibrationTable, tensor: str) -> tuple[float, float]:
     found = table.ranges.get(tensor)
     if found is None:
         raise ArtifactError(
-            f"the table of ranges for {table.model} has none for {tensor}",
+            f"the calibration table of {table.model} has no range for {tensor}",
             got=f"{len(table.ranges)} others",
             do="Calibrate again: ssd-edge calibrate",
         )
     return found.low, found.high
 
 
-def _quantise_weights(graph: Graph, node: onnx.NodeProto, input_scale: np.float32, limit: int) -> None:
+def _quantize_weights(graph: Graph, node: onnx.NodeProto, input_scale: np.float32, limit: int) -> None:
     """Give a convolution int8 weights, a scale for each output channel, and an int32 bias of the product's scale."""
     weight = graph.constants[node.input[1]]
     bias = graph.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else None
@@ -172,11 +172,11 @@ def _quantise_weights(graph: Graph, node: onnx.NodeProto, input_scale: np.float3
         # A bias that is large beside its weights would overflow int32; then the weights get a coarser scale.
         scale = np.maximum(scale, np.abs(bias) / (float(input_scale) * _BIAS_LIMIT)).astype(np.float32)
     stored = np.clip(np.rint(weight / _along(scale, weight)), -limit, limit).astype(np.int8)
-    graph.rewire(node, 1, _dequantised(graph, f"{node.name}.weight", stored, scale))
+    graph.rewire(node, 1, _dequantized(graph, f"{node.name}.weight", stored, scale))
     if bias is not None:
         product = (scale * input_scale).astype(np.float32)
         graph.rewire(
-            node, 2, _dequantised(graph, f"{node.name}.bias", np.rint(bias / product).astype(np.int32), product)
+            node, 2, _dequantized(graph, f"{node.name}.bias", np.rint(bias / product).astype(np.int32), product)
         )
 
 
@@ -193,7 +193,7 @@ def _along(scale: Array, weight: Array) -> Array:
     return scale.reshape(-1, *([1] * (weight.ndim - 1)))
 
 
-def _dequantised(graph: Graph, name: str, stored: Array, scale: Array) -> str:
+def _dequantized(graph: Graph, name: str, stored: Array, scale: Array) -> str:
     inputs = [
         graph.constant(f"{name}.stored", stored),
         graph.constant(f"{name}.scale", scale),

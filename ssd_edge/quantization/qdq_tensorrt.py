@@ -23,7 +23,7 @@ from ssd_edge.graph.editor import Graph, make_node
 from ssd_edge.quantization.qdq_ort import Affine, range_of, weight_scale
 
 
-def quantise(
+def quantize(
     model: onnx.ModelProto,
     table: CalibrationTable,
     *,
@@ -32,7 +32,7 @@ def quantise(
     unsigned: bool = False,
     weight_limit: int = 127,
 ) -> onnx.ModelProto:
-    """Return the model with Q/DQ around what shall run in INT8.
+    """Return the model with Q/DQ around what must run in INT8.
 
     Args:
         model: as exported.
@@ -123,8 +123,8 @@ def _quantise_weights(graph: Graph, node: onnx.NodeProto, limit: int, *, stored:
         along = scale.reshape([-1 if number == axis else 1 for number in range(weight.ndim)])
         integers = np.clip(np.rint(weight / along), -limit, limit).astype(np.int8)
         inputs = [graph.constant(f"{node.name}.weight.stored", integers), *names]
-        dequantise = make_node("DequantizeLinear", inputs, f"{node.name}.weight.dequantised", axis=axis)
-        graph.rewire(node, 1, graph.add(dequantise))
+        dequantize = make_node("DequantizeLinear", inputs, f"{node.name}.weight.dequantised", axis=axis)
+        graph.rewire(node, 1, graph.add(dequantize))
     else:
         graph.rewire(node, 1, _pair(graph, node.input[1], f"{node.name}.weight", *names, axis=axis))
 

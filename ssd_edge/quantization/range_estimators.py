@@ -1,4 +1,4 @@
-"""From a histogram to a range: what of a tensor's values INT8 shall tell apart, and what it cuts off."""
+"""From a histogram to a range: what of a tensor's values INT8 must distinguish, and what it cuts off."""
 
 from __future__ import annotations
 
@@ -56,12 +56,14 @@ class StreamingHistogram:
         """Count float32 values of any shape.
 
         Raises:
-            ArtifactError: one is not finite; ``name`` is told.
+            ArtifactError: a value is not finite; the error names ``name``.
         """
         low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ArtifactError(
-                f"{name} is not finite", got=f"{low} to {high}", do="The network is broken: train or export it again."
+                f"{name} is not finite",
+                got=f"{low} to {high}",
+                do="The network has NaN or infinite values: train or export it again.",
             )
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._reach(max(-low, high))
@@ -144,7 +146,7 @@ def _at_share(histogram: StreamingHistogram, shares: Float64Array, share: float)
 
 
 def entropy(histogram: StreamingHistogram) -> Range:
-    """Return the range whose 128 levels tell most about the magnitudes (Kullback-Leibler divergence).
+    """Return the range whose 128 levels keep most of the magnitudes (Kullback-Leibler divergence).
 
     After Migacz, "8-bit Inference with TensorRT" (GTC 2017, S7310): for each threshold, P are the counts with all that
     lies above added to the last bin; Q are the counts without it, spread evenly over the 128 levels (over those bins
@@ -180,11 +182,11 @@ def _divergence(counts: Float64Array, bins: int) -> float:
     held = kept > 0
     sums = np.bincount(level, weights=kept, minlength=_LEVELS)
     filled = np.bincount(level, weights=held, minlength=_LEVELS)
-    quantised = np.where(held, (sums / np.maximum(filled, 1))[level], 0)
-    total = quantised.sum()
+    quantized = np.where(held, (sums / np.maximum(filled, 1))[level], 0)
+    total = quantized.sum()
     if total == 0:
         return float("inf")
-    p, q = reference / reference.sum(), quantised / total
+    p, q = reference / reference.sum(), quantized / total
     inside = (p > 0) & (q > 0)
     lost = p[(p > 0) & (q == 0)].sum()  # a bin that only the cut-off values fill
     return float((p[inside] * np.log(p[inside] / q[inside])).sum() + lost * np.log(1e12))
@@ -196,26 +198,26 @@ def mse(histogram: StreamingHistogram) -> Range:
     if not held.any():
         return minmax(histogram)
     counts = histogram.counts[held].astype(np.float64)
-    centres = np.asarray((np.arange(-SIDE_BINS, SIDE_BINS) + 0.5)[held] * histogram.width, np.float64)
+    centers = np.asarray((np.arange(-SIDE_BINS, SIDE_BINS) + 0.5)[held] * histogram.width, np.float64)
     shares = np.linspace(1 / _MSE_CANDIDATES, 1, _MSE_CANDIDATES)
     best = min(
         shares,
         key=lambda share: _squared_error(
-            counts, centres, histogram.width, histogram.low * share, histogram.high * share
+            counts, centers, histogram.width, histogram.low * share, histogram.high * share
         ),
     )
     return float(histogram.low * best), float(histogram.high * best)
 
 
-def _squared_error(counts: Float64Array, centres: Float64Array, width: float, low: float, high: float) -> float:
+def _squared_error(counts: Float64Array, centers: Float64Array, width: float, low: float, high: float) -> float:
     low, high = min(low, 0.0), max(high, 0.0)
     step = (high - low) / _MSE_LEVELS
     if step == 0:
-        return float((counts * centres**2).sum())
-    stored = np.round(np.clip(centres, low, high) / step) * step
+        return float((counts * centers**2).sum())
+    stored = np.round(np.clip(centers, low, high) / step) * step
     # A step finer than a bin cannot be seen in the bins: there its rounding error is the mean one.
     rounding = step**2 / 12 if step < width else 0.0
-    return float((counts * ((stored - centres) ** 2 + rounding)).sum())
+    return float((counts * ((stored - centers) ** 2 + rounding)).sum())
 
 
 METHODS: Mapping[Method, Callable[[StreamingHistogram], Range]] = {

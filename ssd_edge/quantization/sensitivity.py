@@ -1,4 +1,4 @@
-"""The layers of a model by the error that each adds in INT8: a table, a file for scripts and a picture."""
+"""The layers of a model by the error that each adds in INT8: a table, a file for scripts and an image."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Quantize = Callable[[frozenset[str]], onnx.ModelProto]
 
 SENSITIVITY_SUFFIX = ".sensitivity.json"
 _FORMAT = "ssd-edge/sensitivity/1"
-_FORM = Format(_FORMAT, "ranking of layers", "Rank them anew: ssd-edge build --int8 --sensitivity")
-RANKED_ON = 8  # pictures; a layer's place in the ranking hardly changes with more of them
+_FORM = Format(_FORMAT, "layer ranking", "Rank them anew: ssd-edge build --int8 --sensitivity")
+RANKED_ON = 8  # images; a layer's place in the ranking hardly changes with more of them
 _SHOWN = 10
 _BAR_WIDTH, _ROW, _NAME_WIDTH = 420, 18, 460
 
@@ -55,7 +55,7 @@ def sensitivity(
         model: as exported.
         quantize: lowers it.
         measure: of the whole model's outputs against the float ones.
-        progress: told after each layer.
+        progress: called after each layer.
     """
     names = convolutions(model)
     found = []
@@ -111,7 +111,7 @@ class RankedLayers:
         """
         made = read_artifact(path, cls, _FORM)
         if not all(math.isfinite(entry.error) for entry in made.layers):
-            raise ArtifactError(f"{path} is a damaged {_FORM.what}", got="an error that is no number", do=_FORM.do)
+            raise ArtifactError(f"{path} is a damaged {_FORM.what}", got="an error that is not a number", do=_FORM.do)
         return made
 
 
@@ -121,14 +121,14 @@ class Ranking:
     Args:
         source: the exported model.
         quantize: lowers it.
-        pictures: files to measure the error on.
-        progress: told after each layer.
+        images: files to measure the error on.
+        progress: called after each layer.
     """
 
-    def __init__(self, source: SourceModel, quantize: Quantize, pictures: Sequence[Path], progress: Progress) -> None:
+    def __init__(self, source: SourceModel, quantize: Quantize, images: Sequence[Path], progress: Progress) -> None:
         self._source = source
         self._quantize = quantize
-        self._pictures = pictures
+        self._images = images
         self._progress = progress
         self._names: list[str] = []
 
@@ -136,7 +136,7 @@ class Ranking:
         """Return the names of the layers; ``<model>.sensitivity.json`` and ``.svg`` lie beside the ONNX afterwards."""
         if not self._names:
             entry = self._source.spec.input
-            measure = OutputError(self._source.model, [preprocess(read_image(path), entry) for path in self._pictures])
+            measure = OutputError(self._source.model, [preprocess(read_image(path), entry) for path in self._images])
             if not measure.compares:
                 log.warning(f"no layer is ranked: {measure.nothing_compared}")
                 self._names = convolutions(self._source.model)
@@ -149,13 +149,13 @@ class Ranking:
 
     def _write(self, layers: Sequence[LayerError]) -> None:
         source = self._source
-        table, picture = (source.path.with_name(f"{source.path.stem}.sensitivity.{kind}") for kind in ("json", "svg"))
+        table, image = (source.path.with_name(f"{source.path.stem}.sensitivity.{kind}") for kind in ("json", "svg"))
         title = f"{source.spec.name}: output error of each layer in INT8 alone"
-        with written_beside(table) as figures, written_beside(picture) as drawn:
+        with written_beside(table) as figures, written_beside(image) as drawn:
             ranked = RankedLayers(source.spec.name, source.digest, tuple(layers))
             figures.write_text(ranked.to_json(), encoding="utf-8")
             drawn.write_text(sensitivity_svg(layers, title), encoding="utf-8")
-        log.info(f"all {len(layers)} layers: {table}, {picture}")
+        log.info(f"all {len(layers)} layers: {table}, {image}")
 
 
 def _tell(layers: Sequence[LayerError]) -> None:

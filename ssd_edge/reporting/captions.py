@@ -14,11 +14,11 @@ Plate = tuple[int, int, int, int]  # left, top, right, bottom; the last two are 
 _INK: Color = (20, 20, 20)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_SCALE = 0.45
-_LEGIBLE_WIDTH = 400  # pages show pictures about so wide: text of wider ones is made larger, to be read there
+_LEGIBLE_WIDTH = 400  # pages show images about so wide: text of wider ones is made larger, to be read there
 
 
 class Captions:
-    """Writes captions into a picture, each on a plate of its own colour.
+    """Writes captions into an image, each on a plate of its own color.
 
     A caption stands above its box; where another one is already, inside the box or below it; where there is no room at
     all it is left out, so that the first that are written are those that are read.
@@ -47,7 +47,7 @@ class Captions:
         return True
 
     def _places(self, box: FloatArray, size: tuple[int, int]) -> Iterator[Plate]:
-        """Yield the plates above the box, inside it at its top, and below it, moved inwards where the picture ends."""
+        """Yield the plates above the box, inside it at its top, and below it, moved inwards where the image ends."""
         rows, columns = self._canvas.shape[:2]
         x, top, bottom = (round(float(value)) for value in (box[0], box[1], box[3]))
         left = max(0, min(x - 1, columns - size[0]))

@@ -122,7 +122,7 @@ def round_ticks(low: float, high: float, *, most: int = 6, whole: bool = False) 
 
 @dataclass(frozen=True)
 class _Frame:
-    """Where the lines of a chart lie in its drawing: margins, and the values at the ends of the axes."""
+    """Layout of a chart: margins, and the values at the ends of the axes."""
 
     width: float
     height: float

@@ -76,7 +76,7 @@ Shape = Line | Dot | Label | Raster
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """Shapes in the order in which they are drawn; ``title`` says what they show to whoever cannot see them."""
+    """Shapes in the order in which they are drawn; ``title`` says what they show to a reader who cannot see them."""
 
     width: float
     height: float

@@ -25,7 +25,7 @@ class CaptionedImage:
 
 @dataclass(frozen=True)
 class KeyEntry:
-    """What a color in images means: ``#rrggbb``, and whether lines of it are dashed."""
+    """Legend entry of an image: color ``#rrggbb``, and whether its lines are dashed."""
 
     label: str
     color: str

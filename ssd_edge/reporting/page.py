@@ -19,7 +19,7 @@ from ssd_edge.core.files import written_beside
 from ssd_edge.core.frame import UInt8Array
 
 Level = Literal["", "warning", "error"]
-"""How bad something is: its color."""
+"""Severity, shown by a color."""
 
 _JPEG_QUALITY = 85
 

@@ -1,4 +1,4 @@
-"""What lies behind the signs: roads, walls, foliage and plain colour."""
+"""Backgrounds of scenes: roads, walls, foliage and plain color."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Drawer = Callable[[int, int, np.random.Generator], UInt8Array]
 
 
 def draw_background(height: int, width: int, rng: np.random.Generator) -> UInt8Array:
-    """Return an (H, W, 3) BGR picture without any sign."""
+    """Return an (H, W, 3) BGR image without any sign."""
     kinds: tuple[tuple[float, Drawer], ...] = (
         (0.5, _road),
         (0.14, _foliage),
@@ -30,9 +30,9 @@ def draw_background(height: int, width: int, rng: np.random.Generator) -> UInt8A
 def _road(height: int, width: int, rng: np.random.Generator) -> UInt8Array:
     world = random_road(height, width, rng)
     horizon = height * rng.uniform(0.35, 0.65)
-    centre = width * rng.uniform(0.25, 0.75)
+    center = width * rng.uniform(0.25, 0.75)
     return road_view(
-        world, height=height, width=width, horizon=horizon, centre=centre, distance=float(rng.uniform(0, 32))
+        world, height=height, width=width, horizon=horizon, center=center, distance=float(rng.uniform(0, 32))
     )
 
 
@@ -47,11 +47,11 @@ def _foliage(height: int, width: int, rng: np.random.Generator) -> UInt8Array:
 
 def _blobs(height: int, width: int, rng: np.random.Generator) -> UInt8Array:
     ramp = gradient(height, width, rng.uniform(0, 360))
-    picture = blend(random_color(rng), random_color(rng), ramp)
+    image = blend(random_color(rng), random_color(rng), ramp)
     for _ in range(rng.integers(2, 5)):
         mask = np.clip((cloud_noise(height, width, rng.uniform(1, 4), rng) - 0.5) * rng.uniform(3, 12) + 0.3, 0, 1)
-        picture += (random_color(rng) - picture) * (mask * rng.uniform(0.3, 0.9))[..., None]
-    return _finished(picture, rng)
+        image += (random_color(rng) - image) * (mask * rng.uniform(0.3, 0.9))[..., None]
+    return _finished(image, rng)
 
 
 def _stripes(height: int, width: int, rng: np.random.Generator) -> UInt8Array:
@@ -75,12 +75,12 @@ def _bricks(height: int, width: int, rng: np.random.Generator) -> UInt8Array:
     shade = shades[row.astype(np.int64) % 128, column.astype(np.int64) % 128]
     joint = (np.mod(down, tall) < 0.1 * tall) | (np.mod(shifted, long) < 0.1 * tall)
     wall = dull_color(rng, low=70) if rng.random() < 0.6 else np.array([58, 76, 150], np.float32) + rng.normal(0, 14, 3)
-    picture = np.where(joint[..., None], dull_color(rng, low=90), wall * shade[..., None])
+    image = np.where(joint[..., None], dull_color(rng, low=90), wall * shade[..., None])
     weathered = 0.75 + 0.5 * cloud_noise(height, width, 4, rng)
-    return _finished(picture * weathered[..., None], rng)
+    return _finished(image * weathered[..., None], rng)
 
 
-def _finished(picture: np.ndarray[tuple[int, ...], np.dtype[np.float32]], rng: np.random.Generator) -> UInt8Array:
-    height, width = picture.shape[:2]
+def _finished(image: np.ndarray[tuple[int, ...], np.dtype[np.float32]], rng: np.random.Generator) -> UInt8Array:
+    height, width = image.shape[:2]
     rough = rng.uniform(1, 9) * grain(height, width, rng)
-    return np.asarray(cv2.convertScaleAbs(np.clip(picture + rough[..., None], 0, 255)), np.uint8)
+    return np.asarray(cv2.convertScaleAbs(np.clip(image + rough[..., None], 0, 255)), np.uint8)

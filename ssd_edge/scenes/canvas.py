@@ -85,10 +85,10 @@ class FaceCanvas:
         if rounding:
             self.stroke(np.concatenate([points, points[:1]]), color, thickness=2 * rounding)
 
-    def disc(self, radius: float, color: Color, centre: tuple[float, float] = (0, 0)) -> None:
+    def disc(self, radius: float, color: Color, center: tuple[float, float] = (0, 0)) -> None:
         """Fill a disc."""
         angles = np.linspace(0, 2 * math.pi, 120, endpoint=False)
-        self.polygon(np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + np.array(centre), color)
+        self.polygon(np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + np.array(center), color)
 
     def stroke(self, points: Points, color: Color, *, thickness: float) -> None:
         """Draw an open line with round ends and joints."""
@@ -97,7 +97,7 @@ class FaceCanvas:
             cv2.polylines(plane, [self._pixels(points)], False, value, width, cv2.LINE_AA, _SHIFT)
 
     def face(self) -> UInt8Array:
-        """Return the (256, 256, 4) BGRA picture, colours multiplied by alpha."""
+        """Return the (256, 256, 4) BGRA image, colors multiplied by alpha."""
         layers = cv2.merge([*cv2.split(self._color), self._alpha])
         return np.asarray(cv2.resize(layers, (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA), np.uint8)
 

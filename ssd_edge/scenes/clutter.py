@@ -1,4 +1,4 @@
-"""What stands about: poles that carry signs, and branches, posts and shapes that hide them."""
+"""Clutter of scenes: poles of signs, and branches, posts and shapes that hide them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def draw_pole(canvas: SceneCanvas, top: Spot, length: float, thickness: float, r
 def draw_distractor(canvas: SceneCanvas, rng: np.random.Generator) -> None:
     """Paint a plate without a symbol somewhere."""
     height = canvas.height * np.exp(rng.uniform(np.log(0.07), np.log(0.4)))
-    centre = (rng.uniform(0, canvas.width), rng.uniform(0, canvas.height))
+    center = (rng.uniform(0, canvas.width), rng.uniform(0, canvas.height))
     angles = {"yaw": rng.uniform(-45, 45), "pitch": rng.uniform(-20, 20), "roll": rng.uniform(-20, 20)}
     gain = (rng.uniform(0.6, 1.05) * rng.uniform(0.9, 1.1, 3)).astype(np.float32)
     if rng.random() < 0.5:
-        draw_pole(canvas, centre, canvas.height, 0.07 * height, rng)
-    canvas.paste_over(warp_face(PLAIN, int(rng.integers(PLAIN_VARIANTS)), posed_quad(centre, height, **angles), gain))
+        draw_pole(canvas, center, canvas.height, 0.07 * height, rng)
+    canvas.paste_over(warp_face(PLAIN, int(rng.integers(PLAIN_VARIANTS)), posed_quad(center, height, **angles), gain))
 
 
 def draw_occluder(canvas: SceneCanvas, spot: Spot, size: float, rng: np.random.Generator) -> None:

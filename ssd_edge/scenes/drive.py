@@ -22,7 +22,7 @@ _SPACING_M = 4.5  # between one sign and the next
 _NEAREST_M = 3.0
 _APPEARS_M, _CLEAR_M = 38.0, 26.0  # what stands beyond is lost in the haze; nearer it is clear
 _LABEL_FROM = 0.5  # opacity from which a sign counts
-_HORIZON = 0.46  # of the picture's height
+_HORIZON = 0.46  # of the image's height
 _SWAY_S, _BOUNCE_S = 7.0, 2.3  # periods
 _SPEED_M_PER_S = 8.0
 _NOISE = 4.0  # deviation, in levels
@@ -34,7 +34,7 @@ class _Standing:
     """Something flat that stands by the road, facing the traffic.
 
     Attributes:
-        right, up, ahead: place of its centre in metres: from the middle of the road, above it, along it.
+        right, up, ahead: place of its center in metres: from the middle of the road, above it, along it.
         size: side of its face in metres.
         yaw: turned to the side, in radians.
     """
@@ -53,7 +53,7 @@ class Drive:
     """A road with signs, drawn from the seed alone, of which a camera sees more as it drives.
 
     Args:
-        height, width: of the pictures.
+        height, width: of the images.
         length: of the drive, in metres.
         seed: of everything that stands there.
     """
@@ -69,14 +69,14 @@ class Drive:
 
     def view(self, distance: float, seconds: float) -> Scene:
         """Return what the camera sees after ``distance`` metres; it sways and bounces as the ``seconds`` pass."""
-        centre = self._width * (0.5 + 0.035 * float(np.sin(2 * np.pi * seconds / _SWAY_S)))
+        center = self._width * (0.5 + 0.035 * float(np.sin(2 * np.pi * seconds / _SWAY_S)))
         horizon = self._height * (_HORIZON + 0.006 * float(np.sin(2 * np.pi * seconds / _BOUNCE_S)))
         ground = road_view(
-            self._road, height=self._height, width=self._width, horizon=horizon, centre=centre, distance=distance
+            self._road, height=self._height, width=self._width, horizon=horizon, center=center, distance=distance
         )
         canvas = SceneCanvas(ground)
         visible = [stand for stand in self._far_first if _NEAREST_M < stand.ahead - distance < _APPEARS_M]
-        signs = [found for stand in visible for found in self._draw(canvas, stand, distance, (centre, horizon))]
+        signs = [found for stand in visible for found in self._draw(canvas, stand, distance, (center, horizon))]
         return Scene(canvas.image, _labelled(canvas, signs))
 
     def _draw(
@@ -178,7 +178,7 @@ def _projected(points: npt.NDArray[np.float64], vanishing: tuple[float, float], 
 
 
 def _hazy(patch: Patch, opacity: float, depth: float, haze: FloatArray) -> Patch:
-    """Take on the haze's colour with depth, and let through what lies behind where opacity is below 1."""
+    """Take on the haze's color with depth, and let through what lies behind where opacity is below 1."""
     clear = np.float32(np.exp(-depth / 110))
     alpha = patch.pixels[..., 3:].astype(np.float32)
     color = patch.pixels[..., :3] * clear + haze * (alpha * ((1 - clear) / 255))

@@ -1,4 +1,4 @@
-"""What light and lens do to a finished scene: shade, colour cast, blur and noise."""
+"""Effects of light and lens on a finished scene: shade, color cast, blur and noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssd_edge.scenes.textures import gradient, grain, smooth_noise
 
 @dataclass(frozen=True)
 class Exposure:
-    """How one camera sees one scene.
+    """Camera and light of a scene.
 
     Attributes:
         shade: (H, W, 3) factors.
@@ -51,7 +51,7 @@ def random_exposure(height: int, width: int, rng: np.random.Generator) -> Exposu
 
 
 def expose(image: UInt8Array, exposure: Exposure, rng: np.random.Generator) -> UInt8Array:
-    """Return the (H, W, 3) picture that the camera takes of the scene."""
+    """Return the (H, W, 3) image that the camera takes of the scene."""
     if exposure.defocus:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), exposure.defocus), np.uint8)
     if max(np.abs(exposure.motion)) >= 1:
@@ -59,7 +59,7 @@ def expose(image: UInt8Array, exposure: Exposure, rng: np.random.Generator) -> U
     lit = image * exposure.shade
     height, width = image.shape[:2]
     luminance, color = grain(height, width, rng), grain(height, width, rng)
-    # Two planes make the noise of three channels: a sensor's colour noise is weaker than its luminance noise.
+    # Two planes make the noise of three channels: a sensor's color noise is weaker than its luminance noise.
     half = 0.5 * color
     lit += exposure.offset + exposure.noise * np.stack([luminance + half, luminance, luminance - half], axis=-1)
     return np.asarray(np.clip(lit, 0, 255).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""A flat face put into a picture: projected, shaded, pasted, and accounted for pixel by pixel."""
+"""A flat face put into an image: projected, shaded, pasted, and accounted for pixel by pixel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ssd_edge.scenes.canvas import FACE_PX
 from ssd_edge.scenes.signs import sign_face
 
 _OPAQUE = 128  # alpha from which a pixel belongs to the sign
-_CAMERA_DISTANCE = 3.2  # from the centre of a face, in halves of its height: how strong the perspective is
+_CAMERA_DISTANCE = 3.2  # from the center of a face, in halves of its height: how strong the perspective is
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Patch:
     """A warped face.
 
     Attributes:
-        pixels: (h, w, 4) BGRA, colours multiplied by alpha.
-        left, top: where its corner lies in the picture; it may reach over the picture's edges.
+        pixels: (h, w, 4) BGRA, colors multiplied by alpha.
+        left, top: where its corner lies in the image; it may reach over the image's edges.
     """
 
     pixels: UInt8Array
@@ -38,22 +38,22 @@ class Patch:
         return np.asarray(self.pixels[..., 3] >= _OPAQUE)
 
     def box(self) -> Corners:
-        """Return x1 y1 x2 y2 of the covered pixels: tight, and not yet cut off at the picture's edges."""
+        """Return x1 y1 x2 y2 of the covered pixels: tight, and not yet cut off at the image's edges."""
         x, y, width, height = cv2.boundingRect(self.mask.astype(np.uint8))
         return (self.left + x, self.top + y, self.left + x + width, self.top + y + height)
 
 
 def posed_quad(
-    centre: tuple[float, float], height: float, *, yaw: float, pitch: float, roll: float
+    center: tuple[float, float], height: float, *, yaw: float, pitch: float, roll: float
 ) -> npt.NDArray[np.float64]:
     """Return the (4, 2) corners of a square face that is turned in space and seen from nearby.
 
     Args:
-        centre: x and y in the picture.
+        center: x and y in the image.
         height: of the unturned face, in pixels.
         yaw: turn to the side, in degrees.
         pitch: turn forwards.
-        roll: turn within the picture.
+        roll: turn within the image.
     """
     a, b, c = np.radians([yaw, pitch, roll])
     turn_side = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
@@ -62,7 +62,7 @@ def posed_quad(
     corners = np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)], np.float64)
     turned = corners @ (turn_side @ turn_down @ turn_in_plane).T
     projected = turned[:, :2] * (_CAMERA_DISTANCE / (_CAMERA_DISTANCE + turned[:, 2:]))
-    return np.asarray(projected * height / 2 + np.array(centre))
+    return np.asarray(projected * height / 2 + np.array(center))
 
 
 def warp_face(kind: str, variant: int, quad: npt.NDArray[np.float64], gain: FloatArray) -> Patch:
@@ -71,14 +71,14 @@ def warp_face(kind: str, variant: int, quad: npt.NDArray[np.float64], gain: Floa
     Args:
         kind: as for ``sign_face``.
         variant: as for ``sign_face``.
-        quad: (4, 2) corners in the picture, clockwise from the top left.
+        quad: (4, 2) corners in the image, clockwise from the top left.
         gain: (3,) factors of blue, green and red: fading, dirt, tint.
     """
     left, top = np.floor(quad.min(axis=0)).astype(int) - 1
     right, bottom = np.ceil(quad.max(axis=0)).astype(int) + 1
     level = _shrunk_face(kind, variant, _level(max(right - left, bottom - top)))
     side = level.shape[0]
-    # Pixel centres lie at halves: corner 0 of the face is -0.5 in OpenCV's coordinates.
+    # Pixel centers lie at halves: corner 0 of the face is -0.5 in OpenCV's coordinates.
     source = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float32) - 0.5
     target = (quad - (left, top) - 0.5).astype(np.float32)
     matrix = cv2.getPerspectiveTransform(source, target)
@@ -89,7 +89,7 @@ def warp_face(kind: str, variant: int, quad: npt.NDArray[np.float64], gain: Floa
 
 
 def _level(side: int) -> int:
-    """How often to halve the face so that it is at most twice as large as it will appear."""
+    """Return how often to halve the face so that it is at most twice its final size."""
     return max(int(np.log2(FACE_PX / max(side, 8))), 0)
 
 
@@ -140,7 +140,7 @@ class SceneCanvas:
         cv2.polylines(self._owner, [corners], False, [NOBODY], width, cv2.LINE_8, 4)
 
     def visible_fraction(self) -> npt.NDArray[np.float64]:
-        """Return, by number, the share of each pasted face that is inside the picture and not hidden; [0] is 0."""
+        """Return, by number, the share of each pasted face that is inside the image and not hidden; [0] is 0."""
         visible = np.bincount(self._owner.ravel(), minlength=len(self._areas)).astype(np.float64)
         visible[NOBODY] = 0
         return visible / np.maximum(self._areas, 1)

@@ -11,7 +11,7 @@ from ssd_edge.core.frame import FloatArray, UInt8Array
 from ssd_edge.core.sample import BoolArray
 from ssd_edge.scenes.textures import ColorArray, blend, cloud_noise, dull_color, grain
 
-FOCAL = 0.9  # of the camera, in widths of the picture
+FOCAL = 0.9  # of the camera, in widths of the image
 CAMERA_HEIGHT_M = 1.7
 
 _TEXTURE_M = 32  # the ground repeats after that
@@ -29,7 +29,7 @@ _GROUNDS = ((58, 118, 84), (74, 134, 120), (96, 142, 168), (112, 118, 122), (60,
 
 @dataclass(frozen=True)
 class RoadWorld:
-    """What a road looks like, for any number of views of it.
+    """Appearance of a road, for any number of views.
 
     Attributes:
         backdrop: (S, P, 3) sky and skyline; its lowest row is the horizon. Wider than a view, so that it can turn.
@@ -58,34 +58,34 @@ def random_road(height: int, width: int, rng: np.random.Generator) -> RoadWorld:
 
 
 def road_view(
-    world: RoadWorld, *, height: int, width: int, horizon: float, centre: float, distance: float
+    world: RoadWorld, *, height: int, width: int, horizon: float, center: float, distance: float
 ) -> UInt8Array:
-    """Return the (H, W, 3) picture of the road from a camera that has driven ``distance`` metres.
+    """Return the (H, W, 3) image of the road from a camera that has driven ``distance`` metres.
 
     Args:
         world: the road.
-        height: of the picture.
-        width: of the picture.
+        height: of the image.
+        width: of the image.
         horizon: y of the vanishing point, in pixels.
-        centre: x of the vanishing point, in pixels.
+        center: x of the vanishing point, in pixels.
         distance: metres driven along the road.
     """
     view = np.empty((height, width, 3), np.uint8)
     edge = int(np.clip(round(horizon), 1, height - 1))
-    view[:edge] = _backdrop_view(world.backdrop, edge, width, centre)
+    view[:edge] = _backdrop_view(world.backdrop, edge, width, center)
     rows = np.arange(edge, height, dtype=np.float32)[:, None]
     depth = CAMERA_HEIGHT_M * FOCAL * width / np.maximum(rows - horizon + 0.5, 0.5)
-    across = (np.arange(width, dtype=np.float32)[None] - centre) * depth / (FOCAL * width)
+    across = (np.arange(width, dtype=np.float32)[None] - center) * depth / (FOCAL * width)
     ground = _ground_view(world.ground, across, np.mod(depth + distance, _TEXTURE_M))
     clear = np.exp(-depth / _HAZE_M)[..., None]
     view[edge:] = world.haze + (ground - world.haze) * clear
     return view
 
 
-def _backdrop_view(backdrop: UInt8Array, edge: int, width: int, centre: float) -> UInt8Array:
+def _backdrop_view(backdrop: UInt8Array, edge: int, width: int, center: float) -> UInt8Array:
     """The lowest ``edge`` rows of sky and skyline; what is nearer to the zenith than they reach repeats their top."""
     spare = backdrop.shape[1] - width
-    left = int(np.clip(round(spare / 2 - (centre - width / 2)), 0, spare))
+    left = int(np.clip(round(spare / 2 - (center - width / 2)), 0, spare))
     window = backdrop[max(len(backdrop) - edge, 0) :, left : left + width]
     missing = edge - len(window)
     return np.asarray(np.pad(window, ((missing, 0), (0, 0), (0, 0)), mode="edge") if missing else window, np.uint8)

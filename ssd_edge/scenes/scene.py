@@ -25,7 +25,7 @@ LARGEST_SPLIT = 1 << 30
 _SPLIT_START = {"train": 0, "val": LARGEST_SPLIT, "test": 2 * LARGEST_SPLIT}
 MIN_VISIBLE = 0.3  # of a sign's area: what shows less is marked difficult
 
-_MIN_HEIGHT, _MAX_HEIGHT = 0.08, 0.6  # of the picture's height
+_MIN_HEIGHT, _MAX_HEIGHT = 0.08, 0.6  # of the image's height
 _SIGN_COUNTS = (0.04, 0.28, 0.28, 0.22, 0.12, 0.06)  # probability of 0, 1, 2 … signs
 _MAX_OVERLAP = 0.12  # IoU between two signs
 _OCCLUDED = 0.22  # probability that something is put before a sign
@@ -33,12 +33,12 @@ _OCCLUDED = 0.22  # probability that something is put before a sign
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is in it.
+    """An image and what is in it.
 
     Attributes:
         image: (H, W, 3) uint8 BGR.
         objects: the signs; boxes are whole pixels, tight around the sign as it would be seen without what hides it,
-            cut off at the picture's edges. ``difficult`` where less than ``MIN_VISIBLE`` of the sign shows; a sign of
+            cut off at the image's edges. ``difficult`` where less than ``MIN_VISIBLE`` of the sign shows; a sign of
             which nothing shows is left out.
     """
 
@@ -48,7 +48,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class _Pose:
-    centre: tuple[float, float]
+    center: tuple[float, float]
     height: float
 
 
@@ -63,7 +63,7 @@ def draw_scene(height: int, width: int, seed: int, index: int) -> Scene:
     for pose in poses:
         if rng.random() < _OCCLUDED:
             offset = rng.normal(0, 0.3 * pose.height, 2)
-            draw_occluder(canvas, (pose.centre[0] + offset[0], pose.centre[1] + offset[1]), 0.6 * pose.height, rng)
+            draw_occluder(canvas, (pose.center[0] + offset[0], pose.center[1] + offset[1]), 0.6 * pose.height, rng)
     image = expose(canvas.image, random_exposure(height, width, rng), rng)
     return Scene(image, _objects(canvas, signs))
 
@@ -103,7 +103,7 @@ def draw_series(
 
 
 def cut_box(box: Corners, *, width: int, height: int) -> Corners:
-    """Return the part of the box inside the picture; it may be empty."""
+    """Return the part of the box inside the image; it may be empty."""
     x1, y1, x2, y2 = box
     return (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height))
 
@@ -137,17 +137,17 @@ def _place(height: int, width: int, count: int, rng: np.random.Generator) -> lis
 
 
 def _square(pose: _Pose) -> FloatArray:
-    (x, y), half = pose.centre, pose.height / 2
+    (x, y), half = pose.center, pose.height / 2
     return np.array([[x - half, y - half, x + half, y + half]], np.float32)
 
 
 def _draw_sign(canvas: SceneCanvas, pose: _Pose, rng: np.random.Generator) -> tuple[str, int, Patch]:
     kind = SIGN_KINDS[int(rng.integers(len(SIGN_KINDS)))]
     angles = {"yaw": rng.uniform(-50, 50), "pitch": rng.uniform(-22, 22), "roll": rng.normal(0, 7)}
-    quad = posed_quad(pose.centre, pose.height, **angles)
+    quad = posed_quad(pose.center, pose.height, **angles)
     gain = rng.uniform(0.62, 1.06) * rng.uniform(0.93, 1.07, 3)
     variant = int(rng.integers(len(SPEEDS))) if kind == SPEED_LIMIT else 0
     patch = warp_face(kind, variant, quad, gain.astype(np.float32))
     if rng.random() < 0.6:
-        draw_pole(canvas, pose.centre, canvas.height, max(0.07 * pose.height, 1.5), rng)
+        draw_pole(canvas, pose.center, canvas.height, max(0.07 * pose.height, 1.5), rng)
     return kind, canvas.paste(patch), patch

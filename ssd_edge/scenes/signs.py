@@ -25,7 +25,7 @@ _COLORS: tuple[Color, ...] = (
 
 
 def draw_plain(canvas: FaceCanvas, variant: int) -> None:
-    """Draw a disc, polygon or plate of one colour, with or without a rim of another."""
+    """Draw a disc, polygon or plate of one color, with or without a rim of another."""
     rng = np.random.default_rng(variant)
     inner, rim = (_COLORS[index] for index in rng.choice(len(_COLORS), 2, replace=False))
     rimmed = rng.random() < 0.5
@@ -54,9 +54,9 @@ def draw_tree(canvas: FaceCanvas, variant: int) -> None:
     for light, spread, radius, count in ((0.6, 0.58, 0.26, 26), (0.8, 0.52, 0.2, 30), (1.0, 0.44, 0.14, 34)):
         for _ in range(count):
             angle, distance = rng.uniform(0, 2 * np.pi), spread * np.sqrt(rng.random())
-            centre = (distance * np.cos(angle), -0.3 - (light - 0.6) * 0.3 + 0.9 * distance * np.sin(angle))
+            center = (distance * np.cos(angle), -0.3 - (light - 0.6) * 0.3 + 0.9 * distance * np.sin(angle))
             color = np.clip(base * light * rng.uniform(0.9, 1.1), 0, 255)
-            canvas.disc(radius * rng.uniform(0.7, 1.0), _whole(color), centre)
+            canvas.disc(radius * rng.uniform(0.7, 1.0), _whole(color), center)
 
 
 def _whole(color: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Color:
@@ -154,7 +154,7 @@ _FACES = {**_DRAWN, PLAIN: draw_plain, TREE: draw_tree}
 
 @lru_cache(maxsize=128)
 def sign_face(kind: str, variant: int = 0) -> UInt8Array:
-    """Return the sign's (256, 256, 4) BGRA face, colours multiplied by alpha; not to be written to.
+    """Return the sign's (256, 256, 4) BGRA face, colors multiplied by alpha; not to be written to.
 
     Args:
         kind: one of ``SIGN_KINDS``, or ``PLAIN`` or ``TREE``, which are no signs.

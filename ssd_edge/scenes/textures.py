@@ -31,7 +31,7 @@ def grain(height: int, width: int, rng: np.random.Generator) -> FloatArray:
 
 
 def gradient(height: int, width: int, degrees: float) -> FloatArray:
-    """Return an (H, W) ramp that goes from 0 to 1 in a direction, over the whole picture."""
+    """Return an (H, W) ramp that goes from 0 to 1 in a direction, over the whole image."""
     angle = np.radians(degrees)
     across, down = float(np.cos(angle)), float(np.sin(angle))
     ramp = (
@@ -41,15 +41,15 @@ def gradient(height: int, width: int, degrees: float) -> FloatArray:
 
 
 def blend(first: ColorArray, second: ColorArray, weight: FloatArray) -> FloatArray:
-    """Return the (H, W, 3) picture that goes from ``first`` to ``second`` as the (H, W) weight goes from 0 to 1."""
+    """Return the (H, W, 3) image that goes from ``first`` to ``second`` as the (H, W) weight goes from 0 to 1."""
     return np.asarray(first + (second - first) * weight[..., None], np.float32)
 
 
 def random_color(rng: np.random.Generator, *, low: float = 20, high: float = 235) -> ColorArray:
-    """Return any colour, (3,) float32 BGR."""
+    """Return any color, (3,) float32 BGR."""
     return rng.uniform(low, high, 3).astype(np.float32)
 
 
 def dull_color(rng: np.random.Generator, *, low: float = 30, high: float = 210) -> ColorArray:
-    """Return a colour of walls, stone and earth: grey with a tint."""
+    """Return a color of walls, stone and earth: gray with a tint."""
     return np.asarray(np.clip(rng.uniform(low, high) + rng.normal(0, 14, 3), 0, 255), np.float32)

@@ -39,7 +39,7 @@ class Lane:
         most_in_flight: frames that are inferred or wait to be written at most.
         max_age_s: older frames of a live stream are dropped.
         most_frames: frames that are taken in all; None for all.
-        dropped: told of each frame that was dropped.
+        dropped: receives each frame that was dropped.
     """
 
     live: bool

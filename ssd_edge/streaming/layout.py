@@ -1,4 +1,4 @@
-"""How the work is laid out, chosen by measurement when a run of several streams begins."""
+"""Layout of the work over cores and batches, measured when a run of several streams begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORTH = 1.1  # a larger batch takes memory and time before its first frame is d
 
 @dataclass(frozen=True)
 class Measured:
-    """What a layout gives.
+    """Measured speed of a layout.
 
     Attributes:
         batch: frames that are inferred together.
@@ -32,7 +32,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How the work is laid out.
+    """Layout of the work.
 
     Attributes:
         detector: open.

@@ -1,4 +1,4 @@
-"""Where the results of a run go: sinks opened by what was asked for, and kept from overwriting anything."""
+"""Outputs of a run: opens the sinks and checks that nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MOST_OF_ONE_INDEX = 200_000  # frames: the index of an ordinary MP4 is held in 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is asked for.
+    """Output options.
 
     Attributes:
         output: video, image or folder of images with the boxes drawn in.
@@ -78,7 +78,7 @@ _DEFAULT = OutputOptions()
 
 @dataclass(frozen=True)
 class Outputs:
-    """What was opened.
+    """Opened outputs.
 
     Attributes:
         sinks: for the pipeline.

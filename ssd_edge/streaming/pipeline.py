@@ -39,7 +39,7 @@ class Pipeline:
         batch_wait_s: how long a frame may wait for those of other streams to be inferred with it.
         hang_s: an inference that takes longer has hung.
         stop: end when it is requested.
-        progress: told of the written frames.
+        progress: receives the written frames.
         tick: called on the caller's thread, some twenty times a second while it waits.
         dynamic: streams may be added and removed while it runs.
     """

@@ -1,4 +1,4 @@
-"""What nobody is to see: areas of the frame that are black before inference, and objects that are blurred."""
+"""Privacy masks: areas that are blackened before inference, and objects that are blurred."""
 
 from __future__ import annotations
 

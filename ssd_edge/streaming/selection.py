@@ -1,4 +1,4 @@
-"""Which frames of a stream are inferred, and which of the detections it keeps."""
+"""Selection of the frames that are inferred and of the detections that are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RATE_SLACK = 0.1  # of the interval: time stamps are not quite even
 
 @dataclass(frozen=True)
 class DetectionFilter:
-    """What a stream keeps of the detections.
+    """Filter of a stream's detections.
 
     Attributes:
         score_threshold: keeps what scores more, from 0 to 1.
@@ -76,7 +76,7 @@ class DetectionFilter:
 
 @dataclass(frozen=True)
 class FrameSelection:
-    """Which frames are inferred; the others are counted as skipped.
+    """Selection of frames to infer; the others are counted as skipped.
 
     Attributes:
         every: each ``every``-th frame that comes.
@@ -85,7 +85,7 @@ class FrameSelection:
             at rest is inferred every five seconds all the same.
 
     Raises:
-        InputError: a value out of its limits.
+        InputError: a value out of range.
     """
 
     every: int = 1
@@ -95,12 +95,12 @@ class FrameSelection:
     def __post_init__(self) -> None:
         check_number("every", self.every, whole=True)
         if self.every < 1:
-            raise InputError("every is out of its limits", got=str(self.every), wanted="at least 1")
+            raise InputError("every is out of range", got=str(self.every), wanted="at least 1")
         for name, value, most in (("detect_fps", self.detect_fps, 1000.0), ("motion", self.motion, 1.0)):
             if value is not None:
                 check_number(name, value)
                 if not 0 < value <= most:
-                    raise InputError(f"{name} is out of its limits", got=f"{value:g}", wanted=f"0 < {name} <= {most:g}")
+                    raise InputError(f"{name} is out of range", got=f"{value:g}", wanted=f"0 < {name} <= {most:g}")
 
 
 class FrameGate:

@@ -1,4 +1,4 @@
-"""What a stream is doing, and why: states with reasons, counted and kept for whoever asks.
+"""State of a stream, with reason and counters.
 
 ::
 
@@ -19,7 +19,7 @@ from enum import Enum
 
 
 class StreamState(str, Enum):
-    """What a stream is doing."""
+    """State of a stream."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -29,7 +29,7 @@ class StreamState(str, Enum):
 
 
 class StreamReason(str, Enum):
-    """Why a stream is in its state."""
+    """Reason of a stream's state."""
 
     AUTHENTICATION = "authentication"
     TLS = "TLS"
@@ -41,7 +41,7 @@ class StreamReason(str, Enum):
 
 
 SLOW_REASONS = frozenset({StreamReason.AUTHENTICATION, StreamReason.TLS, StreamReason.CODEC})
-"""What does not mend itself: tried at most once a minute, so that a camera does not lock the account."""
+"""Permanent failures: retried at most once a minute, so that a camera does not lock the account."""
 
 
 class StreamError(Exception):
@@ -95,7 +95,7 @@ class StreamMonitor:
 
     Args:
         name: of the stream.
-        changed: told of each change of state, on the thread that makes it.
+        changed: receives each change of state, on the thread that makes it.
     """
 
     def __init__(self, name: str, changed: Callable[[StreamStatus], None] = lambda _: None) -> None:

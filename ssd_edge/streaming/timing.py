@@ -1,4 +1,4 @@
-"""What a run took: frames, rate, and how long each stage of a frame's way takes."""
+"""Timing of a run: frames, rate, and the duration of each stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BINS = math.ceil(math.log(1e4 / _SHORTEST_S, _GROWTH))
 
 @dataclass(frozen=True)
 class StageTimes:
-    """How long one of :data:`STAGES` took over all frames.
+    """Times of one of :data:`STAGES` over all frames.
 
     Attributes:
         stage: one of :data:`STAGES`.

@@ -20,7 +20,7 @@ from ssd_edge.streaming.states import StreamReason, StreamState
 from ssd_edge.streaming.timing import RunClock
 
 POLL_S = 0.05
-"""How soon a request to stop is seen while no result comes."""
+"""Seconds between checks for a stop request while no result arrives."""
 
 _FILE_FRAMES_AHEAD = 2
 _BURST = 8  # frames of a live stream that a network hands out together
@@ -53,7 +53,7 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What was detected in a frame of a stream; ``number`` counts the stream's results, without gaps."""
+    """Detections in a frame of a stream; ``number`` counts the stream's results, without gaps."""
 
     stream: Stream
     number: int

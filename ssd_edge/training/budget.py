@@ -22,7 +22,7 @@ class Budget(Protocol):
         """Begin to count, or go on from what was spent before."""
 
     def count_step(self) -> None:
-        """Take note of a step of the optimiser."""
+        """Take note of a step of the optimizer."""
 
     def done(self) -> tuple[float, float]:
         """Return (spent, whole); the run is over when they are equal."""
@@ -38,7 +38,7 @@ class EpochBudget:
     """A fixed number of steps.
 
     Args:
-        epochs: passes over the pictures.
+        epochs: passes over the images.
         steps_per_epoch: batches of one pass.
         validate_every: epochs from one validation to the next.
     """
@@ -116,7 +116,7 @@ class TimeBudget:
 class LimitedBudget:
     """A number of steps that ends early where the time is over; the rate follows whichever is nearer to its end.
 
-    So a machine that is busy learns from fewer views, and still anneals. A run that goes on begins at the larger share.
+    So a machine that is busy trains on fewer views, and still anneals. A run that goes on begins at the larger share.
 
     Args:
         steps: the steps.

@@ -1,4 +1,4 @@
-"""What is told of a run while it goes on: the public :class:`Callback`, and the one that logs each epoch."""
+"""Training callbacks: the public :class:`Callback`, and the one that logs each epoch."""
 
 from __future__ import annotations
 

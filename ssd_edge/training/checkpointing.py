@@ -27,15 +27,15 @@ class RunState:
 
     Attributes:
         epoch: that the run is in, from 1.
-        batches: of that epoch that each process has learnt from.
+        batches: of that epoch that each process has trained on.
         processes: that train together.
-        weights, average, optimiser, scaler: state dicts of the network, of the moving average, of SGD (its momentum)
+        weights, average, optimizer, scaler: state dicts of the network, of the moving average, of SGD (its momentum)
             and of float16's loss scale (empty where there is none).
         average_updates: how often the average took in the weights: the steps since the beginning of the run.
         random: PyTorch's random state; order and views of the images depend on seed and epoch alone.
         spent: what the budget has counted: steps or seconds.
         seconds: since the start of the run, interruptions left out.
-        losses: (steps, 2) localisation and confidence of the epoch's steps so far.
+        losses: (steps, 2) localization and confidence of the epoch's steps so far.
         learning_rate: of the last step.
         validations: seconds that each took; a budget of time sets aside as much for the last.
         records: of the epochs before, as dictionaries.
@@ -92,11 +92,11 @@ class RunState:
 
 @dataclass
 class RunPosition:
-    """How far a run is.
+    """Position of a run.
 
     Attributes:
         epoch: that it is in, from 1.
-        batches: of that epoch that each process has learnt from.
+        batches: of that epoch that each process has trained on.
         steps: made since the beginning of the run.
         spent: what the budget has counted: steps or seconds.
         seconds: since the start of the run, interruptions left out.
@@ -117,10 +117,10 @@ class RunPosition:
 
 @dataclass(frozen=True)
 class RunParts:
-    """What a run consists of besides its position; each part has a state of its own.
+    """Parts of a run besides its position, each with its own state.
 
     Attributes:
-        learner: network, optimiser and loss scale.
+        learner: network, optimizer and loss scale.
         average: of the weights.
         files: with the records of the epochs before.
         processes: that train together.

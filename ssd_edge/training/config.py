@@ -23,7 +23,7 @@ _FORM = Format(_FORMAT, "plan of a training run", "Train again.")
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run trains on; it may go on with other devices, and on another machine.
+    """Devices of a run; a resumed run may use other devices or another machine.
 
     Attributes:
         device: ``auto`` is the GPU where there is one.
@@ -42,11 +42,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What to train, on what, and for how long.
+    """Plan of a training run: network, data and duration.
 
     Attributes:
         spec: of the network; its classes are those of the data.
-        train_set: labelled images to learn from.
+        train_set: labelled images to train on.
         val_set: labelled images that the best epoch is chosen by.
         recipe: batch size, augmentation, learning rate and the like.
         folder: where checkpoints and metrics go.
@@ -102,7 +102,7 @@ class TrainingPlan:
             f"learning from {train.origin}: {len(train)} images, {train.object_count} objects",
             *([self.weights_note] if self.weights_note else []),
             *self._warnings(),
-            f"judging by {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
+            f"evaluating by {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
             f"{preset} at {size.height} x {size.width} from {beginning}, {length}, "
             f"{self._images_a_step()} images a step, "
             f"peak learning rate {settings.learning_rate:g} ({settings.schedule}), "
@@ -116,14 +116,11 @@ class TrainingPlan:
         if empty and loss.classification != "focal" and not loss.negatives_of_empty:
             hold, them = ("s hold", "them") if empty > 1 else (" holds", "it")
             said.append(
-                f"{empty} picture{hold} no object: the loss learns nothing from {them}; "
+                f"{empty} image{hold} no object: the loss learns nothing from {them}; "
                 f"--empty-negatives 3 makes {them} count"
             )
         if {sample.image for sample in self.val_set.samples} & {sample.image for sample in self.train_set.samples}:
-            said.append(
-                "some pictures to choose the best epoch by are learnt from too: "
-                "their mAP says nothing about other pictures"
-            )
+            said.append("some images to validate on are trained on too: their mAP says nothing about other images")
         return said
 
     def _images_a_step(self) -> str:
@@ -136,7 +133,7 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class _PlanFile:
-    """What plan.json holds: a plan without its images, which it knows by their digests."""
+    """Contents of plan.json: the plan, with its images as digests."""
 
     spec: ModelSpec
     learnt: str
@@ -152,7 +149,7 @@ class _PlanFile:
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """What plan.json says; its images must be opened anew.
+    """Return the plan of plan.json; its images must be opened again.
 
     Attributes:
         folder: of the run.
@@ -185,10 +182,10 @@ class SavedPlan:
         """Return the whole plan.
 
         Raises:
-            InputError: the images or their labels are not those that the run learnt from.
+            InputError: the images or their labels are not those that the run trained on.
         """
-        self._check_same(self.content.learnt, train_set, "what the run learnt from")
-        self._check_same(self.content.judged, val_set, "what the run was judged by")
+        self._check_same(self.content.learnt, train_set, "what the run trained on")
+        self._check_same(self.content.judged, val_set, "what the run was validated on")
         return TrainingPlan(
             spec=self.spec,
             train_set=train_set,
@@ -209,9 +206,9 @@ class SavedPlan:
         if digest != wanted:
             raise InputError(
                 f"{labelled.origin} is not {role} any more",
-                got=f"{len(labelled)} pictures with digest {digest[:19]}…",
+                got=f"{len(labelled)} images with digest {digest[:19]}…",
                 wanted=f"digest {wanted[:19]}…",
-                do="Put pictures and labels back as they were, or start a new run.",
+                do="Put images and labels back as they were, or start a new run.",
             )
 
 

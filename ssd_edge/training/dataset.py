@@ -30,14 +30,14 @@ _MOST_STAND_INS = 8
 
 
 class Draw(NamedTuple):
-    """Which picture, and in which epoch: together with the seed they settle every random choice."""
+    """Index of an image and its epoch; with the seed they determine every random choice."""
 
     epoch: int
     sample: int
 
 
 class Example(NamedTuple):
-    """What the network sees and what it should say.
+    """Input view and targets of the network.
 
     Attributes:
         image: (H, W, 3) uint8, BGR, of the input's size.
@@ -61,9 +61,9 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
     Args:
         labelled: the images; ``difficult`` objects are neither learned nor background.
         augment: gives the view and its boxes, in pixels of the input.
-        encode_targets: matches the boxes to the default boxes.
+        encode_targets: matches the boxes to the anchors.
         seed: of all random choices.
-        decoded: pictures that are in memory already; the others are read from disk each time, photos that are far
+        decoded: images that are in memory already; the others are read from disk each time, photos that are far
             larger than the views need reduced.
     """
 
@@ -122,7 +122,7 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
 
 
 class ReducedImage(NamedTuple):
-    """A picture, upright.
+    """An image, upright.
 
     Attributes:
         pixels: (H, W, 3) uint8 BGR.
@@ -134,11 +134,11 @@ class ReducedImage(NamedTuple):
 
 
 def read_reduced(path: Path, *, least_side: int | None) -> ReducedImage:
-    """Return the picture, reduced as far as its shorter side keeps ``least_side`` pixels; as it is for None.
+    """Return the image, reduced as far as its shorter side keeps ``least_side`` pixels; as it is for None.
 
     Only JPEG is: of other files all pixels must be decoded first. What is not reduced is what ``read_image`` gives.
     A side that the factor does not divide ends in pixels that stand for fewer of the file's; where EXIF mirrors the
-    picture they lie at its beginning, and places are shifted by less than one of them.
+    image they lie at its beginning, and places are shifted by less than one of them.
 
     Raises:
         InputError: as ``read_image``.
@@ -157,13 +157,13 @@ def read_reduced(path: Path, *, least_side: int | None) -> ReducedImage:
 def decode_images(
     samples: Iterable[Sample], *, limit_bytes: int, least_side: int | None = None, progress: Progress = silent
 ) -> dict[Path, ReducedImage]:
-    """Read pictures into memory, in order, until ``limit_bytes`` are held; the workers share them.
+    """Read images into memory, in order, until ``limit_bytes`` are held; the workers share them.
 
     Args:
-        samples: whose pictures.
+        samples: whose images.
         limit_bytes: of pixels.
         least_side: see :func:`read_reduced`; what the views need.
-        progress: called after each picture.
+        progress: called after each image.
 
     An image that cannot be read is passed over.
     """
@@ -184,7 +184,7 @@ def decode_images(
 
 
 def _about(sample: Sample, error: SsdEdgeError) -> SsdEdgeError:
-    """Return the error with the picture's name in it, where it has none."""
+    """Return the error with the image's name in it, where it has none."""
     if str(sample.image) not in error.what:
         error.what = f"{sample.image}: {error.what}"
     return error

@@ -40,7 +40,7 @@ class WeightAverage(Generic[Model]):
 
     @property
     def updates(self) -> int:
-        """How often :meth:`update` was called."""
+        """Number of calls of :meth:`update`."""
         return self._updates
 
     def restore(self, weights: Mapping[str, Tensor], updates: int) -> None:

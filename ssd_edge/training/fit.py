@@ -71,7 +71,7 @@ def fit(
         SsdEdgeError: an image, label or folder cannot be used, or training cannot go on.
     """
     _check_objects(plan.train_set, "to learn", "--train-split")
-    _check_objects(plan.val_set, "to choose the best epoch by", "--val-split")
+    _check_objects(plan.val_set, "to validate on", "--val-split")
     machine, optimisation = plan.machine, plan.recipe.optimisation
     fabric = make_fabric(device=machine.device, devices=machine.devices, precision=optimisation.precision)
     with joined(fabric):
@@ -134,7 +134,7 @@ def _loader(plan: TrainingPlan, share: Share, *, pinned: bool) -> BatchLoader:
     decoded = decode_images(samples, limit_bytes=DECODED_BYTES, least_side=augment.least_side)
     images = len({sample.image for sample in samples})
     if len(decoded) < images:
-        log.info(f"{len(decoded)} of {images} pictures fit in memory; the others are decoded at each draw")
+        log.info(f"{len(decoded)} of {images} images fit in memory; the others are decoded at each draw")
     encode = TargetEncoder(default_boxes(spec.anchors), spec.box_coding)
     examples = TrainingSet(plan.train_set, augment, encode, seed=plan.seed, decoded=decoded)
     return BatchLoader(

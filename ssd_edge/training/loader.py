@@ -31,7 +31,7 @@ _TORCH_NOTICES_S = 1.0  # until its handler of SIGCHLD has raised; later it woul
 
 
 class Share(NamedTuple):
-    """Which part of each step's pictures is one process' own.
+    """Share of a process: its part of each step's images.
 
     Attributes:
         number: of the process, from 0.
@@ -46,12 +46,12 @@ ALONE = Share()
 
 
 class ShuffledDraws(Sampler[Draw]):
-    """Every picture once an epoch, in an order that depends on (seed, epoch) alone, but for a rest of the last batch.
+    """Every image once an epoch, in an order that depends on (seed, epoch) alone, but for a rest of the last batch.
 
     Several processes cut every large batch into theirs: together they see the same as one with that large batch.
 
     Args:
-        count: of all pictures.
+        count: of all images.
         batch_size: of one process.
         seed: of the order.
         share: this process' own.
@@ -81,7 +81,7 @@ class ShuffledDraws(Sampler[Draw]):
 
 
 class Batch(NamedTuple):
-    """Examples that are learnt together; the fields of :class:`Example`, stacked.
+    """Examples that are trained together; the fields of :class:`Example`, stacked.
 
     Attributes:
         images: (B, H, W, 3) uint8, BGR.
@@ -99,12 +99,12 @@ class Batch(NamedTuple):
 class BatchLoader:
     """Gives the batches of one epoch after the other; its workers live as long as it does.
 
-    A rest that does not fill a batch is left out: every picture has the same weight in the loss, and batch norm has
+    A rest that does not fill a batch is left out: every image has the same weight in the loss, and batch norm has
     something to average over. In the next epoch another rest is left out.
 
     Args:
         examples: what to draw from.
-        batch_size: pictures a batch.
+        batch_size: images a batch.
         workers: processes that prepare batches; 0 prepares them in this process.
         seed: of the order.
         share: this process' own, where several learn together.
@@ -116,7 +116,7 @@ class BatchLoader:
         left_out: images that could not be read so far, of this process.
 
     Raises:
-        InputError: fewer pictures than fill one batch of every process.
+        InputError: fewer images than fill one batch of every process.
     """
 
     def __init__(
@@ -131,10 +131,10 @@ class BatchLoader:
     ) -> None:
         if len(examples) < batch_size * share.processes:
             raise InputError(
-                "the training pictures do not fill one batch",
-                got=f"{len(examples)} pictures",
+                "the training images do not fill one batch",
+                got=f"{len(examples)} images",
                 wanted=f"at least {batch_size * share.processes}",
-                do=f"Add pictures, or choose a smaller batch: --batch-size {max(len(examples) // share.processes, 2)}",
+                do=f"Add images, or choose a smaller batch: --batch-size {max(len(examples) // share.processes, 2)}",
             )
         self.batch_size, self.share = batch_size, share
         self.left_out: tuple[LeftOut, ...] = ()
@@ -144,7 +144,7 @@ class BatchLoader:
             batch_size=batch_size,
             sampler=self._draws,
             num_workers=workers,
-            multiprocessing_context="fork" if workers else None,  # the decoded pictures are shared, not sent
+            multiprocessing_context="fork" if workers else None,  # the decoded images are shared, not sent
             collate_fn=_collate,
             worker_init_fn=start_worker,
             persistent_workers=workers > 0,
@@ -198,7 +198,7 @@ class _Workers(_MultiProcessingDataLoaderIter):
     """The iterator over batches of worker processes."""
 
     def _shutdown_workers(self) -> None:
-        """End the workers; where one was killed, without its locks: it may have died holding one, for ever."""
+        """End the workers; where one was killed, without its locks: it may have died holding one, without end."""
         if all(worker.exitcode in (None, 0) for worker in self._workers):
             super()._shutdown_workers()
             return
@@ -225,7 +225,7 @@ def grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 
 @contextmanager
 def no_opencv_threads() -> Iterator[None]:
-    """Stop OpenCV's threads while workers are forked: a fork inherits the pool without its threads and waits for ever.
+    """Stop OpenCV's threads while workers are forked: a fork inherits the pool without its threads and hangs.
 
     The workers keep to one thread, which leaves the cores to the network.
     """

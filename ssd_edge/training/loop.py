@@ -28,7 +28,7 @@ from ssd_edge.training.step import Learner
 from ssd_edge.training.validator import Validate, Validator
 
 Ending = Literal["budget", "patience"]
-"""Why a run is over: its epochs or minutes are spent, or validation brought nothing better for too long."""
+"""Reason for the end of a run: epochs, minutes, or no better validation for too long."""
 
 
 class Training:
@@ -41,11 +41,11 @@ class Training:
         model: trained in place.
         loader: gives the batches of this process.
         validate: called with the averaged model after an epoch, where the budget allows it, and after the last.
-        optimisation: learning rate, loss and all that goes with them.
+        optimization: learning rate, loss and all that goes with them.
         budget: when to stop.
         files: where checkpoints, metrics and state go; only the first process writes.
         fabric: launched; by default this process alone, on the CPU.
-        callbacks: told of steps and epochs.
+        callbacks: receives steps and epochs.
         progress: called after each step.
         save_every_s: seconds from one state to the next within an epoch; one is saved after each epoch anyway.
         clock: seconds that never go back.

@@ -23,14 +23,14 @@ from ssd_edge.training.targets import BACKGROUND, IGNORED, Targets
 
 _LARGEST_LOG_SCALE = math.log(1000 / 16)  # torchvision's: beyond it the exponential would run away
 
-_UNITS = 1000.0  # of a picture's side: torchvision's IoU losses add 1e-7 to areas
+_UNITS = 1000.0  # of an image's side: torchvision's IoU losses add 1e-7 to areas
 
 
 class MultiboxLoss(NamedTuple):
-    """The two parts of the loss, each already divided by the number of positive default boxes.
+    """The two parts of the loss, each already divided by the number of positive anchors.
 
     Attributes:
-        localisation: scalar, of the boxes or offsets of positive default boxes, weighed by alpha.
+        localization: scalar, of the boxes or offsets of positive anchors, weighed by alpha.
         confidence: scalar, of the classes.
     """
 
@@ -46,13 +46,13 @@ class MultiboxLoss(NamedTuple):
 class MultiboxCriterion:
     """The multibox loss (SSD, section 2.2) with the parts that :class:`LossOptions` chooses.
 
-    Each part is a sum over the batch in float32, over its number of positive default boxes (at least one); a batch
-    without objects has a loss of zero with cross-entropy (or that of ``negatives_of_empty`` boxes a picture), and that
+    Each part is a sum over the batch in float32, over its number of positive anchors (at least one); a batch
+    without objects has a loss of zero with cross-entropy (or that of ``negatives_of_empty`` boxes an image), and that
     of its background boxes with the focal loss.
 
     Args:
         options: which parts.
-        anchors: (A, 4) default boxes, cx cy w h, in 0..1 of the input.
+        anchors: (A, 4) anchors, cx cy w h, in 0..1 of the input.
         coding: how offsets become boxes.
     """
 
@@ -111,14 +111,14 @@ def hard_negatives(
     negatives_per_positive: float,
     negatives_of_empty: int = 0,
 ) -> Tensor:
-    """Return a (B, A) bool mask of the background boxes that each picture gets most wrong.
+    """Return a (B, A) bool mask of the background boxes that each image gets most wrong.
 
     Args:
         logits: (B, A, C + 1) float32.
         positive: (B, A) bool; these are never chosen.
         ignored: (B, A) bool; nor are these.
-        negatives_per_positive: a picture with P positives gets this times P negatives, or all that it has.
-        negatives_of_empty: a picture without positives gets this many.
+        negatives_per_positive: an image with P positives gets this times P negatives, or all that it has.
+        negatives_of_empty: an image without positives gets this many.
     """
     loss_as_background = logits.logsumexp(dim=-1) - logits[..., BACKGROUND]
     excluded = positive if ignored is None else positive | ignored

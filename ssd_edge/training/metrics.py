@@ -21,7 +21,7 @@ class StepLoss(NamedTuple):
     """The loss of one step.
 
     Attributes:
-        localisation: the part of the boxes, weight included.
+        localization: the part of the boxes, weight included.
         confidence: the part of the classes.
     """
 
@@ -40,7 +40,7 @@ class EpochRecord:
 
     Attributes:
         epoch: from 1.
-        images: pictures learnt from in this epoch.
+        images: images trained on in this epoch.
         seconds: since the start of the run, validation included.
         images_per_s: while training, validation left out.
         learning_rate: of the last step.
@@ -60,7 +60,7 @@ class EpochRecord:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the checkpoint of this epoch says of itself."""
+        """Metrics in the checkpoint of this epoch."""
         known = {"epoch": self.epoch, "loss": self.loss, "mean_ap": self.mean_ap}
         return {name: float(value) for name, value in known.items() if value is not None}
 
@@ -77,11 +77,11 @@ class EpochMeter:
     Args:
         epoch: from 1.
         losses: of the steps before an interruption.
-        images: learnt from in those steps.
+        images: trained on in those steps.
         learning_rate: of the last of them.
 
     Attributes:
-        images: learnt from in this epoch so far.
+        images: trained on in this epoch so far.
         losses: of its steps.
     """
 
@@ -96,7 +96,7 @@ class EpochMeter:
         self._started = self._ended = time.monotonic()
 
     def add(self, loss: StepLoss, *, images: int, learning_rate: float) -> None:
-        """Count a step over ``images`` pictures."""
+        """Count a step over ``images`` images."""
         self.losses.append(loss)
         self._sums = [self._sums[0] + loss.localisation, self._sums[1] + loss.confidence]
         self.images += images
@@ -147,7 +147,7 @@ def read_metrics(path: Path) -> list[EpochRecord]:
 
     Raises:
         InputError: the file cannot be read.
-        ArtifactError: it is no table of epochs, or has none.
+        ArtifactError: it is not a table of epochs, or has none.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -156,7 +156,7 @@ def read_metrics(path: Path) -> list[EpochRecord]:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="metrics.csv") from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise ArtifactError(
-            f"{path} is no table of epochs", got=str(error), wanted="a file that train wrote"
+            f"{path} is not a table of epochs", got=str(error), wanted="a file that train wrote"
         ) from error
     if not records:
         raise ArtifactError(f"{path} has no epoch", wanted="one line or more below the heading")

@@ -26,7 +26,7 @@ LEAST_VIEWS = 32
 
 
 class NormStatistics:
-    """Measures the statistics of batch norms over views that a run learns from.
+    """Measures the statistics of batch norms over views that a run trains on.
 
     Args:
         model: that learns; what is frozen in it keeps its statistics.

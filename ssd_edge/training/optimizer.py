@@ -31,7 +31,7 @@ def make_sgd(
     """Return SGD over the model's trainable parameters.
 
     Biases, batch norm and the scale of the L2 norm (all parameters of one dimension) are not decayed: decay would only
-    pull the normalisation off.
+    pull the normalization off.
 
     Args:
         model: with its backbone as ``backbone``.

@@ -1,4 +1,4 @@
-"""How to train: the settings that belong together, and those that each preset starts from.
+"""Training recipes: settings that belong together, and the defaults of each preset.
 
 PyTorch is not needed here: the command line shows these values in its help.
 """
@@ -24,18 +24,18 @@ class LossOptions:
     """The parts of the multibox loss.
 
     Attributes:
-        classification: cross-entropy with hard negatives, or the focal loss over all default boxes.
-        localisation: smooth L1 of the offsets, or 1 - GIoU or 1 - DIoU of the boxes.
-        alpha: weight of the localisation (SSD, equation 1).
+        classification: cross-entropy with hard negatives, or the focal loss over all anchors.
+        localization: smooth L1 of the offsets, or 1 - GIoU or 1 - DIoU of the boxes.
+        alpha: weight of the localization (SSD, equation 1).
         label_smoothing: share of the wanted probability that is spread over all classes, 0..1.
         focal_gamma: how little the easy boxes count (arXiv 1708.02002, equation 4).
         focal_alpha: weight of the real classes; background has 1 - focal_alpha (equation 5).
-        negatives_per_positive: hard negatives of a picture for each of its positives, with cross-entropy.
-        negatives_of_empty: hard negatives of a picture without positives, with cross-entropy; 0 is the paper's and
-            torchvision's: such a picture teaches nothing.
+        negatives_per_positive: hard negatives of an image for each of its positives, with cross-entropy.
+        negatives_of_empty: hard negatives of an image without positives, with cross-entropy; 0 is the paper's and
+            torchvision's: such an image teaches nothing.
 
     Raises:
-        InputError: the focal loss, which has no such form, with label smoothing or hard negatives of empty pictures.
+        InputError: the focal loss, which has no such form, with label smoothing or hard negatives of empty images.
     """
 
     classification: Classification = "cross-entropy"
@@ -57,7 +57,7 @@ class LossOptions:
             )
         if self.classification == "focal" and self.negatives_of_empty:
             raise InputError(
-                "the focal loss chooses no hard negatives: it learns from every box of pictures without objects",
+                "the focal loss chooses no hard negatives: it trains on every box of images without objects",
                 got=f"{self.negatives_of_empty}",
                 wanted="0",
                 do="Leave one of them out: --loss focal or --empty-negatives.",
@@ -69,7 +69,7 @@ _PAPERS_LOSS = LossOptions()
 
 @dataclass(frozen=True)
 class Optimisation:
-    """What the loop does with the loss.
+    """Optimization settings.
 
     Attributes:
         learning_rate: its peak.
@@ -78,7 +78,7 @@ class Optimisation:
         clip_norm: gradients are scaled down to this norm; 0 leaves them as they are.
         average_decay: of the moving average of the weights; 0 is none.
         precision: of the network's convolutions (the loss and the weights stay float32).
-        accumulate: batches a step of the optimiser; their loss is that of one large batch.
+        accumulate: batches a step of the optimizer; their loss is that of one large batch.
         frozen: modules that keep their weights, by the beginnings of their names, e.g. ``backbone.features``.
         backbone_rate: what the backbone's learning rate is multiplied by; the head has the full rate.
         layer_decay: what the rate is multiplied by from each block of the backbone to the one before it.
@@ -127,7 +127,7 @@ class Recipe:
 
         Args:
             changes: fields of :class:`Recipe`.
-            optimisation: fields of :class:`Optimisation`.
+            optimisation: fields of :class:`Optimization`.
             loss: fields of :class:`LossOptions`.
         """
         asked = _given(optimisation)
@@ -145,10 +145,10 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 # need, a higher one.
 _PLAIN = Recipe(epochs=120, batch_size=32, augmentation="ssd", optimisation=Optimisation(0.001))
 _BATCH_NORM = Recipe(epochs=200, batch_size=32, augmentation="ssd", optimisation=Optimisation(0.01))
-# torchvision's references/detection: 0.15 for 192 pictures a step, and a lighter decay for the small network.
+# torchvision's references/detection: 0.15 for 192 images a step, and a lighter decay for the small network.
 _LITE = Recipe(epochs=200, batch_size=32, augmentation="ssdlite", optimisation=Optimisation(0.025, weight_decay=4e-5))
 # Found on drawn road signs, from random weights, 13,000 views: batches of 16 gave 0.84 mAP where batches of 32 at 0.05
-# gave 0.60, and crops alone were learnt sooner than crops, zoom-out and distorted colours (0.82).
+# gave 0.60, and crops alone were trained sooner than crops, zoom-out and distorted colors (0.82).
 _TINY = Recipe(epochs=40, batch_size=16, augmentation="ssdlite", optimisation=Optimisation(0.02))
 
 _BY_PREFIX: Mapping[str, Recipe] = {

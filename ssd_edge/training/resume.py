@@ -85,7 +85,7 @@ def saved_run(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
     saved = SavedPlan.load(folder)
     data = RunData.of(folder)
     if data is None:
-        raise InputError(f"the pictures of {folder} are gone", wanted="the data set where it was", do="Put it back.")
+        raise InputError(f"the images of {folder} are gone", wanted="the data set where it was", do="Put it back.")
     names = saved.spec.class_names
     train_set = open_dataset(Path(data.dataset), data.train_split, names, tolerance=_AS_BEFORE)
     val_set = open_dataset(Path(data.dataset), data.val_split, names, tolerance=_AS_BEFORE)

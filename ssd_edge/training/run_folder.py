@@ -50,7 +50,7 @@ class RunFolder:
     def keep(self, model: SSD, record: EpochRecord) -> None:
         """Write the files after an epoch; best.pt where this epoch's mean AP is the highest so far, or as high.
 
-        Of equals the later has learnt more: where few pictures judge, all objects are soon found, with low scores.
+        Of equals the later has trained more: where few images evaluate, all objects are soon found, with low scores.
 
         Raises:
             InputError: a file cannot be written; those of the epoch before stay.

@@ -1,4 +1,4 @@
-"""How the learning rate follows the progress of a run."""
+"""Learning-rate schedules over the progress of a run."""
 
 from __future__ import annotations
 

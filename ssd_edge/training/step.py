@@ -30,27 +30,27 @@ from ssd_edge.training.targets import BACKGROUND, Targets
 
 
 class Criterion(Protocol):
-    """Measures how far the network's outputs are from the wanted ones, over the number of positive default boxes."""
+    """Measures how far the network's outputs are from the wanted ones, over the number of positive anchors."""
 
     def __call__(self, outputs: HeadOutputs, targets: Targets) -> MultiboxLoss:
         """Return the loss of a batch."""
 
 
 class Learner:
-    """A network that learns from one batch, or a few, at a time; one of several where there are several processes.
+    """A network that trains on one batch, or a few, at a time; one of several where there are several processes.
 
-    The loss of a step is that of one large batch: the sum over all its pictures, those of the other processes
-    included, over the number of all their positive default boxes.
+    The loss of a step is that of one large batch: the sum over all its images, those of the other processes
+    included, over the number of all their positive anchors.
 
     Args:
         model: moved to the device of ``fabric``; trained in place.
         fabric: launched.
         criterion: the loss.
-        optimisation: what is frozen, and the optimiser's settings.
+        optimization: what is frozen, and the optimizer's settings.
 
     Attributes:
         model: as given.
-        optimiser: of its parameters.
+        optimizer: of its parameters.
 
     Raises:
         InputError: the model has no such layer to freeze.
@@ -88,10 +88,10 @@ class Learner:
         """Update the weights once and return the loss that they had before.
 
         In float16 the gradient does not fit its scale at the beginning, and now and then later. The scale is halved
-        then, and the step is made again: left out, it would be pictures that nothing is learnt from.
+        then, and the step is made again: left out, it would be images that nothing is trained on.
 
         Args:
-            batches: of this process; learnt from one after the other, stepped on together.
+            batches: of this process; trained on one after the other, stepped on together.
             learning_rate: of the head.
 
         Raises:
@@ -143,7 +143,7 @@ class Learner:
         return self._criterion(HeadOutputs(*outputs), targets)
 
     def _positives_of_all(self, batches: Sequence[Batch]) -> Tensor:
-        """Count the positive default boxes of all batches of all processes; at least one."""
+        """Count the positive anchors of all batches of all processes; at least one."""
         own = sum(((batch.targets.labels > BACKGROUND).sum() for batch in batches), torch.zeros((), dtype=torch.int64))
         return self._over_all(self._fabric.to_device(own.float()), "sum").clamp(min=1)
 
@@ -153,7 +153,7 @@ class Learner:
         return cast("Tensor", self._fabric.all_reduce(values, reduce_op=operation))
 
     def _guilty(self, batches: Sequence[Batch]) -> list[str]:
-        """Return the pictures of all processes whose own loss is not finite."""
+        """Return the images of all processes whose own loss is not finite."""
         with self._fabric.autocast():
             own = not_finite_alone(self.model, lambda batch: self._loss(self.model, batch).total, batches)
         return self._of_all(own)
@@ -174,7 +174,7 @@ def _full_memory_named(batches: Sequence[Batch]) -> Iterator[None]:
         size = len(batches[0].paths)
         fewer = f"--batch-size {size // 2} --accumulate {2 * len(batches)}" if size >= 4 else "a smaller --input-size"
         raise TrainingError(
-            f"the GPU's memory is full with {size} pictures a batch",
+            f"the GPU's memory is full with {size} images a batch",
             got=". ".join(str(error).split(". ")[:3]),
             do=f"Close other programs on the GPU, or take {fewer}.",
         ) from error
@@ -185,25 +185,25 @@ def _paths(batches: Sequence[Batch]) -> list[str]:
 
 
 def _not_finite(loss: StepLoss, gradient_norm: float, guilty: list[str], everyone: list[str]) -> TrainingError:
-    """Name the pictures that are guilty; where it is none or all of them, the weights are."""
+    """Name the images that are guilty; where it is none or all of them, the weights are."""
     what = "the gradient" if math.isfinite(loss.total) else "the loss"
-    whose = "on" if guilty else "but the loss of each picture alone is, on"
-    do = "Look at these pictures and their labels; if they are sound, take a smaller --lr."
+    whose = "on" if guilty else "but the loss of each image alone is, on"
+    do = "Look at these images and their labels; if they are sound, take a smaller --lr."
     if len(guilty) in (0, len(everyone)):
-        do = "No picture stands out: take a smaller --lr."
+        do = "No image stands out: take a smaller --lr."
     return TrainingError(
         f"{what} is not finite any more, {whose} {', '.join(guilty or everyone)}",
-        got=f"localisation {loss.localisation:.4g}, confidence {loss.confidence:.4g}, gradient {gradient_norm:.4g}",
+        got=f"localization {loss.localisation:.4g}, confidence {loss.confidence:.4g}, gradient {gradient_norm:.4g}",
         wanted="finite numbers",
         do=do,
     )
 
 
 def not_finite_alone(model: nn.Module, loss_of: Callable[[Batch], Tensor], batches: Sequence[Batch]) -> list[str]:
-    """Return the files of the pictures whose loss is not finite without the others; the model stays as it is.
+    """Return the files of the images whose loss is not finite without the others; the model stays as it is.
 
     Args:
-        model: that has just learnt from the batches; a bad picture may have spoilt its batch norms' statistics.
+        model: that has just trained on the batches; a bad image may have spoilt its batch norms' statistics.
         loss_of: gives the loss of a batch as a scalar, with this model.
         batches: of this process.
     """
@@ -212,7 +212,7 @@ def not_finite_alone(model: nn.Module, loss_of: Callable[[Batch], Tensor], batch
 
 
 def _alone(batches: Sequence[Batch]) -> Iterator[Batch]:
-    """Yield each picture as a batch of two of it: batch norm refuses a single value, which a 1 x 1 map of one is."""
+    """Yield each image as a batch of two of it: batch norm refuses a single value, which a 1 x 1 map of one is."""
     for batch in batches:
         for number, path in enumerate(batch.paths):
             twice = [number, number]
@@ -222,7 +222,7 @@ def _alone(batches: Sequence[Batch]) -> Iterator[Batch]:
 
 @contextmanager
 def _no_memory(model: nn.Module) -> Iterator[None]:
-    """Let each batch norm that learns normalise a batch by the batch alone: no statistics, no other process."""
+    """Let each batch norm that learns normalize a batch by the batch alone: no statistics, no other process."""
     modes = {module: module.training for module in model.modules()}
     norms = [module for module in modes if isinstance(module, _BatchNorm) and module.training]
     statistics = [(norm.running_mean, norm.running_var) for norm in norms]

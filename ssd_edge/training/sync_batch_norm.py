@@ -23,14 +23,14 @@ class _SumOfAll(torch.autograd.Function):
 
 
 class SynchronisedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose mean and variance are those of the pictures of all processes together.
+    """Batch norm whose mean and variance are those of the images of all processes together.
 
-    Two passes (mean, then squares of the differences), so that it agrees with one process that has all the pictures to
+    Two passes (mean, then squares of the differences), so that it agrees with one process that has all the images to
     rounding. In evaluation mode it is plain batch norm. Weights and statistics have the same names.
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        """Normalise (B, C, H, W) features."""
+        """Normalize (B, C, H, W) features."""
         return self._fused(self._normalised(features) if self.training else super().forward(features))
 
     def _fused(self, features: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssd_edge.core.boxes import centre_form, corner_form, iou_matrix
+from ssd_edge.core.boxes import center_form, corner_form, iou_matrix
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import FloatArray, IntArray
 from ssd_edge.core.sample import UNKNOWN_CLASS
@@ -21,7 +21,7 @@ BACKGROUND, IGNORED = 0, -1
 
 
 class Targets(NamedTuple):
-    """The wanted outputs; without the leading B for one picture.
+    """The wanted outputs; without the leading B for one image.
 
     Attributes:
         labels: (B, A) int64; 0 is background, 1 the first real class, -1 an anchor that is ignored.
@@ -33,15 +33,15 @@ class Targets(NamedTuple):
 
 
 def match(boxes: FloatArray, anchors: FloatArray, *, iou_threshold: float = 0.5) -> IntArray:
-    """Return, for each of A default boxes, the number of its object, or ``NO_OBJECT``.
+    """Return, for each of A anchors, the number of its object, or ``NO_OBJECT``.
 
-    A default box takes the object that it overlaps most, if their IoU reaches the threshold; then each object takes its
-    own best default box, however small their IoU. Where two objects share a best default box the later one gets it, as
+    A anchor takes the object that it overlaps most, if their IoU reaches the threshold; then each object takes its
+    own best anchor, however small their IoU. Where two objects share a best anchor the later one gets it, as
     in torchvision's SSDMatcher.
 
     Args:
         boxes: (N, 4) objects, x1 y1 x2 y2; N may be 0.
-        anchors: (A, 4) default boxes, x1 y1 x2 y2, in the same unit.
+        anchors: (A, 4) anchors, x1 y1 x2 y2, in the same unit.
         iou_threshold: smallest IoU of a match.
     """
     if len(boxes) == 0:
@@ -54,10 +54,10 @@ def match(boxes: FloatArray, anchors: FloatArray, *, iou_threshold: float = 0.5)
 
 
 class TargetEncoder:
-    """Turns the objects of one picture into the targets of every default box.
+    """Turns the objects of one image into the targets of every anchor.
 
     Args:
-        anchors: (A, 4) default boxes, cx cy w h, in 0..1 of the input.
+        anchors: (A, 4) anchors, cx cy w h, in 0..1 of the input.
         coding: how a box becomes an offset.
         iou_threshold: smallest IoU of a match; see :func:`match`.
     """
@@ -92,7 +92,7 @@ class TargetEncoder:
         if len(matched):
             positive, owner = torch.from_numpy(matched), matches[matched]
             labels[positive] = torch.from_numpy(class_ids[owner] + 1)
-            objects = torch.from_numpy(centre_form(boxes[owner]))
+            objects = torch.from_numpy(center_form(boxes[owner]))
             offsets[positive] = encode(objects, self._anchors[positive], self._coding)
         return Targets(labels, offsets)
 
@@ -102,8 +102,8 @@ def _refuse_flat(boxes: FloatArray) -> None:
     faulty = np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & (sides > 0).all(axis=1)))
     if len(faulty):
         raise InputError(
-            f"object {faulty[0] + 1} of {len(boxes)} cannot be learnt",
+            f"object {faulty[0] + 1} of {len(boxes)} cannot be trained",
             got=f"box {np.round(boxes[faulty[0]], 4).tolist()}",
             wanted="finite x1 < x2 and y1 < y2",
-            do="Mend its label.",
+            do="Fix its label.",
         )

@@ -64,7 +64,7 @@ def calibrate(
         images: a folder of images, a data set, or a set that was written before (``*.images.json``); by default the
             set that the model has, else what it was trained on.
         config: see :class:`CalibrateConfig`; or its fields as keywords.
-        progress: told of the stages ``pictures`` and ``calibrating``.
+        progress: receives the stages ``images`` and ``calibrating``.
         workspace: where ``calibration/``, ``runs/`` and ``engines/`` lie.
 
     Raises:

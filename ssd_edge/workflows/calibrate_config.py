@@ -13,12 +13,12 @@ from ssd_edge.core.tolerance import MAX_BAD
 from ssd_edge.quantization.image_choice import ImageChoice
 
 IMAGES = ImageChoice()
-"""How images are chosen where nothing else is said."""
+"""Default choice of images."""
 
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """How a model is calibrated.
+    """Options of a calibration.
 
     Attributes:
         method: how ranges are chosen; ``auto`` measures which serves this model best.

@@ -153,7 +153,7 @@ def _machine() -> str:
 
 
 def _processor() -> str:
-    """Return the processor's trade name where the system tells it, otherwise its architecture."""
+    """Return the processor's trade name if the system reports it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -30,7 +30,7 @@ _ANY_CLASS = ("object",)  # anchors are the same for all
 
 @dataclass(frozen=True)
 class CheckDataConfig:
-    """What is checked.
+    """Options of a data check.
 
     Attributes:
         splits: parts of the data set; None for those of train, val and test that are there, or else all, and then
@@ -62,7 +62,7 @@ class CheckDataOptions(TypedDict, total=False):
 
 
 class IssueCount(NamedTuple):
-    """How often a kind of issue was found, and what it is."""
+    """Number of issues of one kind, and a description of the kind."""
 
     kind: str
     severity: Severity
@@ -72,7 +72,7 @@ class IssueCount(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckDataResult:
-    """What was found.
+    """Result of a data check.
 
     Attributes:
         path: the contact sheet; None where none was asked for.
@@ -141,7 +141,7 @@ def check_data(
     Args:
         dataset: labelled images: a VOC, COCO or YOLO folder, or a data.yaml.
         config: what to check; or its fields as keywords.
-        progress: told of every image.
+        progress: receives every image.
         options: fields of the config.
 
     Raises:

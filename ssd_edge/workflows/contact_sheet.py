@@ -26,12 +26,12 @@ _NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 def write_sheet(report: LintReport, page: Path, *, limit: int = 200) -> int:
-    """Write the pictures with the most errors, then those with the most warnings; return how many were drawn.
+    """Write the images with the most errors, then those with the most warnings; return how many were drawn.
 
     Args:
         report: what was found.
         page: the file to write.
-        limit: most pictures on the sheet; each takes some 40 kB.
+        limit: most images on the sheet; each takes some 40 kB.
 
     Raises:
         InputError: the file cannot be written.
@@ -40,29 +40,29 @@ def write_sheet(report: LintReport, page: Path, *, limit: int = 200) -> int:
     sound = {sample.image: sample.boxes for found in report.labelled.values() for sample in found.samples}
     figures = [_figure(image, issues, sound.get(image, _NO_BOXES)) for image, issues in worst[:limit]]
     lead = (
-        f"{len(report.errors)} errors and {len(report.warnings)} warnings in {len(worst)} pictures and files, "
+        f"{len(report.errors)} errors and {len(report.warnings)} warnings in {len(worst)} images and files, "
         f"worst first; {len(figures)} are shown."
     )
     write_page(
         page,
         title=f"Faults of {report.dataset}",
         subtitle=lead,
-        sections=[note("Red: an error. Orange: a warning. Green: the other objects of the picture."), grid(figures)],
+        sections=[note("Red: an error. Orange: a warning. Green: the other objects of the image."), grid(figures)],
     )
     return len(figures)
 
 
 def worst_first(issues: Sequence[Issue]) -> list[tuple[Path, list[Issue]]]:
-    """Return the pictures (or files, where there is no picture) with their issues, most errors first."""
-    of_picture: defaultdict[Path, list[Issue]] = defaultdict(list)
+    """Return the images (or files, where there is no image) with their issues, most errors first."""
+    of_image: defaultdict[Path, list[Issue]] = defaultdict(list)
     for issue in issues:
-        of_picture[issue.image or issue.file].append(issue)
+        of_image[issue.image or issue.file].append(issue)
 
     def badness(entry: tuple[Path, list[Issue]]) -> tuple[int, int]:
         errors = sum(issue.severity == "error" for issue in entry[1])
         return -errors, errors - len(entry[1])
 
-    return sorted(of_picture.items(), key=badness)
+    return sorted(of_image.items(), key=badness)
 
 
 def _figure(path: Path, issues: Sequence[Issue], sound: FloatArray) -> str:
@@ -76,7 +76,7 @@ def _figure(path: Path, issues: Sequence[Issue], sound: FloatArray) -> str:
 
 
 def _thumbnail(path: Path, issues: Sequence[Issue], sound: FloatArray) -> UInt8Array | None:
-    """The picture with its boxes, at most 480 pixels wide and high; None where it cannot be read."""
+    """The image with its boxes, at most 480 pixels wide and high; None where it cannot be read."""
     try:
         image = read_image(path)
     except InputError:

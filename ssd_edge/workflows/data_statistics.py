@@ -25,7 +25,7 @@ _ANY = Tolerance(max_bad=1.0)
 
 @dataclass(frozen=True)
 class DataStatisticsConfig:
-    """What is counted.
+    """Options of the statistics.
 
     Attributes:
         splits: parts of the data set; None for those of train, val and test that are there, or else all.
@@ -42,7 +42,7 @@ class DataStatisticsOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class DataStatisticsResult:
-    """What a data set holds.
+    """Statistics of a data set.
 
     Attributes:
         path: always None: nothing is written.
@@ -74,7 +74,7 @@ def data_statistics(
     Args:
         dataset: labelled images: a VOC, COCO or YOLO folder, or a data.yaml.
         config: what to count; or its fields as keywords.
-        progress: told of every image.
+        progress: receives every image.
         options: fields of the config.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What this machine can do, what is missing, and the command that mends it: ``ssd-edge doctor``."""
+"""Checks of this machine and the commands that install what is missing: ``ssd-edge doctor``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DiagnoseResult:
 
     Attributes:
         checks: of everything from the board up to the cameras; each has ``name``, ``state``, ``found`` and ``do``.
-        facts: what was asked of the machine and what it answered; another machine can judge it by these.
+        facts: what was asked of the machine and what it answered; another machine can evaluate it by these.
         path: None, as nothing is written.
         left_out: empty, as all is looked at.
     """
@@ -48,7 +48,7 @@ class DiagnoseResult:
 
 
 def diagnose(record: AnyPath | None = None) -> DiagnoseResult:
-    """Look at everything on this machine that matters to ``ssd-edge``, or judge another machine by its record.
+    """Look at everything on this machine that matters to ``ssd-edge``, or evaluate another machine by its record.
 
     Args:
         record: the record of another machine, as ``ssd-edge doctor --json`` writes it; None for this machine.
@@ -64,7 +64,7 @@ def diagnose(record: AnyPath | None = None) -> DiagnoseResult:
         return DiagnoseResult(examine(facts), facts.answers)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # anything may stand in a file that was edited
         raise InputError(
-            f"{record} is no whole record of a machine",
+            f"{record} is not a complete record of a machine",
             got=f"{type(error).__name__}: {error}",
             wanted="a file that ssd-edge doctor --json wrote",
         ) from error

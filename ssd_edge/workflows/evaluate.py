@@ -33,7 +33,7 @@ from ssd_edge.workflows.open_model import refuse_no_model
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """How the models did.
+    """Results of an evaluation.
 
     Attributes:
         path: the page that was written; None where none was asked for.
@@ -74,7 +74,7 @@ def evaluate(
         models: ``.pt``, ``.onnx`` or ``.engine`` files.
         dataset: labelled images: a VOC, COCO or YOLO folder, or a data.yaml.
         config: how; or its fields as keywords.
-        progress: told of every image, a stage for each model.
+        progress: receives every image, a stage for each model.
         options: fields of the config.
 
     Raises:
@@ -90,7 +90,7 @@ def evaluate(
     labelled = open_dataset(Path(dataset), split, tolerance=tolerance)
     check_not_learned(paths, labelled, split)
     reference = _gate(config).reference(labelled, config.metric, config.iou_threshold)
-    log.info(f"judging on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
+    log.info(f"evaluating on {labelled.origin}: {len(labelled)} images, {labelled.object_count} objects")
     calibrated = _calibrated(paths, labelled)
     found = [
         _evaluated(label, path, labelled, calibrated.get(path), config, progress)
@@ -127,7 +127,7 @@ def _checked_paths(models: Sequence[AnyPath], config: EvaluateConfig) -> list[Pa
     """Return the files, after all that can be refused before the first of them is run, which may take hours."""
     paths = [Path(path) for path in models]
     if not paths:
-        raise InputError("there is no model to evaluate", wanted="one .pt, .onnx or .engine file or more")
+        raise InputError("no model to evaluate", wanted="one .pt, .onnx or .engine file or more")
     _gate(config).check_complete(len(paths))
     for number, path in enumerate(paths):
         refuse_no_model(path)
@@ -150,7 +150,8 @@ def _calibrated(paths: Sequence[Path], labelled: LabelledSet) -> dict[Path, int]
     for path, count in found.items():
         if count:
             log.warning(
-                f"{path}: {count} of these {len(labelled)} pictures were calibrated with: the figure is flattered"
+                f"{path}: {count} of these {len(labelled)} images were used for INT8 calibration; "
+                "this mAP is too optimistic"
             )
     return found
 
@@ -175,7 +176,7 @@ def _evaluated(
             progress=report,
         )
     if found.classes_not_evaluated:
-        log.info(f"{path}: not judged, as no image has them: {', '.join(found.classes_not_evaluated)}")
+        log.info(f"{path}: classes without objects in these images: {', '.join(found.classes_not_evaluated)}")
     errors = error_costs(found.detections, (found.labelled or labelled).samples, found.accuracy)
     return EvaluatedModel(label, path, found, errors, calibrated_images=calibrated)
 

@@ -23,7 +23,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """How models are evaluated.
+    """Options of an evaluation.
 
     Attributes:
         split: part of the data set to evaluate on; None for ``test`` or, where there is none, the images that the

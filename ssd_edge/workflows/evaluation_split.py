@@ -1,4 +1,4 @@
-"""Which images a model is evaluated on, where its data set has no test set: those that its run set aside."""
+"""Evaluation split of a data set without a test set: the images that the run set aside."""
 
 from __future__ import annotations
 

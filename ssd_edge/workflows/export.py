@@ -23,7 +23,7 @@ _DRAWN_OR_SEEN, _MOST_READ = 8, 32  # images to compare on: by default, and of a
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What to write, and on what to compare it.
+    """Options of an export.
 
     Attributes:
         output: the ONNX; by default ``engines/<model>/<model>.onnx`` in the workspace.
@@ -98,11 +98,11 @@ def export(
     Args:
         checkpoint: the trained model; by default the newest ``runs/*/best.pt`` of the workspace.
         config: see :class:`ExportConfig`; or its fields as keywords.
-        progress: told of the images compared.
+        progress: receives the images compared.
         workspace: the folder with ``runs/`` and ``engines/``.
 
     Raises:
-        InputError: a file cannot be read or written, a threshold is out of its limits, or there is no checkpoint.
+        InputError: a file cannot be read or written, a threshold is out of range, or there is no checkpoint.
         ArtifactError: the checkpoint is damaged.
         ParityError: the detections differ, or there are none; nothing is written.
         MissingPackageError: PyTorch or onnxsim is not installed.

@@ -27,7 +27,7 @@ _MOST_BOXES = 64  # of a cell
 
 
 class Gain(NamedTuple):
-    """What some images gain: the recall of the preset's anchors, and that of the fitted ones."""
+    """Anchor recall on a split before and after fitting."""
 
     split: str
     before: AnchorRecall
@@ -36,7 +36,7 @@ class Gain(NamedTuple):
 
 @dataclass(frozen=True)
 class FitPriorsResult:
-    """What was fitted.
+    """Result of fitting anchors.
 
     Attributes:
         path: the file that was written; where no fit is better, it holds the preset's own anchors.
@@ -56,7 +56,7 @@ class FitPriorsResult:
 
     @property
     def training(self) -> Gain:
-        """What the anchors gain on the images that they were fitted to."""
+        """Gain on the images that the anchors were fitted to."""
         return Gain(self.config.split, self.fitted.before, self.fitted.after)
 
 
@@ -73,7 +73,7 @@ def fit_priors(
     Args:
         dataset: labelled images: a VOC, COCO or YOLO folder, or a data.yaml.
         config: what to fit; or its fields as keywords.
-        progress: told of the beginning and the end.
+        progress: receives the beginning and the end.
         workspace: the folder for the file where none is named.
         options: fields of the config.
 
@@ -115,7 +115,7 @@ def _counts(per_level: tuple[int, ...] | int | None, levels: int) -> tuple[int, 
     counts = (per_level,) if isinstance(per_level, int) else tuple(per_level)
     if len(counts) not in (1, levels) or not all(1 <= count <= _MOST_BOXES for count in counts):
         got = ",".join(map(str, counts))
-        what = f"{keyword('per_level')} is not understood"
+        what = f"{keyword('per_level')} is invalid"
         raise InputError(what, got=repr(got), wanted=f"a number of 1 to 64, or {levels}")
     return counts * (levels if len(counts) == 1 else 1)
 

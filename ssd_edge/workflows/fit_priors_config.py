@@ -10,12 +10,12 @@ from typing import TypedDict
 from ssd_edge.core.config import AnyPath, check_limits
 
 PRIORS = Path("priors.json")
-"""Where the anchors go by default, in the workspace."""
+"""Default file of fitted anchors, in the workspace."""
 
 
 @dataclass(frozen=True)
 class FitPriorsConfig:
-    """What is fitted to what.
+    """Options of fitting anchors.
 
     Attributes:
         preset: the network.

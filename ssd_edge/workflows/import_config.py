@@ -16,7 +16,7 @@ Four = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """What to import and what the file cannot say; the fields from ``check_images`` on are for an ONNX.
+    """Options of an import; the fields from ``check_images`` on are for an ONNX.
 
     Attributes:
         source: weights to fetch instead of a file: ``torchvision:ssd300_vgg16`` or
@@ -31,10 +31,10 @@ class ImportConfig:
         color: order of the channels, also in ``mean`` and ``std``.
         input_size: (width, height) of the input in pixels, if the graph leaves them open, or if weights do not say it
             (pytorch-ssd, jetson-inference).
-        anchors: default boxes, ``.npy`` (N, 4) cx cy w h or ``.json``, where the graph gives offsets.
+        anchors: anchors, ``.npy`` (N, 4) cx cy w h or ``.json``, where the graph gives offsets.
         variances: of the offsets, for cx cy w h.
-        scores: name of the output with the scores; by default told by its shape.
-        boxes: name of the output with boxes or offsets; by default told by its shape.
+        scores: name of the output with the scores; by default found by its shape.
+        boxes: name of the output with boxes or offsets; by default found by its shape.
         activation: what the scores are.
         box_layout: the order of a box's numbers, where the graph gives boxes and no offsets.
         score_threshold: detections score more, 0 to 1.

@@ -63,10 +63,10 @@ def import_model(
     """Turn an SSD from elsewhere into one of ours, and check that it finds the same objects.
 
     Args:
-        file: weights of a PyTorch SSD, recognised by their tensors, or an SSD in ONNX that was exported elsewhere;
+        file: weights of a PyTorch SSD, recognized by their tensors, or an SSD in ONNX that was exported elsewhere;
             None where ``source`` is given.
         config: see :class:`ImportConfig`; or its fields as keywords.
-        progress: told when it begins and ends.
+        progress: called when it begins and ends.
         workspace: the folder with ``runs/`` and ``engines/``.
 
     Raises:
@@ -90,7 +90,7 @@ def _source_file(file: AnyPath | None, config: ImportConfig) -> Path:
         return Path(file)
     if file is not None or config.source is None:
         raise InputError(
-            "what shall be imported?",
+            "nothing to import",
             got="both FILE and --from" if file else "neither FILE nor --from",
             wanted="one of them",
         )
@@ -116,9 +116,7 @@ def _check_no_graph_options(path: Path, config: ImportConfig) -> None:
     for entry in dataclasses.fields(config):
         if entry.name not in _FOR_ANY_FILE and getattr(config, entry.name) != entry.default:
             option = entry.name.replace("_", "-")
-            raise InputError(
-                f"--{option} is for an .onnx", got=str(path), do="Leave it out: weights say it themselves."
-            )
+            raise InputError(f"--{option} is for an .onnx", got=str(path), do="Leave it out: the weights define it.")
 
 
 def _import_weights(path: Path, config: ImportConfig, labels: Path | None, root: Path) -> ImportResult:
@@ -137,7 +135,7 @@ def _unused(root: Path, name: str) -> Path:
     path = root / "runs" / name / BEST_NAME
     if path.exists():
         raise InputError(
-            f"{path} is there already",
+            f"{path} already exists",
             wanted="a new file",
             do=f"Choose another --name, or replace it: --output {path}",
         )
@@ -172,7 +170,7 @@ def _rows_first(size: tuple[int, int] | None) -> tuple[int, int] | None:
 
 def _normalization(config: ImportConfig) -> Normalisation | None:
     if (config.mean is None) != (config.std is None):
-        raise InputError("--mean and --std belong together", got="one of them", wanted="both or none")
+        raise InputError("--mean and --std must be given together", got="one of them", wanted="both or none")
     if config.mean is None or config.std is None:
         return None
     return Normalisation(config.mean, config.std, config.color.value)

@@ -114,7 +114,7 @@ Kind = Literal["checkpoint", "onnx", "engine", "manifest", "table", "images", "s
 
 @dataclass(frozen=True)
 class InspectResult:
-    """What a file is.
+    """Contents of a file.
 
     Attributes:
         path: the file.
@@ -148,7 +148,7 @@ def inspect(path: AnyPath) -> InspectResult:
     found = _reader_of(file)
     if found is None:
         raise InputError(
-            f"{path} is nothing that ssd-edge makes",
+            f"{path} is not a file of ssd-edge",
             got=f"suffix {file.suffix!r}",
             wanted=", ".join(suffix for suffix, _, _ in _READERS),
             do=f"If it holds another project's weights: ssd-edge import {quoted(path)}",
@@ -256,7 +256,7 @@ def _read_layers_file(path: Path) -> LayersFacts:
     layers = load_layers(engine, file_digest(engine))
     if layers is None:
         raise ArtifactError(
-            f"{path} does not tell the layers of {engine}", wanted=LAYERS_FORMAT, do="Build it anew: ssd-edge build"
+            f"{path} does not list the layers of {engine}", wanted=LAYERS_FORMAT, do="Build it again: ssd-edge build"
         )
     return LayersFacts(engine, tuple(layers))
 

@@ -23,7 +23,7 @@ MODEL_SUFFIXES = (".pt", ".onnx", ".engine")
 
 
 class OpenModel(Protocol):
-    """What a checkpoint, an ONNX and an engine have in common once they are open."""
+    """Common interface of an open checkpoint, ONNX or engine."""
 
     @property
     def spec(self) -> ModelSpec:

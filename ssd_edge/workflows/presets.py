@@ -24,7 +24,7 @@ class PresetInfo:
 
     Attributes:
         name: what ``train --preset`` takes.
-        boxes: number of default boxes.
+        boxes: number of anchors.
         parameters: that are trained.
         macs: multiply-adds of one image.
         published: the best known accuracy; None where none is known.
@@ -67,7 +67,7 @@ def list_presets(names: str | Sequence[str] | None = None, *, classes: int = CLA
     """
     check_number("classes", classes, whole=True)
     if classes < 1:
-        raise InputError("classes is out of its limits", got=str(classes), wanted="at least 1")
+        raise InputError("classes is out of range", got=str(classes), wanted="at least 1")
     require_torch("the networks need PyTorch")
     from ssd_edge.model.zoo import find_preset, make_spec, network_cost, preset_names
 

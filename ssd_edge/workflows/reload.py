@@ -1,4 +1,4 @@
-"""What a running run takes up anew when it is asked to: its engine, and the streams of its ``streams.toml``."""
+"""Reload of a running run: its engine, and the streams of its ``streams.toml``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Reloader:
         self._told_at = 0.0
 
     def tick(self, pipeline: Pipeline, status: Callable[[dict[str, StreamStatus]], None]) -> None:
-        """Tell the status now and then, and begin what was asked for."""
+        """Report the status regularly, and start requested reloads."""
         now = time.monotonic()
         if now - self._told_at >= _STATUS_S:
             self._told_at = now
@@ -64,7 +64,7 @@ class Reloader:
                 self._take_streams(pipeline, read_streams_file(self._file.path))
             self._take_engine()
         except SsdEdgeError as error:
-            log.error(f"all stays as it is: {error}")
+            log.error(f"nothing was changed: {error}")
 
     def _take_engine(self) -> None:
         path = self._find()
@@ -101,6 +101,6 @@ class Reloader:
 
 
 def _identity(path: Path) -> tuple[Path, int, int]:
-    """Return what tells an engine's file from another, or from what it was before."""
+    """Return what identifies the current version of an engine's file."""
     found = path.stat()
     return path.resolve(), found.st_mtime_ns, found.st_size

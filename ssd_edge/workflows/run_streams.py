@@ -33,7 +33,7 @@ from ssd_edge.workflows.stream_plan import Sources, StreamPlan, filter_of, plans
 from ssd_edge.workflows.streams_file import read_streams_file
 
 StatusCallback = Callable[[dict[str, StreamStatus]], None]
-"""Told of each stream's status, by its name, some times a second."""
+"""Receives each stream's status by its name, several times per second."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ def run_streams(
         streams_file: a ``streams.toml`` with sources and their options, in place of ``sources`` and options.
         stop: ends the run in good order when it is requested: files are whole, and the result is returned.
         reload: when it is requested, ``streams_file`` is read again, and the workspace's current engine takes over.
-        status: told of the streams' states, on the caller's thread.
-        progress: told of each frame.
+        status: receives the streams' states, on the caller's thread.
+        progress: receives each frame.
         workspace: folder with ``engines/``, for a model that is not named.
         options: fields of :class:`RunConfig`.
 
@@ -216,7 +216,7 @@ def _check_classes(detector: Detector, plans: Sequence[StreamPlan]) -> None:
         filter_of(plan.config, plan.config.score_threshold).check(detector.class_names)
         Blur(frozenset(plan.config.blur)).check(detector.class_names)
     if any(plan.config.score_threshold < least for plan in plans):
-        log.info(f"the model itself shows only what scores more than {least:g}")
+        log.info(f"the model was exported with score threshold {least:g}")
 
 
 def _title(opened: Sequence[OpenStream]) -> str:

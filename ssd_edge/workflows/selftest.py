@@ -51,7 +51,7 @@ _NMS_FRAMES, _CAMERA_S = 200, 5.0
 
 @dataclass(frozen=True)
 class SelftestResult:
-    """What the engines did.
+    """Result of a self-test.
 
     Attributes:
         path: the page, to be attached to a report.
@@ -71,12 +71,12 @@ class SelftestResult:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is not as it should be, of all engines; empty where all is well."""
+        """Problems of all engines; empty if there is none."""
         return tuple(dict.fromkeys(fault for verdict in self.verdicts for fault in verdict.faults))
 
     @property
     def warning(self) -> str:
-        """Why the result holds for no device; empty where the GPU, if any, is a real one."""
+        """Warning that the GPU is virtual; empty for a real GPU or none."""
         return VIRTUAL_MEANS if any(verdict.is_virtual for verdict in self.verdicts) else ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def selftest(
         images: a folder of images with what ``engine`` detects; by default drawn squares on noise.
         config: see :class:`SelftestConfig`; or its fields as keywords.
         machine: what :func:`diagnose` found, for the page; by default it is asked.
-        progress: told of each frame, a stage for each engine.
+        progress: receives each frame, a stage for each engine.
         workspace: where the page goes by default.
 
     Raises:
@@ -178,7 +178,7 @@ def _tensorrt_targets() -> tuple[dict[Target, TrtOptions], tuple[LeftOut, ...]]:
             why = f"{TENSORRT_RTX} is installed, and builds for no GPU of compute capability {major}.{minor}"
             left_out.append(LeftOut(TENSORRT_RTX, why))
     if not targets:
-        why = "no TensorRT with a GPU here: ONNX Runtime on the processor is what is tested"
+        why = "no TensorRT with a GPU: testing ONNX Runtime on the CPU"
         left_out.append(LeftOut(TENSORRT, why))
     return targets, tuple(left_out)
 
@@ -275,6 +275,6 @@ def _kept_graph(engine: Path, manifest: EngineManifest) -> Path | None:
     graph = graph_path(engine, manifest.target)
     if graph.is_file() and file_digest(graph) == manifest.graph_digest:
         return graph
-    why = f"{graph} is of another build" if graph.is_file() else f"{graph} is not there"
+    why = f"{graph} is of another build" if graph.is_file() else f"{graph} does not exist"
     log.info(f"{why}: build with --keep-graph to compare {engine} with the prediction")
     return None

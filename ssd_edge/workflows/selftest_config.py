@@ -14,7 +14,7 @@ PAGE = Path("selftest.html")
 
 @dataclass(frozen=True)
 class SelftestConfig:
-    """How an engine is proved.
+    """Options of the self-test.
 
     Attributes:
         frames: images that each engine is run on, for its times and its memory.

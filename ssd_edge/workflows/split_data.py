@@ -23,7 +23,7 @@ _TEST = "test"
 
 @dataclass(frozen=True)
 class SplitDataResult:
-    """How the data were divided.
+    """Result of dividing a data set.
 
     Attributes:
         path: the lists with the digests of the images, which ``--split <path>:val`` takes.
@@ -57,7 +57,7 @@ def split_data(
     Args:
         dataset: labelled images, of any layout.
         config: how; or its fields as keywords.
-        progress: told of the stage ``dividing``.
+        progress: receives the stage ``dividing``.
         workspace: the folder for the lists where none is named.
         options: fields of the config.
 

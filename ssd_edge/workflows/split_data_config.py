@@ -14,7 +14,7 @@ _LIMITS = {"val_fraction": (0.01, 0.9), "test_fraction": (0.0, 0.9), "seed": (0,
 
 @dataclass(frozen=True)
 class SplitDataConfig:
-    """How data are divided.
+    """Options of dividing a data set.
 
     Attributes:
         split: what is divided; None for ``train``, or the only split that there is.
@@ -24,7 +24,7 @@ class SplitDataConfig:
         output: folder for the lists; None for ``splits/<folder of the data>`` in the workspace.
 
     Raises:
-        InputError: a share is out of its limits, or nothing is left to learn from.
+        InputError: a share is out of range, or nothing is left to train on.
     """
 
     split: str | None = None
@@ -37,7 +37,7 @@ class SplitDataConfig:
         check_limits(self, _LIMITS)
         if self.val_fraction + self.test_fraction > 0.95:
             got = f"{self.val_fraction:g} and {self.test_fraction:g}"
-            raise InputError("nothing is left to learn from", got=got, wanted="at most 0.95 together")
+            raise InputError("nothing is left to train on", got=got, wanted="at most 0.95 together")
 
 
 class SplitDataOptions(TypedDict, total=False):

@@ -51,7 +51,7 @@ def stream(
         options: fields of :class:`StreamConfig`.
 
     Yields:
-        An iterator over pairs of a frame and its detections, in pixels of the frame. ``frame.source`` tells the source.
+        An iterator over pairs of a frame and its detections, in pixels of the frame. ``frame.source`` names the source.
 
     Raises:
         InputError: a source cannot be read, or an option does not fit it; also while iterating.

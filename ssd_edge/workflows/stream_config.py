@@ -30,13 +30,13 @@ _RUN_LIMITS = {"keep_days": (0.001, math.inf), "keep_gb": (0.000001, math.inf), 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """How sources are read and inferred.
+    """Options of reading sources and of inference.
 
     Attributes:
         width, height: size that a camera is asked for, in pixels; None leaves it to the driver.
         fps: frames a second that a camera is asked for; None leaves it to the driver.
         pace: plays a file or folder at this many frames a second, as a camera would; None plays it without loss.
-        loop: plays a file or folder for ever.
+        loop: plays a file or folder without end.
         max_frames: ends after this many frames of each source; None for all.
         rtsp_latency_ms: milliseconds that a network stream may hold frames back to put them in order.
         max_retries: tries in a row to open a camera or stream that is absent or stopped; None for no limit.
@@ -113,7 +113,7 @@ class StreamOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class RunConfig(StreamConfig):
-    """What is read, how, and where the results go; see :class:`~ssd_edge.workflows.stream.StreamConfig` too.
+    """Options of ``run``: sources, inference and outputs; see also :class:`~ssd_edge.workflows.stream.StreamConfig`.
 
     Attributes:
         output: video (.mp4, .avi, .webm, .mkv), image, or folder of images, with the boxes drawn in. Of several

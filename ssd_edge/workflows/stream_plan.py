@@ -1,4 +1,4 @@
-"""What is asked for, stream by stream: names, sources and options, from a command or from a ``streams.toml``."""
+"""Plan of each stream: name, source and options, from a command or a ``streams.toml``."""
 
 from __future__ import annotations
 

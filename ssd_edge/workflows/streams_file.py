@@ -25,7 +25,7 @@ STREAM_FIELDS = tuple(entry.name for entry in fields(RunConfig) if entry.name no
 
 @dataclass(frozen=True)
 class StreamsFile:
-    """What a ``streams.toml`` says.
+    """Contents of a ``streams.toml``.
 
     Attributes:
         path: the file.
@@ -50,11 +50,11 @@ def read_streams_file(
     """Return what the file says; sources, model and options belong into it, and are refused beside it.
 
     Raises:
-        InputError: it cannot be read, is no TOML, or has a key or value that is not allowed; the message names it.
+        InputError: it cannot be read, is not valid TOML, or has a key or value that is not allowed.
     """
     if sources is not None or config is not None or options:
         raise InputError(
-            "a file of streams takes no sources or options beside it",
+            "--config cannot be combined with sources or options",
             got=", ".join(options or {}) or ("a config" if config is not None else "sources"),
             do=f"Write them into {path}.",
         )
@@ -62,7 +62,9 @@ def read_streams_file(
     table = _parsed(place)
     _check_keys(place, "", table, ("format", "engine", "defaults", "stream"))
     if table.get("format") != FORMAT:
-        raise InputError(f"{place} is no file of streams", got=repr(table.get("format")), wanted=f'format = "{FORMAT}"')
+        raise InputError(
+            f"{place} is not a file of streams", got=repr(table.get("format")), wanted=f'format = "{FORMAT}"'
+        )
     engine, defaults = _table(place, table, "engine"), _table(place, table, "defaults")
     _check_keys(place, "[engine]: ", engine, ("model", *ENGINE_FIELDS))
     named = engine.pop("model", None)
@@ -78,7 +80,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error)) from error
     except ValueError as error:
-        raise InputError(f"{path} is no TOML", got=str(error)) from error
+        raise InputError(f"{path} is not valid TOML", got=str(error)) from error
 
 
 def _plans(path: Path, entries: Any, defaults: dict[str, Any], engine: dict[str, Any]) -> tuple[StreamPlan, ...]:
@@ -90,7 +92,7 @@ def _plans(path: Path, entries: Any, defaults: dict[str, Any], engine: dict[str,
         name, uri = entry.get("name"), entry.get("source")
         place = f"[[stream]] {name!r}"
         if not isinstance(name, str) or not name or not isinstance(uri, str) or not uri:
-            raise InputError(f"{path}: {place} lacks its name or source", wanted="both, as text")
+            raise InputError(f"{path}: {place} has no name or no source", wanted="both, as text")
         if name in {plan.name for plan in plans}:
             raise InputError(f"{path}: two streams are called {name!r}", wanted="a name for each")
         _check_keys(path, f"{place}: ", entry, ("name", "source", *_keys()))
@@ -116,7 +118,7 @@ def _config(path: Path, place: str, keys: Mapping[str, Any]) -> RunConfig:
 def _table(path: Path, table: dict[str, Any], key: str) -> dict[str, Any]:
     found = table.get(key, {})
     if not isinstance(found, dict):
-        raise InputError(f"{path}: {key} is no table", wanted=f"[{key}]")
+        raise InputError(f"{path}: {key} is not a table", wanted=f"[{key}]")
     return dict(found)
 
 

@@ -34,7 +34,7 @@ _CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 @dataclass(frozen=True)
 class SynthesizeResult:
-    """What was drawn.
+    """Result of drawing a data set.
 
     Attributes:
         path: the folder of the data set; None where only a video was asked for.
@@ -72,7 +72,7 @@ def synthesize(
     Args:
         folder: new or empty, or one that was drawn before, which is then replaced; None for a video alone.
         config: what to draw; or its fields as keywords.
-        progress: told of every image (``drawing``) and frame (``filming``).
+        progress: receives every image (``drawing``) and frame (``filming``).
         options: fields of the config.
 
     Raises:
@@ -153,28 +153,28 @@ def _check_replaceable(target: Path, folder: Path, *, overwrite: bool) -> None:
     if not target.is_dir():
         raise InputError(f"{folder} is a file", wanted="a folder, new or empty")
     if target == Path.cwd() or target in Path.cwd().parents:
-        raise InputError(f"{folder} is the folder that you work in", do="Name a new folder inside it.")
+        raise InputError(f"{folder} is the current folder", do="Name a new folder inside it.")
     count = sum(1 for _ in target.iterdir())
     if count and not overwrite and not (target / MARKER).is_file():
         raise InputError(
             f"{folder} is not empty and was not drawn by ssd-edge",
             got=f"{count} files and folders",
             wanted="a new or empty folder",
-            do=f"Choose another folder, or replace all that it holds: {keyword('overwrite', True)}.",
+            do=f"Choose another folder, or replace its contents: {keyword('overwrite', True)}.",
         )
 
 
 def _check_set(config: SynthesizeConfig) -> None:
     counts, sides = (config.train, config.val, config.test), config.size
     rules = (
-        (min(counts) >= 0 and sum(counts) > 0, f"{counts} pictures", "no negative count, and one picture or more"),
-        (max(counts) <= LARGEST_SPLIT, f"{max(counts)} pictures", f"at most {LARGEST_SPLIT} in a split"),
+        (min(counts) >= 0 and sum(counts) > 0, f"{counts} images", "no negative count, and one image or more"),
+        (max(counts) <= LARGEST_SPLIT, f"{max(counts)} images", f"at most {LARGEST_SPLIT} in a split"),
         (all(_MIN_SIDE <= side <= _MAX_SIDE for side in sides), "{} x {}".format(*sides), "sides of 32 to 8192 pixels"),
         (config.seed >= 0, f"seed {config.seed}", "0 or more"),
     )
     for holds, got, wanted in rules:
         if not holds:
-            raise InputError("such a data set cannot be drawn", got=got, wanted=wanted)
+            raise InputError("this data set cannot be drawn", got=got, wanted=wanted)
 
 
 def _write_video(path: Path, config: SynthesizeConfig, progress: Progress) -> Path:

@@ -13,7 +13,7 @@ from ssd_edge.core.config import AnyPath, check_limits
 
 @dataclass(frozen=True)
 class SynthesizeConfig:
-    """What is drawn.
+    """Options of drawing a data set.
 
     Attributes:
         format: layout of the labels.

@@ -30,8 +30,8 @@ def train(
     Args:
         dataset: folder or data.yaml of labelled images: VOC, COCO or YOLO; None with ``resume``.
         config: all options; or pass its fields by keyword.
-        callbacks: told of each step and epoch; see :class:`ssd_edge.training.callbacks.Callback`.
-        progress: told of the stages ``checking``, ``training`` and ``judging best.pt``.
+        callbacks: receives each step and epoch; see :class:`ssd_edge.training.callbacks.Callback`.
+        progress: receives the stages ``checking``, ``training`` and ``evaluating best.pt``.
         workspace: folder that holds ``runs/``.
         options: the fields of :class:`TrainConfig`.
 

@@ -1,4 +1,4 @@
-"""What ``train`` takes and gives; imports nothing heavy, so that the command line can show the options."""
+"""Config and result of ``train``; imports nothing heavy, as the command line shows the options."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ LIMITS: dict[str, tuple[float, float]] = {
 """Least and largest value of each number."""
 
 TRAIN_SPLIT, VAL_SPLIT = "train", "val"
-"""What the splits are called where nothing else is asked for."""
+"""Default names of the splits."""
 
 MAY_CHANGE = frozenset({"resume", "device", "devices", "workers", "cores", "save_minutes", "tensorboard", "report"})
-"""What a run that goes on may have otherwise than when it began."""
+"""Options that may change when a run is resumed."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What to train, how, and on what machine. None stands for what is chosen by the preset or by the machine.
+    """Options of a training run. None leaves a choice to the preset or to the machine.
 
     Attributes:
         preset: the network; ``ssd-edge models`` lists them. None for the one that suits the data, with anchors
@@ -92,12 +92,12 @@ class TrainConfig:
         box_loss: of the boxes.
         alpha: weight of the loss of the boxes.
         label_smoothing: share of the probability that is spread over all classes.
-        empty_negatives: background anchors to learn from in an image without objects.
+        empty_negatives: background anchors to train on in an image without objects.
         augmentation: the random views; None for the preset's.
         flip: mirror half of the views.
-        train_split: to learn from; None for ``train``, or the only one that there is. A part of a list, such as
+        train_split: to train on; None for ``train``, or the only one that there is. A part of a list, such as
             ``splits/signs/split.json:train``, is a split too.
-        val_split: to choose the best epoch by; None for ``val`` or, where there is none, a part of the training split
+        val_split: to validate on; None for ``val`` or, where there is none, a part of the training split
             that is set aside.
         val_fraction: share of the images to set aside where there is no validation set.
         classes: their names in the order of their numbers, or a file with one a line, or names with commas between;
@@ -116,7 +116,7 @@ class TrainConfig:
         report: at the end evaluate best.pt once more and write ``report.html``.
 
     Raises:
-        InputError: a number is out of its limits, or options exclude one another.
+        InputError: a number is out of range, or options exclude one another.
     """
 
     preset: str | None = None
@@ -178,7 +178,7 @@ class TrainConfig:
 
     @property
     def splits(self) -> tuple[str, str]:
-        """The splits to learn from and to validate on, by their usual names where they are left open."""
+        """The splits to train on and to validate on, by their usual names where they are left open."""
         return self.train_split or TRAIN_SPLIT, self.val_split or VAL_SPLIT
 
     def recipe(self, precision: Precision, base: Recipe) -> Recipe:

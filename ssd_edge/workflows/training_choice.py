@@ -51,10 +51,10 @@ _TIMM_CANDIDATES = (
 
 
 class DataFacts(NamedTuple):
-    """What the choice goes by.
+    """Inputs of the choice.
 
     Attributes:
-        images: to learn from.
+        images: to train on.
         small: share of small objects in the class that has most of them; an object is small whose side, the root of its
             area, is less than a tenth of its image's.
         aspect: median width of the images, in heights.
@@ -117,14 +117,14 @@ def choose_network(facts: DataFacts, weights: Weights | None) -> NetworkChoice:
 
     Args:
         facts: of the training set.
-        weights: that the user named; the network is the one whose backbone they fit. None for no such wish.
+        weights: that the user named; the network is the one whose backbone they fit. None for none.
     """
     small = f"up to {facts.small:.0%} of a class are smaller than a tenth of their image"
     preset = DEFAULT_PRESET if weights is None else _preset_of(weights, facts.small >= _MANY_SMALL)
     if preset is None:
         preset, why = DEFAULT_PRESET, "the weights fit no backbone that is known"
     elif weights is None:
-        why = f"a network for small devices and few images ({facts.images} to learn from)"
+        why = f"a network for small devices and few images ({facts.images} to train on)"
     elif preset.startswith("ssd320-"):
         why = f"the weights fit it; {small}, and its first map has a stride of 8"
     else:
@@ -219,7 +219,7 @@ def suited_recipe(preset: str, images: int, validation: int) -> Recipe:
 
     Args:
         preset: the network.
-        images: to learn from.
+        images: to train on.
         validation: to validate on.
     """
     recipe = recipe_for(preset) if images >= _MANY_IMAGES else recipe_for_few(preset)

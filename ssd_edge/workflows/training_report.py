@@ -77,7 +77,7 @@ class _Run:
 
     best: Path
     records: Sequence[EpochRecord]
-    judged: LabelledSet
+    evaluated: LabelledSet
     found: Evaluation
     worst: tuple[CaptionedImage, ...]
     good: tuple[CaptionedImage, ...]
@@ -88,7 +88,7 @@ class _Run:
 
 
 def report_on(
-    run: Path, judged: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
+    run: Path, evaluated: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
 ) -> Path:
     """Write the report of a run that is over and return its page; without matplotlib the page alone is written.
 
@@ -96,20 +96,20 @@ def report_on(
         InputError, ArtifactError: as :func:`write_training_report`; the run itself is on the disk all the same.
     """
     try:
-        page, *pictures = write_training_report(run, judged, cores=cores, progress=progress)
+        page, *images = write_training_report(run, evaluated, cores=cores, progress=progress)
     except MissingPackageError as error:
         page = run / "report.html"
-        log.info(f"report: {page}, without pictures beside it: {error}")
+        log.info(f"report: {page}, without images: {error}")
     except SsdEdgeError:
-        log.info(f"the checkpoints and metrics.csv in {run} are whole; only the report failed")
+        log.info(f"the checkpoints and metrics.csv in {run} are complete; only the report failed")
         raise
     else:
-        log.info(f"report: {page}, and beside it {', '.join(path.name for path in pictures)}")
+        log.info(f"report: {page}and {', '.join(path.name for path in images)}")
     return page
 
 
 def write_training_report(
-    run: Path, judged: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
+    run: Path, evaluated: LabelledSet, *, cores: int | None = None, progress: ProgressCallback = no_progress
 ) -> list[Path]:
     """Evaluate ``run``/best.pt, draw the run's metrics.csv, and return the files that were written.
 
@@ -117,9 +117,9 @@ def write_training_report(
 
     Args:
         run: the folder of a run, with best.pt and metrics.csv.
-        judged: the images to evaluate on, those that the best epoch was chosen by.
+        evaluated: the images to evaluate on, those that the best epoch was chosen by.
         cores: of the processor; None for all.
-        progress: told of the stage ``judging best.pt``.
+        progress: receives the stage ``evaluating best.pt``.
 
     Raises:
         InputError: a file or image cannot be read, or the folder cannot be written.
@@ -128,17 +128,17 @@ def write_training_report(
     """
     records = read_metrics(run / "metrics.csv")
     best = run / "best.pt"
-    with stage(progress, "judging best.pt") as done:
-        found = evaluate_file(best, judged, metric=Metric.VOC, cores=cores, progress=done)
-    finished = _Run(best, records, judged, found, *_stills(found, judged))
+    with stage(progress, "evaluating best.pt") as done:
+        found = evaluate_file(best, evaluated, metric=Metric.VOC, cores=cores, progress=done)
+    finished = _Run(best, records, evaluated, found, *_stills(found, evaluated))
     _write_page(run / "report.html", finished)
     return [run / "report.html", *_draw(run, finished)]
 
 
-def _stills(found: Evaluation, judged: LabelledSet) -> tuple[tuple[CaptionedImage, ...], tuple[CaptionedImage, ...]]:
-    marks = marked(found.detections, judged, score=_SCORE)
+def _stills(found: Evaluation, evaluated: LabelledSet) -> tuple[tuple[CaptionedImage, ...], tuple[CaptionedImage, ...]]:
+    marks = marked(found.detections, evaluated, score=_SCORE)
     worst, good = extremes(marks, _STILLS)
-    return drawn(marks, judged, worst), drawn(marks, judged, good)
+    return drawn(marks, evaluated, worst), drawn(marks, evaluated, good)
 
 
 def _draw(run: Path, finished: _Run) -> list[Path]:
@@ -160,7 +160,8 @@ def _write_page(page: Path, run: _Run) -> None:
     write_page(
         page,
         title=f"Training of {run.name}",
-        subtitle=f"Judged by {run.judged.origin}: {len(run.judged)} images, {run.judged.object_count} objects.",
+        subtitle=f"Evaluated on {run.evaluated.origin}: {len(run.evaluated)} images, "
+        f"{run.evaluated.object_count} objects.",
         cards=_cards(run),
         sections=_sections(run),
         footer=f"ssd-edge {__version__}",
@@ -169,16 +170,16 @@ def _write_page(page: Path, run: _Run) -> None:
 
 def _sections(run: _Run) -> list[str]:
     accuracy, label = run.found.accuracy, run.best.name
-    judged = [
-        EvaluatedModel(label, run.best, run.found, error_costs(run.found.detections, run.judged.samples, accuracy))
+    evaluated = [
+        EvaluatedModel(label, run.best, run.found, error_costs(run.found.detections, run.evaluated.samples, accuracy))
     ]
-    chosen = f"Detections with a score of {_SCORE:g} or more: first the pictures with most mistakes, then with fewest."
+    chosen = f"Detections with a score of {_SCORE:g} or more: first the images with most mistakes, then with fewest."
     return [
-        sections.panel_section("Learning", "What each epoch came to.", learning_curves(run.records)),
+        sections.panel_section("Learning", "Figures of each epoch.", learning_curves(run.records)),
         sections.class_section([(label, accuracy)]),
-        sections.curve_section(judged),
+        sections.curve_section(evaluated),
         sections.threshold_section(label, accuracy),
-        sections.error_section(judged),
+        sections.error_section(evaluated),
         sections.still_section(chosen, run.worst + run.good),
     ]
 
@@ -190,7 +191,7 @@ def _cards(run: _Run) -> list[str]:
     return [
         card(f"{accuracy.mean_ap:.3f}", f"mAP@{accuracy.iou_threshold:g} of best.pt{chosen}"),
         card(f"{last.loss:.2f}", f"loss of the last epoch, {run.records[0].loss:.2f} of the first"),
-        card(_duration(last.seconds), f"{images} images learnt from, validation included"),
+        card(_duration(last.seconds), f"{images} images trained on, validation included"),
         card(sections.megabytes(run.best), "best.pt on disk"),
     ]
 

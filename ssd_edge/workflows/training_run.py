@@ -85,7 +85,7 @@ def run_training(
             folder = interrupted_run(config.resume, runs)
             stack.enter_context(only_training(folder) if is_first_process() else nullcontext())
             plan, state = saved_run(folder, machine)
-            log.info(f"going on with {folder} in epoch {state.epoch}, after {state.batches} batches of it")
+            log.info(f"resuming {folder} in epoch {state.epoch}, after {state.batches} batches")
         with _way_back_logged(folder), _own_callbacks(plan, state, config) as own, stage(progress, "training") as done:
             run = fit(plan, validation(plan.val_set), callbacks=[*own, *callbacks], progress=done, state=state)
         best = best_epoch(run.records)
@@ -128,7 +128,7 @@ def validation(labelled: LabelledSet) -> Validate:
 
 
 def default_workers(cores: int | None = None) -> int:
-    """Return half of the cores, by default of all: one core prepares what two learn from."""
+    """Return half of the cores, by default of all: one core prepares what two train on."""
     return max(1, (cores or cpu.physical_cores()) // 2)
 
 
@@ -150,7 +150,9 @@ def _given(dataset: AnyPath | None) -> Path:
 
 def _check_not_given(dataset: AnyPath | None) -> None:
     if dataset is not None:
-        raise InputError("a resumed run goes on as it began", got="a data set", do="Leave it out, or start a new run.")
+        raise InputError(
+            "this option cannot change in a resumed run", got="a data set", do="Leave it out, or start a new run."
+        )
 
 
 def _new_plan(
@@ -249,7 +251,7 @@ def _check_usable(report: LintReport, tolerance: Tolerance, command: str) -> Non
         usable.log_left_out()
     if report.issues:
         errors, warnings = counted(len(report.errors), "error"), counted(len(report.warnings), "warning")
-        log.warning(f"{errors} and {warnings} about the data; to see them: {command}")
+        log.warning(f"{errors} and {warnings} about the data; to list them: {command}")
 
 
 def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_command: str) -> None:
@@ -299,7 +301,7 @@ def _fit_command(dataset: Path, config: TrainConfig) -> str:
 
 @contextmanager
 def _own_callbacks(plan: TrainingPlan, state: RunState | None, config: TrainConfig) -> Iterator[list[Callback]]:
-    """Yield what is told of steps and epochs besides the caller's: the log, and TensorBoard where it is installed."""
+    """Yield the callbacks for steps and epochs besides the caller's: the log, and TensorBoard where it is installed."""
     before = [record["loss"] for record in state.records] if state else []
     own: list[Callback] = [EpochLog(), LossWatch(plan.recipe.optimisation.learning_rate, min(before, default=None))]
     if not config.tensorboard or not is_first_process():
@@ -319,7 +321,7 @@ def _way_back_logged(folder: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
-        nothing = f"stopped before the first state was saved: {folder} has a plan but no checkpoint; its name is free"
+        nothing = f"stopped before the first checkpoint was saved; {folder} can be used again"
         log.info("; ".join(_kept(folder)) or nothing)
         raise
     except SsdEdgeError:
@@ -330,6 +332,6 @@ def _way_back_logged(folder: Path) -> Iterator[None]:
 
 def _kept(folder: Path) -> Iterator[str]:
     if (folder / "state.pt").is_file():
-        yield f"to go on: ssd-edge train --resume {quoted(folder)}"
+        yield f"to resume: ssd-edge train --resume {quoted(folder)}"
     if (folder / "last.pt").is_file():
-        yield f"{folder / 'last.pt'} holds the last whole epoch"
+        yield f"{folder / 'last.pt'} holds the last complete epoch"

@@ -1,4 +1,4 @@
-"""What is learned from and validated on; where a data set has no validation set, one is set aside."""
+"""Training and validation splits; without a validation split, images are set aside for it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _OTHER_VAL_NAMES = ("valid", "validation", "dev")
 
 
 def training_splits(dataset: Path, config: TrainConfig, folder: Path, progress: ProgressCallback) -> tuple[str, str]:
-    """Return the names of the splits to learn from and to validate on; a list that is made for them goes to ``folder``.
+    """Return the names of the splits to train on and to validate on; a list that is made for them goes to ``folder``.
 
     Args:
         dataset: folder or data.yaml.
         config: says the splits, or leaves them open.
         folder: of the run.
-        progress: told of the stage ``dividing``.
+        progress: receives the stage ``dividing``.
 
     Raises:
-        InputError: the data set cannot be read, has nothing to learn from, or is too small to divide.
+        InputError: the data set cannot be read, has nothing to train on, or is too small to divide.
     """
     train, val = config.train_split, config.val_split
     if train is not None and val is not None:

@@ -1,4 +1,4 @@
-"""What a workspace holds: make one, list its runs, choose the engine that ``run`` takes."""
+"""Workspaces: create one, list its runs, choose the engine that ``run`` uses."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _unknown(name: str, root: Path) -> InputError:
     engines = list_engines(root)
     wanted = ", ".join(path.stem for path in engines[:_MOST_NAMED]) + (", …" if len(engines) > _MOST_NAMED else "")
     return InputError(
-        f"{name} is no engine of this workspace",
-        wanted=wanted or f"an engine below {root / ENGINES}",
+        f"{name} is not an engine of this workspace",
+        wanted=wanted or f"an engine in {root / ENGINES}",
         do="" if engines else "Build one: ssd-edge build",
     )

@@ -1,4 +1,4 @@
-"""A hand-made graph that fulfils the contract: it finds the bright rectangle of a dark picture, and nothing else."""
+"""A hand-made graph that fulfils the contract: it finds the bright rectangle of a dark image, and nothing else."""
 
 from __future__ import annotations
 

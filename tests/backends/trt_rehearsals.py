@@ -52,7 +52,7 @@ def write_tiny_engine(folder: str | Path, in_release: str = "10.3", **changes: A
 
 
 def picture(number: int) -> np.ndarray:
-    """A black picture with a bright rectangle that differs from those of the neighbours."""
+    """A black image with a bright rectangle that differs from those of the neighbors."""
     image = np.zeros((SIZE, SIZE, 3), np.uint8)
     left, top = number % 40, number * 7 % 40
     image[top : top + 8 + number % 5, left : left + 9 + number % 7] = 255

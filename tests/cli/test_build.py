@@ -50,8 +50,8 @@ def manifest(name: str) -> dict[str, object]:
 def test_int8_calibrates_where_there_is_no_table(workspace: Path) -> None:
     result = run("build", "--int8", "--images", "pictures")
     assert result.exit_code == 0, result.output
-    assert "calibration/selftest.ranges.json is not there: calibrating" in result.output
-    assert "ms a picture" in result.output
+    assert "calibration/selftest.ranges.json does not exist: calibrating" in result.output
+    assert "ms an image" in result.output
     made = manifest("int8.onnxruntime")
     assert made["precision"] == "int8"
     assert made["table_digest"]
@@ -69,7 +69,7 @@ def test_int8_calibrates_where_there_is_no_table(workspace: Path) -> None:
 def test_int8_without_pictures(workspace: Path) -> None:
     result = run("build", "--int8")
     assert result.exit_code == 1
-    assert "there are no pictures to calibrate selftest with" in result.output
+    assert "there are no images to calibrate selftest with" in result.output
     assert not list(Path("engines/selftest").glob("*.engine"))
 
 
@@ -104,8 +104,8 @@ def test_a_table_that_is_cut_short_is_refused(workspace: Path, kept: float) -> N
     path.write_text(text[: int(kept * len(text))])
     result = run("build", "--int8")
     assert result.exit_code == 1
-    assert "calibration/selftest.ranges.json is a damaged table of ranges: got JSONDecodeError" in result.output
-    assert "Make it anew: ssd-edge calibrate" in result.output
+    assert "calibration/selftest.ranges.json is a damaged calibration table: got JSONDecodeError" in result.output
+    assert "Create it again: ssd-edge calibrate" in result.output
     assert (workspace / "engines/selftest/selftest.int8.onnxruntime.engine").read_bytes() == before
 
 
@@ -114,7 +114,7 @@ def test_pictures_that_were_calibrated_with_judge_nothing(workspace: Path) -> No
     assert run("build", "--int8", "--images", "voc/JPEGImages").exit_code == 0
     result = run("build", "--int8", "--data", "voc", "--force")
     assert result.exit_code == 1
-    assert "8 pictures of VOC voc, split val were calibrated with: wanted other pictures" in result.output
+    assert "8 images of VOC voc, split val were used for calibration: wanted other images" in result.output
     write_labelled(workspace / "others", "val", 4, seed=77)
     assert run("build", "--int8", "--data", "others").exit_code == 0
 
@@ -140,17 +140,17 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--int8", "--fp16"), "has no mixed INT8 and FP16"),
-        (("--dla", 0), "--dla is of TensorRT, not of onnxruntime"),
+        (("--int8", "--fp16"), "cannot mix INT8 and FP16"),
+        (("--dla", 0), "--dla needs TensorRT, not onnxruntime"),
         (("--max-drop", 0.5), "--max-drop needs --int8 and --data"),
         (("--target", "onnxruntime", "--batch", "1:4:8"), "need TensorRT: --batch, --builder-memory"),
         (("--target", "onnxruntime", "--board", "desktop"), "need TensorRT: --batch, --builder-memory"),
-        (("--target", "tensorrt", "--dla", 0), "a DLA has no float32. Add --int8 or --fp16"),
+        (("--target", "tensorrt", "--dla", 0), "a DLA cannot compute in float32. Add --int8 or --fp16"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "pictures"), "got INT8 by a calibration cache"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--keep-graph"), "got INT8 by a calibration cache"),
         (("--target", "tensorrt", "--int8", "--implicit", "--sensitivity"), "got INT8 by a calibration cache"),
         (("--target", "tensorrt", "--int8", "--implicit", "--refine"), "leave out --dla and --implicit"),
-        (("--target", "tensorrt-rtx", "--int8", "--implicit"), "--implicit is of TensorRT, not of tensorrt-rtx"),
+        (("--target", "tensorrt-rtx", "--int8", "--implicit"), "--implicit needs TensorRT, not tensorrt-rtx"),
         (("--target", "tensorrt", "--fp16", "--implicit"), "--implicit is for --int8"),
         (("--target", "tensorrt", "--fp16", "--dla", 0, "--batch", "1:4:8"), "at a time: got 1:4:8. Build for one: "),
         (("--batch", "8:1"), "invalid --batch"),

@@ -1,4 +1,4 @@
-"""The same build a second time: nothing is lowered, judged or timed again, and all that was measured is said."""
+"""The same build a second time: nothing is lowered, evaluated or timed again, and all that was measured is said."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def manifest() -> dict[str, object]:
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A network that INT8 harms, a table for it, and labelled pictures to judge it on."""
+    """A network that INT8 harms, a table for it, and labelled images to evaluate it on."""
     monkeypatch.chdir(tmp_path)
     ONNX.parent.mkdir(parents=True)
     onnx.save(rescaled(square_model(), 2000), ONNX)
@@ -68,10 +68,10 @@ def test_a_guarded_build_is_found_before_it_is_lowered(lowered: list[str]) -> No
     assert lowered == ["int8"]
     assert "layers in float: mAP" not in again.output
     assert f"already built {ENGINE}" in again.output
-    judged = next(line for line in again.output.splitlines() if line.startswith("as judged before: mAP"))
+    judged = next(line for line in again.output.splitlines() if line.startswith("accuracy as measured earlier: mAP"))
     assert f"mAP {manifest()['accuracy']['map_50_float']:.4f} in float32" in judged
     assert f"in float: {', '.join(kept)}" in again.output
-    assert "as timed before: int8 is" in again.output
+    assert "times as measured earlier: int8 is" in again.output
     assert ENGINE.read_bytes() == stamp
 
 
@@ -150,8 +150,8 @@ def test_an_engine_is_judged_later_without_being_built_again(lowered: list[str])
     assert "points lost" in judged.output
     assert "already built" in judged.output
     again = run("--int8", "--data", "voc")
-    assert "as judged before: mAP" in again.output
-    assert "as judged before: mAP" in run("--int8").output  # it is the same engine, whoever asks
+    assert "accuracy as measured earlier: mAP" in again.output
+    assert "accuracy as measured earlier: mAP" in run("--int8").output  # it is the same engine, whoever asks
     assert lowered == ["int8", "int8"]
     assert file_digest(ENGINE) == stamp
 
@@ -162,7 +162,7 @@ def test_an_accuracy_that_cannot_be_kept_leaves_the_old_engine(monkeypatch: pyte
     monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.map_float", 2.0)
     result = CliRunner().invoke(app, ["build", "--int8", "--data", "voc", "--max-drop", "0.5", "--force"])
     assert result.exit_code == 1
-    assert "INT8 loses too much, even with every convolution in float" in result.output
+    assert "INT8 loses too much mAP, even with every convolution in float" in result.output
     assert (ENGINE.read_bytes(), manifest()) == before
 
 
@@ -180,23 +180,23 @@ def test_the_graph_of_an_engine_that_is_there(
     lowered: list[str], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     run(*options)
-    monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.mean_ap", None)  # judging takes hours
+    monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.mean_ap", None)  # evaluating takes hours
     engine = ENGINE if options else ENGINE.with_name("selftest.fp32.onnxruntime.engine")
     graph = engine.with_suffix(".onnx")
     kept = run(*options, "--keep-graph")
-    assert f"the graph is {graph}" in kept.output
+    assert f"the graph already exists: {graph}" in kept.output
     assert "already built" in kept.output
     assert file_digest(graph) == json.loads(engine.with_suffix(".json").read_text())["graph_digest"]
     count = len(lowered)
-    assert f"the graph is there already: {graph}" in run(*options, "--keep-graph").output
+    assert f"the graph already exists: {graph}" in run(*options, "--keep-graph").output
     assert len(lowered) == count
     graph.write_bytes(b"another")
-    assert f"the graph is {graph}" in run(*options, "--keep-graph").output
+    assert f"the graph already exists: {graph}" in run(*options, "--keep-graph").output
 
 
 def test_the_graph_lies_beside_the_engine_that_is_written() -> None:
     result = run("--keep-graph", "-o", "elsewhere/fast.engine")
-    assert "the graph is elsewhere/fast.onnxruntime.onnx" in result.output
+    assert "wrote the graph: elsewhere/fast.onnxruntime.onnx" in result.output
     assert sorted(path.name for path in Path("elsewhere").iterdir()) == [
         "fast.engine", "fast.json", "fast.onnxruntime.onnx",
     ]  # fmt: skip

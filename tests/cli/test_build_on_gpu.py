@@ -49,7 +49,7 @@ def test_compare_builds_times_and_advises(tmp_path: Path, release: str) -> None:
         assert f"{mine} is SLOWER here: " in first or f"{mine} is not the fastest here: " in first
         assert f"Use {fastest}: ssd-edge run --model {workspace.engine(fastest)}" in first
     again = workspace.run("build", "--int8", "--compare", *asked(release)).stderr
-    assert f"as timed before: {mine} is" in again
+    assert f"times as measured earlier: {mine} is" in again
     assert "to compare with" not in again
     assert workspace.graph_launches == 0  # nothing ran
 
@@ -57,7 +57,7 @@ def test_compare_builds_times_and_advises(tmp_path: Path, release: str) -> None:
 def test_a_new_engine_is_timed_beside_those_that_lie_there(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3")
     alone = workspace.run("build", *INT8).stderr
-    assert "whether int8-fp16 pays here is measured with --compare" in alone
+    assert "to compare the speed of int8-fp16 here: --compare" in alone
     assert "precision int8-fp16: what is not INT8 computes in float16; in float32 with --fp32" in alone
     workspace.run("build", "--fp16")
     assert set(manifest(workspace, "fp16")["times_ms"]) == {"fp16", "int8-fp16"}
@@ -100,7 +100,7 @@ def test_an_engine_for_other_batches_is_left_as_it_is(tmp_path: Path) -> None:
     assert (workspace.folder / workspace.engine("fp32")).read_bytes() == float32
     timed = set(manifest(workspace, "int8-fp16")["times_ms"])
     assert timed == {"int8-fp16", "int8", "fp16"}  # two images at a time
-    assert "to compare with: fp16" in said
+    assert "building fp16 for comparison" in said
 
 
 @pytest.mark.slow
@@ -143,8 +143,8 @@ def test_a_timing_cache_of_another_release_is_said_and_replaced(tmp_path: Path) 
 def test_int8_of_a_dla_is_compared_with_its_half_precision(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "10.3", SSD_EDGE_STANDIN_DLA_CORES="2")
     said = workspace.run("build", *INT8, "--dla", "0", "--compare").stderr
-    assert "to compare with: fp16" in said
-    assert "to compare with: fp32" not in said  # a DLA has none
+    assert "building fp16 for comparison" in said
+    assert "building fp32 for comparison" not in said  # a DLA has none
     assert set(manifest(workspace, "int8")["times_ms"]) == {"int8", "fp16"}
 
 
@@ -180,4 +180,4 @@ def test_float32_that_cannot_be_promised_is_refused(tmp_path: Path, release: str
     """8.x takes FP16 for any layer once it is allowed."""
     workspace = Workspace(tmp_path, release)
     said = workspace.run("build", "--fp16", "--keep-float", "conv2", code=int(release == "8.6")).stderr
-    assert ("chooses itself which layers run in FP16: wanted a release whose networks" in said) == (release == "8.6")
+    assert ("chooses the FP16 layers itself: wanted a release whose networks" in said) == (release == "8.6")

@@ -19,7 +19,7 @@ def run(*arguments: object):
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The detector of squares, and pictures for it."""
+    """The detector of squares, and images for it."""
     monkeypatch.chdir(tmp_path)
     write_square_model(tmp_path / "engines/selftest/selftest.onnx")
     write_pictures(tmp_path / "pictures", 10)
@@ -34,10 +34,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--data", "nowhere"), "nowhere is not a folder"),
         (("--data", "voc", "--split", "test"), "voc holds no split 'test'"),
         (("--data", "others"), "the model does not know crimson of VOC others"),
-        (("--data", "voc", "--images", "voc/JPEGImages"), "were calibrated with: wanted other pictures"),
-        (("--refine",), "--refine needs pictures to hold out: got 10; wanted at least 16"),
+        (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration: wanted other images"),
+        (("--refine",), "--refine needs images to hold out: got 10; wanted at least 16"),
         (("-o", "blocked/x.engine"), "blocked cannot be written"),
-        (("-o", "pictures.engine"), "pictures.engine is a folder"),
+        (("-o", "pictures.engine"), "images.engine is a folder"),
     ],
 )
 def test_what_cannot_be_built_is_refused_before_ranges_are_measured(
@@ -97,9 +97,9 @@ def test_options_that_would_not_be_heeded(workspace: Path, arguments: tuple[str,
     ("options", "name", "made"),
     [
         (("--int8", "--images", "pictures"), "int8.onnxruntime.onnx", "INT8"),
-        (("--int8", "--images", "pictures"), "int8.onnxruntime.engine", "INT8, optimised by ONNX Runtime"),
+        (("--int8", "--images", "pictures"), "int8.onnxruntime.engine", "INT8, optimized by ONNX Runtime"),
         (("--fp16",), "fp16.onnxruntime.onnx", "FP16"),
-        ((), "fp32.onnxruntime.engine", "optimised by ONNX Runtime"),
+        ((), "fp32.onnxruntime.engine", "optimized by ONNX Runtime"),
     ],
 )
 def test_the_graph_of_an_engine_is_no_model_to_build(
@@ -110,7 +110,7 @@ def test_the_graph_of_an_engine_is_no_model_to_build(
     before = sorted(workspace.rglob("*"))
     result = run(command, graph, *([] if command == "build" else ["--images", "pictures"]))
     assert result.exit_code == 1
-    assert f"{graph} is the graph of an engine: got a network that was built already: {made}; wanted" in result.output
+    assert f"{graph} is the graph of an engine: got an engine's graph: {made}; wanted" in result.output
     assert "Name that one: engines/selftest/selftest.onnx" in result.output
     assert sorted(workspace.rglob("*")) == before
 
@@ -130,4 +130,4 @@ def test_a_network_without_convolutions_has_nothing_for_int8(workspace: Path) ->
     write_tiny_onnx(workspace / "bright.onnx")
     result = run("build", "bright.onnx", "--int8", "--images", "pictures")
     assert result.exit_code == 1
-    assert "bright.onnx has no convolution that INT8 could compute. Build it without --int8." in result.output
+    assert "bright.onnx has no convolution for INT8. Build it without --int8." in result.output

@@ -36,9 +36,9 @@ def test_a_folder_of_pictures_gives_a_set_and_a_table() -> None:
     result = run("calibrate", "--images", "pictures", "--max-images", 16)
     assert result.exit_code == 0, result.output
     assert "using engines/selftest/selftest.onnx" in result.output
-    assert "chose 16 pictures of pictures\n" in result.output
-    assert "wrote calibration/selftest.images.json: 16 pictures" in result.output
-    assert "output error on 2 held-out pictures: minmax" in result.output
+    assert "chose 16 images of images\n" in result.output
+    assert "wrote calibration/selftest.images.json: 16 images" in result.output
+    assert "output error on 2 held-out images: minmax" in result.output
     table = CalibrationTable.load(TABLE)
     assert (table.model, table.image_count, len(table.ranges)) == ("selftest", 16, 6)
     assert not list(Path("calibration").glob(".*"))
@@ -59,20 +59,20 @@ def test_the_run_says_what_the_model_learnt_from(tmp_path: Path) -> None:
     RunData(str(tmp_path / "drawn"), "train", "val").save(run_folder)
     result = run("calibrate", "--method", "minmax")
     assert result.exit_code == 0, result.output
-    assert "using what selftest learnt from" in result.output
+    assert "using what selftest trained on" in result.output
     assert json.loads(Path("calibration/selftest.images.json").read_text())["split"] == "train"
 
 
 def test_no_pictures_known() -> None:
     result = run("calibrate")
     assert result.exit_code == 1
-    assert "there are no pictures to calibrate selftest with" in result.output
+    assert "there are no images to calibrate selftest with" in result.output
     assert "ssd-edge calibrate --images FOLDER" in result.output
     assert not TABLE.exists()
 
 
 def test_pictures_of_16_bits_grey_and_with_alpha_are_pictures(tmp_path: Path) -> None:
-    """They give the very ranges of the 8-bit colours that a camera would have given."""
+    """They give the very ranges of the 8-bit colors that a camera would have given."""
     plain, mixed = tmp_path / "plain", tmp_path / "mixed"
     mixed.mkdir()
     for number, path in enumerate(write_pictures(plain, 6)):
@@ -102,7 +102,7 @@ def test_no_pictures(tmp_path: Path) -> None:
     assert not TABLE.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", None])
+@pytest.mark.parametrize("content", [b"", b"no image", None])
 def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "pictures/007.png"
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
@@ -127,7 +127,7 @@ def test_the_split_that_models_are_judged_on(tmp_path: Path) -> None:
     write_labelled(tmp_path / "voc", "test")
     result = run("calibrate", "--images", "voc", "--split", "test")
     assert result.exit_code == 1
-    assert "the split 'test' of voc is what models are judged on" in result.output
+    assert "the split 'test' of voc is used for evaluation" in result.output
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +160,8 @@ def test_one_picture_is_too_few(tmp_path: Path) -> None:
     write_pictures(tmp_path / "one", 1)
     result = run("calibrate", "--images", "one")
     assert result.exit_code == 1
-    assert "too few pictures to calibrate with: got 1; wanted at least 2" in result.output
-    assert "Name more of them: ssd-edge calibrate --images FOLDER" in result.output
+    assert "too few images to calibrate with: got 1; wanted at least 2" in result.output
+    assert "Give more images: ssd-edge calibrate --images FOLDER" in result.output
     assert not list(Path("calibration").iterdir())
 
 
@@ -188,7 +188,7 @@ def test_a_picture_of_the_set_that_has_changed(tmp_path: Path) -> None:
     (tmp_path / "pictures/003.png").unlink()
     result = run("calibrate")
     assert result.exit_code == 1
-    assert "003.png of calibration/selftest.images.json is not the picture that was chosen" in result.output
+    assert "003.png of calibration/selftest.images.json has changed since it was chosen" in result.output
 
 
 def test_a_file_that_is_no_onnx(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_table_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
     before = (tmp_path / "engines/selftest/selftest.onnx").read_bytes()
     result = run("calibrate", "--images", "pictures", "--output", name)
     assert result.exit_code == 1
-    assert f"{name} is no name for a table of ranges: wanted a name that ends with .ranges.json" in result.output
+    assert f"{name} is not a name for a calibration table: wanted a name that ends with .ranges.json" in result.output
     assert (tmp_path / "engines/selftest/selftest.onnx").read_bytes() == before
 
 
@@ -231,8 +231,8 @@ def test_damaged_work_is_named_and_begun_anew(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(observe, "read_image", read)
     result = run("calibrate", "--images", "pictures", "--method", "entropy")
     assert result.exit_code == 0
-    assert f"{state} cannot be gone on from (BadZipFile: " in result.output
-    assert "all pictures are measured anew" in result.output
+    assert f"{state} cannot be resumed (BadZipFile: " in result.output
+    assert "measuring all images again" in result.output
     assert not state.exists()
 
 
@@ -245,7 +245,7 @@ def test_ctrl_c_while_the_method_is_chosen_keeps_what_was_measured(monkeypatch: 
         assert run("calibrate", "--images", "pictures").exit_code == 130
     assert not TABLE.exists()
     with monkeypatch.context() as patched:
-        patched.setattr(observe, "read_image", None)  # no picture is measured again
+        patched.setattr(observe, "read_image", None)  # no image is measured again
         result = run("calibrate", "--images", "pictures")
     assert result.exit_code == 0, result.exception
     assert CalibrationTable.load(TABLE).image_count == 20
@@ -257,24 +257,24 @@ def test_of_a_set_that_is_chosen_nothing_is_chosen(option: tuple[object, ...]) -
     assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
     result = run("calibrate", *option)
     assert result.exit_code == 1
-    assert "calibration/selftest.images.json holds 20 pictures that are chosen already" in result.output
-    assert "Choose anew: ssd-edge calibrate --images pictures, with these options" in result.output
+    assert "calibration/selftest.images.json holds 20 images that were already chosen" in result.output
+    assert "Choose again: ssd-edge calibrate --images images, with these options" in result.output
     assert run("calibrate", "--images", "pictures", "--method", "minmax", *option[:2]).exit_code == 0
 
 
 def test_a_set_that_is_named_becomes_the_models(tmp_path: Path) -> None:
-    """What a build must not be judged on it knows from the table, whatever lies beside it."""
+    """What a build must not be evaluated on it knows from the table, whatever lies beside it."""
     write_labelled(tmp_path / "voc", "val", 4)
     assert run("calibrate", "--images", "voc/JPEGImages", "--method", "minmax").exit_code == 0
     Path("calibration/selftest.images.json").rename("mine.images.json")
     assert run("calibrate", "--images", "mine.images.json", "--method", "minmax").exit_code == 0
     result = run("build", "--int8", "--data", "voc")
     assert result.exit_code == 1
-    assert "4 pictures of VOC voc, split val were calibrated with" in result.output
+    assert "4 images of VOC voc, split val were used for calibration" in result.output
     SET.unlink()
     result = run("build", "--int8", "--data", "voc")
     assert result.exit_code == 1
-    assert "4 pictures of VOC voc, split val were calibrated with" in result.output
+    assert "4 images of VOC voc, split val were used for calibration" in result.output
 
 
 def test_nothing_is_judged_on_pictures_that_it_was_improved_with(tmp_path: Path) -> None:
@@ -283,18 +283,18 @@ def test_nothing_is_judged_on_pictures_that_it_was_improved_with(tmp_path: Path)
     SET.unlink()
     result = run("build", "--int8", "--refine", "--images", "voc/JPEGImages", "--data", "voc")
     assert result.exit_code == 1
-    assert "16 pictures of VOC voc, split val were calibrated with" in result.output
+    assert "16 images of VOC voc, split val were used for calibration" in result.output
     assert not SET.exists()
 
 
 def test_few_pictures_are_not_called_held_out() -> None:
     result = run("calibrate", "--images", "pictures", "--max-images", 4)
-    assert "output error on a picture that was measured, for none can be held out: minmax" in result.output
+    assert "output error on 1 calibration image (too few to hold any out): minmax" in result.output
 
 
 def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("calibrate", "--images", "pictures", "--method", "entropy", "--keep-images")
-    assert "copied the pictures: calibration/selftest.images\n" in result.output
+    assert "copied the images: calibration/selftest.images\n" in result.output
     table = TABLE.read_bytes()
     assert json.loads(SET.read_text())["images"][0] == "selftest.images/0000.png"
     for name in ("calibration", "engines"):
@@ -311,7 +311,7 @@ def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, m
     Path("calibration/selftest.images/0003.png").write_bytes(b"another")
     refused = run("calibrate")
     assert refused.exit_code == 1
-    assert "selftest.images/0003.png of calibration/selftest.images.json is not the picture" in refused.output
+    assert "selftest.images/0003.png of calibration/selftest.images.json is not the image" in refused.output
 
 
 def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +333,7 @@ def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatc
 
 def test_copies_that_nothing_uses_any_more_are_named_and_stay(tmp_path: Path) -> None:
     kept = Path("calibration/selftest.images")
-    said = f"nothing uses the copies of an earlier set any more: {kept}"
+    said = f"the copies of an earlier set are no longer used: {kept}"
     assert said not in run("calibrate", "--images", "pictures", "--method", "minmax", "--keep-images").output
     assert said not in run("calibrate", "--method", "minmax").output  # out of the folder itself
     write_pictures(tmp_path / "others", 3, seed=8)

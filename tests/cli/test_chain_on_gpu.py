@@ -24,7 +24,7 @@ KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "execut
 
 
 class Workspace:
-    """A workspace with the detector of squares and labelled pictures, on a machine with a release of TensorRT."""
+    """A workspace with the detector of squares and labelled images, on a machine with a release of TensorRT."""
 
     def __init__(self, folder: Path, release: str, **env: str) -> None:
         self.folder, self.release, self.env = folder, release, env

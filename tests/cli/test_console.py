@@ -19,7 +19,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 def on_a_terminal(program: str, columns: int = 200) -> tuple[str, str]:
-    """Run the program with stderr on a terminal and stdout on a pipe; return what came to each, without colours."""
+    """Run the program with stderr on a terminal and stdout on a pipe; return what came to each, without colors."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     with running([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
@@ -44,7 +44,7 @@ def test_what_is_written_to_stdout_under_a_bar_stays_on_stdout() -> None:
     stdout, shown = on_a_terminal(
         "import sys\n"
         "from ssd_edge.cli.console import bar\n"
-        "with bar('film') as report:\n"
+        "with bar('video') as report:\n"
         "    report(1, 3)\n"
         "    sys.stdout.write('data\\n')\n"
     )
@@ -81,7 +81,7 @@ def test_a_line_under_a_bar_stands_above_it_and_is_whole() -> None:
     text = "camera 0 [/x] stopped after 31 frames; " + "opening it again " * 20
     _, shown = on_a_terminal(
         "from ssd_edge.cli.console import bar, say\n"
-        "with bar('film') as report:\n"
+        "with bar('video') as report:\n"
         "    report(1, 3)\n"
         f"    say({text!r})\n"
         "say('after')\n"
@@ -94,8 +94,8 @@ def test_a_line_under_a_bar_stands_above_it_and_is_whole() -> None:
 def test_lines_are_plain_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with bar("film") as report:
         report(1, 3)
-        say("film [/x]")
-    assert capsys.readouterr().err == "film [/x]\n"
+        say("video [/x]")
+    assert capsys.readouterr().err == "video [/x]\n"
 
 
 def test_a_table_shows_brackets_and_colons_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ def test_a_foreign_folder_is_refused_without_a_traceback(tmp_path: Path) -> None
     code, output = run(tmp_path, "--train", 1)
     assert code == 1
     assert "is not empty and was not drawn by ssd-edge" in output
-    assert "replace all that it holds: --overwrite." in output
+    assert "replace its contents: --overwrite." in output
     assert "Traceback" not in output
 
 

@@ -28,7 +28,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def spoil(folder: Path) -> str:
-    """Swap the corners of an object of train, and empty a picture of test; return the annotation's name."""
+    """Swap the corners of an object of train, and empty an image of test; return the annotation's name."""
     stem = next(
         stem
         for stem in (folder / "ImageSets" / "Main" / "train.txt").read_text().split()
@@ -191,7 +191,7 @@ def test_a_data_set_that_is_not_there(command: str, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--preset", "ssd9000"), "no such model preset: got 'ssd9000'"),
-        (("--preset", "ssd192-tiny", "--input-size", 65), "no default boxes for this input size: got 65"),
+        (("--preset", "ssd192-tiny", "--input-size", 65), "no anchors for this input size: got 65"),
         (("--priors", "nowhere.json"), "nowhere.json cannot be read"),
     ],
 )

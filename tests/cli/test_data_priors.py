@@ -20,7 +20,7 @@ def run(*arguments: object):
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Pictures of 100 x 80 with long low objects, which square default boxes do not reach."""
+    """Images of 100 x 80 with long low objects, which square anchors do not reach."""
     for split, count in (("train", 8), ("val", 4)):
         for number in range(count):
             x, y = 1 + 5 * number, 3 + 7 * number
@@ -44,7 +44,7 @@ def test_a_model_with_fitted_boxes_trains_exports_builds_and_runs(workspace: Pat
     assert result.exit_code == 0, result.output
     fitted = PriorsFile.load(Path("priors.json")).anchors
     assert load_checkpoint(Path("runs/bars/best.pt")).spec.anchors == fitted
-    assert f"using the {fitted.count} default boxes of priors.json" in result.stderr
+    assert f"using the {fitted.count} anchors of priors.json" in result.stderr
     for command in (["export"], ["build"], ["run", "photo.jpg", "--json", "found.jsonl", "--no-window"]):
         result = run(*command)
         assert result.exit_code == 0, result.output
@@ -56,7 +56,7 @@ def test_where_no_fit_helps_the_presets_anchors_are_written(workspace: Path) -> 
     first = PriorsFile.load(Path("first.json"))
     assert first.fitted_to["after"]["recall"] > first.fitted_to["before"]["recall"]
     for path in Path("data/Annotations").iterdir():
-        box = LONG.format(11, 9, 60, 48)  # half of the picture in both directions
+        box = LONG.format(11, 9, 60, 48)  # half of the image in both directions
         path.write_text(f"<annotation>{voc_object('bar', box)}</annotation>")
     result = run("data", "priors", "data", "--input-size", 64, "--output", "second.json")
     assert result.exit_code == 0, result.output
@@ -90,4 +90,4 @@ def test_boxes_of_another_network_are_refused(workspace: Path) -> None:
         "train", "data", "--preset", "ssd192-tiny", "--no-check", "--priors", "priors.json", "--input-size", 96
     )
     assert result.exit_code == 1
-    assert "priors.json holds the default boxes of another network" in result.stderr
+    assert "priors.json holds the anchors of another network" in result.stderr

@@ -82,7 +82,7 @@ def test_the_films_play(finished: tuple[DemoFiles, str], film: str, frames: int,
 
 def test_every_frame_has_a_line(finished: tuple[DemoFiles, str]) -> None:
     lines = [json.loads(line) for line in finished[0].lines.read_text().splitlines()]
-    assert [line["frame"] for line in lines] == list(range(QUICK.film_frames))
+    assert [line["frame"] for line in lines] == list(range(QUICK.video_frames))
 
 
 def test_checkpoint_onnx_and_engine_are_equally_accurate(finished: tuple[DemoFiles, str]) -> None:
@@ -136,7 +136,7 @@ def test_a_second_run_does_only_what_changed(
     result = run_demo(copied.folder)
     assert result.exit_code == 0, result.stderr
     assert done_again(result.stderr)[: len(expected) or None] == expected  # later steps only where their input changed
-    assert "train: nothing changed, kept: mAP@0.5" in result.stderr
+    assert "train: unchanged, reused: mAP@0.5" in result.stderr
 
 
 def test_an_int8_build_in_its_workspace_needs_no_further_argument(
@@ -145,7 +145,7 @@ def test_an_int8_build_in_its_workspace_needs_no_further_argument(
     monkeypatch.chdir(copied.folder)
     result = CliRunner().invoke(app, ["build", "--int8"])
     assert result.exit_code == 0, result.stderr
-    assert "using what signs learnt from: " in result.stderr
+    assert "using what signs trained on: " in result.stderr
     assert list((copied.folder / "engines/signs").glob("*.int8.onnxruntime.engine"))
 
 

@@ -19,8 +19,8 @@ from ssd_edge.engines.build import build_engine
 from ssd_edge.workflows.open_model import open_model
 from tests.backends.tiny_onnx import CLASS_NAMES, SIZE, write_tiny_onnx
 
-# Class (the model always says dog) and bright rectangle of each picture: two of the three dogs are found where they
-# are, and the cat, found as a dog in the second picture, is a wrong detection of the same score.
+# Class (the model always says dog) and bright rectangle of each image: two of the three dogs are found where they
+# are, and the cat, found as a dog in the second image, is a wrong detection of the same score.
 PICTURES = [("dog", (8, 8, 40, 40)), ("cat", (16, 8, 48, 40)), ("dog", (8, 24, 56, 56))]
 
 
@@ -46,7 +46,7 @@ def run(*arguments: object):
     return CliRunner().invoke(app, ["eval", *map(str, arguments)])
 
 
-# Dogs: right, wrong, right in order of the pictures (equal scores): precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1.
+# Dogs: right, wrong, right in order of the images (equal scores): precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1.
 DOG_AP = 0.5 * 1 + 0.5 * 2 / 3
 
 
@@ -91,7 +91,7 @@ def test_errors_are_counted_by_kind_with_what_they_cost(tmp_path: Path, dataset:
     assert re.search(r"dog[^\n]*0\.800 at 0\.\d{3}", result.stdout)
     text = page.read_text(encoding="utf-8")
     assert "Errors by kind" in text
-    assert "the box lies on an object of another class</small></th><td>58.33</td><td>1</td>" in text
+    assert "the box is on an object of another class</small></th><td>58.33</td><td>1</td>" in text
 
 
 def test_eleven_points(tmp_path: Path, dataset: Path) -> None:
@@ -173,12 +173,12 @@ def test_drop_against_an_earlier_evaluation_exits_with_one(tmp_path: Path, datas
     assert "before.json (mAP 0.4167): got 41.67 points" in result.stderr
     assert run(good, dataset, "--max-drop", "0", "--baseline", figures).exit_code == 0
     other = run(good, dataset, "--max-drop", "1", "--baseline", figures, "--metric", "voc07")
-    assert "was judged otherwise" in other.stderr
+    assert "was evaluated otherwise" in other.stderr
 
 
 def test_gates_that_would_say_nothing_are_refused(tmp_path: Path, dataset: Path) -> None:
     model = write_tiny_onnx(tmp_path / "bright.onnx")
-    assert "--max-drop needs something to count from" in run(model, dataset, "--max-drop", "1").stderr
+    assert "--max-drop needs a reference" in run(model, dataset, "--max-drop", "1").stderr
     assert "--gate-on needs a gate: got coco-ap" in run(model, dataset, "--gate-on", "coco-ap").stderr
     assert "--baseline needs --max-drop" in run(model, dataset, "--baseline", tmp_path / "f.json").stderr
 
@@ -220,7 +220,7 @@ def test_coco_without_its_package_is_refused_before_the_work(
     result = run(model, dataset, "--coco")
     assert result.exit_code == 1
     assert "needs faster-coco-eval" in result.stderr
-    assert "judging on" not in result.stderr
+    assert "evaluating on" not in result.stderr
     assert run(model, dataset).exit_code == 0
 
 
@@ -262,7 +262,7 @@ def test_class_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
 def test_class_that_the_data_lack_is_said(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "two", ("dog", "cat"))
     result = run(write_tiny_onnx(tmp_path / "bright.onnx"), dataset, "--json", "-")
-    assert "not judged, as no image has them: Fußgänger" in result.stderr
+    assert "classes without objects in these images: Fußgänger" in result.stderr
     found = json.loads(result.stdout)["models"][0]
     assert found["classes_not_judged"] == ["Fußgänger"]
     assert found["classes"]["dog"]["ap"] == pytest.approx(DOG_AP)  # numbered 0 here, 1 in the model
@@ -287,9 +287,9 @@ def test_every_model_is_looked_for_before_the_first_is_judged(tmp_path: Path, da
     result = run(model, tmp_path / "m.onnx", dataset)
     assert result.exit_code == 1
     assert "m.onnx cannot be read: got no such file" in result.stderr
-    assert "judging on" not in result.stderr
+    assert "evaluating on" not in result.stderr
     long = tmp_path / f"{'n' * 300}.onnx"
-    assert ".onnx is no usable path: got File name too long" in run(long, dataset).stderr
+    assert ".onnx is not a usable path: got File name too long" in run(long, dataset).stderr
     assert "cannot be written: got File name too long" in run(model, dataset, "--html", long).stderr
     twice = run(model, model, dataset, "--compare", "--max-drop", "1")
     assert twice.exit_code == 1

@@ -42,7 +42,7 @@ def test_exports_the_newest_checkpoint_and_says_all(workspace: Path) -> None:
 def test_draws_scenes_where_no_images_are_named(workspace: Path) -> None:
     result = CliRunner().invoke(app, ["export", "runs/first/best.pt", "-o", "m.onnx", "--keep-top-k", "9"])
     assert result.exit_code == 0, result.stderr
-    assert "comparing on 8 drawn scenes; name a folder of your own images with --check-images" in result.stderr
+    assert "comparing on 8 drawn scenes; for your own images: --check-images FOLDER" in result.stderr
     assert (workspace / "m.onnx").is_file()
 
 
@@ -53,10 +53,10 @@ def test_compares_on_what_the_run_was_judged_by(workspace: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert f"comparing on 8 images of {workspace / 'voc'}, split val" in result.stderr
     for picture in (workspace / "voc/JPEGImages").iterdir():
-        picture.write_bytes(b"no picture")
+        picture.write_bytes(b"no image")
     result = CliRunner().invoke(app, ["export"])
     assert result.exit_code == 0, result.stderr
-    assert "what runs/first was judged by cannot be read: " in result.stderr
+    assert "what runs/first was validated on cannot be read: " in result.stderr
     assert "comparing on 8 drawn scenes" in result.stderr
 
 
@@ -73,7 +73,7 @@ def test_candidates_that_are_not_looked_at_are_told(workspace: Path) -> None:
 def test_failed_parity_exits_1_and_leaves_no_file(workspace: Path) -> None:
     result = CliRunner().invoke(app, ["export", "--check-images", "photos", "--score-threshold", "0.9999"])
     assert result.exit_code == 1
-    assert "nothing could be compared" in result.stderr
+    assert "there was no detection to compare" in result.stderr
     assert not list((workspace / "engines").rglob("*.onnx"))
 
 

@@ -36,7 +36,7 @@ def test_a_file_of_jetson_inference_needs_no_options(tmp_path: Path) -> None:
     assert code == 0, said
     for line in (
         "using labels.txt",
-        "comparing on 4 drawn scenes; name a folder of your own images with --check-images",
+        "comparing on 4 drawn scenes; for your own images: --check-images FOLDER",
         "scores are probabilities",
         "pixels are rgb, (x - 127) / 128, as pytorch-ssd trains its MobileNets and SqueezeNets",
         "imported engines/signs/signs.onnx",
@@ -94,11 +94,14 @@ def test_what_the_result_cannot_do_is_said(tmp_path: Path) -> None:
     [
         (["a.h5"], "a.h5 cannot be read: got No such file or directory; wanted "),
         (["a.onnx"], "a.onnx cannot be read: got No such file or directory"),
-        (["a.onnx", "--mean", "1", "2", "3"], "--mean and --std belong together: got one of them; wanted both or none"),
+        (
+            ["a.onnx", "--mean", "1", "2", "3"],
+            "--mean and --std must be given together: got one of them; wanted both or none",
+        ),
         (["a.onnx", "--anchors", "a.json"], "a.json cannot be read"),
         (["a.onnx", "--labels", "b.txt"], "b.txt cannot be read"),
         (["a.onnx", "--check-images", "nowhere"], "nowhere is not a folder: wanted a folder of images"),
-        (["b.onnx", "--score-threshold", "2"], "score_threshold is out of its limits"),
+        (["b.onnx", "--score-threshold", "2"], "score_threshold is out of range"),
     ],
 )
 def test_refusals_are_one_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:

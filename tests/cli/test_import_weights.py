@@ -42,7 +42,7 @@ def test_a_file_of_jetson_inference_becomes_a_run(tensors: dict[str, torch.Tenso
     assert load_checkpoint(run).spec.class_names == tuple("abcde")
     code, _, said = call("sq-ssd-lite-Epoch-99-Loss-2.4.pth")
     assert code == 1
-    assert f"{run} is there already: wanted a new file. Choose another --name, or replace it: --output {run}" in said
+    assert f"{run} already exists: wanted a new file. Choose another --name, or replace it: --output {run}" in said
     assert call("sq-ssd-lite-Epoch-99-Loss-2.4.pth", "--output", str(run), "--name", "signs")[0] == 0
     assert load_checkpoint(run).spec.name == "signs"
 
@@ -73,7 +73,7 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "what shall be imported?: got neither FILE nor --from; wanted one of them"),
+        ([], "nothing to import: got neither FILE nor --from; wanted one of them"),
         (["w.pth", "--from", "torchvision:ssd300_vgg16"], "got both FILE and --from; wanted one of them"),
         (["--from", "x"], "there is no such source of weights: got x; wanted torchvision:ssd300_vgg16 or"),
         (["w.pth"], "w.pth cannot be read: got No such file or directory"),

@@ -18,8 +18,8 @@ from ssd_edge.engines.build import build_engine, build_lowered
 from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.graph.source import read_onnx
-from ssd_edge.quantization.qdq_ort import quantise as quantise_for_ort
-from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.qdq_ort import quantize as quantise_for_ort
+from ssd_edge.quantization.qdq_tensorrt import quantize
 from ssd_edge.quantization.sensitivity import LayerError, RankedLayers
 from tests.core.factories import manifest
 from tests.quantization.square_model import observed, square_model, table_of, write_square_model
@@ -81,7 +81,7 @@ def test_the_layers_that_were_written_when_it_was_built(tmp_path: Path) -> None:
             "  int8    CaskConvolution  conv1 + relu1", "  fp32    kgen             decode",
         ]  # fmt: skip
     engine.write_bytes(b"another")
-    assert "m.int8.tensorrt.layers.json does not tell the layers of" in run(layers_path(engine)).output
+    assert "m.int8.tensorrt.layers.json does not list the layers of" in run(layers_path(engine)).output
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ def test_a_ranking_of_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "x", "a.txt is nothing that ssd-edge makes: got suffix '.txt'"),
+        ("a.txt", "x", "a.txt is not a file of ssd-edge: got suffix '.txt'"),
         ("a.onnx", "x", "a.onnx"),
         ("a.json", "{}", "is not a manifest"),
-        ("a.ranges.json", "{}", "is not a table of ranges"),
+        ("a.ranges.json", "{}", "is not a calibration table"),
         ("a.images.json", "{}", "is not a calibration set"),
-        ("a.sensitivity.json", "{}", "is not a ranking of layers"),
-        ("a.sensitivity.json", NO_NUMBER, "is a damaged ranking of layers: got an error that is no number"),
+        ("a.sensitivity.json", "{}", "is not a layer ranking"),
+        ("a.sensitivity.json", NO_NUMBER, "is a damaged layer ranking: got an error that is not a number"),
         ("a.engine", "x", "a.json cannot be read"),
         ("a.pt", "x", "a.pt"),
     ],
@@ -143,7 +143,7 @@ def test_what_it_is_not(tmp_path: Path, name: str, text: str, message: str) -> N
 
 def test_the_graph_of_an_engine_is_told_for_what_it_is(tmp_path: Path) -> None:
     onnx = write_square_model(tmp_path / "squares.onnx")
-    lowered = quantise(square_model(), table_of(tmp_path / "observed"))
+    lowered = quantize(square_model(), table_of(tmp_path / "observed"))
     save_onnx(lowered, tmp_path / "squares.int8.tensorrt.onnx")
     engine = build_engine(onnx).engine
     engine.rename(tmp_path / "renamed.onnx")
@@ -153,7 +153,7 @@ def test_the_graph_of_an_engine_is_told_for_what_it_is(tmp_path: Path) -> None:
     assert found["layers"] == {"int8 convolutions": 5}
     assert found["runs on"] == "ONNX Runtime, for eval; engines are built from the exported model"
     found = facts(tmp_path / "renamed.onnx")
-    assert found["kind"] == "graph of an engine (optimised by ONNX Runtime), not an exported model"
+    assert found["kind"] == "graph of an engine (optimized by ONNX Runtime), not an exported model"
     assert found["NMS node"] == "none: NMS is written out in the graph"
 
 

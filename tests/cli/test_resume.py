@@ -54,7 +54,7 @@ def test_a_run_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     stop_after(monkeypatch, 2, *settings, "--name", "stopped")
     result = resume("last")
     assert result.exit_code == 0, result.stderr
-    assert "going on with runs/stopped in epoch 2" in result.stderr
+    assert "resuming runs/stopped in epoch 2" in result.stderr
     assert same_weights("runs/whole/last.pt", "runs/stopped/last.pt")
     assert not Path("runs/stopped/state.pt").exists()
 
@@ -105,7 +105,7 @@ def test_a_run_that_is_ended_by_a_signal_says_how_to_go_on(number: signal.Signal
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "to go on: ssd-edge train --resume runs/ended" in stderr
+    assert "to resume: ssd-edge train --resume runs/ended" in stderr
 
 
 # As the tests themselves, which run side by side: another number of threads adds up in another order.
@@ -121,7 +121,7 @@ main()
     ("options", "message"),
     [
         (["last"], "no run waits to go on: got no runs/*/state.pt"),
-        (["n" * 300], "is no usable path: got File name too long"),
+        (["n" * 300], "is not a usable path: got File name too long"),
         (["nowhere"], "there is no such run: got 'nowhere'"),
         (["done"], "runs/done has no state.pt to go on from: got a run that is finished"),
         (["done", "--lr", "0.1"], "this option cannot change in a resumed run: got --lr"),
@@ -143,7 +143,7 @@ def test_another_machine_that_does_not_see_the_run_is_told_what_to_share(
 ) -> None:
     stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")
     where = {"the run": "runs", "its data": "data", "its state": "runs/stopped/state.pt"}[lacking]
-    reason = {"the run": "no such run", "its data": "pictures of runs/stopped are gone", "its state": "has no state.pt"}
+    reason = {"the run": "no such run", "its data": "images of runs/stopped are gone", "its state": "has no state.pt"}
     Path(where).rename("elsewhere")
     alone = resume("stopped")
     assert alone.exit_code == 1
@@ -164,7 +164,7 @@ def _as_torchrun_starts_it(monkeypatch: pytest.MonkeyPatch, **environment: str) 
 
 
 @pytest.mark.parametrize(
-    ("split", "role"), [("train", "what the run learnt from any more: got 16"), ("val", "what the run was judged by")]
+    ("split", "role"), [("train", "what the run trained on any more: got 16"), ("val", "what the run was validated on")]
 )
 def test_other_labels_or_pictures_are_refused(monkeypatch: pytest.MonkeyPatch, split: str, role: str) -> None:
     stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")

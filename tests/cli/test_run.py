@@ -30,7 +30,7 @@ LONG = "a" * 300
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace with one model, a film in which it finds one box, and no display."""
+    """A workspace with one model, a video in which it finds one box, and no display."""
     monkeypatch.chdir(tmp_path)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
@@ -61,7 +61,7 @@ def test_a_film_becomes_a_film_and_json_lines(workspace: Path) -> None:
         "no engine for this machine in engines/; to build one: ssd-edge build engines/bright/bright.onnx"
         in result.stderr
     )
-    assert "film.mp4: 10 frames in" in result.stdout
+    assert "video.mp4: 10 frames in" in result.stdout
     assert all(
         stage in result.stdout for stage in ("capture", "preprocess", "infer", "output", "end to end", "p95", "p99")
     )
@@ -113,7 +113,7 @@ def test_a_paced_film_is_a_live_source(workspace: Path) -> None:
 def test_json_on_stdout_is_alone_there(workspace: Path) -> None:
     result = run("film.mp4", "--json", "-", "--optimize-for", "throughput")
     assert [json.loads(line)["frame"] for line in result.stdout.splitlines()] == list(range(10))
-    assert "film.mp4: 10 frames in" in result.stderr
+    assert "video.mp4: 10 frames in" in result.stderr
 
 
 @pytest.mark.parametrize(("threshold", "count"), [("0.7", 1), ("0.8", 0)])
@@ -123,7 +123,7 @@ def test_the_threshold_is_the_users(workspace: Path, threshold: str, count: int)
 
 
 def test_a_threshold_below_the_models_is_pointed_out(workspace: Path) -> None:
-    assert "the model itself shows only what scores more than 0.01" in run("film.mp4", "-t", "0.001").stderr
+    assert "the model was exported with score threshold 0.01" in run("film.mp4", "-t", "0.001").stderr
 
 
 def test_the_newest_engine_of_this_machine_is_used(workspace: Path) -> None:
@@ -186,15 +186,15 @@ def broken(workspace: Path) -> Path:
         (["film.mp4", "--classes", "zebra"], "the model has no class zebra"),
         (["film.mp4", "--classes", "dog=high"], "--classes dog=high has no threshold"),
         (["--config", "absent.toml"], "absent.toml cannot be read"),
-        (["--config", "a.toml", "--every", "2"], "takes no sources or options beside it: got every"),
+        (["--config", "a.toml", "--every", "2"], "cannot be combined with sources or options: got every"),
         (["film.mp4", "--camera", "0"], "SOURCE and --camera are both given"),
         (["film.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
         (["film.mp4", "--model", "text.onnx"], "text.onnx is not an ONNX file"),
         (["film.mp4", "--model", "absent.onnx"], "absent.onnx cannot be read"),
         (["film.mp4", "--model", "best.pt"], "ssd-edge export best.pt"),
-        (["film.mp4", "--output", "film.mp4"], "film.mp4 is the input itself"),
+        (["film.mp4", "--output", "film.mp4"], "video.mp4 is the input itself"),
         (["cut", "--output", "cut"], "cut is the input itself"),
-        (["film.mp4", "--json", "film.mp4"], "film.mp4 is the input itself"),
+        (["film.mp4", "--json", "film.mp4"], "video.mp4 is the input itself"),
         (["film.mp4", "--output", "file/out.mp4"], "file cannot be written"),
         (["film.mp4", "--output", "file/out"], "cannot be written"),
         (["film.mp4", "--output", "/proc/out.mp4"], "/proc cannot be written"),
@@ -210,7 +210,7 @@ def broken(workspace: Path) -> Path:
         (["photo/p0.jpg", "--output", "photo"], "photo/p0.jpg is the input itself"),
         (["photo", "--output", "photo/p0.jpg"], "photo/p0.jpg is the input itself"),
         (["photo", "--json", "photo/p0.jpg"], "photo/p0.jpg is the input itself"),
-        (["FILE-URI", "--output", "film.mp4"], "film.mp4 is the input itself"),
+        (["FILE-URI", "--output", "film.mp4"], "video.mp4 is the input itself"),
         (["film.mp4", "--model", "model.onnx", "--json", "model.onnx"], "model.onnx is the input itself"),
         (["film.mp4", "--output", "new.mp4", "--json", "new.mp4"], "new.mp4 is given for two outputs"),
         ([f"{LONG}.mp4"], "File name too long"),
@@ -220,7 +220,7 @@ def broken(workspace: Path) -> Path:
         (["film.mp4", "--model", f"{LONG}.onnx"], "File name too long"),
         (["film.mp4", "--model", "nope.engine"], "nope.engine cannot be read: got no such file; wanted a model"),
         (["caf\udce9.mp4"], "has a name that OpenCV cannot take"),
-        (["film.mp4", "--width", "640"], "film.mp4 has a size and rate of its own"),
+        (["film.mp4", "--width", "640"], "video.mp4 has a size and rate of its own"),
         (["0", "--loop"], "camera 0 has a pace and an end of its own"),
     ],
 )
@@ -254,7 +254,7 @@ def test_a_run_that_ends_before_its_first_frame_says_that_it_wrote_nothing(
     monkeypatch.setattr(StopRequest, "requested", True)
     result = run("film.mp4", "--output", "out.mp4", "--json", "boxes.jsonl")
     assert result.exit_code == 0, result.stderr
-    assert "film.mp4: 0 frames in" in result.stdout
+    assert "video.mp4: 0 frames in" in result.stdout
     assert "nothing was written to out.mp4: no frame came\n" in result.stderr
     assert "nothing was written to boxes.jsonl: no frame came\n" in result.stderr
     assert "wrote " not in result.stderr
@@ -376,7 +376,7 @@ def test_a_run_never_imports_torch(workspace: Path) -> None:
     program = (
         "import sys\n"
         "from ssd_edge.cli.app import app\n"
-        "app(['run', 'film.mp4', '--output', 'out.mp4', '--json', 'boxes.jsonl'], standalone_mode=False)\n"
+        "app(['run', 'video.mp4', '--output', 'out.mp4', '--json', 'boxes.jsonl'], standalone_mode=False)\n"
         "sys.exit(3 if 'torch' in sys.modules else 0)\n"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

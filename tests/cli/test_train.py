@@ -36,7 +36,7 @@ FAST = [
 
 
 def write_data(folder: Path, *, splits: dict[str, int]) -> None:
-    """Write a VOC data set of coloured squares."""
+    """Write a VOC data set of colored squares."""
     writer = open_writer("voc", folder, CLASS_NAMES)
     for seed, (split, count) in enumerate(splits.items()):
         for number, sample in enumerate(squares(folder / "raw" / split, count, seed=seed).samples):
@@ -174,15 +174,14 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
         patched.setattr("ssd_edge.model.predict.TorchDetector.detect", detect)
         result = train("--epochs", "3", "--name", "kept")
         assert result.exit_code == 130
-        assert "to go on: ssd-edge train --resume runs/kept; runs/kept/last.pt holds the last whole" in result.stderr
+        assert (
+            "to resume: ssd-edge train --resume runs/kept; runs/kept/last.pt holds the last complete" in result.stderr
+        )
         assert load_checkpoint(Path("runs/kept/last.pt")).metrics["epoch"] == 1
         pictures = 8
         result = train("--epochs", "3", "--name", "lost")
         assert result.exit_code == 130
-        assert (
-            "stopped before the first state was saved: runs/lost has a plan but no checkpoint; its name is free"
-            in result.stderr
-        )
+        assert "stopped before the first checkpoint was saved; runs/lost can be used again" in result.stderr
     assert sorted(path.name for path in Path("runs/lost").iterdir()) == ["data.json", "plan.json", "tensorboard"]
     assert train("--epochs", "1", "--name", "lost").exit_code == 0  # its name is free
 
@@ -205,8 +204,8 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
     monkeypatch.setattr("ssd_edge.training.callbacks.EpochLog.on_step", end)
     result = train("--epochs", "3", "--name", "ended")
     assert result.exit_code == code
-    assert "to go on: ssd-edge train --resume runs/ended" in result.stderr
-    assert "runs/ended/last.pt holds the last whole epoch" in result.stderr
+    assert "to resume: ssd-edge train --resume runs/ended" in result.stderr
+    assert "runs/ended/last.pt holds the last complete epoch" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -218,7 +217,7 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
         (["--classes", "red,green,blue,red"], "--classes lists a class twice: got red"),
         (["--classes", "red,green,blue,Background"], "--classes lists 'Background' as a class"),
         (["--name", "n" * 300], f"--name is not a name: got '{'n' * 300}'; wanted at most 100 bytes"),
-        (["--backbone", "n" * 300], "is no usable path: got File name too long"),
+        (["--backbone", "n" * 300], "is not a usable path: got File name too long"),
         (["--classes", "odd.bin"], "odd.bin is not text in UTF-8"),
         (["--classes", "red,green"], "blue"),
         (["--name", "../elsewhere"], "--name is not a name: got '../elsewhere'"),
@@ -227,7 +226,7 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
         (["--val-split", "dev"], "data holds no split 'dev'"),
         (["--device", "mps"], "PyTorch finds no mps device here"),
         (["--precision", "float16"], "float16 needs a GPU"),
-        (["--batch-size", "32"], "the training pictures do not fill one batch: got 16 pictures"),
+        (["--batch-size", "32"], "the training images do not fill one batch: got 16 images"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_name(workspace: Path, options: list[str], message: str) -> None:
@@ -297,8 +296,8 @@ def test_pictures_that_teach_nothing_are_counted(
 
     monkeypatch.setattr("ssd_edge.workflows.training_run.fit", record)
     for count, line in (
-        (1, "1 picture holds no object: the loss learns nothing from it; --empty-negatives 3 makes it count\n"),
-        (2, "2 pictures hold no object: the loss learns nothing from them; --empty-negatives 3 makes them count\n"),
+        (1, "1 image holds no object: the loss learns nothing from it; --empty-negatives 3 makes it count\n"),
+        (2, "2 images hold no object: the loss learns nothing from them; --empty-negatives 3 makes them count\n"),
     ):
         label = sorted(Path("data/Annotations").glob("train_*.xml"))[count]
         label.write_text(re.sub("<object>.*</object>", "", label.read_text(), flags=re.DOTALL))
@@ -321,7 +320,7 @@ def test_a_full_disk_ends_the_run_and_says_what_is_left(workspace: Path) -> None
         result = train("--epochs", "2", "--name", "full", "--no-tensorboard")
     assert result.exit_code == 1
     assert "state.pt cannot be written: got File too large. Free some space" in result.stderr
-    assert "runs/full/last.pt holds the last whole epoch" in result.stderr
+    assert "runs/full/last.pt holds the last complete epoch" in result.stderr
     assert "Traceback" not in result.stderr
     assert load_checkpoint(Path("runs/full/last.pt")).metrics["epoch"] == 1
 
@@ -330,9 +329,7 @@ def test_a_loss_that_is_not_finite_names_its_pictures(workspace: Path) -> None:
     result = train("--epochs", "30", "--lr", "1e12")
     assert result.exit_code == 1
     named = r"(data/JPEGImages/train_\d+\.\w+(, |: )){8}"
-    assert re.search(
-        rf"is not finite any more, .*on {named}.*No picture stands out: take a smaller --lr", result.stderr
-    )
+    assert re.search(rf"is not finite any more, .*on {named}.*No image stands out: take a smaller --lr", result.stderr)
 
 
 def test_a_split_without_objects_cannot_choose_the_best_epoch(workspace: Path) -> None:
@@ -340,12 +337,12 @@ def test_a_split_without_objects_cannot_choose_the_best_epoch(workspace: Path) -
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
     result = train("--epochs", "1")
     assert result.exit_code == 1
-    assert "holds no object to choose the best epoch by: got 4 images" in result.stderr
+    assert "holds no object to validate on: got 4 images" in result.stderr
 
 
 def test_a_picture_that_cannot_be_read_is_named(workspace: Path) -> None:
     path = sorted(Path("data/JPEGImages").glob("train_*"))[3]
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     result = train("--epochs", "1")
     assert result.exit_code == 0
     assert f"{path.name} is not an image" in result.stderr
@@ -353,7 +350,7 @@ def test_a_picture_that_cannot_be_read_is_named(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fitting", "said"), [(3, "3 of 16 pictures fit in memory; the others are decoded at"), (16, "")]
+    ("fitting", "said"), [(3, "3 of 16 images fit in memory; the others are decoded at"), (16, "")]
 )
 def test_it_says_how_many_pictures_fit_in_memory(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, fitting: int, said: str
@@ -387,5 +384,5 @@ def test_no_more_cores_are_used_than_are_given(workspace: Path, monkeypatch: pyt
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     result = train("--epochs", "1", "--cores", "3")
     assert result.exit_code == 0, result.stderr
-    assert threads[:2] == [3, 3]  # to learn, and to judge for the report
+    assert threads[:2] == [3, 3]  # to learn, and to evaluate for the report
     assert set(threads[2:]) == {before}

@@ -115,7 +115,7 @@ def _second_process(parent: int) -> int:
     raise AssertionError("no second process")
 
 
-# Reads every picture when its turn comes, as with a data set that memory does not hold.
+# Reads every image when its turn comes, as with a data set that memory does not hold.
 NOTHING_DECODED = """
 import ssd_edge.training.fit as fit
 fit.DECODED_BYTES = 0
@@ -130,7 +130,7 @@ def test_a_broken_picture_that_only_the_second_process_sees_is_named_and_left_ou
     draws.set_epoch(1)
     second = [draw.sample for draw in draws][4]  # of its second batch
     (broken,) = Path("data/JPEGImages").glob(f"train_{second}.*")
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     Path("run.py").write_text(NOTHING_DECODED)
     command = torchrun(
         "train", "data", *SETTINGS, "--epochs", "1", "--batch-size", "4", "--seed", "0", program=["run.py"]
@@ -141,7 +141,7 @@ def test_a_broken_picture_that_only_the_second_process_sees_is_named_and_left_ou
     assert "next: ssd-edge export" in done.stderr
 
 
-# Spoils the targets of one picture, as a label could that no reader noticed.
+# Spoils the targets of one image, as a label could that no reader noticed.
 ONE_SPOILT = """
 import ssd_edge.training.loader as loader
 collate = loader._collate

@@ -93,7 +93,7 @@ def test_a_pinned_engine_stays_until_it_is_unpinned(workspace: Path, engines: li
     assert said.startswith("run uses engines/squares/first.engine: fp32 for onnxruntime on ")
     assert taken(workspace) == "engines/squares/first.engine"
     _, _, said = call("build", "--target", "onnxruntime", "--output", "engines/squares/third.engine")
-    assert "run keeps to engines/squares/first.engine, which is pinned" in said
+    assert "run still uses engines/squares/first.engine (pinned)" in said
     assert taken(workspace) == "engines/squares/first.engine"
     assert call("use", "engines/squares/second.engine")[0] == 0
     assert taken(workspace) == "engines/squares/second.engine"
@@ -107,9 +107,9 @@ def test_a_pinned_engine_stays_until_it_is_unpinned(workspace: Path, engines: li
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nothing"], 1, "nothing is no engine of this workspace: wanted first, second"),
+        (["nothing"], 1, "nothing is not an engine of this workspace: wanted first, second"),
         (["squares"], 1, "squares means 2 engines: wanted one of engines/squares/first.engine, engines/squares/second"),
-        (["elsewhere/x.engine"], 1, "elsewhere/x.engine is no engine of this workspace"),
+        (["elsewhere/x.engine"], 1, "elsewhere/x.engine is not an engine of this workspace"),
         ([], 2, "give either an engine or --newest"),
         (["first", "--newest"], 2, "give either an engine or --newest"),
     ],

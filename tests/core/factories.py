@@ -8,7 +8,7 @@ from ssd_edge.core.spec import AnchorLevel, AnchorSpec, InputSpec, ModelSpec, Nm
 
 
 def tiny_spec(**changes: object) -> ModelSpec:
-    """A 64 x 64, 3-class spec with 80 default boxes."""
+    """A 64 x 64, 3-class spec with 80 anchors."""
     levels = (
         AnchorLevel(8, 8, (0.125, 0.125), ((0.2, 0.2),)),
         AnchorLevel(4, 4, (0.25, 0.25), ((0.5, 0.5),)),

@@ -10,7 +10,7 @@ import pytest
 from ssd_edge.core.artifact import Format, parse_artifact, read_artifact
 from ssd_edge.core.errors import ArtifactError
 
-FORM = Format("ssd-edge/thing/2", "thing", "Make it anew: ssd-edge make")
+FORM = Format("ssd-edge/thing/2", "thing", "Create it again: ssd-edge make")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def test_text_that_is_no_object_is_damaged(text: str) -> None:
 @pytest.mark.parametrize("tag", [None, "ssd-edge/other/2", "ssd-edge/thing/1", 7, ["ssd-edge/thing/2"]])
 def test_a_foreign_or_older_file_says_how_to_make_one(tag: object) -> None:
     error = refusal({**WHOLE, "format": tag})
-    assert "that this version reads" in error.what
+    assert "of this version" in error.what
     assert error.do == FORM.do
 
 

@@ -51,7 +51,7 @@ def test_overlaps_of_many_boxes_need_few_arrays_of_their_size() -> None:
 
 
 def test_forms_are_inverse() -> None:
-    centres = boxes.centre_form(CORNERS[:3])
+    centres = boxes.center_form(CORNERS[:3])
     assert centres[0].tolist() == [2, 1, 4, 2]
     assert boxes.corner_form(centres).tolist() == CORNERS[:3].tolist()
 

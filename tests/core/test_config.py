@@ -68,9 +68,9 @@ def test_the_fields_of_a_given_config_are_converted_too() -> None:
     [
         (Outer(precision="int4"), "precision has no such value"),  # type: ignore[arg-type]
         (Outer(precision=Target.TENSORRT), "precision has no such value"),  # type: ignore[arg-type]
-        (Outer(gate=Nested(split=3)), r"gate\.split is of another type: got int 3"),  # type: ignore[arg-type]
-        (Outer(gate=Nested(size=(1, 2, 3))), r"gate\.size is of another length: got 3: 1, 2, 3"),  # type: ignore[arg-type]
-        (Outer(gate="voc"), "gate is of another type"),  # type: ignore[arg-type]
+        (Outer(gate=Nested(split=3)), r"gate\.split has the wrong type: got int 3"),  # type: ignore[arg-type]
+        (Outer(gate=Nested(size=(1, 2, 3))), r"gate\.size has the wrong length: got 3: 1, 2, 3"),  # type: ignore[arg-type]
+        (Outer(gate="voc"), "gate has the wrong type"),  # type: ignore[arg-type]
     ],
 )
 def test_the_fields_of_a_given_config_are_checked_too(given: Outer, what: str) -> None:
@@ -79,7 +79,7 @@ def test_the_fields_of_a_given_config_are_checked_too(given: Outer, what: str) -
 
 
 def test_a_limit_is_of_numbers() -> None:
-    for value, what in (("8", "is of another type"), (True, "is of another type"), (9, "out of its limits")):
+    for value, what in (("8", "has the wrong type"), (True, "has the wrong type"), (9, "out of range")):
         with pytest.raises(InputError, match=what):
             check_limits(Config(batch=value), {"batch": (1, 8)})  # type: ignore[arg-type]
     check_limits(Config(), {"batch": (1, 8), "max_drop": (0, 1)})

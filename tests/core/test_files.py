@@ -79,7 +79,7 @@ def test_a_file_never_takes_the_place_of_a_device_or_a_stream(tmp_path: Path) ->
     for name in ("pipe", "null", "stdout"):
         before = (tmp_path / name).lstat()
         with (
-            pytest.raises(InputError, match=f"{name} is no regular file: got a device, pipe or socket"),
+            pytest.raises(InputError, match=f"{name} is not a regular file: got a device, pipe or socket"),
             written_beside(tmp_path / name) as partial,
         ):
             partial.write_text("whole")
@@ -129,7 +129,7 @@ def test_a_power_cut_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.M
     done = _record_disk(monkeypatch, tmp_path)
     with folder_written_beside(tmp_path / "pictures") as partial:
         (partial / "1.jpg").write_text("whole")
-    assert done == [f"flush {partial.name}/1.jpg", f"flush {partial.name}", "move to pictures", "flush ."]
+    assert done == [f"flush {partial.name}/1.jpg", f"flush {partial.name}", "move to images", "flush ."]
 
 
 def test_a_disk_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_a_path_of_which_nobody_can_tell_is_named(tmp_path: Path) -> None:
         ("round", "Too many levels of symbolic links"),
         ("a\0b", "embedded null"),
     ):
-        with pytest.raises(InputError, match=f"is no usable path: got .*{reason}"):
+        with pytest.raises(InputError, match=f"is not a usable path: got .*{reason}"):
             path_kind(tmp_path / name)
 
 
@@ -211,7 +211,7 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
             (partial / content).touch()
             assert not (target / content).exists()
         assert [path.name for path in target.iterdir()] == [content]
-    wanted = "pictures cannot be written: got File too large"
+    wanted = "images cannot be written: got File too large"
     with pytest.raises(InputError, match=wanted), folder_written_beside(target) as partial, full_after(10):
         (partial / "third").write_bytes(bytes(11))
     assert [path.name for path in tmp_path.rglob("*")] == ["pictures", "second"]
@@ -219,6 +219,6 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
 
 def test_a_folder_takes_the_place_of_no_file(tmp_path: Path) -> None:
     (tmp_path / "pictures").touch()
-    wanted = "pictures cannot be written: got a file; wanted a folder"
+    wanted = "images cannot be written: got a file; wanted a folder"
     with pytest.raises(InputError, match=wanted), folder_written_beside(tmp_path / "pictures"):
         pass

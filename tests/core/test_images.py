@@ -158,8 +158,8 @@ def test_arrays_of_cameras_become_bgr(photo: np.ndarray) -> None:
     ("shape", "dtype", "message"),
     [
         ((0, 5, 3), np.uint8, r"camera 0 has no pixels: got shape \(0, 5, 3\)"),
-        ((4, 4, 3), np.float32, "camera 0 is not a picture: got float32"),
-        ((4, 4, 2), np.uint8, r"camera 0 is not a picture: got uint8 \(4, 4, 2\)"),
+        ((4, 4, 3), np.float32, "camera 0 is not an image: got float32"),
+        ((4, 4, 2), np.uint8, r"camera 0 is not an image: got uint8 \(4, 4, 2\)"),
     ],
 )
 def test_arrays_that_are_no_picture_are_refused(shape: tuple[int, ...], dtype: type, message: str) -> None:

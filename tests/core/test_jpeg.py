@@ -26,6 +26,6 @@ def test_segments_end_with_the_first_scan_and_padding_between_them_is_none() -> 
     assert markers == [marker for marker, _ in jpeg_segments(padded)]
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"no picture at all", jpeg(64, 48)[:30]])
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"no image at all", jpeg(64, 48)[:30]])
 def test_what_has_no_frame_has_no_size(data: bytes) -> None:
     assert jpeg_frame_size(data) is None

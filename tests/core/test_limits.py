@@ -97,7 +97,7 @@ def test_a_packed_archive_is_refused_by_what_it_unfolds_to(tmp_path: Path, monke
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data/0", bytes(50 << 20))
     monkeypatch.setenv(VARIABLE, "unpacked=10M")
-    with pytest.raises(ArtifactError, match=r"unfolds to more than a file of weights does: .* --limit unpacked=52429k"):
+    with pytest.raises(ArtifactError, match=r"unpacks to more than weights need: .* --limit unpacked=52429k"):
         archive_members(path)
     monkeypatch.setenv(VARIABLE, "unpacked=53M")
     assert archive_members(path) == ["a/data/0"]

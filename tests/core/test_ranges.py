@@ -55,20 +55,20 @@ def test_damaged_or_missing(tmp_path: Path, onnx: Path) -> None:
     fields["ranges"]["a"]["low"] = 9
     for text in (whole[: len(whole) // 2], "[]", "{}", json.dumps({**fields})):
         path.write_text(text)
-        with pytest.raises(ArtifactError, match="is (a damaged|not a) table of ranges"):
+        with pytest.raises(ArtifactError, match="is (a damaged|not a) calibration table"):
             CalibrationTable.load(path)
 
 
 def test_a_table_of_the_format_before_is_refused_by_name(tmp_path: Path, onnx: Path) -> None:
-    """It does not say which pictures nothing may be judged on."""
+    """It does not say which images nothing may be evaluated on."""
     path = tmp_path / "m.ranges.json"
     table(onnx).save(path)
     path.write_text(path.read_text().replace("ranges/2", "ranges/1"))
     with pytest.raises(ArtifactError) as caught:
         CalibrationTable.load(path)
     assert str(caught.value) == (
-        f"{path} is not a table of ranges that this version reads: got 'ssd-edge/ranges/1'; wanted ssd-edge/ranges/2. "
-        "Make it anew: ssd-edge calibrate"
+        f"{path} is not a calibration table of this version: got 'ssd-edge/ranges/1'; wanted ssd-edge/ranges/2. "
+        "Create it again: ssd-edge calibrate"
     )
 
 
@@ -91,18 +91,18 @@ def test_fields_that_are_none(tmp_path: Path, onnx: Path, place: tuple[str, ...]
         holder = holder[name]
     holder[place[-1]] = value
     path.write_text(json.dumps(fields))
-    with pytest.raises(ArtifactError, match=r"m\.ranges\.json is a damaged table of ranges: got "):
+    with pytest.raises(ArtifactError, match=r"m\.ranges\.json is a damaged calibration table: got "):
         CalibrationTable.load(path)
 
 
 def test_endless_nesting(tmp_path: Path) -> None:
     (tmp_path / "m.ranges.json").write_text("[" * 100_000)
-    with pytest.raises(ArtifactError, match="is a damaged table of ranges: got .*recursion"):
+    with pytest.raises(ArtifactError, match="is a damaged calibration table: got .*recursion"):
         CalibrationTable.load(tmp_path / "m.ranges.json")
 
 
 def test_no_range() -> None:
-    with pytest.raises(ArtifactError, match="a range is none"):
+    with pytest.raises(ArtifactError, match="invalid range"):
         TensorRange(2, 1)
-    with pytest.raises(ArtifactError, match="a range is none"):
+    with pytest.raises(ArtifactError, match="invalid range"):
         TensorRange(0, float("nan"))

@@ -47,7 +47,7 @@ def test_labels_are_sorted_and_named_once() -> None:
 
 
 def test_unknown_class_is_named_with_its_file_and_number() -> None:
-    with pytest.raises(InputError, match=r"a\.xml: object 2 \(cow\) is of an unknown class.*wanted cat, dog"):
+    with pytest.raises(InputError, match=r"a\.xml: object 2 \(cow\) has an unknown class.*wanted cat, dog"):
         sample_of(LabelledObject.of_box("cat", (0, 0, 1, 1)), LabelledObject.of_box("cow", (0, 0, 1, 1)))
 
 

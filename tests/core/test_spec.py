@@ -37,7 +37,7 @@ def test_background_is_counted_once() -> None:
         ({"class_names": ()}, "class_names is out of range: got .*; wanted at least one class"),
         ({"class_names": ("a", "N/A", "a", "N/A")}, "class_names is out of range: .* no name twice"),
         ({"class_names": ("a", "a")}, "class_names is out of range: .* no name twice"),
-        ({"anchors": AnchorSpec(())}, "anchors is out of range: got 0; wanted at least one default box"),
+        ({"anchors": AnchorSpec(())}, "anchors is out of range: got 0; wanted at least one anchor"),
         (
             {"anchors": AnchorSpec(tiny_spec().anchors.levels, table=AnchorTable(80))},
             "anchors is out of range: got levels and a table; wanted either levels or a table",

@@ -24,7 +24,7 @@ def voc_object(name: str = "cat", box: str = BOX, extra: str = "") -> str:
 
 
 def write_voc(folder: Path, objects: str, *, split: str = "train", stem: str = "a") -> Path:
-    """One picture with these <object> elements; returns the annotation file."""
+    """One image with these <object> elements; returns the annotation file."""
     draw(folder / "JPEGImages" / f"{stem}.jpg")
     annotation = folder / "Annotations" / f"{stem}.xml"
     annotation.parent.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ def write_voc(folder: Path, objects: str, *, split: str = "train", stem: str = "
 
 
 def coco_document() -> dict[str, Any]:
-    """Two pictures; category ids with gaps, out of order; one crowd."""
+    """Two images; category ids with gaps, out of order; one crowd."""
     return {
         "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}],
         "annotations": [
@@ -60,7 +60,7 @@ def write_coco(
 
 
 def write_yolo(folder: Path, rows: str, *, config: str = "train: images/train\nnames: [cat, dog]\n") -> Path:
-    """One picture of 100 x 80 with these rows; returns data.yaml."""
+    """One image of 100 x 80 with these rows; returns data.yaml."""
     draw(folder / "images" / "train" / "a.jpg")
     labels = folder / "labels" / "train" / "a.txt"
     labels.parent.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ def test_pictures_without_objects_and_of_one_pixel_are_fine(recipe: str) -> None
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_boxes_stay_in_view_and_classes_stay_with_their_boxes(recipe: str) -> None:
-    """Each object has its own colour, and it is that colour that lies in the middle of its box."""
+    """Each object has its own color, and it is that color that lies in the middle of its box."""
     image = np.zeros((120, 160, 3), np.uint8)
     colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     boxes = np.array([[5, 5, 45, 50], [60, 20, 110, 110], [120, 70, 158, 118]], np.float32)

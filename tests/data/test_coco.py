@@ -47,8 +47,8 @@ def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "change", "message"),
     [
-        ("annotations", {"category_id": 6}, r"annotation 1 \(category 6, not listed\) is of an unknown class"),
-        ("annotations", {"category_id": "90"}, r"annotation 1 \(category '90', not listed\) is of an unknown class"),
+        ("annotations", {"category_id": 6}, r"annotation 1 \(category 6, not listed\) has an unknown class"),
+        ("annotations", {"category_id": "90"}, r"annotation 1 \(category '90', not listed\) has an unknown class"),
         ("annotations", {"image_id": 8}, "annotation 1 belongs to no image: got image_id 8"),
         ("annotations", {"bbox": [1, 2, 3]}, r"annotation 1 has no usable bbox: got \[1, 2, 3\]"),
         ("annotations", {"bbox": None}, "annotation 1 has no usable bbox: got None"),
@@ -60,7 +60,7 @@ def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
         ("images", {"file_name": 3}, "image 7 has no file_name: got 3"),
         ("images", {"id": 3}, "image 3 is listed twice"),
         ("images", {"id": True}, "image True has a wrong id"),
-        ("categories", {"name": ""}, r"annotation 1 \(category 90, not listed\) is of an unknown class"),
+        ("categories", {"name": ""}, r"annotation 1 \(category 90, not listed\) has an unknown class"),
         ("categories", {"id": 5}, "lists category 5 twice"),
         ("categories", {"name": "airplane"}, "lists a class twice: got airplane"),
     ],

@@ -67,11 +67,11 @@ def test_devices_and_pipes_are_no_label_files(tmp_path: Path) -> None:
     labels = tmp_path / "labels" / "train" / "a.txt"
     labels.unlink()
     labels.symlink_to("/dev/zero")
-    with pytest.raises(InputError, match=r"a\.txt is no regular file: got a device, pipe or socket"):
+    with pytest.raises(InputError, match=r"a\.txt is not a regular file: got a device, pipe or socket"):
         open_dataset(config, "train")
     labels.unlink()
     os.mkfifo(labels)
-    with pytest.raises(InputError, match=r"a\.txt is no regular file"):
+    with pytest.raises(InputError, match=r"a\.txt is not a regular file"):
         open_dataset(config, "train")
 
 

@@ -38,6 +38,6 @@ def test_missing_files_and_text_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.jpg cannot be read"):
         image_size(tmp_path / "none.jpg")
     text = tmp_path / "text.jpg"
-    text.write_text("no picture")
+    text.write_text("no image")
     with pytest.raises(InputError, match=r"text\.jpg is not an image"):
         image_size(text)

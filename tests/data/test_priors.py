@@ -27,7 +27,7 @@ SQUARES = AnchorSpec((level(32, (0.2, 0.2), (0.25, 0.25)), level(8, (0.5, 0.5)))
 
 
 def scattered(sides: tuple[tuple[float, float], ...], count: int, seed: int = 0) -> np.ndarray:
-    """Objects of these sizes, give or take 5 %, all over the picture."""
+    """Objects of these sizes, give or take 5 %, all over the image."""
     rng = np.random.default_rng(seed)
     sizes = np.array(sides)[rng.integers(len(sides), size=count)] * rng.uniform(0.95, 1.05, (count, 2))
     corners = rng.random((count, 2)) * (1 - sizes)
@@ -125,7 +125,7 @@ def test_the_file_gives_back_what_was_saved_and_fits_its_network_only(tmp_path: 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": "x"}, "is not a file of default boxes"), ({"anchors": {}}, "damaged"), ({"more": 1}, "damaged")],
+    [({"format": "x"}, "is not a file of anchors"), ({"anchors": {}}, "damaged"), ({"more": 1}, "damaged")],
 )
 def test_damaged_files_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = tmp_path / "p.json"

@@ -43,7 +43,7 @@ GOOD = '{"frame": 0, "source": "a", "detections": []}\n'
         (GOOD.replace("[]", "[5]"), "frame 0 has a damaged object"),
         (
             GOOD.replace("[]", '[{"box": [1, 2, 3, 4], "label": "cow"}]'),
-            "frame 0: object 1 .cow. is of an unknown class",
+            "frame 0: object 1 .cow. has an unknown class",
         ),
     ],
 )

@@ -74,7 +74,7 @@ def test_bad_objects_are_named(tmp_path: Path, objects: str, message: str) -> No
 
 def test_unknown_class_is_named(tmp_path: Path) -> None:
     write_voc(tmp_path, voc_object("cow"))
-    with pytest.raises(InputError, match=r"a\.xml: object 1 \(cow\) is of an unknown class"):
+    with pytest.raises(InputError, match=r"a\.xml: object 1 \(cow\) has an unknown class"):
         read(tmp_path, "train", ["cat"])
 
 
@@ -137,7 +137,7 @@ def test_two_splits_cannot_share_a_picture_name(tmp_path: Path) -> None:
         writer.image_path("val", "x")
 
 
-@pytest.mark.skipif(not BCCD.is_dir(), reason=f"no blood cell pictures at {BCCD}")
+@pytest.mark.skipif(not BCCD.is_dir(), reason=f"no blood cell images at {BCCD}")
 def test_blood_cells_equal_a_plain_reading_of_their_files() -> None:
     total = 0
     class_names = read(BCCD, "test").class_names

@@ -64,11 +64,11 @@ def test_the_last_folder_of_images_becomes_labels() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("2 .5 .5 .1 .1", r"line 1 \(class 2, not listed\) is of an unknown class.*wanted cat, dog"),
-        ("-1 .5 .5 .1 .1", r"line 1 \(class -1, not listed\) is of an unknown class"),
+        ("2 .5 .5 .1 .1", r"line 1 \(class 2, not listed\) has an unknown class.*wanted cat, dog"),
+        ("-1 .5 .5 .1 .1", r"line 1 \(class -1, not listed\) has an unknown class"),
         ("0 .5 .5 .1", "line 1 is not an object"),
         ("0 .5 .5 .1 .1 .9", "line 1 is not an object"),
-        ("cat .5 .5 .1 .1", r"line 1 \(class 'cat', not listed\) is of an unknown class"),
+        ("cat .5 .5 .1 .1", r"line 1 \(class 'cat', not listed\) has an unknown class"),
         ("0 1.5 .4 .2 .2", r"line 1 \(cat\) lies outside its image of 100 x 80"),
         ("0 nan .5 .1 .1", r"line 1 \(cat\) has no usable box: got x1 y1 x2 y2 = nan"),
         ("0 inf .5 .1 .1", r"line 1 \(cat\) has no usable box: got x1 y1 x2 y2 = inf"),

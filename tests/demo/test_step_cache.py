@@ -53,7 +53,7 @@ def test_second_time_nothing_is_done_and_the_facts_are_kept(bench, caplog):
     began, ended, kept = (record.getMessage() for record in caplog.records)
     assert began == "copy …"
     assert re.fullmatch(r"copy: copied \(\d+\.\d s\)", ended)
-    assert re.fullmatch(r"copy: nothing changed, kept: copied \(took \d+\.\d s\)", kept)
+    assert re.fullmatch(r"copy: unchanged, reused: copied \(took \d+\.\d s\)", kept)
 
 
 def change_setting(bench):

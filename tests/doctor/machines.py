@@ -1,4 +1,4 @@
-"""Machines to judge, put together from what NVIDIA's files and commands print; no question that they were not asked."""
+"""Machines, put together from what NVIDIA's files and commands print; no question that they were not asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The self-test's detector against the truth of its own pictures: nothing is trained, so the answer is known."""
+"""The self-test's detector against the truth of its own images: nothing is trained, so the answer is known."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_what_scores_hardly_anything_may_be_there_on_one_side_only() -> None:
 
 
 def broken_model() -> onnx.ModelProto:
-    """The detector with the filters of one colour gone."""
+    """The detector with the filters of one color gone."""
     model = onnx.ModelProto()
     model.CopyFrom(square_model())
     for entry in model.graph.initializer:
@@ -132,7 +132,7 @@ def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def write_low_engine(folder: Path, precision_flags: list[str]) -> Path:
-    """An engine that shows all that scores more than 0.01, as by default, and pictures of what it detects."""
+    """An engine that shows all that scores more than 0.01, as by default, and images of what it detects."""
     spec = sample_spec()
     spec = dataclasses.replace(spec, name="low", nms=dataclasses.replace(spec.nms, score_threshold=0.01))
     graph = sample_graph()
@@ -170,7 +170,7 @@ def test_pictures_in_which_nothing_is_seen_prove_nothing(tmp_path: Path, monkeyp
 def test_pictures_are_for_an_engine_of_ones_own() -> None:
     result = run("--images", "pictures")
     assert result.exit_code == 1
-    assert "--images is for an engine of your own. ssd-edge doctor --selftest ENGINE --images pictures" in result.output
+    assert "--images is for an engine of your own. ssd-edge doctor --selftest ENGINE --images images" in result.output
 
 
 def test_an_engine_without_selftest() -> None:
@@ -217,7 +217,7 @@ def test_where_no_graph_was_kept_it_is_said_how(with_graph: Path) -> None:
     assert f"{graph} is of another build: {wanted}" in run(with_graph, "--images", "pictures", "--frames", 20).output
     graph.unlink()
     result = run(with_graph, "--images", "pictures", "--frames", 20)
-    assert f"{graph} is not there: {wanted}" in result.output
+    assert f"{graph} does not exist: {wanted}" in result.output
     assert result.exit_code == 0
 
 

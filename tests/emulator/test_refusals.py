@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ssd_edge.backends.tensorrt.module import plugin_names
 from ssd_edge.graph.nms_bodies import inline_function, strip_function
 from ssd_edge.quantization.fp16 import to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.qdq_tensorrt import quantize
 from tests.quantization.fake_table import table_for
 from tests.quantization.square_model import square_model
 from tools.emulator.standin.device import Paper
@@ -136,7 +136,7 @@ def negative_scale(model: onnx.ModelProto) -> None:
 )
 def test_ranges_that_are_not_parsed(spoil: Callable[[onnx.ModelProto], None], said: str) -> None:
     build = Build("11.4")
-    model = inline_function(quantise(square_model(), table_for(square_model())))
+    model = inline_function(quantize(square_model(), table_for(square_model())))
     assert build.parse(model), build.said
     spoil(model)
     assert not build.parse(model)
@@ -147,7 +147,7 @@ def test_functions_and_plugins_by_release() -> None:
     whole = square_model()
     for release in RELEASES:
         build = Build(release)
-        build.trt._standin.plugins_ready = False  # nobody initialised the library
+        build.trt._standin.plugins_ready = False  # nobody initialized the library
         known = bool(build.parser.parse(whole.SerializeToString()))
         assert known == (not release.startswith("8.")), release  # 8.x ignores functions, and has no plugin now
         assert known or "could not find plugin: BatchedNMSDynamic_TRT" in build.said
@@ -220,7 +220,7 @@ def test_settings_that_are_not_built(spoil: Callable[[Build], None], said: str) 
     ("model", "flag", "said"),
     [
         (lambda: to_half(square_model()), "INT8", "fp16 is not configured"),
-        (lambda: quantise(square_model(), table_for(square_model()), stored_weights=False), "FP16", "int8 is not conf"),
+        (lambda: quantize(square_model(), table_for(square_model()), stored_weights=False), "FP16", "int8 is not conf"),
         (square_model, "INT8", "no scaling factors detected"),
     ],
 )

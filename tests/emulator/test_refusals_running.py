@@ -168,7 +168,7 @@ MISUSES: dict[Callable[[Bench], None], tuple[str, bool]] = {
     profile_that_is_not_there: ("profile 1 does not exist", True),
     address_not_set: ("address not set: nmsed_boxes", True),
     address_not_aligned: ("the address of images is not aligned to 256 bytes", True),
-    address_of_no_tensor: ("no tensor pictures", True),
+    address_of_no_tensor: ("no tensor images", True),
     too_little_memory: ("too little memory at the address of images", True),
     memory_that_is_freed: ("use after free", True),
     another_thread: ("the CUDA context of this execution context is not current", True),

@@ -52,7 +52,7 @@ def session_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         seen.append(f"{options.graph_optimization_level} {spin} {sorted(others.items())}")
 
     monkeypatch.setattr("onnxruntime.InferenceSession", made)
-    ort_session.open_session(path, threads=1, optimise=True, save_to=tmp_path / "squares.engine")
+    ort_session.open_session(path, threads=1, optimize=True, save_to=tmp_path / "squares.engine")
     return seen[0]
 
 

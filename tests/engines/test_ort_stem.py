@@ -165,7 +165,7 @@ def test_weights_that_nobody_reads_any_more_are_not_kept() -> None:
 
 @pytest.mark.parametrize("device", ["x86_64+avx2", "x86_64+avx2+avx512_vnni"])
 def test_engines_find_the_same_and_group_columns_where_that_pays(tmp_path: Path, device: str, monkeypatch) -> None:
-    model = quantise(square_model(), table_of(tmp_path / "table"), scheme=Scheme.U8S8)
+    model = quantize(square_model(), table_of(tmp_path / "table"), scheme=Scheme.U8S8)
     monkeypatch.setattr(ort_build, "cpu_device", lambda: device)
     builder, engine = OrtBuilder(), tmp_path / "squares.onnx"
     builder.build(model, engine)

@@ -17,7 +17,7 @@ from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.exporting.export_onnx import onnx_model
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
 from ssd_edge.quantization.fp16 import to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.qdq_tensorrt import quantize
 from tests.exporting.conftest import DIGEST
 from tests.quantization.fake_table import table_for
 from tests.quantization.int8_count import quantised_convolutions
@@ -41,7 +41,7 @@ def preset(name):
 
 def lowered(model, precision):
     if precision.startswith("int8"):
-        model = quantise(model, table_for(model))
+        model = quantize(model, table_for(model))
     return to_half(model) if precision.endswith("fp16") else model
 
 
@@ -59,7 +59,7 @@ def layers_of(builder, model):
 
 
 def int8_convolutions(builder, model):
-    """How many convolutions read what was dequantised, images and weights."""
+    """How many convolutions read what was dequantized, images and weights."""
     return sum(
         kind == trt.LayerType.CONVOLUTION and inputs[:2] == [trt.LayerType.DEQUANTIZE] * 2
         for kind, inputs in layers_of(builder, model)
@@ -114,7 +114,7 @@ def test_built_so_that_a_cuda_graph_can_be_captured(tmp_path, monkeypatch) -> No
 
 def test_both_ways_to_write_weights(tmp_path) -> None:
     for stored in (True, False):
-        model = quantise(square_model(), table_for(square_model()), stored_weights=stored)
+        model = quantize(square_model(), table_for(square_model()), stored_weights=stored)
         builder = TrtBuilder("tensorrt-rtx", "int8", ONE)
         builder.build(model, tmp_path / "a.engine")
         assert int8_convolutions(builder, model) == 5

@@ -1,4 +1,4 @@
-"""COCO's numbers against pycocotools, on random sets with crowds, ties, empty pictures and classes, and many boxes."""
+"""COCO's numbers against pycocotools, on random sets with crowds, ties, empty images and classes, and many boxes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Objects:
 
 def random_truth(random: np.random.Generator) -> Objects:
     """Objects with corners at eighths of a pixel, which float32 holds exactly; pycocotools counts in float64."""
-    count = int(random.integers(0, 9)) * int(random.random() > 0.15)  # some pictures show nothing
+    count = int(random.integers(0, 9)) * int(random.random() > 0.15)  # some images show nothing
     corner, side = (
         random.integers(0, 2400, (count, 2)) / 8,
         np.ceil(8 * np.exp(random.uniform(1.5, 5.5, (count, 2)))) / 8,
@@ -47,7 +47,7 @@ def random_truth(random: np.random.Generator) -> Objects:
 
 
 def random_detections(random: np.random.Generator, truth: Objects) -> Detections:
-    """Objects found well and badly, some twice or as another class, among false alarms; a picture may have over 100."""
+    """Objects found well and badly, some twice or as another class, among false alarms; an image may have over 100."""
     alarms = int(random.choice([0, 5, 15, 150], p=[0.2, 0.5, 0.25, 0.05]))
     rows = random.integers(0, len(truth.boxes), 2 * len(truth.boxes)) if len(truth.boxes) else np.zeros(0, np.int64)
     side = truth.boxes[rows, 2:] - truth.boxes[rows, :2]
@@ -131,7 +131,7 @@ def test_all_numbers_are_those_that_pycocotools_counts_from_the_same_file(tmp_pa
         seen["crowds"] += sum(int(truth.difficult.sum()) for truth in truths)
         seen["ties"] += sum(len(entry) - len(np.unique(entry.scores)) for entry in found)
         seen["over 100 detections"] += sum(len(entry) > 100 for entry in found)
-        seen["empty pictures"] += sum(len(truth.boxes) == 0 for truth in truths)
+        seen["empty images"] += sum(len(truth.boxes) == 0 for truth in truths)
         seen["sizes that the outline changes"] += sum(map(resized, truths))
     assert len(seen) == 5, "the sets must hold what they are meant to test"
     assert min(seen.values()) > 0, seen
@@ -169,7 +169,9 @@ def test_many_detections_in_a_crowd_are_not_wrong() -> None:
 
 def test_set_without_objects_is_named() -> None:
     truths = [Objects(np.float32([[0, 0, 9, 9]]), np.zeros(1, np.int64), np.ones(1, bool), np.array([81.0]))]
-    with pytest.raises(InputError, match="hold no object to judge by: wanted at least one that is not marked"):
+    with pytest.raises(
+        InputError, match="have no object to evaluate: wanted at least one object that is not difficult"
+    ):
         coco_average_precision([Detections.empty()], truths, CLASSES)
 
 

@@ -14,7 +14,7 @@ SET_NAMES = ("stop", "yield")
 
 @pytest.fixture
 def labelled(tmp_path) -> LabelledSet:
-    """Two pictures; the first has a bright square at 4..20, the second at 8..30."""
+    """Two images; the first has a bright square at 4..20, the second at 8..30."""
     samples = []
     for number, (low, high) in enumerate([(4, 20), (8, 30)]):
         image = np.zeros((40, 60, 3), np.uint8)
@@ -71,7 +71,7 @@ def test_missing_class_is_named_with_both_lists(labelled):
         class_numbers(("stop", "cow"), labelled)
     assert str(caught.value) == (
         "the model does not know yield of two squares: got a model of stop, cow; wanted a model of stop, yield. "
-        "Evaluate it on images that are labelled with its own classes, or train on these."
+        "Evaluate it on images labelled with its classes, or train on these images."
     )
 
 

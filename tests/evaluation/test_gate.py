@@ -68,7 +68,9 @@ def test_baseline_is_the_first_model_of_the_file(tmp_path: Path) -> None:
 
 
 def test_baseline_without_the_figure_that_is_gone_by_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"figures\.json holds no COCO AP\. Judge its model again: .* --coco --json"):
+    with pytest.raises(
+        InputError, match=r"figures\.json holds no COCO AP\. Evaluate its model again: .* --coco --json"
+    ):
         read_baseline(write(tmp_path), EMPTY, Metric.VOC, 0.5, GateFigure.COCO_AP)
 
 
@@ -81,14 +83,14 @@ def test_baseline_without_the_figure_that_is_gone_by_is_refused(tmp_path: Path) 
     ],
 )
 def test_baseline_that_was_judged_otherwise_is_refused(tmp_path: Path, changes: dict[str, object], got: str) -> None:
-    with pytest.raises(InputError, match="judged otherwise") as caught:
+    with pytest.raises(InputError, match="evaluated otherwise") as caught:
         read_baseline(write(tmp_path, **changes), EMPTY, Metric.VOC, 0.5)
     assert got in str(caught.value)
 
 
 def test_baseline_of_other_labels_is_refused(tmp_path: Path) -> None:
     other = LabelledSet(("go",), (), "elsewhere")
-    with pytest.raises(InputError, match="was judged on other pictures or labels"):
+    with pytest.raises(InputError, match="was evaluated on other images or labels"):
         read_baseline(write(tmp_path, labels=other.digest, dataset=other.origin), EMPTY, Metric.VOC, 0.5)
 
 
@@ -97,15 +99,15 @@ def test_baseline_of_other_labels_is_refused(tmp_path: Path) -> None:
     [{"format": "other/1"}, {"models": []}, {"models": [{"path": "a"}]}, {"models": [{"path": "a", "map": "NaN"}]}],
 )
 def test_file_that_is_no_baseline_is_named(tmp_path: Path, changes: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=r"figures\.json is no baseline"):
+    with pytest.raises(InputError, match=r"figures\.json is not a baseline"):
         read_baseline(write(tmp_path, **changes), EMPTY, Metric.VOC, 0.5)
 
 
 def test_missing_or_broken_baseline_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.json is no baseline: got FileNotFoundError"):
+    with pytest.raises(InputError, match=r"none\.json is not a baseline: got FileNotFoundError"):
         read_baseline(tmp_path / "none.json", EMPTY, Metric.VOC, 0.5)
     (tmp_path / "half.json").write_text('{"format": "ssd-')
-    with pytest.raises(InputError, match=r"half\.json is no baseline: got JSONDecodeError"):
+    with pytest.raises(InputError, match=r"half\.json is not a baseline: got JSONDecodeError"):
         read_baseline(tmp_path / "half.json", EMPTY, Metric.VOC, 0.5)
 
 

@@ -107,7 +107,7 @@ def devkit_ap(tp, fp, positives, metric):
 
 
 def random_set(seed):
-    """Pictures with few places, so that overlaps, duplicates and exact ties of box and score are common."""
+    """Images with few places, so that overlaps, duplicates and exact ties of box and score are common."""
     rng = np.random.default_rng(seed)
     pictures = int(rng.integers(1, 7))
     found, truth = [], []
@@ -219,7 +219,7 @@ def test_detection_finds_nothing_in_another_picture():
 
 def test_nothing_to_judge_by_is_named():
     truth = [objects([[0, 0, 10, 10]], difficult=[True])]
-    with pytest.raises(InputError, match="the images hold no object to judge by: got 1 images; wanted at least one"):
+    with pytest.raises(InputError, match="the images have no object to evaluate: got 1 images; wanted at least one"):
         mean_average_precision([Detections.empty()], truth, ["stop"])
 
 

@@ -61,7 +61,7 @@ class Page(HTMLParser):
 
 
 def accuracy(share: float) -> MeanAp:
-    """Judge ten pictures of two objects each, of which the first is found in ``share`` of them."""
+    """Evaluate ten images of two objects each, of which the first is found in ``share`` of them."""
     boxes = np.array([[0, 0, 9, 9], [20, 0, 30, 9]], np.float32)
     sample = Sample(Path("a.png"), boxes, np.array([0, 1]), np.zeros(2, bool), np.array([81.0, 90.0]))
     hit = Detections(sample.boxes[:1], np.array([0.9], np.float32), np.array([0]))
@@ -167,9 +167,9 @@ def test_stills_are_inside_the_page(tmp_path, report):
 def test_sections_without_content_are_left_out(tmp_path, report):
     bare = Report("t", "s", report.models, "f")
     text = written(tmp_path, bare).text
-    for heading in ("The film", "Detections against truth", "Latency of each stage", "How it was made"):
+    for heading in ("The video", "Detections and objects", "Latency of each stage", "How this was made"):
         assert heading not in text
-    assert "One model, every form" in text
+    assert "One model in every form" in text
 
 
 def test_one_artifact_is_not_compared_with_itself(tmp_path, report):

@@ -55,7 +55,7 @@ def slow_objects(truths):
 
 
 def slow_judgement(found, things, threshold):
-    """Return (picture, class, box, right) of each detection that counts, best first, and the objects found."""
+    """Return (image, class, box, right) of each detection that counts, best first, and the objects found."""
     rows = sorted(
         (-float(score), picture, place, int(label), [float(v) for v in box])
         for picture, dets in enumerate(found)
@@ -117,7 +117,7 @@ def slow_costs(found, truths, metric, threshold):
 
 
 def random_set(rng):
-    """Pictures with up to five objects, and detections near them, of this or another class, or anywhere."""
+    """Images with up to five objects, and detections near them, of this or another class, or anywhere."""
     found, truths = [], []
     for _ in range(int(rng.integers(1, 5))):
         count = int(rng.integers(0, 6))

@@ -13,7 +13,7 @@ from ssd_edge.evaluation.video import evaluate_video, read_lines
 NAMES = ("stop", "yield")
 
 
-def film_truth(*frames) -> LabelledSet:
+def video_objects(*frames) -> LabelledSet:
     samples = tuple(
         Sample(
             Path(f"{number}.png"),
@@ -24,7 +24,7 @@ def film_truth(*frames) -> LabelledSet:
         )
         for number, objects in enumerate(frames)
     )
-    return LabelledSet(NAMES, samples, "film truth")
+    return LabelledSet(NAMES, samples, "video truth")
 
 
 def write(path: Path, *lines) -> Path:
@@ -38,7 +38,7 @@ def line(frame, *detections):
 
 
 def test_frames_are_matched_by_number_and_classes_by_label(tmp_path):
-    truth = film_truth([([0, 0, 10, 10], 0)], [([5, 5, 20, 20], 1)], [([0, 0, 8, 8], 0)])
+    truth = video_objects([([0, 0, 10, 10], 0)], [([5, 5, 20, 20], 1)], [([0, 0, 8, 8], 0)])
     lines = write(
         tmp_path / "d.jsonl",
         line(1, ([5, 5, 20, 20], 0.8, "yield")),
@@ -79,5 +79,5 @@ def test_missing_file_is_named(tmp_path):
 
 def test_lines_of_a_longer_film_are_refused(tmp_path):
     lines = write(tmp_path / "d.jsonl", line(3, ([0, 0, 10, 10], 0.9, "stop")))
-    with pytest.raises(InputError, match="does not belong to film truth: got frame 3; wanted frames 0 to 0"):
-        evaluate_video(lines, film_truth([([0, 0, 10, 10], 0)]))
+    with pytest.raises(InputError, match="does not belong to video truth: got frame 3; wanted frames 0 to 0"):
+        evaluate_video(lines, video_objects([([0, 0, 10, 10], 0)]))

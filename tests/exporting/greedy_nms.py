@@ -17,7 +17,7 @@ class Kept:
 
 
 def greedy_nms(boxes, scores, *, score_threshold, iou_threshold, max_candidates=None) -> list[Kept]:
-    """Return all detections of one picture, best first: boxes (N, 4), scores (N, C)."""
+    """Return all detections of one image, best first: boxes (N, 4), scores (N, C)."""
     kept: list[Kept] = []
     for candidate in _best_pairs(scores, np.float32(score_threshold), max_candidates):
         rivals = [other.box for other in kept if other.class_id == candidate.class_id]
@@ -49,7 +49,7 @@ def _area(boxes):
 
 
 def as_outputs(kept: list[Kept], boxes, rows: int):
-    """Lay the best ``rows`` of them out as one picture's four outputs of the graph contract."""
+    """Lay the best ``rows`` of them out as one image's four outputs of the graph contract."""
     best = kept[:rows]
     out_boxes, out_scores = np.zeros((rows, 4), np.float32), np.zeros(rows, np.float32)
     out_classes = np.full(rows, -1, np.float32)

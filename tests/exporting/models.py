@@ -1,4 +1,4 @@
-"""Networks with random weights that nevertheless see different things in different pictures."""
+"""Networks with random weights that nevertheless see different things in different images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ssd_edge.model.zoo import build_model, make_spec
 
 
 def pictures(count: int, side: int = 96, seed: int = 3) -> list[np.ndarray]:
-    """Coloured rectangles on noise, BGR."""
+    """Colored rectangles on noise, BGR."""
     rng = np.random.default_rng(seed)
     images = []
     for _ in range(count):

@@ -6,7 +6,7 @@ import pytest
 from tests.exporting.nms_graph import LOOP, OPENVINO, OPERATOR, ROUNDS, Shape, assert_equal_to_reference
 from tests.exporting.scored_boxes import draw_boxes, draw_scores
 
-# (graph, pictures): together more than a thousand pictures of 0 to 3,000 candidates, 1 to 90 classes.
+# (graph, images): together more than a thousand images of 0 to 3,000 candidates, 1 to 90 classes.
 RANDOM = [
     (Shape(boxes=3000, classes=1, candidates=100, rows=100), 120),
     (Shape(boxes=1512, classes=2, candidates=60, rows=20), 160),

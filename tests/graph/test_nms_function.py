@@ -11,7 +11,7 @@ from tests.exporting.scored_boxes import draw_boxes
 
 
 def chain(count):
-    """Boxes in a row of which neighbours overlap by 2/3 and next neighbours by 1/3, the first the best."""
+    """Boxes in a row of which neighbors overlap by 2/3 and next neighbors by 1/3, the first the best."""
     left = np.arange(count, dtype=np.float32) / 1024
     boxes = np.stack([left, np.zeros_like(left), left + 5 / 1024, np.ones_like(left)], axis=1)
     return boxes[None], np.linspace(0.9, 0.1, count, dtype=np.float32)[None, :, None]

@@ -47,7 +47,7 @@ def _tensors(name: str) -> dict[str, torch.Tensor]:
 def _boxes(
     maps: list[int], sizes: list[tuple[int, int]], ratios: list[list[int]], steps: list[int], count: int
 ) -> np.ndarray:
-    """Write the project's default boxes down, one by one (vision/utils/box_utils.py, generate_ssd_priors)."""
+    """Write the project's anchors down, one by one (vision/utils/box_utils.py, generate_ssd_priors)."""
     boxes = []
     for cells, (small, large), level_ratios, step in zip(maps, sizes, ratios, steps, strict=True):
         for row in range(cells):

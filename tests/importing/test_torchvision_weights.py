@@ -52,7 +52,7 @@ def _zeros(build: Callable[[], nn.Module]) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module", params=[_ssd300, _ssdlite, _ssdlite_full_tail])
 def reference(request: pytest.FixtureRequest) -> nn.Module:
-    # SSD300 has no batch norms to calibrate, so that one picture is enough, and it is the slow one.
+    # SSD300 has no batch norms to calibrate, so that one image is enough, and it is the slow one.
     seeds = [5] if request.param is _ssd300 else [5, 6, 7]
     return scaled_random(request.param, [drawn_picture(300, seed) for seed in seeds])
 

@@ -136,7 +136,7 @@ def test_another_archive_is_refused(tmp_path: Path) -> None:
 )
 def test_another_projects_checkpoint_is_refused(tmp_path: Path, content: object, got: str) -> None:
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(ArtifactError, match=rf"this version reads: got {got}.* wanted .*ssd-edge import .*a\.pt"):
+    with pytest.raises(ArtifactError, match=rf"of this version: got {got}.* wanted .*ssd-edge import .*a\.pt"):
         load_checkpoint(tmp_path / "a.pt")
 
 
@@ -146,7 +146,7 @@ def test_another_projects_checkpoint_is_refused(tmp_path: Path, content: object,
         ({"metrics": None}, r"damaged checkpoint: got AttributeError"),
         ({"metrics": {"map50": "good"}}, r"damaged checkpoint: got ValueError"),
         ({"state_dict": 3}, r"damaged checkpoint: got TypeError"),
-        ({"spec": "{}"}, r"best\.pt is not a model spec that this version reads"),
+        ({"spec": "{}"}, r"best\.pt is not a model spec of this version"),
         ({"spec": "?"}, r"best\.pt is a damaged model spec"),
     ],
 )

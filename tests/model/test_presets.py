@@ -1,4 +1,4 @@
-"""The presets' default boxes against tables that are written down here from the papers and projects."""
+"""The presets' anchors against tables that are written down here from the papers and projects."""
 
 from __future__ import annotations
 

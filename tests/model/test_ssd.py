@@ -39,7 +39,7 @@ def test_memory_layout_does_not_change_the_prediction() -> None:
 
 
 def test_a_box_reacts_to_its_own_corner_of_the_picture() -> None:
-    """Default boxes and predictions are laid out alike: a light in one corner moves the boxes there most."""
+    """Anchors and predictions are laid out alike: a light in one corner moves the boxes there most."""
     model = tiny_model()
     dark, light = torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
     light[:, :, 48:, :16] = 5
@@ -53,7 +53,7 @@ def test_anchors_of_another_input_size_are_refused() -> None:
     spec = dataclasses.replace(tiny_spec(64), anchors=tiny_spec(96).anchors)
     with pytest.raises(
         ArtifactError,
-        match=r"'ssd192-tiny': the default boxes do not lie on the feature maps of compact at 64x64: "
+        match=r"'ssd192-tiny': the anchors do not lie on the feature maps of compact at 64x64: "
         r"got 12x12, 6x6, 3x3; wanted 8x8, 4x4, 2x2",
     ):
         SSD(spec, CompactBackbone(MapSize(64, 64)), plain_predictor)

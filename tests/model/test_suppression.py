@@ -40,7 +40,7 @@ def test_suppression_is_torchvisions(seed: int) -> None:
 
 
 def _suppress(boxes: list[list[float]], scores: list[list[float]], **limits: float) -> list[tuple[int, int]]:
-    """Return (default box, class) of what is kept."""
+    """Return (anchor, class) of what is kept."""
     spec = NmsSpec(**{"score_threshold": 0.1, "iou_threshold": 0.5, **limits})
     table = torch.tensor(boxes)
     kept, _, class_ids = suppress(table, torch.tensor(scores), spec)

@@ -37,7 +37,7 @@ def test_tiny_takes_any_multiple_of_32(input_size: int) -> None:
 
 @pytest.mark.parametrize("input_size", [64, 192, 512])
 def test_tinys_default_boxes_meet_squares_of_8_to_60_percent(input_size: int) -> None:
-    """A square in the middle of a cell overlaps some default box by more than half, whatever its size."""
+    """A square in the middle of a cell overlaps some anchor by more than half, whatever its size."""
     levels = make_spec("ssd192-tiny", CLASSES, input_size=input_size).anchors.levels
     sides = [w for level in levels for w, h in level.sizes if w == h]
     for percent in range(8, 61):
@@ -48,7 +48,7 @@ def test_tinys_default_boxes_meet_squares_of_8_to_60_percent(input_size: int) ->
 @pytest.mark.parametrize(
     ("preset", "input_size", "message"),
     [
-        ("ssd300-vgg16", 320, "preset ssd300-vgg16 has no default boxes for this input size: got 320; wanted 300"),
+        ("ssd300-vgg16", 320, "preset ssd300-vgg16 has no anchors for this input size: got 320; wanted 300"),
         ("ssd192-tiny", 100, "got 100; wanted 64 to 1024 in steps of 32"),
         ("ssd192-tiny", 32, "got 32; wanted 64 to 1024"),
         ("ssd192-tiny", 0, "got 0; wanted 64 to 1024"),

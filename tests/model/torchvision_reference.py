@@ -15,7 +15,7 @@ _LOGIT_SPREAD, _OFFSET_SPREAD = 2.0, 1.0
 
 
 def drawn_picture(side: int, seed: int) -> np.ndarray:
-    """Return a (side, side, 3) BGR picture of shapes on noise."""
+    """Return a (side, side, 3) BGR image of shapes on noise."""
     rng = np.random.default_rng(seed)
     picture = cv2.GaussianBlur(rng.integers(0, 256, (side, side, 3), np.uint8), (0, 0), 3)
     for _ in range(6):
@@ -39,7 +39,7 @@ def scaled_random(build: Callable[[], nn.Module], examples: Sequence[np.ndarray]
 
     Its batch norms are calibrated and its predictors scaled on the examples (two at least where a batch norm sees a
     1 x 1 map); with plain random weights the activations of a deep network vanish and nothing scores above the
-    threshold. Built on the meta device, so that nothing is initialised twice.
+    threshold. Built on the meta device, so that nothing is initialized twice.
     """
     torch.manual_seed(seed)
     with torch.device("meta"):
@@ -52,9 +52,9 @@ def scaled_random(build: Callable[[], nn.Module], examples: Sequence[np.ndarray]
                 nn.init.normal_(layer.bias, std=0.1)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
-            layer.momentum = None  # the statistics of exactly these pictures
+            layer.momentum = None  # the statistics of exactly these images
             # Mostly on the straight part of the activations. Around 0, each of sixty layers amplifies what differs
-            # between two pictures, until the random network answers to the last bit of its input.
+            # between two images, until the random network answers to the last bit of its input.
             nn.init.constant_(layer.weight, 0.5)
             nn.init.constant_(layer.bias, 1.0)
     if hasattr(model.backbone, "scale_weight"):

@@ -1,4 +1,4 @@
-"""Runs ssd.pytorch's own code beside ours: same random weights, same pictures, same detections?
+"""Runs ssd.pytorch's own code beside ours: same random weights, same images, same detections?
 
     git clone https://github.com/amdegroot/ssd.pytorch ../ssd.pytorch
     python -m tests.parity.amdegroot ../ssd.pytorch --photos FOLDER [--record]
@@ -62,7 +62,7 @@ def _labels_at_home(checkout: Path) -> Iterator[None]:
 
 
 def _pixels(picture: np.ndarray) -> Tensor:
-    """Prepare a BGR picture as the project's data sets do."""
+    """Prepare a BGR image as the project's data sets do."""
     image = importlib.import_module("data").base_transform(picture, SIDE, BGR_MEAN)
     return torch.from_numpy(image[:, :, ::-1].copy()).permute(2, 0, 1)[None]
 

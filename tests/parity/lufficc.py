@@ -1,4 +1,4 @@
-"""Runs lufficc/SSD's own code beside ours: same random weights, same pictures, same detections?
+"""Runs lufficc/SSD's own code beside ours: same random weights, same images, same detections?
 
     git clone https://github.com/lufficc/SSD ../lufficc-SSD
     pip install yacs

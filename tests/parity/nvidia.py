@@ -1,4 +1,4 @@
-"""Runs NVIDIA DeepLearningExamples' SSD300 beside ours: same random weights, same pictures, same detections?
+"""Runs NVIDIA DeepLearningExamples' SSD300 beside ours: same random weights, same images, same detections?
 
     git clone https://github.com/NVIDIA/DeepLearningExamples ../dle
     python -m tests.parity.nvidia ../dle/PyTorch/Detection/SSD --photos FOLDER [--record]
@@ -64,7 +64,7 @@ def _set_classes(net: Any, logits: int) -> None:
 
 
 def _cell_by_cell(boxes: np.ndarray) -> np.ndarray:
-    """Bring the default boxes of each level from shape by shape into our order."""
+    """Bring the anchors of each level from shape by shape into our order."""
     ends = np.cumsum([cells**2 * anchors for cells, anchors in zip(CELLS, ANCHORS, strict=True)])
     levels = np.split(boxes, ends[:-1])
     return np.concatenate(

@@ -1,4 +1,4 @@
-"""Runs pytorch-ssd's own code beside ours: same random weights, same pictures, same detections?
+"""Runs pytorch-ssd's own code beside ours: same random weights, same images, same detections?
 
     git clone https://github.com/dusty-nv/pytorch-ssd ../pytorch-ssd
     python -m tests.parity.pytorch_ssd ../pytorch-ssd --photos FOLDER [--record]
@@ -6,8 +6,8 @@
 Prints a table, and exits 1 where a box is off by more than 0.5 px, a score by more than 1e-3, or a class or count is
 another. ``--record`` writes what the tests compare with when there is no checkout.
 
-The project adds 1e-5 to the union when it divides by it, in units of the picture's area: an overlap of 0.4502 between
-boxes of 1 % of the area each becomes 0.4499 there, and is not suppressed. A picture where that matters is compared
+The project adds 1e-5 to the union when it divides by it, in units of the image's area: an overlap of 0.4502 between
+boxes of 1 % of the area each becomes 0.4499 there, and is not suppressed. An image where that matters is compared
 again without it, and counted as inexact.
 """
 
@@ -38,10 +38,10 @@ def start(
 
     Args:
         seed: of the weights.
-        pictures: BGR, in which it shall see something.
+        images: BGR, in which it must see something.
         module, create, config: where the project's code is.
         last: the last layer of its heads, but for the sixth.
-        background: added to that logit; the more default boxes, the higher, for fewer than 200 detections.
+        background: added to that logit; the more anchors, the higher, for fewer than 200 detections.
     """
     code = importlib.import_module(f"vision.ssd.{module}")
     net = getattr(code, create)(LOGITS, is_test=True)

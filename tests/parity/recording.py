@@ -17,13 +17,13 @@ DATA = Path(__file__).with_name("data")
 
 @dataclass(frozen=True)
 class Recording:
-    """One picture through one network of another project.
+    """One image through one network of another project.
 
     Attributes:
         source: project and commit.
         shapes: of the project's tensors, by name.
-        seed: of weights and picture.
-        side: of the picture, which is the network's input size.
+        seed: of weights and image.
+        side: of the image, which is the network's input size.
         scaling: of the heads.
         detections: what the project's own code found, boxes in pixels.
     """
@@ -40,7 +40,7 @@ class Recording:
         return apply_scaling(seeded_weights(self.shapes, self.seed), self.scaling)
 
     def picture(self) -> np.ndarray:
-        """Return the (side, side, 3) BGR picture."""
+        """Return the (side, side, 3) BGR image."""
         return seeded_picture(self.side, self.seed)
 
 

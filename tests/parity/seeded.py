@@ -1,4 +1,4 @@
-"""Random networks that anyone can make again: weights and pictures are functions of a seed and of nothing else."""
+"""Random networks that anyone can make again: weights and images are functions of a seed and of nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _draw(name: str, shape: tuple[int, ...], norms: set[str], seed: int) -> np.n
 
 
 def seeded_picture(side: int, seed: int) -> np.ndarray:
-    """Return a (side, side, 3) uint8 picture: coloured rectangles of all sizes over one another, and noise."""
+    """Return a (side, side, 3) uint8 image: colored rectangles of all sizes over one another, and noise."""
     random = np.random.RandomState(seed)
     picture = np.zeros((side, side, 3), np.int64)
     for extent in np.linspace(side, side / 12, 60):
@@ -58,7 +58,7 @@ def spread_heads(
     Args:
         model: the project's network; its layers are changed.
         layers: names of the convolutions.
-        run: sends some pictures, as one batch, through the network.
+        run: sends some images, as one batch, through the network.
         spread: as above.
         shift: for each output channel, repeated as often as it takes.
 

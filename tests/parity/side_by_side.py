@@ -1,4 +1,4 @@
-"""Another project's code beside ours: same random weights, same pictures, same detections?"""
+"""Another project's code beside ours: same random weights, same images, same detections?"""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Peer(NamedTuple):
 
     Attributes:
         seeded: its weights.
-        detect: finds objects in a BGR picture with the project's own code; boxes in pixels.
+        detect: finds objects in a BGR image with the project's own code; boxes in pixels.
         default_boxes: the project's own table, (A, 4) cx cy w h, in our order.
         detect_exactly: the same as ``detect``, but for an overlap that the project computes inexactly.
     """
@@ -53,12 +53,12 @@ class Peer(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What was found on some pictures.
+    """What was found on some images.
 
     Attributes:
         default_boxes: greatest distance of one.
-        differences: of each picture.
-        inexact: pictures that agree only once the project computes overlaps exactly.
+        differences: of each image.
+        inexact: images that agree only once the project computes overlaps exactly.
     """
 
     default_boxes: float
@@ -70,9 +70,9 @@ class Network(NamedTuple):
     """One row of the table.
 
     Attributes:
-        family: that our importer must recognise.
+        family: that our importer must recognize.
         side: of the input.
-        start: makes the project's detector with weights from a seed, scaled for some BGR pictures.
+        start: makes the project's detector with weights from a seed, scaled for some BGR images.
         recorded: for the tests.
     """
 
@@ -95,7 +95,7 @@ def seed_net(
     Args:
         net: of the other project.
         seed: of the weights.
-        run: sends some pictures, as one batch, through it.
+        run: sends some images, as one batch, through it.
         logits: last layers of the heads, and what is added to their outputs, repeated as often as it takes.
         offsets: last layers of the heads.
     """
@@ -121,7 +121,7 @@ def main(description: str, repository: str, networks: dict[str, Network]) -> int
     options = _options(description, networks)
     sys.path.insert(0, str(options.checkout.resolve()))
     failed = False
-    print("network                 default boxes pictures inexact  detections    box px     score")
+    print("network                 anchors images inexact  detections    box px     score")
     for name in [options.only] if options.only else networks:
         network = networks[name]
         pictures = _pictures(options.photos, options.count, network.side)
@@ -141,8 +141,8 @@ def main(description: str, repository: str, networks: dict[str, Network]) -> int
 def _options(description: str, networks: dict[str, Network]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path, help="a clone of the project")
-    parser.add_argument("--photos", type=Path, help="a folder of JPEGs; by default pictures are drawn")
-    parser.add_argument("--count", type=int, default=3, help="how many pictures")
+    parser.add_argument("--photos", type=Path, help="a folder of JPEGs; by default images are drawn")
+    parser.add_argument("--count", type=int, default=3, help="how many images")
     parser.add_argument("--only", choices=networks, help="one network; by default all")
     parser.add_argument("--record", action="store_true", help="write tests/parity/data")
     return parser.parse_args()
@@ -164,7 +164,7 @@ def _row(name: str, result: Comparison) -> str:
 
 
 def _ours(weights: dict[str, Tensor], network: Network) -> TorchDetector:
-    """Return our detector with the project's weights, recognised and converted."""
+    """Return our detector with the project's weights, recognized and converted."""
     family = recognise(weights, origin=network.family)
     assert family.name == network.family, f"{network.family} is taken for {family.name}"
     return TorchDetector(family.convert(weights, None))

@@ -8,7 +8,7 @@ from ssd_edge.graph.editor import Graph
 
 
 def quantised_convolutions(model: onnx.ModelProto) -> int:
-    """Count the convolutions whose input and weight are both dequantised: those that run in INT8."""
+    """Count the convolutions whose input and weight are both dequantized: those that run in INT8."""
     graph = Graph(model)
     return sum(
         all(_is_dequantised(graph, name) for name in node.input[:2])

@@ -1,4 +1,4 @@
-"""The detector of squares, exported, with pictures and ranges: INT8 of it can be judged by the truth."""
+"""The detector of squares, exported, with images and ranges: INT8 of it can be evaluated by the truth."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_pictures(folder: Path, count: int = 8, seed: int = 3) -> list[Path]:
 
 
 def write_labelled(folder: Path, split: str = "val", count: int = 8, seed: int = 5) -> Path:
-    """Squares with their truth, as Pascal VOC."""
+    """Squares with their objects, as Pascal VOC."""
     names = sample_spec().class_names
     writer = VocWriter(folder, names)
     for number, frame in enumerate(sample_frames(count, seed)):
@@ -61,11 +61,11 @@ def write_labelled(folder: Path, split: str = "val", count: int = 8, seed: int =
 
 
 def observed(
-    folder: Path, count: int = 8, *, optimise: bool = True
+    folder: Path, count: int = 8, *, optimize: bool = True
 ) -> tuple[SourceModel, ImageSet, dict[str, StreamingHistogram]]:
     source = read_onnx(write_square_model(folder / "squares.onnx"))
     images = write_pictures(folder / "pictures", count)
-    observer = Observer(source, observed_tensors(square_model()), optimise=optimise)
+    observer = Observer(source, observed_tensors(square_model()), optimize=optimize)
     observer.observe(images)
     chosen = ImageSet(str(folder), "", 0, tuple(map(str, images)), tuple(map(file_digest, images)))
     return source, chosen, observer.histograms
@@ -89,7 +89,7 @@ def observed_table(folder: Path, model: onnx.ModelProto) -> CalibrationTable:
 
 
 def squares_missed(detector, seed: int = 11, count: int = 30) -> int:
-    """How many squares are not found, or found as another colour, and how many are found where none is."""
+    """How many squares are not found, or found as another color, and how many are found where none is."""
     missed = 0
     for frame in sample_frames(count, seed):
         found = detector.detect(frame.image)

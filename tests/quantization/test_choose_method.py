@@ -44,7 +44,7 @@ def test_the_worse_error_decides(
         assert chosen_by(errors, tmp_path, monkeypatch) is Method.ENTROPY
     told = caplog.text
     assert "minmax 0.0100 (TensorRT 0.5000)" in told
-    assert "entropy is taken, whose worse error is the least" in told
+    assert "entropy is chosen (lowest worst-case error)" in told
 
 
 def test_where_nothing_scores_no_figure_is_given(

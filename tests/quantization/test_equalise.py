@@ -9,9 +9,9 @@ from onnx import helper, numpy_helper
 from ssd_edge.core.calibration_table import CalibrationTable, Histogram, TensorRange
 from ssd_edge.doctor.sample_model import sample_frames
 from ssd_edge.graph.editor import Graph
-from ssd_edge.quantization.equalization import equalise
+from ssd_edge.quantization.equalization import equalize
 from ssd_edge.quantization.output_error import OutputError
-from ssd_edge.quantization.qdq_ort import quantise
+from ssd_edge.quantization.qdq_ort import quantize
 from tests.quantization.square_model import observed_table, rescaled, square_model
 
 HIGHEST = 6.0
@@ -60,7 +60,7 @@ def channel_ranges(model: onnx.ModelProto, *, depthwise: bool = False) -> tuple[
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_neighbours_share_their_ranges_and_the_answer_stays(between, depthwise) -> None:
     model = chain(*between, depthwise=depthwise)
-    made = equalise(model).model
+    made = equalize(model).model
     for wanted, found in zip(answers(model), answers(made), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)
     ours, theirs = channel_ranges(made, depthwise=depthwise)
@@ -74,7 +74,7 @@ def test_neighbours_share_their_ranges_and_the_answer_stays(between, depthwise) 
     "model", [chain("Relu", branch=True), chain("Sigmoid"), chain("Clip")], ids=["branch", "sigmoid", "clip"]
 )
 def test_leaves_alone_what_would_answer_otherwise(model) -> None:
-    made = equalise(model)
+    made = equalize(model)
     assert made.scales == {}
     for wanted, found in zip(answers(model), answers(made.model), strict=True):
         np.testing.assert_array_equal(found, wanted)
@@ -85,28 +85,28 @@ def table_with(high: float) -> CalibrationTable:
 
 
 def test_a_clip_that_no_value_reaches_becomes_a_relu() -> None:
-    made = equalise(chain("Clip"), table_with(HIGHEST / 2)).model
+    made = equalize(chain("Clip"), table_with(HIGHEST / 2)).model
     assert [node.op_type for node in made.graph.node] == ["Conv", "Relu", "Conv"]
-    assert equalise(chain("Clip"), table_with(HIGHEST)).scales == {}
+    assert equalize(chain("Clip"), table_with(HIGHEST)).scales == {}
 
 
 def test_a_clip_is_reached_by_what_the_range_cuts_off() -> None:
     """Entropy's range of a ReLU6 may end at 2 while some values are 6: as a ReLU it would answer otherwise."""
     reached = TensorRange(0, 2, Histogram(0, HIGHEST, (9_000, 10, 1)))
     table = CalibrationTable("m", "", "", ("",) * 2, "entropy", {"t1": reached})
-    assert equalise(chain("Clip"), table).scales == {}
+    assert equalize(chain("Clip"), table).scales == {}
     within = TensorRange(0, 2, Histogram(0, HIGHEST / 2, (9_000, 10, 1)))
-    assert equalise(chain("Clip"), CalibrationTable("m", "", "", ("",) * 2, "entropy", {"t1": within})).scales
+    assert equalize(chain("Clip"), CalibrationTable("m", "", "", ("",) * 2, "entropy", {"t1": within})).scales
 
 
 def test_hostile_network_is_mended(tmp_path) -> None:
-    """A channel 2,000 times as large as the others leaves those no bits; equalised, INT8 errs as on the tame one."""
+    """A channel 2,000 times as large as the others leaves those no bits; equalized, INT8 errs as on the tame one."""
     tame, hostile = square_model(), rescaled(square_model(), 2000)
     measure = OutputError(hostile, [frame.image for frame in sample_frames(3, 5)])
 
     def error(model: onnx.ModelProto, name: str) -> float:
-        return measure(quantise(model, observed_table(tmp_path / name, model)))
+        return measure(quantize(model, observed_table(tmp_path / name, model)))
 
-    plain, mended, wanted = error(hostile, "a"), error(equalise(hostile).model, "b"), error(tame, "c")
+    plain, mended, wanted = error(hostile, "a"), error(equalize(hostile).model, "b"), error(tame, "c")
     assert plain > 5 * wanted
     assert mended < 1.5 * wanted

@@ -10,7 +10,7 @@ from ssd_edge.core.errors import AccuracyError
 from ssd_edge.doctor.sample_model import sample_frames
 from ssd_edge.quantization.fallback import fall_back
 from ssd_edge.quantization.output_error import OutputError
-from ssd_edge.quantization.qdq_ort import quantise
+from ssd_edge.quantization.qdq_ort import quantize
 from ssd_edge.quantization.sensitivity import LayerError, convolutions, sensitivity, sensitivity_svg
 from tests.quantization.square_model import rescaled, square_model, squares_missed, table_of
 
@@ -18,7 +18,7 @@ from tests.quantization.square_model import rescaled, square_model, squares_miss
 def test_layers_are_ranked_by_the_error_they_add(tmp_path) -> None:
     model, table = square_model(), table_of(tmp_path)
     measure = OutputError(model, [frame.image for frame in sample_frames(3, 5)])
-    layers = sensitivity(model, lambda kept: quantise(model, table, keep_float=kept), measure)
+    layers = sensitivity(model, lambda kept: quantize(model, table, keep_float=kept), measure)
     assert sorted(entry.name for entry in layers) == sorted(convolutions(model))
     assert [entry.error for entry in layers] == sorted((entry.error for entry in layers), reverse=True)
     assert all(0 < entry.error < 0.2 for entry in layers)
@@ -81,7 +81,7 @@ def test_hostile_network_is_rescued(tmp_path) -> None:
     hostile_table = type(table)(**{**vars(table), "ranges": ranges})
 
     def lower(kept: frozenset[str]) -> onnx.ModelProto:
-        return quantise(hostile, hostile_table, keep_float=kept)
+        return quantize(hostile, hostile_table, keep_float=kept)
 
     def found(model: onnx.ModelProto) -> float:
         onnx.save(model, tmp_path / "int8.onnx")

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.quantization.fp16 import to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.qdq_tensorrt import quantize
 from tests.quantization.int8_count import quantised_convolutions
 from tests.quantization.square_model import square_model, squares_missed, table_of
 
@@ -31,7 +31,7 @@ def test_network_is_half_and_the_rest_is_not(tmp_path) -> None:
 
 
 def test_int8_and_half_together(tmp_path) -> None:
-    model = to_half(quantise(square_model(), table_of(tmp_path)))
+    model = to_half(quantize(square_model(), table_of(tmp_path)))
     onnx.checker.check_model(model, full_check=True)
     assert quantised_convolutions(model) == 5
     scales = {
@@ -58,7 +58,7 @@ def test_weight_beyond_half_is_refused() -> None:
     for entry in model.graph.initializer:
         if entry.name == "conv2.weight":
             entry.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(entry) * np.float32(1e6), entry.name))
-    with pytest.raises(ArtifactError, match=r"conv2 does not fit into FP16.*at most 65504.*--keep-float conv2"):
+    with pytest.raises(ArtifactError, match=r"conv2 is too large for FP16.*at most 65504.*--keep-float conv2"):
         to_half(model)
 
 

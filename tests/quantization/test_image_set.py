@@ -51,7 +51,7 @@ def test_set_survives_its_file_and_notices_changes(tmp_path: Path, folder: Path)
     assert ImageSet.load(path) == chosen
     chosen.refuse_if_changed(path)
     grey(chosen.paths[1], 77)
-    with pytest.raises(InputError, match="is not the picture that was chosen"):
+    with pytest.raises(InputError, match="has changed since it was chosen"):
         chosen.refuse_if_changed(path)
     chosen.paths[1].unlink()
     with pytest.raises(InputError, match="no such file"):
@@ -74,13 +74,13 @@ def test_empty_and_missing_folders(tmp_path: Path) -> None:
 
 
 def test_unreadable_picture_is_named_before_the_work_begins(folder: Path) -> None:
-    (folder / "bad.jpg").write_bytes(b"\xff\xd8 no picture")
+    (folder / "bad.jpg").write_bytes(b"\xff\xd8 no image")
     with pytest.raises(InputError, match="bad.jpg"):
         choose_images(folder)
 
 
 def test_the_split_that_models_are_judged_on_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'test' of .* is what models are judged on"):
+    with pytest.raises(InputError, match="'test' of .* is used for evaluation"):
         (tmp_path / "ImageSets").mkdir()
         choose_images(tmp_path, split="test")
 

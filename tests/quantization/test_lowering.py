@@ -8,7 +8,7 @@ from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import text_digest
 from ssd_edge.quantization import lowering as module
-from ssd_edge.quantization.equalization import equalise
+from ssd_edge.quantization.equalization import equalize
 from ssd_edge.quantization.lowering import LOWERING_VERSION, Lowering
 from ssd_edge.quantization.qdq_ort import Scheme
 from ssd_edge.quantization.trt_cache import write_cache
@@ -38,7 +38,7 @@ def all_lowerings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for precision in (Precision.INT8, Precision.INT8_FP16):
         for weak in (False, True):
             found += [lowered(precision, Target.TENSORRT, weak=weak, kept=kept) for kept in (frozenset(), KEPT)]
-    found.append(graph_digest(equalise(rescaled(square_model()), table_for(square_model())).model))
+    found.append(graph_digest(equalize(rescaled(square_model()), table_for(square_model())).model))
     cache = write_cache(table_for(square_model()), square_model(), version="10.3.0")
     return [*found, text_digest(cache.decode())]
 
@@ -75,5 +75,5 @@ def test_float32_and_a_calibration_cache_leave_the_graph_as_it_is() -> None:
 
 
 def test_int8_needs_a_table() -> None:
-    with pytest.raises(InputError, match="int8 needs a calibration table. Make one: ssd-edge calibrate"):
+    with pytest.raises(InputError, match="int8 needs a calibration table. Create one: ssd-edge calibrate"):
         Lowering(Precision.INT8)(square_model())

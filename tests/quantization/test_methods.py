@@ -1,4 +1,4 @@
-"""Ranges against ONNX Runtime's own calibrators, on the same network and pictures."""
+"""Ranges against ONNX Runtime's own calibrators, on the same network and images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Pictures(CalibrationDataReader):
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     folder = tmp_path_factory.mktemp("observed")
-    _, chosen, histograms = observed(folder, optimise=False)  # as their calibrators run it
+    _, chosen, histograms = observed(folder, optimize=False)  # as their calibrators run it
     plain = onnx.ModelProto()
     plain.CopyFrom(square_model())
     nms = plain.graph.node.pop()  # ONNX Runtime's tools know no model-local functions

@@ -75,7 +75,7 @@ def test_ctrl_c_while_a_picture_is_counted_counts_it_to_its_end(parts, tmp_path:
     add, calls = Observer._add, itertools.count()
 
     def interrupted(self: Observer, name: str, values: np.ndarray) -> None:
-        if next(calls) == 2 * len(self.histograms) + 1:  # in the third picture
+        if next(calls) == 2 * len(self.histograms) + 1:  # in the third image
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.1)
         add(self, name, values)
@@ -168,7 +168,7 @@ def test_damaged_work_is_named_and_begun_anew(parts, tmp_path: Path, damage, cap
     made, whole = observer(onnx), observer(onnx)
     made.observe(pictures, state=state)
     (said,) = caplog.messages
-    assert f"{state} cannot be gone on from (" in said
+    assert f"{state} cannot be resumed (" in said
     whole.observe(pictures)
     assert made.seen == 6
     assert same(made, whole)
@@ -186,7 +186,7 @@ def test_work_is_kept_every_few_pictures(parts, tmp_path: Path, monkeypatch) -> 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_pictures(parts, count: int) -> None:
     onnx, pictures = parts
-    with pytest.raises(InputError, match=f"too few pictures to calibrate with: got {count}; wanted at least 2"):
+    with pytest.raises(InputError, match=f"too few images to calibrate with: got {count}; wanted at least 2"):
         observer(onnx).observe(pictures[:count])
 
 

@@ -1,4 +1,4 @@
-"""The first convolution reads bytes: it must give what it gave for normalised floats."""
+"""The first convolution reads bytes: it must give what it gave for normalized floats."""
 
 from __future__ import annotations
 

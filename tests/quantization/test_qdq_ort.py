@@ -7,7 +7,7 @@ import pytest
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.backends.ort_session import make_session
 from ssd_edge.core.errors import ArtifactError
-from ssd_edge.quantization.qdq_ort import Affine, Scheme, quantise, scheme_for
+from ssd_edge.quantization.qdq_ort import Affine, Scheme, quantize, scheme_for
 from tests.quantization.square_model import square_model, squares_missed, table_of
 
 
@@ -26,25 +26,25 @@ def optimised(model: onnx.ModelProto, path) -> list[str]:
 
 @pytest.mark.parametrize("scheme", Scheme)
 def test_finds_the_squares_as_float_does(tmp_path, table, scheme) -> None:
-    onnx.save(quantise(square_model(), table, scheme=scheme), tmp_path / "int8.onnx")
+    onnx.save(quantize(square_model(), table, scheme=scheme), tmp_path / "int8.onnx")
     with open_detector(tmp_path / "int8.onnx") as detector:
         assert squares_missed(detector) == 0
 
 
 def test_every_convolution_becomes_an_integer_kernel(tmp_path, table) -> None:
-    ops = optimised(quantise(square_model(), table), tmp_path / "optimised.onnx")
+    ops = optimised(quantize(square_model(), table), tmp_path / "optimised.onnx")
     assert ops.count("QLinearConv") == 5
     assert "Conv" not in ops
 
 
 def test_a_layer_that_is_kept_stays_float(tmp_path, table) -> None:
-    ops = optimised(quantise(square_model(), table, keep_float=frozenset({"conv2"})), tmp_path / "optimised.onnx")
+    ops = optimised(quantize(square_model(), table, keep_float=frozenset({"conv2"})), tmp_path / "optimised.onnx")
     assert ops.count("QLinearConv") == 4
 
 
 def test_reduced_weights_cannot_saturate_16_bits(table) -> None:
     """Two products of uint8 and int8 are added in 16 bits: 2 * 255 * w must stay below 2^15."""
-    model = quantise(square_model(), table, scheme=Scheme.U8S8_REDUCED)
+    model = quantize(square_model(), table, scheme=Scheme.U8S8_REDUCED)
     stored = [
         onnx.numpy_helper.to_array(entry) for entry in model.graph.initializer if entry.name.endswith("weight.stored")
     ]
@@ -54,8 +54,8 @@ def test_reduced_weights_cannot_saturate_16_bits(table) -> None:
 
 def test_a_table_without_a_tensor_is_named(table) -> None:
     poorer = type(table)(**{**vars(table), "ranges": {}})
-    with pytest.raises(ArtifactError, match="has none for conv1.relu: got 0 others"):
-        quantise(square_model(), poorer)
+    with pytest.raises(ArtifactError, match="has no range for conv1.relu: got 0 others"):
+        quantize(square_model(), poorer)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_a_bias_beyond_32_bits_coarsens_the_weights() -> None:
             entry.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(entry) * 1e-9, entry.name))
     from tests.quantization.fake_table import table_for
 
-    lowered = quantise(model, table_for(model))
+    lowered = quantize(model, table_for(model))
     bias = next(entry for entry in lowered.graph.initializer if entry.name == "logits.bias.stored")
     assert abs(onnx.numpy_helper.to_array(bias).astype(float)).max() <= 2**30 + 1

@@ -7,8 +7,8 @@ from onnx import helper, numpy_helper
 
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.calibration_table import TensorRange
-from ssd_edge.quantization.qdq_ort import quantise as quantise_for_ort
-from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.qdq_ort import quantize as quantise_for_ort
+from ssd_edge.quantization.qdq_tensorrt import quantize
 from tests.quantization.fake_table import table_for
 from tests.quantization.int8_count import quantised_convolutions
 from tests.quantization.square_model import square_model, squares_missed, table_of
@@ -21,7 +21,7 @@ def table(tmp_path_factory):
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_finds_the_squares_on_onnx_runtime(tmp_path, table, stored) -> None:
-    model = quantise(square_model(), table, stored_weights=stored)
+    model = quantize(square_model(), table, stored_weights=stored)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, tmp_path / "int8.onnx")
     assert quantised_convolutions(model) == 5
@@ -30,7 +30,7 @@ def test_finds_the_squares_on_onnx_runtime(tmp_path, table, stored) -> None:
 
 
 def test_is_symmetric_signed_and_leaves_biases_alone(table) -> None:
-    model = quantise(square_model(), table)
+    model = quantize(square_model(), table)
     constants = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer}
     pairs = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
     assert pairs
@@ -44,19 +44,19 @@ def test_is_symmetric_signed_and_leaves_biases_alone(table) -> None:
 
 
 def test_scale_is_a_127th_of_the_largest_magnitude(table) -> None:
-    model = quantise(square_model(), table)
+    model = quantize(square_model(), table)
     scale = next(numpy_helper.to_array(entry) for entry in model.graph.initializer if entry.name == "conv1.relu.scale")
     assert scale == pytest.approx(table.ranges["conv1.relu"].amax / 127, rel=1e-6)
 
 
 def test_nothing_is_quantised_behind_the_heads(table) -> None:
-    model = quantise(square_model(), table)
+    model = quantize(square_model(), table)
     readers = {name: node.op_type for node in model.graph.node for name in node.input}
     assert readers["logits.map"] == readers["offsets.map"] == "Transpose"
 
 
 def test_a_layer_that_is_kept_stays_float(table) -> None:
-    assert quantised_convolutions(quantise(square_model(), table, keep_float=frozenset({"conv2"}))) == 4
+    assert quantised_convolutions(quantize(square_model(), table, keep_float=frozenset({"conv2"}))) == 4
 
 
 def residual_model(*, concatenated: bool = False) -> onnx.ModelProto:
@@ -86,7 +86,7 @@ def residual_model(*, concatenated: bool = False) -> onnx.ModelProto:
 
 def test_only_the_skip_branch_of_a_sum_is_quantised() -> None:
     model = residual_model()
-    lowered = quantise(model, table_for(model))
+    lowered = quantize(model, table_for(model))
     total = next(node for node in lowered.graph.node if node.name == "sum")
     assert list(total.input) == ["a.dequantised", "b"]  # b comes straight from the convolution that the sum joins
 
@@ -95,13 +95,13 @@ def test_what_is_joined_shares_one_scale() -> None:
     model = residual_model(concatenated=True)
     table = table_for(model)
     ranges = {**table.ranges, "a": type(table.ranges["a"])(-1, 1), "sum": type(table.ranges["a"])(-9, 3)}
-    lowered = quantise(model, type(table)(**{**vars(table), "ranges": ranges}))
+    lowered = quantize(model, type(table)(**{**vars(table), "ranges": ranges}))
     scales = {entry.name: numpy_helper.to_array(entry) for entry in lowered.graph.initializer}
     assert scales["a.scale"] == scales["sum.scale"] == pytest.approx(9 / 127)
 
 
 @pytest.mark.parametrize("size", [0, 1e-44, 1e-39])
-@pytest.mark.parametrize("lower", [quantise, quantise_for_ort])
+@pytest.mark.parametrize("lower", [quantize, quantise_for_ort])
 def test_a_channel_as_good_as_zero_has_a_scale(lower, size) -> None:
     """A 127th of it is no float32; training with weight decay leaves such channels."""
     model = onnx.ModelProto()
@@ -121,6 +121,6 @@ def test_a_tensor_as_good_as_zero_has_a_scale() -> None:
     model = square_model()
     table = table_for(model)
     dead = {name: TensorRange(0, 1e-45) for name in table.ranges}
-    lowered = quantise(model, type(table)(**{**vars(table), "ranges": dead}))
+    lowered = quantize(model, type(table)(**{**vars(table), "ranges": dead}))
     scales = [numpy_helper.to_array(entry) for entry in lowered.graph.initializer if entry.name.endswith(".scale")]
     assert all((scale > 0).all() for scale in scales)

@@ -15,7 +15,7 @@ from tests.quantization.square_model import rescaled, square_model, squares_miss
 
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A network of which one channel is 2,000 times as large as the others, and 16 pictures."""
+    """A network of which one channel is 2,000 times as large as the others, and 16 images."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "engines/selftest/selftest.onnx"
     path.parent.mkdir(parents=True)
@@ -38,8 +38,8 @@ def test_equalisation_rescues_a_hostile_network(hostile: Path) -> None:
     plainly_missed = missed()
     result = build("--refine")
     assert result.exit_code == 0, result.output
-    assert "equalised: output error on 8 held-out pictures" in result.output
-    assert "corrected: output error on 8 held-out pictures" in result.output
+    assert "equalized: output error on 8 held-out images" in result.output
+    assert "corrected: output error on 8 held-out images" in result.output
     made = json.loads(Path("engines/selftest/selftest.int8.onnxruntime.json").read_text())
     assert made["options"]["improved"][0] == "equalised"
     assert plainly_missed > 3
@@ -51,7 +51,7 @@ def test_too_few_pictures_to_hold_some_out(hostile: Path) -> None:
         path.unlink()
     result = build("--refine")
     assert result.exit_code == 1
-    assert "--refine needs pictures to hold out: got 10; wanted at least 16" in result.output
+    assert "--refine needs images to hold out: got 10; wanted at least 16" in result.output
 
 
 def test_float_has_nothing_to_improve(hostile: Path) -> None:
@@ -61,7 +61,7 @@ def test_float_has_nothing_to_improve(hostile: Path) -> None:
 
 
 def test_what_is_held_out_is_not_measured(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the equalised network would be judged on pictures that its ranges were made of."""
+    """Else the equalized network would be evaluated on images that its ranges were made of."""
     assert build().exit_code == 0
     read: list[str] = []
 
@@ -79,4 +79,4 @@ def test_the_mixed_network_of_tensorrt_is_improved_too(hostile: Path) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
     result = build("--fp16", "--target", "tensorrt-rtx", "--refine")
     assert result.exit_code == 0, result.exception
-    assert "corrected: output error on 8 held-out pictures" in result.output
+    assert "corrected: output error on 8 held-out images" in result.output

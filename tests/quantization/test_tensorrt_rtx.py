@@ -16,7 +16,7 @@ from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.exporting.export_onnx import onnx_model
 from ssd_edge.model.zoo import build_model, make_spec
 from ssd_edge.quantization.fp16 import to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.qdq_tensorrt import quantize
 from tests.quantization.fake_table import table_for
 from tests.quantization.int8_count import quantised_convolutions
 
@@ -28,8 +28,8 @@ GENERATIONS = (86, 120)
 LOWER = {
     "fp32": lambda model: model,
     "fp16": to_half,
-    "int8": lambda model: quantise(model, table_for(model)),
-    "int8-fp16": lambda model: to_half(quantise(model, table_for(model))),
+    "int8": lambda model: quantize(model, table_for(model)),
+    "int8-fp16": lambda model: to_half(quantize(model, table_for(model))),
 }
 
 
@@ -59,7 +59,7 @@ def parsed(model: onnx.ModelProto):
 
 
 def int8_convolutions(layers) -> int:
-    """Convolutions whose picture and kernel both come out of a DQ: those TensorRT runs in 8 bits."""
+    """Convolutions whose image and kernel both come out of a DQ: those TensorRT runs in 8 bits."""
     return sum(
         kind == trt.LayerType.CONVOLUTION
         and len(inputs) >= 2
@@ -86,7 +86,7 @@ def test_a_layer_that_is_kept_is_not_counted() -> None:
     model = exported("ssd192-tiny")
     kept = next(node.name for node in model.graph.node if node.op_type == "Conv")
     convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
-    lowered = quantise(model, table_for(model), keep_float=frozenset({kept}))
+    lowered = quantize(model, table_for(model), keep_float=frozenset({kept}))
     assert int8_convolutions(parsed(lowered)) == convolutions - 1
 
 

@@ -33,7 +33,7 @@ def test_faces_are_opaque_inside_clear_outside_and_smooth_between(kind: str) -> 
     alpha = face[..., 3]
     assert face.shape == (FACE_PX, FACE_PX, 4)
     assert (alpha[FACE_PX // 2, FACE_PX // 2], alpha[0, 0], alpha[-1, -1]) == (255, 0, 0)
-    assert (face[..., :3] <= alpha[..., None]).all()  # colours are multiplied by alpha
+    assert (face[..., :3] <= alpha[..., None]).all()  # colors are multiplied by alpha
     assert np.count_nonzero((alpha > 0) & (alpha < 255)) > 100
     with pytest.raises(ValueError, match="read-only"):
         face[0, 0] = 0

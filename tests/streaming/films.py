@@ -1,4 +1,4 @@
-"""Real encoded films whose frames can be told apart, and results to write."""
+"""Real encoded videos whose frames can be distinguished, and results to write."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import Frame
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # is read once, with the first film, which may be one of ours
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # is read once, with the first video, which may be one of ours
 
-STEP = 10  # of grey, from frame to frame: far more than a codec changes
+STEP = 10  # of gray, from frame to frame: far more than a codec changes
 
 
 def write_film(path: Path, frames: int, *, size: tuple[int, int] = (96, 64), fps: float = 25.0) -> Path:
-    """Frame n is grey of level ``n * STEP``."""
+    """Frame n is gray of level ``n * STEP``."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
     for number in range(frames):
         writer.write(np.full((size[1], size[0], 3), number * STEP, np.uint8))

@@ -31,7 +31,7 @@ def test_the_suffix_chooses_the_output(tmp_path: Path, name: str, info: SourceIn
 
 
 def test_many_frames_do_not_fit_into_one_image(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"out\.jpg is one image: got many frames from film\.mp4"):
+    with pytest.raises(InputError, match=r"out\.jpg is one image: got many frames from video\.mp4"):
         open_pictures(tmp_path / "out.jpg", FILM)
 
 

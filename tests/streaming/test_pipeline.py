@@ -34,7 +34,7 @@ EMPTY = RawOutputs(
 
 @dataclass
 class FakeBackend:
-    """Finds nothing; ``on_frame`` is called with the level of the picture on the thread that infers."""
+    """Finds nothing; ``on_frame`` is called with the level of the image on the thread that infers."""
 
     workers: int = 1
     path = Path("fake.onnx")

@@ -59,9 +59,9 @@ def test_what_is_refused() -> None:
         DetectionFilter(0.5, frozenset({"zebra"})).check(NAMES)
     with pytest.raises(InputError, match="dog is out of range: got 1.5"):
         DetectionFilter(0.5, None, {"dog": 1.5})
-    with pytest.raises(InputError, match="detect_fps is out of its limits"):
+    with pytest.raises(InputError, match="detect_fps is out of range"):
         FrameSelection(detect_fps=0.0)
-    with pytest.raises(InputError, match="motion is out of its limits"):
+    with pytest.raises(InputError, match="motion is out of range"):
         FrameSelection(motion=1.2)
 
 

@@ -1,4 +1,4 @@
-"""Small specs, pictures and labels for the tests of training."""
+"""Small specs, images and labels for the tests of training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tiny_spec() -> ModelSpec:
 
 
 def multibox_loss(outputs: HeadOutputs, targets: Targets) -> MultiboxLoss:
-    """The paper's, of any number of default boxes."""
+    """The paper's, of any number of anchors."""
     return MultiboxCriterion(LossOptions(), tiny_anchors(), BoxCoding())(outputs, targets)
 
 
@@ -49,7 +49,7 @@ def random_boxes(rng: np.random.Generator, count: int):
 
 
 def squares(folder: Path, count: int, *, seed: int = 0, width: int = 80, height: int = 60) -> LabelledSet:
-    """Write pictures with one coloured square each; the colour is the class."""
+    """Write images with one colored square each; the color is the class."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     samples = []

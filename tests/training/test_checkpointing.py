@@ -40,7 +40,7 @@ def run(
     save_every: float = 3,
     **settings,
 ) -> RunFolder:
-    """Train, a state every ``save_every`` seconds (one a look); stop after a step, or while an epoch is judged."""
+    """Train, a state every ``save_every`` seconds (one a look); stop after a step, or while an epoch is evaluated."""
     loader = BatchLoader(training_set(squares(pictures, PICTURES), recipe="ssd"), batch_size=BATCH, workers=0, seed=5)
     scores = dict(enumerate((0.3, 0.5, 0.4, 0.45), start=1))
 

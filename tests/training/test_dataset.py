@@ -81,7 +81,7 @@ def test_photos_far_larger_than_the_views_are_kept_reduced_and_their_boxes_with_
 
 
 def photos_of(labelled: LabelledSet, *, factor: int) -> LabelledSet:
-    """Write the pictures enlarged, as JPEG."""
+    """Write the images enlarged, as JPEG."""
     samples = []
     for sample in labelled.samples:
         path, image = sample.image.with_suffix(".jpg"), read_image(sample.image)
@@ -113,7 +113,7 @@ def test_a_difficult_object_too_small_for_the_input_is_no_background(tmp_path: P
 def test_a_picture_that_cannot_be_read_comes_back_as_its_error(tmp_path: Path) -> None:
     labelled = squares(tmp_path, 1)
     path = labelled.samples[0].image
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     error = training_set(labelled)[Draw(1, 0)]
     assert isinstance(error, InputError)
     assert str(error).startswith(f"{path} is not an image")
@@ -126,7 +126,7 @@ def test_a_label_that_cannot_be_learnt_comes_back_with_the_pictures_name(tmp_pat
     examples._augment = lambda image, boxes, class_ids, rng: (image, boxes, class_ids)
     error = examples[Draw(1, 0)]
     assert isinstance(error, InputError)
-    assert str(error).startswith(f"{flat.image}: object 1 of 1 cannot be learnt")
+    assert str(error).startswith(f"{flat.image}: object 1 of 1 cannot be trained")
 
 
 def test_pictures_are_held_in_memory_up_to_the_limit(tmp_path: Path) -> None:

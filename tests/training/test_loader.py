@@ -69,7 +69,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_too_few_pictures_for_a_batch_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"got 3 pictures; wanted at least 8\. .*--batch-size 3"):
+    with pytest.raises(InputError, match=r"got 3 images; wanted at least 8\. .*--batch-size 3"):
         BatchLoader(training_set(squares(tmp_path, 3)), batch_size=8, workers=0, seed=0)
 
 
@@ -107,7 +107,7 @@ def test_an_epoch_goes_on_after_the_batches_that_were_done(tmp_path: Path) -> No
 
 
 def test_every_process_needs_a_batch(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="do not fill one batch: got 20 pictures; wanted at least 24") as caught:
+    with pytest.raises(InputError, match="do not fill one batch: got 20 images; wanted at least 24") as caught:
         BatchLoader(training_set(squares(tmp_path, 20)), batch_size=8, workers=0, seed=0, share=Share(0, 3))
     assert "--batch-size 6" in str(caught.value)
 

@@ -33,7 +33,7 @@ def corner_anchors(anchors):
 
 
 def random_batch(rng: np.random.Generator, *, pictures: int, classes: int):
-    """Return (targets, what torchvision wants to know) of random objects, some pictures without any."""
+    """Return (targets, what torchvision wants to know) of random objects, some images without any."""
     anchors = tiny_anchors()
     corners = corner_anchors(anchors)
     encode = TargetEncoder(anchors, BoxCoding())
@@ -122,7 +122,7 @@ def test_a_picture_without_objects_gets_as_many_negatives_as_are_asked_for() -> 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_negatives_of_empty_pictures_come_on_top_of_torchvisions_loss(seed: int) -> None:
-    """At 0 it is torchvision's; at N each picture without objects adds its N greatest losses as background."""
+    """At 0 it is torchvision's; at N each image without objects adds its N greatest losses as background."""
     rng = np.random.default_rng(seed)
     targets, (truths, anchors, matches) = random_batch(rng, pictures=6, classes=4)
     targets = Targets(targets.labels.clone(), targets.offsets)

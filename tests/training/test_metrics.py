@@ -39,11 +39,11 @@ def test_what_a_run_writes_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", r"metrics.csv is no table of epochs: got 'epoch'; wanted a file that train wrote"),
+        ("a,b\n1,2\n", r"metrics.csv is not a table of epochs: got 'epoch'; wanted a file that train wrote"),
         ("", "metrics.csv has no epoch"),
-        ("epoch,images,seconds\none,1,2\n", "is no table of epochs: got invalid literal for int"),
-        ("epoch,images,seconds\n1,1\n", "is no table of epochs"),
-        ("\x00\n1\n", "is no table of epochs"),
+        ("epoch,images,seconds\none,1,2\n", "is not a table of epochs: got invalid literal for int"),
+        ("epoch,images,seconds\n1,1\n", "is not a table of epochs"),
+        ("\x00\n1\n", "is not a table of epochs"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -57,5 +57,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"metrics.csv cannot be read: got No such file"):
         read_metrics(tmp_path / "metrics.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ArtifactError, match="is no table of epochs"):
+    with pytest.raises(ArtifactError, match="is not a table of epochs"):
         read_metrics(tmp_path / "binary.csv")

@@ -94,7 +94,7 @@ def test_a_picture_without_objects_is_all_background() -> None:
 @pytest.mark.parametrize("box", [[0.2, 0.2, 0.2, 0.5], [0.5, 0.2, 0.4, 0.6], [0.1, float("nan"), 0.4, 0.6]])
 def test_a_box_without_area_is_refused_by_number(box: list[float]) -> None:
     boxes = np.array([[0.1, 0.1, 0.5, 0.5], box], np.float32)
-    with pytest.raises(InputError, match=r"object 2 of 2 cannot be learnt: got box .*; wanted finite x1 < x2"):
+    with pytest.raises(InputError, match=r"object 2 of 2 cannot be trained: got box .*; wanted finite x1 < x2"):
         TargetEncoder(tiny_anchors(), BoxCoding())(boxes, np.zeros(2, np.int64))
 
 

@@ -76,5 +76,5 @@ def test_the_file_lies_in_the_workspace_where_none_is_named(signs: Path) -> None
 
 
 def test_numbers_of_boxes_that_fit_no_map_are_refused(signs: Path) -> None:
-    with pytest.raises(InputError, match=r"per_level= is not understood: got '1,2'"):
+    with pytest.raises(InputError, match=r"per_level= is invalid: got '1,2'"):
         fit_priors(signs, per_level=(1, 2))

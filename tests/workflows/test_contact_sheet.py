@@ -34,9 +34,9 @@ def test_the_sheet_holds_pictures_and_escaped_text(tmp_path: Path) -> None:
     page = tmp_path / "sheet.html"
     assert write_sheet(LintReport(tmp_path / "data", {}, {}, faults), page) == 2
     text = page.read_text()
-    assert text.count("data:image/jpeg;base64,") == 2  # the picture and the one it repeats; the missing one has none
+    assert text.count("data:image/jpeg;base64,") == 2  # the image and the one it repeats; the missing one has none
     assert "a&amp;&lt;b&gt;.jpg" in text
     assert "<b>.jpg" not in text
-    assert "4 errors and 0 warnings in 2 pictures and files" in text
+    assert "4 errors and 0 warnings in 2 images and files" in text
     assert 'src="http' not in text
     assert write_sheet(LintReport(tmp_path / "data", {}, {}, faults), page, limit=1) == 1

@@ -44,7 +44,7 @@ def test_one_model_is_evaluated_without_a_word(
     assert model.coco is None
     assert [cost.count for cost in model.errors] == [1, 0, 0, 0, 0, 0]
     assert capfd.readouterr() == ("", "")
-    assert caplog.messages == [f"judging on VOC {dataset}, split test: 3 images, 3 objects"]
+    assert caplog.messages == [f"evaluating on VOC {dataset}, split test: 3 images, 3 objects"]
     assert [(event.done, event.total, event.is_over) for event in events][-2:] == [(3, 3, False), (3, 3, True)]
     assert {event.stage for event in events} == {"bright.onnx"}
 
@@ -86,9 +86,7 @@ def test_the_config_and_keywords_mean_the_same(tmp_path: Path, dataset: Path) ->
 
 @pytest.mark.parametrize("option", [{"iou_threshold": 5}, {"score_threshold": -0.1}, {"min_map": 40}, {"cores": 0}])
 def test_options_out_of_their_limits_are_refused(dataset: Path, option: dict[str, float]) -> None:
-    with pytest.raises(
-        InputError, match=f"{next(iter(option))} is out of its limits: got {next(iter(option.values()))}"
-    ):
+    with pytest.raises(InputError, match=f"{next(iter(option))} is out of range: got {next(iter(option.values()))}"):
         evaluate("m.onnx", dataset, **option)  # type: ignore[arg-type]
 
 

@@ -156,8 +156,8 @@ def test_a_workspace_finds_its_model(tmp_path: Path, caplog: pytest.LogCaptureFi
     [
         ({"score_threshold": 1.0}, "the score threshold is out of range"),
         ({"threads": 0}, "threads is out of range: got 0"),
-        ({"threads": "4"}, "threads is of another type: got str '4'"),
-        ({"score_threshold": "0.5"}, "the score threshold is of another type: got str '0.5'"),
+        ({"threads": "4"}, "threads has the wrong type: got str '4'"),
+        ({"score_threshold": "0.5"}, "the score threshold has the wrong type: got str '0.5'"),
         ({"device": "cuda"}, "runs on the processor only: got device 'cuda'; wanted 'auto' or 'cpu'"),
     ],
 )

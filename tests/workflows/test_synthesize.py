@@ -64,7 +64,7 @@ def test_every_layout_reads_back_to_what_was_drawn(tmp_path: Path, format: str, 
         assert [labelled.class_names[number] for number in sample.class_ids] == [item.label for item in drawn]
         assert sample.difficult.tolist() == [item.difficult for item in drawn]
         grey = [image.mean(axis=2) for image in (read_image(sample.image), scene.image)]
-        assert np.abs(grey[0] - grey[1]).mean() < 4  # JPEG halves the resolution of colours
+        assert np.abs(grey[0] - grey[1]).mean() < 4  # JPEG halves the resolution of colors
     assert len(open_dataset(tmp_path / "set", "test")) == 1
 
 
@@ -119,7 +119,7 @@ def test_progress_counts_the_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train": 0}, "no negative count, and one picture or more"),
+        ({"train": 0}, "no negative count, and one image or more"),
         ({"val": -1}, "no negative count"),
         ({"train": (1 << 30) + 1}, "at most 1073741824 in a split"),
         ({"size": (31, 64)}, "got 31 x 64; wanted sides of 32 to 8192 pixels"),
@@ -141,7 +141,7 @@ def test_files_and_the_working_folder_are_never_replaced(tmp_path: Path, monkeyp
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     for folder in (Path(), tmp_path):
-        with pytest.raises(InputError, match="is the folder that you work in"):
+        with pytest.raises(InputError, match="is the current folder"):
             draw(folder, train=1, overwrite=True)
 
 
@@ -236,6 +236,6 @@ def test_senseless_videos_are_refused(tmp_path: Path, name: str, change: dict[st
 
 def test_a_missing_codec_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda self: False)
-    with pytest.raises(InputError, match=r"film\.mp4 cannot be encoded: got OpenCV without the codec mp4v"):
+    with pytest.raises(InputError, match=r"video\.mp4 cannot be encoded: got OpenCV without the codec mp4v"):
         film_of(tmp_path / "film.mp4", frames=2)
     assert list(tmp_path.iterdir()) == []

@@ -103,7 +103,7 @@ def test_it_returns_what_was_made_and_measured() -> None:
     assert load_checkpoint(result.path).metrics["mean_ap"] == result.mean_ap
     assert (result.stopped_by, result.left_out) == ("epochs", ())
     stages = list(dict.fromkeys(event.stage for event in seen))
-    assert stages == ["checking", "training", "judging best.pt"]
+    assert stages == ["checking", "training", "evaluating best.pt"]
     assert seen[-1].is_over
 
 
@@ -154,7 +154,7 @@ def test_a_run_goes_on_in_its_workspace_to_the_same_bits() -> None:
 def test_only_the_machine_may_change_when_a_run_goes_on() -> None:
     with pytest.raises(InputError, match="cannot change in a resumed run: got lr=0.1"):
         train(resume="last", lr=0.1)
-    with pytest.raises(InputError, match="goes on as it began: got a data set"):
+    with pytest.raises(InputError, match="cannot change in a resumed run: got a data set"):
         train("data", resume="last")
     with pytest.raises(InputError, match="no run waits to go on"):
         train(config=TrainConfig(resume="last", device="cpu", workers=0, save_minutes=1.0))
@@ -220,11 +220,11 @@ def test_keywords_are_the_fields_of_the_config() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 1}, "batch_size is out of its limits: got 1; wanted at least 2"),
-        ({"warmup": 0.6}, "warmup is out of its limits: got 0.6; wanted 0 to 0.5"),
-        ({"lr": float("nan")}, "lr is out of its limits: got nan"),
+        ({"batch_size": 1}, "batch_size is out of range: got 1; wanted at least 2"),
+        ({"warmup": 0.6}, "warmup is out of range: got 0.6; wanted 0 to 0.5"),
+        ({"lr": float("nan")}, "lr is out of range: got nan"),
         ({"schedule": "linear"}, "schedule has no such value: got 'linear'; wanted 'cosine', 'steps'"),
-        ({"freeze": "backbone"}, "freeze is of another type: got str 'backbone'; wanted a list"),
+        ({"freeze": "backbone"}, "freeze has the wrong type: got str 'backbone'; wanted a list"),
         ({"device": "auto"}, "device has no such value: got 'auto'; wanted 'cpu', 'cuda', 'mps'"),
     ],
 )

@@ -54,13 +54,13 @@ def test_a_run_leaves_a_page_and_pictures(run: Path) -> None:
     assert "Training of squares" in page.text
     assert "epoch 2 of 3" in page.text
     assert "3 h 5 min" in page.text
-    assert "48 images learnt from" in page.text
+    assert "48 images trained on" in page.text
     assert "best 0.500, epoch 2" in page.text
     assert {"blue", "green", "red"} <= {row[0] for row in page.cells}
-    for heading in ("Learning", "A score threshold for each class", "Errors by kind", "Detections against truth"):
+    for heading in ("Learning", "A score threshold for each class", "Errors by kind", "Detections and objects"):
         assert heading in page.text
     sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
-    assert len(sources) == 3  # each picture once, though it could be among the worst and the best
+    assert len(sources) == 3  # each image once, though it could be among the worst and the best
     assert all(source.startswith("data:image/jpeg;") for source in sources)
     assert not re.search(r'(src|href)="(?!data:)', (run / "report.html").read_text(encoding="utf-8"))
 
@@ -68,7 +68,7 @@ def test_a_run_leaves_a_page_and_pictures(run: Path) -> None:
 def test_train_ends_with_the_report(workspace: Path) -> None:
     result = train()
     assert result.exit_code == 0, result.stderr
-    assert "report: runs/r/report.html, and beside it curves.png, pr_curves.png, detections.png" in result.stderr
+    assert "report: runs/r/report.html and curves.png, pr_curves.png, detections.png" in result.stderr
     assert result.stderr.endswith("next: ssd-edge export runs/r/best.pt\n")
     assert (workspace / "runs/r/report.html").is_file()
 
@@ -84,7 +84,7 @@ def test_without_matplotlib_the_page_is_there_all_the_same(workspace: Path, monk
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = train()
     assert result.exit_code == 0, result.stderr
-    assert "report: runs/r/report.html, without pictures beside it: curves.png needs matplotlib" in result.stderr
+    assert "report: runs/r/report.html, without images: curves.png needs matplotlib" in result.stderr
     assert "pip install matplotlib" in result.stderr
     assert (workspace / "runs/r/report.html").is_file()
 
@@ -96,7 +96,7 @@ def test_a_report_that_fails_does_not_lose_the_run(workspace: Path, monkeypatch:
     monkeypatch.setattr("ssd_edge.workflows.training_report.save_charts", full)
     result = train()
     assert result.exit_code == 1
-    assert "the checkpoints and metrics.csv in runs/r are whole; only the report failed" in result.stderr
+    assert "the checkpoints and metrics.csv in runs/r are complete; only the report failed" in result.stderr
     assert "curves.png cannot be written: got No space left on device" in result.stderr
     assert {"best.pt", "last.pt", "metrics.csv"} <= {path.name for path in (workspace / "runs/r").iterdir()}
 

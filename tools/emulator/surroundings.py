@@ -27,7 +27,7 @@ def surroundings(release: str, env: dict[str, str] | None = None) -> dict[str, s
 
 
 def without_pycuda(release: str) -> dict[str, str]:
-    """Return what to change where cuda-python shall be found and pycuda not."""
+    """Return what to change where cuda-python is to be found and pycuda not."""
     site = HERE / ("site_rtx" if release == "rtx" else "site")
     return {"PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
 

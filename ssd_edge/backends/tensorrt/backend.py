@@ -155,7 +155,7 @@ class TrtBackend:
         return SLOTS
 
     def infer(self, batch: UInt8Array) -> RawOutputs:
-        """Run the engine on (B, H, W, 3) uint8 BGR pictures of the spec's input size; any thread may call.
+        """Run the engine on (B, H, W, 3) uint8 BGR images of the spec's input size; any thread may call.
 
         Raises:
             InputError: the batch does not fit the model, or the sizes that the engine was built for.
@@ -166,7 +166,7 @@ class TrtBackend:
         if not low <= len(batch) <= high:
             count = str(low) if low == high else f"{low} to {high}"
             raise InputError(
-                f"{self._path} takes {count} pictures at a time",
+                f"{self._path} takes {count} images at a time",
                 got=str(len(batch)),
                 do=f"Build it for that too: --batch {min(low, len(batch))}:{high}:{max(high, len(batch))}",
             )
@@ -198,7 +198,7 @@ def read_manifest_for_gpu(path: Path) -> EngineManifest:
     gpu = describe_gpu()
     if not isinstance(gpu, dict):
         raise DeviceError(
-            f"{path} needs an NVIDIA GPU", got=gpu or "no CUDA driver on this machine", do="See: ssd-edge doctor"
+            f"{path} needs an NVIDIA GPU", got=gpu or "no CUDA driver on this machine", do="Run: ssd-edge doctor"
         )
     major, minor = gpu["compute_capability"]
     device = f"{gpu['name']} sm_{major}{minor}"

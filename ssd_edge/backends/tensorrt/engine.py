@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import tensorrt
 
 
-_FREE_MEMORY = "Close other programs, or build for fewer pictures at a time (--batch)."
+_FREE_MEMORY = "Close other programs, or build for fewer images at a time (--batch)."
 _PLUGINS: Mapping[str, str] = {NmsBody.PLUGIN.value: NMS_OP, NmsBody.EFFICIENT.value: EFFICIENT_NMS}
 Failure = TypeVar("Failure", bound=Exception)
 # TensorRT's own `nptype` differs between releases.
@@ -47,7 +47,7 @@ class TrtEngine:
         keeps_cache: what TensorRT-RTX compiles for this GPU is kept beside the engine; False to look at it only.
 
     Attributes:
-        limits: (min, max) pictures at a time.
+        limits: (min, max) images at a time.
 
     Raises:
         MissingPackageError: TensorRT is not installed.
@@ -60,7 +60,7 @@ class TrtEngine:
         self._trt = load_tensorrt(manifest.target)
         self._said = Listener(self._trt)
         self._logger = self._said.logger
-        self._check_plugin(manifest)  # initialises the plugin library, without which no such engine is loaded
+        self._check_plugin(manifest)  # initializes the plugin library, without which no such engine is loaded
         release = f"{manifest.target} {self._trt.__version__}"
         self._runtime: Any = start_tensorrt(self._trt.Runtime, self._said, release)
         if manifest.options.version_compatible:
@@ -99,7 +99,7 @@ class TrtEngine:
         return DeviceError(
             f"{what}{': the memory is full' if no_memory else ''} ({self._path})",
             got="; ".join(messages),
-            do=_FREE_MEMORY if no_memory else "See: ssd-edge doctor",
+            do=_FREE_MEMORY if no_memory else "Run: ssd-edge doctor",
         )
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class TrtEngine:
         found = {name: str(engine.get_tensor_dtype(name)).rpartition(".")[2] for name in names}
         if found != CONTRACT:
             raise ArtifactError(
-                f"{self._path} does not fulfil the graph contract",
+                f"{self._path} does not follow the graph contract",
                 got=", ".join(f"{name} {kind}" for name, kind in found.items()),
                 wanted=", ".join(f"{name} {kind}" for name, kind in CONTRACT.items()),
                 do="Export the model again: ssd-edge export",
@@ -158,7 +158,7 @@ class TrtContext:
             raise engine.failure(f"TensorRT does not take {shape}")
 
     def enqueue(self, stream: int) -> bool:
-        """Queue one inference; tell whether TensorRT took it."""
+        """Queue one inference; return whether TensorRT accepted it."""
         return bool(self._context.execute_async_v3(stream))
 
     def close(self) -> None:

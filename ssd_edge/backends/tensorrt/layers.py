@@ -90,7 +90,7 @@ def layers_path(engine: Path) -> Path:
 
 @dataclass(frozen=True)
 class _LayersFile:
-    """What lies beside an engine."""
+    """Files next to an engine."""
 
     engine_digest: str
     layers: tuple[EngineLayer, ...]

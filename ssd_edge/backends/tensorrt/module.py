@@ -39,7 +39,7 @@ def quiet(message: str) -> None:
 
 
 class Listener:
-    """What TensorRT says from now on.
+    """Log messages of TensorRT from now on.
 
     Args:
         trt: the module, of whatever release.
@@ -60,7 +60,7 @@ class Listener:
 
     @contextmanager
     def telling(self, told: Callable[[str], None]) -> Iterator[None]:
-        """Call ``told`` with each new error inside the block."""
+        """Call ``report`` with each new error inside the block."""
         self._told = told
         try:
             yield
@@ -97,12 +97,12 @@ def _logger(trt: Any) -> Any:
 
 
 def is_about_memory(messages: Iterable[str]) -> bool:
-    """Tell whether TensorRT failed because memory ended, and not for what it was given."""
+    """Return whether TensorRT failed because memory ended, and not for what it was given."""
     return any(_ABOUT_MEMORY.search(message) for message in messages)
 
 
 def is_installed(target: str) -> bool:
-    """Tell whether a module for the target can be found; it is not imported. A folder of type stubs is none."""
+    """Return whether a module for the target can be found; it is not imported. A folder of type stubs is none."""
     specs = (importlib.util.find_spec(name) for name in _MODULES[target])
     return any(spec is not None and spec.loader is not None for spec in specs)
 
@@ -127,7 +127,7 @@ def load_tensorrt(target: str) -> Any:
 
 
 def plugin_names(trt: Any, logger: tensorrt.ILogger) -> frozenset[str]:
-    """Initialise the plugin library and return what it registers; nothing where there is no registry."""
+    """Initialize the plugin library and return what it registers; nothing where there is no registry."""
     if not hasattr(trt, "init_libnvinfer_plugins"):
         return frozenset()
     trt.init_libnvinfer_plugins(logger, "")
@@ -146,7 +146,7 @@ def start_tensorrt(kind: Any, listener: Listener, what: str) -> Any:
         what: TensorRT as users know it, for the error.
 
     Raises:
-        DeviceError: CUDA cannot be initialised.
+        DeviceError: CUDA cannot be initialized.
     """
     why = ""
     try:

@@ -1,4 +1,4 @@
-"""Where an engine's time goes on the GPU, in trtexec's terms: copy in, inference, copy out, and the host's enqueue."""
+"""Stage times of an engine on the GPU, in trtexec's terms: copy in, inference, copy out, and the host's enqueue."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class GpuStageTimes:
     outputs: bytes
 
 
-def measure_stages(path: Path, picture: UInt8Array, *, frames: int) -> list[GpuStageTimes]:
-    """Time the stages of an engine for one picture, with plain enqueue and, where it can be captured, as a CUDA graph.
+def measure_stages(path: Path, image: UInt8Array, *, frames: int) -> list[GpuStageTimes]:
+    """Time the stages of an engine for one image, with plain enqueue and, where it can be captured, as a CUDA graph.
 
     One stream and one frame at a time, as trtexec does without ``--useSpinWait`` and with one stream: nothing overlaps.
     The calling thread owns the GPU meanwhile.
 
     Args:
         path: the engine, with its manifest.
-        picture: (H, W, 3) uint8 BGR of the engine's input size; repeated to fill the engine's smallest batch.
+        image: (H, W, 3) uint8 BGR of the engine's input size; repeated to fill the engine's smallest batch.
         frames: how many are measured in each mode, after a warm-up.
 
     Raises:
@@ -61,7 +61,7 @@ def measure_stages(path: Path, picture: UInt8Array, *, frames: int) -> list[GpuS
     cuda = Cuda()
     try:
         with cuda.errors(f"{path} cannot be measured"):
-            return _measured(cuda, path, picture, frames)
+            return _measured(cuda, path, image, frames)
     except SsdEdgeError as error:
         failure = forget_frames(error)  # they would keep stream and events alive past their context
     finally:
@@ -69,11 +69,11 @@ def measure_stages(path: Path, picture: UInt8Array, *, frames: int) -> list[GpuS
     raise failure
 
 
-def _measured(cuda: Cuda, path: Path, picture: UInt8Array, frames: int) -> list[GpuStageTimes]:
+def _measured(cuda: Cuda, path: Path, image: UInt8Array, frames: int) -> list[GpuStageTimes]:
     with _engine(path) as engine:
         batch, stream = engine.limits[0], cuda.stream()
         buffers = {name: cuda.buffer(engine.shape(name, batch), TYPES[kind]) for name, kind in CONTRACT.items()}
-        bench = _Bench(cuda, stream, buffers, batch, picture)
+        bench = _Bench(cuda, stream, buffers, batch, image)
         with _context(engine, batch, buffers) as context:
             plain = Plan(context, None)
             measured = [bench.times("enqueue", plain, frames)]
@@ -118,9 +118,9 @@ def _graph(cuda: Cuda, context: TrtContext, stream: Stream) -> Iterator[Plan | N
 class _Bench:
     """One frame at a time on one stream, with a clock between the stages."""
 
-    def __init__(self, cuda: Cuda, stream: Stream, buffers: dict[str, Buffer], batch: int, picture: UInt8Array) -> None:
+    def __init__(self, cuda: Cuda, stream: Stream, buffers: dict[str, Buffer], batch: int, image: UInt8Array) -> None:
         self._cuda, self._stream, self._buffers, self._batch = cuda, stream, buffers, batch
-        self._picture = picture
+        self._picture = image
         self._clocks = [cuda.clock() for _ in range(4)]
 
     def times(self, mode: str, plan: Plan, frames: int) -> GpuStageTimes:

@@ -33,7 +33,7 @@ class Streams:
 
 
 class Plan:
-    """How a batch of one size is inferred: a CUDA graph, or TensorRT's own enqueue where that cannot be captured."""
+    """Inference of one batch size: a CUDA graph, or plain enqueue if no graph can be captured."""
 
     def __init__(self, context: TrtContext, graph: Graph | None) -> None:
         self._context, self._graph = context, graph
@@ -46,12 +46,12 @@ class Plan:
         """
         if self._graph is None:
             if not self._context.enqueue(stream.handle):
-                raise DeviceError("TensorRT cannot run the engine", do="See: ssd-edge doctor")
+                raise DeviceError("TensorRT cannot run the engine", do="Run: ssd-edge doctor")
             return
         try:
             self._graph.launch(stream.handle)
         except CaptureError as error:
-            raise DeviceError("the CUDA graph cannot be started", got=str(error), do="See: ssd-edge doctor") from error
+            raise DeviceError("the CUDA graph cannot be started", got=str(error), do="Run: ssd-edge doctor") from error
 
     def close(self) -> str:
         """Drop the graph before the context that it points into; return what failed, or nothing."""
@@ -79,7 +79,7 @@ class Slot:
         self._count = 0
 
     def is_prepared(self, batch: int) -> bool:
-        """Tell whether a batch of this size can begin at once."""
+        """Return whether a batch of this size can begin at once."""
         return batch in self._plans
 
     def prepare(self, batch: int) -> None:
@@ -233,7 +233,7 @@ class Session:
         slot.begin(batch)
 
     def _prepare(self, size: int) -> None:
-        """Make the plans of a new batch size: of all slots now, as later frames shall allocate nothing."""
+        """Make the plans of a new batch size: of all slots now, as later frames must allocate nothing."""
         while len(self._flight) > 1:  # a plan is tried out in its slot's memory, which a batch in flight still uses
             self._finish_oldest()
         for entry in self._slots:

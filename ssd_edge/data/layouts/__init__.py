@@ -1,1 +1,1 @@
-"""Where the splits of a data set lie, as the tools that label and export images write them."""
+"""Data set discovery: layouts of splits as labelling tools write them."""

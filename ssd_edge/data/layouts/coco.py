@@ -1,4 +1,4 @@
-"""Where COCO data lie: files of instances under any name, and the images that they name."""
+"""Discovery of COCO data: instances files of any name, and their images."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _split_of(folder: Path, path: Path) -> str:
 
 
 def _image_folders(folder: Path, split: str, path: Path) -> list[Path]:
-    """Where file names are looked for: named like the file's split, or that of the file, or of the data set."""
+    """Folders in which file names are searched: named like the split, the file's folder, the data set's folder."""
     if path.name == BESIDE:
         return [path.parent]
     name = path.stem.removeprefix("instances_")

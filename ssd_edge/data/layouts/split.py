@@ -14,7 +14,7 @@ WHOLE_SET = "all"
 """The split that holds every image of data that has no splits."""
 
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
-"""What tools call the parts of a data set."""
+"""Names that tools give to splits."""
 
 _WORD = re.compile(r"[a-z]+")
 _YEAR = re.compile(r"[0-9]{4}$")
@@ -57,4 +57,4 @@ def subfolder(folder: Path, names: Sequence[str]) -> Path | None:
 
 
 IMAGE_FOLDERS = ("jpegimages", "images", "imgs", "img", "image", "data", "photos")
-"""What tools call a folder of images, in lower case."""
+"""Names that tools give to image folders, in lower case."""

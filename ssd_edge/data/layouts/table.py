@@ -1,4 +1,4 @@
-"""Where tables of objects lie, and the images that they name."""
+"""Discovery of object tables and their images."""
 
 from __future__ import annotations
 

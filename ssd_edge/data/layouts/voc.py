@@ -1,4 +1,4 @@
-"""Where Pascal VOC data lie: the devkit's folders, and what tools make of them."""
+"""Discovery of Pascal VOC data: the devkit's folders and their variants."""
 
 from __future__ import annotations
 

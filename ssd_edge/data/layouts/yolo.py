@@ -1,4 +1,4 @@
-"""Where YOLO data lie: a data.yaml, darknet's obj.data, or folders of images with text files and a list of classes."""
+"""Discovery of YOLO data: a data.yaml, darknet's obj.data, or image folders with text files and a class list."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ssd_edge.data.yolo import RowFormat, YoloSplit, label_path, scan_yolo
 from ssd_edge.data.yolo_yaml import YoloConfig, read_yolo_yaml
 
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
-"""What the file is usually called; any other YAML with ``names`` and a split will do."""
+"""Usual name of the file; any other YAML with ``names`` and a split works too."""
 
 _CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt", "labels.txt", "*.names")
 _LISTS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
@@ -99,7 +99,7 @@ def _images_of(path: Path, root: Path, split: str, entry: str, lost: list[LabelE
 
 
 def _split_place(path: Path, root: Path, split: str, entry: str) -> Path:
-    """Where a split lies. Roboflow writes ``../train/images`` and means ``train/images`` beside data.yaml.
+    """Return the folder of a split. Roboflow writes ``../train/images`` and means ``train/images`` beside data.yaml.
 
     As Ultralytics reads it: one ``../`` is followed if something is there, else left away. A second one is refused.
     """

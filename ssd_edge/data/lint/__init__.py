@@ -1,1 +1,1 @@
-"""What is wrong with labelled images, all of it at once."""
+"""Problem of labelled images, all of it at once."""

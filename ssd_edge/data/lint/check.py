@@ -24,7 +24,7 @@ from ssd_edge.data.usable import UsableSet, usable_set
 
 @dataclass(frozen=True)
 class LintReport:
-    """What was found.
+    """Result of a data check.
 
     Attributes:
         dataset: what was looked at.
@@ -90,7 +90,7 @@ def lint_dataset(
             are in none of them are issues too.
         class_names: the classes; by default those of the first split, as ``train`` takes them.
         pixels: decode every image and look for near copies; else files are looked at without their pixels.
-        progress: told of every image that was looked at.
+        progress: receives every image that was looked at.
 
     Raises:
         InputError: a split is not there, its list of images or of classes cannot be used, or its boxes are in another

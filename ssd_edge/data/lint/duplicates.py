@@ -48,9 +48,9 @@ def duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedIm
 def near_duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[Issue]:
     """Yield the images that look like one of an earlier split: smaller, compressed again, or the next of a video.
 
-    Images are compared as 16 x 17 grey sketches. Candidates share one of 16 bands of the difference hash (Krawetz
+    Images are compared as 16 x 17 gray sketches. Candidates share one of 16 bands of the difference hash (Krawetz
     2013), whose 256 bits say where the sketch grows brighter; a pair is near where the sketches differ by 3 of 256
-    grey levels in the mean. Sketches without contrast are left out: one white wall looks like another.
+    gray levels in the mean. Sketches without contrast are left out: one white wall looks like another.
     """
     kept = [place for place in dict.fromkeys(places) if _has_contrast(examined[place[1]].sketch)]
     told: set[Path] = set()
@@ -79,7 +79,7 @@ def near_pairs(images: Sequence[Path], examined: Mapping[Path, ExaminedImage]) -
 
 
 def sketch_difference(first: ExaminedImage, second: ExaminedImage) -> float | None:
-    """Return by how many of 256 grey levels two sketches differ in the mean; None where an image has none."""
+    """Return by how many of 256 gray levels two sketches differ in the mean; None where an image has none."""
     if first.sketch is None or second.sketch is None:
         return None
     return float(np.abs(first.sketch.astype(np.int16) - second.sketch.astype(np.int16)).mean())

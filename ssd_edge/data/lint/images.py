@@ -24,12 +24,12 @@ _MAX_THREADS = 16
 
 @dataclass(frozen=True)
 class ExaminedImage:
-    """What an image's file is.
+    """Facts about an image file.
 
     Attributes:
         size: (width, height) of the upright image; None where it cannot be read.
         digest: ``sha256:…`` of the file; empty where it cannot be read.
-        sketch: (16, 17) grey image; None where the pixels were not looked at.
+        sketch: (16, 17) gray image; None where the pixels were not looked at.
         fault: why it cannot be read; empty where it can.
     """
 
@@ -45,7 +45,7 @@ def examine_images(images: Iterable[Path], *, pixels: bool, progress: Progress =
     Args:
         images: files.
         pixels: decode them too, in an eighth of their size; else headers and end markers are looked at.
-        progress: told of every image.
+        progress: receives every image.
     """
     paths = list(dict.fromkeys(images))
     examined: dict[Path, ExaminedImage] = {}

@@ -51,7 +51,7 @@ class Issue:
     Attributes:
         kind: key of :data:`KINDS`.
         split: where it was found.
-        file: the label file or image to mend.
+        file: the label file or image to fix.
         place: the object, e.g. ``object 2 (cat)``; empty where it is the whole file.
         message: what is wrong, in words.
         image: the image that it is about, be it there or not.

@@ -1,4 +1,4 @@
-"""What is odd about objects that can be used: tiny ones, and those that are labelled twice."""
+"""Warnings about usable objects: tiny ones, and those labelled twice."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _TINY_PX = 2.0
 _SAME_OBJECT_IOU = 0.95
 
 
-def object_issues(picture: ScannedImage, known: Container[str], split: str) -> Iterator[Issue]:
+def object_issues(image: ScannedImage, known: Container[str], split: str) -> Iterator[Issue]:
     """Yield what is odd about the sound objects of an image.
 
     Args:
-        picture: as scanned.
+        image: as scanned.
         known: the names of the classes.
         split: for the issues.
     """
     sound: list[tuple[str, LabelledObject]] = []
-    for number, found in enumerate(picture.objects, start=1):
-        if object_fault(found, known, number, picture.origin) is None:
+    for number, found in enumerate(image.objects, start=1):
+        if object_fault(found, known, number, image.origin) is None:
             place = f"{found.place or f'object {number}'} ({found.label})"
             sound.append((place, found))
-            if _is_tiny(found, picture.size):
-                yield _issue("box-tiny", picture, split, place, found, _tiny(found))
+            if _is_tiny(found, image.size):
+                yield _issue("box-tiny", image, split, place, found, _tiny(found))
     for place, found, other in _twice(sound):
-        yield _issue("object-twice", picture, split, place, found, f"has the class and the box of {other}")
+        yield _issue("object-twice", image, split, place, found, f"has the class and the box of {other}")
 
 
-def _issue(kind: str, picture: ScannedImage, split: str, place: str, found: LabelledObject, what: str) -> Issue:
-    message = f"{picture.origin}: {place} {what}"
-    return Issue(kind, split, picture.origin, message, place, picture.image, found.box)
+def _issue(kind: str, image: ScannedImage, split: str, place: str, found: LabelledObject, what: str) -> Issue:
+    message = f"{image.origin}: {place} {what}"
+    return Issue(kind, split, image.origin, message, place, image.image, found.box)
 
 
 def _is_tiny(found: LabelledObject, size: tuple[int, int] | None) -> bool:

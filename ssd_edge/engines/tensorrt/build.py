@@ -103,7 +103,7 @@ class TrtBuilder:
         self.device = bound_to(self._release, options.compute_capabilities)
         self._rounds = rounds
         self._plugins = plugin_names(self._release.trt, self.messages.logger)
-        # What shall run on later releases must do without a plugin: 11 has it no more.
+        # What must run on later releases must do without a plugin: 11 has it no more.
         has_plugin = NMS_OP in self._plugins and not options.version_compatible
         self.nms = options.nms or (NmsBody.PLUGIN if has_plugin else NmsBody.ROUNDS)
 
@@ -112,7 +112,7 @@ class TrtBuilder:
 
     @property
     def options(self) -> EngineOptions:
-        """What makes one engine of a graph another; one with the plugin is refused by name where that is gone."""
+        """Options that distinguish engines of one graph; an engine that needs a missing plugin is rejected by name."""
         nms = f"{self._rounds} rounds" if self.nms is NmsBody.ROUNDS else self.nms.value
         return replace(self._options.noted, nms=nms)
 
@@ -184,7 +184,7 @@ class TrtBuilder:
         )
 
     def _plan(self, model: onnx.ModelProto, progress: Progress, calibration_cache: bytes) -> Any:
-        """Return the serialised engine. What was measured is kept first: it took the time, and no engine may come."""
+        """Return the serialized engine. What was measured is kept first: it took the time, and no engine may come."""
         builder = self._start()
         network, parser = self.parse(builder, model)
         stop, before = threading.Event(), len(self.messages.errors)

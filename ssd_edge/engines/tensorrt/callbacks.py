@@ -35,7 +35,7 @@ def make_calibrator(trt: Any, cache: bytes, *, for_dla: bool) -> Any:
             return 1
 
         def get_batch(self, names: list[str]) -> None:  # noqa: ARG002 - TensorRT's signature
-            return None  # were the cache refused, there would be no pictures to fall back to
+            return None  # were the cache refused, there would be no images to fall back to
 
         def read_calibration_cache(self) -> bytes:
             return cache

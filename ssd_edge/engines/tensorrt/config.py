@@ -1,4 +1,4 @@
-"""What a network is built with: memory, effort, shapes, and the machines that the engine shall run on."""
+"""Builder configuration: memory, effort, shapes, and the machines that the engine must run on."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def set_memory(release: Release, config: tensorrt.IBuilderConfig, options: TrtOp
 
 
 def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options: TrtOptions) -> None:
-    """Set which other releases and GPUs the engine shall run on.
+    """Set which other releases and GPUs the engine must run on.
 
     Raises:
         InputError: the release cannot do it.
@@ -116,7 +116,7 @@ def set_shapes(
     config: tensorrt.IBuilderConfig,
     batch: tuple[int, int, int],
 ) -> None:
-    """Set the fewest, best and most pictures at a time.
+    """Set the fewest, best and most images at a time.
 
     Raises:
         InputError: the release cannot run several frames at once where these differ.

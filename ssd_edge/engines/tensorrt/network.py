@@ -19,13 +19,13 @@ TURING = 75
 
 
 def with_nms(model: onnx.ModelProto, nms: NmsBody, rounds: int, *, for_turing: bool = False) -> onnx.ModelProto:
-    """Return the model with its NMS node as TensorRT's parser shall read it.
+    """Return the model with its NMS node as TensorRT's parser must read it.
 
     Args:
-        model: in the precision that it shall run in.
+        model: in the precision that it must run in.
         nms: what takes the node's place.
         rounds: of suppression, where they are written out.
-        for_turing: TensorRT-RTX, which has no float32 matrix product there, shall build for that too.
+        for_turing: TensorRT-RTX, which has no float32 matrix product there, must build for that too.
 
     Raises:
         ArtifactError: it is no model of ours.
@@ -56,13 +56,13 @@ def parse_network(
     Args:
         release: the installed one.
         builder: makes the network.
-        model: in the precision that it shall run in, with its BatchedNMS node.
+        model: in the precision that it must run in, with its BatchedNMS node.
         listener: hears what TensorRT says.
         may_keep_float: ``--keep-float`` is open to this build, for the error.
         weakly_typed: flags choose the types, not the ONNX.
         nms: what takes the place of the NMS node.
         rounds: of suppression, where they are written out.
-        for_turing: TensorRT-RTX shall build for that too.
+        for_turing: TensorRT-RTX must build for that too.
 
     Raises:
         ArtifactError: TensorRT cannot parse it.

@@ -126,7 +126,7 @@ class Release:
 
 
 def is_strongly_typed(target: str) -> bool:
-    """Tell whether the graph says what everything computes in, with the release of a target that is installed.
+    """Return whether the graph says what everything computes in, with the release of a target that is installed.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -145,7 +145,7 @@ def bound_to(release: Release, compute_capabilities: Sequence[int]) -> str:
     found = describe_gpu()
     if not isinstance(found, dict):
         raise DeviceError(
-            "TensorRT builds on the GPU that shall run the engine",
+            "TensorRT builds on the GPU that must run the engine",
             got=found or "no CUDA driver on this machine",
             do="Build on the device itself, or for --target onnxruntime; see: ssd-edge doctor",
         )

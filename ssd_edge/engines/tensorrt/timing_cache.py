@@ -1,4 +1,4 @@
-"""What TensorRT measured of its kernels on this GPU, kept in a file: builds after the first are much quicker."""
+"""Timing cache: TensorRT's kernel timings on this GPU, in a file that makes later builds much faster."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ class TimingCache:
             return b""
 
     def _taken(self, config: tensorrt.IBuilderConfig, content: bytes) -> bool:
-        """Give a cache to the build; tell whether TensorRT took it."""
+        """Give a cache to the build; return whether TensorRT accepted it."""
         cache = config.create_timing_cache(content)  # None where the content is none
         return cache is not None and bool(config.set_timing_cache(cache, False))

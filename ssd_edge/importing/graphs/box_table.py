@@ -1,4 +1,4 @@
-"""The default boxes of a foreign network, from a .npy table or a JSON spec."""
+"""The anchors of a foreign network, from a .npy table or a JSON spec."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _FAR = 2.0  # no published table has a coordinate beyond 1.1; in pixels every on
 
 @dataclass(frozen=True)
 class BoxTable:
-    """Default boxes, and how the spec of the model tells of them.
+    """Anchors, and how the spec of the model tells of them.
 
     Attributes:
-        boxes: (N, 4) float32 cx cy w h in 0..1 of the picture.
+        boxes: (N, 4) float32 cx cy w h in 0..1 of the image.
     """
 
     boxes: FloatArray
@@ -40,14 +40,14 @@ def read_box_table(path: Path) -> BoxTable:
         InputError: the file cannot be read, or holds no such table.
     """
     if path.suffix not in (".npy", ".json"):
-        raise InputError(f"{path} is no table of default boxes", wanted="a .npy or .json file", do=_DO)
+        raise InputError(f"{path} is not a table of anchors", wanted="a .npy or .json file", do=_DO)
     try:
         table = _from_json(path) if path.suffix == ".json" else _from_npy(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read", got=error.strerror or str(error), do=_DO) from error
     except Exception as error:  # NumPy and msgspec have their own, and too much memory asked for is one more
         raise InputError(
-            f"{path} holds no table of default boxes",
+            f"{path} holds no table of anchors",
             got=f"{type(error).__name__}: {error}",
             wanted="(N, 4) numbers, or levels with rows, cols, step and sizes",
             do=_DO,
@@ -73,11 +73,11 @@ def _from_json(path: Path) -> BoxTable:
 def _check(boxes: FloatArray, path: Path) -> None:
     if not np.isfinite(boxes).all() or np.abs(boxes).max() > _FAR:
         what = f"numbers from {boxes.min():g} to {boxes.max():g}"
-        raise InputError(f"{path} is not in 0..1 of the picture", got=what, do="Divide pixels by the input size.")
+        raise InputError(f"{path} is not in 0..1 of the image", got=what, do="Divide pixels by the input size.")
     if (boxes[:, 2:] <= 0).any():
         bad = int(np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1))[0])
         raise InputError(
-            f"{path} is not in centre form",
+            f"{path} is not in center form",
             got=f"row {bad} has width {boxes[bad, 2]:g} and height {boxes[bad, 3]:g}",
             wanted="cx cy w h",
         )

@@ -1,4 +1,4 @@
-"""A graph that was exported for one picture, opened to any number of them."""
+"""A graph that was exported for one image, opened to any number of them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ BATCH = "batch"
 
 
 def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with a free first axis at its input, and reshapes that take the number of pictures from there.
+    """Return the model with a free first axis at its input, and reshapes that take the number of images from there.
 
-    An exporter that traces one picture writes that 1 into its reshapes; where the reshaped tensor has a first axis of
-    1 itself, a 0 ("as in the input", ONNX Reshape) means the same for one picture and the right thing for more. Other
-    places can hold a 1 as well, so the result is a candidate that has to prove itself on several pictures.
+    An exporter that traces one image writes that 1 into its reshapes; where the reshaped tensor has a first axis of
+    1 itself, a 0 ("as in the input", ONNX Reshape) means the same for one image and the right thing for more. Other
+    places can hold a 1 as well, so the result is a candidate that has to prove itself on several images.
     """
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     single = {
@@ -35,7 +35,7 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
             node.input[1] = name
     drop_unread_constants(freed.graph, constants)
     freed.graph.input[0].type.tensor_type.shape.dim[0].dim_param = BATCH
-    del freed.graph.value_info[:]  # the shapes in there are those of one picture
+    del freed.graph.value_info[:]  # the shapes in there are those of one image
     return freed
 
 

@@ -45,14 +45,14 @@ _UNKNOWN_CODING = BoxCoding((1.0, 1.0, 1.0, 1.0), math.inf)
 
 @dataclass(frozen=True)
 class Hints:
-    """What the user says of a foreign graph; what is left out is found in the file, or asked for.
+    """Facts that the user gives about an imported graph; others are read from the file, or required.
 
     Attributes:
         name: of the model; by default the file's stem.
         labels: one class a line, with or without BACKGROUND first; by default built-in names chosen by their number.
-        normalisation: of the pixels; needed unless jetson-inference exported the file.
+        normalization: of the pixels; needed unless jetson-inference exported the file.
         size: (height, width), where the graph leaves them free.
-        anchors: ``.npy`` or ``.json`` of the default boxes, where the graph gives offsets.
+        anchors: ``.npy`` or ``.json`` of the anchors, where the graph gives offsets.
         coding: how the offsets are meant.
         scores, boxes: names of the outputs.
         activation: what the scores are; by default told by their values.
@@ -74,14 +74,14 @@ class Hints:
 
 @dataclass(frozen=True)
 class GraphImport:
-    """What was imported.
+    """Result of an import.
 
     Attributes:
         onnx: the file that was written.
         spec: of the detector.
-        normalisation: its pixels, and where the numbers come from.
+        normalization: its pixels, and where the numbers come from.
         softmaxed: the foreign graph gives probabilities.
-        free_batch: it takes any number of pictures at a time; otherwise one.
+        free_batch: it takes any number of images at a time; otherwise one.
         agreement: how near it is to the foreign graph.
     """
 
@@ -102,7 +102,7 @@ def import_onnx(
         path: a graph from float32 pixels (B, 3, H, W) to class scores (B, N, classes and background) and either boxes
             x1 y1 x2 y2 in 0..1 or offsets, both (B, N, 4).
         output: by default ``engines/<name>/<name>.onnx`` below ``root``.
-        images: BGR pictures of any size, on which both are compared.
+        images: BGR images of any size, on which both are compared.
         hints: what the file cannot tell.
         root: of the workspace.
 
@@ -123,7 +123,7 @@ def import_onnx(
     probe = run_probe(path, source.name, entry, images)
     refuse_changing_sizes(probe.sizes_change, probe.shapes, path)
     outputs = choose_outputs(probe.shapes, model, path, scores=hints.scores, boxes=hints.boxes)
-    if normalisation is None:  # asked for last: whoever has no SSD shall hear of that
+    if normalisation is None:  # asked for last: whoever has no SSD must hear of that
         raise unknown_normalisation(path)
     reading = _read_outputs(outputs, path, probe, hints, table)
     spec = _spec(path, entry, probe, reading, hints, given, table)
@@ -152,7 +152,7 @@ def _read_outputs(outputs: Outputs, path: Path, probe: Probe, hints: Hints, tabl
     if len(table.boxes) != boxes.shape[1]:
         raise InputError(
             f"{hints.anchors} does not fit {path}",
-            got=f"{len(table.boxes)} default boxes",
+            got=f"{len(table.boxes)} anchors",
             wanted=f"{boxes.shape[1]}, one for each row of {outputs.boxes}",
             do="Save the priors of this very network at this input size.",
         )
@@ -183,12 +183,12 @@ def _spec(
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """What the file shall be, and what it has to agree with.
+    """Target file of an import, and the original that it must agree with.
 
     Attributes:
         spec: of the imported model.
         reading: how the foreign answers are read.
-        probe: pictures and foreign answers.
+        probe: images and foreign answers.
         source_digest: of the foreign file.
     """
 
@@ -199,7 +199,7 @@ class GraphPlan:
 
 
 def write_graph(model: onnx.ModelProto, plan: GraphPlan, target: Path) -> tuple[bool, Agreement]:
-    """Write ``target`` for any number of pictures if it proves right for several at once, or else for one.
+    """Write ``target`` for any number of images if it proves right for several at once, or else for one.
 
     Returns:
         Whether it takes any number, and how near it is to the foreign graph.

@@ -1,4 +1,4 @@
-"""How pixels enter a foreign graph. No ONNX says it; for jetson-inference's it follows from the network."""
+"""Input normalization of an imported graph. For jetson-inference it follows from the network."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def known_normalisation(model: onnx.ModelProto) -> Normalisation | None:
 def unknown_normalisation(path: Path) -> InputError:
     """Return the error that asks for it; the message names the options."""
     return InputError(
-        f"{path} does not say how its pixels are normalised",
+        f"{path} does not say how its pixels are normalized",
         wanted="mean and std of the pixels 0..255 that it was trained on",
         do="Name them, e.g. --mean 127.5 127.5 127.5 --std 127.5 127.5 127.5 --color rgb",
     )

@@ -1,4 +1,4 @@
-"""Which outputs of a foreign graph are scores and boxes, and what their numbers mean."""
+"""Output semantics of an imported graph: scores, boxes, and the meaning of their values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def choose_outputs(
     """Return the only pair of outputs (1, N, L >= 2) and (1, N, 4), or jetson-inference's by their names.
 
     Args:
-        shapes: of all outputs for one picture.
+        shapes: of all outputs for one image.
         model: looked at for what it is where there is no such pair.
         path: names the file in errors.
         scores: name of the scores, where the user gave it.
@@ -79,20 +79,20 @@ def choose_outputs(
 
 
 def refuse_changing_sizes(changes: bool, shapes: Shapes, path: Path) -> None:
-    """Raise ArtifactError where the number of boxes follows the content of the picture."""
+    """Raise ArtifactError where the number of boxes follows the content of the image."""
     if changes:
         raise ArtifactError(
             f"{path} is not an SSD before its NMS",
-            got=f"a number of boxes that changes from picture to picture (NMS inside): {_listed(shapes)}",
+            got=f"a number of boxes that changes from image to image (NMS inside): {_listed(shapes)}",
             wanted=_WANTED,
             do="Export the network with these two outputs.",
         )
 
 
 def is_softmaxed(scores: FloatArray, stated: Activation, path: Path) -> bool:
-    """Tell whether the (P, N, L) scores are probabilities over L already.
+    """Return whether the (P, N, L) scores are probabilities over L already.
 
-    By the values and not by the last operator: a softmax over the wrong axis or by level is told apart as well.
+    By the values and not by the last operator: a softmax over the wrong axis or by level is distinguished as well.
 
     Raises:
         ArtifactError: they contradict what the user stated, or are neither logits nor probabilities.
@@ -130,26 +130,26 @@ def refuse_background_last(probabilities: FloatArray, path: Path) -> None:
 
 
 def refuse_not_decoded(boxes: FloatArray, path: Path) -> None:
-    """Raise ArtifactError unless (P, N, 4) values look like x1 y1 x2 y2 in 0..1 of the picture."""
+    """Raise ArtifactError unless (P, N, 4) values look like x1 y1 x2 y2 in 0..1 of the image."""
     ordered = float((boxes[..., 2:] >= boxes[..., :2]).all(axis=-1).mean())
     if ordered < _MOSTLY:
         raise ArtifactError(
             f"{path} gives no boxes x1 y1 x2 y2",
             got=f"the second corner is right of and below the first in {ordered:.0%} of them, as in offsets",
-            wanted="decoded boxes, or offsets and their default boxes",
-            do="Give the default boxes: --anchors priors.npy; for boxes of another order: --box-layout cxcywh or xywh",
+            wanted="decoded boxes, or offsets and their anchors",
+            do="Give the anchors: --anchors priors.npy; for boxes of another order: --box-layout cxcywh or xywh",
         )
     if float(np.median(np.abs(boxes))) > _LARGEST_FRACTION:
         raise ArtifactError(
             f"{path} gives boxes in pixels",
             got=f"values from {boxes.min():.3g} to {boxes.max():.3g}",
-            wanted="0..1 of the picture",
+            wanted="0..1 of the image",
             do="Divide them by the input size before the export.",
         )
 
 
 def refuse_decoded(offsets: FloatArray, anchors: FloatArray, path: Path) -> None:
-    """Raise ArtifactError where (P, N, 4) "offsets" are boxes that lie where the (N, 4) default boxes do."""
+    """Raise ArtifactError where (P, N, 4) "offsets" are boxes that lie where the (N, 4) anchors do."""
     ordered = bool((offsets[..., 2:] > offsets[..., :2]).all())
     if not ordered:
         return
@@ -158,7 +158,7 @@ def refuse_decoded(offsets: FloatArray, anchors: FloatArray, path: Path) -> None
     if centres.std() > 0 and np.corrcoef(centres.ravel(), places.ravel())[0, 1] > _SAME_PLACES:
         raise ArtifactError(
             f"{path} gives boxes that are decoded already",
-            got="boxes x1 y1 x2 y2 that lie at the default boxes",
+            got="boxes x1 y1 x2 y2 that lie at the anchors",
             wanted="offsets from them",
             do="Leave out --anchors.",
         )

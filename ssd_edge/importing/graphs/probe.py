@@ -1,4 +1,4 @@
-"""What a foreign graph answers on real pictures, run as its authors would: the ground on which it is recognised."""
+"""Outputs of an imported graph on real images, from which their meaning is recognized."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ssd_edge.core.spec import InputSpec
 
 @dataclass(frozen=True)
 class Probe:
-    """Pictures and answers.
+    """Images and answers.
 
     Attributes:
         pixels: (P, H, W, 3) uint8 BGR, of the input size.
-        answers: of each picture, its outputs by name.
+        answers: of each image, its outputs by name.
     """
 
     pixels: UInt8Array
@@ -31,26 +31,26 @@ class Probe:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the first picture's outputs."""
+        """Shapes of the first image's outputs."""
         return {name: array.shape for name, array in self.answers[0].items()}
 
     @property
     def sizes_change(self) -> bool:
-        """Whether a shape follows the content of the picture, as it does after NMS."""
+        """Whether a shape follows the content of the image, as it does after NMS."""
         return any(array.shape != self.shapes[name] for answer in self.answers for name, array in answer.items())
 
     def stacked(self, name: str) -> FloatArray:
-        """Return one output of all pictures, (P, …)."""
+        """Return one output of all images, (P, …)."""
         return np.concatenate([answer[name] for answer in self.answers])
 
 
 def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UInt8Array]) -> Probe:
-    """Run the file at ``path`` on pictures of any size, one by one, normalised by ``entry``.
+    """Run the file at ``path`` on images of any size, one by one, normalized by ``entry``.
 
-    A single picture is joined by itself upside down: a batch is no proof of anything with less than two.
+    A single image is joined by itself upside down: a batch is no proof of anything with less than two.
 
     Raises:
-        InputError: no pictures.
+        InputError: no images.
         ArtifactError: ONNX Runtime cannot run it, or an answer is not finite.
     """
     if not images:
@@ -59,7 +59,7 @@ def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UI
     if len(pixels) == 1:
         pixels = np.concatenate([pixels, pixels[:, ::-1]])
     try:
-        session = open_session(path, threads=Threads.for_latency().per_worker, optimise=True)
+        session = open_session(path, threads=Threads.for_latency().per_worker, optimize=True)
         names = [output.name for output in session.get_outputs()]
         with ort_errors(path):
             runs = [session.run(names, {input_name: normalised(picture, entry)}) for picture in pixels]
@@ -74,7 +74,7 @@ def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UI
 
 
 def normalised(picture: UInt8Array, entry: InputSpec) -> FloatArray:
-    """Return (1, 3, H, W) float32 of an (H, W, 3) uint8 BGR picture."""
+    """Return (1, 3, H, W) float32 of an (H, W, 3) uint8 BGR image."""
     channels = picture[..., ::-1] if entry.color_order == "rgb" else picture
     mean, std = np.array([entry.mean, entry.std], np.float32)
     scaled = (channels.astype(np.float32) - mean) / std

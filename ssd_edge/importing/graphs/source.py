@@ -46,7 +46,7 @@ def read_foreign(path: Path) -> onnx.ModelProto:
 
     Raises:
         InputError: the file cannot be read.
-        ArtifactError: it is no ONNX, ours already, quantised, in half precision, or needs operators of others.
+        ArtifactError: it is no ONNX, ours already, quantized, in half precision, or needs operators of others.
     """
     model = _parse(path)
     if any(entry.key == SPEC_KEY for entry in model.metadata_props):
@@ -94,13 +94,13 @@ def _not_onnx(path: Path, data: bytes) -> ArtifactError:
 
 
 def _refuse_precision(model: onnx.ModelProto, path: Path) -> None:
-    quantised = sorted({node.op_type for node in model.graph.node} & _QUANTISED)
-    if quantised:
+    quantized = sorted({node.op_type for node in model.graph.node} & _QUANTISED)
+    if quantized:
         raise ArtifactError(
-            f"{path} is quantised already",
-            got=", ".join(quantised),
+            f"{path} is quantized already",
+            got=", ".join(quantized),
             wanted="float32",
-            do="Import the float32 ONNX that it was made from, and quantise that: ssd-edge build --int8",
+            do="Import the float32 ONNX that it was made from, and quantize that: ssd-edge build --int8",
         )
     half = [entry.name for entry in model.graph.initializer if entry.data_type in _HALF]
     half += [entry.name for entry in model.graph.input if entry.type.tensor_type.elem_type in _HALF]
@@ -128,10 +128,10 @@ def _refuse_domains(model: onnx.ModelProto, path: Path) -> None:
 
 @dataclass(frozen=True)
 class SourceInput:
-    """How the foreign graph takes a picture.
+    """Input of the imported graph.
 
     Attributes:
-        batch_is_free: it says that it takes any number of pictures; otherwise it takes one.
+        batch_is_free: it says that it takes any number of images; otherwise it takes one.
     """
 
     name: str
@@ -144,7 +144,7 @@ def source_input(model: onnx.ModelProto, path: Path, size: tuple[int, int] | Non
     """Return the input of the graph; ``size`` (height, width) is needed where the graph leaves them free.
 
     Raises:
-        ArtifactError: it takes something else, more than one picture at a time, or another size.
+        ArtifactError: it takes something else, more than one image at a time, or another size.
     """
     inputs = list(model.graph.input)
     if len(inputs) != 1:
@@ -152,7 +152,7 @@ def source_input(model: onnx.ModelProto, path: Path, size: tuple[int, int] | Non
     shape = inputs[0].type.tensor_type.shape.dim
     if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT or len(shape) != 4 or shape[1].dim_value not in (0, 3):
         in_rows = len(shape) == 4 and shape[3].dim_value == 3
-        do = "It takes pictures in rows of pixels (NHWC), as TensorFlow does: export it as NCHW." if in_rows else ""
+        do = "It takes images in rows of pixels (NHWC), as TensorFlow does: export it as NCHW." if in_rows else ""
         raise _refusal(path, _described(inputs[0]), do or "Export it from float32 pixels.")
     if shape[0].dim_value > 1:
         raise _refusal(path, _described(inputs[0]), "Export it again with a batch of 1, or a free one.")
@@ -177,7 +177,7 @@ def _size(value: onnx.ValueInfoProto, path: Path, asked: tuple[int, int] | None)
 
 
 def _refusal(path: Path, got: str, do: str) -> ArtifactError:
-    return ArtifactError(f"{path} does not take one picture", got=got, wanted=_WANTED, do=do)
+    return ArtifactError(f"{path} does not take one image", got=got, wanted=_WANTED, do=do)
 
 
 def _described(value: onnx.ValueInfoProto) -> str:

@@ -32,12 +32,12 @@ _BOXES, _SCORES = "boxes", "scores"
 
 @dataclass(frozen=True)
 class Reading:
-    """How the foreign graph's answers are to be read.
+    """Interpretation of the imported graph's outputs.
 
     Attributes:
         outputs: names of the outputs.
         softmaxed: the scores are probabilities already.
-        anchors: (N, 4) default boxes that offsets belong to; None where the graph gives boxes.
+        anchors: (N, 4) anchors that offsets belong to; None where the graph gives boxes.
         layout: of the boxes that it gives.
     """
 

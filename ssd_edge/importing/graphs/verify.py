@@ -1,4 +1,4 @@
-"""Does the imported graph find what the foreign one finds by hand? Asked before its file is kept."""
+"""Parity check: the imported graph must give the detections of the original, decoded in Python."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near the imported graph is to the foreign one.
+    """Agreement of the imported graph with the original.
 
     Attributes:
-        images: pictures looked at.
+        images: images looked at.
         detections: detections that were compared.
-        box_difference: largest difference of a corner of any box, as a fraction of the picture.
+        box_difference: largest difference of a corner of any box, as a fraction of the image.
         score_difference: largest difference of any score.
     """
 
@@ -59,8 +59,8 @@ def verify(
         scored: its graph up to the NMS.
         spec: of the imported model.
         reading: how the foreign answers are read.
-        probe: pictures and foreign answers.
-        together: also run all pictures as one batch, which must change nothing.
+        probe: images and foreign answers.
+        together: also run all images as one batch, which must change nothing.
 
     Raises:
         ParityError: they differ.
@@ -83,7 +83,7 @@ def verify(
 
 
 def by_hand(answer: dict[str, FloatArray], spec: ModelSpec, reading: Reading) -> tuple[FloatArray, FloatArray]:
-    """Return (N, 4) boxes and (N, C) scores of one picture from the foreign answer."""
+    """Return (N, 4) boxes and (N, C) scores of one image from the foreign answer."""
     scores, boxes = answer[reading.outputs.scores][0], answer[reading.outputs.boxes][0]
     if reading.anchors is not None:
         boxes = decode(boxes, reading.anchors, spec.box_coding)
@@ -95,7 +95,7 @@ def by_hand(answer: dict[str, FloatArray], spec: ModelSpec, reading: Reading) ->
 
 
 class Found(NamedTuple):
-    """Detections of one picture, best first: boxes (K, 4) in 0..1, scores (K,), class_ids (K,)."""
+    """Detections of one image, best first: boxes (K, 4) in 0..1, scores (K,), class_ids (K,)."""
 
     boxes: FloatArray
     scores: FloatArray
@@ -109,7 +109,7 @@ def softmax(logits: FloatArray) -> FloatArray:
 
 
 def decode(offsets: FloatArray, anchors: FloatArray, coding: BoxCoding) -> FloatArray:
-    """Return (N, 4) x1 y1 x2 y2 from offsets and default boxes cx cy w h (SSD, equation 2), in float64."""
+    """Return (N, 4) x1 y1 x2 y2 from offsets and anchors cx cy w h (SSD, equation 2), in float64."""
     steps = offsets.astype(np.float64) * coding.variances
     centres = anchors[:, :2] + steps[:, :2] * anchors[:, 2:]
     sides = anchors[:, 2:] * np.exp(np.minimum(steps[:, 2:], coding.max_log_scale))
@@ -138,7 +138,7 @@ def _session(path: Path, scored: onnx.ModelProto) -> onnxruntime.InferenceSessio
     with scratch_folder() as folder:
         before_nms = folder / path.name
         onnx.save(scored, before_nms)
-        return open_session(before_nms, threads=Threads.for_latency().per_worker, optimise=True)
+        return open_session(before_nms, threads=Threads.for_latency().per_worker, optimize=True)
 
 
 def _compare(
@@ -148,7 +148,7 @@ def _compare(
     wanted_boxes: FloatArray,
     wanted_scores: FloatArray,
 ) -> Agreement:
-    """Compare one batch of pictures (P, H, W, 3) with boxes (P, N, 4) and scores (P, N, C) worked out by hand."""
+    """Compare one batch of images (P, H, W, 3) with boxes (P, N, 4) and scores (P, N, C) worked out by hand."""
     name = backend.spec.name
     with ort_errors(Path(name)):
         unit_boxes, scores = session.run(["boxes", "scores"], {INPUT_NAME: pixels})
@@ -157,7 +157,7 @@ def _compare(
     if not max(differences) <= TOLERANCE:
         raise ParityError(
             f"{name}: the imported graph does not score the boxes of the foreign one",
-            got=f"boxes off by up to {differences[0]:.2g} of the picture and scores by up to {differences[1]:.2g}",
+            got=f"box differences up to {differences[0]:.2g} of the image and scores by up to {differences[1]:.2g}",
             wanted=f"no difference above {TOLERANCE:g}",
             do="Nothing was written. Please report this with the version of onnxruntime.",
         )

@@ -43,7 +43,7 @@ SSD512_EXTRAS = (  # conv8_2 to conv12_2: 16, 8, 4, 2, 1 cells
 
 
 class VggBackbone(nn.Module):
-    """Normalised conv4_3, atrous fc7 and the additional stages; 300 x 300 gives 38 … 1 cells, 512 x 512 64 … 1.
+    """Normalized conv4_3, atrous fc7 and the additional stages; 300 x 300 gives 38 … 1 cells, 512 x 512 64 … 1.
 
     Args:
         extras: the additional stages, for 300 or 512 pixels.

@@ -1,1 +1,1 @@
-"""Where results go."""
+"""Sinks: outputs of a run."""

@@ -1,4 +1,4 @@
-"""Where results go: what every sink looks like."""
+"""Interface of all sinks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PictureSink(_Closed):
 
     @abstractmethod
     def show(self, frame: Frame, picture: UInt8Array) -> None:
-        """Take the drawn picture of ``frame``; it must not be changed."""
+        """Take the drawn image of ``frame``; it must not be changed."""
 
     def __enter__(self) -> PictureSink:
         return self
@@ -61,7 +61,7 @@ class AnnotatedSink(Sink):
     """Draws the boxes once, for all sinks that show images.
 
     Args:
-        pictures: closed by their owner.
+        images: closed by their owner.
         blur: makes some of the objects unrecognizable first; None for none.
     """
 

@@ -1,4 +1,4 @@
-"""The frames as pictures in a folder, or the only one as a file."""
+"""The frames as images in a folder, or the only one as a file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ssd_edge.streaming.sinks.conflicts import check_keeps_input
 
 
 class ImageFolderSink(PictureSink):
-    """Writes each picture into a folder.
+    """Writes each image into a folder.
 
     Args:
         folder: made where it does not exist.
         named_by_source: each frame has a file of its own and keeps its name; otherwise ``frame_000042.jpg``.
 
     Raises:
-        InputError: the folder cannot be made or written; and, while writing, where a picture would replace its source.
+        InputError: the folder cannot be made or written; and, while writing, where an image would replace its source.
     """
 
     def __init__(self, folder: Path, *, named_by_source: bool) -> None:
@@ -28,7 +28,7 @@ class ImageFolderSink(PictureSink):
         self._folder, self._named_by_source = folder, named_by_source
 
     def show(self, frame: Frame, picture: UInt8Array) -> None:
-        """Write one picture, whole or not at all."""
+        """Write one image, whole or not at all."""
         name = Path(frame.source).name if self._named_by_source else f"frame_{frame.index:06d}.jpg"
         if self._named_by_source:
             check_keeps_input(self._folder / name, Path(frame.source))
@@ -36,11 +36,11 @@ class ImageFolderSink(PictureSink):
         self.written += 1
 
     def close(self) -> None:
-        """Every picture is closed already."""
+        """Every image is closed already."""
 
 
 class ImageFileSink(PictureSink):
-    """Writes the only picture of a source to a file.
+    """Writes the only image of a source to a file.
 
     Raises:
         InputError: the suffix is none of an image, it is a folder, or its folder cannot be written.
@@ -57,10 +57,10 @@ class ImageFileSink(PictureSink):
         self._path = path
 
     def show(self, frame: Frame, picture: UInt8Array) -> None:
-        """Write the picture, whole or not at all."""
+        """Write the image, whole or not at all."""
         del frame  # it is the only one
         write_image(self._path, picture)
         self.written = 1
 
     def close(self) -> None:
-        """The picture is closed already."""
+        """The image is closed already."""

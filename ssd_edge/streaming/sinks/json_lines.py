@@ -21,13 +21,13 @@ from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sinks.line_file import LineFile
 
 LINE_FORMAT = "ssd-edge/detections/1"
-"""What each line says of its layout; docs/schema/ has it as a JSON schema."""
+"""Format tag of each line; its JSON schema is in docs/schema/."""
 
 _PIXEL_DIGITS, _SCORE_DIGITS, _SECOND_DIGITS = 2, 5, 4
 
 
 class Lines(Protocol):
-    """Where lines go: a :class:`~ssd_edge.streaming.sinks.line_file.LineFile`, or stdout.
+    """Target of the lines: a :class:`~ssd_edge.streaming.sinks.line_file.LineFile`, or stdout.
 
     Attributes:
         name: in messages.

@@ -15,7 +15,7 @@ from ssd_edge.core.log import log
 from ssd_edge.streaming.sinks.base import PictureSink, Sink
 
 RETRY_S = 10.0
-"""How long an output that is cut into pieces waits before it tries to begin another one."""
+"""Seconds until an output that is cut into pieces tries to begin another one."""
 
 
 @dataclass(eq=False)

@@ -23,7 +23,7 @@ class LineFile:
     Args:
         path: the file; with ``cut``, its pieces are called ``<stem>-<UTC><suffix>``, and nothing is ever replaced.
         cut: when a piece ends.
-        retention: told of each piece that begins.
+        retention: receives each piece that begins.
         fsync_s: wait until the disk has the lines, at most this often in seconds; 0 for each line, None for never.
 
     Attributes:

@@ -36,7 +36,7 @@ img{{display:block;width:100%;height:100%;object-fit:contain}}</style>
 
 
 class LatestImage:
-    """The newest picture, and its JPEG once someone has wanted that; for any number of threads."""
+    """The newest image, and its JPEG once someone has wanted that; for any number of threads."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -59,7 +59,7 @@ class LatestImage:
             self._changed.notify_all()
 
     def after(self, number: int) -> tuple[int, bytes] | None:
-        """Wait for a picture later than ``number``; return its number and JPEG, or None where none will come."""
+        """Wait for an image later than ``number``; return its number and JPEG, or None where none will come."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._number > number)
             found, picture = self._number, self._picture
@@ -156,7 +156,7 @@ class ImageHandler(BaseHTTPRequestHandler):
         super().__init__(*connection)
 
     def setup(self) -> None:
-        """Keep few pictures under way, or a slow viewer would see old ones."""
+        """Keep few images under way, or a slow viewer would see old ones."""
         super().setup()
         self.connection.setsockopt(SOL_SOCKET, SO_SNDBUF, _BYTES_UNDER_WAY)
 
@@ -223,9 +223,9 @@ _PROTECTING = (
 
 
 class BrowserSink(PictureSink):
-    """Serves the newest picture to whoever looks; a slow viewer misses pictures, and never holds up the run.
+    """Serves the newest image to whoever looks; a slow viewer misses images, and never holds up the run.
 
-    ``/`` is a page, ``/stream.mjpg`` the film, ``/snapshot.jpg`` the newest picture. A picture is encoded once, in a
+    ``/`` is a page, ``/stream.mjpg`` the video, ``/snapshot.jpg`` the newest image. An image is encoded once, in a
     viewer's thread, and not at all where nobody looks. Other machines must show the token of ``token_file``.
 
     Args:
@@ -254,12 +254,12 @@ class BrowserSink(PictureSink):
         self._thread.start()
 
     def show(self, frame: Frame, picture: UInt8Array) -> None:  # noqa: ARG002 - others name their files by it
-        """Make this the newest picture."""
+        """Make this the newest image."""
         self._newest.put(picture)
         self.written += 1
 
     def close(self) -> None:
-        """End every viewer's film, and give the port back."""
+        """End every viewer's video, and give the port back."""
         self._newest.end()
         self._server.shutdown()
         self._server.server_close()

@@ -30,7 +30,7 @@ class VideoSink(PictureSink):
         by_time: place each frame at its ``time``; otherwise one after the other, at ``fps``.
         finite: the source has an end, so that an MP4 becomes an ordinary one, with one index, when it is closed.
         cut: when a piece ends.
-        retention: told of each piece that begins.
+        retention: receives each piece that begins.
         fsync_s: wait until the disk has what was written, at most this often in seconds; None for never.
 
     Raises:

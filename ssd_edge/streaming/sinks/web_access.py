@@ -29,7 +29,7 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Address:
-    """Where the images are served; port 0 is any that is free."""
+    """Address of the server; port 0 stands for any free port."""
 
     host: str
     port: int
@@ -65,7 +65,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """What to type into a browser on this machine."""
+        """URL for a browser on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared with, not bound to
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 

@@ -35,7 +35,7 @@ def why_no_window() -> str | None:
 
 
 class WindowSink(PictureSink):
-    """Shows each picture; ``q``, Escape or closing the window ends the run.
+    """Shows each image; ``q``, Escape or closing the window ends the run.
 
     Args:
         title: of the window.
@@ -56,7 +56,7 @@ class WindowSink(PictureSink):
         self._shown = False
 
     def show(self, frame: Frame, picture: UInt8Array) -> None:
-        """Show the picture and look at the keyboard."""
+        """Show the image and look at the keyboard."""
         if not self._shown:
             cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             cv2.resizeWindow(self._title, frame.width, frame.height)

@@ -1,4 +1,4 @@
-"""Where frames come from: what every source looks like."""
+"""Interface of all sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssd_edge.streaming.states import StreamMonitor
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What is known of a source before its first frame.
+    """Facts about a source before its first frame.
 
     Attributes:
         name: the URI or path, without any password.

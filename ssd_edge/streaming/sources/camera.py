@@ -44,7 +44,7 @@ _VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 
 @dataclass(frozen=True)
 class CameraMode:
-    """What to ask of a camera; None leaves it to the driver.
+    """Requested camera settings; None leaves one to the driver.
 
     Raises:
         InputError: a rate that is not positive, or no number.
@@ -63,7 +63,7 @@ class CameraMode:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What to do when a camera or stream is absent, stops or stalls.
+    """Recovery options for a camera or stream that is absent, stops or stalls.
 
     Attributes:
         max_retries: tries in a row to open it again; None for no limit, 0 makes a stop final.

@@ -43,7 +43,7 @@ def open_source(
         uri: image, folder of images or video; camera number or ``/dev/video0``; ``csi://0``; RTSP or HTTP URL;
             GStreamer pipeline that ends in an appsink.
         mode: what to ask of a camera.
-        loop: play a file or folder for ever.
+        loop: play a file or folder without end.
         pace: play a file or folder at this many frames a second, as a camera would.
         rtsp_latency_ms: how long a stream may hold frames back to put them in order.
         recovery: what to do when a camera or stream is absent, stops or stalls.

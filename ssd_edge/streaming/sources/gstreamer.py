@@ -23,7 +23,7 @@ _ONLY_ON_JETSON = "Only a Jetson has CSI cameras; there: sudo apt-get install nv
 
 
 def has_gstreamer() -> bool:
-    """Tell whether this OpenCV was built with GStreamer; the wheels of PyPI are not."""
+    """Return whether this OpenCV was built with GStreamer; the wheels of PyPI are not."""
     return is_built_with("GStreamer")
 
 
@@ -39,7 +39,7 @@ def require_gstreamer(shown: str) -> None:
 
 
 def require_elements(pipeline: str, shown: str) -> None:
-    """Raise DeviceError where an element of the pipeline is not installed: OpenCV waits for the rest of it for ever.
+    """Raise DeviceError where an element of the pipeline is not installed: OpenCV waits for the rest of it without end.
 
     Without ``gst-inspect-1.0``, which comes with ``gst-launch-1.0``, nobody can tell.
     """
@@ -55,7 +55,7 @@ def require_elements(pipeline: str, shown: str) -> None:
 
 
 def has_element(name: str) -> bool:
-    """Tell whether an element is installed; False also where ``gst-inspect-1.0`` is not, and nobody can tell."""
+    """Return whether an element is installed; False also where ``gst-inspect-1.0`` is not, and nobody can tell."""
     program = shutil.which("gst-inspect-1.0")
     return program is not None and _is_installed(program, name)
 
@@ -65,7 +65,7 @@ def _is_installed(program: str, element: str) -> bool:
 
 
 def has_jetson_codecs() -> bool:
-    """Tell whether this board decodes and converts in hardware, and OpenCV can be given a pipeline that does."""
+    """Return whether this board decodes and converts in hardware, and OpenCV can be given a pipeline that does."""
     program = shutil.which("gst-inspect-1.0")
     return program is not None and has_gstreamer() and all(_is_installed(program, name) for name in _JETSON_CODECS)
 

@@ -22,7 +22,7 @@ class ImageSource(Source):
 
     Args:
         path: image file or folder of images.
-        loop: begin again after the last, for ever.
+        loop: begin again after the last, without end.
 
     Raises:
         InputError: a folder without images; and, while iterating, a single file that cannot be read, or a folder

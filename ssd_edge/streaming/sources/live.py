@@ -18,7 +18,7 @@ from ssd_edge.streaming.sources.retry import Retry
 from ssd_edge.streaming.states import StreamError, StreamReason, StreamState
 
 FIRST_FRAME_S = 10.0
-"""How long connecting, and then the first frame, may take."""
+"""Seconds that connecting, and then the first frame, may take."""
 
 _RETRY = Retry()
 _STEADY_S = 10.0  # a source that ran so long is opened again after the first wait
@@ -67,7 +67,7 @@ class LiveSource(Source):
 
     @property
     def announced_frames(self) -> int | None:
-        """How many frames the source has, once it is open; None for what has no end."""
+        """Number of frames of the open source; None for a source without end."""
         return self._thread.frames if self._thread is not None else None
 
     def open(self, timeout_s: float) -> bool:

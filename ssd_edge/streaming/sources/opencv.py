@@ -18,7 +18,7 @@ _CV_SILENT = 0  # LOG_LEVEL_SILENT
 
 
 def is_built_with(library: str) -> bool:
-    """Tell whether OpenCV can use a library, called as in its build information: ``FFMPEG``, ``GStreamer``."""
+    """Return whether OpenCV can use a library, called as in its build information: ``FFMPEG``, ``GStreamer``."""
     line = next((text for text in cv2.getBuildInformation().splitlines() if f"{library}:" in text), "")
     return "YES" in line
 
@@ -30,7 +30,7 @@ def require_ffmpeg(shown: str, do: str) -> None:
 
 
 class Capture(Protocol):
-    """What the sources need of a ``cv2.VideoCapture``."""
+    """The part of ``cv2.VideoCapture`` that sources use."""
 
     def get(self, setting: int, /) -> float:
         """Return a property, one of ``cv2.CAP_PROP_…``."""

@@ -34,7 +34,7 @@ _TLS_WORDS = ("certificate", "tls", "ssl", "handshake")
 
 
 def has_pyav() -> bool:
-    """Tell whether PyAV can be imported."""
+    """Return whether PyAV can be imported."""
     try:
         import av  # noqa: F401
     except ImportError:
@@ -107,7 +107,7 @@ class PyAvReader(Reader):
                 except Exception as error:
                     if type(error).__name__ != "InvalidDataError":
                         raise
-                    bad += 1  # a lost packet; the next key frame mends it
+                    bad += 1  # a lost packet; the next key frame fixes it
                     if bad > _BAD_FRAMES:
                         raise StreamError(StreamReason.CODEC, "nothing that can be decoded") from error
                     continue

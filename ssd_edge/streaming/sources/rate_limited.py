@@ -1,4 +1,4 @@
-"""A film or list of pictures played at a steady rate, as a camera would give it."""
+"""A video or list of images played at a steady rate, as a camera would give it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RateLimitedSource(Source):
             now = self._clock()
             began = now if frame.index == 0 else began
             yield dataclasses.replace(frame, captured_at=now, time=now - began)
-            # A reader that is too slow for the pace delays the film; it does not make it race afterwards.
+            # A reader that is too slow for the pace delays the video; it does not make it race afterwards.
             due = max(due, now - self._period_s) + self._period_s
 
     def interrupt(self) -> None:

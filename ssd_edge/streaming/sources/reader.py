@@ -1,4 +1,4 @@
-"""What reads a live source once it is open, on a thread of its own that may hang."""
+"""Reader of an open live source, on its own thread, which may hang."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class ReadingThread:
             return None
 
     def wake(self) -> None:
-        """End a wait in :meth:`take`, now and for ever."""
+        """End a wait in :meth:`take`, now and without end."""
         with self._changed:
             self._woken_at = min(self._woken_at, time.monotonic())
             self._wanted = False

@@ -16,13 +16,13 @@ class _Random(Protocol):
 
 @dataclass(frozen=True)
 class Retry:
-    """How often, and after what waits, a source is opened again.
+    """Retry policy: number of attempts to reopen a source, and the waits between them.
 
     Attributes:
         most: tries in a row without a frame in between; None for no limit, 0 makes a stop final.
         first_wait_s: before the first try; each later wait is twice as long.
         longest_wait_s: no wait is longer, jitter included.
-        slow_wait_s: the wait after a failure that does not mend itself (authentication, TLS, codec).
+        slow_wait_s: the wait after a failure that does not fix itself (authentication, TLS, codec).
         wait_for_first: opens again also what was absent at its first opening.
     """
 

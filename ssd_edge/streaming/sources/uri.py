@@ -1,4 +1,4 @@
-"""What a user may call a source, taken apart; it knows its secret parts, and shows none of them."""
+"""Parsed source URI; its secret parts are never shown."""
 
 from __future__ import annotations
 

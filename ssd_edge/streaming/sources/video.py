@@ -45,7 +45,7 @@ class VideoSource(Source):
         shown: what to call it.
         capture: the open video.
         opener: opens it again; returns None where that fails.
-        loop: begin again after the last frame, for ever.
+        loop: begin again after the last frame, without end.
 
     Raises:
         InputError: while iterating, a video without a single frame, or one that is gone when its next lap begins.

@@ -65,13 +65,13 @@ class AccuracyChecker:
         return image_digests(self._labelled)
 
     def refuse_seen(self, calibrated: Set[str]) -> None:
-        """Raise InputError where an image of these digests would be evaluated on: INT8 would be flattered."""
+        """Raise InputError where an image of these digests would be evaluated on: INT8 would be too optimistic."""
         seen = len(calibrated & set(self._image_digests))
         if seen:
             raise InputError(
-                f"{seen} pictures of {self._labelled.origin} were calibrated with",
-                wanted="other pictures to judge on, or the accuracy of the INT8 model would be flattered",
-                do="Judge on others (--data, --split), or calibrate on others: ssd-edge calibrate --images",
+                f"{seen} images of {self._labelled.origin} were used for calibration",
+                wanted="other images, as accuracy on calibration images is too optimistic",
+                do="Use others for evaluation (--data, --split) or for calibration: ssd-edge calibrate --images",
             )
 
     @cached_property
@@ -143,12 +143,12 @@ def accuracy_line(figures: Accuracy, precision: Precision, target: Target) -> st
     return f"mAP {before:.4f} in float32, {after:.4f} in {precision}{where}: {figures.drop_points:.2f} points lost"
 
 
-def tell_remedy(config: BuildConfig, figures: Accuracy) -> None:
+def log_remedy(config: BuildConfig, figures: Accuracy) -> None:
     """Say what may win back what INT8 costs, where that is much and neither of the two was asked for."""
     if not config.precision.is_int8 or config.refine or config.max_drop is not None:
         return
     if figures.map_50 < (1 - _MUCH) * figures.map_50_float:
         log.info(
-            f"more than {100 * _MUCH:g} % of the mAP is lost: --refine may win some of it back, and --max-drop 0.5 "
-            "keeps the worst layers in float until no more than half a point is lost"
+            f"more than {100 * _MUCH:g} % of the mAP is lost. --refine may recover part of it; --max-drop 0.5 "
+            "keeps the worst layers in float until at most 0.5 points are lost"
         )

@@ -29,7 +29,7 @@ from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.graph.nms_bodies import rounds_counted, rounds_for
 from ssd_edge.graph.source import SourceModel, read_onnx
 from ssd_edge.quantization.lowering import LOWERING_VERSION
-from ssd_edge.workflows.build.accuracy import AccuracyChecker, accuracy_line, tell_remedy
+from ssd_edge.workflows.build.accuracy import AccuracyChecker, accuracy_line, log_remedy
 from ssd_edge.workflows.build.config import BuildConfig, BuildOptions, BuildResult, FailedGate, resolved
 from ssd_edge.workflows.build.inputs import Calibration, check_buildable, find_calibration
 from ssd_edge.workflows.build.no_kernel import int8_layers_in
@@ -58,7 +58,7 @@ def build(
     Args:
         onnx: the exported model; by default the workspace's newest.
         config: see :class:`BuildConfig`; or its fields as keywords.
-        progress: told of the stages ``pictures``, ``calibrating`` and ``building``.
+        progress: receives the stages ``images``, ``calibrating`` and ``building``.
         workspace: where ``calibration/``, ``runs/`` and ``engines/`` lie.
 
     Raises:
@@ -86,7 +86,7 @@ def build(
                 _write_graph(lowered.model, config.graph)
         else:
             made = BuildReport(config.engine, found, reused=True)
-            _tell(config, made)
+            _log_engine(config, made)
             if config.keep_graph:
                 _restore_graph(source, config, builder, calibration, found, report)
             if config.sensitivity and calibration is not None:
@@ -182,7 +182,7 @@ def _written(
         raise
     if not made.reused:
         keep_log(config.engine, builder, for_dla=for_dla)
-    _tell(config, made, is_measured_now=lowered.accuracy is not None)
+    _log_engine(config, made, is_measured_now=lowered.accuracy is not None)
     if config.runtime.is_tensorrt and not made.reused:
         keep_layers(made.engine, made.manifest.engine_digest, for_dla=for_dla)
     return made
@@ -225,7 +225,7 @@ def _build_missing(
         if precision.is_int8 and calibration is None:
             log.info(f"{precision} is not compared: build --int8 --compare measures the ranges that it needs")
             continue
-        log.info(f"to compare with: {precision}")
+        log.info(f"building {precision} for comparison")
         other = replace(plain, precision=precision, output=engine_path(source, precision, config.runtime))
         builder = _builder(source, other)
         check_buildable(other, builder)
@@ -237,7 +237,7 @@ def _build_missing(
         _with_kernels(source, other, builder, ranges, None, lowered, key, progress)
 
 
-def _tell(config: BuildConfig, report: BuildReport, *, is_measured_now: bool = False) -> None:
+def _log_engine(config: BuildConfig, report: BuildReport, *, is_measured_now: bool = False) -> None:
     """Say what there is now; of an engine that is used again also how accurate it was when that was measured."""
     made = report.manifest
     what = f"{made.precision} for {made.runtime} {made.runtime_version} on {made.device}"
@@ -245,8 +245,8 @@ def _tell(config: BuildConfig, report: BuildReport, *, is_measured_now: bool = F
     if not report.reused:
         return
     if made.accuracy is not None and not is_measured_now:
-        log.info(f"as judged before: {accuracy_line(made.accuracy, made.precision, made.target)}")
-        tell_remedy(config, made.accuracy)
+        log.info(f"accuracy as measured earlier: {accuracy_line(made.accuracy, made.precision, made.target)}")
+        log_remedy(config, made.accuracy)
     if made.options.keep_float and config.max_drop is not None:
         log.info(f"in float: {', '.join(made.options.keep_float)}{cost_line(made)}")
 
@@ -261,13 +261,13 @@ def _restore_graph(
 ) -> None:
     """Write the graph of an engine that is used again, unless it is there: lowered as it was, without measuring."""
     if config.graph.is_file() and file_digest(config.graph) == made.graph_digest:
-        log.info(f"the graph is there already: {config.graph}")
+        log.info(f"the graph already exists: {config.graph}")
         return
     unranked, kept = replace(config, sensitivity=False), frozenset(made.options.keep_float)
     lowered = quantize(source, unranked, builder, calibration, None, progress, fallback=kept)
     if bytes_digest(lowered.model.SerializeToString()) != made.graph_digest:
         raise ArtifactError(
-            f"the graph of {config.engine} cannot be made again",
+            f"the graph of {config.engine} cannot be written again",
             wanted=made.graph_digest,
             do="Build anew, with --force.",
         )
@@ -277,11 +277,11 @@ def _restore_graph(
 def _write_graph(model: ModelProto, path: Path) -> None:
     with written_beside(path) as partial:
         save_model(model, partial)
-    log.info(f"the graph is {path}")
+    log.info(f"wrote the graph: {path}")
 
 
 def _note_current(root: Path, engine: Path) -> None:
     """Make the engine what ``run`` takes, unless another is pinned."""
     current = make_current(root, engine, "built")
     if current is not None and current.why == "pinned" and current.path(root).resolve() != engine.resolve():
-        log.info(f"run keeps to {quoted(current.path(root))}, which is pinned; to change that: ssd-edge use")
+        log.info(f"run still uses {quoted(current.path(root))}(pinned). To change it: ssd-edge use")

@@ -1,4 +1,4 @@
-"""What ``build`` takes and gives: its config, its result, and every refusal that needs no work."""
+"""Config and result of ``build``, and all checks of the config that need no work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ssd_edge.workflows.build.options import TIMING_CACHE, AccuracyGate
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """How an engine is built.
+    """Options of a build.
 
     Attributes:
         precision: what it computes in. ``int8`` is INT8 with the target's best float type for the rest: float16 in
@@ -39,7 +39,7 @@ class BuildConfig:
             Runtime, or OpenVINO where that is installed too and was measured to be faster here.
         output: the engine; by default ``<model>.<precision>.<target>.engine`` beside the ONNX.
         ranges: calibration table for INT8; by default the model's, made where it is missing.
-        images: images to calibrate with, where there is no table yet: a folder, a data set, or a written set. The
+        images: images to calibrate with, where there is not a table yet: a folder, a data set, or a written set. The
             model's own table must have been measured on them; with ``ranges`` they are what ``refine`` and
             ``sensitivity`` use.
         keep_float: names of layers to leave in float.
@@ -95,14 +95,14 @@ class BuildConfig:
 
     @property
     def engine(self) -> Path:
-        """Where the engine lies, once it is resolved."""
+        """Path of the engine; the config must be resolved."""
         if self.output is None:
             raise InputError("the engine's path is not resolved yet", do="Name it: output=")
         return self.output
 
     @property
     def graph(self) -> Path:
-        """Where ``keep_graph`` puts the lowered graph."""
+        """Path of the lowered graph that ``keep_graph`` writes."""
         return graph_path(self.engine, self.runtime)
 
 
@@ -147,7 +147,7 @@ class BuildResult:
 
     @property
     def accuracy(self) -> Accuracy | None:
-        """What the precision costs; None where it was not measured."""
+        """Accuracy of the precision; None if it was not measured."""
         return self.manifest.accuracy
 
     @property
@@ -158,7 +158,7 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class FailedGate:
-    """What :class:`~ssd_edge.core.errors.AccuracyError` holds where the accuracy gate was not met: no engine.
+    """Result in an :class:`~ssd_edge.core.errors.AccuracyError` of a build: the accuracy gate was not met, no engine.
 
     Attributes:
         accuracy: with all these layers in float.
@@ -233,10 +233,10 @@ def _target_here() -> Target:
 
 
 def _check_quantization(config: BuildConfig) -> None:
-    """Raise InputError where options ask for what a build of this precision would not heed."""
+    """Raise InputError if an option has no effect on a build of this precision."""
     int8 = config.precision.is_int8
     if config.max_drop is not None and not int8:
-        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to judge the INT8 model on")
+        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to evaluate the INT8 model on")
     if config.refine and (not int8 or config.takes_cache):
         raise InputError("--refine is for --int8 with Q/DQ", do="Add --int8, and leave out --dla and --implicit.")
     if config.sensitivity and not int8:
@@ -271,7 +271,7 @@ def _check_layers(config: BuildConfig, source: SourceModel) -> None:
         raise InputError(
             f"{source.path} has no layer {unknown[0]!r} (--keep-float)",
             wanted=", ".join(near) or f"one of its {len(names)} layers",
-            do=f"All are listed by: ssd-edge inspect {quoted(source.path)}",
+            do=f"To list all layers: ssd-edge inspect {quoted(source.path)}",
         )
 
 
@@ -295,7 +295,7 @@ def _check_on_processor(config: BuildConfig) -> None:
         )
     if config.target is Target.ONNXRUNTIME and config.precision is Precision.INT8_FP16:
         raise InputError(
-            "ONNX Runtime on a processor has no mixed INT8 and FP16", wanted="--int8 alone", do="Leave out --fp16."
+            "ONNX Runtime on a CPU cannot mix INT8 and FP16", wanted="--int8 alone", do="Leave out --fp16."
         )
     if config.board or config.tensorrt != TrtOptions():
         raise InputError(
@@ -309,15 +309,13 @@ def _check_on_processor(config: BuildConfig) -> None:
 def _check_dla(config: BuildConfig) -> None:
     """Raise InputError for what a DLA cannot run."""
     if config.target is not Target.TENSORRT:
-        raise InputError(
-            f"--dla is of TensorRT, not of {config.target}", do="Add --target tensorrt, or leave out --dla."
-        )
+        raise InputError(f"--dla needs TensorRT, not {config.target}", do="Add --target tensorrt, or leave out --dla.")
     if config.precision is Precision.FP32:
-        raise InputError("a DLA has no float32", do="Add --int8 or --fp16.")
+        raise InputError("a DLA cannot compute in float32", do="Add --int8 or --fp16.")
     least, _, most = config.tensorrt.batch.sizes
     if least != most:
         raise InputError(
-            "a DLA takes one number of pictures at a time",
+            "a DLA needs a fixed batch size",
             got=":".join(map(str, config.tensorrt.batch.sizes)),
             do=f"Build for one: --batch {most}",
         )
@@ -326,7 +324,7 @@ def _check_dla(config: BuildConfig) -> None:
 def _check_implicit(config: BuildConfig) -> None:
     if config.target is not Target.TENSORRT:
         raise InputError(
-            f"--implicit is of TensorRT, not of {config.target}", do="Add --target tensorrt, or leave it out."
+            f"--implicit needs TensorRT, not {config.target}", do="Add --target tensorrt, or leave it out."
         )
     if not config.precision.is_int8:
         raise InputError("--implicit is for --int8", do="Add --int8, or leave it out.")
@@ -349,7 +347,7 @@ def _check_comparable(config: BuildConfig) -> None:
     gpu = describe_gpu()
     if not isinstance(gpu, dict):
         raise InputError(
-            "--compare times engines, and these run on a GPU",
+            "--compare runs the engines, which need a GPU",
             got=gpu or "no CUDA driver on this machine",
-            do="Build on the device that shall run them, or leave out --compare.",
+            do="Build on the machine that will run them, or leave out --compare.",
         )

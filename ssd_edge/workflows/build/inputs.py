@@ -1,4 +1,4 @@
-"""What INT8 is made with: the calibration table and, for refinement and ranking, its images.
+"""Inputs of INT8: the calibration table and, for refinement and ranking, its images.
 
 What cannot be built is refused first: measuring ranges takes minutes, and evaluating may take hours.
 """
@@ -30,7 +30,7 @@ from ssd_edge.workflows.build.config import BuildConfig
 
 @dataclass(frozen=True)
 class Calibration:
-    """What INT8 is made with.
+    """Inputs of an INT8 build.
 
     Attributes:
         table: the activation ranges.
@@ -58,7 +58,7 @@ def find_calibration(
     workspace: Path,
     progress: ProgressCallback,
 ) -> Calibration | None:
-    """Return what INT8 is made with; ranges are measured where there is no table. None for the float precisions.
+    """Return what INT8 is made with; ranges are measured where there is not a table. None for the float precisions.
 
     Raises:
         SsdEdgeError: the table or an image is missing, damaged, foreign or stale, or the builder cannot do what is
@@ -70,14 +70,14 @@ def find_calibration(
     path = config.ranges or files.table
     if config.ranges is None and not path.is_file():
         check_buildable(config, builder)
-        log.info(f"{path} is not there: calibrating")
+        log.info(f"{path} does not exist: calibrating")
         chosen = find_image_set(config.images, files, progress=progress)
         _check_images(config, checker, chosen.digests, chosen)
         table = calibrate_model(source, chosen, Method.AUTO, files, progress=progress)
         return _calibration(config, checker, table, chosen)
     table = CalibrationTable.load(path)
     table.refuse_if_foreign(path, source.path, source.digest, source.spec.input)
-    log.info(f"using {path}: {table.method} of {table.image_count} pictures")
+    log.info(f"using {path}: {table.method} of {table.image_count} images")
     named, images = config.images, None
     written = _images_of(table, files) if named is not None or config.uses_images else None
     # Where the table's own set is gone, the named images are those to refine or rank with.
@@ -95,7 +95,7 @@ def check_buildable(config: BuildConfig, builder: Builder) -> None:
     builder.check()
     if config.precision.has_fp16 and config.keep_float and not builder.may_keep_float:
         raise InputError(
-            f"{builder.runtime} {builder.runtime_version} chooses itself which layers run in FP16",
+            f"{builder.runtime} {builder.runtime_version} chooses the FP16 layers itself",
             wanted="a release whose networks are strongly typed (9.0 and later), for --keep-float with --fp16",
             do="Leave out --fp16 or --keep-float.",
         )
@@ -114,7 +114,7 @@ def _refuse_other_images(
     else:
         written = _images_of(table, files)
         split, seed = (ImageChoice.split, ImageChoice.seed) if written is None else _choice_of(ImageSet.load(written))
-        with stage(progress, "pictures") as report:
+        with stage(progress, "images") as report:
             chosen = choose_images(named, split=split, limit=table.image_count, seed=seed, progress=report)
     if chosen.digest != table.images_digest:
         raise InputError(

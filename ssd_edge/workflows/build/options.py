@@ -1,4 +1,4 @@
-"""What a build is asked for besides its config; imports nothing heavy, so that the command line can show it."""
+"""Parts of a build's config that the command line shows; imports nothing heavy."""
 
 from __future__ import annotations
 

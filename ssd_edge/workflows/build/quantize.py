@@ -13,7 +13,7 @@ from ssd_edge.quantization.lowering import Lowering, scheme_of
 from ssd_edge.quantization.refine import Refined, refine
 from ssd_edge.quantization.sensitivity import Quantize, Ranking
 from ssd_edge.quantization.trt_cache import write_cache
-from ssd_edge.workflows.build.accuracy import AccuracyChecker, tell_remedy
+from ssd_edge.workflows.build.accuracy import AccuracyChecker, log_remedy
 from ssd_edge.workflows.build.config import BuildConfig
 from ssd_edge.workflows.build.inputs import Calibration
 
@@ -28,15 +28,15 @@ def quantize(
     *,
     fallback: frozenset[str] | None = None,
 ) -> Lowered:
-    """Return the model as it shall run; with labelled images, measured, and with its worst layers in float if need be.
+    """Return the model as it must run; with labelled images, measured, and with its worst layers in float if need be.
 
     Args:
         source: the exported model.
         config: resolved.
-        builder: for the runtime that shall run it.
+        builder: for the runtime that must run it.
         calibration: what INT8 is made with.
         checker: measures its accuracy; None where that is not asked for.
-        progress: told of the long steps.
+        progress: receives the long steps.
         fallback: the layers that an accuracy gate has returned to float before.
 
     Raises:
@@ -45,7 +45,7 @@ def quantize(
     lower = _lowering(config, builder)
     if calibration is None:
         if config.precision.has_fp16 and config.target is Target.ONNXRUNTIME:
-            log.info("FP16 gains nothing on most processors: ONNX Runtime computes it in float32 there")
+            log.info("FP16 is no faster on most CPUs: ONNX Runtime computes it in float32")
         model = lower(source.model)
         accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
         return Lowered(model, config.precision, keep_float=tuple(sorted(config.keep_float)), accuracy=accuracy)
@@ -61,7 +61,7 @@ def quantize(
         model = int8(fallback or frozenset())
         accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
         if accuracy is not None:
-            tell_remedy(config, accuracy)
+            log_remedy(config, accuracy)
     if config.sensitivity:
         ranking.names()
     return Lowered(
@@ -93,7 +93,7 @@ def _lowering(config: BuildConfig, builder: Builder) -> Lowering:
 
 
 def _refined(source: SourceModel, calibration: Calibration, lower: Lowering, progress: Progress) -> Refined:
-    """Return the float model and the ranges that INT8 shall be made of."""
+    """Return the float model and the ranges that INT8 is to be made of."""
     if calibration.refined_on is None:
         return Refined(source.model, calibration.table)
     return refine(source, calibration.table, calibration.refined_on, lower, progress)

@@ -1,4 +1,4 @@
-"""Does the lower precision pay on this machine? The engine is timed beside those of the other precisions."""
+"""Timing of an engine next to engines of other precisions on this machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_fallback_cost(
             other = build_lowered(source, plain, builder, folder / "int8.engine").engine
             without, ms = benchmark.median_times([other, report.engine], config.tensorrt.batch.least)
     except SsdEdgeError as error:
-        log.info(f"what the guard costs is not timed: {error}")
+        log.info(f"the cost of the float layers was not measured: {error}")
         return report
     made = replace(report.manifest, fallback_cost_ms=round(ms - without, 4))
     made.save(manifest_path(report.engine))
@@ -51,7 +51,7 @@ def with_fallback_cost(
 def cost_line(made: EngineManifest) -> str:
     """Return in words what the layers in float cost; empty where that was not timed."""
     cost = made.fallback_cost_ms
-    return "" if cost is None else f", which costs {cost:.2f} ms a picture"
+    return "" if cost is None else f", which costs {cost:.2f} ms an image"
 
 
 def with_times(source: SourceModel, config: BuildConfig, report: BuildReport) -> EngineManifest:
@@ -63,27 +63,27 @@ def with_times(source: SourceModel, config: BuildConfig, report: BuildReport) ->
     made = report.manifest
     known = made.times_ms if report.reused else {}
     if known and not config.compare:
-        log.info(f"as timed before: {verdict(config.precision, known, _commands(source, config))}")
+        log.info(f"times as measured earlier: {verdict(config.precision, known, _commands(source, config))}")
         return made
     if not usable_here(report.engine):
         return made
     found = find_alternatives(source, config.precision, config.runtime, config.tensorrt)
     if known and {config.precision, *found.there} <= known.keys():
-        log.info(f"as timed before: {verdict(config.precision, known, _commands(source, config))}")
+        log.info(f"times as measured earlier: {verdict(config.precision, known, _commands(source, config))}")
         return made
     try:
         times = _times(source, config, report.engine, found)
     except SsdEdgeError as error:
         if config.compare:
             raise
-        log.info(f"not timed: {error}")
+        log.info(f"times not measured: {error}")
         return made
     if times:
         log.info(verdict(config.precision, times, _commands(source, config)))
         made = replace(made, times_ms={**made.times_ms, **{name: round(ms, 4) for name, ms in times.items()}})
         made.save(manifest_path(report.engine))
     elif config.precision is not Precision.FP32:
-        log.info(f"whether {config.precision} pays here is measured with --compare")
+        log.info(f"to compare the speed of {config.precision} here: --compare")
     return made
 
 

@@ -201,7 +201,7 @@ PLANTED = {
     "wrong_shape": "wrong shape",
     "batch_above_the_profile": "not in the profile",
     "address_of_a_previous_shape_kept": "other outputs",
-    "plugin_library_not_initialised": "plugin library not initialised",
+    "plugin_library_not_initialised": "plugin library not initialized",
     "engine_outliving_its_runtime": "an engine outlives its runtime",
     "contexts_never_dropped": "an engine outlives its runtime",
     "captured_before_it_ran": "captured before it ran",

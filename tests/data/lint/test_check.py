@@ -32,7 +32,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def found(report: LintReport) -> dict[str, int]:
-    """How often each kind was found; that eight pictures do not show all eight signs is no matter."""
+    """How often each kind was found; that eight images do not show all eight signs is no matter."""
     kinds = [fault.kind for fault in report.issues if fault.kind not in ("class-unused", "box-tiny")]
     return {kind: kinds.count(kind) for kind in kinds}
 
@@ -73,7 +73,7 @@ def repeat_first_object(folder: Path) -> None:
 
 
 def compress_again(folder: Path) -> None:
-    """A picture of val is one of train, smaller and compressed again."""
+    """An image of val is one of train, smaller and compressed again."""
     image = cv2.imread(str(picture(folder)))
     target = picture(folder, "val")
     cv2.imwrite(str(target), image, [cv2.IMWRITE_JPEG_QUALITY, 60])
@@ -96,7 +96,7 @@ PLANTED: list[tuple[str, Plant, str]] = [
     ("image-missing", lambda at: picture(at).unlink(), r"names an image that is missing"),
     ("image-unreadable", lambda at: picture(at).write_bytes(b""), r"is empty"),
     ("image-unreadable", lambda at: picture(at).write_bytes(picture(at).read_bytes()[:900]), r"is cut short"),
-    ("image-unreadable", lambda at: picture(at).write_text("no picture"), r"is not an image"),
+    ("image-unreadable", lambda at: picture(at).write_text("no image"), r"is not an image"),
     (
         "too-many-objects",
         lambda at: edit(annotation(at), ("<object>", "<object/>" * MAX_OBJECTS + "<object>")),

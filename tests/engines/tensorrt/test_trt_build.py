@@ -23,7 +23,7 @@ from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.graph.nms_bodies import LEAST_ROUNDS
 from ssd_edge.graph.source import read_onnx
 from ssd_edge.quantization.fp16 import mixed, to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.qdq_tensorrt import quantize
 from tests.engines.standin_tensorrt import RELEASES, make_tensorrt
 from tests.quantization.fake_table import table_for
 from tests.quantization.square_model import square_model, write_square_model
@@ -64,7 +64,7 @@ def build(
 def lowered(precision: str, *, weakly_typed: bool) -> onnx.ModelProto:
     model = square_model()
     if precision.startswith("int8"):
-        model = quantise(model, table_for(model), stored_weights=False)
+        model = quantize(model, table_for(model), stored_weights=False)
         return mixed(model, weakly_typed=weakly_typed) if precision == "int8-fp16" else model
     return to_half(model) if precision == "fp16" else model
 
@@ -368,7 +368,7 @@ def test_what_was_measured_is_kept_though_no_engine_comes(tmp_path, install) -> 
 def test_machine_without_gpu_or_without_tensorrt(tmp_path, install, monkeypatch) -> None:
     install("10.3.0")
     monkeypatch.setattr(module, "describe_gpu", lambda: None)
-    with pytest.raises(DeviceError, match="builds on the GPU that shall run the engine: got no CUDA driver"):
+    with pytest.raises(DeviceError, match="builds on the GPU that must run the engine: got no CUDA driver"):
         build(tmp_path)
     monkeypatch.delitem(sys.modules, "tensorrt")
     with pytest.raises(MissingPackageError, match="tensorrt is not installed"):

@@ -14,7 +14,7 @@ from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.engines.tensorrt.network import with_nms
 from ssd_edge.quantization.fp16 import to_half
-from ssd_edge.quantization.qdq_tensorrt import quantise
+from ssd_edge.quantization.qdq_tensorrt import quantize
 from tests.quantization.fake_table import table_for
 from tests.quantization.square_model import square_model
 
@@ -41,7 +41,7 @@ def test_tensorrt_rtx_builds_for_turing(tmp_path, monkeypatch, precision) -> Non
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
     model = square_model()
     if precision.startswith("int8"):
-        model = quantise(model, table_for(model))
+        model = quantize(model, table_for(model))
     if precision.endswith("fp16"):
         model = to_half(model)
     builder = TrtBuilder("tensorrt-rtx", precision, TrtOptions(Batch(1, 4, 8), compute_capabilities=(75, 86)))

@@ -53,7 +53,7 @@ def write_checkpoint(folder: Path) -> None:
 
 
 def write_priors(path: Path) -> None:
-    """Default boxes for the smallest preset."""
+    """Anchors for the smallest preset."""
     import dataclasses
 
     from ssd_edge.data.priors_file import PRIORS_FORMAT

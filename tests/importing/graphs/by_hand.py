@@ -25,7 +25,7 @@ class Recipe:
 
 
 def detections(net: ForeignNet, image: np.ndarray, recipe: Recipe) -> list[tuple[int, float, np.ndarray]]:
-    """(class without background, score, box in pixels cut off at the picture), best first; a picture of 64 x 64."""
+    """(class without background, score, box in pixels cut off at the image), best first; an image of 64 x 64."""
     planes = []
     for number in range(3):
         channel = 2 - number if recipe.color == "rgb" else number
@@ -55,7 +55,7 @@ def decode(offsets, anchor, variances):
 
 
 def assert_same(found, wanted) -> None:
-    """Hold a package's Detections against the list from :func:`detections`, within 1e-3 of score and picture.
+    """Hold a package's Detections against the list from :func:`detections`, within 1e-3 of score and image.
 
     Partners are looked for by class and nearness: equal scores have no order.
     """

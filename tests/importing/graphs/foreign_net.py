@@ -1,4 +1,4 @@
-"""Small SSDs as other projects export them: 64 x 64, 80 default boxes, written as ONNX text."""
+"""Small SSDs as other projects export them: 64 x 64, 80 anchors, written as ONNX text."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ class ForeignNet:
     def _decode(self) -> str:
         return """
         moves = Mul (centre_all, reach)
-        centres = Add (moves, anchor_centres)
+        centers = Add (moves, anchor_centres)
         logs = Mul (side_all, size_variance)
         factors = Exp (logs)
         halves = Mul (factors, half_sides)
-        top_left = Sub (centres, halves)
-        bottom_right = Add (centres, halves)
+        top_left = Sub (centers, halves)
+        bottom_right = Add (centers, halves)
         all_boxes = Concat <axis = 2> (top_left, bottom_right)"""
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -126,7 +126,7 @@ class ForeignNet:
 
 
 def pictures(count: int = 3, size: int = SIZE) -> list[np.ndarray]:
-    """Coarse coloured patterns with noise, (size, size, 3) uint8."""
+    """Coarse colored patterns with noise, (size, size, 3) uint8."""
     rng = np.random.default_rng(11)
     drawn = [rng.integers(0, 256, (8, 8, 3)).repeat(size // 8, 0).repeat(size // 8, 1) for _ in range(count)]
     return [(image * 0.9 + rng.integers(0, 25, image.shape)).astype(np.uint8) for image in drawn]

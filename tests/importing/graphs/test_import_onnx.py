@@ -30,7 +30,7 @@ TABLE, LEVELS = "priors.npy", "priors.json"
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with the default boxes in both forms."""
+    """A folder with the anchors in both forms."""
     np.save(tmp_path / TABLE, anchor_table())
     levels = [
         {"rows": cells, "cols": cells, "step": [1 / cells, 1 / cells], "sizes": [[side, side]]}
@@ -52,7 +52,7 @@ KINDS = {
         Recipe((123.0, 117.0, 104.0), (1.0, 1.0, 1.0)),
         Hints(),
     ),
-    "decoded, logits, stated normalisation": (
+    "decoded, logits, stated normalization": (
         ForeignNet(softmaxed=False, names=("x", "cls", "loc"), logits=6),
         Recipe((127.5,) * 3, (127.5,) * 3),
         Hints(normalisation=Normalisation((127.5,) * 3, (127.5,) * 3)),
@@ -157,7 +157,7 @@ def test_stays_with_one_picture_where_more_would_be_wrong_or_fail(net, folder):
     assert not report.free_batch
     with open_detector(report.onnx) as detector:
         assert_same(detector.detect(pictures()[0]), detections(net, pictures()[0], Recipe()))
-        with pytest.raises(InputError, match="takes 1 pictures at a time"):
+        with pytest.raises(InputError, match="takes 1 images at a time"):
             detector.detect_batch(pictures())
 
 
@@ -179,7 +179,7 @@ def test_ambiguous_outputs_can_be_named(folder):
 
 
 def test_normalisation_is_asked_for_where_it_is_not_known(folder):
-    with pytest.raises(InputError, match="does not say how its pixels are normalised: .* Name them, e.g. --mean 127.5"):
+    with pytest.raises(InputError, match="does not say how its pixels are normalized: .* Name them, e.g. --mean 127.5"):
         imported(ForeignNet(names=("x", "cls", "loc"), logits=6), folder)
 
 
@@ -205,7 +205,7 @@ def test_boxes_with_default_boxes_are_refused(folder):
 
 def test_default_boxes_of_another_network_are_refused(folder):
     np.save(folder / "few.npy", anchor_table()[:79])
-    with pytest.raises(InputError, match=r"few.npy does not fit .*theirs.onnx: got 79 default boxes; wanted 80"):
+    with pytest.raises(InputError, match=r"few.npy does not fit .*theirs.onnx: got 79 anchors; wanted 80"):
         imported(ForeignNet(decoded=False), folder, Hints(anchors="few.npy"))
 
 
@@ -222,7 +222,7 @@ def test_other_boxes_or_scores_are_seen_and_leave_nothing(before, folder, monkey
         return scored_boxes(model, other, reading)
 
     monkeypatch.setattr(importing, "scored_boxes", with_other_mean)
-    assert_nothing_written(folder, before, "does not score the boxes of the foreign one: got boxes off by up to 0")
+    assert_nothing_written(folder, before, "does not score the boxes of the foreign one: got box differences up to 0")
 
 
 def test_other_detections_are_seen_and_leave_nothing(folder, monkeypatch):

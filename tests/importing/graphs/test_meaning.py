@@ -64,7 +64,7 @@ def test_boxes_are_taken():
     [
         (np.random.default_rng(0).normal(0, 1, (2, 80, 4)), r"right of and below the first in \d\d% .*--anchors"),
         (anchor_table()[None], "no boxes x1 y1 x2 y2"),
-        (corners(300), "boxes in pixels: got values from -37.5 to 338; wanted 0..1 of the picture. Divide them"),
+        (corners(300), "boxes in pixels: got values from -37.5 to 338; wanted 0..1 of the image. Divide them"),
     ],
 )
 def test_what_is_no_box_in_the_unit_square_is_refused(boxes, message):
@@ -75,7 +75,7 @@ def test_what_is_no_box_in_the_unit_square_is_refused(boxes, message):
 def test_offsets_are_taken_and_boxes_refused():
     refuse_decoded(np.random.default_rng(0).normal(0, 1, (2, 80, 4)), anchor_table(), PATH)
     refuse_decoded(np.full((1, 80, 4), [0, 0, 1, 1]), anchor_table(), PATH)
-    with pytest.raises(ArtifactError, match="boxes that are decoded already: .* lie at the default boxes; .* Leave"):
+    with pytest.raises(ArtifactError, match="boxes that are decoded already: .* lie at the anchors; .* Leave"):
         refuse_decoded(corners(), anchor_table(), PATH)
 
 

@@ -60,6 +60,6 @@ def test_a_name_that_is_no_output_is_refused(option):
 
 
 def test_shapes_that_follow_the_picture_are_refused():
-    with pytest.raises(ArtifactError, match=r"changes from picture to picture \(NMS inside\): boxes \(1, 7, 4\)"):
+    with pytest.raises(ArtifactError, match=r"changes from image to image \(NMS inside\): boxes \(1, 7, 4\)"):
         refuse_changing_sizes(True, {"boxes": (1, 7, 4)}, PATH)
     refuse_changing_sizes(False, {"boxes": (1, 7, 4)}, PATH)

@@ -65,13 +65,13 @@ def test_weights_in_a_file_beside_are_read(tmp_path):
 
 
 def test_a_quantised_graph_is_refused(tmp_path):
-    middle = """quantised = QuantizeLinear (map, step, zero)
-        restored = DequantizeLinear (quantised, step, zero)
+    middle = """quantized = QuantizeLinear (map, step, zero)
+        restored = DequantizeLinear (quantized, step, zero)
         features = Relu (restored)"""
     net = ForeignNet(opset=13, middle=middle, weights={"step": np.float32(0.1), "zero": np.int8(0)})
     net.model.graph.initializer[-1].CopyFrom(numpy_helper.from_array(np.array(0, np.int8), "zero"))
     with pytest.raises(
-        ArtifactError, match="is quantised already: got DequantizeLinear, QuantizeLinear; wanted float32. .*--int8"
+        ArtifactError, match="is quantized already: got DequantizeLinear, QuantizeLinear; wanted float32. .*--int8"
     ):
         read_foreign(net.write(tmp_path))
 

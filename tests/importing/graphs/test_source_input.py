@@ -37,7 +37,7 @@ def test_input_is_described(dims, size, wanted):
         (
             [(FLOAT, [1, 3, 8, 8]), (TensorProto.INT64, [1, 2])],
             None,
-            r"a.onnx does not take one picture: got 2 inputs: x0 float \(1, 3, 8, 8\), x1 int64 \(1, 2\); wanted one",
+            r"a.onnx does not take one image: got 2 inputs: x0 float \(1, 3, 8, 8\), x1 int64 \(1, 2\); wanted one",
         ),
         ([(TensorProto.UINT8, [1, 3, 8, 8])], None, r"got x0 uint8 \(1, 3, 8, 8\); .*Export it from float32 pixels"),
         ([(FLOAT, [1, 10])], None, r"got x0 float \(1, 10\); wanted one input, float32 \(B, 3, H, W\)"),

@@ -18,7 +18,7 @@ LIMIT_S = 20.0
 
 
 def frame(number: int) -> Frame:
-    """A picture whose brightness is its number."""
+    """An image whose brightness is its number."""
     return Frame(np.full((48, 64, 3), number, np.uint8), number, time.monotonic(), "camera 0")
 
 
@@ -41,7 +41,7 @@ def ask(sink: BrowserSink, path: str) -> http.client.HTTPResponse:
 
 
 def next_picture(film: http.client.HTTPResponse) -> int:
-    """Read a part of the film, by its own headers, and return the picture's brightness."""
+    """Read a part of the video, by its own headers, and return the image's brightness."""
     assert film.readline() == b"--frame\r\n"
     headers = http.client.parse_headers(film)
     assert headers["Content-Type"] == "image/jpeg"

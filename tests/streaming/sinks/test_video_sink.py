@@ -111,7 +111,7 @@ def test_a_full_disk_is_named_and_what_fitted_plays(
     for size in (whole // 2, whole - 700, whole - 20, whole - 1):
         with full_after(size):
             sink = VideoSink(path, 25.0)
-            with pytest.raises(InputError, match=rf"film\{suffix} takes no more frames: got \w+"):
+            with pytest.raises(InputError, match=rf"video\{suffix} takes no more frames: got \w+"):
                 try:
                     noise(sink, range(60))
                 finally:
@@ -247,7 +247,7 @@ def test_an_odd_size_loses_a_row_and_a_column(tmp_path: Path, encoder: str) -> N
 
 def test_a_size_that_no_codec_takes_is_named(tmp_path: Path, encoder: str, capfd: pytest.CaptureFixture[str]) -> None:
     with (
-        pytest.raises(InputError, match=r"film\.mp4 cannot be encoded: got 1 x 1 at 25 FPS"),
+        pytest.raises(InputError, match=r"video\.mp4 cannot be encoded: got 1 x 1 at 25 FPS"),
         VideoSink(tmp_path / "film.mp4", 25.0) as sink,
     ):
         show(sink, 0, size=(1, 1))
@@ -278,7 +278,7 @@ def test_places_that_cannot_be_written_are_refused_before_the_first_frame(tmp_pa
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(InputError, match="got a folder"):
         VideoSink(tmp_path / "folder.mp4", 25.0)
-    with pytest.raises(InputError, match=r"film\.gif is no video: got suffix '\.gif'"):
+    with pytest.raises(InputError, match=r"video\.gif is no video: got suffix '\.gif'"):
         VideoSink(tmp_path / "film.gif", 25.0)
 
 

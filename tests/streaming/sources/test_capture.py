@@ -12,7 +12,7 @@ LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 
 
 def test_an_opencv_of_jetpack_is_silenced_by_its_own_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """4.6 to 4.12 have no ``cv2.utils.logging``: importing it ended every camera, film and stream."""
+    """4.6 to 4.12 have no ``cv2.utils.logging``: importing it ended every camera, video and stream."""
     levels: list[int] = []
     monkeypatch.delenv("OPENCV_LOG_LEVEL", raising=False)
     monkeypatch.setattr(cv2, "getLogLevel", lambda: 3, raising=False)

@@ -39,7 +39,7 @@ def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_an_empty_video_is_named(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").touch()
-    with pytest.raises(InputError, match=r"film\.mp4 is empty"):
+    with pytest.raises(InputError, match=r"video\.mp4 is empty"):
         open_source(str(tmp_path / "film.mp4"))
 
 
@@ -52,7 +52,7 @@ def test_a_camera_takes_no_option_of_a_file(uri: str, loop: bool, pace: float | 
 
 def test_a_file_takes_no_option_of_a_camera(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", 2)
-    with pytest.raises(InputError, match=r"film\.mp4 has a size and rate of its own"):
+    with pytest.raises(InputError, match=r"video\.mp4 has a size and rate of its own"):
         open_source(str(film), mode=CameraMode(width=640))
 
 
@@ -68,7 +68,7 @@ def test_each_kind_of_camera_has_its_error(uri: str, message: str, monkeypatch: 
 
 @pytest.mark.parametrize("suffix", ["", ".jpg", ".mp4"])
 def test_a_name_that_is_too_long_is_named(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(InputError, match="is no usable path: got File name too long"):
+    with pytest.raises(InputError, match="is not a usable path: got File name too long"):
         open_source(str(tmp_path / ("a" * 300 + suffix)))
 
 

@@ -45,7 +45,7 @@ def test_a_video_cut_off_before_its_first_frame_is_refused(tmp_path: Path) -> No
     path = write_film(tmp_path / "film.avi", 20, size=(320, 240))
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"movi") + 4])
-    with pytest.raises(InputError, match=r"film\.avi (holds no frame|is not a video)"):
+    with pytest.raises(InputError, match=r"video\.avi (holds no frame|is not a video)"):
         list(open_film(path))
 
 
@@ -95,7 +95,7 @@ def test_a_film_that_was_interrupted_is_not_reported(tmp_path: Path, caplog: pyt
 def test_a_film_that_is_gone_when_its_next_lap_begins_is_named(tmp_path: Path) -> None:
     path = write_film(tmp_path / "film.mp4", 3)
     with (
-        pytest.raises(InputError, match=r"film\.mp4 can no longer be opened"),
+        pytest.raises(InputError, match=r"video\.mp4 can no longer be opened"),
         open_film(path, loop=True) as source,
     ):
         for _ in source:

@@ -15,7 +15,7 @@ from ssd_edge.core.files import file_digest
 from tests.quantization.square_model import rescaled, square_model, write_labelled, write_pictures
 
 ONNX = Path("engines/selftest/selftest.onnx")
-LOST = "more than 1 % of the mAP is lost: --refine may win some of it back, and --max-drop 0.5 keeps the worst layers"
+LOST = "more than 1 % of the mAP is lost. --refine may recover part of it; --max-drop 0.5 keeps the worst layers"
 
 
 def run(*arguments: object):
@@ -26,7 +26,7 @@ def run(*arguments: object):
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network of which one channel is 2,000 times as large as the others, pictures and labelled ones."""
+    """A network of which one channel is 2,000 times as large as the others, images and labelled ones."""
     monkeypatch.chdir(tmp_path)
     ONNX.parent.mkdir(parents=True)
     onnx.save(rescaled(square_model(), 2000), ONNX)
@@ -37,7 +37,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_helps_is_named_where_much_is_lost() -> None:
     assert LOST in run("--images", "pictures", "--data", "voc").output
-    assert LOST in run("--data", "voc").output  # as judged before
+    assert LOST in run("--data", "voc").output  # as evaluated before
     assert LOST not in run("--data", "voc", "--max-drop", 1).output
     assert LOST not in run("--data", "voc", "--refine").output
 

@@ -110,7 +110,7 @@ def test_an_option_that_does_not_exist_and_both_forms_at_once(workspace: Path) -
 
 
 def test_values_that_mean_nothing(workspace: Path) -> None:
-    with pytest.raises(InputError, match="keep_float is of another type: got str 'conv2'"):
+    with pytest.raises(InputError, match="keep_float has the wrong type: got str 'conv2'"):
         build(precision="int8", keep_float="conv2", workspace=workspace)
     for points in (-1, float("nan")):
         with pytest.raises(InputError, match="max_drop_points is out of range"):
@@ -133,7 +133,7 @@ def test_what_run_takes_is_what_was_built_last_unless_another_is_pinned(
     current = read_current(workspace)
     assert current is not None
     assert (current.why, newest_engine(workspace).path) == ("pinned", half)
-    assert f"run keeps to {half}, which is pinned" in caplog.text
+    assert f"run still uses {half} (pinned)" in caplog.text
 
 
 def test_the_set_of_images_is_read_only_where_images_are_needed(workspace: Path) -> None:

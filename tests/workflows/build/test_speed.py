@@ -54,15 +54,15 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("mine", "times", "said"),
     [
-        ("int8", {"int8": 1.0, "fp32": 4.0}, "int8 is the fastest here: 1.00 ms a picture; fp32 4.00 ms, 4.00 times"),
+        ("int8", {"int8": 1.0, "fp32": 4.0}, "int8 is the fastest here: 1.00 ms an image; fp32 4.00 ms, 4.00 times"),
         (
             "int8",
             {"int8": 2.0, "fp16": 1.0, "fp32": 3.0},
-            "int8 is SLOWER here: 2.00 ms a picture; fp16 1.00 ms, 0.50 times as long; fp32 3.00 ms, 1.50 times as "
+            "int8 is SLOWER here: 2.00 ms an image; fp16 1.00 ms, 0.50 times as long; fp32 3.00 ms, 1.50 times as "
             "long. Use fp16: run fp16",
         ),
         ("int8", {"int8": 2.0, "fp32": 1.0}, "Use fp32: build fp32"),
-        ("fp32", {"fp32": 2.0, "int8": 1.0}, "fp32 is not the fastest here: 2.00 ms a picture"),
+        ("fp32", {"fp32": 2.0, "int8": 1.0}, "fp32 is not the fastest here: 2.00 ms an image"),
     ],
 )
 def test_verdict(mine: str, times: dict[str, float], said: str) -> None:
@@ -72,7 +72,7 @@ def test_verdict(mine: str, times: dict[str, float], said: str) -> None:
 def test_int8_that_is_slower_is_said_with_the_float_command(workspace: Path, timed: list[list[str]]) -> None:
     result = run("--int8", "--images", "pictures")
     assert timed == [["selftest.int8.onnxruntime.engine", "float32.engine"]]
-    assert "int8 is SLOWER here: 3.00 ms a picture; fp32 2.00 ms, 0.67 times as long" in result.output
+    assert "int8 is SLOWER here: 3.00 ms an image; fp32 2.00 ms, 0.67 times as long" in result.output
     assert f"Use fp32: ssd-edge build {FOLDER / 'selftest.onnx'}\n" in result.output
     assert manifest("int8")["times_ms"] == {"int8": 3.0, "fp32": 2.0}
     assert sorted(path.name for path in FOLDER.glob("*.engine")) == ["selftest.int8.onnxruntime.engine"]
@@ -81,7 +81,7 @@ def test_int8_that_is_slower_is_said_with_the_float_command(workspace: Path, tim
 def test_compare_builds_what_is_missing_and_times_it_once(workspace: Path, timed: list[list[str]]) -> None:
     first = run("--int8", "--images", "pictures", "--compare")
     assert first.exit_code == 0, first.output
-    assert "to compare with: fp32" in first.output
+    assert "building fp32 for comparison" in first.output
     float32 = FOLDER / "selftest.fp32.onnxruntime.engine"
     assert f"Use fp32: ssd-edge run --model {float32}\n" in first.output
     assert (
@@ -89,25 +89,25 @@ def test_compare_builds_what_is_missing_and_times_it_once(workspace: Path, timed
     )  # what was asked for, and not to compare
     again = run("--int8", "--compare")
     assert "to compare with" not in again.output
-    assert "as timed before: int8 is SLOWER here" in again.output
+    assert "times as measured earlier: int8 is SLOWER here" in again.output
     assert timed == [["selftest.int8.onnxruntime.engine", float32.name]]
     assert "fp32 is the fastest here" not in run().output
     assert timed[1:] == [[float32.name, "selftest.int8.onnxruntime.engine"]]  # the other precision lies there now
 
 
 def test_a_plain_float_engine_has_nothing_to_be_timed_against(workspace: Path, timed: list[list[str]]) -> None:
-    assert "ms a picture" not in run().output
+    assert "ms an image" not in run().output
     assert timed == []
 
 
 def test_an_engine_that_cannot_be_timed_is_built_all_the_same(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(models: list[Path], batch: int) -> list[float]:
-        raise DeviceError("the GPU is gone", do="See: ssd-edge doctor")
+        raise DeviceError("the GPU is gone", do="Run: ssd-edge doctor")
 
     monkeypatch.setattr("ssd_edge.engines.benchmark.median_times", broken)
     result = run("--int8", "--images", "pictures")
     assert result.exit_code == 0
-    assert "not timed: the GPU is gone. See: ssd-edge doctor" in result.output
+    assert "times not measured: the GPU is gone. Run: ssd-edge doctor" in result.output
     asked = run("--int8", "--compare")
     assert asked.exit_code == 1
     assert "ssd-edge: the GPU is gone" in asked.output
@@ -117,7 +117,7 @@ def test_nothing_here_can_run_an_engine_for_a_gpu(workspace: Path, monkeypatch: 
     monkeypatch.setattr("ssd_edge.workflows.build.config.describe_gpu", lambda: None)
     result = run("--target", "tensorrt-rtx", "--compare")
     assert result.exit_code == 1
-    assert "--compare times engines, and these run on a GPU: got no CUDA driver" in result.output
+    assert "--compare runs the engines, which need a GPU: got no CUDA driver" in result.output
     assert not list(FOLDER.glob("*.engine"))
 
 
@@ -127,7 +127,7 @@ def test_what_the_guard_costs_is_said_and_kept(workspace: Path, timed: list[list
     guarded = ("--int8", "--data", "voc", "--max-drop", "1")
     first = run(*guarded, "--images", "pictures")
     assert timed[0] == ["int8.engine", "selftest.int8.onnxruntime.engine"]
-    costs = "which costs -1.00 ms a picture"
+    costs = "which costs -1.00 ms an image"
     assert f"{costs}: 2.00 ms, and 3.00 ms with every layer in INT8" in first.output
     assert manifest("int8")["fallback_cost_ms"] == -1
     again = run(*guarded)

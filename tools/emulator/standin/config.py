@@ -12,7 +12,7 @@ _MEASURED = b"what was measured"
 
 
 class IOptimizationProfile(TrtObject):
-    """Least, best and most pictures of a dynamic input."""
+    """Least, best and most images of a dynamic input."""
 
     def __init__(self) -> None:
         self._shapes: dict[str, list[tuple[int, ...]]] = {}

@@ -54,12 +54,12 @@ def builder_faults(model: onnx.ModelProto, release: str) -> Iterator[str]:
 
 
 def is_quantised(model: onnx.ModelProto) -> bool:
-    """Tell whether Q/DQ nodes say what runs in 8 bits."""
+    """Return whether Q/DQ nodes say what runs in 8 bits."""
     return any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node)
 
 
 def has_half(model: onnx.ModelProto) -> bool:
-    """Tell whether anything is typed in half precision."""
+    """Return whether anything is typed in half precision."""
     casts = (node for node in model.graph.node if node.op_type == "Cast")
     return any(entry.data_type == TensorProto.FLOAT16 for entry in model.graph.initializer) or any(
         entry.i == TensorProto.FLOAT16 for node in casts for entry in node.attribute if entry.name == "to"

@@ -81,7 +81,7 @@ class Inference:
 
 
 def _types(graph: onnx.GraphProto) -> list[str]:
-    """Return what convolutions compute in: 8 bits where picture and kernel are dequantised, else the kernel's type."""
+    """Return what convolutions compute in: 8 bits where image and kernel are dequantized, else the kernel's type."""
     makers = {output: node.op_type for node in graph.node for output in node.output}
     weights = {entry.name: NAMES.get(entry.data_type, "") for entry in graph.initializer}
     return [

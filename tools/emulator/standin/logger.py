@@ -38,6 +38,6 @@ class Logger(ILogger):
 
 
 def check_logger(logger: Any) -> None:
-    """Raise TypeError, as the bindings do, for what is no logger or was not initialised."""
+    """Raise TypeError, as the bindings do, for what is no logger or was not initialized."""
     if not isinstance(logger, ILogger) or not getattr(logger, "_made", False):
         raise TypeError("__init__(): incompatible constructor arguments: no ILogger, or its __init__ was not called")

@@ -78,7 +78,7 @@ def batched_nms(node: onnx.NodeProto, boxes: Any, scores: Any) -> list[Any]:
 
 
 def _picture(values: dict[str, Any], boxes: Any, scores: Any) -> Any:
-    """One picture: boxes (N, 1, 4), scores (N, C)."""
+    """One image: boxes (N, 1, 4), scores (N, C)."""
     corners, wanted = boxes.reshape(-1, 4).astype(np.float32), scores.astype(np.float32).copy()
     if values["backgroundLabelId"] >= 0:
         wanted[:, values["backgroundLabelId"]] = -np.inf

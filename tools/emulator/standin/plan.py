@@ -1,4 +1,4 @@
-"""A serialised engine: a header as JSON, and the ONNX that ONNX Runtime runs in TensorRT's place."""
+"""A serialized engine: a header as JSON, and the ONNX that ONNX Runtime runs in TensorRT's place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Header:
 
     Attributes:
         sm: compute capabilities that it runs on; 87 for 8.7.
-        profiles: (min, opt, max) pictures of each optimisation profile.
+        profiles: (min, opt, max) images of each optimization profile.
         static: the network's batch is fixed.
         shared_profiles: execution contexts may use the same profile at once.
         plugin: the graph has the NMS plugin.

@@ -1,4 +1,4 @@
-"""The plugin registry, which is empty until the plugin library is initialised."""
+"""The plugin registry, which is empty until the plugin library is initialized."""
 
 from __future__ import annotations
 

@@ -35,5 +35,5 @@ def plugins_of(release: str) -> tuple[str, ...]:
 
 
 def is_8(release: str) -> bool:
-    """Tell whether the release is of TensorRT 8: no functions in ONNX, no strong typing, one context a profile."""
+    """Return whether the release is of TensorRT 8: no functions in ONNX, no strong typing, one context a profile."""
     return release.startswith("8.")

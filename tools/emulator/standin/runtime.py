@@ -54,7 +54,7 @@ class Runtime(TrtObject):
         if header.dla is not None and not self._has_accelerator(header.dla):
             return world.refuse(self._logger, "the engine is for a DLA, and this device has none", misuse=False)
         if header.plugin and not world.plugins_ready:
-            message = "plugin library not initialised: getPluginCreator could not find plugin"
+            message = "plugin library not initialized: getPluginCreator could not find plugin"
             return world.refuse(self._logger, message)
         try:
             weights = world.device.allocate(len(onnx))

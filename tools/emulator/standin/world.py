@@ -37,7 +37,7 @@ class World:
 
     Attributes:
         calls: what was asked for, in order, as (name, arguments...).
-        plugins_ready: the plugin library was initialised.
+        plugins_ready: the plugin library was initialized.
         compiled: kernels that TensorRT-RTX had to compile.
     """
 
