@@ -26,7 +26,7 @@ from ssd_edge.core.images import write_image
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.core.timing import time_calls
 from ssd_edge.data.augment import RECIPES, Augment
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.zoo import make_spec
 from ssd_edge.scenes.scene import draw_scene
 from ssd_edge.training.dataset import ReducedImage, TrainingSet, read_reduced
@@ -109,7 +109,7 @@ def ready_batch(recipe: str, pictures: list[np.ndarray], boxes: list[np.ndarray]
     examples = TrainingSet(
         LabelledSet(spec.class_names, samples, "drawn"),
         Augment.for_input(recipe, spec.input),
-        TargetEncoder(default_boxes(spec.anchors), spec.box_coding),
+        TargetEncoder(anchor_boxes(spec.anchors), spec.box_coding),
         seed=0,
         decoded={sample.image: ReducedImage(picture) for sample, picture in zip(samples, pictures, strict=True)},
     )

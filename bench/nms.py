@@ -97,9 +97,9 @@ def scored_boxes(boxes: int, classes: int, above: int) -> dict[str, np.ndarray]:
     """Boxes in clusters, as anchors on twenty objects are, of whose pairs ``above`` pass the score threshold."""
     rng = np.random.default_rng(0)
     objects = rng.random((20, 2))
-    centres = objects[rng.integers(0, len(objects), boxes)] + rng.normal(0, 0.03, (boxes, 2))
+    centers = objects[rng.integers(0, len(objects), boxes)] + rng.normal(0, 0.03, (boxes, 2))
     sides = 0.1 + 0.1 * rng.random((boxes, 2))
-    corners = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1).clip(0, 1)
+    corners = np.concatenate([centers - sides / 2, centers + sides / 2], axis=1).clip(0, 1)
     scores = SCORE_THRESHOLD * 0.99 * rng.random(boxes * classes)
     scores[rng.choice(scores.size, above, replace=False)] = rng.uniform(SCORE_THRESHOLD * 1.01, 1, above)
     return {

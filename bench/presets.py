@@ -20,7 +20,7 @@ from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.timing import Stopwatch
 from ssd_edge.exporting.export_onnx import ExportReport, export_onnx
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
@@ -28,7 +28,7 @@ from ssd_edge.model.zoo import build_model, make_spec, preset_names
 from ssd_edge.training.distributed import make_fabric
 from ssd_edge.training.loader import Batch
 from ssd_edge.training.losses import MultiboxCriterion
-from ssd_edge.training.recipe import LossOptions, Optimisation, recipe_for
+from ssd_edge.training.recipe import LossOptions, Optimization, recipe_for
 from ssd_edge.training.step import Learner
 from ssd_edge.training.targets import TargetEncoder, Targets
 from ssd_edge.workflows.build.build import Batch as BatchSizes
@@ -53,10 +53,10 @@ def picture(side: int, rng: np.random.Generator) -> tuple[UInt8Array, FloatArray
 
 def train(model: SSD, pictures: list[tuple[UInt8Array, FloatArray, IntArray]], rate: float) -> tuple[float, float]:
     """Train for some steps and return the loss of the first and of the last pass over the images."""
-    encode = TargetEncoder(default_boxes(model.spec.anchors), model.spec.box_coding)
+    encode = TargetEncoder(anchor_boxes(model.spec.anchors), model.spec.box_coding)
     targets = [encode(boxes, class_ids) for _, boxes, class_ids in pictures]
-    criterion = MultiboxCriterion(LossOptions(), default_boxes(model.spec.anchors), model.spec.box_coding)
-    learner = Learner(model, make_fabric(), criterion, Optimisation(rate))
+    criterion = MultiboxCriterion(LossOptions(), anchor_boxes(model.spec.anchors), model.spec.box_coding)
+    learner = Learner(model, make_fabric(), criterion, Optimization(rate))
     losses = []
     for step in range(STEPS):
         chosen = [(step * BATCH + k) % PICTURES for k in range(BATCH)]
@@ -64,7 +64,7 @@ def train(model: SSD, pictures: list[tuple[UInt8Array, FloatArray, IntArray]], r
         wanted = Targets(*(torch.stack(part) for part in zip(*(targets[k] for k in chosen), strict=True)))
         batch = Batch(images, wanted, [str(k) for k in chosen])
         losses.append(learner.step([batch], learning_rate=rate).total)
-    settle(model, DecodedSSD(model).normalised(torch.stack([torch.from_numpy(image) for image, _, _ in pictures])))
+    settle(model, DecodedSSD(model).normalized(torch.stack([torch.from_numpy(image) for image, _, _ in pictures])))
     once = PICTURES // BATCH
     return sum(losses[:once]) / once, sum(losses[-once:]) / once
 

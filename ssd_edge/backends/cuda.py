@@ -235,7 +235,7 @@ class Cuda:
         return event
 
     def synchronize(self) -> None:
-        """Wait for all work; inside :meth:`errors` this tells whether the GPU still answers."""
+        """Wait for all work; inside :meth:`errors` this shows whether the GPU still answers."""
         self._driver.Context.synchronize()
 
     def settle(self) -> None:

@@ -31,7 +31,7 @@ def describe_gpu() -> dict[str, Any] | str | None:
 
 
 def is_virtual_name(name: str) -> bool:
-    """Return whether a GPU of this name calls itself virtual: then there is no device, whoever made the driver."""
+    """Return whether a GPU of this name calls itself virtual: then there is no device behind the driver."""
     return bool(_VIRTUAL.search(name))
 
 

@@ -148,7 +148,7 @@ def _show_graph(result: ImportResult, graph: GraphImport) -> None:
     if not result.labels_given:
         names = f"{spec.class_names[0]} to {spec.class_names[-1]}"
         say(f"classes {names}: built-in names for this number of classes; to name them: --labels")
-    note = f", {graph.normalisation.note}" if graph.normalisation.note else ""
+    note = f", {graph.normalization.note}" if graph.normalization.note else ""
     mean, std = (_in_brackets(values) for values in (spec.input.mean, spec.input.std))
     say(f"pixels are {spec.input.color_order}, (x - {mean}) / {std}{note}")
     if not graph.free_batch:

@@ -91,11 +91,11 @@ def _level_overlaps(boxes: Float64Array, level: AnchorLevel, anchors: AnchorSpec
         sizes = sizes.clip(0, 1)
     inside = np.ones((len(boxes), len(sizes)))
     for axis, (cells, step) in enumerate(((level.cols, level.step[1]), (level.rows, level.step[0]))):
-        centres = (np.arange(cells) + 0.5) * step
+        centers = (np.arange(cells) + 0.5) * step
         if anchors.clip == "centre":
-            centres = centres.clip(0, 1)
+            centers = centers.clip(0, 1)
         low, high = boxes[:, axis], boxes[:, axis + 2]
-        nearest = centres[np.abs((low + high)[:, None] / 2 - centres).argmin(axis=1)][:, None]
+        nearest = centers[np.abs((low + high)[:, None] / 2 - centers).argmin(axis=1)][:, None]
         half = sizes[None, :, axis] / 2
         inside *= np.maximum(np.minimum(high[:, None], nearest + half) - np.maximum(low[:, None], nearest - half), 0)
     objects = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

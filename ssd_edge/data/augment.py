@@ -49,7 +49,7 @@ def crop_window(window: IntArray, boxes: FloatArray, rng: np.random.Generator) -
     return window
 
 
-def centres_inside(boxes: FloatArray, window: IntArray) -> BoolArray:
+def centers_inside(boxes: FloatArray, window: IntArray) -> BoolArray:
     """Return (N,) bool: the box's center lies in the window."""
     return np.asarray(_centres_in(boxes, window[None])[0])
 
@@ -71,8 +71,8 @@ def _hold_an_object(patches: IntArray, boxes: FloatArray, min_iou: float) -> Boo
 
 
 def _centres_in(boxes: FloatArray, windows: IntArray) -> BoolArray:
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.asarray(((centres >= windows[:, None, :2]) & (centres < windows[:, None, 2:])).all(axis=2))
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.asarray(((centers >= windows[:, None, :2]) & (centers < windows[:, None, 2:])).all(axis=2))
 
 
 def distort(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
@@ -187,7 +187,7 @@ class Augment:
         window = self._window(image, boxes[class_ids != UNKNOWN_CLASS], rng)
         view = self._view(image, window, rng)
         if self._steps.iou_crop:
-            inside = centres_inside(boxes, window)
+            inside = centers_inside(boxes, window)
             boxes, class_ids = boxes[inside], class_ids[inside]
         boxes = boxes_in_window(boxes, window, width=self._width, height=self._height)
         if self._flip and rng.random() < 0.5:

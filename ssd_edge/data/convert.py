@@ -27,7 +27,7 @@ _READS_AS_FLAG = re.compile(r"\s-?[01]$")  # at the end of a name in a list of V
 
 @dataclass(frozen=True)
 class ConvertedSet:
-    """What was written.
+    """Counts of what was written.
 
     Attributes:
         images, objects: how many, by split.

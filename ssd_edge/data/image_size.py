@@ -72,7 +72,7 @@ def _jpeg_size(path: Path, header: bytes, end_marker: int) -> tuple[int, int]:
 
 
 def _size_of_pixels(path: Path) -> tuple[int, int]:
-    """The size by the whole file; where EXIF may turn the image, a small version tells which way."""
+    """The size by the whole file; where EXIF may turn the image, a small version shows which way."""
     data = image_bytes(path)
     size = jpeg_frame_size(data)
     if size is not None and not _has_exif(data):

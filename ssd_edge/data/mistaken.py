@@ -40,10 +40,10 @@ def check_unit(scanned: ScannedSet) -> None:
 
 
 def _boxes(scanned: ScannedSet) -> Iterator[_Sized]:
-    for picture in scanned.images:
-        if picture.size is not None:
-            for found in picture.objects:
-                yield found.box, picture.size
+    for entry in scanned.images:
+        if entry.size is not None:
+            for found in entry.objects:
+                yield found.box, entry.size
 
 
 def _check_pixels(scanned: ScannedSet, boxes: list[_Sized]) -> None:
@@ -67,7 +67,7 @@ def _check_corners(scanned: ScannedSet, boxes: list[_Sized]) -> None:
 
 def _mistaken(scanned: ScannedSet, what: str, boxes: list[Corners], *, wanted: str, do: str) -> InputError:
     first = "; ".join(" ".join(f"{value:g}" for value in box) for box in boxes[:_EXAMPLES])
-    count = sum(len(picture.objects) for picture in scanned.images)
+    count = sum(len(entry.objects) for entry in scanned.images)
     return InputError(
         f"{scanned.origin}: the coordinates {what}",
         got=f"{len(boxes)} of {count} boxes, such as {first}",

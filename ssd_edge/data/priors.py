@@ -20,10 +20,10 @@ _ROUNDS = 100
 _SAMPLE = 20_000  # sizes that clustering looks at; more change the centers by less than a pixel
 
 
-def size_overlaps(sizes: Float64Array, centres: Float64Array) -> Float64Array:
+def size_overlaps(sizes: Float64Array, centers: Float64Array) -> Float64Array:
     """Return the (N, K) IoU of boxes of these (w, h) that share their center."""
-    shared = np.minimum(sizes[:, None], centres[None]).prod(axis=2)
-    return np.asarray(shared / (sizes.prod(axis=1)[:, None] + centres.prod(axis=1)[None] - shared))
+    shared = np.minimum(sizes[:, None], centers[None]).prod(axis=2)
+    return np.asarray(shared / (sizes.prod(axis=1)[:, None] + centers.prod(axis=1)[None] - shared))
 
 
 def cluster_sizes(sizes: Float64Array, count: int, rng: np.random.Generator) -> Float64Array:
@@ -40,28 +40,28 @@ def cluster_sizes(sizes: Float64Array, count: int, rng: np.random.Generator) -> 
     """
     if len(sizes) > _SAMPLE:
         sizes = sizes[rng.choice(len(sizes), _SAMPLE, replace=False)]
-    centres = _first_centres(sizes, count, rng)
+    centers = _first_centres(sizes, count, rng)
     nearest = np.full(len(sizes), -1)
     for _ in range(_ROUNDS):
-        moved = size_overlaps(sizes, centres).argmax(axis=1)
+        moved = size_overlaps(sizes, centers).argmax(axis=1)
         if (moved == nearest).all():
             break
         nearest = moved
         for number in np.unique(nearest):
-            centres[number] = np.median(sizes[nearest == number], axis=0)
-    return np.asarray(centres[centres.prod(axis=1).argsort(kind="stable")])
+            centers[number] = np.median(sizes[nearest == number], axis=0)
+    return np.asarray(centers[centers.prod(axis=1).argsort(kind="stable")])
 
 
 def _first_centres(sizes: Float64Array, count: int, rng: np.random.Generator) -> Float64Array:
-    centres = sizes[rng.integers(len(sizes))][None].copy()
-    distance = 1 - size_overlaps(sizes, centres)[:, 0]
+    centers = sizes[rng.integers(len(sizes))][None].copy()
+    distance = 1 - size_overlaps(sizes, centers)[:, 0]
     for _ in range(count - 1):
         weights = distance**2
         total = weights.sum()
         drawn = rng.choice(len(sizes), p=weights / total) if total > 0 else rng.integers(len(sizes))
-        centres = np.concatenate([centres, sizes[drawn][None]])
+        centers = np.concatenate([centers, sizes[drawn][None]])
         distance = np.minimum(distance, 1 - size_overlaps(sizes, sizes[drawn][None])[:, 0])
-    return np.asarray(centres)
+    return np.asarray(centers)
 
 
 _RESTARTS = 5
@@ -132,13 +132,13 @@ def _candidates(
         ):
             continue  # a map that keeps its boxes keeps their number
         for restart in range(_RESTARTS):
-            centres = cluster_sizes(sizes, sum(counts[:levels]), np.random.default_rng((seed, levels, restart)))
-            yield levels, _with_sizes(anchors, centres, counts[:levels])
+            centers = cluster_sizes(sizes, sum(counts[:levels]), np.random.default_rng((seed, levels, restart)))
+            yield levels, _with_sizes(anchors, centers, counts[:levels])
 
 
-def _with_sizes(anchors: AnchorSpec, centres: Float64Array, counts: Sequence[int]) -> AnchorSpec:
+def _with_sizes(anchors: AnchorSpec, centers: Float64Array, counts: Sequence[int]) -> AnchorSpec:
     """Return the anchors with the sizes of the first maps replaced, smallest on the finest."""
-    parts = np.split(centres, np.cumsum(counts)[:-1])
+    parts = np.split(centers, np.cumsum(counts)[:-1])
     fitted = [_with_level_sizes(level, part) for level, part in zip(anchors.levels, parts, strict=False)]
     return dataclasses.replace(anchors, levels=(*fitted, *anchors.levels[len(counts) :]))
 

@@ -41,7 +41,7 @@ class DividedSet:
         lists: what is in which part.
         images: of the whole.
         scenes: groups of images that lie on one side.
-        cut: images of scenes that were so large that both sides have some: they flatter the validation.
+        cut: images of scenes that were so large that both sides have some: with them validation is too optimistic.
         unvalidated: classes without an object in the validation set: all that they have are of one scene, or too few.
         left_out: images that cannot be read; they are in no part.
     """

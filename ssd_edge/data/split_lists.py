@@ -120,7 +120,7 @@ class ListedPart:
 
 
 def _unlisted(scanned: ScannedSet, root: Path, lists: SplitLists) -> tuple[ScannedImage, ...]:
-    """Images that could not be used when the set was divided: whoever trains on it counts and names them."""
+    """Images that could not be used when the set was divided: training on it counts and names them."""
     listed = {name for part in lists.parts.values() for name in part}
     return tuple(entry for entry in scanned.images if entry.faults and relative_name(entry.image, root) not in listed)
 

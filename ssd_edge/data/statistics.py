@@ -66,10 +66,10 @@ def set_statistics(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]])
     counts = np.bincount(class_ids[class_ids != UNKNOWN_CLASS], minlength=len(labelled.class_names))
     shown = Counter(number for sample in samples for number in set(sample.class_ids.tolist()))
     areas = sides.prod(axis=1)
-    pictures = [
+    areas_of_images = [
         np.prod(sizes.get(sample.image, (0, 0)), dtype=np.float64) for sample in samples for _ in range(len(sample))
     ]
-    known = np.array(pictures) > 0
+    known = np.array(areas_of_images) > 0
     return SetStatistics(
         images=len(samples),
         empty_images=sum(len(sample) == 0 for sample in samples),
@@ -78,7 +78,7 @@ def set_statistics(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]])
         per_class={name: int(count) for name, count in zip(labelled.class_names, counts, strict=True)},
         images_per_class={name: shown[number] for number, name in enumerate(labelled.class_names)},
         coco_sizes=_coco_sizes(np.concatenate([np.zeros(0), *(sample.areas for sample in samples)])),
-        relative_sizes=_percentiles(np.sqrt(areas[known] / np.array(pictures)[known])),
+        relative_sizes=_percentiles(np.sqrt(areas[known] / np.array(areas_of_images)[known])),
         aspects=_percentiles(sides[:, 0] / sides[:, 1]),
         objects_per_image=_percentiles(np.array([len(sample) for sample in samples], np.float64)),
         picture_sizes=_commonest(sizes[sample.image] for sample in samples if sample.image in sizes),

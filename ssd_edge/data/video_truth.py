@@ -15,9 +15,9 @@ from ssd_edge.data.label_files import read_label_text
 _MAX_BYTES = 1 << 30
 
 
-def truth_path(film: Path) -> Path:
+def truth_path(video: Path) -> Path:
     """Return where the truth about a video lies: its name with ``.truth.jsonl`` for the suffix."""
-    return film.with_suffix(".truth.jsonl")
+    return video.with_suffix(".truth.jsonl")
 
 
 def truth_line(

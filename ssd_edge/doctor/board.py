@@ -68,7 +68,7 @@ def power(facts: Facts) -> CheckResult:
     if mode is None and is_container(facts):
         return ok("power mode", "not to be seen in a container; outside of it: sudo nvpmodel -q")
     if mode is None:
-        return warn("power mode", "nvpmodel does not tell", as_root(facts, "nvpmodel -q"))
+        return warn("power mode", "nvpmodel does not say", as_root(facts, "nvpmodel -q"))
     if mode.startswith("MAXN"):
         return ok("power mode", mode)
     best = max(((name, number) for number, name in modes.items() if name.startswith("MAXN")), default=None)

@@ -1,4 +1,4 @@
-"""How much memory an engine's build takes from the machine, as Linux sees it: on a board that is the GPU's, too."""
+"""Memory that an engine's build takes from the machine, as Linux sees it: on a board that is the GPU's, too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Drop:
     """The largest drop of the memory that programs could have.
 
     Attributes:
-        mib: so far; 0 where the system does not tell.
+        mib: so far; 0 where the system does not report it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What only a device can tell of the forms of the NMS: whether a CUDA graph captures them, and how long they take."""
+"""Measures the forms of the NMS on a device: whether a CUDA graph captures them, and how long they take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs out: shared memory for data workers, open files, processes, and room on disks."""
+"""Resources that run out: shared memory for data workers, open files, processes, and room on disks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MB, _GB = 1e6, 1e9
 
 
 def resources(facts: Facts) -> tuple[CheckResult, ...]:
-    """Return a result for each resource that the machine tells of."""
+    """Return a result for each resource that the machine reports."""
     found = (shared_memory(facts), limits(facts), room(facts, ".", "disk"), room(facts, "TMPDIR", "TMPDIR"))
     return tuple(result for result in found if result is not None)
 

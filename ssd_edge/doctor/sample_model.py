@@ -23,7 +23,7 @@ from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
 from ssd_edge.graph.nms import attach_nms
 from ssd_edge.graph.source import SourceModel, read_onnx
 
-COLOURS = ("red", "green", "blue")
+COLORS = ("red", "green", "blue")
 SIZES = (24, 40)  # sides of the squares, in pixels of the input
 SIDE = 128
 STRIDE = 8
@@ -51,7 +51,7 @@ def sample_spec() -> ModelSpec:
         architecture="selftest",
         input=InputSpec(SIDE, SIDE, _MEAN, _STD, "rgb"),
         anchors=AnchorSpec((AnchorLevel(_CELLS, _CELLS, (step, step), sizes),)),
-        class_names=COLOURS,
+        class_names=COLORS,
         box_coding=BoxCoding(_VARIANCES),
         nms=NmsSpec(score_threshold=0.3, iou_threshold=0.2, top_k=100, keep_top_k=20, max_candidates=100),
     )
@@ -75,7 +75,7 @@ def sample_graph() -> onnx.ModelProto:
         [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, (batch, SIDE, SIDE, 3))],
         [
             helper.make_tensor_value_info("boxes", TensorProto.FLOAT, (batch, count, 1, 4)),
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, (batch, count, len(COLOURS))),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, (batch, count, len(COLORS))),
         ],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
@@ -101,7 +101,7 @@ def _backbone(weights: Weights) -> Graph:
     An even kernel keeps the center of a cell where the anchors have it.
     """
     blur = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32) / 64
-    # The input is BGR; channel k answers color k of COLOURS: that plane less the mean of the other two.
+    # The input is BGR; channel k answers color k of COLORS: that plane less the mean of the other two.
     mixing = np.array([[-0.5, -0.5, 1], [-0.5, 1, -0.5], [1, -0.5, -0.5]], np.float32)
     weights["conv1.weight"] = np.asarray(mixing[:, :, None, None] * blur, np.float32)
     apart = np.asarray(np.eye(3)[:, :, None, None] * blur, np.float32)
@@ -126,10 +126,10 @@ def _heads(weights: Weights) -> Graph:
         matched = _matched_filter(side)
         logits.append(np.zeros((3, _KERNEL, _KERNEL), np.float32))
         logits += [
-            np.eye(3, dtype=np.float32)[colour][:, None, None] * (_GAIN * matched) for colour in range(len(COLOURS))
+            np.eye(3, dtype=np.float32)[colour][:, None, None] * (_GAIN * matched) for colour in range(len(COLORS))
         ]
         offsets += [np.broadcast_to(moment, (3, _KERNEL, _KERNEL)) for moment in _moments(side)]
-        biases += [0.0, *[-_THRESHOLD] * len(COLOURS)]
+        biases += [0.0, *[-_THRESHOLD] * len(COLORS)]
     weights["logits.weight"], weights["offsets.weight"] = np.stack(logits), np.stack(offsets).astype(np.float32)
     weights["logits.bias"] = np.array(biases, np.float32)
     weights["offsets.bias"] = np.zeros(4 * len(SIZES), np.float32)
@@ -165,9 +165,9 @@ def _moments(side: int) -> list[FloatArray]:
 
 def _decoder(weights: Weights) -> Graph:
     """Softmax without background, and boxes as corners, clipped to the image (SSD, section 2.2)."""
-    centres, sizes = _default_boxes()
+    centers, sizes = _default_boxes()
     weights |= {
-        "default.centres": centres,
+        "default.centres": centers,
         "default.sizes": sizes,
         "variance.centre": np.float32(_VARIANCES[0]) * sizes,
         "variance.size": np.full((1, 1, 1), _VARIANCES[2], np.float32),
@@ -200,10 +200,10 @@ def _default_boxes() -> tuple[FloatArray, FloatArray]:
     """Return centers and sizes, (1, 512, 2) each: cells row by row, the boxes of a cell innermost."""
     along = (np.arange(_CELLS, dtype=np.float32) + 0.5) / _CELLS
     y, x = np.meshgrid(along, along, indexing="ij")
-    centres = np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), len(SIZES), axis=0)
+    centers = np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), len(SIZES), axis=0)
     sides = np.array(SIZES, np.float32) / SIDE
     sizes = np.tile(np.stack([sides, sides], axis=-1), (_CELLS * _CELLS, 1))
-    return centres[None].astype(np.float32), sizes[None].astype(np.float32)
+    return centers[None].astype(np.float32), sizes[None].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class SampleFrame:
     Attributes:
         image: (128, 128, 3) BGR.
         boxes: (N, 4) float32 x1 y1 x2 y2 in pixels.
-        class_ids: (N,) int64, into ``COLOURS``.
+        class_ids: (N,) int64, into ``COLORS``.
     """
 
     image: UInt8Array
@@ -235,10 +235,10 @@ def _draw(generator: np.random.Generator) -> SampleFrame:
         box = _free_place(generator, boxes)
         if box is None:
             continue
-        colour = int(generator.integers(len(COLOURS)))
+        colour = int(generator.integers(len(COLORS)))
         x1, y1, x2, y2 = box
         image[y1:y2, x1:x2] = 40
-        image[y1:y2, x1:x2, len(COLOURS) - 1 - colour] = generator.integers(215, 256)
+        image[y1:y2, x1:x2, len(COLORS) - 1 - colour] = generator.integers(215, 256)
         boxes.append(box)
         class_ids.append(colour)
     return SampleFrame(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(class_ids, np.int64))

@@ -108,7 +108,7 @@ def prove(
         runtime: what it runs on, for the report.
         tolerance: how far it may be from float32; by default that of the precision.
         frames: how many, for the times and the memory.
-        gpu_memory: tells the bytes in use on the GPU, where the engine runs there.
+        gpu_memory: returns the bytes in use on the GPU, where the engine runs there.
         progress: called after each.
     """
     allowed = tolerance or TOLERANCES[precision]
@@ -187,7 +187,7 @@ def compare(wanted: Detections, found: Detections, floor: float = 0.0) -> Differ
 
 
 def resident_mib() -> float:
-    """Return the memory that this process has in use; 0 where the system does not tell."""
+    """Return the memory that this process has in use; 0 where the system does not report it."""
     try:
         line = next(line for line in _STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmRSS"))
     except (OSError, StopIteration):

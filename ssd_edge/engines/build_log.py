@@ -30,19 +30,21 @@ def keep_log(engine: Path, builder: Builder, *, for_dla: bool) -> None:
     A build has its log whether it gave an engine or failed. For a DLA, what it does not run is said here too. A log
     that cannot be written costs no engine.
     """
-    heard = builder.messages
-    if heard is None:
+    listener = builder.messages
+    if listener is None:
         return
     path = log_path(engine)
     try:
-        _write(path, heard, f"{builder.runtime} {builder.runtime_version} on {builder.device}, building {engine.name}")
+        _write(
+            path, listener, f"{builder.runtime} {builder.runtime_version} on {builder.device}, building {engine.name}"
+        )
     except (InputError, OSError) as error:
         log.info(f"what TensorRT said is not kept: {error}")
     else:
-        if heard.warnings or heard.errors:
-            log.info(f"TensorRT gave {_counted(heard)}: {path}")
+        if listener.warnings or listener.errors:
+            log.info(f"TensorRT gave {_counted(listener)}: {path}")
     if for_dla:
-        _tell(heard.warnings)
+        _tell(listener.warnings)
 
 
 def keep_layers(engine: Path, engine_digest: str, *, for_dla: bool) -> None:
@@ -65,8 +67,10 @@ def count_on_dla(layers: Sequence[EngineLayer]) -> str:
     return f"{counts[True]} on the DLA, each of them a part of the graph as a whole, and {counts[False]} on the GPU"
 
 
-def _write(path: Path, heard: Listener, title: str) -> None:
-    lines = [f"error: {message}" for message in heard.errors] + [f"warning: {message}" for message in heard.warnings]
+def _write(path: Path, listener: Listener, title: str) -> None:
+    lines = [f"error: {message}" for message in listener.errors] + [
+        f"warning: {message}" for message in listener.warnings
+    ]
     if not lines:
         path.unlink(missing_ok=True)
         return
@@ -74,8 +78,8 @@ def _write(path: Path, heard: Listener, title: str) -> None:
         partial.write_text("\n".join([title, *lines]) + "\n", encoding="utf-8")
 
 
-def _counted(heard: Listener) -> str:
-    kinds = ((len(heard.warnings), "warning"), (len(heard.errors), "error"))
+def _counted(listener: Listener) -> str:
+    kinds = ((len(listener.warnings), "warning"), (len(listener.errors), "error"))
     return " and ".join(f"{count} {name}{'s' if count > 1 else ''}" for count, name in kinds if count)
 
 

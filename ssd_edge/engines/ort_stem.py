@@ -51,7 +51,7 @@ class _Border:
 
 
 def read_columns_together(model: onnx.ModelProto) -> bool:
-    """Change the first convolution of an optimized graph in place; tell whether there was one to change.
+    """Change the first convolution of an optimized graph in place; return whether there was one to change.
 
     It must read ``images`` as (B, H, W, 3) uint8, as they are or with a border of one colour, with stride 1 or 2, and
     make as many columns as that leaves of W, a multiple of 4.

@@ -78,7 +78,7 @@ def nearest_way(tensors: StateDict) -> str:
 
 
 def looks_like(tensors: StateDict) -> str:
-    """Return what the names of the tensors tell, e.g. ``an image classifier (conv1.weight, …, fc.weight)``."""
+    """Return what the names of the tensors show, e.g. ``an image classifier (conv1.weight, …, fc.weight)``."""
     names = list(tensors)
     shown = f"{names[0]}, …, {names[-1]}" if len(names) > 1 else names[0]
     for pattern, kind in _SIGNS:

@@ -1,4 +1,4 @@
-"""What training scripts put around weights: dictionaries in dictionaries, and prefixes before every name.
+"""Removes what training scripts put around weights: dictionaries in dictionaries, and prefixes before every name.
 
 PyTorch Lightning writes ``{"state_dict": {"model.…"}}``, ``torch.compile`` puts ``_orig_mod.`` into names,
 data-parallel training ``module.``, averaging of weights ``module.`` and a counter ``n_averaged``; trainers nest them.

@@ -82,7 +82,7 @@ def import_weights(
     """
     given = None if labels is None else read_labels(labels)
     state_dict = without_prefixes(read_state_dict(path), lambda names: any(f.matches(names) for f in FAMILIES))
-    family = recognise(state_dict, origin=str(path))
+    family = recognize(state_dict, origin=str(path))
     model = _at_size(family, family.convert(state_dict, given), size)
     if name is not None:
         model.spec = dataclasses.replace(model.spec, name=name)
@@ -90,7 +90,7 @@ def import_weights(
     return ImportReport(output, model.spec, family.name, family.source, file_digest(path), given is not None)
 
 
-def recognise(state_dict: StateDict, *, origin: str) -> Family:
+def recognize(state_dict: StateDict, *, origin: str) -> Family:
     """Return the family that the tensors belong to; ``origin`` names them.
 
     Raises:

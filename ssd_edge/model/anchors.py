@@ -24,7 +24,7 @@ class MapSize(NamedTuple):
     cols: int
 
 
-def default_boxes(spec: AnchorSpec) -> FloatArray:
+def anchor_boxes(spec: AnchorSpec) -> FloatArray:
     """Return (A, 4) float32 cx cy w h in 0..1: level by level, row by row, the boxes of a cell innermost.
 
     Raises:

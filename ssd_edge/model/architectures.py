@@ -24,9 +24,9 @@ from ssd_edge.model.backbones.mobilenet_v3 import lite_predictor, mobilenet_v3_l
 from ssd_edge.model.backbones.mobilenet_v3_squeeze_first import mobilenet_v3_squeeze_first_backbone
 from ssd_edge.model.backbones.resnet import resnet50_backbone
 from ssd_edge.model.backbones.squeezenet import squeezenet_backbone
-from ssd_edge.model.backbones.staged import initialise_staged_
-from ssd_edge.model.backbones.timm_backbone import TimmBackbone, initialise_timm_
-from ssd_edge.model.backbones.vgg import SSD300_EXTRAS, SSD512_EXTRAS, Extra, VggBackbone, initialise_vgg_
+from ssd_edge.model.backbones.staged import initialize_staged_
+from ssd_edge.model.backbones.timm_backbone import TimmBackbone, initialize_timm_
+from ssd_edge.model.backbones.vgg import SSD300_EXTRAS, SSD512_EXTRAS, Extra, VggBackbone, initialize_vgg_
 from ssd_edge.model.heads import (
     Predictor,
     bare_separable_predictor,
@@ -47,19 +47,19 @@ class Architecture:
     Attributes:
         backbone: builds the backbone for an input size.
         predictor: builds one layer of the heads.
-        initialise_backbone, initialise_head: fill them with random weights.
+        initialize_backbone, initialize_head: fill them with random weights.
         last_predictor: builds the layer for the coarsest map, where that is another one.
     """
 
     backbone: Callable[[MapSize], nn.Module]
     predictor: Predictor
-    initialise_backbone: Initialiser
-    initialise_head: Initialiser
+    initialize_backbone: Initialiser
+    initialize_head: Initialiser
     last_predictor: Predictor | None = None
 
 
 def _vgg(extras: tuple[Extra, ...], *, batch_norm: bool = False) -> Architecture:
-    return Architecture(lambda _: VggBackbone(extras, batch_norm=batch_norm), plain_predictor, initialise_vgg_, xavier_)
+    return Architecture(lambda _: VggBackbone(extras, batch_norm=batch_norm), plain_predictor, initialize_vgg_, xavier_)
 
 
 def _mobilenet_v3(*, reduced_tail: bool) -> Architecture:
@@ -68,7 +68,7 @@ def _mobilenet_v3(*, reduced_tail: bool) -> Architecture:
 
 
 def _lite(backbone: Callable[[], nn.Module], predictor: Predictor) -> Architecture:
-    return Architecture(lambda _: backbone(), predictor, initialise_staged_, kaiming_fan_in_, pointwise_predictor)
+    return Architecture(lambda _: backbone(), predictor, initialize_staged_, kaiming_fan_in_, pointwise_predictor)
 
 
 def _tiny(*, receptive_field: bool) -> Architecture:
@@ -81,9 +81,9 @@ _ARCHITECTURES = {
     "vgg16": _vgg(SSD300_EXTRAS),
     "vgg16-512": _vgg(SSD512_EXTRAS),
     "vgg16-batch-norm": _vgg(SSD300_EXTRAS, batch_norm=True),
-    "resnet50": Architecture(lambda _: resnet50_backbone(), plain_predictor, initialise_staged_, xavier_),
+    "resnet50": Architecture(lambda _: resnet50_backbone(), plain_predictor, initialize_staged_, xavier_),
     "mobilenet-v1": Architecture(
-        lambda _: mobilenet_v1_backbone(lite=False), plain_predictor, initialise_staged_, xavier_
+        lambda _: mobilenet_v1_backbone(lite=False), plain_predictor, initialize_staged_, xavier_
     ),
     "mobilenet-v1-lite": _lite(partial(mobilenet_v1_backbone, lite=True), bare_separable_predictor),
     "mobilenet-v2-lite": _lite(partial(mobilenet_v2_backbone, tap_expansion=True), separable_predictor),
@@ -117,8 +117,8 @@ def build_model(spec: ModelSpec) -> SSD:
         ArtifactError: no such architecture, or the spec's anchors do not lie on its feature maps.
     """
     architecture, model = _find(spec.architecture), network(spec).to_empty(device="cpu")
-    architecture.initialise_backbone(model.backbone)
-    architecture.initialise_head(model.head)
+    architecture.initialize_backbone(model.backbone)
+    architecture.initialize_head(model.head)
     return model
 
 
@@ -142,7 +142,7 @@ def _timm(name: str) -> Architecture:
     return Architecture(
         partial(TimmBackbone, backbone, first_stride=16 if lite else 8, lite=lite),
         separable_predictor if lite else plain_predictor,
-        lambda module: initialise_timm_(module, backbone),
+        lambda module: initialize_timm_(module, backbone),
         kaiming_fan_in_ if lite else xavier_,
         pointwise_predictor if lite else None,
     )

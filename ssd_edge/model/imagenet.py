@@ -14,7 +14,7 @@ from ssd_edge.core.log import log
 from ssd_edge.model.weight_source import WeightFile, read_weights, torchvision_file
 
 PATIENCE_S = 5.0
-"""How long a server may take to answer before a run begins with random weights."""
+"""Seconds that a server may take to answer before a run begins with random weights."""
 
 _CLASSIFIERS = {
     "mobilenet-v3-large-lite-reduced": "mobilenet_v3_large",
@@ -29,7 +29,7 @@ _CLASSIFIERS = {
 
 
 class ChosenWeights(NamedTuple):
-    """What a backbone begins with.
+    """The weights that a backbone begins with.
 
     Attributes:
         source: as ``read_weights`` takes it; None for random weights.

@@ -16,7 +16,7 @@ from ssd_edge.core.frame import FloatArray, IntArray, UInt8Array
 from ssd_edge.core.images import as_bgr
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.spec import ModelSpec, NmsSpec
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.box_coder import decode
 from ssd_edge.model.ssd import SSD
 
@@ -83,7 +83,7 @@ class DecodedSSD(nn.Module):
         self.register_buffer("std", torch.tensor(entry.std, device=device).view(1, 3, 1, 1))
         # One Gather in the exported graph; indexing by a list becomes GatherND in PyTorch's newer exporter.
         self.register_buffer("bgr_to_rgb", torch.tensor([2, 1, 0], device=device))
-        self.register_buffer("anchors", torch.from_numpy(default_boxes(model.spec.anchors)).to(device))
+        self.register_buffer("anchors", torch.from_numpy(anchor_boxes(model.spec.anchors)).to(device))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Score every anchor of every image.
@@ -95,13 +95,13 @@ class DecodedSSD(nn.Module):
             boxes (B, A, 4) float32, x1 y1 x2 y2 in 0..1 of the image, and scores (B, A, C) float32 of the real
             classes, in 0..1; background is left out of the scores but counted in their softmax.
         """
-        logits, offsets = self.model(self.normalised(images))
+        logits, offsets = self.model(self.normalized(images))
         boxes = decode(offsets, self.anchors, self.spec.box_coding)
         if self.spec.nms.clip_boxes:
             boxes = boxes.clamp(0, 1)
         return boxes, logits.softmax(dim=-1)[..., 1:]
 
-    def normalised(self, images: Tensor) -> Tensor:
+    def normalized(self, images: Tensor) -> Tensor:
         """Turn (B, H, W, 3) uint8 BGR pixels into the network's (B, 3, H, W) float32 input."""
         # The cast comes first: it is the only thing that TensorRT does with uint8.
         pixels = images.to(self.mean.dtype).permute(0, 3, 1, 2)

@@ -13,7 +13,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.spec import InputSpec, ModelSpec
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.architectures import build_model, empty_backbone, network, timm_architecture
-from ssd_edge.model.backbones.timm_backbone import normalisation
+from ssd_edge.model.backbones.timm_backbone import normalization
 from ssd_edge.model.presets import PRESETS, SIDES, SSDLITE_ANCHORS, Preset, ssd_anchors
 from ssd_edge.model.ssd import feature_maps
 
@@ -106,7 +106,7 @@ def find_preset(name: str) -> Preset:
     if side not in _TIMM_SIDES:
         wanted = f"{_TIMM_SIDES[0]} to {_TIMM_SIDES[-1]}"
         raise InputError(f"preset {name} has an input size that is out of range", got=str(side), wanted=wanted)
-    mean, std = normalisation(backbone)
+    mean, std = normalization(backbone)
     return Preset(
         timm_architecture(backbone, lite=lite),
         input_size=side,

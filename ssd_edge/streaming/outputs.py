@@ -15,7 +15,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.privacy import Blur
-from ssd_edge.streaming.sinks.base import AnnotatedSink, PictureSink, Sink
+from ssd_edge.streaming.sinks.base import AnnotatedSink, ImageSink, Sink
 from ssd_edge.streaming.sinks.conflicts import check_distinct, check_keeps_input
 from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink, Lines
@@ -87,7 +87,7 @@ class Outputs:
     """
 
     sinks: Sequence[Sink]
-    files: Mapping[Path, JsonLinesSink | PictureSink]
+    files: Mapping[Path, JsonLinesSink | ImageSink]
     group: OutputGroup = field(default_factory=OutputGroup)
 
     def written(self, path: Path | None) -> Path | None:
@@ -118,8 +118,8 @@ def open_outputs(
     _check_overwrites_nothing(options.files if options.cut is None else [], inputs)
     group, is_cut = OutputGroup(options.on_failure), options.cut is not None
     sinks: list[Sink] = []
-    pictures: list[PictureSink] = []
-    files: dict[Path, JsonLinesSink | PictureSink] = {}
+    shown: list[ImageSink] = []
+    files: dict[Path, JsonLinesSink | ImageSink] = {}
     if options.lines is not None:
         sinks.append(group.sink(JsonLinesSink(options.lines), options.lines.name, retries=is_cut))
     elif options.json_path == STDOUT:
@@ -129,15 +129,15 @@ def open_outputs(
         sinks.append(group.sink(lines, str(options.json_path), retries=is_cut))
         files[options.json_path] = lines
     if options.output is not None:
-        kept = stack.enter_context(open_pictures(options.output, info, options))
-        pictures.append(group.pictures(kept, str(options.output), retries=is_cut))
+        kept = stack.enter_context(open_image_sinks(options.output, info, options))
+        shown.append(group.images(kept, str(options.output), retries=is_cut))
         files[options.output] = kept
     if options.serve is not None:
-        pictures.append(_open_server(stack, info, options.serve))
+        shown.append(_open_server(stack, info, options.serve))
     if _wants_window(options):
-        pictures.append(stack.enter_context(WindowSink(f"ssd-edge: {info.name}", stop)))
-    if pictures:
-        sinks.append(AnnotatedSink(pictures, Blur(options.blur) if options.blur else None))
+        shown.append(stack.enter_context(WindowSink(f"ssd-edge: {info.name}", stop)))
+    if shown:
+        sinks.append(AnnotatedSink(shown, Blur(options.blur) if options.blur else None))
     return Outputs(sinks, files, group)
 
 
@@ -159,7 +159,7 @@ def open_lines(stack: ExitStack, path: Path, options: OutputOptions) -> LineFile
     return lines
 
 
-def open_pictures(path: Path, info: SourceInfo, options: OutputOptions = _DEFAULT) -> PictureSink:
+def open_image_sinks(path: Path, info: SourceInfo, options: OutputOptions = _DEFAULT) -> ImageSink:
     """Return the sink for drawn frames: a video or an image by the suffix of ``path``, a folder where it has none.
 
     Raises:
@@ -169,7 +169,7 @@ def open_pictures(path: Path, info: SourceInfo, options: OutputOptions = _DEFAUL
     if suffix in CODECS:
         return VideoSink(
             path,
-            film_rate(info),
+            video_rate(info),
             by_time=not info.stills,
             finite=info.frames is not None and info.frames <= _MOST_OF_ONE_INDEX,
             cut=options.cut,
@@ -191,7 +191,7 @@ def open_pictures(path: Path, info: SourceInfo, options: OutputOptions = _DEFAUL
     return ImageFolderSink(path, named_by_source=info.stills)
 
 
-def film_rate(info: SourceInfo) -> float:
+def video_rate(info: SourceInfo) -> float:
     """Return the rate of a video of the source: its own; a camera's up to 30; ten images a second for stills."""
     if info.stills and not info.live:
         return _FILM_OF_STILLS_FPS

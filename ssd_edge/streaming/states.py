@@ -91,7 +91,7 @@ class StreamStatus:
 
 
 class StreamMonitor:
-    """Keeps a stream's status; any thread may tell and ask.
+    """Keeps a stream's status; any thread may write and read it.
 
     Args:
         name: of the stream.

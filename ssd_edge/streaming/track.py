@@ -63,7 +63,7 @@ class Result:
 
 
 class ResultQueue:
-    """Results on their way to whoever writes them."""
+    """Results on their way to the thread that writes them."""
 
     def __init__(self) -> None:
         self._items: SimpleQueue[tuple[Track, Result]] = SimpleQueue()

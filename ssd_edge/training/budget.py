@@ -1,4 +1,4 @@
-"""How long a run lasts: a number of epochs, minutes on the clock, or epochs with a limit in minutes."""
+"""The length of a run: a number of epochs, minutes on the clock, or epochs with a limit in minutes."""
 
 from __future__ import annotations
 

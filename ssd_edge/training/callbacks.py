@@ -7,7 +7,7 @@ from ssd_edge.training.metrics import EpochRecord, StepLoss
 
 
 class Callback:
-    """Told of every step and every epoch, in the first process only; a subclass overrides what it wants to know.
+    """Called after every step and every epoch, in the first process only; a subclass overrides what it needs.
 
     It is called between two steps, on the thread that trains. What it raises ends the run as Ctrl-C does: the last
     saved state stays, and the run can go on from it.

@@ -88,34 +88,34 @@ class TrainingSet(Dataset["Example | SsdEdgeError"]):
 
     def __getitem__(self, draw: Draw) -> Example | SsdEdgeError:
         """Return the example of a draw, or the named error that it met."""
-        sample, picture = self._samples[draw.sample], self._picture(draw.sample)
+        sample, image = self._samples[draw.sample], self._image(draw.sample)
         instead_of = ""
-        if isinstance(picture, InputError):
-            error, instead_of = picture, str(sample.image)
+        if isinstance(image, InputError):
+            error, instead_of = image, str(sample.image)
             for number in range(draw.sample + 1, draw.sample + 1 + _MOST_STAND_INS):
                 sample = self._samples[number % len(self)]
-                picture = self._picture(number % len(self))
-                if not isinstance(picture, InputError):
+                image = self._image(number % len(self))
+                if not isinstance(image, InputError):
                     break
             else:
                 return _about(self._samples[draw.sample], error)
         try:
             rng = np.random.default_rng((self._seed, draw.epoch, draw.sample))
-            return self._example(sample, picture, rng)._replace(instead_of=instead_of)
+            return self._example(sample, image, rng)._replace(instead_of=instead_of)
         except SsdEdgeError as error:
             return _about(sample, error)
 
-    def _picture(self, number: int) -> ReducedImage | InputError:
+    def _image(self, number: int) -> ReducedImage | InputError:
         image = self._samples[number].image
         try:
             return self._decoded.get(image) or read_reduced(image, least_side=self._least_side)
         except InputError as error:
             return error
 
-    def _example(self, sample: Sample, picture: ReducedImage, rng: np.random.Generator) -> Example:
-        boxes = sample.boxes / np.float32(picture.factor)
+    def _example(self, sample: Sample, image: ReducedImage, rng: np.random.Generator) -> Example:
+        boxes = sample.boxes / np.float32(image.factor)
         class_ids = np.where(sample.difficult, UNKNOWN_CLASS, sample.class_ids)
-        view, boxes, class_ids = self._augment(picture.pixels, boxes, class_ids, rng)
+        view, boxes, class_ids = self._augment(image.pixels, boxes, class_ids, rng)
         height, width = view.shape[:2]
         unit_boxes = (boxes / np.array([width, height, width, height], np.float32)).astype(np.float32)
         return Example(torch.from_numpy(view), self._encode_targets(unit_boxes, class_ids), str(sample.image))
@@ -172,13 +172,13 @@ def decode_images(
     paths = list(dict.fromkeys(sample.image for sample in samples))
     for number, path in enumerate(paths, start=1):
         try:
-            picture = read_reduced(path, least_side=least_side)
+            image = read_reduced(path, least_side=least_side)
         except InputError:
             continue  # named where it is drawn
-        held += picture.pixels.nbytes
+        held += image.pixels.nbytes
         if held > limit_bytes:
             break
-        decoded[path] = picture
+        decoded[path] = image
         progress(number, len(paths))
     return decoded
 

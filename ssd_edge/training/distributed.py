@@ -25,7 +25,7 @@ _FABRIC_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]]
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep back what Fabric tells its own users (precision, Tensor Cores, processes); its warnings stay."""
+    """Keep back what Fabric says to its own users (precision, Tensor Cores, processes); its warnings stay."""
     logger = logging.getLogger("lightning_fabric")
     before = logger.level
     logger.setLevel(logging.WARNING)

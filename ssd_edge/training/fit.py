@@ -15,7 +15,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.data.augment import Augment
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.pretrained import fill_backbone_
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weight_source import read_weights
@@ -135,7 +135,7 @@ def _loader(plan: TrainingPlan, share: Share, *, pinned: bool) -> BatchLoader:
     images = len({sample.image for sample in samples})
     if len(decoded) < images:
         log.info(f"{len(decoded)} of {images} images fit in memory; the others are decoded at each draw")
-    encode = TargetEncoder(default_boxes(spec.anchors), spec.box_coding)
+    encode = TargetEncoder(anchor_boxes(spec.anchors), spec.box_coding)
     examples = TrainingSet(plan.train_set, augment, encode, seed=plan.seed, decoded=decoded)
     return BatchLoader(
         examples,

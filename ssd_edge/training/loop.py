@@ -10,7 +10,7 @@ from typing import Literal
 from lightning_fabric import Fabric
 
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training.budget import Budget
 from ssd_edge.training.callbacks import Callback
@@ -21,7 +21,7 @@ from ssd_edge.training.loader import Batch, BatchLoader, grouped, named_worker_d
 from ssd_edge.training.losses import MultiboxCriterion
 from ssd_edge.training.metrics import EpochMeter, EpochRecord
 from ssd_edge.training.norm_statistics import NormStatistics
-from ssd_edge.training.recipe import Optimisation
+from ssd_edge.training.recipe import Optimization
 from ssd_edge.training.run_folder import RunFolder
 from ssd_edge.training.schedule import learning_rate_factor
 from ssd_edge.training.step import Learner
@@ -57,7 +57,7 @@ class Training:
         loader: BatchLoader,
         validate: Validate,
         *,
-        optimisation: Optimisation,
+        optimisation: Optimization,
         budget: Budget,
         files: RunFolder,
         fabric: Fabric | None = None,
@@ -69,7 +69,7 @@ class Training:
         self._loader, self._optimisation, self._budget, self._files = loader, optimisation, budget, files
         self._fabric = fabric or make_fabric(precision=optimisation.precision)
         self._callbacks, self._progress, self._save_every_s, self._clock = callbacks, progress, save_every_s, clock
-        criterion = MultiboxCriterion(optimisation.loss, default_boxes(model.spec.anchors), model.spec.box_coding)
+        criterion = MultiboxCriterion(optimisation.loss, anchor_boxes(model.spec.anchors), model.spec.box_coding)
         self._learner = Learner(model, self._fabric, criterion, optimisation)
         self._average = WeightAverage(self._learner.model, decay=optimisation.average_decay)
         norms = NormStatistics(self._learner.model, loader)
@@ -170,7 +170,7 @@ class Training:
         return ending
 
     def _keep_epoch(self, *, is_last: bool) -> None:
-        """Validate where it is time to, write the epoch's files and tell the callbacks."""
+        """Validate where it is time to, write the epoch's files and call the callbacks."""
         mean_ap = None
         if is_last or self._budget.allows_validation():
             mean_ap = self._validator.run(self._average.model, self._position, whole=self._whole)

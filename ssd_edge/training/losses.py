@@ -70,10 +70,10 @@ class MultiboxCriterion:
             targets: labels (B, A) and offsets (B, A, 4).
         """
         positive = targets.labels > BACKGROUND
-        normaliser = positive.sum().clamp(min=1)
+        normalizer = positive.sum().clamp(min=1)
         localisation = self._localisation(outputs.box_offsets.float(), targets.offsets, positive)
         confidence = self._confidence(outputs.class_logits.float(), targets.labels, positive)
-        return MultiboxLoss(self._options.alpha * localisation / normaliser, confidence / normaliser)
+        return MultiboxLoss(self._options.alpha * localisation / normalizer, confidence / normalizer)
 
     def _localisation(self, offsets: Tensor, wanted: Tensor, positive: Tensor) -> Tensor:
         if self._options.localisation == "smooth-l1":

@@ -43,7 +43,7 @@ class NormStatistics:
         device = next(model.parameters()).device
         batches = min(-(-MOST_VIEWS // self._loader.batch_size), len(self._loader))
         images = (batch.images.to(device) for batch in self._loader.epoch(epoch, end=batches))
-        estimate_norms_(model, self._names, images, DecodedSSD(model).normalised)
+        estimate_norms_(model, self._names, images, DecodedSSD(model).normalized)
 
 
 def learning_norms(model: nn.Module) -> tuple[str, ...]:

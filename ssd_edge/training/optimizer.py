@@ -64,7 +64,7 @@ def layer_rates(model: nn.Module, *, backbone_rate: float, layer_decay: float) -
     }
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
     """Set the learning rate; each group has its share of it."""
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = learning_rate * group["rate"]

@@ -1,4 +1,4 @@
-"""What a loss or a mean AP says has gone wrong, though no number was infinite."""
+"""Finds what has gone wrong by a loss or a mean AP, though no number was infinite."""
 
 from __future__ import annotations
 

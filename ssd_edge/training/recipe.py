@@ -16,7 +16,7 @@ Augmentation = Literal["ssd", "ssdlite", "none"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Classification = Literal["cross-entropy", "focal"]
-Localisation = Literal["smooth-l1", "giou", "diou"]
+Localization = Literal["smooth-l1", "giou", "diou"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class LossOptions:
     """
 
     classification: Classification = "cross-entropy"
-    localisation: Localisation = "smooth-l1"
+    localisation: Localization = "smooth-l1"
     alpha: float = 1.0
     label_smoothing: float = 0.0
     focal_gamma: float = 2.0
@@ -68,7 +68,7 @@ _PAPERS_LOSS = LossOptions()
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class Optimization:
     """Optimization settings.
 
     Attributes:
@@ -115,7 +115,7 @@ class Recipe:
     epochs: int
     batch_size: int
     augmentation: str
-    optimisation: Optimisation
+    optimisation: Optimization
     validate_every: int = 1
 
     def with_changes(
@@ -143,13 +143,13 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 # The paper's rate is for a backbone that was trained before. Networks with batch norm bear, and from random weights
 # need, a higher one.
-_PLAIN = Recipe(epochs=120, batch_size=32, augmentation="ssd", optimisation=Optimisation(0.001))
-_BATCH_NORM = Recipe(epochs=200, batch_size=32, augmentation="ssd", optimisation=Optimisation(0.01))
+_PLAIN = Recipe(epochs=120, batch_size=32, augmentation="ssd", optimisation=Optimization(0.001))
+_BATCH_NORM = Recipe(epochs=200, batch_size=32, augmentation="ssd", optimisation=Optimization(0.01))
 # torchvision's references/detection: 0.15 for 192 images a step, and a lighter decay for the small network.
-_LITE = Recipe(epochs=200, batch_size=32, augmentation="ssdlite", optimisation=Optimisation(0.025, weight_decay=4e-5))
+_LITE = Recipe(epochs=200, batch_size=32, augmentation="ssdlite", optimisation=Optimization(0.025, weight_decay=4e-5))
 # Found on drawn road signs, from random weights, 13,000 views: batches of 16 gave 0.84 mAP where batches of 32 at 0.05
 # gave 0.60, and crops alone were trained sooner than crops, zoom-out and distorted colors (0.82).
-_TINY = Recipe(epochs=40, batch_size=16, augmentation="ssdlite", optimisation=Optimisation(0.02))
+_TINY = Recipe(epochs=40, batch_size=16, augmentation="ssdlite", optimisation=Optimization(0.02))
 
 _BY_PREFIX: Mapping[str, Recipe] = {
     "ssd192-tiny": _TINY,
@@ -161,8 +161,8 @@ _BY_PREFIX: Mapping[str, Recipe] = {
 
 
 # Few images are few steps: half the batch makes twice as many. BCCD was learned at 0.02 from ImageNet weights.
-_FEW = replace(_BATCH_NORM, batch_size=16, augmentation="ssdlite", optimisation=Optimisation(0.02))
-_LITE_FEW = replace(_LITE, batch_size=16, optimisation=Optimisation(0.0125, weight_decay=4e-5))
+_FEW = replace(_BATCH_NORM, batch_size=16, augmentation="ssdlite", optimisation=Optimization(0.02))
+_LITE_FEW = replace(_LITE, batch_size=16, optimisation=Optimization(0.0125, weight_decay=4e-5))
 _PLAIN_FEW = replace(_PLAIN, batch_size=16)
 _FOR_FEW: Mapping[str, Recipe] = {
     "ssd192-tiny": _TINY,

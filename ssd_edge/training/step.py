@@ -24,7 +24,7 @@ from ssd_edge.training.loader import Batch
 from ssd_edge.training.losses import MultiboxLoss
 from ssd_edge.training.metrics import StepLoss
 from ssd_edge.training.optimizer import make_sgd, set_learning_rate
-from ssd_edge.training.recipe import Optimisation
+from ssd_edge.training.recipe import Optimization
 from ssd_edge.training.sync_batch_norm import synchronise_norms_
 from ssd_edge.training.targets import BACKGROUND, Targets
 
@@ -56,7 +56,7 @@ class Learner:
         InputError: the model has no such layer to freeze.
     """
 
-    def __init__(self, model: SSD, fabric: Fabric, criterion: Criterion, optimisation: Optimisation) -> None:
+    def __init__(self, model: SSD, fabric: Fabric, criterion: Criterion, optimisation: Optimization) -> None:
         self.model, self._fabric, self._criterion = model, fabric, criterion
         self._clip_norm = optimisation.clip_norm or math.inf
         model.train().to(memory_format=torch.channels_last)
@@ -73,7 +73,7 @@ class Learner:
             layer_decay=optimisation.layer_decay,
         )
         self._network, self._stepper = fabric.setup(model, self.optimiser)
-        self._normalise = DecodedSSD(model).normalised
+        self._normalise = DecodedSSD(model).normalized
 
     def scaler_state(self) -> dict[str, Any]:
         """Return the state of float16's loss scale; empty in other precisions."""

@@ -21,7 +21,7 @@ class Validator:
 
     Attributes:
         validate: gives its mean AP.
-        budget: told how long that took, with what comes before.
+        budget: learns how long that took, with what comes before.
         progress: of the run; its note counts the images of a validation.
         before: done to the network first; it is given the epoch's number.
     """
@@ -45,13 +45,13 @@ class Validator:
             whole: what the run will have spent in all.
         """
 
-        def tell(done: int, total: int | None, note: str = "") -> None:
+        def report(done: int, total: int | None, note: str = "") -> None:
             of = f"epoch {position.epoch}: validating, image {done} of {total} {note}".rstrip()
             self.progress(int(position.spent), int(whole), of)
 
         started = time.monotonic()
         self.before(model, position.epoch)
-        mean_ap = self.validate(model, tell)
+        mean_ap = self.validate(model, report)
         position.validations.append(time.monotonic() - started)
         self.budget.validated(position.validations[-1])
         return mean_ap

@@ -62,7 +62,7 @@ def convert_data(
     Args:
         dataset: labelled images, of any layout.
         config: what to write; or its fields as keywords.
-        progress: told of the stage ``converting``.
+        progress: called in the stage ``converting``.
         workspace: the folder for the set where none is named.
         options: fields of the config.
 
@@ -82,7 +82,7 @@ def convert_data(
 
 
 def _usable_splits(dataset: Path, config: ConvertDataConfig) -> dict[str, UsableSet]:
-    """What of each split can be used, by the name that it gets; everything is refused here that is."""
+    """Return what can be used of each split, by the name that it gets; everything is refused here that is."""
     splits: dict[str, UsableSet] = {}
     class_names = listed_class_names(config.classes)
     wanted = config.splits or _all_splits(dataset)

@@ -14,7 +14,7 @@ from ssd_edge.core.tolerance import MAX_BAD
 
 @dataclass(frozen=True)
 class ConvertDataConfig:
-    """How a data set is written anew.
+    """Options for writing a data set in another format.
 
     Attributes:
         to: format of the labels.

@@ -20,7 +20,7 @@ from ssd_edge.core.spec import BoxCoding, ModelSpec, NmsSpec
 from ssd_edge.core.workspace import set_exported
 from ssd_edge.exporting.parity_images import check_images
 from ssd_edge.importing.graphs.import_onnx import ARCHITECTURE, GraphImport, Hints, import_onnx
-from ssd_edge.importing.graphs.normalization import Normalisation
+from ssd_edge.importing.graphs.normalization import Normalization
 from ssd_edge.workflows.import_config import ImportConfig, ImportOptions
 
 _COMPARED_ON = 4  # images, of a folder or drawn
@@ -146,7 +146,7 @@ def _import_graph(path: Path, config: ImportConfig, labels: Path | None, root: P
     hints = Hints(
         name=config.name,
         labels=labels,
-        normalisation=_normalization(config),
+        normalization=_normalization(config),
         size=_rows_first(config.input_size),
         anchors=config.anchors,
         coding=BoxCoding(config.variances, float("inf")),
@@ -168,9 +168,9 @@ def _rows_first(size: tuple[int, int] | None) -> tuple[int, int] | None:
     return None if size is None else (size[1], size[0])
 
 
-def _normalization(config: ImportConfig) -> Normalisation | None:
+def _normalization(config: ImportConfig) -> Normalization | None:
     if (config.mean is None) != (config.std is None):
         raise InputError("--mean and --std must be given together", got="one of them", wanted="both or none")
     if config.mean is None or config.std is None:
         return None
-    return Normalisation(config.mean, config.std, config.color.value)
+    return Normalization(config.mean, config.std, config.color.value)

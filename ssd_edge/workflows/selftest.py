@@ -155,7 +155,7 @@ def _nms_times(
 ) -> NmsTimes:
     """Build the small detector with one form of the NMS, and time that."""
     try:
-        builder = TrtBuilder(target, Precision.FP32, replace(options, nms=body), told=log.info)
+        builder = TrtBuilder(target, Precision.FP32, replace(options, nms=body), report=log.info)
         builder.check()
         engine = build_lowered(source, Lowered(source.model), builder, folder / f"{body}.{target}.engine").engine
         image = preprocess(_sample_images()[0], source.spec.input)
@@ -190,7 +190,7 @@ def _builds(source: SourceModel, folder: Path, targets: dict[Target, TrtOptions]
         yield _lowered(source, table, precision, OrtBuilder())
     for target, options in targets.items():
         for precision in (Precision.FP32, Precision.FP16, Precision.INT8, Precision.INT8_FP16):
-            builder = TrtBuilder(target, precision, options, told=log.info)
+            builder = TrtBuilder(target, precision, options, report=log.info)
             yield _lowered(source, table, precision, builder)
 
 

@@ -14,7 +14,7 @@ from ssd_edge.training.metrics import EpochRecord
 from ssd_edge.training.recipe import (
     Augmentation,
     Classification,
-    Localisation,
+    Localization,
     LossOptions,
     Precision,
     Recipe,
@@ -143,7 +143,7 @@ class TrainConfig:
     clip_norm: float | None = None
     ema: float | None = None
     loss: Classification = "cross-entropy"
-    box_loss: Localisation = "smooth-l1"
+    box_loss: Localization = "smooth-l1"
     alpha: float = LossOptions.alpha
     label_smoothing: float = LossOptions.label_smoothing
     empty_negatives: int = LossOptions.negatives_of_empty
@@ -258,7 +258,7 @@ class TrainOptions(TypedDict, total=False):
     clip_norm: float | None
     ema: float | None
     loss: Classification
-    box_loss: Localisation
+    box_loss: Localization
     alpha: float
     label_smoothing: float
     empty_negatives: int

@@ -35,7 +35,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Squares as a labelled VOC data set, and the model that finds them."""
     monkeypatch.chdir(tmp_path)
     write_square_model(tmp_path / "engines/selftest/selftest.onnx")
-    write_pictures(tmp_path / "pictures", 10)
+    write_pictures(tmp_path / "images", 10)
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def manifest(name: str) -> dict[str, object]:
 
 
 def test_int8_calibrates_where_there_is_no_table(workspace: Path) -> None:
-    result = run("build", "--int8", "--images", "pictures")
+    result = run("build", "--int8", "--images", "images")
     assert result.exit_code == 0, result.output
     assert "calibration/selftest.ranges.json does not exist: calibrating" in result.output
     assert "ms an image" in result.output
@@ -60,7 +60,7 @@ def test_int8_calibrates_where_there_is_no_table(workspace: Path) -> None:
     assert "using calibration/selftest.ranges.json" in again.output
     assert "already built" in again.output
     detected = run(
-        "run", "pictures", "--model", "engines/selftest/selftest.int8.onnxruntime.engine", "--json", "-", "--no-window"
+        "run", "images", "--model", "engines/selftest/selftest.int8.onnxruntime.engine", "--json", "-", "--no-window"
     )
     assert detected.exit_code == 0, detected.output
     assert '"label"' in detected.stdout
@@ -74,7 +74,7 @@ def test_int8_without_pictures(workspace: Path) -> None:
 
 
 def test_a_table_of_an_older_onnx_is_refused(workspace: Path) -> None:
-    assert run("build", "--int8", "--images", "pictures").exit_code == 0
+    assert run("build", "--int8", "--images", "images").exit_code == 0
     path = workspace / "engines/selftest/selftest.onnx"
     model = onnx.load(path)
     model.doc_string = "edited"
@@ -87,7 +87,7 @@ def test_a_table_of_an_older_onnx_is_refused(workspace: Path) -> None:
 
 def test_a_table_of_another_model_is_refused(workspace: Path) -> None:
     write_tiny_onnx(workspace / "engines/bright/bright.onnx")
-    assert run("calibrate", "engines/selftest/selftest.onnx", "--images", "pictures").exit_code == 0
+    assert run("calibrate", "engines/selftest/selftest.onnx", "--images", "images").exit_code == 0
     table = "calibration/selftest.ranges.json"
     result = run("build", "engines/bright/bright.onnx", "--int8", "--ranges", table)
     assert result.exit_code == 1
@@ -97,7 +97,7 @@ def test_a_table_of_another_model_is_refused(workspace: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 0.5, 0.99])
 def test_a_table_that_is_cut_short_is_refused(workspace: Path, kept: float) -> None:
-    assert run("build", "--int8", "--images", "pictures").exit_code == 0
+    assert run("build", "--int8", "--images", "images").exit_code == 0
     before = (workspace / "engines/selftest/selftest.int8.onnxruntime.engine").read_bytes()
     path = workspace / "calibration/selftest.ranges.json"
     text = path.read_text()
@@ -120,14 +120,14 @@ def test_pictures_that_were_calibrated_with_judge_nothing(workspace: Path) -> No
 
 
 def test_another_table_is_another_engine(workspace: Path) -> None:
-    assert run("build", "--int8", "--images", "pictures").exit_code == 0
+    assert run("build", "--int8", "--images", "images").exit_code == 0
     assert run("calibrate", "--method", "entropy").exit_code == 0
     result = run("build", "--int8")
     assert "already built" not in result.output
 
 
 def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
-    assert run("build", "--int8", "--images", "pictures", "--keep-float", "conv2", "--keep-graph").exit_code == 0
+    assert run("build", "--int8", "--images", "images", "--keep-float", "conv2", "--keep-graph").exit_code == 0
     assert manifest("int8.onnxruntime")["options"]["keep_float"] == ["conv2"]
     shown = run("inspect", "engines/selftest/selftest.int8.onnxruntime.engine")
     assert "fp32 convolutions 1, int8 convolutions 4" in shown.output
@@ -146,7 +146,7 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--target", "onnxruntime", "--batch", "1:4:8"), "need TensorRT: --batch, --builder-memory"),
         (("--target", "onnxruntime", "--board", "desktop"), "need TensorRT: --batch, --builder-memory"),
         (("--target", "tensorrt", "--dla", 0), "a DLA cannot compute in float32. Add --int8 or --fp16"),
-        (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "pictures"), "got INT8 by a calibration cache"),
+        (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "images"), "got INT8 by a calibration cache"),
         (("--target", "tensorrt", "--int8", "--dla", 0, "--keep-graph"), "got INT8 by a calibration cache"),
         (("--target", "tensorrt", "--int8", "--implicit", "--sensitivity"), "got INT8 by a calibration cache"),
         (("--target", "tensorrt", "--int8", "--implicit", "--refine"), "leave out --dla and --implicit"),
@@ -176,7 +176,7 @@ def test_engine_of_another_machine_is_refused_with_the_command(workspace: Path, 
     assert run("build").exit_code == 0
     path = workspace / "engines/selftest/selftest.fp32.onnxruntime.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    result = run("run", "pictures", "--model", path.with_suffix(".engine"), "--no-window")
+    result = run("run", "images", "--model", path.with_suffix(".engine"), "--no-window")
     assert result.exit_code == 1
     assert "was not built for this machine: got onnxruntime" in result.output
     assert "Rebuild it here: ssd-edge build" in result.output
@@ -195,7 +195,7 @@ def test_interrupted_build_leaves_nothing_half_written(workspace: Path, monkeypa
 def test_rtx_engine_for_two_generations(workspace: Path) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
     result = run(
-        "build", "--int8", "--fp16", "--images", "pictures", "--target", "tensorrt-rtx", "--batch", "1:4:8",
+        "build", "--int8", "--fp16", "--images", "images", "--target", "tensorrt-rtx", "--batch", "1:4:8",
         "--compute-capabilities", "86,12.0",
     )  # fmt: skip
     assert result.exit_code == 0, result.output

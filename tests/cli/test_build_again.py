@@ -37,10 +37,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     ONNX.parent.mkdir(parents=True)
     onnx.save(rescaled(square_model(), 2000), ONNX)
-    write_pictures(tmp_path / "pictures", 18)
+    write_pictures(tmp_path / "images", 18)
     write_labelled(tmp_path / "voc")
     monkeypatch.setattr("ssd_edge.engines.benchmark._ROUNDS", 2)
-    run("--int8", "--images", "pictures", "-o", "engines/selftest/first.engine")
+    run("--int8", "--images", "images", "-o", "engines/selftest/first.engine")
     return tmp_path
 
 

@@ -22,7 +22,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The detector of squares, and images for it."""
     monkeypatch.chdir(tmp_path)
     write_square_model(tmp_path / "engines/selftest/selftest.onnx")
-    write_pictures(tmp_path / "pictures", 10)
+    write_pictures(tmp_path / "images", 10)
     return tmp_path
 
 
@@ -37,19 +37,19 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration: wanted other images"),
         (("--refine",), "--refine needs images to hold out: got 10; wanted at least 16"),
         (("-o", "blocked/x.engine"), "blocked cannot be written"),
-        (("-o", "pictures.engine"), "images.engine is a folder"),
+        (("-o", "images.engine"), "images.engine is a folder"),
     ],
 )
 def test_what_cannot_be_built_is_refused_before_ranges_are_measured(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     (workspace / "blocked").write_text("a file")
-    (workspace / "pictures.engine").mkdir()
+    (workspace / "images.engine").mkdir()
     write_labelled(workspace / "voc", "val", 4)
     for path in [*write_labelled(workspace / "others", "val", 4).glob("Annotations/*.xml"), Path("others/labels.txt")]:
         path.write_text(path.read_text().replace("red", "crimson"))
     monkeypatch.setattr("ssd_edge.quantization.observer.Observer.observe", None)
-    result = run("build", "--int8", "--images", "pictures", *arguments)
+    result = run("build", "--int8", "--images", "images", *arguments)
     assert result.exit_code == 1, result.exception
     assert message in result.output
     assert not list(workspace.rglob("*.ranges.json"))
@@ -67,13 +67,13 @@ def test_what_rtx_cannot_do_is_refused_before_ranges_are_measured(
 ) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
     monkeypatch.setattr("ssd_edge.quantization.observer.Observer.observe", None)
-    result = run("build", "--int8", "--images", "pictures", "--target", "tensorrt-rtx", *arguments)
+    result = run("build", "--int8", "--images", "images", "--target", "tensorrt-rtx", *arguments)
     assert result.exit_code == 1, result.exception
     assert message in result.output
 
 
 def test_nothing_is_built_to_compare_with_what_cannot_be_built(workspace: Path) -> None:
-    result = run("build", "--int8", "--images", "pictures", "--data", "nowhere", "--compare")
+    result = run("build", "--int8", "--images", "images", "--data", "nowhere", "--compare")
     assert result.exit_code == 1
     assert not list(workspace.rglob("*.engine"))
 
@@ -81,7 +81,7 @@ def test_nothing_is_built_to_compare_with_what_cannot_be_built(workspace: Path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--images", "pictures"), "--ranges and --images are for --int8. Add --int8, or leave them out."),
+        (("--images", "images"), "--ranges and --images are for --int8. Add --int8, or leave them out."),
         (("--ranges", "a.ranges.json", "--fp16"), "--ranges and --images are for --int8"),
         (("--keep-float", "conv2"), "--keep-float is for --int8 and --fp16"),
     ],
@@ -96,8 +96,8 @@ def test_options_that_would_not_be_heeded(workspace: Path, arguments: tuple[str,
 @pytest.mark.parametrize(
     ("options", "name", "made"),
     [
-        (("--int8", "--images", "pictures"), "int8.onnxruntime.onnx", "INT8"),
-        (("--int8", "--images", "pictures"), "int8.onnxruntime.engine", "INT8, optimized by ONNX Runtime"),
+        (("--int8", "--images", "images"), "int8.onnxruntime.onnx", "INT8"),
+        (("--int8", "--images", "images"), "int8.onnxruntime.engine", "INT8, optimized by ONNX Runtime"),
         (("--fp16",), "fp16.onnxruntime.onnx", "FP16"),
         ((), "fp32.onnxruntime.engine", "optimized by ONNX Runtime"),
     ],
@@ -108,7 +108,7 @@ def test_the_graph_of_an_engine_is_no_model_to_build(
     assert run("build", *options, "--keep-graph").exit_code == 0
     graph = f"engines/selftest/selftest.{name}"
     before = sorted(workspace.rglob("*"))
-    result = run(command, graph, *([] if command == "build" else ["--images", "pictures"]))
+    result = run(command, graph, *([] if command == "build" else ["--images", "images"]))
     assert result.exit_code == 1
     assert f"{graph} is the graph of an engine: got an engine's graph: {made}; wanted" in result.output
     assert "Name that one: engines/selftest/selftest.onnx" in result.output
@@ -117,7 +117,7 @@ def test_the_graph_of_an_engine_is_no_model_to_build(
 
 def test_a_layer_kept_in_float_is_float32_in_the_mixed_network(workspace: Path) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="tensorrt-rtx is not installed: pip install 'ssd-edge[rtx]'")
-    mixed = ("--int8", "--fp16", "--target", "tensorrt-rtx", "--images", "pictures", "--keep-graph")
+    mixed = ("--int8", "--fp16", "--target", "tensorrt-rtx", "--images", "images", "--keep-graph")
     assert run("build", *mixed, "--keep-float", "conv2").exit_code == 0
     graph = onnx.load("engines/selftest/selftest.int8-fp16.tensorrt-rtx.onnx")
     inferred = onnx.shape_inference.infer_shapes(graph, strict_mode=True)
@@ -128,6 +128,6 @@ def test_a_layer_kept_in_float_is_float32_in_the_mixed_network(workspace: Path) 
 
 def test_a_network_without_convolutions_has_nothing_for_int8(workspace: Path) -> None:
     write_tiny_onnx(workspace / "bright.onnx")
-    result = run("build", "bright.onnx", "--int8", "--images", "pictures")
+    result = run("build", "bright.onnx", "--int8", "--images", "images")
     assert result.exit_code == 1
     assert "bright.onnx has no convolution for INT8. Build it without --int8." in result.output

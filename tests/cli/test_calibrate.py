@@ -28,12 +28,12 @@ def run(*arguments: object):
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_square_model(tmp_path / "engines/selftest/selftest.onnx")
-    write_pictures(tmp_path / "pictures", 20)
+    write_pictures(tmp_path / "images", 20)
     return tmp_path
 
 
 def test_a_folder_of_pictures_gives_a_set_and_a_table() -> None:
-    result = run("calibrate", "--images", "pictures", "--max-images", 16)
+    result = run("calibrate", "--images", "images", "--max-images", 16)
     assert result.exit_code == 0, result.output
     assert "using engines/selftest/selftest.onnx" in result.output
     assert "chose 16 images of images\n" in result.output
@@ -45,7 +45,7 @@ def test_a_folder_of_pictures_gives_a_set_and_a_table() -> None:
 
 
 def test_the_set_is_used_again_and_gives_the_same_table() -> None:
-    assert run("calibrate", "--images", "pictures", "--method", "entropy").exit_code == 0
+    assert run("calibrate", "--images", "images", "--method", "entropy").exit_code == 0
     first = TABLE.read_bytes()
     again = run("calibrate", "--method", "entropy")
     assert "using calibration/selftest.images.json" in again.output
@@ -104,15 +104,15 @@ def test_no_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no image", None])
 def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "pictures/007.png"
+    path = tmp_path / "images/007.png"
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
-    result = run("calibrate", "--images", "pictures")
+    result = run("calibrate", "--images", "images")
     assert result.exit_code == 0, result.output
     assert re.search(r"007\.png (is empty|is not an image|is cut short).*it is left out", result.stderr)
     assert "007.png" not in Path("calibration/selftest.images.json").read_text()
     for number in (1, 2):
-        (tmp_path / f"pictures/00{number}.png").write_bytes(b"")
-    result = run("calibrate", "--images", "pictures")
+        (tmp_path / f"images/00{number}.png").write_bytes(b"")
+    result = run("calibrate", "--images", "images")
     assert result.exit_code == 1
     (share,) = re.findall(r"3 of \d+ images cannot be used.*--max-bad (0\.\d\d)", result.stderr)
     result = run("calibrate", "--images", "pictures", "--method", "minmax", "--max-bad", share)
@@ -131,7 +131,7 @@ def test_the_split_that_models_are_judged_on(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run("calibrate", "--images", "pictures", "--method", "entropy")
+    whole = run("calibrate", "--images", "images", "--method", "entropy")
     assert whole.exit_code == 0
     wanted = TABLE.read_bytes()
     TABLE.unlink()
@@ -145,12 +145,12 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(monkeypatch: pyt
         return read(path)
 
     monkeypatch.setattr(observe, "read_image", stopped)
-    assert run("calibrate", "--images", "pictures", "--method", "entropy").exit_code == 130
+    assert run("calibrate", "--images", "images", "--method", "entropy").exit_code == 130
     assert not TABLE.exists()
     assert not SET.exists()
     assert [path.name for path in Path("calibration").glob(".*")] != []
     monkeypatch.setattr(observe, "read_image", lambda path: seen.append(path) or read(path))
-    assert run("calibrate", "--images", "pictures", "--method", "entropy").exit_code == 0
+    assert run("calibrate", "--images", "images", "--method", "entropy").exit_code == 0
     assert len(seen) == 20  # none twice
     assert TABLE.read_bytes() == wanted
     assert not list(Path("calibration").glob(".*"))
@@ -172,7 +172,7 @@ def test_a_calibration_that_fails_leaves_the_set_and_the_table_alone(
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
+    assert run("calibrate", "--images", "images", "--method", "minmax").exit_code == 0
     before = {path.name: path.read_bytes() for path in Path("calibration").iterdir()}
     write_pictures(tmp_path / "others", 9 if stopped else 1, seed=8)
     with monkeypatch.context() as patched:
@@ -184,8 +184,8 @@ def test_a_calibration_that_fails_leaves_the_set_and_the_table_alone(
 
 
 def test_a_picture_of_the_set_that_has_changed(tmp_path: Path) -> None:
-    assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
-    (tmp_path / "pictures/003.png").unlink()
+    assert run("calibrate", "--images", "images", "--method", "minmax").exit_code == 0
+    (tmp_path / "images/003.png").unlink()
     result = run("calibrate")
     assert result.exit_code == 1
     assert "003.png of calibration/selftest.images.json has changed since it was chosen" in result.output
@@ -193,7 +193,7 @@ def test_a_picture_of_the_set_that_has_changed(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_onnx(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"nothing of the kind")
-    result = run("calibrate", "x.onnx", "--images", "pictures")
+    result = run("calibrate", "x.onnx", "--images", "images")
     assert result.exit_code == 1
     assert "Traceback" not in result.output
     assert "x.onnx" in result.output
@@ -202,7 +202,7 @@ def test_a_file_that_is_no_onnx(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["engines/selftest/selftest.onnx", "table.json", ".ranges.json"])
 def test_a_table_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
     before = (tmp_path / "engines/selftest/selftest.onnx").read_bytes()
-    result = run("calibrate", "--images", "pictures", "--output", name)
+    result = run("calibrate", "--images", "images", "--output", name)
     assert result.exit_code == 1
     assert f"{name} is not a name for a calibration table: wanted a name that ends with .ranges.json" in result.output
     assert (tmp_path / "engines/selftest/selftest.onnx").read_bytes() == before
@@ -210,8 +210,8 @@ def test_a_table_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
 
 def test_a_table_elsewhere_is_named_in_the_next_command(tmp_path: Path) -> None:
     (tmp_path / "a.ranges.json").mkdir()
-    assert "a.ranges.json is a folder" in run("calibrate", "--images", "pictures", "-o", "a.ranges.json").output
-    result = run("calibrate", "--images", "pictures", "--method", "minmax", "-o", "my tables/b.ranges.json")
+    assert "a.ranges.json is a folder" in run("calibrate", "--images", "images", "-o", "a.ranges.json").output
+    result = run("calibrate", "--images", "images", "--method", "minmax", "-o", "my tables/b.ranges.json")
     assert result.exit_code == 0
     assert "build --int8 engines/selftest/selftest.onnx --ranges 'my tables/b.ranges.json'" in result.output
 
@@ -225,11 +225,11 @@ def test_damaged_work_is_named_and_begun_anew(monkeypatch: pytest.MonkeyPatch) -
         return read(path)
 
     monkeypatch.setattr(observe, "read_image", stopped)
-    assert run("calibrate", "--images", "pictures", "--method", "entropy").exit_code == 130
+    assert run("calibrate", "--images", "images", "--method", "entropy").exit_code == 130
     (state,) = Path("calibration").glob(".*")
     state.write_bytes(state.read_bytes()[:-100])
     monkeypatch.setattr(observe, "read_image", read)
-    result = run("calibrate", "--images", "pictures", "--method", "entropy")
+    result = run("calibrate", "--images", "images", "--method", "entropy")
     assert result.exit_code == 0
     assert f"{state} cannot be resumed (BadZipFile: " in result.output
     assert "measuring all images again" in result.output
@@ -242,11 +242,11 @@ def test_ctrl_c_while_the_method_is_chosen_keeps_what_was_measured(monkeypatch: 
 
     with monkeypatch.context() as patched:
         patched.setattr("ssd_edge.quantization.output_error.OutputError.__call__", stopped)
-        assert run("calibrate", "--images", "pictures").exit_code == 130
+        assert run("calibrate", "--images", "images").exit_code == 130
     assert not TABLE.exists()
     with monkeypatch.context() as patched:
         patched.setattr(observe, "read_image", None)  # no image is measured again
-        result = run("calibrate", "--images", "pictures")
+        result = run("calibrate", "--images", "images")
     assert result.exit_code == 0, result.exception
     assert CalibrationTable.load(TABLE).image_count == 20
     assert not list(Path("calibration").glob(".*"))
@@ -254,12 +254,12 @@ def test_ctrl_c_while_the_method_is_chosen_keeps_what_was_measured(monkeypatch: 
 
 @pytest.mark.parametrize("option", [("--max-images", 12), ("--seed", 0), ("--split", "train")])
 def test_of_a_set_that_is_chosen_nothing_is_chosen(option: tuple[object, ...]) -> None:
-    assert run("calibrate", "--images", "pictures", "--method", "minmax").exit_code == 0
+    assert run("calibrate", "--images", "images", "--method", "minmax").exit_code == 0
     result = run("calibrate", *option)
     assert result.exit_code == 1
     assert "calibration/selftest.images.json holds 20 images that were already chosen" in result.output
     assert "Choose again: ssd-edge calibrate --images images, with these options" in result.output
-    assert run("calibrate", "--images", "pictures", "--method", "minmax", *option[:2]).exit_code == 0
+    assert run("calibrate", "--images", "images", "--method", "minmax", *option[:2]).exit_code == 0
 
 
 def test_a_set_that_is_named_becomes_the_models(tmp_path: Path) -> None:
@@ -288,19 +288,19 @@ def test_nothing_is_judged_on_pictures_that_it_was_improved_with(tmp_path: Path)
 
 
 def test_few_pictures_are_not_called_held_out() -> None:
-    result = run("calibrate", "--images", "pictures", "--max-images", 4)
+    result = run("calibrate", "--images", "images", "--max-images", 4)
     assert "output error on 1 calibration image (too few to hold any out): minmax" in result.output
 
 
 def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run("calibrate", "--images", "pictures", "--method", "entropy", "--keep-images")
+    result = run("calibrate", "--images", "images", "--method", "entropy", "--keep-images")
     assert "copied the images: calibration/selftest.images\n" in result.output
     table = TABLE.read_bytes()
     assert json.loads(SET.read_text())["images"][0] == "selftest.images/0000.png"
     for name in ("calibration", "engines"):
         shutil.copytree(tmp_path / name, tmp_path / "board" / name)
         shutil.rmtree(tmp_path / name)
-    shutil.rmtree(tmp_path / "pictures")
+    shutil.rmtree(tmp_path / "images")
     monkeypatch.chdir(tmp_path / "board")
     TABLE.unlink()
     assert run("calibrate", "--method", "entropy").exit_code == 0
@@ -316,7 +316,7 @@ def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, m
 
 def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Path("calibration/selftest.images")
-    assert run("calibrate", "--images", "pictures", "--method", "minmax", "--keep-images").exit_code == 0
+    assert run("calibrate", "--images", "images", "--method", "minmax", "--keep-images").exit_code == 0
     assert run("calibrate", "--method", "minmax", "--keep-images").exit_code == 0  # out of the folder itself
     assert len(list(kept.iterdir())) == 20
     before = sorted(path.read_bytes() for path in kept.iterdir())
@@ -334,7 +334,7 @@ def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatc
 def test_copies_that_nothing_uses_any_more_are_named_and_stay(tmp_path: Path) -> None:
     kept = Path("calibration/selftest.images")
     said = f"the copies of an earlier set are no longer used: {kept}"
-    assert said not in run("calibrate", "--images", "pictures", "--method", "minmax", "--keep-images").output
+    assert said not in run("calibrate", "--images", "images", "--method", "minmax", "--keep-images").output
     assert said not in run("calibrate", "--method", "minmax").output  # out of the folder itself
     write_pictures(tmp_path / "others", 3, seed=8)
     assert said in run("calibrate", "--images", "others", "--method", "minmax").output

@@ -13,7 +13,7 @@ import pytest
 from ssd_edge.backends.tensorrt.layers import layers_path
 from ssd_edge.core.sample import LabelledObject
 from ssd_edge.data.writers import VocWriter
-from ssd_edge.doctor.sample_model import COLOURS, SIDE, sample_frames
+from ssd_edge.doctor.sample_model import COLORS, SIDE, sample_frames
 from tests.quantization.square_model import write_square_model
 from tools.emulator.rehearse import command_line, needs_emulator
 from tools.emulator.standin.plan import unpack
@@ -30,13 +30,13 @@ class Workspace:
         self.folder, self.release, self.env = folder, release, env
         self.target = "tensorrt-rtx" if release == "rtx" else "tensorrt"
         write_square_model(folder / "engines/squares/squares.onnx")
-        writer = VocWriter(folder / "data", COLOURS)
+        writer = VocWriter(folder / "data", COLORS)
         for number, frame in enumerate(sample_frames(12, seed=5)):
             path = writer.image_path("test", f"{number:02}")
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), frame.image, [cv2.IMWRITE_JPEG_QUALITY, 100])
             objects = zip(frame.class_ids, frame.boxes.tolist(), strict=True)
-            found = [LabelledObject.of_box(COLOURS[number], tuple(map(int, box))) for number, box in objects]
+            found = [LabelledObject.of_box(COLORS[number], tuple(map(int, box))) for number, box in objects]
             writer.add("test", path, (SIDE, SIDE), found)
         writer.close()
 

@@ -17,13 +17,13 @@ def run(*arguments: object) -> tuple[int, str]:
 
 
 def test_synth_draws_a_set_and_a_film(tmp_path: Path) -> None:
-    folder, film = tmp_path / "signs", tmp_path / "film.mp4"
+    folder, film = tmp_path / "signs", tmp_path / "video.mp4"
     small = ("--train", 3, "--val", 1, "--test", 2, "--size", "64x48", "--format", "coco")
     code, output = run(folder, *small, "--video", film, "--frames", 3, "--video-size", "96x64")
     assert code == 0, output
     assert f"{folder}: 3 train, 1 val, 2 test, 8 classes, coco" in output
     assert f"{film}: 3 frames" in output
-    assert str(tmp_path / "film.truth.jsonl") in output
+    assert str(tmp_path / "video.truth.jsonl") in output
     assert [len(open_dataset(folder, split)) for split in ("train", "val", "test")] == [3, 1, 2]
     assert film.is_file()
     code, output = run(folder, *small)

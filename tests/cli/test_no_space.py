@@ -50,7 +50,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     write_square_model(tmp_path / ENGINES / "selftest.onnx")
-    write_pictures(tmp_path / "pictures", 36)
+    write_pictures(tmp_path / "images", 36)
     (tmp_path / "tmp").mkdir()
     return tmp_path
 
@@ -100,7 +100,7 @@ def test_a_graph_without_space(workspace: Path) -> None:
 )
 def test_a_calibration_without_space(workspace: Path, most: int, full: str) -> None:
     pictures = 36 if full.endswith("npz") else 10  # of few images no state is kept
-    arguments = ("calibrate", "--images", "pictures", "--max-images", str(pictures), "--method", "minmax")
+    arguments = ("calibrate", "--images", "images", "--max-images", str(pictures), "--method", "minmax")
     assert run(workspace, *arguments).returncode == 0
     before = contents(workspace)
     failed = run(workspace, *arguments, most=most)
@@ -111,7 +111,7 @@ def test_a_calibration_without_space(workspace: Path, most: int, full: str) -> N
 
 def test_judging_without_space_for_what_is_not_kept(workspace: Path) -> None:
     write_labelled(workspace / "voc", "val", 2)
-    assert run(workspace, "calibrate", "--images", "pictures", "--method", "minmax").returncode == 0
+    assert run(workspace, "calibrate", "--images", "images", "--method", "minmax").returncode == 0
     before = contents(workspace)
     failed = run(workspace, "build", "--int8", "--data", "voc", most=len(square_model().SerializeToString()) - 1)
     assert failed.returncode == 1
@@ -121,6 +121,6 @@ def test_judging_without_space_for_what_is_not_kept(workspace: Path) -> None:
 
 
 def test_improving_keeps_no_model_on_the_disk_in_between(workspace: Path) -> None:
-    assert run(workspace, "calibrate", "--images", "pictures", "--method", "minmax").returncode == 0
+    assert run(workspace, "calibrate", "--images", "images", "--method", "minmax").returncode == 0
     made = run(workspace, "build", "--int8", "--refine", most=len(square_model().SerializeToString()) - 1)
     assert made.returncode == 0, made.stderr

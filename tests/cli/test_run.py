@@ -35,7 +35,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     write_tiny_onnx(tmp_path / "engines" / "bright" / "bright.onnx")
-    write_bright_film(tmp_path / "film.mp4", 10)
+    write_bright_film(tmp_path / "video.mp4", 10)
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def write(path: Path, image: np.ndarray) -> Path:
 
 
 def test_a_film_becomes_a_film_and_json_lines(workspace: Path) -> None:
-    result = run("film.mp4", "--output", "out/boxes.mp4", "--json", "out/boxes.jsonl")
+    result = run("video.mp4", "--output", "out/boxes.mp4", "--json", "out/boxes.jsonl")
     assert result.exit_code == 0, result.stderr
     assert "using engines/bright/bright.onnx" in result.stderr
     assert (
@@ -74,7 +74,7 @@ def test_a_film_becomes_a_film_and_json_lines(workspace: Path) -> None:
         assert (found["score"], found["class_id"], found["label"]) == (SCORE, FOUND_CLASS, "dog")
     pictures = read_film(workspace / "out" / "boxes.mp4")
     assert len(pictures) == 10
-    plain = read_film(workspace / "film.mp4")
+    plain = read_film(workspace / "video.mp4")
     assert all(np.abs(drawn.astype(int) - bare).max() > 100 for drawn, bare in zip(pictures, plain, strict=True))
 
 
@@ -101,7 +101,7 @@ def test_one_image_to_one_image(workspace: Path) -> None:
 
 
 def test_a_paced_film_is_a_live_source(workspace: Path) -> None:
-    result = run("film.mp4", "--pace", "100", "--loop", "--max-frames", "15", "--json", "boxes.jsonl")
+    result = run("video.mp4", "--pace", "100", "--loop", "--max-frames", "15", "--json", "boxes.jsonl")
     assert result.exit_code == 0, result.stderr
     assert "dropped" in result.stdout
     written = lines(workspace / "boxes.jsonl")
@@ -111,19 +111,19 @@ def test_a_paced_film_is_a_live_source(workspace: Path) -> None:
 
 
 def test_json_on_stdout_is_alone_there(workspace: Path) -> None:
-    result = run("film.mp4", "--json", "-", "--optimize-for", "throughput")
+    result = run("video.mp4", "--json", "-", "--optimize-for", "throughput")
     assert [json.loads(line)["frame"] for line in result.stdout.splitlines()] == list(range(10))
     assert "video.mp4: 10 frames in" in result.stderr
 
 
 @pytest.mark.parametrize(("threshold", "count"), [("0.7", 1), ("0.8", 0)])
 def test_the_threshold_is_the_users(workspace: Path, threshold: str, count: int) -> None:
-    assert run("film.mp4", "--threshold", threshold, "--json", "boxes.jsonl").exit_code == 0
+    assert run("video.mp4", "--threshold", threshold, "--json", "boxes.jsonl").exit_code == 0
     assert {len(line["detections"]) for line in lines(workspace / "boxes.jsonl")} == {count}
 
 
 def test_a_threshold_below_the_models_is_pointed_out(workspace: Path) -> None:
-    assert "the model was exported with score threshold 0.01" in run("film.mp4", "-t", "0.001").stderr
+    assert "the model was exported with score threshold 0.01" in run("video.mp4", "-t", "0.001").stderr
 
 
 def test_the_newest_engine_of_this_machine_is_used(workspace: Path) -> None:
@@ -133,14 +133,14 @@ def test_the_newest_engine_of_this_machine_is_used(workspace: Path) -> None:
     foreign = workspace / "engines" / "bright" / "foreign.engine"
     foreign.write_bytes(b"built elsewhere")
     os.utime(foreign, (time.time() + 60, time.time() + 60))
-    result = run("film.mp4", "--json", "boxes.jsonl")
+    result = run("video.mp4", "--json", "boxes.jsonl")
     assert result.exit_code == 0, result.stderr
     assert "using engines/bright/bright.fp32.onnxruntime.engine\n" in result.stderr
     assert lines(workspace / "boxes.jsonl")[0]["detections"][0]["label"] == "dog"
 
 
 def test_without_display_and_output_the_figures_are_shown_and_the_user_is_told(workspace: Path) -> None:
-    result = run("film.mp4")
+    result = run("video.mp4")
     assert result.exit_code == 0
     assert "no window: no display" in result.stderr
     assert "10 frames" in result.stdout
@@ -148,7 +148,7 @@ def test_without_display_and_output_the_figures_are_shown_and_the_user_is_told(w
 
 def test_an_output_that_exists_is_replaced_and_said(workspace: Path) -> None:
     (workspace / "boxes.jsonl").write_text("old\n")
-    result = run("film.mp4", "--json", "boxes.jsonl")
+    result = run("video.mp4", "--json", "boxes.jsonl")
     assert "boxes.jsonl exists and is replaced" in result.stderr
     assert len(lines(workspace / "boxes.jsonl")) == 10
 
@@ -166,7 +166,7 @@ def broken(workspace: Path) -> Path:
     (workspace / "text.onnx").write_text("no model")
     write_tiny_onnx(workspace / "model.onnx")
     write(workspace / "photo" / "p0.jpg", np.zeros((40, 60, 3), np.uint8))
-    (workspace / "caf\udce9.mp4").write_bytes((workspace / "film.mp4").read_bytes())
+    (workspace / "caf\udce9.mp4").write_bytes((workspace / "video.mp4").read_bytes())
     return workspace
 
 
@@ -182,51 +182,51 @@ def broken(workspace: Path) -> Path:
         (["--camera", "63"], "camera 63 cannot be opened"),
         (["rtsp://127.0.0.1:9/x", "--max-retries", "0"], "rtsp://127.0.0.1:9/x cannot be opened: got not found"),
         (["rtsp://127.0.0.1:9/x", "--reconnect", "0"], "rtsp://127.0.0.1:9/x cannot be opened: got not found"),
-        (["film.mp4", "film.mp4", "--output", "a.mp4"], "a.mp4 takes one source: got several"),
-        (["film.mp4", "--classes", "zebra"], "the model has no class zebra"),
-        (["film.mp4", "--classes", "dog=high"], "--classes dog=high has no threshold"),
+        (["video.mp4", "video.mp4", "--output", "a.mp4"], "a.mp4 takes one source: got several"),
+        (["video.mp4", "--classes", "zebra"], "the model has no class zebra"),
+        (["video.mp4", "--classes", "dog=high"], "--classes dog=high has no threshold"),
         (["--config", "absent.toml"], "absent.toml cannot be read"),
         (["--config", "a.toml", "--every", "2"], "cannot be combined with sources or options: got every"),
-        (["film.mp4", "--camera", "0"], "SOURCE and --camera are both given"),
-        (["film.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
-        (["film.mp4", "--model", "text.onnx"], "text.onnx is not an ONNX file"),
-        (["film.mp4", "--model", "absent.onnx"], "absent.onnx cannot be read"),
-        (["film.mp4", "--model", "best.pt"], "ssd-edge export best.pt"),
-        (["film.mp4", "--output", "film.mp4"], "video.mp4 is the input itself"),
+        (["video.mp4", "--camera", "0"], "SOURCE and --camera are both given"),
+        (["video.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
+        (["video.mp4", "--model", "text.onnx"], "text.onnx is not an ONNX file"),
+        (["video.mp4", "--model", "absent.onnx"], "absent.onnx cannot be read"),
+        (["video.mp4", "--model", "best.pt"], "ssd-edge export best.pt"),
+        (["video.mp4", "--output", "video.mp4"], "video.mp4 is the input itself"),
         (["cut", "--output", "cut"], "cut is the input itself"),
-        (["film.mp4", "--json", "film.mp4"], "video.mp4 is the input itself"),
-        (["film.mp4", "--output", "file/out.mp4"], "file cannot be written"),
-        (["film.mp4", "--output", "file/out"], "cannot be written"),
-        (["film.mp4", "--output", "/proc/out.mp4"], "/proc cannot be written"),
-        (["film.mp4", "--json", "file/boxes.jsonl"], "file cannot be written"),
-        (["film.mp4", "--output", "out.jpg"], "out.jpg is one image"),
-        (["film.mp4", "--output", "out.mov"], "out.mov is no known kind of output"),
-        (["film.mp4", "--window"], "no window can be shown"),
-        (["film.mp4", "--threshold", "1.5"], "the score threshold is out of range"),
-        (["film.mp4", "--pace", "0"], "the pace is out of range"),
-        (["film.mp4", "--pace", "nan"], "the pace is out of range: got nan FPS"),
-        (["film.mp4", "--pace", "inf"], "the pace is out of range: got inf FPS"),
+        (["video.mp4", "--json", "video.mp4"], "video.mp4 is the input itself"),
+        (["video.mp4", "--output", "file/out.mp4"], "file cannot be written"),
+        (["video.mp4", "--output", "file/out"], "cannot be written"),
+        (["video.mp4", "--output", "/proc/out.mp4"], "/proc cannot be written"),
+        (["video.mp4", "--json", "file/boxes.jsonl"], "file cannot be written"),
+        (["video.mp4", "--output", "out.jpg"], "out.jpg is one image"),
+        (["video.mp4", "--output", "out.mov"], "out.mov is no known kind of output"),
+        (["video.mp4", "--window"], "no window can be shown"),
+        (["video.mp4", "--threshold", "1.5"], "the score threshold is out of range"),
+        (["video.mp4", "--pace", "0"], "the pace is out of range"),
+        (["video.mp4", "--pace", "nan"], "the pace is out of range: got nan FPS"),
+        (["video.mp4", "--pace", "inf"], "the pace is out of range: got inf FPS"),
         (["0", "--fps", "inf"], "the camera's rate is out of range: got inf FPS"),
         (["photo/p0.jpg", "--output", "photo"], "photo/p0.jpg is the input itself"),
         (["photo", "--output", "photo/p0.jpg"], "photo/p0.jpg is the input itself"),
         (["photo", "--json", "photo/p0.jpg"], "photo/p0.jpg is the input itself"),
-        (["FILE-URI", "--output", "film.mp4"], "video.mp4 is the input itself"),
-        (["film.mp4", "--model", "model.onnx", "--json", "model.onnx"], "model.onnx is the input itself"),
-        (["film.mp4", "--output", "new.mp4", "--json", "new.mp4"], "new.mp4 is given for two outputs"),
+        (["FILE-URI", "--output", "video.mp4"], "video.mp4 is the input itself"),
+        (["video.mp4", "--model", "model.onnx", "--json", "model.onnx"], "model.onnx is the input itself"),
+        (["video.mp4", "--output", "new.mp4", "--json", "new.mp4"], "new.mp4 is given for two outputs"),
         ([f"{LONG}.mp4"], "File name too long"),
-        (["film.mp4", "--output", LONG], "File name too long"),
-        (["film.mp4", "--output", f"{LONG}.mp4"], "File name too long"),
-        (["film.mp4", "--json", LONG], "File name too long"),
-        (["film.mp4", "--model", f"{LONG}.onnx"], "File name too long"),
-        (["film.mp4", "--model", "nope.engine"], "nope.engine cannot be read: got no such file; wanted a model"),
+        (["video.mp4", "--output", LONG], "File name too long"),
+        (["video.mp4", "--output", f"{LONG}.mp4"], "File name too long"),
+        (["video.mp4", "--json", LONG], "File name too long"),
+        (["video.mp4", "--model", f"{LONG}.onnx"], "File name too long"),
+        (["video.mp4", "--model", "nope.engine"], "nope.engine cannot be read: got no such file; wanted a model"),
         (["caf\udce9.mp4"], "has a name that OpenCV cannot take"),
-        (["film.mp4", "--width", "640"], "video.mp4 has a size and rate of its own"),
+        (["video.mp4", "--width", "640"], "video.mp4 has a size and rate of its own"),
         (["0", "--loop"], "camera 0 has a pace and an end of its own"),
     ],
 )
 def test_every_mistake_has_a_sentence_and_leaves_nothing(broken: Path, arguments: list[str], message: str) -> None:
     before = {path: path.stat().st_size for path in broken.rglob("*")}
-    uri = (broken / "film.mp4").as_uri()
+    uri = (broken / "video.mp4").as_uri()
     result = run(*(uri if argument == "FILE-URI" else argument for argument in arguments))
     assert result.exit_code == 1, result.exception
     assert result.stderr.splitlines()[-1].startswith("ssd-edge: ")
@@ -236,7 +236,7 @@ def test_every_mistake_has_a_sentence_and_leaves_nothing(broken: Path, arguments
 
 
 def test_what_was_written_is_said(workspace: Path) -> None:
-    result = run("film.mp4", "--output", "out.mp4", "--json", "boxes.jsonl")
+    result = run("video.mp4", "--output", "out.mp4", "--json", "boxes.jsonl")
     assert "wrote out.mp4\n" in result.stderr
     assert "wrote boxes.jsonl\n" in result.stderr
 
@@ -252,7 +252,7 @@ def test_a_run_that_ends_before_its_first_frame_says_that_it_wrote_nothing(
 
     monkeypatch.setattr(VideoSource, "__iter__", silent)
     monkeypatch.setattr(StopRequest, "requested", True)
-    result = run("film.mp4", "--output", "out.mp4", "--json", "boxes.jsonl")
+    result = run("video.mp4", "--output", "out.mp4", "--json", "boxes.jsonl")
     assert result.exit_code == 0, result.stderr
     assert "video.mp4: 0 frames in" in result.stdout
     assert "nothing was written to out.mp4: no frame came\n" in result.stderr
@@ -277,16 +277,16 @@ def test_a_film_that_is_cut_short_is_reported(workspace: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
 def test_a_full_disk_is_a_sentence(workspace: Path) -> None:
-    result = run("film.mp4", "--json", "/dev/full")
+    result = run("video.mp4", "--json", "/dev/full")
     assert result.exit_code == 1
     assert "/dev/full cannot be written: got No space left on device" in result.stderr
 
 
 def test_devices_and_pipes_take_json_lines(workspace: Path) -> None:
-    result = run("film.mp4", "--json", "/dev/null")
+    result = run("video.mp4", "--json", "/dev/null")
     assert result.exit_code == 0, result.stderr
     assert "exists and is replaced" not in result.stderr
-    command = [sys.executable, str(ROOT / "cli.py"), "run", "film.mp4", "--json", "/dev/stdout"]
+    command = [sys.executable, str(ROOT / "cli.py"), "run", "video.mp4", "--json", "/dev/stdout"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert [json.loads(line)["frame"] for line in said.splitlines()[:10]] == list(range(10))
 
@@ -308,8 +308,8 @@ def test_pictures_whose_names_are_no_utf8_or_look_like_markup(workspace: Path) -
 
 def test_no_model_at_all_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_bright_film(tmp_path / "film.mp4", 2)
-    result = run("film.mp4")
+    write_bright_film(tmp_path / "video.mp4", 2)
+    result = run("video.mp4")
     assert result.exit_code == 1
     assert "ssd-edge import --from torchvision:" in result.stderr
 
@@ -348,7 +348,7 @@ def test_ctrl_c_leaves_a_film_that_plays_and_whole_lines(workspace: Path, number
         sys.executable,
         str(ROOT / "cli.py"),
         "run",
-        "film.mp4",
+        "video.mp4",
         "--loop",
         "--output",
         str(film),

@@ -19,7 +19,7 @@ from tests.streaming.films import write_film
 
 
 def test_a_run_can_be_watched_and_ended(tmp_path: Path) -> None:
-    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_film(tmp_path / "film.mp4", 6)
+    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_film(tmp_path / "video.mp4", 6)
     options = ["--model", model, "--loop", "--pace", 30, "--serve", 0]
     command = [*map(str, [sys.executable, "-m", "ssd_edge", "run", film, *options])]
     with running(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
@@ -35,7 +35,7 @@ def test_a_run_can_be_watched_and_ended(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
-    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_film(tmp_path / "film.mp4", 6)
+    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_film(tmp_path / "video.mp4", 6)
     result = CliRunner().invoke(app, ["run", str(film), "--model", str(model), "--serve", "here"])
     assert result.exit_code == 1
     assert "this is no address to serve at: got 'here'; wanted 8080, or 0.0.0.0:8080" in result.stderr

@@ -39,7 +39,7 @@ def lines(path: Path) -> list[dict]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_run_soon_though_an_opening_hangs(tmp_path: Path, silent_server: int, number: int) -> None:
     model, boxes = write_tiny_onnx(tmp_path / "bright.onnx"), tmp_path / "boxes.jsonl"
-    film = write_bright_film(tmp_path / "film.mp4", 10)
+    film = write_bright_film(tmp_path / "video.mp4", 10)
     command = [
         sys.executable, "-m", "ssd_edge", "run", film, f"rtsp://127.0.0.1:{silent_server}/x", "--model", model,
         "--json", boxes,
@@ -74,7 +74,7 @@ main()
 
 
 def test_an_inference_that_hangs_leaves_whole_files_and_exit_code_75(tmp_path: Path) -> None:
-    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_bright_film(tmp_path / "film.mp4", 30)
+    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_bright_film(tmp_path / "video.mp4", 30)
     boxes, video = tmp_path / "boxes.jsonl", tmp_path / "out.mkv"
     command = [sys.executable, "-c", HANGING, "run", film, "--model", model, "--json", boxes, "--output", video]
     done = subprocess.run(
@@ -129,7 +129,7 @@ def test_a_run_that_crashes_or_hangs_is_started_anew(tmp_path: Path, ends: list[
 
 
 def test_a_signal_ends_the_run_and_its_supervisor(tmp_path: Path) -> None:
-    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_bright_film(tmp_path / "film.mp4", 10)
+    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_bright_film(tmp_path / "video.mp4", 10)
     boxes = tmp_path / "boxes.jsonl"
     command = [
         sys.executable, "-m", "ssd_edge", "run", film, "--loop", "--model", model, "--json", boxes, "--cut", "1h",

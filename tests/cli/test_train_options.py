@@ -13,7 +13,7 @@ import pytest
 from ssd_edge.cli.app import load_command
 from ssd_edge.cli.train import options_of, train
 from ssd_edge.core.config import config_from
-from ssd_edge.training.recipe import LossOptions, Optimisation, recipe_for
+from ssd_edge.training.recipe import LossOptions, Optimization, recipe_for
 from ssd_edge.training.schedule import learning_rate_factor
 from ssd_edge.workflows.train_config import LIMITS, TrainConfig
 
@@ -31,7 +31,7 @@ def test_the_documented_command_is_the_papers_recipe() -> None:
     chosen = documented().recipe("float32", recipe_for("ssd300-vgg16"))
     assert chosen.batch_size == 32
     assert chosen.augmentation == "ssd"
-    assert chosen.optimisation == Optimisation(
+    assert chosen.optimisation == Optimization(
         0.001,
         momentum=0.9,
         weight_decay=0.0005,
@@ -44,7 +44,7 @@ def test_the_documented_command_is_the_papers_recipe() -> None:
     assert rates(chosen.optimisation) == {0: 1e-3, 1: 1e-3, 79_999: 1e-3, 80_000: 1e-4, 99_999: 1e-4, 100_000: 1e-5}
 
 
-def rates(settings: Optimisation) -> dict[int, float]:
+def rates(settings: Optimization) -> dict[int, float]:
     """Return the learning rates of some of 120,000 steps, as the loop takes them: in the middle of the step."""
     return {
         step: settings.learning_rate

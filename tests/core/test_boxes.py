@@ -51,9 +51,9 @@ def test_overlaps_of_many_boxes_need_few_arrays_of_their_size() -> None:
 
 
 def test_forms_are_inverse() -> None:
-    centres = boxes.center_form(CORNERS[:3])
-    assert centres[0].tolist() == [2, 1, 4, 2]
-    assert boxes.corner_form(centres).tolist() == CORNERS[:3].tolist()
+    centers = boxes.center_form(CORNERS[:3])
+    assert centers[0].tolist() == [2, 1, 4, 2]
+    assert boxes.corner_form(centers).tolist() == CORNERS[:3].tolist()
 
 
 def test_clip_cuts_at_the_edges() -> None:

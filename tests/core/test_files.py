@@ -127,7 +127,7 @@ def test_one_of_thousands_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.
 @linux_only
 def test_a_power_cut_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = _record_disk(monkeypatch, tmp_path)
-    with folder_written_beside(tmp_path / "pictures") as partial:
+    with folder_written_beside(tmp_path / "images") as partial:
         (partial / "1.jpg").write_text("whole")
     assert done == [f"flush {partial.name}/1.jpg", f"flush {partial.name}", "move to images", "flush ."]
 
@@ -205,7 +205,7 @@ def test_a_path_of_which_nobody_can_tell_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
-    target = tmp_path / "pictures"
+    target = tmp_path / "images"
     for content in ("first", "second"):
         with folder_written_beside(target) as partial:
             (partial / content).touch()
@@ -214,11 +214,11 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
     wanted = "images cannot be written: got File too large"
     with pytest.raises(InputError, match=wanted), folder_written_beside(target) as partial, full_after(10):
         (partial / "third").write_bytes(bytes(11))
-    assert [path.name for path in tmp_path.rglob("*")] == ["pictures", "second"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["images", "second"]
 
 
 def test_a_folder_takes_the_place_of_no_file(tmp_path: Path) -> None:
-    (tmp_path / "pictures").touch()
+    (tmp_path / "images").touch()
     wanted = "images cannot be written: got a file; wanted a folder"
-    with pytest.raises(InputError, match=wanted), folder_written_beside(tmp_path / "pictures"):
+    with pytest.raises(InputError, match=wanted), folder_written_beside(tmp_path / "images"):
         pass

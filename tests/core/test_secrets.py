@@ -69,7 +69,7 @@ def test_no_credential_of_a_pipeline_is_shown(pipeline: str) -> None:
         "http://h/axis-cgi/mjpg/video.cgi?resolution=640x480&fps=5",
         "udp://239.0.0.1:1234",
         "rtsp://[fe80::1]:554/live",
-        "http://127.0.0.1:8147/film.mp4",
+        "http://127.0.0.1:8147/video.mp4",
     ],
 )
 def test_what_is_no_credential_is_shown(url: str) -> None:

@@ -10,7 +10,7 @@ from ssd_edge.core.boxes import corner_form, iou_matrix
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.core.spec import AnchorSpec
 from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.zoo import make_spec
 from tests.data.folders import draw
 
@@ -26,7 +26,7 @@ def random_boxes(count: int, seed: int = 0) -> np.ndarray:
 def test_equals_the_best_of_all_default_boxes(preset: str, clip: str) -> None:
     anchors = dataclasses.replace(make_spec(preset, ["a"]).anchors, clip=clip)
     boxes = random_boxes(200)
-    expected = iou_matrix(boxes, corner_form(default_boxes(anchors))).max(axis=1)
+    expected = iou_matrix(boxes, corner_form(anchor_boxes(anchors))).max(axis=1)
     np.testing.assert_allclose(best_overlaps(boxes, anchors), expected, atol=1e-5)
 
 

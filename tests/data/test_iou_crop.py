@@ -5,7 +5,7 @@ import pytest
 
 from ssd_edge.core.frame import FloatArray, IntArray
 from ssd_edge.data import augment as iou_crop
-from ssd_edge.data.augment import centres_inside, crop_window
+from ssd_edge.data.augment import centers_inside, crop_window
 
 WINDOW = np.array([-20, -10, 180, 110])
 BOXES = np.array([[10, 10, 60, 50], [40, 30, 150, 100], [100, 5, 110, 12]], np.float32)
@@ -67,4 +67,4 @@ def test_a_window_of_one_pixel_survives() -> None:
 
 def test_centres_decide_who_is_inside() -> None:
     boxes = np.array([[0, 0, 2, 2], [8, 8, 12, 12], [7, 7, 12, 12]], np.float32)
-    assert centres_inside(boxes, np.array([0, 0, 10, 10])).tolist() == [True, False, True]
+    assert centers_inside(boxes, np.array([0, 0, 10, 10])).tolist() == [True, False, True]

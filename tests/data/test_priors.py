@@ -42,22 +42,22 @@ def test_overlap_of_concentric_boxes() -> None:
 def test_clusters_are_found_smallest_first_and_the_same_for_a_seed() -> None:
     boxes = scattered(SIDES, 300).astype(np.float64)
     sizes = boxes[:, 2:] - boxes[:, :2]
-    centres = cluster_sizes(sizes, 3, np.random.default_rng(1))
-    np.testing.assert_allclose(sorted(centres.tolist()), SIDES, atol=0.01)
-    assert (np.diff(centres.prod(axis=1)) >= 0).all()
-    np.testing.assert_array_equal(centres, cluster_sizes(sizes, 3, np.random.default_rng(1)))
+    centers = cluster_sizes(sizes, 3, np.random.default_rng(1))
+    np.testing.assert_allclose(sorted(centers.tolist()), SIDES, atol=0.01)
+    assert (np.diff(centers.prod(axis=1)) >= 0).all()
+    np.testing.assert_array_equal(centers, cluster_sizes(sizes, 3, np.random.default_rng(1)))
 
 
 def test_no_centre_can_be_moved_to_a_median_that_is_nearer() -> None:
     sizes = np.random.default_rng(0).uniform(0.05, 1, (500, 2))
-    centres = cluster_sizes(sizes, 5, np.random.default_rng(0))
-    nearest = size_overlaps(sizes, centres).argmax(axis=1)
-    np.testing.assert_allclose(centres, [np.median(sizes[nearest == number], axis=0) for number in range(5)])
+    centers = cluster_sizes(sizes, 5, np.random.default_rng(0))
+    nearest = size_overlaps(sizes, centers).argmax(axis=1)
+    np.testing.assert_allclose(centers, [np.median(sizes[nearest == number], axis=0) for number in range(5)])
 
 
 def test_fewer_sizes_than_centres_are_repeated() -> None:
-    centres = cluster_sizes(np.full((4, 2), 0.5), 3, np.random.default_rng(0))
-    np.testing.assert_array_equal(centres, np.full((3, 2), 0.5))
+    centers = cluster_sizes(np.full((4, 2), 0.5), 3, np.random.default_rng(0))
+    np.testing.assert_array_equal(centers, np.full((3, 2), 0.5))
 
 
 def test_long_objects_are_reached_after_fitting_those_that_were_not_seen_too() -> None:

@@ -13,11 +13,11 @@ NAMES = ("cat", "dog")
 
 
 def test_lines_read_back(tmp_path: Path) -> None:
-    path = truth_path(tmp_path / "film.mp4")
+    path = truth_path(tmp_path / "video.mp4")
     objects = [LabelledObject.of_box("dog", (1, 2, 3.5, 4)), LabelledObject.of_box("cat", (0, 0, 9, 9), difficult=True)]
-    path.write_text(truth_line(0, 0.0, "film.mp4", objects, NAMES) + truth_line(1, 1 / 30, "film.mp4", [], NAMES))
+    path.write_text(truth_line(0, 0.0, "video.mp4", objects, NAMES) + truth_line(1, 1 / 30, "video.mp4", [], NAMES))
     first, second = read_video_truth(path, NAMES).samples
-    assert path.name == "film.truth.jsonl"
+    assert path.name == "video.truth.jsonl"
     assert first.boxes.tolist() == [[1, 2, 3.5, 4], [0, 0, 9, 9]]
     assert (first.class_ids.tolist(), first.difficult.tolist(), len(second)) == ([1, 0], [False, True], 0)
 

@@ -17,7 +17,7 @@ from ssd_edge.doctor.sample_model import sample_frames, sample_graph, sample_spe
 from ssd_edge.doctor.selftest import compare
 from ssd_edge.doctor.verdict import TOLERANCES
 from ssd_edge.graph.nms import attach_nms
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_the_answer_does_not_hang_on_how_it_is_rounded(detector, tmp_path: Path,
 def test_default_boxes_are_those_of_the_spec() -> None:
     named = {entry.name: onnx.numpy_helper.to_array(entry) for entry in sample_graph().graph.initializer}
     in_graph = np.concatenate([named["default.centres"], named["default.sizes"]], axis=2)[0]
-    np.testing.assert_allclose(in_graph, default_boxes(sample_spec().anchors), atol=1e-6)
+    np.testing.assert_allclose(in_graph, anchor_boxes(sample_spec().anchors), atol=1e-6)
 
 
 def test_the_same_seed_draws_the_same_pictures() -> None:

@@ -139,9 +139,9 @@ def write_low_engine(folder: Path, precision_flags: list[str]) -> Path:
     onnx.helper.set_model_props(graph, {SPEC_KEY: spec.to_json()})
     (folder / "engines/low").mkdir(parents=True)
     onnx.save(attach_nms(graph, spec), folder / "engines/low/low.onnx")
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     for number, frame in enumerate(sample_frames(24, seed=3)):
-        write_image(folder / f"pictures/{number}.png", frame.image)
+        write_image(folder / f"images/{number}.png", frame.image)
     built = CliRunner().invoke(app, ["build", *precision_flags])
     assert built.exit_code == 0, built.output
     return next((folder / "engines/low").glob("*.engine"))
@@ -150,7 +150,7 @@ def write_low_engine(folder: Path, precision_flags: list[str]) -> Path:
 def test_a_good_int8_engine_of_ones_own_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     engine = write_low_engine(tmp_path, ["--int8", "--images", "pictures"])
-    for images in ([], ["--images", "pictures"]):
+    for images in ([], ["--images", "images"]):
         result = run(engine, "--frames", 3, *images)
         assert result.exit_code == 0, result.output
         assert "int8 on onnxruntime: passed" in result.output
@@ -168,7 +168,7 @@ def test_pictures_in_which_nothing_is_seen_prove_nothing(tmp_path: Path, monkeyp
 
 
 def test_pictures_are_for_an_engine_of_ones_own() -> None:
-    result = run("--images", "pictures")
+    result = run("--images", "images")
     assert result.exit_code == 1
     assert "--images is for an engine of your own. ssd-edge doctor --selftest ENGINE --images images" in result.output
 
@@ -184,14 +184,14 @@ def with_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An INT8 engine, with its lowered graph beside it."""
     monkeypatch.chdir(tmp_path)
     write_square_model(tmp_path / "engines/selftest/selftest.onnx")
-    write_pictures(tmp_path / "pictures", 10)
-    built = CliRunner().invoke(app, ["build", "--int8", "--images", "pictures", "--keep-graph"])
+    write_pictures(tmp_path / "images", 10)
+    built = CliRunner().invoke(app, ["build", "--int8", "--images", "images", "--keep-graph"])
     assert built.exit_code == 0, built.output
     return Path("engines/selftest/selftest.int8.onnxruntime.engine")
 
 
 def test_an_engine_is_compared_with_its_own_graph(with_graph: Path) -> None:
-    result = run(with_graph, "--images", "pictures", "--frames", 20, "--json", "report.json")
+    result = run(with_graph, "--images", "images", "--frames", 20, "--json", "report.json")
     assert result.exit_code == 0, result.output
     assert "own graph on the CPU: 0 detections differ" in result.output
     (found,) = json.loads(Path("report.json").read_text())["selftest"]
@@ -204,7 +204,7 @@ def test_an_engine_that_is_not_what_was_predicted(with_graph: Path) -> None:
     graph, paper = with_graph.with_suffix(".onnx"), with_graph.with_suffix(".json")
     onnx.save(broken_model(), graph)
     paper.write_text(json.dumps({**json.loads(paper.read_text()), "graph_digest": file_digest(graph)}))
-    result = run(with_graph, "--images", "pictures", "--frames", 20)
+    result = run(with_graph, "--images", "images", "--frames", 20)
     assert result.exit_code == 1
     assert re.search(rf"int8 on onnxruntime: \d+ detections differ from its own graph, {graph}", result.output)
     assert "differ from float32" not in result.output
@@ -214,9 +214,9 @@ def test_where_no_graph_was_kept_it_is_said_how(with_graph: Path) -> None:
     graph = with_graph.with_suffix(".onnx")
     graph.write_bytes(graph.read_bytes() + b"x")
     wanted = f"build with --keep-graph to compare {with_graph} with the prediction"
-    assert f"{graph} is of another build: {wanted}" in run(with_graph, "--images", "pictures", "--frames", 20).output
+    assert f"{graph} is of another build: {wanted}" in run(with_graph, "--images", "images", "--frames", 20).output
     graph.unlink()
-    result = run(with_graph, "--images", "pictures", "--frames", 20)
+    result = run(with_graph, "--images", "images", "--frames", 20)
     assert f"{graph} does not exist: {wanted}" in result.output
     assert result.exit_code == 0
 

@@ -92,7 +92,7 @@ def address_not_aligned(bench: Bench) -> None:
 
 
 def address_of_no_tensor(bench: Bench) -> None:
-    assert not bench.context.set_tensor_address("pictures", bench.buffers["images"].device)
+    assert not bench.context.set_tensor_address("images", bench.buffers["images"].device)
 
 
 def too_little_memory(bench: Bench) -> None:

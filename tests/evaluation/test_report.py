@@ -78,7 +78,7 @@ def judged(folder: Path, label: str, share: float) -> EvaluatedModel:
 
 @pytest.fixture
 def report(tmp_path) -> Report:
-    film = tmp_path / "films" / "signs & more.webm"
+    film = tmp_path / "videos" / "signs & more.webm"
     film.parent.mkdir()
     film.write_bytes(b"film")
     return Report(
@@ -149,8 +149,8 @@ def test_the_last_artifact_has_a_score_threshold_for_each_class(tmp_path, report
 def test_film_is_played_from_where_it_lies(tmp_path, report):
     page = written(tmp_path, report)
     videos = [attrs for tag, attrs in page.tags if tag == "video"]
-    assert [attrs["src"] for attrs in videos] == ["films/signs%20%26%20more.webm"]
-    assert "films/signs%20%26%20more.mp4" in [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert [attrs["src"] for attrs in videos] == ["videos/signs%20%26%20more.webm"]
+    assert "videos/signs%20%26%20more.mp4" in [attrs["href"] for tag, attrs in page.tags if tag == "a"]
     assert videos[0]["poster"].startswith("data:image/jpeg;base64,")
     assert "57 FPS" in page.text
     assert ["infer", "4.00", "5.25", "6.00"] in page.cells

@@ -34,7 +34,7 @@ def write(path: Path, *lines) -> Path:
 
 def line(frame, *detections):
     entries = [{"box": box, "score": score, "class_id": 9, "label": label} for box, score, label in detections]
-    return {"frame": frame, "source": "film.avi", "t": frame / 25, "detections": entries}
+    return {"frame": frame, "source": "video.avi", "t": frame / 25, "detections": entries}
 
 
 def test_frames_are_matched_by_number_and_classes_by_label(tmp_path):

@@ -40,4 +40,4 @@ def lively_model(preset: str, classes: int = 3, *, contrast: float = 4.0, input_
 def _adapt_batch_norms(model) -> None:
     entry = model.spec.input
     pixels = np.stack([np.resize(image, (entry.height, entry.width, 3)) for image in pictures(4, entry.height)])
-    model(DecodedSSD(model).normalised(torch.from_numpy(pixels)))
+    model(DecodedSSD(model).normalized(torch.from_numpy(pixels)))

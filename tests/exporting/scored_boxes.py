@@ -7,10 +7,10 @@ import numpy as np
 
 def draw_boxes(rng, pictures, count):
     """Clusters of like boxes, on a grid in every second batch, so that equal overlaps and scores occur."""
-    centres = rng.random((pictures, 6, 2))[np.arange(pictures)[:, None], rng.integers(0, 6, (pictures, count))]
-    centres = centres + rng.normal(0, 0.03, centres.shape)
+    centers = rng.random((pictures, 6, 2))[np.arange(pictures)[:, None], rng.integers(0, 6, (pictures, count))]
+    centers = centers + rng.normal(0, 0.03, centers.shape)
     sides = 0.1 + 0.1 * rng.random((pictures, count, 2))
-    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=-1).clip(0, 1)
+    boxes = np.concatenate([centers - sides / 2, centers + sides / 2], axis=-1).clip(0, 1)
     return (np.round(boxes * 32) / 32 if rng.random() < 0.5 else boxes).astype(np.float32)
 
 

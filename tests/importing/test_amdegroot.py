@@ -9,7 +9,7 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.spec import InputSpec, NmsSpec
 from ssd_edge.importing.amdegroot import AMDEGROOT
 from ssd_edge.importing.labels import COCO, VOC
-from ssd_edge.importing.weights import recognise
+from ssd_edge.importing.weights import recognize
 from ssd_edge.model.ssd import SSD
 from tests.importing.stand_in import number, stand_ins
 
@@ -24,7 +24,7 @@ def converted(logits: int) -> SSD:
 
 
 def test_it_is_recognised() -> None:
-    assert recognise(weights(21), origin="here") is AMDEGROOT
+    assert recognize(weights(21), origin="here") is AMDEGROOT
 
 
 @pytest.mark.parametrize(

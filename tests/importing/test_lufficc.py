@@ -12,7 +12,7 @@ from ssd_edge.importing.amdegroot import AMDEGROOT
 from ssd_edge.importing.family import Family
 from ssd_edge.importing.labels import COCO, VOC
 from ssd_edge.importing.lufficc import LUFFICC, with_pointwise_squeezing
-from ssd_edge.importing.weights import recognise
+from ssd_edge.importing.weights import recognize
 from ssd_edge.model.ssd import SSD
 from tests.importing.stand_in import number, stand_ins
 
@@ -52,7 +52,7 @@ def family(request: pytest.FixtureRequest) -> Family:
 
 
 def test_it_is_recognised(family: Family) -> None:
-    assert recognise(weights(family.name), origin="here") is family
+    assert recognize(weights(family.name), origin="here") is family
 
 
 def test_its_settings_come_along(family: Family) -> None:

@@ -11,7 +11,7 @@ from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.spec import NmsSpec
 from ssd_edge.importing.labels import COCO
 from ssd_edge.importing.nvidia import NVIDIA
-from ssd_edge.importing.weights import recognise
+from ssd_edge.importing.weights import recognize
 from ssd_edge.model.ssd import SSD
 from tests.importing.stand_in import stand_ins
 
@@ -38,7 +38,7 @@ def converted() -> SSD:
 
 
 def test_it_is_recognised() -> None:
-    assert recognise(weights(), origin="here") is NVIDIA
+    assert recognize(weights(), origin="here") is NVIDIA
 
 
 def test_its_settings_come_along() -> None:
@@ -59,7 +59,7 @@ def test_the_heads_are_reordered(kind: str, columns: int) -> None:
 
 def test_the_half_precision_files_of_torch_hub_give_the_same() -> None:
     half = {f"1.{name}": tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights().items()}
-    assert recognise(half, origin="here") is NVIDIA
+    assert recognize(half, origin="here") is NVIDIA
     ours = NVIDIA.convert(half, None).state_dict()
     assert all(torch.equal(ours[name], tensor) for name, tensor in converted().state_dict().items())
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import ArtifactError, InputError
-from ssd_edge.importing.weights import FAMILIES, import_weights, recognise
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.importing.weights import FAMILIES, import_weights, recognize
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.checkpoint import load_checkpoint
 from tests.parity.recording import load_recording
 
@@ -66,8 +66,8 @@ def _boxes(
 def test_it_is_recognised_and_read_with_its_own_settings(name: str) -> None:
     tensors = _tensors(name)
     assert [family.name for family in FAMILIES if family.matches(tensors)] == [name]
-    spec = recognise(tensors, origin="w.pth").convert(tensors, ("a", "b", "c", "d", "e")).spec
-    np.testing.assert_allclose(default_boxes(spec.anchors), _boxes(*TABLES[name]), atol=1e-6, rtol=0)
+    spec = recognize(tensors, origin="w.pth").convert(tensors, ("a", "b", "c", "d", "e")).spec
+    np.testing.assert_allclose(anchor_boxes(spec.anchors), _boxes(*TABLES[name]), atol=1e-6, rtol=0)
     assert (spec.input.mean, spec.input.std) == NORMALISATION.get(name, ((127,) * 3, (128,) * 3))
     assert (spec.input.color_order, spec.class_names) == ("rgb", ("a", "b", "c", "d", "e"))
     nms = spec.nms
@@ -76,13 +76,13 @@ def test_it_is_recognised_and_read_with_its_own_settings(name: str) -> None:
 
 def test_weights_of_before_pytorch_0_4_1_have_no_counters() -> None:
     tensors = {name: tensor for name, tensor in _tensors("mb1-ssd").items() if "num_batches_tracked" not in name}
-    assert recognise(tensors, origin="w.pth").convert(tensors, None).spec.class_names[0] == "class 1"
+    assert recognize(tensors, origin="w.pth").convert(tensors, None).spec.class_names[0] == "class 1"
 
 
 def test_a_wrong_number_of_names_is_refused() -> None:
     tensors = _tensors("mb2-ssd-lite")
     with pytest.raises(InputError, match="got 6 names .*; wanted 5, without background"):
-        recognise(tensors, origin="w.pth").convert(tensors, tuple("abcdef"))
+        recognize(tensors, origin="w.pth").convert(tensors, tuple("abcdef"))
 
 
 def test_another_width_is_refused_by_its_first_tensor() -> None:
@@ -90,13 +90,13 @@ def test_another_width_is_refused_by_its_first_tensor() -> None:
     with pytest.raises(
         ArtifactError, match=r"weights of mb2-ssd-lite do not fit .*features\.0\.0\.0\.weight of float32"
     ):
-        recognise(tensors, origin="w.pth").convert(tensors, None)
+        recognize(tensors, origin="w.pth").convert(tensors, None)
 
 
 def test_a_network_of_the_project_that_is_none_of_these_is_refused() -> None:
     tensors = {"base_net.0.0.weight": torch.empty(1), "classification_headers.0.0.weight": torch.empty(1)}
     with pytest.raises(ArtifactError, match=r"w\.pth holds the weights of no SSD .*variant of pytorch-ssd"):
-        recognise(tensors, origin="w.pth")
+        recognize(tensors, origin="w.pth")
 
 
 def _boxes_of_resolution(side: int, maps: list[int]) -> np.ndarray:
@@ -121,11 +121,11 @@ def _boxes_of_resolution(side: int, maps: list[int]) -> np.ndarray:
 )
 def test_another_resolution_has_the_anchors_that_train_ssd_lays(name: str, side: int, maps: list[int]) -> None:
     tensors = _tensors(name)
-    family = recognise(tensors, origin="w.pth")
+    family = recognize(tensors, origin="w.pth")
     assert family.resized is not None
     spec = family.resized(family.convert(tensors, None).spec, (side, side))
     assert (spec.input.width, spec.input.height) == (side, side)
-    np.testing.assert_allclose(default_boxes(spec.anchors), _boxes_of_resolution(side, maps), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(anchor_boxes(spec.anchors), _boxes_of_resolution(side, maps), atol=1e-6, rtol=0)
 
 
 def test_the_resolution_is_given_or_said_to_be_assumed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

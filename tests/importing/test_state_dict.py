@@ -19,7 +19,7 @@ from torch import nn
 
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.state_dict import read_state_dict
-from ssd_edge.importing.weights import recognise
+from ssd_edge.importing.weights import recognize
 from ssd_edge.model.checkpoint import save_checkpoint
 from tests.model.factories import tiny_model
 
@@ -179,7 +179,7 @@ def test_what_training_saves_beside_the_weights_is_no_obstacle(tmp_path: Path) -
 )
 def test_the_weights_of_something_else_are_called_by_its_name(names: tuple[str, ...], kind: str) -> None:
     with pytest.raises(ArtifactError) as refused:
-        recognise({name: torch.zeros(1) for name in names}, origin="w.pth")
+        recognize({name: torch.zeros(1) for name in names}, origin="w.pth")
     message = str(refused.value)
     assert message.startswith(f"w.pth holds the weights of no SSD that can be imported: got {kind}")
     assert "wanted one of ssd300_vgg16, " in message

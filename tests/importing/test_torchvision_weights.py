@@ -15,7 +15,7 @@ from torchvision.models.mobilenetv3 import mobilenet_v3_large
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.torchvision import load_torchvision
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.predict import TorchDetector
 from ssd_edge.model.zoo import build_model, make_spec
 from tests.model.torchvision_reference import detections_of, drawn_picture, photos, scaled_random
@@ -185,7 +185,7 @@ def test_default_boxes_are_torchvisions(
     preset: str, count: int, generator: DefaultBoxGenerator, maps: tuple[int, ...]
 ) -> None:
     spec = make_spec(preset, CLASSES)
-    boxes = default_boxes(spec.anchors)
+    boxes = anchor_boxes(spec.anchors)
     wanted = generator._grid_default_boxes([[side, side] for side in maps], [spec.input.height] * 2)
     assert boxes.shape == (count, 4)
     np.testing.assert_allclose(boxes, wanted.numpy(), atol=1e-6, rtol=0)

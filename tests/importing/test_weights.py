@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models.detection import ssd300_vgg16, ssdlite320_mobilenet_v3_large
 
 from ssd_edge.core.errors import ArtifactError, InputError
-from ssd_edge.importing.weights import FAMILIES, import_weights, recognise
+from ssd_edge.importing.weights import FAMILIES, import_weights, recognize
 from ssd_edge.model.checkpoint import load_checkpoint
 from tests.parity.recording import load_recording
 
@@ -136,7 +136,7 @@ def test_torchvisions_networks_are_recognised(build: type[nn.Module], name: str)
         weights = dict(build(weights=None, weights_backbone=None).state_dict())
     assert [family.name for family in FAMILIES if family.matches(weights)] == [name]
     spec = (
-        recognise(weights, origin="w.pth")
+        recognize(weights, origin="w.pth")
         .convert({key: torch.zeros(tensor.shape, dtype=tensor.dtype) for key, tensor in weights.items()}, None)
         .spec
     )

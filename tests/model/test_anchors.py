@@ -7,7 +7,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.spec import AnchorClip, AnchorSpec, AnchorTable
-from ssd_edge.model.anchors import MapSize, anchors_from_scales, anchors_from_sizes, default_boxes, linear_scales
+from ssd_edge.model.anchors import MapSize, anchor_boxes, anchors_from_scales, anchors_from_sizes, linear_scales
 
 SSD300_MAPS = [MapSize(side, side) for side in (38, 19, 10, 5, 3, 1)]
 SSD300_RATIOS = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
@@ -56,7 +56,7 @@ def test_every_clip_mode_against_a_slow_loop(clip: AnchorClip, steps: tuple[int,
     spec = anchors_from_scales(
         maps, MapSize(50, 80), scales=(0.1, 0.4, 0.9, 1.4), ratios=((2,), (2, 3), ()), steps=steps, clip=clip
     )
-    boxes = default_boxes(spec)
+    boxes = anchor_boxes(spec)
     np.testing.assert_array_equal(boxes, slow_boxes(spec))
     assert boxes.dtype == np.float32
     assert len(boxes) == spec.count == 5 * 8 * 4 + 3 * 4 * 6 + 2 * 2
@@ -65,7 +65,7 @@ def test_every_clip_mode_against_a_slow_loop(clip: AnchorClip, steps: tuple[int,
 def test_clip_modes_differ_where_they_should() -> None:
     options = {"scales": (0.9, 1.3), "ratios": ((3,),), "steps": (70,)}
     boxes = {
-        clip: default_boxes(anchors_from_scales([MapSize(2, 2)], MapSize(100, 100), clip=clip, **options))
+        clip: anchor_boxes(anchors_from_scales([MapSize(2, 2)], MapSize(100, 100), clip=clip, **options))
         for clip in ("none", "size", "centre")
     }
     assert boxes["none"][:, 2:].max() > 1
@@ -82,9 +82,9 @@ def test_order_of_a_cell() -> None:
 
 def test_even_steps_put_centres_between_the_edges() -> None:
     spec = anchors_from_scales([MapSize(2, 4)], MapSize(100, 100), scales=(0.1, 0.2), ratios=((),))
-    centres = default_boxes(spec)[::2, :2]
+    centers = anchor_boxes(spec)[::2, :2]
     expected = [(x, y) for y in (0.25, 0.75) for x in (0.125, 0.375, 0.625, 0.875)]
-    np.testing.assert_allclose(centres, expected)
+    np.testing.assert_allclose(centers, expected)
 
 
 def test_pixel_tables_of_ssd300_voc() -> None:
@@ -95,7 +95,7 @@ def test_pixel_tables_of_ssd300_voc() -> None:
     )
     expected = original_prior_boxes(300, SSD300_MAPS, steps, small, large, SSD300_RATIOS)
     assert spec.count == 8732
-    np.testing.assert_allclose(default_boxes(spec), expected, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(anchor_boxes(spec), expected, atol=1e-6, rtol=0)
 
 
 def test_pixel_tables_of_ssd512_voc() -> None:
@@ -108,7 +108,7 @@ def test_pixel_tables_of_ssd512_voc() -> None:
     )
     expected = original_prior_boxes(512, SSD512_MAPS, steps, small, large, ratios).clip(0, 1)
     assert spec.count == 24564
-    np.testing.assert_allclose(default_boxes(spec), expected, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(anchor_boxes(spec), expected, atol=1e-6, rtol=0)
 
 
 def test_pixel_tables_are_square_in_pixels_on_an_oblong_input() -> None:
@@ -143,4 +143,4 @@ def test_pixel_tables_of_other_lengths_are_refused() -> None:
 
 def test_the_table_of_an_imported_graph_is_refused() -> None:
     with pytest.raises(InputError, match="the anchors follow no rule: got a table of 80 in an imported graph"):
-        default_boxes(AnchorSpec((), table=AnchorTable(80)))
+        anchor_boxes(AnchorSpec((), table=AnchorTable(80)))

@@ -44,7 +44,7 @@ def test_pixels_reach_the_network_normalised_in_its_colour_order(color_order: st
     b, g, r = 110, 120, 130
     first, second, third = (r, g, b) if color_order == "rgb" else (b, g, r)
     wanted = [(first - 10) / 2, (second - 20) / 4, (third - 30) / 5]
-    got = decoded.normalised(torch.from_numpy(picture)[None])
+    got = decoded.normalized(torch.from_numpy(picture)[None])
     assert got.shape == (1, 3, 1, 1)
     np.testing.assert_allclose(got.flatten(), wanted, rtol=1e-6)
 

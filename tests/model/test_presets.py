@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, SSDLite320_MobileNet_V3_Large_Weights
 
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.presets import PRESETS
 from ssd_edge.model.zoo import build_model, make_spec, network_cost
 
@@ -45,14 +45,14 @@ def _written_down(preset: str) -> np.ndarray:
         for ratio in (2, 3)[: (per_cell[k] - 2) // 2]:
             wide, narrow = small * ratio**0.5, small / ratio**0.5
             shapes += [(wide, narrow), (narrow, wide)]
-        centres = [(i + 0.5) * steps[k] / side for i in range(cells)]
-        boxes += [(cx, cy, w, h) for cy in centres for cx in centres for w, h in shapes]
+        centers = [(i + 0.5) * steps[k] / side for i in range(cells)]
+        boxes += [(cx, cy, w, h) for cy in centers for cx in centers for w, h in shapes]
     return np.array(boxes).clip(0, 1)
 
 
 @pytest.mark.parametrize("preset", TABLES)
 def test_the_tables_are_the_projects(preset: str) -> None:
-    boxes = default_boxes(make_spec(preset, CLASSES).anchors)
+    boxes = anchor_boxes(make_spec(preset, CLASSES).anchors)
     np.testing.assert_allclose(boxes, _written_down(preset), atol=1e-6, rtol=0)
 
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.importing.weights import recognise
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.importing.weights import recognize
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.predict import TorchDetector
 from tests.parity.comparison import Difference, difference
 from tests.parity.recording import Recording, save_recording
@@ -48,7 +48,7 @@ class Peer(NamedTuple):
 
     seeded: SeededNet
     detect: Callable[[np.ndarray], Detections]
-    default_boxes: np.ndarray
+    anchor_boxes: np.ndarray
     detect_exactly: Callable[[np.ndarray], Detections] | None = None
 
 
@@ -61,7 +61,7 @@ class Comparison(NamedTuple):
         inexact: images that agree only once the project computes overlaps exactly.
     """
 
-    default_boxes: float
+    anchor_boxes: float
     differences: list[Difference]
     inexact: int
 
@@ -132,7 +132,7 @@ def main(description: str, repository: str, networks: dict[str, Network]) -> int
             print(f"{name:22} differs: {error}")
             continue
         print(_row(name, result))
-        failed |= result.default_boxes > 1e-6
+        failed |= result.anchor_boxes > 1e-6
         if options.record and network.recorded:
             print(f"  {_record(name, network, _commit(options.checkout, repository))}")
     return int(failed)
@@ -165,14 +165,14 @@ def _row(name: str, result: Comparison) -> str:
 
 def _ours(weights: dict[str, Tensor], network: Network) -> TorchDetector:
     """Return our detector with the project's weights, recognized and converted."""
-    family = recognise(weights, origin=network.family)
+    family = recognize(weights, origin=network.family)
     assert family.name == network.family, f"{network.family} is taken for {family.name}"
     return TorchDetector(family.convert(weights, None))
 
 
 def _compare(network: Network, peer: Peer, pictures: Pictures) -> Comparison:
     detector = _ours(peer.seeded.weights, network)
-    boxes = float(np.abs(default_boxes(detector.spec.anchors) - peer.default_boxes).max())
+    boxes = float(np.abs(anchor_boxes(detector.spec.anchors) - peer.anchor_boxes).max())
     differences, inexact = [], 0
     for picture in pictures:
         found = detector.detect(picture)

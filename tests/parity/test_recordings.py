@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssd_edge.importing.weights import recognise
+from ssd_edge.importing.weights import recognize
 from ssd_edge.model.predict import TorchDetector
 from tests.parity.comparison import difference
 from tests.parity.recording import load_recording
@@ -19,7 +19,7 @@ OTHERS = ("ssd.pytorch-ssd300", "vgg_ssd512", "mobilenet_v2_ssd320", "mobilenet_
 def test_its_weights_give_its_detections(name: str) -> None:
     recording = load_recording(name)
     weights = recording.weights()
-    family = recognise(weights, origin=name)
+    family = recognize(weights, origin=name)
     assert family.name == name
     found = difference(TorchDetector(family.convert(weights, None)).detect(recording.picture()), recording.detections)
     assert found.count > 20

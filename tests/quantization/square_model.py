@@ -64,7 +64,7 @@ def observed(
     folder: Path, count: int = 8, *, optimize: bool = True
 ) -> tuple[SourceModel, ImageSet, dict[str, StreamingHistogram]]:
     source = read_onnx(write_square_model(folder / "squares.onnx"))
-    images = write_pictures(folder / "pictures", count)
+    images = write_pictures(folder / "images", count)
     observer = Observer(source, observed_tensors(square_model()), optimize=optimize)
     observer.observe(images)
     chosen = ImageSet(str(folder), "", 0, tuple(map(str, images)), tuple(map(file_digest, images)))
@@ -80,7 +80,7 @@ def observed_table(folder: Path, model: onnx.ModelProto) -> CalibrationTable:
     """The least and largest values of another model with the same input."""
     folder.mkdir(parents=True)
     onnx.save(model, folder / "model.onnx")
-    images = write_pictures(folder / "pictures")
+    images = write_pictures(folder / "images")
     source = read_onnx(folder / "model.onnx")
     observer = Observer(source, observed_tensors(model))
     observer.observe(images)

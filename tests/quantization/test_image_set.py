@@ -22,8 +22,8 @@ def grey(path: Path, value: int) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for number, value in enumerate([10, 11, 12, 13, 14, 120, 121, 250]):
-        grey(tmp_path / "pictures" / f"{number}.png", value)
-    return tmp_path / "pictures"
+        grey(tmp_path / "images" / f"{number}.png", value)
+    return tmp_path / "images"
 
 
 def test_few_pictures_are_as_different_as_can_be(folder: Path) -> None:

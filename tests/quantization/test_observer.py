@@ -20,7 +20,7 @@ from tests.quantization.square_model import square_model, write_pictures, write_
 @pytest.fixture
 def parts(tmp_path: Path):
     onnx = read_onnx(write_square_model(tmp_path / "squares.onnx"))
-    return onnx, write_pictures(tmp_path / "pictures", 6)
+    return onnx, write_pictures(tmp_path / "images", 6)
 
 
 def observer(onnx: SourceModel) -> Observer:

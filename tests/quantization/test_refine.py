@@ -20,12 +20,12 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "engines/selftest/selftest.onnx"
     path.parent.mkdir(parents=True)
     onnx.save(rescaled(square_model(), 2000), path)
-    write_pictures(tmp_path / "pictures", 16)
+    write_pictures(tmp_path / "images", 16)
     return path
 
 
 def build(*arguments: str):
-    return CliRunner().invoke(app, ["build", "--int8", "--images", "pictures", *arguments])
+    return CliRunner().invoke(app, ["build", "--int8", "--images", "images", *arguments])
 
 
 def missed() -> int:
@@ -47,7 +47,7 @@ def test_equalisation_rescues_a_hostile_network(hostile: Path) -> None:
 
 
 def test_too_few_pictures_to_hold_some_out(hostile: Path) -> None:
-    for path in sorted(Path("pictures").iterdir())[10:]:
+    for path in sorted(Path("images").iterdir())[10:]:
         path.unlink()
     result = build("--refine")
     assert result.exit_code == 1

@@ -148,7 +148,7 @@ class Trial:
     def __init__(self, folder: Path, seed: int, minutes: float) -> None:
         self.chance, self.wrong = random.Random(seed), list[str]()
         frames = round(FPS * 60 * minutes)
-        film = encode(folder / "film.mp4", frames)
+        film = encode(folder / "video.mp4", frames)
         changing = encode(folder / "changes.ts", frames, sizes=((SIDE, SIDE), (192, SIDE)) * 8)
         self.other = encode(folder / "other.h265.mp4", frames, sizes=((64, 96),), codec="libx265")
         self.cameras = [Camera(film), Camera(film), Camera(film), Camera(changing)]

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.streaming.outputs import film_rate, open_pictures
+from ssd_edge.streaming.outputs import open_image_sinks, video_rate
 from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
 from ssd_edge.streaming.sinks.video import VideoSink
 from ssd_edge.streaming.sources.base import SourceInfo
 
-FILM = SourceInfo("film.mp4", live=False, fps=50.0, frames=9)
+FILM = SourceInfo("video.mp4", live=False, fps=50.0, frames=9)
 PHOTO = SourceInfo("a.jpg", live=False, frames=1, stills=True)
 CAMERA = SourceInfo("camera 0", live=True, fps=60.0)
 
@@ -26,23 +26,23 @@ CAMERA = SourceInfo("camera 0", live=True, fps=60.0)
     ],
 )
 def test_the_suffix_chooses_the_output(tmp_path: Path, name: str, info: SourceInfo, kind: type) -> None:
-    with open_pictures(tmp_path / name, info) as sink:
+    with open_image_sinks(tmp_path / name, info) as sink:
         assert type(sink) is kind
 
 
 def test_many_frames_do_not_fit_into_one_image(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"out\.jpg is one image: got many frames from video\.mp4"):
-        open_pictures(tmp_path / "out.jpg", FILM)
+        open_image_sinks(tmp_path / "out.jpg", FILM)
 
 
 def test_another_suffix_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"out\.mov is no known kind of output: got suffix '\.mov'; wanted \.mp4"):
-        open_pictures(tmp_path / "out.mov", FILM)
+        open_image_sinks(tmp_path / "out.mov", FILM)
 
 
 def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
     (tmp_path / "run.1").mkdir()
-    with open_pictures(tmp_path / "run.1", FILM) as sink:
+    with open_image_sinks(tmp_path / "run.1", FILM) as sink:
         assert type(sink) is ImageFolderSink
 
 
@@ -57,10 +57,10 @@ def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
     ],
 )
 def test_a_film_has_the_rate_of_its_source(info: SourceInfo, rate: float) -> None:
-    assert film_rate(info) == rate
+    assert video_rate(info) == rate
 
 
 @pytest.mark.parametrize("suffix", ["", ".mp4", ".jpg", ".mov"])
 def test_a_name_that_is_too_long_is_refused(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(InputError, match="File name too long"):
-        open_pictures(tmp_path / ("a" * 300 + suffix), PHOTO)
+        open_image_sinks(tmp_path / ("a" * 300 + suffix), PHOTO)

@@ -90,7 +90,7 @@ def no_thread_stays() -> Iterator[None]:
 
 
 def test_every_frame_of_a_film_is_detected_in_order(tmp_path: Path) -> None:
-    film = write_bright_film(tmp_path / "film.mp4", 20)
+    film = write_bright_film(tmp_path / "video.mp4", 20)
     kept = Kept()
     reports: list[tuple[int, int | None]] = []
     with open_source(str(film)) as source, open_detector(write_tiny_onnx(tmp_path / "tiny.onnx")) as detector:
@@ -233,7 +233,7 @@ def test_a_stop_is_seen_though_no_frame_comes() -> None:
 
 
 def test_max_frames_ends_the_run(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "film.mp4", 10)
+    film = write_film(tmp_path / "video.mp4", 10)
     kept = Kept()
     with open_source(str(film), loop=True) as source:
         summary = Pipeline([Stream(source, [kept], max_frames=13)], Detector(FakeBackend())).run()

@@ -8,7 +8,7 @@ import pytest
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.streaming.privacy import Blur, PrivacyMask, parse_polygon
-from ssd_edge.streaming.sinks.base import AnnotatedSink, PictureSink
+from ssd_edge.streaming.sinks.base import AnnotatedSink, ImageSink
 from tests.streaming.films import frame_at, one_box
 
 CORNER = [(0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5)]
@@ -81,7 +81,7 @@ def test_a_class_that_the_model_does_not_have_is_refused() -> None:
 
 
 def test_what_is_shown_is_blurred_and_the_frame_is_not() -> None:
-    class Kept(PictureSink):
+    class Kept(ImageSink):
         image = np.zeros(0, np.uint8)
 
         def show(self, frame: object, picture: np.ndarray) -> None:

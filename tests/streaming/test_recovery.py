@@ -20,7 +20,7 @@ def test_every_recovery_keeps_its_bound_and_nothing_is_lost_or_left() -> None:
 
 
 def test_detections_live_are_those_of_the_file_frame_by_frame(tmp_path: Path) -> None:
-    film = encode(tmp_path / "film.mp4", 300, sizes=((192, 128),))
+    film = encode(tmp_path / "video.mp4", 300, sizes=((192, 128),))
     model = write_tiny_onnx(tmp_path / "bright.onnx")
     offline, live = tmp_path / "offline.jsonl", tmp_path / "live.jsonl"
     run_streams(film, model, json_path=offline)

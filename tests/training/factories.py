@@ -10,7 +10,7 @@ import torch
 
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.core.spec import BoxCoding, ModelSpec
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.heads import HeadOutputs
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec
@@ -38,7 +38,7 @@ def tiny_model(seed: int = 0) -> SSD:
 
 
 def tiny_anchors():
-    return default_boxes(tiny_spec().anchors)
+    return anchor_boxes(tiny_spec().anchors)
 
 
 def random_boxes(rng: np.random.Generator, count: int):

@@ -15,7 +15,7 @@ from ssd_edge.training.budget import EpochBudget, TimeBudget
 from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.loader import BatchLoader
 from ssd_edge.training.loop import Training
-from ssd_edge.training.recipe import Optimisation
+from ssd_edge.training.recipe import Optimization
 from ssd_edge.training.run_folder import RunFolder
 from tests.full_disk import full_after
 from tests.training.factories import squares, tiny_model
@@ -57,7 +57,7 @@ def run(
         tiny_model(seed=1 if state is None else 2),
         loader,
         validate,
-        optimisation=Optimisation(0.02, **settings),
+        optimisation=Optimization(0.02, **settings),
         budget=EpochBudget(EPOCHS, steps_per_epoch=len(loader)),
         files=files,
         progress=stop,
@@ -189,7 +189,7 @@ def test_the_time_that_an_epoch_was_judged_for_is_spent_when_a_run_goes_on(pictu
             tiny_model(),
             loader,
             judge,
-            optimisation=Optimisation(0.02),
+            optimisation=Optimization(0.02),
             budget=TimeBudget(10.0, clock=clock),
             files=RunFolder(tmp_path),
             progress=step,

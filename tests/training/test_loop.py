@@ -12,12 +12,12 @@ from ssd_edge.training.callbacks import Callback
 from ssd_edge.training.loader import BatchLoader
 from ssd_edge.training.loop import Training
 from ssd_edge.training.metrics import EpochRecord
-from ssd_edge.training.recipe import Optimisation
+from ssd_edge.training.recipe import Optimization
 from ssd_edge.training.run_folder import RunFolder
 from tests.training.factories import squares, tiny_model
 from tests.training.test_dataset import training_set
 
-OPTIMISATION = Optimisation(learning_rate=0.02)
+OPTIMISATION = Optimization(learning_rate=0.02)
 
 
 class Remember(Callback):

@@ -177,9 +177,9 @@ def test_alpha_weighs_the_boxes_and_a_larger_share_of_negatives_counts_more_of_t
 def reference_boxes(offsets: np.ndarray) -> np.ndarray:
     """Decode in float64, straight from the formula."""
     anchors = tiny_anchors().astype(np.float64)
-    centres = anchors[:, :2] + offsets[..., :2] * 0.1 * anchors[:, 2:]
+    centers = anchors[:, :2] + offsets[..., :2] * 0.1 * anchors[:, 2:]
     sides = anchors[:, 2:] * np.exp(offsets[..., 2:] * 0.2)
-    return np.concatenate([centres - sides / 2, centres + sides / 2], axis=-1)
+    return np.concatenate([centers - sides / 2, centers + sides / 2], axis=-1)
 
 
 def reference_iou_loss(box: np.ndarray, truth: np.ndarray, kind: str) -> float:

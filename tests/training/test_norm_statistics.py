@@ -16,7 +16,7 @@ from ssd_edge.training.budget import EpochBudget
 from ssd_edge.training.loader import BatchLoader
 from ssd_edge.training.loop import Training
 from ssd_edge.training.norm_statistics import estimate_norms_, joined_batches, learning_norms
-from ssd_edge.training.recipe import Optimisation
+from ssd_edge.training.recipe import Optimization
 from ssd_edge.training.run_folder import RunFolder
 from ssd_edge.training.step import freeze_
 from tests.training.factories import squares, tiny_model
@@ -36,7 +36,7 @@ def test_they_are_those_of_pytorchs_own_pass_over_the_views() -> None:
     model = tiny_model()
     names = learning_norms(model)
     reference = copy.deepcopy(model)
-    normalized = DecodedSSD(model).normalised
+    normalized = DecodedSSD(model).normalized
     update_bn([normalized(batch) for batch in views(3)], reference)
     assert estimate_norms_(model.eval(), names, views(3), normalized) == 96
     wanted = statistics(reference)
@@ -47,7 +47,7 @@ def test_they_are_those_of_pytorchs_own_pass_over_the_views() -> None:
 def test_small_batches_are_normalized_together() -> None:
     whole, cut = tiny_model().eval(), tiny_model().eval()
     names = learning_norms(tiny_model())
-    normalized = DecodedSSD(whole).normalised
+    normalized = DecodedSSD(whole).normalized
     estimate_norms_(whole, names, views(1), normalized)
     assert estimate_norms_(cut, names, views(1)[0].split(8), normalized) == 32
     for one, other in zip(statistics(whole).values(), statistics(cut).values(), strict=True):
@@ -66,8 +66,8 @@ def test_what_is_frozen_or_has_no_views_keeps_its_statistics() -> None:
     freeze_(model, ["backbone"])
     names, before = learning_norms(model), statistics(model)
     assert all(name.startswith("head") for name in names)
-    estimate_norms_(model.eval(), learning_norms(tiny_model()), [], DecodedSSD(model).normalised)
-    estimate_norms_(model, names, views(1), DecodedSSD(model).normalised)
+    estimate_norms_(model.eval(), learning_norms(tiny_model()), [], DecodedSSD(model).normalized)
+    estimate_norms_(model, names, views(1), DecodedSSD(model).normalized)
     assert all(torch.equal(before[name], value) for name, value in statistics(model).items() if "backbone" in name)
 
 
@@ -81,7 +81,7 @@ def test_weights_stay_and_an_error_leaves_the_statistics() -> None:
         raise RuntimeError("a worker died")
 
     with pytest.raises(RuntimeError):
-        estimate_norms_(model, learning_norms(tiny_model()), broken(), DecodedSSD(model).normalised)
+        estimate_norms_(model, learning_norms(tiny_model()), broken(), DecodedSSD(model).normalized)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
@@ -102,13 +102,13 @@ def test_a_short_run_is_validated_with_the_statistics_of_its_averaged_weights(tm
         model,
         loader,
         validate,
-        optimisation=Optimisation(learning_rate=0.02),
+        optimisation=Optimization(learning_rate=0.02),
         budget=EpochBudget(2, steps_per_epoch=len(loader)),
         files=files,
     ).run()
     saved = load_checkpoint(files.last).model
     reference = copy.deepcopy(saved)
-    normalized = DecodedSSD(saved).normalised
+    normalized = DecodedSSD(saved).normalized
     update_bn([torch.cat([normalized(batch.images) for batch in loader.epoch(2)])], reference)
     wanted = statistics(reference)
     for name, value in statistics(saved).items():

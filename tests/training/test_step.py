@@ -14,7 +14,7 @@ from ssd_edge.training.distributed import make_fabric
 from ssd_edge.training.loader import Batch
 from ssd_edge.training.losses import MultiboxCriterion
 from ssd_edge.training.optimizer import layer_rates
-from ssd_edge.training.recipe import LossOptions, Optimisation, Precision
+from ssd_edge.training.recipe import LossOptions, Optimization, Precision
 from ssd_edge.training.step import Learner, not_finite_alone
 from ssd_edge.training.targets import Targets
 from tests.training.factories import SIDE, multibox_loss, tiny_anchors, tiny_model, tiny_spec
@@ -29,7 +29,7 @@ def some_batch(pictures: int = 2) -> Batch:
 
 
 def learner(model: SSD, *, clip_norm: float = 10.0, precision: Precision = "float32", **settings) -> Learner:
-    optimisation = Optimisation(0.1, momentum=0.9, weight_decay=0, clip_norm=clip_norm, precision=precision, **settings)
+    optimisation = Optimization(0.1, momentum=0.9, weight_decay=0, clip_norm=clip_norm, precision=precision, **settings)
     return Learner(model, make_fabric(precision=precision), multibox_loss, optimisation)
 
 
@@ -51,7 +51,7 @@ def test_a_step_is_that_of_sgd_on_the_clipped_gradient() -> None:
     model, reference, batch = tiny_model(), tiny_model().train(), random_batch(2)
     parts = learner(model, clip_norm=0.5).step([batch], learning_rate=0.1)
 
-    loss = multibox_loss(reference(DecodedSSD(reference).normalised(batch.images)), batch.targets)
+    loss = multibox_loss(reference(DecodedSSD(reference).normalized(batch.images)), batch.targets)
     loss.total.backward()
     norm = torch.stack([parameter.grad.norm() for parameter in reference.parameters()]).norm()
     assert norm > 0.5
@@ -64,7 +64,7 @@ def test_a_step_is_that_of_sgd_on_the_clipped_gradient() -> None:
 def test_without_a_limit_the_gradient_is_not_clipped() -> None:
     model, reference, batch = tiny_model(), tiny_model().train(), random_batch(2)
     learner(model, clip_norm=0).step([batch], learning_rate=0.1)
-    multibox_loss(reference(DecodedSSD(reference).normalised(batch.images)), batch.targets).total.backward()
+    multibox_loss(reference(DecodedSSD(reference).normalized(batch.images)), batch.targets).total.backward()
     assert torch.stack([parameter.grad.norm() for parameter in reference.parameters()]).norm() > 0.5
     for changed, parameter in zip(model.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(changed.detach(), parameter.detach() - 0.1 * parameter.grad, rtol=1e-3, atol=1e-5)
@@ -97,7 +97,7 @@ def test_empty_batches_are_part_of_the_large_batch_too() -> None:
     criterion = MultiboxCriterion(LossOptions(negatives_of_empty=3), tiny_anchors(), BoxCoding())
     for batches in ([large], parts):
         model = tiny_model()
-        student = Learner(model, make_fabric(), criterion, Optimisation(0.1, frozen=norms(model)))
+        student = Learner(model, make_fabric(), criterion, Optimization(0.1, frozen=norms(model)))
         losses.append(student.step(batches, learning_rate=0.1))
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
@@ -183,7 +183,7 @@ def test_the_search_for_a_bad_picture_leaves_batch_norm_as_it_is() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     def loss_of(one: Batch) -> torch.Tensor:
-        return multibox_loss(model(DecodedSSD(model).normalised(one.images)), one.targets).total
+        return multibox_loss(model(DecodedSSD(model).normalized(one.images)), one.targets).total
 
     assert not_finite_alone(model, loss_of, [with_endless_pixels(batch, 3)]) == ["3.jpg"]
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
@@ -214,7 +214,7 @@ def test_where_no_picture_alone_is_bad_the_error_says_so_and_names_all() -> None
         loss = multibox_loss(outputs, targets)
         return loss if len(targets.labels) == 2 else loss._replace(confidence=loss.confidence * torch.inf)
 
-    student = Learner(tiny_model(), make_fabric(), endless_together, Optimisation(0.1))
+    student = Learner(tiny_model(), make_fabric(), endless_together, Optimization(0.1))
     with pytest.raises(TrainingError) as caught:
         student.step([random_batch(3)], learning_rate=0.1)
     assert "any more, but the loss of each image alone is, on 0.jpg, 1.jpg, 2.jpg: got" in str(caught.value)
@@ -225,7 +225,7 @@ def float16_learner(model: SSD, criterion=multibox_loss) -> Learner:
     """Fabric itself refuses float16 on a processor."""
     precision = MixedPrecision("16-mixed", "cpu", scaler=GradScaler("cpu"))
     fabric = Fabric(accelerator="cpu", devices=1, plugins=[precision])
-    return Learner(model, fabric, criterion, Optimisation(0.1, precision="float16"))
+    return Learner(model, fabric, criterion, Optimization(0.1, precision="float16"))
 
 
 @pytest.mark.slow
@@ -262,7 +262,7 @@ def test_a_full_gpu_is_said_with_options_that_need_less() -> None:
     def full(outputs, targets):
         raise torch.cuda.OutOfMemoryError(message)
 
-    student = Learner(tiny_model(), make_fabric(), full, Optimisation(0.1))
+    student = Learner(tiny_model(), make_fabric(), full, Optimization(0.1))
     with pytest.raises(TrainingError) as caught:
         student.step([random_batch(6), random_batch(6)], learning_rate=0.1)
     assert str(caught.value) == (

@@ -24,7 +24,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     write_tiny_onnx(tmp_path / "engines" / "bright" / "bright.onnx")
-    write_bright_film(tmp_path / "film.mp4", 10)
+    write_bright_film(tmp_path / "video.mp4", 10)
     return tmp_path
 
 
@@ -35,10 +35,10 @@ def test_the_figures_of_a_run(
     film, lines = workspace / "out.mp4", workspace / "boxes.jsonl"
     events: list[ProgressEvent] = []
     result = run_streams(
-        workspace / "film.mp4", output=str(film), json_path=lines, progress=events.append, workspace=workspace
+        workspace / "video.mp4", output=str(film), json_path=lines, progress=events.append, workspace=workspace
     )
     assert (result.path, result.json_path) == (film, lines)
-    assert (result.source, result.live, result.stopped) == (str(workspace / "film.mp4"), False, False)
+    assert (result.source, result.live, result.stopped) == (str(workspace / "video.mp4"), False, False)
     assert (result.frames, result.dropped, result.left_out) == (10, 0, ())
     assert result.fps == result.frames / result.seconds
     assert [times.stage for times in result.stages] == list(STAGES)
@@ -51,7 +51,7 @@ def test_the_figures_of_a_run(
 
 def test_without_outputs_there_are_figures_only(workspace: Path) -> None:
     config = RunConfig(max_frames=4)
-    result = run_streams(workspace / "film.mp4", workspace / "engines/bright/bright.onnx", config=config)
+    result = run_streams(workspace / "video.mp4", workspace / "engines/bright/bright.onnx", config=config)
     assert (result.path, result.json_path, result.frames) == (None, None, 4)
 
 
@@ -59,7 +59,7 @@ def test_a_stop_from_another_thread_leaves_whole_files(workspace: Path) -> None:
     stop, lines = StopRequest(), workspace / "boxes.jsonl"
     timer = threading.Timer(0.3, stop.request)
     timer.start()
-    result = run_streams(workspace / "film.mp4", loop=True, json_path=lines, stop=stop, workspace=workspace)
+    result = run_streams(workspace / "video.mp4", loop=True, json_path=lines, stop=stop, workspace=workspace)
     timer.join()
     assert result.stopped
     assert len(lines.read_text().splitlines()) == result.frames
@@ -73,7 +73,7 @@ def test_nothing_of_the_process_changes(workspace: Path) -> None:
     before = state()
     during: list[object] = []
     run_streams(
-        workspace / "film.mp4",
+        workspace / "video.mp4",
         output=workspace / "out.mp4",
         workspace=workspace,
         progress=lambda _: during.append(state()[:2]),
@@ -88,6 +88,6 @@ def test_what_is_refused(workspace: Path) -> None:
     with pytest.raises(InputError, match=r"out\.mp4 takes one source: got several"):
         run_streams(["a.mp4", "b.mp4"], output="out.mp4", workspace=workspace)
     with pytest.raises(InputError, match="optimize_for has no such value: got 'speed'; wanted 'latency', 'throughput'"):
-        run_streams(workspace / "film.mp4", optimize_for="speed", workspace=workspace)  # type: ignore[arg-type]
+        run_streams(workspace / "video.mp4", optimize_for="speed", workspace=workspace)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="matches nothing|wanted an exported model"):
-        run_streams(workspace / "film.mp4", workspace=workspace / "elsewhere")
+        run_streams(workspace / "video.mp4", workspace=workspace / "elsewhere")

@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    return write_bright_film(tmp_path / "film.mp4", 20)
+    return write_bright_film(tmp_path / "video.mp4", 20)
 
 
 @pytest.fixture(autouse=True)

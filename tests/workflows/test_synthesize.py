@@ -186,7 +186,7 @@ def frames_of(path: Path) -> list[np.ndarray]:  # type: ignore[type-arg]
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
 def test_the_film_plays_and_its_truth_has_a_line_for_each_frame(tmp_path: Path, suffix: str) -> None:
-    film = tmp_path / f"film{suffix}"
+    film = tmp_path / f"video{suffix}"
     truth = film_of(film, frames=12, seed=1)
     frames = frames_of(film)
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
@@ -196,7 +196,7 @@ def test_the_film_plays_and_its_truth_has_a_line_for_each_frame(tmp_path: Path, 
     assert lines[3]["t"] == pytest.approx(0.1)
     assert {line["source"] for line in lines} == {str(film)}
     assert read_video_truth(truth, SIGN_KINDS).object_count > 12
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([film.name, "film.truth.jsonl"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([film.name, "video.truth.jsonl"])
 
 
 def test_the_same_seed_films_the_same_drive(tmp_path: Path) -> None:
@@ -214,17 +214,17 @@ def test_an_interrupted_film_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        film_of(tmp_path / "film.mp4", frames=5, progress=stop)
+        film_of(tmp_path / "video.mp4", frames=5, progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("film.gif", {}, r"got '\.gif'; wanted \.mp4 or \.avi"),
-        ("film.mp4", {"frames": 0}, "got 0 frames; wanted 1 or more"),
-        ("film.mp4", {"video_size": (161, 96)}, "got 161 x 96; wanted even sides, 32 to 8192"),
-        ("film.mp4", {"seed": -1}, "got seed -1; wanted 0 or more"),
+        ("video.gif", {}, r"got '\.gif'; wanted \.mp4 or \.avi"),
+        ("video.mp4", {"frames": 0}, "got 0 frames; wanted 1 or more"),
+        ("video.mp4", {"video_size": (161, 96)}, "got 161 x 96; wanted even sides, 32 to 8192"),
+        ("video.mp4", {"seed": -1}, "got seed -1; wanted 0 or more"),
     ],
 )
 def test_senseless_videos_are_refused(tmp_path: Path, name: str, change: dict[str, object], message: str) -> None:
@@ -237,5 +237,5 @@ def test_senseless_videos_are_refused(tmp_path: Path, name: str, change: dict[st
 def test_a_missing_codec_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda self: False)
     with pytest.raises(InputError, match=r"video\.mp4 cannot be encoded: got OpenCV without the codec mp4v"):
-        film_of(tmp_path / "film.mp4", frames=2)
+        film_of(tmp_path / "video.mp4", frames=2)
     assert list(tmp_path.iterdir()) == []

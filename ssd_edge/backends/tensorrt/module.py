@@ -1,6 +1,6 @@
 """TensorRT's Python module, under the name of either target, and what it says.
 
-TensorRT has one logger a process; whoever needs its messages for an error is a :class:`Listener` there.
+TensorRT has one logger a process; code that needs its messages for an error adds a :class:`Listener` to it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Listener:
 
     Args:
         trt: the module, of whatever release.
-        ignored: tells the messages that mean nothing here; by default none.
+        ignored: returns whether a message means nothing here; by default none.
 
     Attributes:
         logger: the ``ILogger`` to give to TensorRT.
@@ -51,7 +51,7 @@ class Listener:
     """
 
     def __init__(self, trt: Any, ignored: Callable[[str], bool] | None = None) -> None:
-        self._told: Callable[[str], None] = quiet
+        self._report: Callable[[str], None] = quiet
         self._ignored = ignored
         self.errors: list[str] = []
         self.warnings: list[str] = []
@@ -59,13 +59,13 @@ class Listener:
         self.logger.listeners.add(self)
 
     @contextmanager
-    def telling(self, told: Callable[[str], None]) -> Iterator[None]:
+    def reporting(self, report: Callable[[str], None]) -> Iterator[None]:
         """Call ``report`` with each new error inside the block."""
-        self._told = told
+        self._report = report
         try:
             yield
         finally:
-            self._told = quiet
+            self._report = quiet
 
     def hear(self, message: str, *, is_error: bool) -> None:
         """Keep a message."""
@@ -75,7 +75,7 @@ class Listener:
         kept.append(message)
         del kept[:-_KEPT]
         if is_error:
-            self._told(message)
+            self._report(message)
 
 
 @lru_cache(maxsize=8)

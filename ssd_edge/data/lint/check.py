@@ -117,33 +117,32 @@ def lint_dataset(
 
 def _images_there(scanned: ScannedSet) -> Iterator[Path]:
     """The files of a split's images, but for those that are missing."""
-    for picture in scanned.images:
-        if all(fault.kind not in ("image-missing", "name-unsafe") for fault in picture.faults):
-            yield picture.image
+    for entry in scanned.images:
+        if all(fault.kind not in ("image-missing", "name-unsafe") for fault in entry.faults):
+            yield entry.image
 
 
 def _split_issues(split: str, scanned: ScannedSet, usable: UsableSet) -> Iterator[Issue]:
     known = dict.fromkeys(scanned.class_names)
     for finding in usable.findings:
         yield Issue.of_error(finding.fault, split, box=finding.box)
-    for picture in scanned.images:
-        if not picture.has_labels and all(fault.kind != "image-missing" for fault in picture.faults):
-            message = f"{picture.image} has no label file {picture.origin}"
-            yield Issue("no-labels", split, picture.image, message, image=picture.image)
-        yield from _contradicted_size(split, picture)
-        yield from object_issues(picture, known, split)
+    for entry in scanned.images:
+        if not entry.has_labels and all(fault.kind != "image-missing" for fault in entry.faults):
+            message = f"{entry.image} has no label file {entry.origin}"
+            yield Issue("no-labels", split, entry.image, message, image=entry.image)
+        yield from _contradicted_size(split, entry)
+        yield from object_issues(entry, known, split)
 
 
-def _contradicted_size(split: str, picture: ScannedImage) -> Iterator[Issue]:
-    size, stated = picture.size, picture.stated_size
+def _contradicted_size(split: str, entry: ScannedImage) -> Iterator[Issue]:
+    size, stated = entry.size, entry.stated_size
     if size is None or stated is None or stated == size:
         return
     turned = "; its EXIF turns it" if stated == size[::-1] else ""
     message = (
-        f"{picture.origin} states {stated[0]} x {stated[1]}, "
-        f"{picture.image.name} has {size[0]} x {size[1]} pixels{turned}"
+        f"{entry.origin} states {stated[0]} x {stated[1]}, {entry.image.name} has {size[0]} x {size[1]} pixels{turned}"
     )
-    yield Issue("size-contradicted", split, picture.origin, message, image=picture.image)
+    yield Issue("size-contradicted", split, entry.origin, message, image=entry.image)
 
 
 def _unused_classes(usable: Mapping[str, UsableSet]) -> Iterator[Issue]:

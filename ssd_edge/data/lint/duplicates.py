@@ -53,13 +53,13 @@ def near_duplicate_issues(places: Sequence[Place], examined: Mapping[Path, Exami
     gray levels in the mean. Sketches without contrast are left out: one white wall looks like another.
     """
     kept = [place for place in dict.fromkeys(places) if _has_contrast(examined[place[1]].sketch)]
-    told: set[Path] = set()
+    reported: set[Path] = set()
     for first, second in _candidates(kept, examined):
         (split, image), (other_split, other) = kept[second], kept[first]
         pair = examined[image], examined[other]
-        if split == other_split or image in told or pair[0].digest == pair[1].digest or not _near(*pair):
+        if split == other_split or image in reported or pair[0].digest == pair[1].digest or not _near(*pair):
             continue
-        told.add(image)
+        reported.add(image)
         message = f"{image} of split {split} looks like {other} of split {other_split}"
         yield Issue("leakage-near", split, image, message, image=image, other=other)
 

@@ -30,9 +30,9 @@ def unreferenced_files(scanned: Mapping[str, ScannedSet], issues: Sequence[Issue
 
     Args:
         scanned: all splits of the data set.
-        issues: those found so far; a file that has one is not told of twice.
+        issues: those found so far; a file that has one is not reported twice.
     """
-    images = {picture.image for found in scanned.values() for picture in found.images}
+    images = {entry.image for found in scanned.values() for entry in found.images}
     images |= {issue.image for issue in issues if issue.image}
     every = "/".join(scanned)
     return [
@@ -59,7 +59,7 @@ def _lost_images(scanned: Mapping[str, ScannedSet], known: set[Path]) -> list[Pa
 
 def _lost_labels(scanned: Mapping[str, ScannedSet], faulty: set[Path], known_stems: set[str]) -> list[Path]:
     """Files beside the used label files, of the same suffix, that no image has."""
-    used = {picture.origin for found in scanned.values() for picture in found.images}
+    used = {entry.origin for found in scanned.values() for entry in found.images}
     taken = used | faulty
     kinds = {(path.parent, path.suffix) for path in used if path.suffix in _LABEL_SUFFIXES and path.parent.is_dir()}
     return [

@@ -62,7 +62,7 @@ class TrtBuilder:
         rounds: of suppression, where the NMS is neither a plugin nor a loop; see
             :func:`~ssd_edge.graph.nms_bodies.rounds_for`.
         timing_cache: file in which TensorRT keeps what it measured; builds after the first are much quicker.
-        told: called with each error that TensorRT prints, and with what was not to be had; by default they are logged.
+        report: called with each error that TensorRT prints, and with what was not available; by default logged.
 
     Attributes:
         precision: of the engine.
@@ -84,18 +84,18 @@ class TrtBuilder:
         *,
         rounds: int = LEAST_ROUNDS,
         timing_cache: Path | None = None,
-        told: Callable[[str], None] | None = None,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         self.target = Target(target)
         self.runtime = self.target.value
         self._release = Release(load_tensorrt(self.runtime), self.runtime)
         ignored = partial(is_expected, without_gpu=self._release.is_rtx)
         self.messages = Listener(self._release.trt, ignored=ignored)
-        self._told = told or self._log
+        self._report = report or self._log
         self._options = options
         # RTX times kernels on the device.
         kept = None if self._release.is_rtx else timing_cache
-        self._timing = TimingCache(kept, self.messages, self._told) if kept is not None else None
+        self._timing = TimingCache(kept, self.messages, self._report) if kept is not None else None
         self.precision = Precision(precision)
         self.takes_cache = options.takes_cache and self.precision.is_int8
         self.runtime_version = self._release.version
@@ -159,7 +159,7 @@ class TrtBuilder:
             InputError: the release cannot do what the options ask for.
             DeviceError: there is no such DLA core, or TensorRT cannot have CUDA.
         """
-        with self.messages.telling(self._told):
+        with self.messages.reporting(self._report):
             plan = self._plan(model, progress, calibration_cache)
         engine.write_bytes(memoryview(plan))
 

@@ -136,7 +136,7 @@ def set_shapes(
 def _share_profile(release: Release, config: tensorrt.IBuilderConfig, batch: tuple[int, int, int]) -> None:
     """Let the runtime's execution contexts, of which it has several, use the one profile of a dynamic engine.
 
-    From 9.0 on they always may. 8.6 must be told; 8.5 never lets them, and there only a fixed size helps.
+    From 9.0 on they always may. 8.6 needs a flag for it; 8.5 never lets them, and there only a fixed size helps.
     """
     refuse_range_of_sizes(release, batch)
     sharing = _profile_sharing(release)

@@ -1,7 +1,7 @@
 """Per-layer types where flags choose the precision: what overflows in half precision stays float32.
 
 In a weakly typed network TensorRT may take FP16 for any layer once the flag allows it: SSD300's sum of 512 squares then
-overflows, and box numbers above 2,048 are no longer whole. So each layer outside the convolutional network is told
+overflows, and box numbers above 2,048 are no longer whole. So each layer outside the convolutional network is set to
 FLOAT, and the builder to obey.
 """
 
@@ -16,27 +16,27 @@ _WITHOUT = ("CONSTANT", "CAST", "IDENTITY", "QUANTIZE", "DEQUANTIZE", "SHAPE")
 
 
 def hold_float(trt: Any, network: Any, config: Any, half: Set[str], *, prefer: bool = False) -> list[str]:
-    """Tell all layers but some to compute in float32; return the names of those that were told.
+    """Set all layers but some to compute in float32; return their names.
 
     Args:
         trt: a release with weak typing.
         network: as it was parsed.
         config: gets the flag.
         half: names of the ONNX nodes that may compute in half precision.
-        prefer: for a DLA, which has no float32: what falls back to the GPU is told, and nothing fails for it.
+        prefer: for a DLA, which has no float32: what falls back to the GPU is set, and nothing fails for it.
     """
     layers = [network.get_layer(number) for number in range(network.num_layers)]
-    told = []
+    held = []
     for layer, may_be_half in zip(layers, _may_be_half(layers, half), strict=True):
         if not may_be_half and _hold(trt, layer):
-            told.append(str(layer.name))
+            held.append(str(layer.name))
     name = "PREFER_PRECISION_CONSTRAINTS" if prefer else "OBEY_PRECISION_CONSTRAINTS"
     config.set_flag(getattr(trt.BuilderFlag, name))
-    return told
+    return held
 
 
 def _hold(trt: Any, layer: Any) -> bool:
-    """Tell one layer; return whether it computes in floats at all."""
+    """Set one layer; return whether it computes in floats at all."""
     if layer.type.name in _WITHOUT:
         return False
     float32 = trt.DataType.FLOAT

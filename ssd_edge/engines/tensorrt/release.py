@@ -65,7 +65,7 @@ def advice_for(messages: Sequence[str], *, may_keep_float: bool) -> str:
 
 
 def is_expected(message: str, *, without_gpu: bool) -> bool:
-    """Tell what need not be said: that it was stopped, or that there is no GPU, where it builds for another."""
+    """Return whether a message needs no report: it was stopped, or there is no GPU and it builds for another."""
     expected = ("BuildCanceled", *(_ABOUT_NO_GPU if without_gpu else ()))
     return any(text in message for text in expected)
 

@@ -19,12 +19,12 @@ class TimingCache:
 
     Args:
         path: its file; it need not be there.
-        listener: hears what TensorRT says of it.
-        told: called where the file cannot be used or written, which costs time and nothing else.
+        listener: gets TensorRT's messages about it.
+        report: called where the file cannot be used or written, which costs time and nothing else.
     """
 
-    def __init__(self, path: Path, listener: Listener, told: Callable[[str], None]) -> None:
-        self._path, self._listener, self._told = path, listener, told
+    def __init__(self, path: Path, listener: Listener, report: Callable[[str], None]) -> None:
+        self._path, self._listener, self._report = path, listener, report
 
     def load(self, config: tensorrt.IBuilderConfig) -> None:
         """Let the build use what was measured.
@@ -37,7 +37,7 @@ class TimingCache:
         taken = self._taken(config, kept)
         ignored = any("timing cache" in message.lower() for message in self._listener.warnings[before:])
         if kept and (ignored or not taken):
-            self._told(f"{self._path} was measured by another release or on another GPU: kernels are timed anew")
+            self._report(f"{self._path} was measured by another release or on another GPU: kernels are timed anew")
         if not taken:
             self._taken(config, b"")
 
@@ -51,13 +51,13 @@ class TimingCache:
             with written_beside(self._path) as partial:
                 partial.write_bytes(memoryview(measured))
         except InputError as error:
-            self._told(f"the next build times its kernels anew: {error}")
+            self._report(f"the next build times its kernels anew: {error}")
 
     def _read(self) -> bytes:
         try:
             return self._path.read_bytes() if self._path.is_file() else b""
         except OSError as error:
-            self._told(f"{self._path} cannot be read ({error.strerror}): kernels are timed anew")
+            self._report(f"{self._path} cannot be read ({error.strerror}): kernels are timed anew")
             return b""
 
     def _taken(self, config: tensorrt.IBuilderConfig, content: bytes) -> bool:

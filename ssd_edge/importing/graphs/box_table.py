@@ -13,7 +13,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import bytes_digest, read_regular, read_text
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.text_parsers import parse_json
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 
 _DO = "Save the network's own priors: numpy.save('priors.npy', priors)"
 _FAR = 2.0  # no published table has a coordinate beyond 1.1; in pixels every one has
@@ -21,7 +21,7 @@ _FAR = 2.0  # no published table has a coordinate beyond 1.1; in pixels every on
 
 @dataclass(frozen=True)
 class BoxTable:
-    """Anchors, and how the spec of the model tells of them.
+    """Anchors, and how the model's spec describes them.
 
     Attributes:
         boxes: (N, 4) float32 cx cy w h in 0..1 of the image.
@@ -67,7 +67,7 @@ def _from_npy(path: Path) -> BoxTable:
 def _from_json(path: Path) -> BoxTable:
     fields = parse_json(read_text(path))
     spec = AnchorSpec.from_fields(fields.get("anchors", fields))
-    return BoxTable(default_boxes(spec), spec)
+    return BoxTable(anchor_boxes(spec), spec)
 
 
 def _check(boxes: FloatArray, path: Path) -> None:

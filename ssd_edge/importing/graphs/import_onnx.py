@@ -18,7 +18,7 @@ from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
 from ssd_edge.importing.graphs.box_table import BoxTable, read_box_table
 from ssd_edge.importing.graphs.free_batch import with_free_batch, with_single_batch
 from ssd_edge.importing.graphs.layout import corners_by_hand
-from ssd_edge.importing.graphs.normalization import Normalisation, known_normalisation, unknown_normalisation
+from ssd_edge.importing.graphs.normalization import Normalization, known_normalization, unknown_normalization
 from ssd_edge.importing.graphs.outputs import (
     Activation,
     Outputs,
@@ -39,7 +39,7 @@ from ssd_edge.importing.labels import class_names, read_labels
 ARCHITECTURE = "foreign-onnx"
 PLAIN_CODING = BoxCoding(max_log_scale=math.inf)
 FOREIGN_NMS = NmsSpec(clip_boxes=False)
-_ANY_PIXELS = Normalisation((127.5,) * 3, (127.5,) * 3)
+_ANY_PIXELS = Normalization((127.5,) * 3, (127.5,) * 3)
 _UNKNOWN_CODING = BoxCoding((1.0, 1.0, 1.0, 1.0), math.inf)
 
 
@@ -55,13 +55,13 @@ class Hints:
         anchors: ``.npy`` or ``.json`` of the anchors, where the graph gives offsets.
         coding: how the offsets are meant.
         scores, boxes: names of the outputs.
-        activation: what the scores are; by default told by their values.
+        activation: what the scores are; by default found from their values.
         nms: thresholds and limits.
     """
 
     name: str | None = None
     labels: Path | None = None
-    normalisation: Normalisation | None = None
+    normalization: Normalization | None = None
     size: tuple[int, int] | None = None
     anchors: Path | None = None
     coding: BoxCoding = PLAIN_CODING
@@ -87,7 +87,7 @@ class GraphImport:
 
     onnx: Path
     spec: ModelSpec
-    normalisation: Normalisation
+    normalization: Normalization
     softmaxed: bool
     free_batch: bool
     agreement: Agreement
@@ -103,7 +103,7 @@ def import_onnx(
             x1 y1 x2 y2 in 0..1 or offsets, both (B, N, 4).
         output: by default ``engines/<name>/<name>.onnx`` below ``root``.
         images: BGR images of any size, on which both are compared.
-        hints: what the file cannot tell.
+        hints: what the file does not say.
         root: of the workspace.
 
     Raises:
@@ -117,20 +117,20 @@ def import_onnx(
     model = read_foreign(path)
     refuse_tensorflow(model, path)
     source = source_input(model, path, hints.size)
-    normalisation = hints.normalisation or known_normalisation(model)
-    pixels = normalisation or _ANY_PIXELS
+    normalization = hints.normalization or known_normalization(model)
+    pixels = normalization or _ANY_PIXELS
     entry = InputSpec(source.height, source.width, pixels.mean, pixels.std, pixels.color_order)
     probe = run_probe(path, source.name, entry, images)
     refuse_changing_sizes(probe.sizes_change, probe.shapes, path)
     outputs = choose_outputs(probe.shapes, model, path, scores=hints.scores, boxes=hints.boxes)
-    if normalisation is None:  # asked for last: whoever has no SSD must hear of that
-        raise unknown_normalisation(path)
+    if normalization is None:  # asked for last: whoever has no SSD must hear of that
+        raise unknown_normalization(path)
     reading = _read_outputs(outputs, path, probe, hints, table)
     spec = _spec(path, entry, probe, reading, hints, given, table)
     target = output or root / "engines" / spec.name / f"{spec.name}.onnx"
     plan = GraphPlan(spec, reading, probe, file_digest(path))
     free, agreement = write_graph(in_our_opset(model, path), plan, target)
-    return GraphImport(target, spec, normalisation, reading.softmaxed, free, agreement)
+    return GraphImport(target, spec, normalization, reading.softmaxed, free, agreement)
 
 
 def _read_outputs(outputs: Outputs, path: Path, probe: Probe, hints: Hints, table: BoxTable | None) -> Reading:

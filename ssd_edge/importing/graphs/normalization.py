@@ -17,7 +17,7 @@ JETSON_OUTPUTS = ("scores", "boxes")
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class Normalization:
     """``(x - mean) / std`` of pixels 0..255, per channel in ``color_order``.
 
     Attributes:
@@ -30,11 +30,11 @@ class Normalisation:
     note: str = ""
 
 
-_MOBILENETS = Normalisation((127.0,) * 3, (128.0,) * 3, note="as pytorch-ssd trains its MobileNets and SqueezeNets")
-_VGG = Normalisation((123.0, 117.0, 104.0), (1.0,) * 3, note="as pytorch-ssd trains its VGG")
+_MOBILENETS = Normalization((127.0,) * 3, (128.0,) * 3, note="as pytorch-ssd trains its MobileNets and SqueezeNets")
+_VGG = Normalization((123.0, 117.0, 104.0), (1.0,) * 3, note="as pytorch-ssd trains its VGG")
 
 
-def known_normalisation(model: onnx.ModelProto) -> Normalisation | None:
+def known_normalization(model: onnx.ModelProto) -> Normalization | None:
     """Return that of a graph from jetson-inference's onnx_export.py, known by the names of input and outputs.
 
     Its networks differ in the first convolution: only VGG's goes pixel by pixel (pytorch-ssd, vision/ssd/config).
@@ -47,7 +47,7 @@ def known_normalisation(model: onnx.ModelProto) -> Normalisation | None:
     return _VGG if strides == [1, 1] else _MOBILENETS
 
 
-def unknown_normalisation(path: Path) -> InputError:
+def unknown_normalization(path: Path) -> InputError:
     """Return the error that asks for it; the message names the options."""
     return InputError(
         f"{path} does not say how its pixels are normalized",

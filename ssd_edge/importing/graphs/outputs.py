@@ -153,9 +153,9 @@ def refuse_decoded(offsets: FloatArray, anchors: FloatArray, path: Path) -> None
     ordered = bool((offsets[..., 2:] > offsets[..., :2]).all())
     if not ordered:
         return
-    centres = (offsets[..., :2] + offsets[..., 2:]) / 2
-    places = np.broadcast_to(anchors[:, :2], centres.shape)
-    if centres.std() > 0 and np.corrcoef(centres.ravel(), places.ravel())[0, 1] > _SAME_PLACES:
+    centers = (offsets[..., :2] + offsets[..., 2:]) / 2
+    places = np.broadcast_to(anchors[:, :2], centers.shape)
+    if centers.std() > 0 and np.corrcoef(centers.ravel(), places.ravel())[0, 1] > _SAME_PLACES:
         raise ArtifactError(
             f"{path} gives boxes that are decoded already",
             got="boxes x1 y1 x2 y2 that lie at the anchors",
@@ -177,7 +177,7 @@ def refuse_tensorflow(model: onnx.ModelProto, path: Path) -> None:
 
 
 def looks_like(shapes: Shapes, model: onnx.ModelProto) -> str:
-    """Return what the outputs tell, e.g. ``an image classifier``."""
+    """Return what the outputs show, e.g. ``an image classifier``."""
     ranks = sorted(len(shape) for shape in shapes.values())
     only = next(iter(shapes.values())) if len(shapes) == 1 else ()
     if any(node.op_type == "NonMaxSuppression" for node in model.graph.node):

@@ -62,7 +62,7 @@ def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UI
         session = open_session(path, threads=Threads.for_latency().per_worker, optimize=True)
         names = [output.name for output in session.get_outputs()]
         with ort_errors(path):
-            runs = [session.run(names, {input_name: normalised(picture, entry)}) for picture in pixels]
+            runs = [session.run(names, {input_name: normalized(image, entry)}) for image in pixels]
     except ArtifactError as error:
         raise ArtifactError(error.what, got=error.got, do="Export it again, and try it with onnxruntime.") from error
     answers = tuple(
@@ -73,9 +73,9 @@ def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UI
     return Probe(pixels, answers)
 
 
-def normalised(picture: UInt8Array, entry: InputSpec) -> FloatArray:
+def normalized(image: UInt8Array, entry: InputSpec) -> FloatArray:
     """Return (1, 3, H, W) float32 of an (H, W, 3) uint8 BGR image."""
-    channels = picture[..., ::-1] if entry.color_order == "rgb" else picture
+    channels = image[..., ::-1] if entry.color_order == "rgb" else image
     mean, std = np.array([entry.mean, entry.std], np.float32)
     scaled = (channels.astype(np.float32) - mean) / std
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], np.float32)

@@ -143,12 +143,12 @@ def _decoded(steps: Steps, offsets: str, spec: ModelSpec, anchors: FloatArray) -
     steps.add("Split", [offsets, halves], "shifts", "stretches", name="halves", axis=2)
     reach = steps.constant("anchor_reach", anchors[:, 2:] * np.array(coding.variances[:2], np.float32))
     shifted = steps.add("Mul", ["shifts", reach], "moves")
-    centres = steps.add("Add", [shifted, steps.constant("anchor_centres", anchors[:, :2])], "centres")
+    centers = steps.add("Add", [shifted, steps.constant("anchor_centres", anchors[:, :2])], "centres")
     logs = steps.add("Mul", ["stretches", steps.constant("size_variances", coding.variances[2:])], "log_scales")
     if math.isfinite(coding.max_log_scale):
         limit = steps.constant("max_log_scale", coding.max_log_scale)
         logs = steps.add("Min", [logs, limit], "limited_log_scales")
     half_anchor = steps.constant("anchor_half_sides", anchors[:, 2:] / 2)
     sides = steps.add("Mul", [steps.add("Exp", [logs], "scales"), half_anchor], "half_sides")
-    corners = [steps.add("Sub", [centres, sides], "top_left"), steps.add("Add", [centres, sides], "bottom_right")]
+    corners = [steps.add("Sub", [centers, sides], "top_left"), steps.add("Add", [centers, sides], "bottom_right")]
     return steps.add("Concat", corners, "decoded_boxes", axis=2)

@@ -111,9 +111,9 @@ def softmax(logits: FloatArray) -> FloatArray:
 def decode(offsets: FloatArray, anchors: FloatArray, coding: BoxCoding) -> FloatArray:
     """Return (N, 4) x1 y1 x2 y2 from offsets and anchors cx cy w h (SSD, equation 2), in float64."""
     steps = offsets.astype(np.float64) * coding.variances
-    centres = anchors[:, :2] + steps[:, :2] * anchors[:, 2:]
+    centers = anchors[:, :2] + steps[:, :2] * anchors[:, 2:]
     sides = anchors[:, 2:] * np.exp(np.minimum(steps[:, 2:], coding.max_log_scale))
-    return corner_form(np.concatenate([centres, sides], axis=1))
+    return corner_form(np.concatenate([centers, sides], axis=1))
 
 
 def greedy_nms(boxes: FloatArray, scores: FloatArray, nms: NmsSpec) -> Found:

@@ -31,7 +31,7 @@ class StagedBackbone(nn.Module):
         return maps
 
 
-def initialise_staged_(backbone: nn.Module) -> None:
+def initialize_staged_(backbone: nn.Module) -> None:
     """Set random weights: the classifier's layers as for classification, the additional ones by their inputs."""
     kaiming_(backbone.get_submodule("features"))
     kaiming_fan_in_(backbone.get_submodule("extra"))

@@ -53,13 +53,13 @@ class TimmBackbone(nn.Module):
         return maps
 
 
-def initialise_timm_(backbone: nn.Module, name: str) -> None:
+def initialize_timm_(backbone: nn.Module, name: str) -> None:
     """Set random weights: the classifier's by timm's own rules, the additional layers' by their inputs."""
     backbone.get_submodule("features").load_state_dict(_classifier(name).state_dict())
     kaiming_fan_in_(backbone.get_submodule("extra"))
 
 
-def normalisation(name: str) -> tuple[list[float], list[float]]:
+def normalization(name: str) -> tuple[list[float], list[float]]:
     """Return (mean, std), RGB in 0..255 units, that timm's weights for this classifier expect.
 
     Raises:

@@ -75,14 +75,14 @@ class VggBackbone(nn.Module):
 
     def _normalised(self, features: Tensor) -> Tensor:
         if self.batch_norm:
-            normalised: Tensor = self.norm(features)
-            return normalised
+            normalized: Tensor = self.norm(features)
+            return normalized
         norms = torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp(min=_SMALLEST_NORM)
         scaled: Tensor = self.scale_weight.view(1, -1, 1, 1) * (features / norms)
         return scaled
 
 
-def initialise_vgg_(backbone: nn.Module) -> None:
+def initialize_vgg_(backbone: nn.Module) -> None:
     """Set random weights: He's rule for VGG's own layers, the paper's Xavier for those that SSD adds."""
     xavier_(backbone)
     kaiming_(backbone.get_submodule("features"))

@@ -46,14 +46,14 @@ class Sink(_Closed):
         return self
 
 
-class PictureSink(_Closed):
+class ImageSink(_Closed):
     """Takes every frame with its boxes drawn in, in order, on one thread."""
 
     @abstractmethod
-    def show(self, frame: Frame, picture: UInt8Array) -> None:
+    def show(self, frame: Frame, drawn: UInt8Array) -> None:
         """Take the drawn image of ``frame``; it must not be changed."""
 
-    def __enter__(self) -> PictureSink:
+    def __enter__(self) -> ImageSink:
         return self
 
 
@@ -61,19 +61,19 @@ class AnnotatedSink(Sink):
     """Draws the boxes once, for all sinks that show images.
 
     Args:
-        images: closed by their owner.
+        sinks: closed by their owner.
         blur: makes some of the objects unrecognizable first; None for none.
     """
 
-    def __init__(self, pictures: Sequence[PictureSink], blur: Blur | None = None) -> None:
-        self._pictures, self._blur = pictures, blur
+    def __init__(self, sinks: Sequence[ImageSink], blur: Blur | None = None) -> None:
+        self._sinks, self._blur = sinks, blur
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Show the drawn frame to all; the frame itself stays as it is."""
         image = frame.image if self._blur is None else self._blur.apply(frame.image, detections)
-        picture = detections.plot(image)
-        for sink in self._pictures:
-            sink.show(frame, picture)
+        drawn = detections.plot(image)
+        for sink in self._sinks:
+            sink.show(frame, drawn)
 
     def close(self) -> None:
         """Nothing of its own is open."""

@@ -10,7 +10,7 @@ from pathlib import Path
 class GrowingFile:
     """A binary file as an encoder writes it: forward, and back to fix its head.
 
-    After the first failure nothing is written any more, and the encoder is told that all goes well: what it writes
+    After the first failure nothing is written any more, and the encoder gets no error: what it writes
     while it closes would spoil the part that plays.
 
     Args:

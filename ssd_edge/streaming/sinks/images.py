@@ -8,11 +8,11 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.images import IMAGE_SUFFIXES, write_image
-from ssd_edge.streaming.sinks.base import PictureSink
+from ssd_edge.streaming.sinks.base import ImageSink
 from ssd_edge.streaming.sinks.conflicts import check_keeps_input
 
 
-class ImageFolderSink(PictureSink):
+class ImageFolderSink(ImageSink):
     """Writes each image into a folder.
 
     Args:
@@ -27,19 +27,19 @@ class ImageFolderSink(PictureSink):
         make_folder(folder)
         self._folder, self._named_by_source = folder, named_by_source
 
-    def show(self, frame: Frame, picture: UInt8Array) -> None:
+    def show(self, frame: Frame, drawn: UInt8Array) -> None:
         """Write one image, whole or not at all."""
         name = Path(frame.source).name if self._named_by_source else f"frame_{frame.index:06d}.jpg"
         if self._named_by_source:
             check_keeps_input(self._folder / name, Path(frame.source))
-        write_image(self._folder / name, picture)
+        write_image(self._folder / name, drawn)
         self.written += 1
 
     def close(self) -> None:
         """Every image is closed already."""
 
 
-class ImageFileSink(PictureSink):
+class ImageFileSink(ImageSink):
     """Writes the only image of a source to a file.
 
     Raises:
@@ -56,10 +56,10 @@ class ImageFileSink(PictureSink):
         make_folder(path.parent)
         self._path = path
 
-    def show(self, frame: Frame, picture: UInt8Array) -> None:
+    def show(self, frame: Frame, drawn: UInt8Array) -> None:
         """Write the image, whole or not at all."""
         del frame  # it is the only one
-        write_image(self._path, picture)
+        write_image(self._path, drawn)
         self.written = 1
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
-from ssd_edge.streaming.sinks.base import PictureSink, Sink
+from ssd_edge.streaming.sinks.base import ImageSink, Sink
 
 RETRY_S = 10.0
 """Seconds until an output that is cut into pieces tries to begin another one."""
@@ -52,7 +52,7 @@ class OutputGroup:
         """
         return _LastingSink(sink, self, self._added(name, retries))
 
-    def pictures(self, sink: PictureSink, name: str, *, retries: bool = False) -> PictureSink:
+    def images(self, sink: ImageSink, name: str, *, retries: bool = False) -> ImageSink:
         """Return a sink of drawn frames as one that fails alone; see :meth:`sink`."""
         return _LastingPictures(sink, self, self._added(name, retries))
 
@@ -111,13 +111,13 @@ class _LastingSink(Sink):
         """Its owner closes the sink."""
 
 
-class _LastingPictures(PictureSink):
-    def __init__(self, sink: PictureSink, group: OutputGroup, output: _Output) -> None:
+class _LastingPictures(ImageSink):
+    def __init__(self, sink: ImageSink, group: OutputGroup, output: _Output) -> None:
         self._sink, self._group, self._output = sink, group, output
 
-    def show(self, frame: Frame, picture: UInt8Array) -> None:
+    def show(self, frame: Frame, drawn: UInt8Array) -> None:
         """Show to the sink, unless it has ended."""
-        self._group.attempt(self._output, lambda: self._sink.show(frame, picture))
+        self._group.attempt(self._output, lambda: self._sink.show(frame, drawn))
 
     def close(self) -> None:
         """Its owner closes the sink."""

@@ -18,7 +18,7 @@ import cv2
 
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.frame import Frame, UInt8Array
-from ssd_edge.streaming.sinks.base import PictureSink
+from ssd_edge.streaming.sinks.base import ImageSink
 from ssd_edge.streaming.sinks.web_access import COOKIE, Access, Address, read_token, token_path
 
 _QUALITY = 80
@@ -41,15 +41,15 @@ class LatestImage:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._encoding = threading.Lock()
-        self._picture: UInt8Array | None = None
+        self._drawn: UInt8Array | None = None
         self._number = 0
         self._jpeg = (0, b"")
         self._ended = False
 
-    def put(self, picture: UInt8Array) -> None:
+    def put(self, drawn: UInt8Array) -> None:
         """Make this (H, W, 3) BGR the newest; it must not be changed any more."""
         with self._changed:
-            self._picture, self._number = picture, self._number + 1
+            self._drawn, self._number = drawn, self._number + 1
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -62,12 +62,12 @@ class LatestImage:
         """Wait for an image later than ``number``; return its number and JPEG, or None where none will come."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._number > number)
-            found, picture = self._number, self._picture
-            if self._ended or picture is None:
+            found, drawn = self._number, self._drawn
+            if self._ended or drawn is None:
                 return None
         with self._encoding:
             if self._jpeg[0] < found:
-                data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+                data = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
                 self._jpeg = found, data.tobytes()
             return self._jpeg
 
@@ -222,8 +222,8 @@ _PROTECTING = (
 )
 
 
-class BrowserSink(PictureSink):
-    """Serves the newest image to whoever looks; a slow viewer misses images, and never holds up the run.
+class BrowserSink(ImageSink):
+    """Serves the newest image to all viewers; a slow viewer misses images, and never holds up the run.
 
     ``/`` is a page, ``/stream.mjpg`` the video, ``/snapshot.jpg`` the newest image. An image is encoded once, in a
     viewer's thread, and not at all where nobody looks. Other machines must show the token of ``token_file``.
@@ -253,9 +253,9 @@ class BrowserSink(PictureSink):
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
 
-    def show(self, frame: Frame, picture: UInt8Array) -> None:  # noqa: ARG002 - others name their files by it
+    def show(self, frame: Frame, drawn: UInt8Array) -> None:  # noqa: ARG002 - others name their files by it
         """Make this the newest image."""
-        self._newest.put(picture)
+        self._newest.put(drawn)
         self.written += 1
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.log import log
-from ssd_edge.streaming.sinks.base import PictureSink
+from ssd_edge.streaming.sinks.base import ImageSink
 from ssd_edge.streaming.sinks.encoders import CODECS, Encoder, check_encodable, open_encoder
 from ssd_edge.streaming.sinks.output_lock import OutputLock
 from ssd_edge.streaming.sinks.pieces import Cut, Retention, piece_path
@@ -17,7 +17,7 @@ from ssd_edge.streaming.sinks.pieces import Cut, Retention, piece_path
 __all__ = ["CODECS", "VideoSink"]
 
 
-class VideoSink(PictureSink):
+class VideoSink(ImageSink):
     """Encodes a video; the suffix of ``path`` chooses container and codec.
 
     The file is opened, and what was there is replaced, with the first frame. It plays while it grows. Each frame is
@@ -63,11 +63,11 @@ class VideoSink(PictureSink):
         if cut is not None:
             self._retention.register(path)
 
-    def show(self, frame: Frame, picture: UInt8Array) -> None:
+    def show(self, frame: Frame, drawn: UInt8Array) -> None:
         """Append the image at its place in time."""
         try:
-            encoder = self._current(frame, picture)
-            encoder.add(picture, self._place(frame, encoder.frames))
+            encoder = self._current(frame, drawn)
+            encoder.add(drawn, self._place(frame, encoder.frames))
         except OSError as error:
             self._give_up()
             raise self._refusal(error) from error
@@ -85,9 +85,9 @@ class VideoSink(PictureSink):
         finally:
             self._lock.release()
 
-    def _current(self, frame: Frame, picture: UInt8Array) -> Encoder:
+    def _current(self, frame: Frame, drawn: UInt8Array) -> Encoder:
         """Return the encoder of the piece that the frame belongs to."""
-        now, size = time.time(), (picture.shape[1], picture.shape[0])
+        now, size = time.time(), (drawn.shape[1], drawn.shape[0])
         if self._encoder is not None and self._cut and self._cut.is_due(self._began, now, self._encoder.size):
             self._end_piece()
         if self._encoder is not None and size != self._size:

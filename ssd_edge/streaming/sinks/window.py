@@ -11,7 +11,7 @@ import cv2
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.shutdown import StopRequest
-from ssd_edge.streaming.sinks.base import PictureSink
+from ssd_edge.streaming.sinks.base import ImageSink
 
 _QUIT_KEYS = frozenset({ord("q"), 27})  # 27 is Escape
 _PROBE = "import cv2; cv2.namedWindow('ssd-edge'); cv2.waitKey(1); cv2.destroyAllWindows()"
@@ -34,7 +34,7 @@ def why_no_window() -> str | None:
     return text[0] if text else f"a display that refuses (exit code {probe.returncode})"
 
 
-class WindowSink(PictureSink):
+class WindowSink(ImageSink):
     """Shows each image; ``q``, Escape or closing the window ends the run.
 
     Args:
@@ -55,12 +55,12 @@ class WindowSink(PictureSink):
         self._title = title.encode(errors="backslashreplace").decode()  # OpenCV takes no name that is no UTF-8
         self._shown = False
 
-    def show(self, frame: Frame, picture: UInt8Array) -> None:
+    def show(self, frame: Frame, drawn: UInt8Array) -> None:
         """Show the image and look at the keyboard."""
         if not self._shown:
             cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             cv2.resizeWindow(self._title, frame.width, frame.height)
-        cv2.imshow(self._title, picture)
+        cv2.imshow(self._title, drawn)
         key = cv2.waitKey(1) & 0xFF
         closed = self._shown and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
         if key in _QUIT_KEYS or closed:

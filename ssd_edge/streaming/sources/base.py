@@ -42,7 +42,7 @@ class Source(ABC):
     """
 
     counts_frames = False
-    """Whether it tells its monitor of its frames by itself; otherwise whoever iterates does."""
+    """Whether it counts its frames in its monitor by itself; otherwise the code that iterates does."""
 
     def __init__(self, info: SourceInfo) -> None:
         self.info = info

@@ -1,4 +1,4 @@
-"""Does a camera give the frames that it promises? Counted over some seconds, with the capture as ``run`` opens it."""
+"""Compares the frames that a camera gives with those that it promises, opened as ``run`` opens it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WARM_UP = 5  # images: a camera sets its exposure first
 
 @dataclass(frozen=True)
 class CameraRate:
-    """What a camera gave.
+    """The frames that a camera gave.
 
     Attributes:
         promised: frames a second, as the driver states them; 0 where it does not.

@@ -14,7 +14,7 @@ _GRID = 8  # every 8th row and column tells a still image from a live one
 class CaptureClock:
     """Puts a source's time stamps on the clock of ``time.monotonic``.
 
-    The frame that was delayed least of all in the last half minute tells how the two clocks differ; what a network or
+    The frame that was delayed least of all in the last half minute shows how the two clocks differ; what a network or
     a decoder held back longer is that much older. The least delay itself (transport and decoding, some 10 ms on a
     local network) cannot be seen from here.
     """
@@ -50,7 +50,7 @@ class CaptureClock:
 
 
 class RepeatDetector:
-    """Tells frames that come twice: with the time stamp of the one before, or byte for byte for ten seconds.
+    """Recognizes frames that come twice: with the time stamp of the one before, or byte for byte for ten seconds.
 
     A drawn or very dark scene is the same byte for byte from its first frame on; only a source whose frames differed
     before, as a camera's noise makes them, counts as frozen.

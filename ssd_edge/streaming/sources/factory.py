@@ -21,7 +21,7 @@ from ssd_edge.streaming.sources.images import ImageSource
 from ssd_edge.streaming.sources.opencv import require_utf8
 from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
 from ssd_edge.streaming.sources.uri import Uri, parse_uri
-from ssd_edge.streaming.sources.video import open_film
+from ssd_edge.streaming.sources.video import open_video
 
 _DRIVERS_MODE = CameraMode()
 _RECOVERY = Recovery()
@@ -106,4 +106,4 @@ def _open_file(path: Path, *, loop: bool) -> Source:
         return ImageSource(path, loop=loop)
     if kind == "file" and path.stat().st_size == 0:
         raise InputError(f"{path} is empty", wanted="a video")
-    return open_film(path, loop=loop)
+    return open_video(path, loop=loop)

@@ -41,7 +41,7 @@ def require_gstreamer(shown: str) -> None:
 def require_elements(pipeline: str, shown: str) -> None:
     """Raise DeviceError where an element of the pipeline is not installed: OpenCV waits for the rest of it without end.
 
-    Without ``gst-inspect-1.0``, which comes with ``gst-launch-1.0``, nobody can tell.
+    Without ``gst-inspect-1.0``, which comes with ``gst-launch-1.0``, this is unknown.
     """
     program = shutil.which("gst-inspect-1.0")
     names = dict.fromkeys(found[1] for part in pipeline.split("!") if (found := _ELEMENT.match(part)))
@@ -55,7 +55,7 @@ def require_elements(pipeline: str, shown: str) -> None:
 
 
 def has_element(name: str) -> bool:
-    """Return whether an element is installed; False also where ``gst-inspect-1.0`` is not, and nobody can tell."""
+    """Return whether an element is installed; False also where ``gst-inspect-1.0`` is not, and this is unknown."""
     program = shutil.which("gst-inspect-1.0")
     return program is not None and _is_installed(program, name)
 

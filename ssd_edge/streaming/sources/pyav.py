@@ -1,6 +1,6 @@
 """Network streams by PyAV: time stamps of frames, errors by name, and calls that end in time.
 
-Its pixels are OpenCV's to the bit, for both decode and convert by FFmpeg. OpenCV itself tells neither why a stream
+Its pixels are OpenCV's to the bit, for both decode and convert by FFmpeg. OpenCV itself says neither why a stream
 cannot be opened nor when its time-outs struck (it then hands out a frame that it still held), so it reads streams only
 where PyAV is not installed.
 """
@@ -94,7 +94,7 @@ class PyAvReader(Reader):
         del self._stream, self._container, self._images  # the decoder's threads end with the last reference
 
     def _estimated(self) -> int | None:
-        """Return how many frames a video has whose container tells its length only; None for what has no end."""
+        """Return how many frames a video has whose container gives its length only; None for what has no end."""
         length_s = (self._container.duration or 0) / 1e6
         return round(length_s * self.fps) or None if self.fps and 0 < length_s < 1e7 else None
 

@@ -20,7 +20,7 @@ class RateLimitedSource(Source):
         source: what to play; closed with this one.
         fps: frames a second.
         clock: seconds, like ``time.monotonic``.
-        wait: sleeps for some seconds and tells whether it was interrupted; by default until :meth:`interrupt`.
+        wait: sleeps for some seconds and returns whether it was interrupted; by default until :meth:`interrupt`.
 
     Raises:
         InputError: a rate that is not positive, or no number.

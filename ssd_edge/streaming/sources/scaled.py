@@ -52,7 +52,7 @@ SCALERS = (
         "vaapidecodebin ! vaapipostproc ! video/x-raw,format=(string)BGRx,width={width},height={height}",
     ),
 )
-"""What is tried, in this order."""
+"""The ways that are tried, in this order."""
 
 SOFTWARE = Scaler(
     "software", ("decodebin", "videoscale"), "decodebin ! videoscale ! video/x-raw,width={width},height={height}"

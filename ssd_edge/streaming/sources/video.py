@@ -21,7 +21,7 @@ _COUNT_ERROR = 0.02  # of the frames: some containers give a length in seconds, 
 _COUNT_ERROR_FRAMES = 3
 
 
-def open_film(path: Path, *, loop: bool = False) -> VideoSource:
+def open_video(path: Path, *, loop: bool = False) -> VideoSource:
     """Return the video in a file; see :class:`VideoSource`.
 
     Raises:
@@ -103,7 +103,7 @@ class _Times:
 
     Args:
         fps: rate of the video, for where it has no time stamps.
-        stamp: tells the time stamp of the frame that was read last, in seconds.
+        stamp: returns the time stamp of the frame that was read last, in seconds.
     """
 
     def __init__(self, fps: float | None, stamp: Callable[[], float]) -> None:

@@ -10,7 +10,7 @@ def test_errors_and_warnings_are_kept_once_and_in_order() -> None:
     trt, told = make_tensorrt("10.3.0"), []
     heard = Listener(trt, ignored=lambda message: "driver" in message)
     heard.logger.log(trt.ILogger.ERROR, "early")
-    with heard.telling(told.append):
+    with heard.reporting(told.append):
         for severity, message in (
             ("ERROR", "one"), ("WARNING", "careful"), ("INTERNAL_ERROR", "two"), ("ERROR", "one"),
             ("ERROR", "no driver"), ("INFO", "nothing"), ("VERBOSE", "nothing"),

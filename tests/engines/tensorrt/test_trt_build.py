@@ -319,7 +319,7 @@ def test_what_the_builder_says_is_quoted_with_advice(tmp_path, install) -> None:
         ArtifactError,
         match=r"cannot build the network, at layer conv1: got Could not find any impl.*Raise --builder-memory",
     ):
-        build(tmp_path, told=told.append)
+        build(tmp_path, report=told.append)
     assert told == ["Could not find any implementation for node conv1"]
 
 

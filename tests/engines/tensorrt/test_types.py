@@ -32,7 +32,7 @@ NETWORK = {"conv1.relu", "conv2.relu", "conv3.relu"}
 @pytest.fixture
 def squares(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    write_pictures(tmp_path / "pictures")
+    write_pictures(tmp_path / "images")
     return write_square_model(tmp_path / "engines/squares/squares.onnx")
 
 
@@ -49,7 +49,7 @@ def install(monkeypatch):
 
 
 def int8(squares: Path, target: str = "tensorrt", **changes: Any):
-    config = BuildConfig(precision=Precision.INT8, target=target, images=Path("pictures"), **changes)
+    config = BuildConfig(precision=Precision.INT8, target=target, images=Path("images"), **changes)
     return build(squares, config=config)
 
 

@@ -20,7 +20,7 @@ from ssd_edge.engines.build import build_engine
 from ssd_edge.importing.graphs import import_onnx as importing
 from ssd_edge.importing.graphs import verify
 from ssd_edge.importing.graphs.import_onnx import Hints, import_onnx
-from ssd_edge.importing.graphs.normalization import Normalisation
+from ssd_edge.importing.graphs.normalization import Normalization
 from ssd_edge.importing.graphs.surgery import scored_boxes
 from tests.importing.graphs.by_hand import Recipe, assert_same, detections
 from tests.importing.graphs.foreign_net import BOXES, ForeignNet, anchor_table, pictures
@@ -55,7 +55,7 @@ KINDS = {
     "decoded, logits, stated normalization": (
         ForeignNet(softmaxed=False, names=("x", "cls", "loc"), logits=6),
         Recipe((127.5,) * 3, (127.5,) * 3),
-        Hints(normalisation=Normalisation((127.5,) * 3, (127.5,) * 3)),
+        Hints(normalization=Normalization((127.5,) * 3, (127.5,) * 3)),
     ),
     "offsets and logits": (
         ForeignNet(decoded=False, softmaxed=False),
@@ -72,7 +72,7 @@ KINDS = {
         Recipe((104.0, 117.0, 123.0), (57.0, 58.0, 59.0), "bgr", 0.2, 0.3, variances=(0.2, 0.1, 0.1, 0.3)),
         Hints(
             anchors=TABLE,
-            normalisation=Normalisation((104.0, 117.0, 123.0), (57.0, 58.0, 59.0), "bgr"),
+            normalization=Normalization((104.0, 117.0, 123.0), (57.0, 58.0, 59.0), "bgr"),
             coding=BoxCoding((0.2, 0.1, 0.1, 0.3), math.inf),
             nms=NmsSpec(score_threshold=0.2, iou_threshold=0.3, clip_boxes=False),
         ),
@@ -170,7 +170,7 @@ def test_can_be_built_like_any_other(folder):
 
 def test_ambiguous_outputs_can_be_named(folder):
     net = ForeignNet(names=("input_0", "first", "second"), softmaxed=False)
-    hints = Hints(normalisation=Normalisation((127.0,) * 3, (128.0,) * 3))
+    hints = Hints(normalization=Normalization((127.0,) * 3, (128.0,) * 3))
     with pytest.raises(InputError, match="more than one pair .* first .1, 80, 4., second .*--scores NAME --boxes NAME"):
         imported(net, folder, hints)
     report = imported(net, folder, dataclasses.replace(hints, scores="first"))

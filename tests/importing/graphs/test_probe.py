@@ -5,8 +5,8 @@ import pytest
 
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.spec import InputSpec
-from ssd_edge.importing.graphs.normalization import known_normalisation
-from ssd_edge.importing.graphs.probe import normalised, run_probe
+from ssd_edge.importing.graphs.normalization import known_normalization
+from ssd_edge.importing.graphs.probe import normalized, run_probe
 from tests.importing.graphs.foreign_net import ForeignNet, pictures
 
 ENTRY = InputSpec(64, 64, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "rgb")
@@ -14,7 +14,7 @@ ENTRY = InputSpec(64, 64, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "rgb")
 
 def test_pixels_are_normalised_in_the_order_of_the_colours():
     picture = np.full((64, 64, 3), [30, 20, 10], np.uint8)
-    assert normalised(picture, ENTRY)[0, :, 0, 0].tolist() == pytest.approx([9 / 4, 18 / 5, 27 / 6])
+    assert normalized(picture, ENTRY)[0, :, 0, 0].tolist() == pytest.approx([9 / 4, 18 / 5, 27 / 6])
 
 
 def test_pictures_of_any_size_are_run_and_a_single_one_twice(tmp_path):
@@ -67,7 +67,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
 
 
 def test_normalisation_is_known_for_jetson_inference_only():
-    known = [known_normalisation(ForeignNet(stride=stride).model) for stride in (8, 1)]
+    known = [known_normalization(ForeignNet(stride=stride).model) for stride in (8, 1)]
     assert [each.mean for each in known] == [(127.0, 127.0, 127.0), (123.0, 117.0, 104.0)]
     assert [each.std for each in known] == [(128.0, 128.0, 128.0), (1.0, 1.0, 1.0)]
-    assert known_normalisation(ForeignNet(names=("x", "scores", "boxes")).model) is None
+    assert known_normalization(ForeignNet(names=("x", "scores", "boxes")).model) is None

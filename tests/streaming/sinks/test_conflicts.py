@@ -9,10 +9,10 @@ from ssd_edge.streaming.sinks.conflicts import check_distinct, check_keeps_input
 
 
 def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
-    film, link = tmp_path / "film.mp4", tmp_path / "link.mp4"
+    film, link = tmp_path / "video.mp4", tmp_path / "link.mp4"
     film.write_bytes(b"x")
     link.symlink_to(film)
-    for output in (film, link, tmp_path / "." / "film.mp4"):
+    for output in (film, link, tmp_path / "." / "video.mp4"):
         with pytest.raises(InputError, match="is the input itself"):
             check_keeps_input(output, film)
     check_keeps_input(tmp_path / "other.mp4", film)

@@ -69,7 +69,7 @@ def test_the_written_pictures_are_counted(tmp_path: Path) -> None:
     with ImageFolderSink(tmp_path, named_by_source=False) as folder, ImageFileSink(tmp_path / "a.png") as file:
         assert (folder.written, file.written) == (0, 0)
         for index in range(3):
-            shown = frame(index, "film.mp4")
+            shown = frame(index, "video.mp4")
             folder.show(shown, shown.image)
         file.show(shown, shown.image)
     assert (folder.written, file.written) == (3, 1)

@@ -60,7 +60,7 @@ def noise(sink: VideoSink, frames: range) -> None:
 def test_each_container_plays_what_was_shown(
     tmp_path: Path, suffix: str, encoder: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "new" / f"film{suffix}"
+    path = tmp_path / "new" / f"video{suffix}"
     with VideoSink(path, 25.0) as sink:
         for number in range(8):
             show(sink, number)
@@ -77,7 +77,7 @@ def test_each_container_plays_what_was_shown(
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 @pytest.mark.parametrize("finite", [True, False])
 def test_each_frame_keeps_its_time_to_the_millisecond(tmp_path: Path, suffix: str, finite: bool) -> None:
-    path, times = tmp_path / f"film{suffix}", [0.0, 0.04, 0.3, 0.333, 1.0, 1.001, 7.5]
+    path, times = tmp_path / f"video{suffix}", [0.0, 0.04, 0.3, 0.333, 1.0, 1.001, 7.5]
     with VideoSink(path, 25.0, by_time=True, finite=finite) as sink:
         for number, seconds in enumerate(times):
             show(sink, number, 3.2 + seconds)
@@ -89,7 +89,7 @@ def test_each_frame_keeps_its_time_to_the_millisecond(tmp_path: Path, suffix: st
 
 @NEEDS_AV
 def test_a_time_that_does_not_rise_goes_on_at_the_rate(tmp_path: Path) -> None:
-    path = tmp_path / "film.mkv"
+    path = tmp_path / "video.mkv"
     with VideoSink(path, 25.0, by_time=True) as sink:
         for number, seconds in enumerate([0.0, 0.04, 0.0, 0.04, 0.04, 9.0]):  # a video that begins again
             show(sink, number, seconds)
@@ -104,7 +104,7 @@ def test_a_time_that_does_not_rise_goes_on_at_the_rate(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_and_what_fitted_plays(
     tmp_path: Path, suffix: str, encoder: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / f"film{suffix}"
+    path = tmp_path / f"video{suffix}"
     with VideoSink(path, 25.0) as sink:
         noise(sink, range(60))
     whole = path.stat().st_size
@@ -130,7 +130,7 @@ def test_a_full_disk_is_named_and_what_fitted_plays(
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
 @pytest.mark.parametrize("suffix", CODECS)
 def test_a_process_that_is_killed_leaves_a_video_that_plays_to_its_last_second(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"film{suffix}"
+    path = tmp_path / f"video{suffix}"
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
@@ -152,7 +152,7 @@ def test_a_process_that_is_killed_leaves_a_video_that_plays_to_its_last_second(t
 
 
 def test_what_was_there_stays_until_the_first_frame(tmp_path: Path, encoder: str) -> None:
-    path = tmp_path / "film.mkv"
+    path = tmp_path / "video.mkv"
     path.write_bytes(b"old")
     with VideoSink(path, 25.0) as sink:
         assert path.read_bytes() == b"old"
@@ -161,7 +161,7 @@ def test_what_was_there_stays_until_the_first_frame(tmp_path: Path, encoder: str
 
 
 def test_an_error_elsewhere_keeps_what_was_recorded(tmp_path: Path, encoder: str) -> None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     with pytest.raises(ZeroDivisionError), VideoSink(path, 25.0) as sink:
         show(sink, 0)
         show(sink, 1)
@@ -170,13 +170,13 @@ def test_an_error_elsewhere_keeps_what_was_recorded(tmp_path: Path, encoder: str
 
 
 def test_without_a_frame_nothing_is_left(tmp_path: Path) -> None:
-    with VideoSink(tmp_path / "film.mp4", 25.0):
+    with VideoSink(tmp_path / "video.mp4", 25.0):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_video_has_one_writer(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     with VideoSink(path, 25.0), pytest.raises(InputError, match="is being written by another run"):
         VideoSink(path, 25.0)
 
@@ -195,7 +195,7 @@ def test_without_pyav_frames_are_repeated_and_left_out(
     tmp_path: Path, times_s: list[float], played: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoders, "has_av", lambda: False)
-    path = tmp_path / "film.avi"
+    path = tmp_path / "video.avi"
     with VideoSink(path, 10.0, by_time=True) as sink:
         for number, seconds in enumerate(times_s):
             show(sink, number, 1000 + seconds)
@@ -205,20 +205,20 @@ def test_without_pyav_frames_are_repeated_and_left_out(
 def test_frames_of_another_size_go_on_in_another_file(
     tmp_path: Path, encoder: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "film.mkv"
+    path = tmp_path / "video.mkv"
     with VideoSink(path, 25.0) as sink:
         for number, size in enumerate([SIZE, SIZE, (48, 48), (48, 48), (48, 48)]):
             show(sink, number, size=size)
     first, second = names(tmp_path)
-    assert re.fullmatch(r"film-\d{8}T\d{6}Z\.mkv", first)
+    assert re.fullmatch(r"video-\d{8}T\d{6}Z\.mkv", first)
     assert (numbers(path), numbers(tmp_path / first)) == ([0, 1], [2, 3, 4])
-    assert (second, sink.pieces, sink.last) == ("film.mkv", 2, tmp_path / first)
+    assert (second, sink.pieces, sink.last) == ("video.mkv", 2, tmp_path / first)
     assert "are now 48 x 48, no longer 96 x 64" in caplog.text
 
 
 @NEEDS_AV
 def test_a_video_is_cut_by_size(tmp_path: Path) -> None:
-    with VideoSink(tmp_path / "film.mkv", 25.0, cut=Cut(size=30_000)) as sink:
+    with VideoSink(tmp_path / "video.mkv", 25.0, cut=Cut(size=30_000)) as sink:
         noise(sink, range(60))
     pieces = names(tmp_path)
     assert len(pieces) >= 3
@@ -229,16 +229,16 @@ def test_a_video_is_cut_by_size(tmp_path: Path) -> None:
 def test_a_video_is_cut_by_the_clock(tmp_path: Path, encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_800_000_000.0 - 3.5]  # a whole hour is near
     monkeypatch.setattr("ssd_edge.streaming.sinks.video.time.time", lambda: now[0])
-    with VideoSink(tmp_path / "film.mkv", 25.0, cut=Cut(seconds=3600)) as sink:
+    with VideoSink(tmp_path / "video.mkv", 25.0, cut=Cut(seconds=3600)) as sink:
         for number in range(7):
             show(sink, number)
             now[0] += 1
-    assert names(tmp_path) == ["film-20270115T075956Z.mkv", "film-20270115T080000Z.mkv"]
+    assert names(tmp_path) == ["video-20270115T075956Z.mkv", "video-20270115T080000Z.mkv"]
     assert [numbers(tmp_path / name) for name in names(tmp_path)] == [[0, 1, 2, 3], [4, 5, 6]]
 
 
 def test_an_odd_size_loses_a_row_and_a_column(tmp_path: Path, encoder: str) -> None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     with VideoSink(path, 25.0) as sink:
         show(sink, 3, size=(97, 65))
     (image,) = read_film(path)
@@ -248,7 +248,7 @@ def test_an_odd_size_loses_a_row_and_a_column(tmp_path: Path, encoder: str) -> N
 def test_a_size_that_no_codec_takes_is_named(tmp_path: Path, encoder: str, capfd: pytest.CaptureFixture[str]) -> None:
     with (
         pytest.raises(InputError, match=r"video\.mp4 cannot be encoded: got 1 x 1 at 25 FPS"),
-        VideoSink(tmp_path / "film.mp4", 25.0) as sink,
+        VideoSink(tmp_path / "video.mp4", 25.0) as sink,
     ):
         show(sink, 0, size=(1, 1))
     assert list(tmp_path.iterdir()) == []
@@ -274,16 +274,16 @@ def test_without_pyav_it_is_said_once_what_that_means(
 def test_places_that_cannot_be_written_are_refused_before_the_first_frame(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="wanted a writable folder"):
-        VideoSink(tmp_path / "file" / "film.mp4", 25.0)
+        VideoSink(tmp_path / "file" / "video.mp4", 25.0)
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(InputError, match="got a folder"):
         VideoSink(tmp_path / "folder.mp4", 25.0)
     with pytest.raises(InputError, match=r"video\.gif is no video: got suffix '\.gif'"):
-        VideoSink(tmp_path / "film.gif", 25.0)
+        VideoSink(tmp_path / "video.gif", 25.0)
 
 
 def test_shown_images_are_not_changed(tmp_path: Path, encoder: str) -> None:
     frame = frame_at(0.0, level=77)
-    with VideoSink(tmp_path / "film.mp4", 25.0) as sink:
+    with VideoSink(tmp_path / "video.mp4", 25.0) as sink:
         sink.show(frame, frame.image)
     assert np.all(frame.image == 77)

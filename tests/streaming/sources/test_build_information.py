@@ -26,7 +26,7 @@ def test_what_is_built_in_is_known(without_ffmpeg: None) -> None:
 
 
 def test_the_wheel_of_pypi_has_ffmpeg() -> None:
-    require_ffmpeg("film.mp4", "")
+    require_ffmpeg("video.mp4", "")
 
 
 def test_streams_and_films_without_ffmpeg_say_the_way(

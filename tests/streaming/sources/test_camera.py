@@ -211,9 +211,9 @@ class QuietFiles(http.server.SimpleHTTPRequestHandler):
 
 
 def test_a_film_behind_a_url_is_read_whole(tmp_path: Path, serve: Serve) -> None:
-    write_film(tmp_path / "film.mp4", 6)
+    write_film(tmp_path / "video.mp4", 6)
     address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
-    with open_url(parse_uri(f"{address}/film.mp4"), 200, ONCE) as source:
+    with open_url(parse_uri(f"{address}/video.mp4"), 200, ONCE) as source:
         assert source.info.live is False
         assert [number_of(frame.image) for frame in source] == list(range(6))
 
@@ -228,9 +228,9 @@ def test_a_film_behind_a_url_has_the_timeouts_too_but_loses_no_frame(
         return open_capture(target, api, settings)
 
     monkeypatch.setattr(camera, "open_capture", open_and_note)
-    write_film(tmp_path / "film.mp4", 2)
+    write_film(tmp_path / "video.mp4", 2)
     address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
-    open_url(parse_uri(f"{address}/film.mp4"), 200, ONCE).close()
+    open_url(parse_uri(f"{address}/video.mp4"), 200, ONCE).close()
     assert opened
     for settings, options in opened:
         assert settings == {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC: 10_000}
@@ -241,11 +241,11 @@ def test_a_film_behind_a_url_has_the_timeouts_too_but_loses_no_frame(
 def test_a_film_behind_a_url_that_ends_early_is_reported(
     tmp_path: Path, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = write_film(tmp_path / "film.avi", 24)
+    path = write_film(tmp_path / "video.avi", 24)
     whole = path.read_bytes()
     path.write_bytes(whole[: (whole.index(b"movi") + whole.index(b"idx1")) // 2])
     address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
-    with open_url(parse_uri(f"{address}/film.avi"), 200, ONCE) as source:
+    with open_url(parse_uri(f"{address}/video.avi"), 200, ONCE) as source:
         count = len(list(source))
     assert caplog.messages == [f"{address}/video.avi ends after {count} of 24 frames; it is cut short or damaged"]
 

@@ -17,7 +17,7 @@ from tests.streaming.films import write_film
 
 def test_an_image_a_folder_and_a_film_are_told_apart(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 2, 3), np.uint8))
-    film = write_film(tmp_path / "film.mp4", 2)
+    film = write_film(tmp_path / "video.mp4", 2)
     for uri, kind in ((tmp_path / "a.png", ImageSource), (tmp_path, ImageSource), (film, VideoSource)):
         with open_source(str(uri)) as source:
             assert type(source) is kind
@@ -27,7 +27,7 @@ def test_an_image_a_folder_and_a_film_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_pace_makes_a_file_live(tmp_path: Path) -> None:
-    with open_source(str(write_film(tmp_path / "film.mp4", 2)), pace=1000) as source:
+    with open_source(str(write_film(tmp_path / "video.mp4", 2)), pace=1000) as source:
         assert type(source) is RateLimitedSource
         assert [frame.index for frame in source] == [0, 1]
 
@@ -38,9 +38,9 @@ def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_video_is_named(tmp_path: Path) -> None:
-    (tmp_path / "film.mp4").touch()
+    (tmp_path / "video.mp4").touch()
     with pytest.raises(InputError, match=r"video\.mp4 is empty"):
-        open_source(str(tmp_path / "film.mp4"))
+        open_source(str(tmp_path / "video.mp4"))
 
 
 @pytest.mark.parametrize("uri", ["0", "csi://0", "rtsp://h/x", "gst:a ! b"])
@@ -51,7 +51,7 @@ def test_a_camera_takes_no_option_of_a_file(uri: str, loop: bool, pace: float | 
 
 
 def test_a_file_takes_no_option_of_a_camera(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "film.mp4", 2)
+    film = write_film(tmp_path / "video.mp4", 2)
     with pytest.raises(InputError, match=r"video\.mp4 has a size and rate of its own"):
         open_source(str(film), mode=CameraMode(width=640))
 
@@ -87,7 +87,7 @@ def test_a_picture_may_have_any_name(tmp_path: Path) -> None:
 
 
 def test_a_film_that_is_cut_short_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write_film(tmp_path / "film.avi", 24)
+    path = write_film(tmp_path / "video.avi", 24)
     whole = path.read_bytes()
     path.write_bytes(whole[: (whole.index(b"movi") + whole.index(b"idx1")) // 2])
     with open_source(str(path), pace=1e6) as source:
@@ -96,7 +96,7 @@ def test_a_film_that_is_cut_short_is_reported(tmp_path: Path, caplog: pytest.Log
 
 
 def test_the_time_of_a_frame_is_its_place_in_the_source(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "film.mp4", 4, fps=20.0)
+    film = write_film(tmp_path / "video.mp4", 4, fps=20.0)
     with open_source(str(film)) as source:
         assert [frame.time for frame in source] == pytest.approx([0, 0.05, 0.1, 0.15])
     with open_source(str(film), pace=200) as source:  # as a camera: when it came, not where it stands in the video

@@ -51,9 +51,9 @@ def test_an_empty_source_is_refused() -> None:
         parse_uri("  ")
 
 
-@pytest.mark.parametrize("text", ["film.mp4", "file://film.mp4"])
+@pytest.mark.parametrize("text", ["video.mp4", "file://video.mp4"])
 def test_the_file_of_a_source_is_known(text: str) -> None:
-    assert file_of(text) == (Path("film.mp4"),)
+    assert file_of(text) == (Path("video.mp4"),)
 
 
 @pytest.mark.parametrize("text", ["0", "/dev/video0", "csi://0", "rtsp://h/x", "a ! appsink", "gst:a ! b"])
@@ -64,7 +64,7 @@ def test_other_sources_have_no_file(text: str) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_file_is_a_file_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     draw = random.Random(seed)
-    name = " ! ".join(draw.sample(["my", "film.mp4", "filesink location=x", "rtsp:", "videotestsrc", "0"], 3))
+    name = " ! ".join(draw.sample(["my", "video.mp4", "filesink location=x", "rtsp:", "videotestsrc", "0"], 3))
     for text in (f"./{name}", f"../{name}", f"{tmp_path}/{name}", f"file://{tmp_path}/{name}"):
         assert parse_uri(text).kind == "file"
     monkeypatch.chdir(tmp_path)

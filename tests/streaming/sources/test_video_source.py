@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.streaming.sources.video import open_film
+from ssd_edge.streaming.sources.video import open_video
 from tests.streaming.films import number_of, write_film
 
 
 def test_every_frame_comes_once_and_in_order(tmp_path: Path) -> None:
-    path = write_film(tmp_path / "film.mp4", 12, fps=25)
-    with open_film(path) as source:
+    path = write_film(tmp_path / "video.mp4", 12, fps=25)
+    with open_video(path) as source:
         frames = list(source)
         assert (source.info.frames, source.info.fps, source.info.live) == (12, 25.0, False)
     assert [number_of(frame.image) for frame in frames] == list(range(12))
@@ -22,8 +22,8 @@ def test_every_frame_comes_once_and_in_order(tmp_path: Path) -> None:
 
 
 def test_a_loop_plays_again_and_counts_on(tmp_path: Path) -> None:
-    path = write_film(tmp_path / "film.mp4", 3)
-    with open_film(path, loop=True) as source:
+    path = write_film(tmp_path / "video.mp4", 3)
+    with open_video(path, loop=True) as source:
         seen = []
         for frame in source:
             seen.append((frame.index, number_of(frame.image)))
@@ -37,16 +37,16 @@ def test_a_text_file_named_mp4_is_refused_without_chatter(tmp_path: Path, capfd:
     path = tmp_path / "notes.mp4"
     path.write_text("these are notes\n" * 50)
     with pytest.raises(InputError, match=r"notes\.mp4 is not a video that OpenCV can read"):
-        open_film(path)
+        open_video(path)
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_video_cut_off_before_its_first_frame_is_refused(tmp_path: Path) -> None:
-    path = write_film(tmp_path / "film.avi", 20, size=(320, 240))
+    path = write_film(tmp_path / "video.avi", 20, size=(320, 240))
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"movi") + 4])
     with pytest.raises(InputError, match=r"video\.avi (holds no frame|is not a video)"):
-        list(open_film(path))
+        list(open_video(path))
 
 
 def halved(path: Path) -> Path:
@@ -60,8 +60,8 @@ def halved(path: Path) -> Path:
 def test_a_film_that_was_cut_in_half_is_reported_once(
     tmp_path: Path, loop: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = halved(write_film(tmp_path / "film.avi", 24))
-    with open_film(path, loop=loop) as source:
+    path = halved(write_film(tmp_path / "video.avi", 24))
+    with open_video(path, loop=loop) as source:
         frames = []
         for frame in source:
             frames.append(number_of(frame.image))
@@ -77,14 +77,14 @@ def test_a_film_that_was_cut_in_half_is_reported_once(
 def test_a_whole_film_is_not_reported(
     tmp_path: Path, suffix: str, frames: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = write_film(tmp_path / f"film{suffix}", frames)
-    with open_film(path) as source:
+    path = write_film(tmp_path / f"video{suffix}", frames)
+    with open_video(path) as source:
         assert len(list(source)) == frames
     assert caplog.messages == []
 
 
 def test_a_film_that_was_interrupted_is_not_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with open_film(write_film(tmp_path / "film.mp4", 24)) as source:
+    with open_video(write_film(tmp_path / "video.mp4", 24)) as source:
         for frame in source:
             if frame.index == 3:
                 source.interrupt()
@@ -93,10 +93,10 @@ def test_a_film_that_was_interrupted_is_not_reported(tmp_path: Path, caplog: pyt
 
 
 def test_a_film_that_is_gone_when_its_next_lap_begins_is_named(tmp_path: Path) -> None:
-    path = write_film(tmp_path / "film.mp4", 3)
+    path = write_film(tmp_path / "video.mp4", 3)
     with (
         pytest.raises(InputError, match=r"video\.mp4 can no longer be opened"),
-        open_film(path, loop=True) as source,
+        open_video(path, loop=True) as source,
     ):
         for _ in source:
             path.unlink(missing_ok=True)
@@ -104,6 +104,6 @@ def test_a_film_that_is_gone_when_its_next_lap_begins_is_named(tmp_path: Path) -
 
 def test_a_name_that_opencv_cannot_take_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "caf\udce9.mp4"
-    write_film(tmp_path / "film.mp4", 2).rename(path)
+    write_film(tmp_path / "video.mp4", 2).rename(path)
     with pytest.raises(InputError, match=r"has a name that OpenCV cannot take: got bytes that are no UTF-8"):
-        open_film(path)
+        open_video(path)

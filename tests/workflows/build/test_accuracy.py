@@ -30,13 +30,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ONNX.parent.mkdir(parents=True)
     onnx.save(rescaled(square_model(), 2000), ONNX)
-    write_pictures(Path("pictures"), 18)
+    write_pictures(Path("images"), 18)
     write_labelled(Path("voc"))
     monkeypatch.setattr("ssd_edge.engines.benchmark._ROUNDS", 2)
 
 
 def test_what_helps_is_named_where_much_is_lost() -> None:
-    assert LOST in run("--images", "pictures", "--data", "voc").output
+    assert LOST in run("--images", "images", "--data", "voc").output
     assert LOST in run("--data", "voc").output  # as evaluated before
     assert LOST not in run("--data", "voc", "--max-drop", 1).output
     assert LOST not in run("--data", "voc", "--refine").output
@@ -44,7 +44,7 @@ def test_what_helps_is_named_where_much_is_lost() -> None:
 
 def test_nothing_is_named_where_little_is_lost() -> None:
     onnx.save(square_model(), ONNX)
-    assert "points lost" in (result := run("--images", "pictures", "--data", "voc")).output
+    assert "points lost" in (result := run("--images", "images", "--data", "voc")).output
     assert "of the mAP is lost" not in result.output
 
 
@@ -65,7 +65,7 @@ def written() -> list[tuple[str, float]]:
 
 @pytest.mark.parametrize("judged", [("--data", "voc"), ()])
 def test_layers_are_ranked_without_a_guard(judged: tuple[str, ...]) -> None:
-    result = run("--images", "pictures", "--sensitivity", *judged)
+    result = run("--images", "images", "--sensitivity", *judged)
     layers = written()
     assert len(layers) == 5
     assert layers[0][0] in ("conv2", "conv3")  # the channel that was rescaled goes from the one to the other
@@ -80,7 +80,7 @@ def test_layers_of_an_engine_that_is_there_are_ranked_without_judging_it_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options = ("--data", "voc", "--max-drop", 1)
-    run("--images", "pictures", *options)
+    run("--images", "images", *options)
     before = written()  # the guard had to act
     for suffix in (".sensitivity.json", ".sensitivity.svg"):
         ONNX.with_suffix(suffix).unlink()
@@ -91,7 +91,7 @@ def test_layers_of_an_engine_that_is_there_are_ranked_without_judging_it_again(
 
 
 def test_the_guard_and_the_ranking_measure_once() -> None:
-    result = run("--images", "pictures", "--data", "voc", "--max-drop", 1, "--sensitivity")
+    result = run("--images", "images", "--data", "voc", "--max-drop", 1, "--sensitivity")
     assert result.output.count("the worst first") == 1
 
 

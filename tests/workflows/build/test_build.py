@@ -31,7 +31,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = root / "engines/selftest/selftest.onnx"
     model.parent.mkdir(parents=True)
     onnx.save(rescaled(square_model(), 2000), model)
-    write_pictures(tmp_path / "pictures", 18)
+    write_pictures(tmp_path / "images", 18)
     write_labelled(tmp_path / "voc")
     monkeypatch.setattr("ssd_edge.engines.benchmark._ROUNDS", 2)
     monkeypatch.setattr(log, "handlers", [logging.NullHandler()])  # a command line that ran before left its own
@@ -89,7 +89,7 @@ def test_a_gate_that_is_met(workspace: Path, target: Target) -> None:
 
 def test_a_gate_that_is_not_met_tells_what_was_measured(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.map_float", 2.0)
-    config = BuildConfig(Precision.INT8, images=Path("../pictures"), accuracy=AccuracyGate("../voc", "val", 0.5))
+    config = BuildConfig(Precision.INT8, images=Path("../images"), accuracy=AccuracyGate("../voc", "val", 0.5))
     with pytest.raises(AccuracyError, match="INT8 loses too much") as raised:
         build(config=config, workspace=workspace)
     result = raised.value.result
@@ -137,7 +137,7 @@ def test_what_run_takes_is_what_was_built_last_unless_another_is_pinned(
 
 
 def test_the_set_of_images_is_read_only_where_images_are_needed(workspace: Path) -> None:
-    build(precision="int8", images="../pictures", workspace=workspace)
+    build(precision="int8", images="../images", workspace=workspace)
     (workspace / "calibration/selftest.images.json").write_text("{")
     assert build(precision="int8", workspace=workspace).reused
     with pytest.raises(ArtifactError, match=r"selftest\.images\.json is"):
@@ -146,9 +146,9 @@ def test_the_set_of_images_is_read_only_where_images_are_needed(workspace: Path)
 
 def test_images_that_the_table_is_not_of_are_refused(workspace: Path) -> None:
     write_pictures(workspace.parent / "others", 5)
-    calibrate(images="../pictures", method="minmax", max_images=6, seed=1, workspace=workspace)
+    calibrate(images="../images", method="minmax", max_images=6, seed=1, workspace=workspace)
     made = build(precision="int8", workspace=workspace)
-    assert build(precision="int8", images="../pictures", workspace=workspace).manifest == made.manifest
+    assert build(precision="int8", images="../images", workspace=workspace).manifest == made.manifest
     written = workspace / "calibration/selftest.images.json"
     assert build(precision="int8", images=written, workspace=workspace).reused
     with pytest.raises(InputError, match=r"was not measured on \.\./others") as caught:
@@ -157,26 +157,26 @@ def test_images_that_the_table_is_not_of_are_refused(workspace: Path) -> None:
 
 
 def test_images_that_are_absent_or_that_nothing_would_look_at_are_refused(workspace: Path) -> None:
-    table = calibrate(images="../pictures", method="minmax", max_images=6, workspace=workspace).path
+    table = calibrate(images="../images", method="minmax", max_images=6, workspace=workspace).path
     with pytest.raises(InputError, match=r"there is no \.\./nowhere"):
         build(precision="int8", images="../nowhere", workspace=workspace)
     with pytest.raises(InputError, match="--images would not be used"):
-        build(precision="int8", images="../pictures", ranges=table, workspace=workspace)
-    assert build(precision="int8", images="../pictures", ranges=table, sensitivity=True, workspace=workspace).path
+        build(precision="int8", images="../images", ranges=table, workspace=workspace)
+    assert build(precision="int8", images="../images", ranges=table, sensitivity=True, workspace=workspace).path
 
 
 def test_calibrate_gives_the_figures_of_its_table(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    made = calibrate(images="../pictures", method="entropy", max_images=6, workspace=workspace)
+    made = calibrate(images="../images", method="entropy", max_images=6, workspace=workspace)
     assert capfd.readouterr() == ("", "")
     assert made.path == workspace / "calibration/selftest.ranges.json"
     assert made.image_set == workspace / "calibration/selftest.images.json"
     assert (made.model, made.method.value, made.image_count, made.range_count) == ("selftest", "entropy", 6, 6)
     assert (made.is_default, made.left_out) == (True, ())
-    elsewhere = calibrate(images="../pictures", method="minmax", output="mine.ranges.json", workspace=workspace)
+    elsewhere = calibrate(images="../images", method="minmax", output="mine.ranges.json", workspace=workspace)
     assert Path("mine.ranges.json").is_file()
     assert not elsewhere.is_default
     with pytest.raises(InputError, match="too few images: got 1; wanted at least 2"):
-        calibrate(images="../pictures", max_images=1, workspace=workspace)
+        calibrate(images="../images", max_images=1, workspace=workspace)
 
 
 @pytest.mark.parametrize(("config", "options"), [(BuildConfig, BuildOptions), (CalibrateConfig, CalibrateOptions)])

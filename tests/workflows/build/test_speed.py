@@ -33,7 +33,7 @@ def manifest(name: str) -> dict[str, Any]:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_square_model(tmp_path / FOLDER / "selftest.onnx")
-    write_pictures(tmp_path / "pictures", 8)
+    write_pictures(tmp_path / "images", 8)
     return tmp_path
 
 
@@ -70,7 +70,7 @@ def test_verdict(mine: str, times: dict[str, float], said: str) -> None:
 
 
 def test_int8_that_is_slower_is_said_with_the_float_command(workspace: Path, timed: list[list[str]]) -> None:
-    result = run("--int8", "--images", "pictures")
+    result = run("--int8", "--images", "images")
     assert timed == [["selftest.int8.onnxruntime.engine", "float32.engine"]]
     assert "int8 is SLOWER here: 3.00 ms an image; fp32 2.00 ms, 0.67 times as long" in result.output
     assert f"Use fp32: ssd-edge build {FOLDER / 'selftest.onnx'}\n" in result.output
@@ -79,7 +79,7 @@ def test_int8_that_is_slower_is_said_with_the_float_command(workspace: Path, tim
 
 
 def test_compare_builds_what_is_missing_and_times_it_once(workspace: Path, timed: list[list[str]]) -> None:
-    first = run("--int8", "--images", "pictures", "--compare")
+    first = run("--int8", "--images", "images", "--compare")
     assert first.exit_code == 0, first.output
     assert "building fp32 for comparison" in first.output
     float32 = FOLDER / "selftest.fp32.onnxruntime.engine"
@@ -105,7 +105,7 @@ def test_an_engine_that_cannot_be_timed_is_built_all_the_same(workspace: Path, m
         raise DeviceError("the GPU is gone", do="Run: ssd-edge doctor")
 
     monkeypatch.setattr("ssd_edge.engines.benchmark.median_times", broken)
-    result = run("--int8", "--images", "pictures")
+    result = run("--int8", "--images", "images")
     assert result.exit_code == 0
     assert "times not measured: the GPU is gone. Run: ssd-edge doctor" in result.output
     asked = run("--int8", "--compare")
@@ -125,7 +125,7 @@ def test_what_the_guard_costs_is_said_and_kept(workspace: Path, timed: list[list
     onnx.save(rescaled(square_model(), 2000), FOLDER / "selftest.onnx")
     write_labelled(workspace / "voc")
     guarded = ("--int8", "--data", "voc", "--max-drop", "1")
-    first = run(*guarded, "--images", "pictures")
+    first = run(*guarded, "--images", "images")
     assert timed[0] == ["int8.engine", "selftest.int8.onnxruntime.engine"]
     costs = "which costs -1.00 ms an image"
     assert f"{costs}: 2.00 ms, and 3.00 ms with every layer in INT8" in first.output
@@ -138,7 +138,7 @@ def test_what_the_guard_costs_is_said_and_kept(workspace: Path, timed: list[list
 
 def test_nothing_is_timed_where_the_guard_returned_nothing(workspace: Path, timed: list[list[str]]) -> None:
     write_labelled(workspace / "voc")
-    result = run("--int8", "--images", "pictures", "--data", "voc", "--max-drop", "50")
+    result = run("--int8", "--images", "images", "--data", "voc", "--max-drop", "50")
     assert result.exit_code == 0
     assert "which costs" not in result.output
     assert timed == [["selftest.int8.onnxruntime.engine", "float32.engine"]]
