@@ -118,7 +118,7 @@ class OrtBuilder:
 
     @property
     def _channels(self) -> int:
-        """How many channels the kernels of a depthwise convolution take at once."""
+        """Channels that the kernels of a depthwise convolution take at once."""
         return WIDTH_X86 if self.device.startswith(("x86", "amd64", "i386", "i686")) else WIDTH_ARM
 
     @property

@@ -17,7 +17,7 @@ from onnx import helper
 from ssd_edge.graph.editor import Graph
 
 WIDTH_X86, WIDTH_ARM = 16, 8
-"""How many channels the kernels of 8 bits take at once."""
+"""Channels that the kernels of 8 bits take at once."""
 
 _OF_ONE_TENSOR = (
     "QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "HardSigmoid", "HardSwish", "Sigmoid", "LeakyRelu",
@@ -61,7 +61,7 @@ class _Channels:
     readers: list[onnx.NodeProto] = field(default_factory=list)
 
     def follow(self, graph: Graph, node: onnx.NodeProto) -> bool:
-        """Collect them; tell whether all of them can be filled up."""
+        """Collect them; return whether all of them can be filled up."""
         kept = {entry.name for entry in graph.model.graph.output}
         waiting, seen = [node.input[0]], set[str]()
         while waiting:

@@ -37,12 +37,12 @@ class Gate:
 
     @property
     def low(self) -> float:
-        """What the line leaves 0 at; negative."""
+        """Input at which the line leaves 0; negative."""
         return -self.beta / self.alpha
 
     @property
     def high(self) -> float:
-        """What the line reaches 1 at."""
+        """Input at which the line reaches 1."""
         return (1 - self.beta) / self.alpha
 
     def steps_below_zero(self, high: float) -> int:

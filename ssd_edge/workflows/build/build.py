@@ -98,7 +98,7 @@ def build(
 
 
 def _left_out(calibration: Calibration | None, checker: AccuracyChecker | None) -> tuple[LeftOut, ...]:
-    """What could not be used, of the images to calibrate with and of those to evaluate on; each once."""
+    """Return what could not be used, of the images to calibrate with and of those to evaluate on; each once."""
     parts = calibration.left_out if calibration else (), checker.left_out if checker else ()
     return tuple(dict.fromkeys(lost for part in parts for lost in part))
 
