@@ -104,7 +104,7 @@ def report_on(
         log.info(f"the checkpoints and metrics.csv in {run} are complete; only the report failed")
         raise
     else:
-        log.info(f"report: {page}and {', '.join(path.name for path in images)}")
+        log.info(f"report: {page} and {', '.join(path.name for path in images)}")
     return page
 
 

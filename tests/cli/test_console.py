@@ -49,7 +49,7 @@ def test_what_is_written_to_stdout_under_a_bar_stays_on_stdout() -> None:
         "    sys.stdout.write('data\\n')\n"
     )
     assert stdout == "data\n"
-    assert "film" in shown
+    assert "video" in shown
     assert "1/3" in shown
     assert "data" not in shown
 
@@ -92,7 +92,7 @@ def test_a_line_under_a_bar_stands_above_it_and_is_whole() -> None:
 
 
 def test_lines_are_plain_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with bar("film") as report:
+    with bar("video") as report:
         report(1, 3)
         say("video [/x]")
     assert capsys.readouterr().err == "video [/x]\n"

@@ -167,7 +167,7 @@ def test_warnings_are_counted_and_default_boxes_judged_before_training(workspace
     Path(f"signs/JPEGImages/{stem}.jpg").write_bytes(Path(f"signs/JPEGImages/{other}.jpg").read_bytes())
     result = train("--name", "a")
     assert result.exit_code == 0, result.output
-    assert re.search(r"\d+ warnings? about the data; to see them: ssd-edge data check signs", result.stderr)
+    assert re.search(r"\d+ warnings? about the data; to list them: ssd-edge data check signs", result.stderr)
     assert re.search(r"the anchors match [01]\.\d{4} of \d+ objects at IoU 0\.5", result.stderr)
 
 

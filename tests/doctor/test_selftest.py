@@ -149,7 +149,7 @@ def write_low_engine(folder: Path, precision_flags: list[str]) -> Path:
 
 def test_a_good_int8_engine_of_ones_own_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    engine = write_low_engine(tmp_path, ["--int8", "--images", "pictures"])
+    engine = write_low_engine(tmp_path, ["--int8", "--images", "images"])
     for images in ([], ["--images", "images"]):
         result = run(engine, "--frames", 3, *images)
         assert result.exit_code == 0, result.output

@@ -284,4 +284,4 @@ def _note_current(root: Path, engine: Path) -> None:
     """Make the engine what ``run`` takes, unless another is pinned."""
     current = make_current(root, engine, "built")
     if current is not None and current.why == "pinned" and current.path(root).resolve() != engine.resolve():
-        log.info(f"run still uses {quoted(current.path(root))}(pinned). To change it: ssd-edge use")
+        log.info(f"run still uses {quoted(current.path(root))} (pinned). To change it: ssd-edge use")
