@@ -56,7 +56,7 @@ def test_compares_on_what_the_run_was_judged_by(workspace: Path) -> None:
         picture.write_bytes(b"no image")
     result = CliRunner().invoke(app, ["export"])
     assert result.exit_code == 0, result.stderr
-    assert "what runs/first was validated on cannot be read: " in result.stderr
+    assert "the validation images of runs/first cannot be read: " in result.stderr
     assert "comparing on 8 drawn scenes" in result.stderr
 
 

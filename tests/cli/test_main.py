@@ -75,7 +75,7 @@ def test_json_lines_that_nobody_reads_end_without_a_word() -> None:
     )
     code = code.replace("    for", "    sink = JsonLinesSink(None)\n    for", 1).format(pause=0)
     imports = (
-        "from ssd_edge.core.detections import Detections\nfrom tests.streaming.videos import frame_at\n"
+        "from ssd_edge.core.detections import Detections\nfrom tests.streaming.films import frame_at\n"
         "from ssd_edge.streaming.sinks.json_lines import JsonLinesSink\n"
     )
     with running([sys.executable, "-c", imports + code, "models"], cwd=ROOT, stdout=PIPE, stderr=PIPE) as process:

@@ -92,7 +92,7 @@ def address_not_aligned(bench: Bench) -> None:
 
 
 def address_of_no_tensor(bench: Bench) -> None:
-    assert not bench.context.set_tensor_address("images", bench.buffers["images"].device)
+    assert not bench.context.set_tensor_address("image", bench.buffers["images"].device)
 
 
 def too_little_memory(bench: Bench) -> None:
@@ -168,7 +168,7 @@ MISUSES: dict[Callable[[Bench], None], tuple[str, bool]] = {
     profile_that_is_not_there: ("profile 1 does not exist", True),
     address_not_set: ("address not set: nmsed_boxes", True),
     address_not_aligned: ("the address of images is not aligned to 256 bytes", True),
-    address_of_no_tensor: ("no tensor images", True),
+    address_of_no_tensor: ("no tensor image", True),
     too_little_memory: ("too little memory at the address of images", True),
     memory_that_is_freed: ("use after free", True),
     another_thread: ("the CUDA context of this execution context is not current", True),

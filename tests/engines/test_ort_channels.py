@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from ssd_edge.engines.ort_channels import fill_channels
-from ssd_edge.quantization.qdq_ort import Scheme, quantise
+from ssd_edge.quantization.qdq_ort import Scheme, quantize
 from tests.quantization.gated_model import SILU, gated_model, measured, outputs
 
 
@@ -29,7 +29,7 @@ def weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("width", [9, 20, 24])
 def test_the_values_stay_the_same_to_the_bit(width: int, scheme: Scheme) -> None:
     model = gated_model(width)
-    lowered = quantise(model, measured(model), scheme=scheme)
+    lowered = quantize(model, measured(model), scheme=scheme)
     filled = fill_channels(lowered, 16)
     assert depthwise_widths(filled) == [16 if width == 9 else 32]
     (expected,), (found,) = outputs(lowered, ["answer"]), outputs(filled, ["answer"])
@@ -39,7 +39,7 @@ def test_the_values_stay_the_same_to_the_bit(width: int, scheme: Scheme) -> None
 
 def test_what_is_added_is_zero_and_all_layers_of_the_block_take_part() -> None:
     model = gated_model(20)
-    lowered = quantise(model, measured(model))
+    lowered = quantize(model, measured(model))
     before, after = weights(lowered), weights(fill_channels(lowered, 16))
     assert {name: value.shape[:2] for name, value in after.items()} == {
         "first.weight.stored": (32, 3),
@@ -58,14 +58,14 @@ def test_what_is_added_is_zero_and_all_layers_of_the_block_take_part() -> None:
 @pytest.mark.parametrize("multiple", [1, 8, 16])
 def test_a_whole_number_of_kernels_is_left_alone(multiple: int) -> None:
     model = gated_model(32)
-    lowered = quantise(model, measured(model))
+    lowered = quantize(model, measured(model))
     assert fill_channels(lowered, multiple) is lowered
 
 
 def test_float_layers_are_left_alone() -> None:
     model = gated_model(20)
     assert fill_channels(model, 16) is model
-    kept = quantise(model, measured(model), keep_float=frozenset({"deep"}))
+    kept = quantize(model, measured(model), keep_float=frozenset({"deep"}))
     assert fill_channels(kept, 16) is kept
 
 
@@ -80,19 +80,19 @@ def test_float_layers_are_left_alone() -> None:
 )
 def test_where_channels_are_joined_or_moved_nothing_is_filled(joined: str) -> None:
     model = gated_model(20, activation=joined)
-    lowered = quantise(model, measured(model))
+    lowered = quantize(model, measured(model))
     assert depthwise_widths(fill_channels(lowered, 16)) == [20]
 
 
 def test_a_tensor_that_is_put_out_keeps_its_channels() -> None:
     model = gated_model(20)
-    lowered = quantise(model, measured(model))
+    lowered = quantize(model, measured(model))
     lowered.graph.output.append(onnx.helper.make_tensor_value_info("wide.dequantised", onnx.TensorProto.FLOAT, None))
     assert depthwise_widths(fill_channels(lowered, 16)) == [20]
 
 
 def test_other_activations_are_filled_too() -> None:
     model = gated_model(20, activation=SILU, gate="Sigmoid")
-    lowered = quantise(model, measured(model))
+    lowered = quantize(model, measured(model))
     (expected,), (found,) = outputs(lowered, ["answer"]), outputs(fill_channels(lowered, 16), ["answer"])
     np.testing.assert_array_equal(found, expected)

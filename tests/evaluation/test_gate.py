@@ -83,7 +83,7 @@ def test_baseline_without_the_figure_that_is_gone_by_is_refused(tmp_path: Path) 
     ],
 )
 def test_baseline_that_was_judged_otherwise_is_refused(tmp_path: Path, changes: dict[str, object], got: str) -> None:
-    with pytest.raises(InputError, match="evaluated otherwise") as caught:
+    with pytest.raises(InputError, match="evaluated with other settings") as caught:
         read_baseline(write(tmp_path, **changes), EMPTY, Metric.VOC, 0.5)
     assert got in str(caught.value)
 

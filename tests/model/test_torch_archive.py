@@ -80,7 +80,7 @@ def test_an_archive_that_unfolds_without_end_is_refused_at_once(whole: Path, tmp
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data/99", "w") as member:
         for _ in range(300):
             member.write(bytes(1 << 20))
-    with pytest.raises(ArtifactError, match=r"bomb\.pt unfolds to more .* wanted at most \d+"):
+    with pytest.raises(ArtifactError, match=r"bomb\.pt unpacks to more .* wanted at most \d+"):
         READERS[reader](path)
 
 

@@ -25,8 +25,8 @@ def chosen_by(errors: dict[Method, tuple[float, float]], folder: Path, monkeypat
             return errors[Method(method)][place]
 
     monkeypatch.setattr("ssd_edge.quantization.calibrate.OutputError", Planted)
-    monkeypatch.setattr("ssd_edge.quantization.qdq_ort.quantise", lambda _, table, **others: (0, table.method))
-    monkeypatch.setattr("ssd_edge.quantization.qdq_tensorrt.quantise", lambda _, table, **others: (1, table.method))
+    monkeypatch.setattr("ssd_edge.quantization.qdq_ort.quantize", lambda _, table, **others: (0, table.method))
+    monkeypatch.setattr("ssd_edge.quantization.qdq_tensorrt.quantize", lambda _, table, **others: (1, table.method))
     source, chosen, histograms = observed(folder)
     return best_method(source, histograms, chosen, chosen.paths[-1:])
 

@@ -195,7 +195,7 @@ def test_a_reader_that_has_gone_is_named_once() -> None:
         "from ssd_edge.core.detections import Detections\n"
         "from ssd_edge.core.errors import InputError\n"
         "from ssd_edge.streaming.sinks.json_lines import JsonLinesSink\n"
-        "from tests.streaming.videos import frame_at\n"
+        "from tests.streaming.films import frame_at\n"
         "sink = JsonLinesSink(None)\n"
         "sys.stdin.readline()\n"
         "try:\n"
