@@ -77,7 +77,7 @@ class NmsBody(str, Enum):
 
 
 class Host(str, Enum):
-    """Where a packaged model runs."""
+    """The host that runs a packaged model."""
 
     DEEPSTREAM = "deepstream"
     FRIGATE = "frigate"
@@ -90,7 +90,7 @@ class Host(str, Enum):
 
 
 class VariantForm(str, Enum):
-    """How a graph for another host takes its image and gives its detections."""
+    """The form in which a graph for another host takes its image and gives its detections."""
 
     PORTABLE = "portable"
     FLOAT_NCHW = "float-nchw"
@@ -110,7 +110,7 @@ class Goal(str, Enum):
 
 
 class LabelEngine(str, Enum):
-    """Where images are labelled: on this machine, or on a Ray cluster."""
+    """The engine that labels images: on this machine, or on a Ray cluster."""
 
     LOCAL = "local"
     RAY = "ray"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from statistics import median
 
 CONFIDENCE = 0.95
-"""What an interval is wanted to hold, by default."""
+"""Share of the values that an interval holds, by default."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ _WEIGHT, _SCALE, _ZERO, _BIAS = 3, 4, 5, 8  # inputs of QLinearConv
 
 @dataclass(frozen=True)
 class _Stem:
-    """A convolution that reads the picture's bytes, and whose width is the picture's over the stride."""
+    """A convolution that reads the image's bytes, and whose width is the image's over the stride."""
 
     node: onnx.NodeProto
     stride: int
@@ -42,18 +42,18 @@ class _Stem:
 
 @dataclass(frozen=True)
 class _Border:
-    """The picture with a border of one colour, as INT8 gets it where one zero point cannot stand for it."""
+    """The image with a border of one color, as INT8 gets it where one zero point cannot stand for it."""
 
     pad: onnx.NodeProto
     maximum: onnx.NodeProto
     pads: tuple[int, int, int, int]
-    colour: Array
+    color: Array
 
 
 def read_columns_together(model: onnx.ModelProto) -> bool:
     """Change the first convolution of an optimized graph in place; return whether there was one to change.
 
-    It must read ``images`` as (B, H, W, 3) uint8, as they are or with a border of one colour, with stride 1 or 2, and
+    It must read ``images`` as (B, H, W, 3) uint8, as they are or with a border of one color, with stride 1 or 2, and
     make as many columns as that leaves of W, a multiple of 4.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -70,8 +70,8 @@ def _find(graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> _St
     if node is None or node.op_type != "QLinearConv" or len(node.input) != _BIAS + 1:
         return None
     options = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-    picture = next(entry for entry in graph.input if entry.name == INPUT_NAME).type.tensor_type.shape.dim
-    height, width = picture[1].dim_value, picture[2].dim_value
+    image = next(entry for entry in graph.input if entry.name == INPUT_NAME).type.tensor_type.shape.dim
+    height, width = image[1].dim_value, image[2].dim_value
     if not all(name in constants for name in node.input[1:]) or np.any(
         numpy_helper.to_array(constants[node.input[_ZERO]])
     ):
@@ -101,7 +101,7 @@ def _only_reader(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:
 
 
 def _find_border(graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> _Border | None:
-    """Return the border that :mod:`ssd_edge.graph.border` makes around the picture, where there is one."""
+    """Return the border that :mod:`ssd_edge.graph.border` makes around the image, where there is one."""
     pad = _only_reader(graph, INPUT_NAME)
     if pad is None or pad.op_type != "Pad" or len(pad.input) != 2 or pad.input[1] not in constants:
         return None
@@ -155,25 +155,25 @@ def _replace(graph: onnx.GraphProto, stem: _Stem, values: dict[str, Array]) -> N
 
 
 def _source(stem: _Stem, pads: tuple[int, int, int, int]) -> tuple[str, list[onnx.NodeProto], dict[str, Array]]:
-    """Return the picture in groups of columns, the nodes that make it, and their constants.
+    """Return the image in groups of columns, the nodes that make it, and their constants.
 
     Args:
         stem: the convolution that reads it.
-        pads: the border that the picture may have: rows, and groups of columns.
+        pads: the border that the image may have: rows, and groups of columns.
     """
     name, tensor, nodes, constants = stem.node.name, INPUT_NAME, list[onnx.NodeProto](), dict[str, Array]()
     height, width = stem.height, stem.width
     if stem.border is not None:
         top, left, bottom, right = pads
-        widths, canvas = border(height, width, (top, left * _COLUMNS, bottom, right * _COLUMNS), stem.border.colour)
+        widths, canvas = border(height, width, (top, left * _COLUMNS, bottom, right * _COLUMNS), stem.border.color)
         height, width = canvas.shape[1:3]
         constants |= {f"{name}.columns.border": widths, f"{name}.columns.canvas": canvas}
         padded, tensor = f"{name}.columns.padded", f"{name}.columns.bordered"
         nodes.append(helper.make_node("Pad", [INPUT_NAME, f"{name}.columns.border"], [padded], padded))
         nodes.append(helper.make_node("Max", [padded, f"{name}.columns.canvas"], [tensor], tensor))
-    constants[f"{name}.columns.picture"] = np.array([0, height, width // _COLUMNS, 3 * _COLUMNS])
+    constants[f"{name}.columns.image"] = np.array([0, height, width // _COLUMNS, 3 * _COLUMNS])
     read = f"{name}.columns.read"
-    nodes.append(helper.make_node("Reshape", [tensor, f"{name}.columns.picture"], [read], f"{name}.columns"))
+    nodes.append(helper.make_node("Reshape", [tensor, f"{name}.columns.image"], [read], f"{name}.columns"))
     return read, nodes, constants
 
 

@@ -1,4 +1,4 @@
-"""What a network computes, counted from its graph: the multiply-adds of convolutions and matrix products."""
+"""Counts what a network computes from its graph: the multiply-adds of convolutions and matrix products."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _lite(backbone: Callable[[], nn.Module], predictor: Predictor) -> Architectu
 def _tiny(*, receptive_field: bool) -> Architecture:
     backbone = partial(mobilenet_tiny_backbone, receptive_field=receptive_field)
     last = plain_predictor
-    return Architecture(lambda _: backbone(), bare_separable_predictor, initialise_staged_, kaiming_fan_in_, last)
+    return Architecture(lambda _: backbone(), bare_separable_predictor, initialize_staged_, kaiming_fan_in_, last)
 
 
 _ARCHITECTURES = {

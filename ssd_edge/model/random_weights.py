@@ -44,7 +44,7 @@ def scaled_random(spec: ModelSpec, images: Sequence[UInt8Array], *, candidates: 
         model = build_model(spec)
         _fill(model)
         pixels = np.stack([preprocess(image, spec.input) for image in images])
-        batch = DecodedSSD(model).normalised(torch.from_numpy(pixels))
+        batch = DecodedSSD(model).normalized(torch.from_numpy(pixels))
         _calibrate(model, batch)
         _set_background(model.eval(), batch, candidates)
     return model

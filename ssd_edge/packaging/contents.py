@@ -150,7 +150,7 @@ def faults_of(
     Raises:
         ArtifactError: ONNX Runtime cannot open or run it.
     """
-    session = open_session(path, threads=1, optimise=True, spin=False)
+    session = open_session(path, threads=1, optimize=True, spin=False)
     with ort_errors(path):
         outputs = session.run(list(outputs_of(form)), {INPUT_NAME: selfcheck.input_of(form.value, checked.pixels)})
     height, width = checked.pixels.shape[:2]

@@ -1,11 +1,11 @@
 """Lets the first convolution of an INT8 network read the image as it is: its bytes are 8 bits already.
 
-The float road of an exported graph is Cast, Transpose, Gather (colour order), Sub (mean), Div (deviation), and then the
-picture is rounded to 8 bits again. All of it is linear, so it goes into the convolution: colours and deviations into
-the weights, means into the bias and the zero point. That saves the float passes over the picture, and its rounding.
+The float road of an exported graph is Cast, Transpose, Gather (color order), Sub (mean), Div (deviation), and then the
+image is rounded to 8 bits again. All of it is linear, so it goes into the convolution: colors and deviations into
+the weights, means into the bias and the zero point. That saves the float passes over the image, and its rounding.
 
-Padding is of the colour of the means, and one zero point can stand for one mean only. Where the means differ, as VGG's
-do, the picture gets a border of that colour instead, and the convolution pads no more.
+Padding is of the color of the means, and one zero point can stand for one mean only. Where the means differ, as VGG's
+do, the image gets a border of that color instead, and the convolution pads no more.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def fold_pixels(graph: Graph, keep_float: frozenset[str]) -> int | None:
 
     Returns:
         The zero point; None, and the graph as it was, where the graph begins in another way, the convolution stays
-        float, or it pads by a rule (``auto_pad``) with means that differ by more than a grey level.
+        float, or it pads by a rule (``auto_pad``) with means that differ by more than a gray level.
     """
     entry = _entry(graph)
     if entry is None or entry.convolution.name in keep_float:
@@ -56,26 +56,26 @@ def fold_pixels(graph: Graph, keep_float: frozenset[str]) -> int | None:
 
 
 def _bordered(graph: Graph, entry: _Entry) -> str:
-    """Give the picture a border in the place of the convolution's padding; return its name."""
-    picture = graph.model.graph.input[0].type.tensor_type.shape.dim
+    """Give the image a border in the place of the convolution's padding; return its name."""
+    image = graph.model.graph.input[0].type.tensor_type.shape.dim
     pads = next(attribute for attribute in entry.convolution.attribute if attribute.name == "pads")
-    colour = np.empty(3, np.uint8)
-    colour[entry.order] = np.clip(np.rint(entry.mean), 0, 255)
-    widths, canvas = border(picture[1].dim_value, picture[2].dim_value, pads.ints, colour)
+    color = np.empty(3, np.uint8)
+    color[entry.order] = np.clip(np.rint(entry.mean), 0, 255)
+    widths, canvas = border(image[1].dim_value, image[2].dim_value, pads.ints, color)
     pads.ints[:] = [0, 0, 0, 0]
     padded = make_node("Pad", [INPUT_NAME, graph.constant(f"{INPUT_NAME}.border", widths)], f"{INPUT_NAME}.padded")
     inputs = [graph.add(padded), graph.constant(f"{INPUT_NAME}.canvas", canvas)]
     return graph.add(make_node("Max", inputs, f"{INPUT_NAME}.bordered"))
 
 
-def _rewrite(graph: Graph, entry: _Entry, picture: str, zero: int) -> None:
+def _rewrite(graph: Graph, entry: _Entry, image: str, zero: int) -> None:
     node = entry.convolution
     weight = graph.constants[node.input[1]].astype(np.float64) / entry.deviation.reshape(1, 3, 1, 1)
     offset = np.einsum("ochw,c->o", weight, entry.mean - zero)
     folded = np.zeros_like(weight)
     folded[:, entry.order] = weight
     bias = graph.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else np.zeros(len(weight))
-    pixels = graph.add(make_node("Transpose", [picture], PIXELS, perm=[0, 3, 1, 2]))
+    pixels = graph.add(make_node("Transpose", [image], PIXELS, perm=[0, 3, 1, 2]))
     graph.rewire(node, 0, pixels)
     graph.rewire(node, 1, graph.constant(f"{node.name}.pixels.weight", folded.astype(np.float32)))
     name = graph.constant(f"{node.name}.pixels.bias", (bias - offset).astype(np.float32))

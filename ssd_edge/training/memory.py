@@ -88,7 +88,7 @@ def _sizes(spec: ModelSpec) -> tuple[int, int]:
 
 
 def _available(machine: Machine) -> int | None:
-    """Return the bytes that training can have; None where nobody tells."""
+    """Return the bytes that training can have; None where that is unknown."""
     if machine.device in ("auto", "cuda") and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
     if machine.device == "mps" or (machine.device == "auto" and torch.backends.mps.is_available()):
@@ -104,7 +104,7 @@ def _of_the_system() -> int | None:
 
 
 def _of_a_group(limit: Path, used: Path, statistics: Path) -> int | None:
-    """What a container has left, and what it has of files that were read: they give way."""
+    """Return what a container has left, and what it has of files that were read: they give way."""
     most, taken = _read(limit).strip(), _read(used).strip()
     if not (most.isdecimal() and taken.isdecimal()):
         return None

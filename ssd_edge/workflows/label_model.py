@@ -74,6 +74,6 @@ def read_video(path: Path) -> Iterator[UInt8Array]:
     Raises:
         InputError: it cannot be read.
     """
-    with open_film(path) as source:
+    with open_video(path) as source:
         for frame in source:
             yield frame.image

@@ -152,7 +152,10 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--target", "tensorrt", "--int8", "--implicit", "--refine"), "leave out --dla and --implicit"),
         (("--target", "tensorrt-rtx", "--int8", "--implicit"), "--implicit needs TensorRT, not tensorrt-rtx"),
         (("--target", "tensorrt", "--fp16", "--implicit"), "--implicit is for --int8"),
-        (("--target", "tensorrt", "--fp16", "--dla", 0, "--batch", "1:4:8"), "fixed batch size: got 1:4:8. Build for one: "),
+        (
+            ("--target", "tensorrt", "--fp16", "--dla", 0, "--batch", "1:4:8"),
+            "fixed batch size: got 1:4:8. Build for one: ",
+        ),
         (("--batch", "8:1"), "invalid --batch"),
         (
             ("--builder-memory", "nan"),

@@ -311,7 +311,9 @@ def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, m
     Path("calibration/selftest.images/0003.png").write_bytes(b"another")
     refused = run("calibrate")
     assert refused.exit_code == 1
-    assert "selftest.images/0003.png of calibration/selftest.images.json has changed since it was chosen" in refused.output
+    assert (
+        "selftest.images/0003.png of calibration/selftest.images.json has changed since it was chosen" in refused.output
+    )
 
 
 def test_kept_pictures_take_the_place_of_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

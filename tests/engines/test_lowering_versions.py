@@ -20,7 +20,7 @@ from ssd_edge.engines.ort_channels import fill_channels
 from ssd_edge.engines.ort_stem import read_columns_together
 from ssd_edge.engines.tensorrt import build as trt_build
 from ssd_edge.engines.tensorrt.network import with_nms
-from ssd_edge.quantization.qdq_ort import quantise
+from ssd_edge.quantization.qdq_ort import quantize
 from tests.engines.test_ort_stem import bordered, stem
 from tests.graph_digest import graph_digest
 from tests.quantization.fake_table import table_for
@@ -62,7 +62,7 @@ def test_the_version_of_onnx_runtime_s_builder(monkeypatch: pytest.MonkeyPatch, 
     framed = bordered(plain_stem(pads=(0, 0, 0, 0), strides=(1, 1)), (1, 1, 1, 1))
     assert read_columns_together(framed)
     lowered = graph_digest(use_non_max_suppression(square_model()))
-    filled = graph_digest(fill_channels(quantise(gated_model(20), table_for(gated_model(20))), 16))
+    filled = graph_digest(fill_channels(quantize(gated_model(20), table_for(gated_model(20))), 16))
     options = session_options(monkeypatch, tmp_path)
     found = text_digest("\n".join([lowered, graph_digest(grouped), graph_digest(framed), filled, options]))
     assert RECORDED_ORT[ort_build.BUILDER_VERSION] == found, (

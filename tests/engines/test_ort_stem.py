@@ -16,7 +16,7 @@ from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.engines.ort_stem import read_columns_together
 from ssd_edge.graph.border import border
 from ssd_edge.graph.editor import replace_all
-from ssd_edge.quantization.qdq_ort import Scheme, quantise
+from ssd_edge.quantization.qdq_ort import Scheme, quantize
 from tests.quantization.square_model import square_model, table_of, write_pictures
 
 OUTPUTS = 6

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import ArtifactError, InputError
-from ssd_edge.importing.weights import import_weights, recognise
+from ssd_edge.importing.weights import import_weights, recognize
 from ssd_edge.model.anchors import default_boxes
 from ssd_edge.model.checkpoint import load_checkpoint
 from tests.parity.recording import load_recording
@@ -16,7 +16,7 @@ from tests.parity.recording import load_recording
 @pytest.mark.parametrize("name", ["ultra-light-rfb", "ultra-light-slim"])
 def test_weights_are_known_and_take_the_sizes_of_the_project(name: str, tmp_path: Path) -> None:
     weights = load_recording(name).weights()
-    assert recognise(weights, origin=name).name == name
+    assert recognize(weights, origin=name).name == name
     torch.save(weights, tmp_path / "face.pth")
     import_weights(tmp_path / "face.pth", tmp_path / "face.pt")
     spec = load_checkpoint(tmp_path / "face.pt").spec
@@ -39,5 +39,5 @@ def test_an_ssd_of_mmdetection_is_told_what_to_do() -> None:
         "bbox_head.cls_convs.0.0.weight": torch.zeros(84, 512, 3, 3),
     }
     with pytest.raises(ArtifactError, match="an SSD of mmdetection .*background moved to the front") as caught:
-        recognise(tensors, origin="ssd300_coco.pth")
+        recognize(tensors, origin="ssd300_coco.pth")
     assert "import model.onnx" in caught.value.do
