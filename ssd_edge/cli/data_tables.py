@@ -50,7 +50,7 @@ def _show_percentiles(found: Statistics, *, stderr: bool) -> None:
 def _show_areas(found: Statistics, *, stderr: bool) -> None:
     rows = []
     for split, figures in found.items():
-        common = ", ".join(f"{count} of {size}" for size, count in list(figures.image_sizes.items())[:2])
+        common = ", ".join(f"{count} of {size}" for size, count in list(figures.picture_sizes.items())[:2])
         rows.append((split, *(f"{figures.coco_sizes[size]}" for size in ("small", "medium", "large")), common))
     columns = ("split", "< 32²", "to 96²", "> 96²", "images")
     show_table("objects by area in pixels (COCO sizes)", columns, rows, stderr=stderr)

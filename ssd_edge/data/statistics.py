@@ -34,7 +34,7 @@ class SetStatistics:
         relative_sizes: percentiles 1, 5, 25, 50, 75, 95, 99 of the root of a box's share of its image.
         aspects: the same percentiles of width / height.
         objects_per_image: the same percentiles of the number of objects.
-        image_sizes: the commonest sizes of images, ``WIDTHxHEIGHT``, with their number.
+        picture_sizes: the commonest sizes of images, ``WIDTHxHEIGHT``, with their number.
     """
 
     images: int
@@ -47,7 +47,7 @@ class SetStatistics:
     relative_sizes: tuple[float, ...]
     aspects: tuple[float, ...]
     objects_per_image: tuple[float, ...]
-    image_sizes: dict[str, int]
+    picture_sizes: dict[str, int]
 
     PERCENTILES: ClassVar[tuple[int, ...]] = (1, 5, 25, 50, 75, 95, 99)
 
@@ -81,7 +81,7 @@ def set_statistics(labelled: LabelledSet, sizes: Mapping[Path, tuple[int, int]])
         relative_sizes=_percentiles(np.sqrt(areas[known] / np.array(areas_of_images)[known])),
         aspects=_percentiles(sides[:, 0] / sides[:, 1]),
         objects_per_image=_percentiles(np.array([len(sample) for sample in samples], np.float64)),
-        image_sizes=_commonest(sizes[sample.image] for sample in samples if sample.image in sizes),
+        picture_sizes=_commonest(sizes[sample.image] for sample in samples if sample.image in sizes),
     )
 
 

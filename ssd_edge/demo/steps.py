@@ -58,7 +58,7 @@ def demo_steps(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback = no
         Step(
             "film",
             work(draw_video),
-            settings=plan.settings("film_size", "film_frames", "seeds"),
+            settings=plan.settings("video_size", "video_frames", "seeds"),
             inputs=[],
             outputs=[files.video, files.video_objects],
         ),

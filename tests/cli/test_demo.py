@@ -66,7 +66,7 @@ def test_the_chain_leaves_a_workspace_with_everything_in_it(finished: tuple[Demo
 
 
 @pytest.mark.parametrize(
-    ("film", "frames", "size"), [("annotated", 8, (160, 96)), ("preview", 4, (80, 48)), ("film", 8, (160, 96))]
+    ("film", "frames", "size"), [("annotated", 8, (160, 96)), ("preview", 4, (80, 48)), ("video", 8, (160, 96))]
 )
 def test_the_films_play(finished: tuple[DemoFiles, str], film: str, frames: int, size: tuple[int, int]) -> None:
     capture = cv2.VideoCapture(str(getattr(finished[0], film)))

@@ -33,7 +33,7 @@ def test_counts_and_sizes() -> None:
     assert found.relative_sizes[-1] == pytest.approx(np.percentile([0.1114, 0.1131, 0.5], 99), abs=1e-3)
     assert found.aspects[3] == pytest.approx(np.median([31 / 32, 1, 0.5, 1]))
     assert found.objects_per_image[3] == 1
-    assert found.image_sizes == {"200x400": 2}
+    assert found.picture_sizes == {"200x400": 2}
 
 
 def test_nothing_has_no_percentiles() -> None:

@@ -22,7 +22,7 @@ RANDOM = [
 OF_OPENVINO = 30
 
 
-@pytest.mark.parametrize(("shape", "images"), RANDOM)
+@pytest.mark.parametrize(("shape", "pictures"), RANDOM)
 def test_random_pictures(shape, pictures):
     rng = np.random.default_rng(shape.boxes)
     done = 0

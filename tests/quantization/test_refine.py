@@ -38,7 +38,7 @@ def test_equalisation_rescues_a_hostile_network(hostile: Path) -> None:
     plainly_missed = missed()
     result = build("--refine")
     assert result.exit_code == 0, result.output
-    assert "equalized: output error on 8 held-out images" in result.output
+    assert "equalised: output error on 8 held-out images" in result.output
     assert "corrected: output error on 8 held-out images" in result.output
     made = json.loads(Path("engines/selftest/selftest.int8.onnxruntime.json").read_text())
     assert made["options"]["improved"][0] == "equalised"
