@@ -25,7 +25,7 @@ def no_telemetry() -> Iterator[None]:
     """Import ONNX Runtime or OpenVINO inside the block, or what brings one of its own (onnxsim): nothing is recorded.
 
     ONNX Runtime 1.32 writes a database of events into the user's cache and a file into TMPDIR. OpenVINO 2026.4 imports
-    its model converter, which gives the user a number in ``~/intel`` and tells Google Analytics of the import. Both
+    its model converter, which gives the user a number in ``~/intel`` and reports the import to Google Analytics. Both
     decide so on import: to switch it off afterwards is too late.
     """
     with environment(ORT_DISABLE_TELEMETRY="1"), _without(_CONVERTER):

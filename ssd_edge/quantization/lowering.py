@@ -61,10 +61,10 @@ class Lowering:
             return model
         kept = self.keep_float | fallback
         if self.target is Target.ONNXRUNTIME:
-            return qdq_ort.quantise(model, table, scheme=ort_scheme(), keep_float=kept)
+            return qdq_ort.quantize(model, table, scheme=ort_scheme(), keep_float=kept)
         if self.target is Target.OPENVINO:
             limit = openvino_scheme().weight_limit
-            return qdq_tensorrt.quantise(model, table, keep_float=kept, unsigned=True, weight_limit=limit)
+            return qdq_tensorrt.quantize(model, table, keep_float=kept, unsigned=True, weight_limit=limit)
         weak = self.is_weakly_typed
         lowered = qdq_tensorrt.quantize(model, table, keep_float=kept, stored_weights=not weak)
         # A layer of the fallback is as good in half precision; what the user kept is float32.

@@ -53,11 +53,11 @@ def quantize(
     signed = _signed(graph, table, amax.keys() | {node.input[position] for node, position in skips}, unsigned=unsigned)
     dequantised: dict[str, str] = {}
     for node in convolutions:
-        _quantise_weights(graph, node, weight_limit, stored=stored_weights)
+        _quantize_weights(graph, node, weight_limit, stored=stored_weights)
     for node, position in [*((node, 0) for node in convolutions), *skips]:
         tensor = node.input[position]
         stored = _symmetric(amax.get(tensor) or _amax(table, tensor), signed=tensor in signed)
-        _read_quantised(graph, node, position, stored, dequantised)
+        _read_quantized(graph, node, position, stored, dequantised)
     return graph.finished()
 
 
@@ -111,7 +111,7 @@ def _is_convolution(graph: Graph, tensor: str) -> bool:
     return maker is not None and maker.op_type == "Conv" and len(graph.consumers(tensor)) == 1
 
 
-def _quantise_weights(graph: Graph, node: onnx.NodeProto, limit: int, *, stored: bool) -> None:
+def _quantize_weights(graph: Graph, node: onnx.NodeProto, limit: int, *, stored: bool) -> None:
     weight = graph.constants[node.input[1]]
     axis = 1 if node.op_type == "ConvTranspose" else 0
     scale = weight_scale(np.moveaxis(weight, axis, 0), limit)
@@ -129,7 +129,7 @@ def _quantise_weights(graph: Graph, node: onnx.NodeProto, limit: int, *, stored:
         graph.rewire(node, 1, _pair(graph, node.input[1], f"{node.name}.weight", *names, axis=axis))
 
 
-def _read_quantised(
+def _read_quantized(
     graph: Graph, node: onnx.NodeProto, position: int, stored: Affine, dequantised: dict[str, str]
 ) -> None:
     """Let a node read what 8 bits leave of its input; readers of one tensor share the pair."""

@@ -208,7 +208,7 @@ def _check_overwrites_nothing(outputs: Sequence[Path], inputs: Sequence[Path]) -
             log.info(f"{path} exists and is replaced")
 
 
-def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> PictureSink:
+def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> ImageSink:
     from ssd_edge.streaming.sinks.mjpeg import BrowserSink
     from ssd_edge.streaming.sinks.web_access import Address
 

@@ -12,7 +12,7 @@ from ssd_edge.backends.detector import Detector, check_threshold, is_for_gpu, op
 from ssd_edge.backends.ort_session import ort_version
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.manifest import EngineManifest, manifest_path
-from ssd_edge.streaming.sources.video import open_film
+from ssd_edge.streaming.sources.video import open_video
 from ssd_edge.workflows.load import TorchBackend
 from ssd_edge.workflows.open_model import refuse_no_model
 

@@ -362,11 +362,11 @@ def _begun() -> threading.Event:
 
     taken, begin = threading.Event(), trt_session.Session._begin
 
-    def telling(self: Any, *job: Any) -> None:
+    def reporting(self: Any, *job: Any) -> None:
         begin(self, *job)
         taken.set()
 
-    trt_session.Session._begin = telling  # type: ignore[method-assign]
+    trt_session.Session._begin = reporting  # type: ignore[method-assign]
     return taken
 
 

@@ -8,7 +8,7 @@ import torch
 
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.weights import import_weights, recognize
-from ssd_edge.model.anchors import default_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.checkpoint import load_checkpoint
 from tests.parity.recording import load_recording
 
@@ -24,7 +24,7 @@ def test_weights_are_known_and_take_the_sizes_of_the_project(name: str, tmp_path
     import_weights(tmp_path / "face.pth", tmp_path / "face.pt", size=(640, 480))
     large = load_checkpoint(tmp_path / "face.pt").spec
     assert large.anchors.count == 17640
-    for boxes, width, height in ((default_boxes(spec.anchors), 320, 240), (default_boxes(large.anchors), 640, 480)):
+    for boxes, width, height in ((anchor_boxes(spec.anchors), 320, 240), (anchor_boxes(large.anchors), 640, 480)):
         inner = boxes[(boxes[:, 2:] < 1).all(axis=1), 2:] * (width, height)
         np.testing.assert_allclose(inner[:, 0], inner[:, 1], rtol=1e-5)  # squares of pixels
         assert sorted({round(float(side)) for side in inner[:, 0]})[:5] == [10, 16, 24, 32, 48]

@@ -42,7 +42,7 @@ class Peer(NamedTuple):
     Attributes:
         seeded: its weights.
         detect: finds objects in a BGR image with the project's own code; boxes in pixels.
-        default_boxes: the project's own table, (A, 4) cx cy w h, in our order.
+        anchor_boxes: the project's own table, (A, 4) cx cy w h, in our order.
         detect_exactly: the same as ``detect``, but for an overlap that the project computes inexactly.
     """
 
@@ -56,7 +56,7 @@ class Comparison(NamedTuple):
     """What was found on some images.
 
     Attributes:
-        default_boxes: greatest distance of one.
+        anchor_boxes: greatest distance of one.
         differences: of each image.
         inexact: images that agree only once the project computes overlaps exactly.
     """
@@ -159,7 +159,7 @@ def _row(name: str, result: Comparison) -> str:
     counts = f"{min(d.count for d in found)}-{max(d.count for d in found)}"
     box, score = max(d.box for d in found), max(d.score for d in found)
     return (
-        f"{name:22} {result.default_boxes:14.1e} {len(found):8} {result.inexact:7} {counts:>11} {box:9.5f} {score:9.1e}"
+        f"{name:22} {result.anchor_boxes:14.1e} {len(found):8} {result.inexact:7} {counts:>11} {box:9.5f} {score:9.1e}"
     )
 
 

@@ -51,7 +51,7 @@ def compile_engine(path: Path, digest: str, settings: Settings) -> Any:
 
     Args:
         path: the engine's file.
-        digest: ``sha256:…`` of it, by which it is found again; empty where it shall not be kept.
+        digest: ``sha256:…`` of it, by which it is found again; empty where it must not be kept.
         settings: how it is compiled.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What OpenVINO makes of a model: its layers, each with the kernel that it chose."""
+"""Reads what OpenVINO makes of a model: its layers, each with the kernel that it chose."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExecutedLayer:
 
     @property
     def precision(self) -> str:
-        """What it computes in, as manifests write it: ``int8``, ``bf16`` and so on."""
+        """The type that it computes in, as manifests write it: ``int8``, ``bf16`` and so on."""
         ending = self.kernel.rpartition("_")[2].lower()
         return _TYPES.get(ending, ending)
 

@@ -1,4 +1,4 @@
-"""The one place that imports OpenVINO: its devices, what it is told, and its exceptions as ours."""
+"""The one place that imports OpenVINO: its devices, its options, and its exceptions as ours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORDS = 300  # characters of an error of OpenVINO
 
 
 def is_installed() -> bool:
-    """Tell whether OpenVINO can be found; it is not imported."""
+    """Return whether OpenVINO can be found; it is not imported."""
     return importlib.util.find_spec("openvino") is not None
 
 
@@ -58,7 +58,7 @@ def core() -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is compiled.
+    """Options for compiling a model.
 
     Attributes:
         device: of OpenVINO: ``CPU``, ``GPU``, ``GPU.1``, ``NPU`` or ``AUTO``.
@@ -72,12 +72,12 @@ class Settings:
 
     @property
     def float_type(self) -> str:
-        """What is not INT8 computes in, as OpenVINO writes it."""
+        """The type of what is not INT8, as OpenVINO writes it."""
         return _FLOAT.get(self.precision, "f32")
 
     @property
     def properties(self) -> dict[str, Any]:
-        """What OpenVINO is told: left alone, it computes float32 in bfloat16 or float16 where a device has them."""
+        """The options for OpenVINO: left alone, it computes float32 in bfloat16 or float16 where a device has them."""
         properties: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.float_type}
         if self.device == PROCESSOR:
             return {**properties, **self._on_processor}

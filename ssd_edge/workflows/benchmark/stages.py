@@ -107,8 +107,8 @@ def _measured(
     }
     heads = task.settings.get(HEADS)
     if heads:
-        optimise = not task.model.endswith(".engine")
-        session = open_session(Path(heads), threads=task.threads, optimise=optimise)
+        optimize = not task.model.endswith(".engine")
+        session = open_session(Path(heads), threads=task.threads, optimize=optimize)
         calls["inference"] = partial(session.run, None, {INPUT_NAME: batch})
     found = time_calls(calls, rounds=_ROUNDS, at_least=3, budget_s=seconds, warm_up=2, untimed=1)
     times = {name: timing.median_ms for name, timing in found.items()}
