@@ -51,7 +51,7 @@ class OpenVinoBuilder:
     """Builds engines for OpenVINO; see :class:`~ssd_edge.engines.builder.Builder`.
 
     Args:
-        precision: of the engine; what is not INT8 computes in its float type, which OpenVINO gets as an option when it compiles.
+        precision: of the engine; what is not INT8 computes in its float type, an option of compiling.
     """
 
     target = Target.OPENVINO
