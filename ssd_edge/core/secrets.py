@@ -183,7 +183,7 @@ def hide_words(text: str, words: Iterable[str]) -> str:
 
 
 def _hidden_of(address: str, hidden: str) -> list[str]:
-    """What of an address is hidden, but for what is so short that other words hold it too."""
+    """Return what of an address is hidden, but for what is so short that other words hold it too."""
     found, place = [], 0
     for shown in hidden.split(HIDDEN):
         start = address.find(shown, place) if shown else len(address)

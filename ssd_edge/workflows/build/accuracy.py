@@ -100,7 +100,7 @@ class AccuracyChecker:
         return self._labelled.left_out
 
     def _opened(self, model: onnx.ModelProto, precision: Precision, target: Target, folder: Path) -> Detector:
-        """Return a model on the runtime that tells what it costs; only OpenVINO knows what it makes of a float type."""
+        """Return a model on the runtime that shows what it costs; only OpenVINO knows what it makes of a float type."""
         if target is Target.OPENVINO:
             lowered, builder = Lowered(model, precision), OpenVinoBuilder(precision)
             engine = build_lowered(self._source, lowered, builder, folder / "lowered.engine").engine

@@ -1,4 +1,4 @@
-"""Which runtime of the processor is the faster one for a model: measured once, and noted beside the model.
+"""Finds the faster runtime of the processor for a model: measured once, and noted beside the model.
 
 ``engines/<model>/runtimes.json`` holds a choice for each precision, by what it depends on: the model, the processor and
 its cores, and the releases of the runtimes. Whatever of that is another is measured anew.
