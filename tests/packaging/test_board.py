@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import ssd_edge as ssd
 from ssd_edge.packaging.board import slug
 from ssd_edge.workflows.streams_file import read_streams_file
 
@@ -184,6 +186,36 @@ def test_systemd_takes_the_service(machine: Machine) -> None:
     done = subprocess.run([checker, "verify", str(unit)], capture_output=True, text=True, check=False)
     assert str(unit) not in done.stderr
     assert "ssd-edge-lively" not in done.stderr
+
+
+@pytest.fixture
+def with_wheel(exported: Path, tmp_path: Path) -> Path:
+    """A package with a wheel of a program in the place of ssd-edge, whose doctor refuses where it is told to."""
+    wheel = tmp_path / "ssd_edge-9.9-py3-none-any.whl"
+    info = "ssd_edge-9.9.dist-info"
+    program = "import os, sys\ndef main():\n    sys.exit(sys.argv[1] == 'doctor' and 'REFUSE' in os.environ)\n"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("fake_edge.py", program)
+        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: ssd-edge\nVersion: 9.9\n")
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{info}/entry_points.txt", "[console_scripts]\nssd-edge = fake_edge:main\n")
+        file.writestr(f"{info}/RECORD", "")
+    made = ssd.package(
+        exported, host="board", wheel=wheel, image=exported.parent / "0.png", output=tmp_path / "with-wheel"
+    )
+    return made.path
+
+
+@pytest.mark.slow
+def test_a_program_from_the_wheel_checks_first_and_goes_again(with_wheel: Path, tmp_path: Path) -> None:
+    places = [place for place in os.environ["PATH"].split(":") if not (Path(place) / "ssd-edge").exists()]
+    env = {**os.environ, "PATH": ":".join(places)}
+    prefix = tmp_path / "opt"
+    script = [str(with_wheel / "install.sh"), "--prefix", str(prefix), "--no-service"]
+    done = subprocess.run(script, env={**env, "REFUSE": "1"}, capture_output=True, text=True, check=False)
+    assert "ssd_edge-9.9-py3-none-any.whl, to be installed" in done.stdout, done.stderr
+    assert "what ssd-edge doctor names above" in done.stderr  # the doctor of the program from the wheel
+    assert (done.returncode, prefix.exists()) == (1, False)
 
 
 def test_a_name_becomes_one_word() -> None:
