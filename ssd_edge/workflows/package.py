@@ -191,6 +191,9 @@ def _check_options(config: PackageConfig, host: Host) -> None:
         if getattr(config, name) != getattr(PackageConfig(), name) and host not in hosts:
             wanted = " or ".join(map(str, hosts))
             raise InputError(f"{keyword(name)} is not for {host}", wanted=f"a package for {wanted}", do="Leave it out.")
+    if config.precision is Precision.BF16:
+        wanted = ", ".join(kind.value for kind in Precision if kind is not Precision.BF16)
+        raise InputError(f"{keyword('precision')} is not for {host}", got=config.precision.value, wanted=wanted)
     if config.calibration_cache is not None and not config.precision.is_int8:
         do = keyword("precision", "int8")
         raise InputError(f"{keyword('calibration_cache')} is for INT8", got=config.precision.value, do=f"Add {do}.")

@@ -1,6 +1,7 @@
 """The package for DeepStream, held to DeepStream's own table of keys and to what its parser does with our outputs.
 
-``deepstream-9.1.0.json`` holds facts of that release: the names of all keys and how each value is read.
+``deepstream-9.1.0.json`` holds facts of that release: the names of all keys and how each value is read, as
+``tools/hosts.py`` takes them from its source.
 """
 
 from __future__ import annotations

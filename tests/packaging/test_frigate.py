@@ -1,7 +1,7 @@
 """The package for Frigate, held to what Frigate's own detectors gave for it, and to the keys of its configuration.
 
-``frigate-0.18.json`` holds figures that Frigate's source gave when it was run on a package of this very model, and the
-names that its configuration has.
+``frigate-0.18.json`` holds figures that Frigate's source gave when ``tools/hosts.py`` ran it on a package of this very
+model, and the names that its configuration has.
 """
 
 from __future__ import annotations

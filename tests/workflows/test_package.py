@@ -103,6 +103,7 @@ def test_only_a_package_is_replaced(exported: Path, tmp_path: Path) -> None:
         ("board", {"max_batch": 4}, "max_batch= is not for board"),
         ("triton", {"wheel": "a.whl"}, "wheel= is not for triton"),
         ("board", {"engine": "a.engine"}, "engine= is not for board"),
+        ("deepstream", {"precision": "bf16"}, "precision= is not for deepstream"),
         ("board", {"wheel": "a.zip"}, "a.zip is no wheel"),
         ("toaster", {}, "host has no such value"),
     ],
