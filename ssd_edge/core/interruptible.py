@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
 Result = TypeVar("Result")
+
+_AT_EXIT_S = 3.0  # that a program's end waits for threads left behind, all of them together
 
 _left_behind: list[threading.Thread] = []
 
@@ -47,6 +51,17 @@ def is_work_abandoned() -> bool:
 
 
 def leave_behind(thread: threading.Thread) -> None:
-    """Note a daemon thread that hangs in a library; a command ends its process without joining it."""
+    """Note a daemon thread that hangs in a library; a command ends its process without joining it.
+
+    A program that ends normally waits for it some seconds: the exit handlers of GStreamer crash a process whose thread
+    is still closing a pipeline.
+    """
     _left_behind[:] = [old for old in _left_behind if old.is_alive()]
     _left_behind.append(thread)
+
+
+@atexit.register
+def _wait_at_exit() -> None:
+    due = time.monotonic() + _AT_EXIT_S
+    for thread in _left_behind:
+        thread.join(max(0.0, due - time.monotonic()))

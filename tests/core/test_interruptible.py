@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -64,3 +65,20 @@ def test_a_process_ends_over_the_head_of_work_that_does_not() -> None:
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)
     assert (process.returncode, said) == (130, "unwound\n")
+
+
+CLOSING_LATE = """
+import threading, time
+from ssd_edge.core.interruptible import leave_behind
+def close():
+    time.sleep(0.5)
+    print("closed", flush=True)
+thread = threading.Thread(target=close, daemon=True)
+thread.start()
+leave_behind(thread)
+"""
+
+
+def test_a_program_ends_after_a_thread_that_is_still_closing() -> None:
+    done = subprocess.run([sys.executable, "-c", CLOSING_LATE], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "closed\n"
