@@ -176,22 +176,22 @@ def _ticks() -> int:
     return os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
-def _seconds_of(process: Path) -> float:
-    """Return what a process and its ended children used; 0 where it has gone."""
+def _seconds_of(process: Path, *, with_children: bool = True) -> float:
+    """Return what a process, and its ended children, used; 0 where it has gone."""
     try:
         fields = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return sum(int(value) for value in fields[11:15]) / _ticks()
+    return sum(int(value) for value in fields[11 : 15 if with_children else 13]) / _ticks()
 
 
 def process_times(proc: Path = _PROC) -> dict[int, tuple[str, float]]:
-    """Return name and seconds of every process that can be seen, by its id."""
+    """Return name and seconds of every process that can be seen, by its id; without its ended children."""
     found = {}
     for folder in proc.glob("[0-9]*"):
         try:
             name = (folder / "comm").read_text(encoding="utf-8", errors="replace").strip()
         except OSError:  # it has gone
             continue
-        found[int(folder.name)] = (name, _seconds_of(folder))
+        found[int(folder.name)] = (name, _seconds_of(folder, with_children=False))
     return found

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ssd_edge.cli.console import bars, exit_incomplete, say, show_table, write_json
-from ssd_edge.core.choices import Peer, Precision
+from ssd_edge.core.choices import Peer, Precision, Target
 from ssd_edge.workflows.benchmark.config import BenchConfig
 
 _presets, _rounds, _outputs = (
@@ -48,6 +48,10 @@ def bench(
         list[Precision] | None,
         _presets("--precision", help="Precision to build a preset in; repeat for more (default: fp32 and int8)."),
     ] = None,
+    targets: Annotated[
+        list[Target] | None,
+        _presets("--target", help="Runtime to build a preset for; repeat for more (default: as build chooses)."),
+    ] = None,
     classes: Annotated[int, _presets("--classes", min=1, help="Number of classes of a preset.")] = BenchConfig.classes,
     seconds: Annotated[
         float, _rounds("--seconds", min=0.1, help="Seconds of the rounds, all contestants together.")
@@ -77,6 +81,7 @@ def bench(
         against=tuple(against or ()),
         images=images,
         precisions=tuple(precisions or BenchConfig.precisions),
+        targets=tuple(targets or ()),
         classes=classes,
         cores=cores,
         score_threshold=score_threshold,

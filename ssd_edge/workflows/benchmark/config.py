@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from ssd_edge.core.choices import Peer, Precision
+from ssd_edge.core.choices import Peer, Precision, Target
 from ssd_edge.core.config import AnyPath, check_limits
 from ssd_edge.core.intervals import CONFIDENCE
 
@@ -33,6 +33,7 @@ class BenchConfig:
             same, the same weights.
         images: an image or a folder of images to measure on; None for drawn scenes of 640×480.
         precisions: of the engines that are built of a preset.
+        targets: runtimes of these; empty for the one that ``build`` chooses.
         classes: of a preset.
         cores: processor cores to use; None for all.
         score_threshold: below it nothing is reported, 0 to 1; None for the model's own.
@@ -51,6 +52,7 @@ class BenchConfig:
     against: tuple[Peer, ...] = ()
     images: Path | None = None
     precisions: tuple[Precision, ...] = (Precision.FP32, Precision.INT8)
+    targets: tuple[Target, ...] = ()
     classes: int = 20
     cores: int | None = None
     score_threshold: float | None = None
@@ -74,7 +76,8 @@ class BenchOptions(TypedDict, total=False):
 
     against: Sequence[Peer | Literal["torchvision", "onnxruntime", "openvino", "opencv-dnn", "ultralytics"]]
     images: AnyPath | None
-    precisions: Sequence[Precision | Literal["fp32", "fp16", "int8", "int8-fp16"]]
+    precisions: Sequence[Precision | Literal["fp32", "fp16", "bf16", "int8", "int8-fp16"]]
+    targets: Sequence[Target | Literal["onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"]]
     classes: int
     cores: int | None
     score_threshold: float | None

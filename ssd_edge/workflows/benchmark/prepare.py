@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import onnx
 
 from ssd_edge.benchmarking.task import OURS, Task
-from ssd_edge.core.choices import Precision
+from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.files import file_digest, path_kind
 from ssd_edge.core.graph_contract import DIGEST_KEY
@@ -23,8 +24,9 @@ from ssd_edge.graph.onnx_file import parse_onnx
 from ssd_edge.graph.source import SourceModel, read_graph
 from ssd_edge.scenes.scene import draw_scene
 from ssd_edge.workflows.benchmark.config import BenchConfig
-from ssd_edge.workflows.benchmark.entries import Entry
+from ssd_edge.workflows.benchmark.entries import PT, Entry
 from ssd_edge.workflows.build.build import build
+from ssd_edge.workflows.build.config import BuildResult
 
 DRAWN_SIZE = (480, 640)
 _DRAWN_SEED, _DRAWN, _MOST_IMAGES = 2016, 4, 8
@@ -91,22 +93,29 @@ def of_preset(
     source, checkpoint = folder / f"{spec.name}.onnx", folder / f"{spec.name}.pt"
     save_checkpoint(checkpoint, model)
     onnx.save(onnx_model(model, file_digest(checkpoint)), source)
-    entries = []
     log.info(f"building {preset} in {', '.join(map(str, config.precisions))}, with random weights")
-    for precision in config.precisions:
-        with errors_only():  # paths that are gone soon, and advice that is not for random weights
-            made = build(
-                source,
-                precision=precision,
-                images=folder / "calibration" if precision.is_int8 else None,
-                progress=progress,
-                workspace=folder,
-            )
-        task = Task(OURS, str(made.path), images, threads, 1, config.score_threshold)
-        name = f"{preset} ours {precision} on {made.manifest.target}"
-        target = str(made.manifest.target)
-        entries.append(Entry(name, preset, task, str(precision), target, source, checkpoint, "random weights"))
+    entries = []
+    for target, precision in product(config.targets or (None,), config.precisions):
+        engine = _engine(source, precision, target, folder, progress)
+        task = Task(OURS, str(engine.path), images, threads, 1, config.score_threshold)
+        runtime = str(engine.manifest.target)
+        name = f"{preset} ours {precision} on {runtime}"
+        entries.append(Entry(name, preset, task, str(precision), runtime, source, checkpoint, "random weights"))
     return entries
+
+
+def _engine(
+    source: Path, precision: Precision, target: Target | None, folder: Path, progress: ProgressCallback
+) -> BuildResult:
+    with errors_only():  # paths that are gone soon, and advice that is not for random weights
+        return build(
+            source,
+            precision=precision,
+            target=target,
+            images=folder / "calibration" if precision.is_int8 else None,
+            progress=progress,
+            workspace=folder,
+        )
 
 
 def with_sources(entries: Sequence[Entry], root: Path, folder: Path) -> list[Entry]:
@@ -148,10 +157,10 @@ def _checkpoint_of(source: Path, root: Path) -> Path | None:
 def write_heads(entry: Entry, folder: Path) -> Path | None:
     """Write a contestant's network without its NMS, which tells what the NMS takes; None where they are not apart.
 
-    Only graphs for ONNX Runtime can be cut; an engine keeps the names of the exported tensors.
+    Engines of TensorRT cannot be cut; all others keep the names of the exported tensors.
     """
     path = Path(entry.task.model)
-    if entry.runtime != "onnxruntime" or entry.source is None:
+    if entry.runtime not in ("onnxruntime", "openvino") or entry.source is None or path.suffix == PT:
         return None
     try:
         source = read_graph(entry.source)

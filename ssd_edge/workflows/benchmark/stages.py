@@ -12,11 +12,15 @@ import numpy as np
 from ssd_edge.backends.base import Backend, RawOutputs
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector, open_backend
+from ssd_edge.backends.openvino.compiled import compile_bytes
+from ssd_edge.backends.openvino.module import PROCESSOR, Settings
 from ssd_edge.backends.ort_session import open_session
 from ssd_edge.benchmarking.task import Task
+from ssd_edge.core.choices import Target
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME
 from ssd_edge.core.images import decode_image, image_bytes
+from ssd_edge.core.manifest import ENGINE_SUFFIX, EngineManifest, manifest_path
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.timing import time_calls
@@ -88,6 +92,21 @@ def _of_checkpoint(task: Task, image: UInt8Array, data: bytes, seconds: float) -
     return {name: timing.median_ms for name, timing in found.items()}
 
 
+def _without_nms(task: Task, heads: Path, batch: UInt8Array) -> Callable[[], object]:
+    """Return a call of the network up to its boxes and scores, on the runtime of the whole."""
+    engine = Path(task.model)
+    if engine.suffix != ENGINE_SUFFIX:
+        session = open_session(heads, threads=task.threads, optimize=True)
+        return partial(session.run, None, {INPUT_NAME: batch})
+    made = EngineManifest.load(manifest_path(engine))
+    if made.target is Target.OPENVINO:
+        settings = Settings(PROCESSOR, made.precision, Threads(1, task.threads))
+        request = compile_bytes(heads.read_bytes(), settings, heads).create_infer_request()
+        return partial(request.infer, {INPUT_NAME: batch}, share_inputs=True)
+    session = open_session(heads, threads=task.threads, optimize=False)
+    return partial(session.run, None, {INPUT_NAME: batch})
+
+
 def _measured(
     task: Task,
     backend: Backend,
@@ -107,9 +126,7 @@ def _measured(
     }
     heads = task.settings.get(HEADS)
     if heads:
-        optimize = not task.model.endswith(".engine")
-        session = open_session(Path(heads), threads=task.threads, optimize=optimize)
-        calls["inference"] = partial(session.run, None, {INPUT_NAME: batch})
+        calls["inference"] = _without_nms(task, Path(heads), batch)
     found = time_calls(calls, rounds=_ROUNDS, at_least=3, budget_s=seconds, warm_up=2, untimed=1)
     times = {name: timing.median_ms for name, timing in found.items()}
     whole = times.pop("whole")

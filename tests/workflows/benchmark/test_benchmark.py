@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,9 +21,10 @@ from ssd_edge.core.progress import ProgressEvent, no_progress
 from ssd_edge.workflows.benchmark import run as running
 from ssd_edge.workflows.benchmark.benchmark import bench
 from ssd_edge.workflows.benchmark.config import BenchConfig, BenchOptions
-from ssd_edge.workflows.benchmark.entries import Entry
-from ssd_edge.workflows.benchmark.prepare import find_images
+from ssd_edge.workflows.benchmark.entries import Entry, of_files
+from ssd_edge.workflows.benchmark.prepare import find_images, write_heads
 from ssd_edge.workflows.benchmark.run import Run
+from ssd_edge.workflows.benchmark.stages import HEADS, measure_stages
 from ssd_edge.workflows.build.build import build
 from tests.quantization.square_model import write_pictures, write_square_model
 
@@ -180,23 +180,15 @@ def test_an_engine_of_tensorrt_is_asked_for_its_own_clock() -> None:
 
 
 def test_busy_processes_run_beside_the_rounds_and_count_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-    monkeypatch.setattr(FakeWorker, "time", lambda *_: seen.append(len(children())) or [1.0])
-    run = measured(entry("a", "1"), busy=2, quick=True, launches=1)
-    assert set(seen) == {2}
-    assert children() == []
-    assert run.config.busy == 2
-
-
-def children() -> list[str]:
-    """The busy processes that this one has started."""
-    return [
-        path.name
-        for path in Path("/proc").glob("[0-9]*")
-        if path.joinpath("cmdline").exists()
-        and b"while True: pass" in path.joinpath("cmdline").read_bytes()
-        and path.joinpath("stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
-    ]
+    seen: list[tuple[int, ...]] = []
+    run = Run(BenchConfig(rounds=6, seconds=0.1, launches=1, busy=2, quick=True), [entry("a", "1")], 2, no_progress,
+              start=fake)  # type: ignore[arg-type]  # fmt: skip
+    monkeypatch.setattr(FakeWorker, "time", lambda *_: seen.append(tuple(run._helpers)) or [1.0])
+    run.measure()
+    (helpers,) = set(seen)
+    assert len(set(helpers)) == 2
+    assert run._helpers == []
+    assert not any(is_alive(process) for process in helpers)
 
 
 def test_an_image_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
@@ -254,3 +246,18 @@ def test_a_preset_is_built_with_random_weights_that_see_something(tmp_path: Path
     assert all("random weights" in entry.note for entry in result.contestants[:2])
     assert [path.name for path in tmp_path.iterdir()] == [], "a bench leaves nothing in the workspace"
     assert any("torchvision has no network" in str(missing) for missing in result.left_out)
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
+def test_stages_of_an_engine(tmp_path: Path, target: str) -> None:
+    if target == "openvino":
+        pytest.importorskip("openvino")
+    source = write_square_model(tmp_path / "squares.onnx")
+    images = tuple(map(str, write_pictures(tmp_path / "pictures", 1)))
+    engine = build(source, target=target, workspace=tmp_path).path  # type: ignore[arg-type]
+    (contestant,) = of_files([engine], BenchConfig(), images, 1)
+    heads = write_heads(contestant, tmp_path)
+    assert heads is not None
+    task = dataclasses.replace(contestant.task, settings={HEADS: str(heads)})
+    assert set(measure_stages(task, 0.05)) == {"decode", "resize", "inference", "nms", "output"}
+    assert "nms" not in measure_stages(contestant.task, 0.02), "without the cut graph it is part of inference"
