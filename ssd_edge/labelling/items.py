@@ -60,12 +60,13 @@ class NotListed:
             self.named.append(LeftOut(what, why))
 
 
-def find_items(sources: Sequence[str], not_listed: NotListed) -> Iterator[Item]:
+def find_items(sources: Sequence[str], not_listed: NotListed, skip: str = "") -> Iterator[Item]:
     """Yield the images and videos of all sources; names in a folder are sorted, lists and tars keep their order.
 
     Args:
         sources: folders, images, videos, ``.tar``, ``.txt`` with a path a line, ``.parquet`` with a column ``path``.
         not_listed: takes what cannot be used.
+        skip: absolute path of a folder that is passed over: that of the job may lie in a source.
 
     Raises:
         InputError: a source is missing, or is none of these.
@@ -76,7 +77,7 @@ def find_items(sources: Sequence[str], not_listed: NotListed) -> Iterator[Item]:
         if kind == "absent":
             raise InputError(f"{path} cannot be read", got="no such file or folder", wanted="images to label")
         if kind == "folder":
-            yield from _below(str(path), _absolute(str(path)), not_listed)
+            yield from _below(str(path), _absolute(str(path)), not_listed, skip)
         elif path.suffix.lower() == ".txt":
             yield from _of_list(path, not_listed)
         elif path.suffix.lower() == ".parquet":
@@ -101,7 +102,7 @@ def _check_kind(path: Path) -> None:
         )
 
 
-def _below(shown: str, folder: str, not_listed: NotListed) -> Iterator[Item]:
+def _below(shown: str, folder: str, not_listed: NotListed, skip: str) -> Iterator[Item]:
     """Yield what lies in a folder and below, but for what is hidden; links to folders are not followed."""
     try:
         with os.scandir(folder) as found:
@@ -110,11 +111,11 @@ def _below(shown: str, folder: str, not_listed: NotListed) -> Iterator[Item]:
         not_listed.add(shown, error.strerror or str(error))
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or entry.path == skip:
             continue
         name = entry.name if shown == "." else f"{shown}/{entry.name}"
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(name, entry.path, not_listed)
+            yield from _below(name, entry.path, not_listed, skip)
         elif _suffix(entry.name) in _LISTED:
             yield from _of_file(name, entry.path, not_listed)
 

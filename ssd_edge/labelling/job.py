@@ -106,7 +106,7 @@ class JobFolder:
             raise InputError(f"{path} is not empty", got="no job of labelling in it", wanted="a new or empty folder")
         listed = path / f"new.{_PLAN}"
         try:
-            plan = write_plan(listed, sources, job.images_per_part)
+            plan = write_plan(listed, sources, job.images_per_part, skip=str(path.absolute()))
             asked = dataclasses.replace(job, plan=plan.digest, images=plan.images, videos=plan.videos, parts=plan.parts)
             if is_new:
                 listed.replace(path / _PLAN)

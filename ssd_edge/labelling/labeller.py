@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,23 @@ from ssd_edge.labelling.rows import Rows
 OpenVideo = Callable[[Path], Iterable[UInt8Array]]
 """What yields the (H, W, 3) BGR frames of a video; InputError where it cannot be read."""
 
+_GROUP = 1024  # rows that are in memory before they are written, or little more
 _AHEAD = 4  # batches of each thread that wait or are done, while the rows of a unit are written
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Rows of a unit, in their order.
+
+    Attributes:
+        unit: its number.
+        rows: some of its rows; at least one.
+        is_last: there are no more.
+    """
+
+    unit: int
+    rows: Rows
+    is_last: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,24 +89,24 @@ class Labeller:
         self._ahead = _AHEAD * threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ssd-edge-label")
 
-    def label(self, units: Iterable[tuple[int, list[Item]]]) -> Iterator[tuple[int, Rows]]:
-        """Yield the number and the rows of each unit, in the order in which they come.
+    def label(self, units: Iterable[tuple[int, list[Item]]]) -> Iterator[Group]:
+        """Yield the rows of each unit in groups, in the order in which they come.
 
         Raises:
             SsdEdgeError: the model fails; an image that cannot be read is a row with its error.
         """
         waiting: deque[tuple[int, Future[Rows] | None]] = deque()  # None: the end of a unit
         rows = Rows()
-        for number, future in self._submitted(units):
-            waiting.append((number, future))
-            while len(waiting) > self._ahead:
-                rows, done = _taken(waiting, rows)
-                if done is not None:
-                    yield done
-        while waiting:
-            rows, done = _taken(waiting, rows)
-            if done is not None:
-                yield done
+        for entry in chain(self._submitted(units), [None]):
+            if entry is not None:
+                waiting.append(entry)
+            while len(waiting) > (0 if entry is None else self._ahead):
+                number, future = waiting.popleft()
+                if future is not None:
+                    rows.add(future.result())
+                if future is None or (len(rows) >= _GROUP and waiting and waiting[0][1] is not None):
+                    yield Group(number, rows, is_last=future is None)
+                    rows = Rows()
 
     def _submitted(self, units: Iterable[tuple[int, list[Item]]]) -> Iterator[tuple[int, Future[Rows] | None]]:
         for number, items in units:
@@ -155,15 +171,6 @@ class Labeller:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-
-
-def _taken(waiting: deque[tuple[int, Future[Rows] | None]], rows: Rows) -> tuple[Rows, tuple[int, Rows] | None]:
-    """Take the oldest batch; return the rows of the unit so far, and the unit where that was its end."""
-    number, future = waiting.popleft()
-    if future is None:
-        return Rows(), (number, rows)
-    rows.add(future.result())
-    return rows, None
 
 
 def read_item(item: Item) -> UInt8Array:

@@ -37,23 +37,29 @@ class Plan:
     not_listed: NotListed
 
 
-def write_plan(path: Path, sources: Sequence[str], images_per_part: int) -> Plan:
+def write_plan(path: Path, sources: Sequence[str], images_per_part: int, *, skip: str = "") -> Plan:
     """Write what the sources hold, a row group a unit; some 30 bytes an image are in memory.
 
     An image that is named several times is planned once; the other mentions are counted as not listed.
+
+    Args:
+        path: of the plan.
+        sources: see :func:`find_items`, as for ``skip``.
+        images_per_part: of a unit.
+        skip: a folder that is passed over.
 
     Raises:
         InputError: a source cannot be used, there is no image, or two images of a table have the same id.
     """
     with written_beside(path) as partial:
-        plan, doubled = _write(partial, sources, images_per_part, frozenset())
+        plan, doubled = _write(partial, sources, images_per_part, frozenset(), skip)
         if doubled:
-            plan, _ = _write(partial, sources, images_per_part, doubled)
+            plan, _ = _write(partial, sources, images_per_part, doubled, skip)
     return plan
 
 
 def _write(
-    path: Path, sources: Sequence[str], images_per_part: int, doubled: frozenset[int]
+    path: Path, sources: Sequence[str], images_per_part: int, doubled: frozenset[int], skip: str
 ) -> tuple[Plan, frozenset[int]]:
     """Write the plan; return it, and the 64-bit digests of places and ids that may be there more than once."""
     import pyarrow
@@ -64,7 +70,7 @@ def _write(
     digest, places, ids = hashlib.sha256(), array("Q"), array("Q")
     not_listed, counts, parts = NotListed(), {"image": 0, "video": 0}, 0
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        for unit in _units(_once(find_items(sources, not_listed), doubled, not_listed), images_per_part):
+        for unit in _units(_once(find_items(sources, not_listed, skip), doubled, not_listed), images_per_part):
             for item in unit:
                 places.append(_short(item.place))
                 ids.append(_short(item.id))

@@ -12,7 +12,7 @@ from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.job import JobFolder
 from ssd_edge.labelling.labeller import member_bytes
 from ssd_edge.labelling.plan import PlanReader
-from ssd_edge.labelling.rows import Part, read_part
+from ssd_edge.labelling.rows import Part, read_groups
 
 _SPLIT = "train"
 _LEAST_SIDE_PX = 0.01  # what the formats can write
@@ -49,9 +49,11 @@ def write_pre_labels(folder: JobFolder, layout: str) -> tuple[Path, int]:
     with folder_written_beside(target, durable=False) as partial, PlanReader(folder.plan_path) as plan:
         writer = open_writer(layout, partial, folder.job.class_names)
         for number in range(folder.job.parts):
-            part = Part.of(read_part(folder.part_path(number), folder.job.fingerprint))
-            small += _add_part(writer, part, plan.items(number), first)
-            first += len(part)
+            items = plan.items(number)
+            for table in read_groups(folder.part_path(number), folder.job.fingerprint):
+                part = Part.of(table)
+                small += _add_part(writer, part, items[: len(part)], first)
+                first, items = first + len(part), items[len(part) :]
         writer.close()
     return target, small
 

@@ -1,4 +1,4 @@
-"""Rows of the result: an image each, as columns of Parquet; a part is one file, whole or absent."""
+"""Rows of the result: an image each, as columns of Parquet; a part is one file of some groups of rows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 FINGERPRINT_KEY, DEVICE_KEY, WORKER_KEY = b"ssd_edge.fingerprint", b"ssd_edge.device", b"ssd_edge.worker"
 _PARTIAL = ".partial"
-_TRIES = 2
 
 
 @dataclass
@@ -98,37 +97,65 @@ def _arrow(kind: Any, values: npt.NDArray[Any]) -> Any:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
-def write_part(path: Path, table: pyarrow.Table, metadata: dict[bytes, bytes]) -> None:
-    """Write a part, with the machine and process that made it; it is whole or absent, whoever else writes it just now.
+class PartWriter:
+    """Writes the rows of a unit group by group; its part is whole or absent, whoever else writes it just now.
 
-    Raises:
-        InputError: the folder cannot be written.
+    Args:
+        path: of the part.
+        metadata: what it says of itself; the machine and process that make it are added.
     """
-    from pyarrow import parquet
 
-    worker = f"{socket.gethostname()}.{os.getpid()}"
-    partial = path.with_name(f".{path.stem}.{worker}.{uuid4().hex[:8]}{_PARTIAL}")
-    metadata = {**metadata, WORKER_KEY: worker.encode()}
-    try:
-        for attempt in range(1, _TRIES + 1):
-            parquet.write_table(table.replace_schema_metadata(metadata), partial, compression="zstd")
-            flush_file(partial)
-            try:
-                partial.replace(path)
-            except FileNotFoundError:  # somebody tidied up
-                if attempt == _TRIES and not path.exists():
-                    raise
-            else:
-                break
-        flush_names(path.parent)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written",
-            got=error.strerror or str(error),
-            do="Free some space; the same command then goes on.",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    def __init__(self, path: Path, metadata: Mapping[bytes, bytes]) -> None:
+        worker = f"{socket.gethostname()}.{os.getpid()}"
+        self._path, self._metadata = path, {**metadata, WORKER_KEY: worker.encode()}
+        self._partial = path.with_name(f".{path.stem}.{worker}.{uuid4().hex[:8]}{_PARTIAL}")
+        self._file: Any = None
+
+    def add(self, table: pyarrow.Table) -> None:
+        """Append rows.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        from pyarrow import parquet
+
+        table = table.replace_schema_metadata(self._metadata)
+        with self._named_errors():
+            if self._file is None:
+                self._file = parquet.ParquetWriter(self._partial, table.schema, compression="zstd")
+            self._file.write_table(table)
+
+    def finish(self) -> None:
+        """Let the part be there; after :meth:`add`.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        with self._named_errors():
+            self._file.close()
+            flush_file(self._partial)
+            self._partial.replace(self._path)
+            flush_names(self._path.parent)
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and self._path.exists():
+                return  # another process has written it, and tidied up
+            raise InputError(
+                f"{self._path} cannot be written",
+                got=error.strerror or str(error),
+                do="Free some space; the same command then goes on.",
+            ) from error
 
 
 def remove_partials(folder: Path, *, everyones: bool) -> None:
@@ -141,24 +168,31 @@ def remove_partials(folder: Path, *, everyones: bool) -> None:
                 path.unlink()
 
 
-def read_part(path: Path, fingerprint: str) -> pyarrow.Table:
-    """Return the rows of a part.
+def read_groups(path: Path, fingerprint: str) -> Iterator[pyarrow.Table]:
+    """Yield the rows of a part, a group at a time.
 
     Raises:
         ArtifactError: it is damaged, or of another job.
     """
     from pyarrow import ArrowException, parquet
 
+    anew = "Remove it; the same command makes it anew."
     try:
         with parquet.ParquetFile(path) as file:
-            table = file.read(use_threads=False)
+            if (file.schema_arrow.metadata or {}).get(FINGERPRINT_KEY) != fingerprint.encode():
+                raise ArtifactError(f"{path} belongs to another job", do=anew)
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number, use_threads=False)
     except (ArrowException, OSError) as error:
-        raise ArtifactError(
-            f"{path} is damaged", got=str(error)[:200], do="Remove it; the same command makes it anew."
-        ) from error
-    if (table.schema.metadata or {}).get(FINGERPRINT_KEY) != fingerprint.encode():
-        raise ArtifactError(f"{path} belongs to another job", do="Remove it; the same command makes it anew.")
-    return table
+        raise ArtifactError(f"{path} is damaged", got=str(error)[:200], do=anew) from error
+
+
+def read_device(path: Path) -> str:
+    """Return the kind of processor or GPU that made a part."""
+    from pyarrow import parquet
+
+    found: bytes = (parquet.read_schema(path).metadata or {}).get(DEVICE_KEY, b"")
+    return found.decode()
 
 
 @dataclass(frozen=True, eq=False)

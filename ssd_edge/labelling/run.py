@@ -8,7 +8,7 @@ from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.job import JobFolder
 from ssd_edge.labelling.labeller import Labeller
 from ssd_edge.labelling.plan import PlanReader, numbers_of
-from ssd_edge.labelling.rows import DEVICE_KEY, table_of, write_part
+from ssd_edge.labelling.rows import DEVICE_KEY, PartWriter, table_of
 
 
 def remove_failed(folder: JobFolder, shard: tuple[int, int]) -> None:
@@ -33,11 +33,25 @@ def label_units(
         SsdEdgeError: the model fails, or a part cannot be written; what was written before is kept.
     """
     job, metadata = folder.job, {**folder.metadata, DEVICE_KEY: device.encode()}
+    writer: PartWriter | None = None
+    images = 0
+    try:
+        for group in labeller.label(_missing(folder, plan, units)):
+            if writer is None:
+                writer, images = PartWriter(folder.part_path(group.unit), metadata), 0
+            writer.add(table_of(group.rows, job.model_id, job.class_names))
+            images += len(group.rows)
+            if group.is_last:
+                writer.finish()
+                writer = None
+                yield group.unit, images
+    finally:
+        if writer is not None:
+            writer.abandon()
 
-    def items() -> Iterator[tuple[int, list[Item]]]:
-        for number in units:
+
+def _missing(folder: JobFolder, plan: PlanReader, units: Iterable[int]) -> Iterator[tuple[int, list[Item]]]:
+    """Yield the images of units, but of those that another process has labelled meanwhile."""
+    for number in units:
+        if not folder.part_path(number).exists():
             yield number, plan.items(number)
-
-    for number, rows in labeller.label(items()):
-        write_part(folder.part_path(number), table_of(rows, job.model_id, job.class_names), metadata)
-        yield number, len(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,10 @@ import numpy.typing as npt
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.data.statistics import SetStatistics
+from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.job import JobFolder
 from ssd_edge.labelling.plan import PlanReader
-from ssd_edge.labelling.rows import DEVICE_KEY, Part, RowsDigest, read_part
+from ssd_edge.labelling.rows import Part, RowsDigest, read_device, read_groups
 
 BINS = 20
 """Of a histogram of scores, over 0 to 1."""
@@ -149,41 +151,52 @@ def summarize(folder: JobFolder, training: SetStatistics | str, dataset: str) ->
         ArtifactError: a part is damaged, belongs to another job, or holds other images than its unit.
     """
     counts, digest, done = _Counts(folder.job.class_names), RowsDigest(), 0
-    for part, device in checked_parts(folder):
-        done += 1
-        digest.add(part)
-        counts.add(part)
-        counts.devices[device] += 1
+    with PlanReader(folder.plan_path) as plan:
+        for number in sorted(folder.done()):
+            done += 1
+            for part in checked_groups(folder, number, plan.items(number)):
+                digest.add(part)
+                counts.add(part)
+            counts.devices[read_device(folder.part_path(number))] += 1
     complete = done == folder.job.parts
     return _summary(counts, folder, done, str(digest) if complete else "", training, dataset), counts.named
 
 
-def checked_parts(folder: JobFolder) -> Iterator[tuple[Part, str]]:
-    """Yield each part that is there, in the order of the plan, and the device that made it; see :func:`summarize`."""
-    with PlanReader(folder.plan_path) as plan:
-        for number in sorted(folder.done()):
-            path = folder.part_path(number)
-            table = read_part(path, folder.job.fingerprint)
-            part, items = Part.of(table), plan.items(number)
-            ids = [item.id for item in items]
-            is_video = items[0].kind == "video"
-            right = _are_frames(part.ids, ids[0]) if is_video else part.ids == ids
-            if not right:
-                raise ArtifactError(
-                    f"{path} holds other images than the plan",
-                    got=f"{len(part)} rows",
-                    wanted=f"{len(ids)} {'video' if is_video else 'images'}",
-                    do="Remove it; the same command makes it anew.",
-                )
-            yield part, (table.schema.metadata or {}).get(DEVICE_KEY, b"").decode()
+def checked_groups(folder: JobFolder, number: int, items: list[Item]) -> Iterator[Part]:
+    """Yield the rows of a part in groups; see :func:`summarize`."""
+    path, seen = folder.part_path(number), 0
+    video = items[0].id if items[0].kind == "video" else ""
+    last = -1
+    for table in read_groups(path, folder.job.fingerprint):
+        part = Part.of(table)
+        if video:
+            is_right, last = _are_frames(part.ids, video, last)
+        else:
+            is_right = part.ids == [item.id for item in items[seen : seen + len(part)]]
+        seen += len(part)
+        if not is_right:
+            raise _other_images(path)
+        yield part
+    if seen == 0 or (not video and seen != len(items)):
+        raise _other_images(path)
 
 
-def _are_frames(ids: list[str], video: str) -> bool:
-    """Whether they are frames of a video, each once and in their order, or the video itself where it has none."""
+def _other_images(path: Path) -> ArtifactError:
+    return ArtifactError(
+        f"{path} holds other images than the plan", wanted="each once", do="Remove it; the same command makes it anew."
+    )
+
+
+def _are_frames(ids: list[str], video: str, last: int) -> tuple[bool, int]:
+    """Tell whether they are later frames of a video, each once, or the video itself where it has none; and the last."""
     if ids == [video]:
-        return True
-    numbers = [found.removeprefix(f"{video}#") for found in ids]
-    return bool(ids) and all(map(str.isdecimal, numbers)) and sorted(set(map(int, numbers))) == list(map(int, numbers))
+        return last < 0, 0
+    for found in ids:
+        number = found.removeprefix(f"{video}#")
+        if not number.isdecimal() or int(number) <= last:
+            return False, last
+        last = int(number)
+    return True, last
 
 
 def _summary(

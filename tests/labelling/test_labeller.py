@@ -39,8 +39,12 @@ def labelled(model: Path, units: list[list[Item]], video=no_video, **options: in
     kept = {"batch": 4, "threads": 2, "every": 1, **options}
     with open_detector(model, Threads(2, 1)) as detector, Labeller(detector, open_video=video, **kept) as labeller:
         found = list(labeller.label(enumerate(units)))
-    assert [number for number, _ in found] == list(range(len(units)))
-    return [rows for _, rows in found]
+    assert [group.unit for group in found if group.is_last] == list(range(len(units)))
+    joined = [Rows() for _ in units]
+    for group in found:
+        assert len(group.rows) > 0
+        joined[group.unit].add(group.rows)
+    return joined
 
 
 def items_of(paths: list[Path]) -> list[Item]:
@@ -118,8 +122,8 @@ def test_a_model_that_fails_ends_the_work(model: Path, tmp_path: Path) -> None:
     with Labeller(Detector(backend), batch=1, threads=1, every=1, open_video=no_video) as labeller:
         done = []
         with pytest.raises(ArtifactError, match="the model fails"):
-            for number, _ in labeller.label(enumerate(units)):
-                done.append(number)
+            for group in labeller.label(enumerate(units)):
+                done.append(group.unit)
     assert done == [0, 1]
     assert len(backend.batches) < 30
 
@@ -152,6 +156,24 @@ def test_the_frames_of_a_video_are_images(model: Path) -> None:
     np.testing.assert_allclose([one.boxes for one in rows.found], [[box_of(number)] for number in range(3)], atol=2.0)
     (rows,) = labelled(model, [[Item("v.mp4", "/v.mp4", "video")]], three_frames, every=2)
     assert rows.ids == ["v.mp4#000000", "v.mp4#000002"]
+
+
+def test_a_long_video_comes_in_groups(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssd_edge.labelling.labeller._GROUP", 3)
+
+    def seven(_: Path) -> Iterator[np.ndarray]:
+        yield from map(image_of, range(7))
+
+    for batch, sizes in ((2, [4, 3]), (3, [3, 3, 1]), (7, [7])):
+        with (
+            open_detector(model) as detector,
+            Labeller(detector, batch=batch, threads=1, every=1, open_video=seven) as labeller,
+        ):
+            groups = list(labeller.label([(5, [Item("v", "/v", "video")])]))
+        assert [len(group.rows) for group in groups] == sizes
+        assert [group.is_last for group in groups] == [False] * (len(sizes) - 1) + [True]
+        ids = [name for group in groups for name in group.rows.ids]
+        assert ids == [f"v#{number:06d}" for number in range(7)]
 
 
 def test_a_video_that_cannot_be_read_is_a_row_and_so_is_its_broken_end(model: Path) -> None:

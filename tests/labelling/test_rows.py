@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,12 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.labelling.rows import (
     FINGERPRINT_KEY,
     Part,
+    PartWriter,
     Rows,
     RowsDigest,
-    read_part,
+    read_groups,
     remove_partials,
     table_of,
-    write_part,
 )
 
 pytest.importorskip("pyarrow")
@@ -39,6 +40,20 @@ def some_rows() -> Rows:
         found=[detections((1, 2, 3, 4), (0, 0, 9.5, 19.25)), detections(), detections((5, 6, 7, 8.125))],
         errors=[None, "is cut short", None],
     )
+
+
+def write_part(path: Path, table: Any, metadata: dict[bytes, bytes]) -> None:
+    writer = PartWriter(path, metadata)
+    try:
+        writer.add(table)
+        writer.finish()
+    finally:
+        writer.abandon()
+
+
+def read_part(path: Path, fingerprint: str) -> Any:
+    (table,) = read_groups(path, fingerprint)
+    return table
 
 
 def digest_of(rows: Rows) -> str:
@@ -133,16 +148,21 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_part_that_was_tidied_away_half_written_is_written_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
+def test_a_part_that_another_process_finished_first_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "part-000000.parquet"
+    slow = PartWriter(path, {FINGERPRINT_KEY: b"f"})
+    slow.add(table_of(some_rows(), "m", NAMES))
+    write_part(path, table_of(some_rows(), "m", NAMES), {FINGERPRINT_KEY: b"f"})
+    remove_partials(tmp_path, everyones=True)
+    slow.finish()
+    slow.abandon()
+    assert len(read_part(path, "f")) == 3
 
-    def tidied(path: Path) -> None:
-        calls.append(path)
-        if len(calls) == 1:
-            path.unlink()
 
-    monkeypatch.setattr("ssd_edge.labelling.rows.flush_file", tidied)
-    write_part(tmp_path / "part-000000.parquet", table_of(some_rows(), "m", NAMES), {FINGERPRINT_KEY: b"f"})
-    assert len(read_part(tmp_path / "part-000000.parquet", "f")) == 3
+def test_a_part_may_have_several_groups_of_rows(tmp_path: Path) -> None:
+    writer = PartWriter(tmp_path / "part-000000.parquet", {FINGERPRINT_KEY: b"f"})
+    for _ in range(3):
+        writer.add(table_of(some_rows(), "m", NAMES))
+    assert not (tmp_path / "part-000000.parquet").exists()
+    writer.finish()
+    assert [len(table) for table in read_groups(tmp_path / "part-000000.parquet", "f")] == [3, 3, 3]

@@ -98,6 +98,30 @@ def test_shards_give_the_same_rows(place: Path, shards: int) -> None:
     assert rows_of("out") == rows_of("whole")
 
 
+def test_the_folder_may_lie_in_a_source_and_parts_may_have_groups(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssd_edge.labelling.labeller._GROUP", 4)
+    write_bright_film(place / "photos/film.mp4", 9)
+    first = ssd.label("photos", output="photos/out", batch=4)
+    assert parquet.ParquetFile(place / "photos/out/parts/part-000000.parquet").num_row_groups > 1
+    assert first.summary.images == COUNT + 9
+    (place / "photos/film.mp4").rename(place / "film.mp4")
+    images = ssd.label("photos", output="photos/images", batch=4, format="yolo")
+    again = ssd.label("photos", output="photos/images", batch=4, format="coco")
+    assert (again.labelled, again.summary.digest) == (0, images.summary.digest)
+    assert open_dataset(again.labels, "train", None).object_count == COUNT  # type: ignore[arg-type]
+
+
+def test_two_processes_at_once_do_no_harm(place: Path) -> None:
+    call = "import ssd_edge as ssd; ssd.label('photos', output='out', images_per_part=1, batch=1, threads=1)"
+    with (
+        running([sys.executable, "-c", call], cwd=place) as first,
+        running([sys.executable, "-c", call], cwd=place) as second,
+    ):
+        assert (first.wait(), second.wait()) == (0, 0)
+    assert [row["id"] for row in rows_of("out")] == [f"photos/{number:04d}.png" for number in range(COUNT)]
+    assert ssd.label("photos", output="out", images_per_part=1, batch=1).summary.complete
+
+
 def test_another_job_is_refused_by_what_differs(place: Path) -> None:
     ssd.label("photos", output="out")
     write_tiny_onnx(place / "other.onnx", shift=0.2)
