@@ -26,7 +26,7 @@ from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.engines.openvino_nms import use_openvino_nms
 
-BUILDER_VERSION = 1
+BUILDER_VERSION = 2
 """Goes up with every change by which the same graph gives another engine for OpenVINO: the build cache keys by it.
 
 ``tests/engines/test_lowering_versions.py`` holds it.

@@ -18,14 +18,10 @@ from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.engines.ort_channels import WIDTH_ARM, WIDTH_X86, fill_channels
 from ssd_edge.engines.ort_stem import read_columns_together
 from ssd_edge.graph.editor import copied
-from ssd_edge.graph.nms_bodies import replace_maker
+from ssd_edge.graph.nms_bodies import replace_choice
 from ssd_edge.graph.onnx_file import parse_onnx
 
-_KEPT = "kept"  # of the portable body: (B, M), 1 where a candidate is kept
 _SETTLED = """
-<opset_import: ["" : 17], domain: "lowering">
-settled <scoreThreshold, iouThreshold, numClasses> (ranked_scores, ranked_classes, ranked_boxes) => (kept)
-{
     settled_axis = Constant <value = int64[1] {1}> ()
     settled_zero = Constant <value = float {0.0}> ()
     settled_step = Constant <value = int64 {1}> ()
@@ -49,7 +45,6 @@ settled <scoreThreshold, iouThreshold, numClasses> (ranked_scores, ranked_classe
     ones = ConstantOfShape <value = float[1] {1.0}> (place_shape)
     nothing = ConstantOfShape <value = float[1] {0.0}> (shape)
     kept = ScatterND (nothing, place, ones)
-}
 """
 
 
@@ -61,11 +56,11 @@ def use_non_max_suppression(model: onnx.ModelProto) -> onnx.ModelProto:
     lowered = copied(model)
     for body in lowered.functions:
         if (body.domain, body.name) == (NMS_DOMAIN, NMS_OP):
-            replace_maker(body, _KEPT, _SETTLED)
+            replace_choice(lowered, body, _SETTLED)
     return lowered
 
 
-BUILDER_VERSION = 3
+BUILDER_VERSION = 4
 """Goes up with every change by which the same graph gives another engine for ONNX Runtime: the build cache keys by it.
 
 What counts is this file, :mod:`ssd_edge.engines.ort_stem`, :mod:`ssd_edge.engines.ort_channels` and how

@@ -19,9 +19,11 @@ from onnx import TensorProto
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP, ROUNDS_KEY
 from ssd_edge.graph.editor import copied, needed_nodes, replace_all
+from ssd_edge.graph.nms_steps import best_kept, constants, overlaps, ranks, suppression, valid_pairs
 
 LEAST_ROUNDS = 16
-_KEPT_ROW = "kept_row"  # of the portable body: (B, 1, M), 1 where a candidate is kept
+_KEPT_ROW = "kept_row"  # (B, 1, M), 1 where a candidate is kept
+_RANKED = ("ranked_scores", "ranked_classes", "ranked_boxes")  # of the portable body, of every release
 _OPSET = 17
 
 
@@ -76,9 +78,33 @@ def write_out_rounds(model: onnx.ModelProto, rounds: int, *, products: bool = Tr
     changed = copied(model)
     for body in changed.functions:
         if _is_nms(body.domain, body.name):
-            count = _useful(rounds, body)
-            replace_maker(body, _KEPT_ROW, _rounds(count) if products else _rounds_of_sums(count))
+            candidates = _candidates(body)
+            count = max(2, min(rounds, candidates + candidates % 2))  # no chain has more links
+            made = _rounds(count) if products else _rounds_of_sums(count)
+            matrix = f"{overlaps(candidates)}{suppression()}{valid_pairs()}"
+            replace_choice(changed, body, f"{matrix}{made}\n    kept = Squeeze ({_KEPT_ROW}, axis_1)")
     return changed
+
+
+def replace_choice(model: onnx.ModelProto, body: onnx.FunctionProto, text: str) -> None:
+    """Let other nodes of a portable body choose which ranked pairs are kept.
+
+    Args:
+        model: that the body belongs to; its node has the number of rows.
+        body: to be changed.
+        text: nodes in ONNX text that make ``kept``, (B, M) of 1 and 0, of ``ranked_scores``, ``ranked_classes`` and
+            ``ranked_boxes``. They may read the attributes of the node and what ``nms_steps.constants`` names.
+    """
+    candidates = _candidates(body)
+    rows = next(entry.i for entry in _node_of(model).attribute if entry.name == "keepTopK")
+    steps = f"{constants(candidates)}{ranks()}{text}{best_kept(min(rows, candidates), rows)}"
+    outputs = ", ".join(body.output)
+    header = f'<opset_import: ["" : {_OPSET}], domain: "lowering">\nchoice <{", ".join(body.attribute)}>'
+    made = onnx.parser.parse_function(f"{header} ({', '.join(_RANKED)}) => ({outputs})\n{{{steps}}}")
+    head = needed_nodes(body.node, _RANKED)
+    known = {name for node in head for name in node.output}
+    tail = [node for node in made.node if known.isdisjoint(node.output)]
+    replace_all(body.node, needed_nodes([*head, *tail], body.output))
 
 
 def use_efficient_nms(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -119,7 +145,7 @@ def replace_maker(body: onnx.FunctionProto, tensor: str, text: str) -> None:
 
 
 def _rounds(count: int) -> str:
-    return _function(
+    return _written_out(
         count,
         lambda old, new: (
             f"""
@@ -132,45 +158,30 @@ def _rounds(count: int) -> str:
 
 def _rounds_of_sums(count: int) -> str:
     """Rounds where TensorRT-RTX has no float32 matrix product: the columns' sums over a transposed matrix."""
-    rounds = _function(
+    rounds = _written_out(
         count,
         lambda old, new: (
             f"""
     terms_{old} = Mul (suppressed_by, {old})
-    sums_{old} = ReduceSum <keepdims = 0> (terms_{old}, last_axis)
-    hits_{old} = Unsqueeze (sums_{old}, middle_axis)
+    sums_{old} = ReduceSum <keepdims = 0> (terms_{old}, axis_2)
+    hits_{old} = Unsqueeze (sums_{old}, axis_1)
     left_{old} = Sub (valid, hits_{old})
     {new} = Relu (left_{old})"""
         ),
     )
-    return rounds.replace(
-        "{\n",
-        """{
-    last_axis = Constant <value = int64[1] {2}> ()
-    middle_axis = Constant <value = int64[1] {1}> ()
-    suppressed_by = Transpose <perm = [0, 2, 1]> (suppresses)
-""",
-        1,
-    )
-
-
-def _function(count: int, one_round: Callable[[str, str], str]) -> str:
-    names = ["valid", *(f"round_{number}" for number in range(1, count)), _KEPT_ROW]
-    rounds = "".join(one_round(old, new) for old, new in pairwise(names))
     return f"""
-<opset_import: ["" : {_OPSET}], domain: "lowering">
-settled (valid, suppresses) => ({_KEPT_ROW})
-{{
-{rounds}
-}}
-"""
+    suppressed_by = Transpose <perm = [0, 2, 1]> (suppresses){rounds}"""
 
 
-def _useful(rounds: int, body: onnx.FunctionProto) -> int:
-    """Return no more rounds than the longest chain of the candidates has links, and an even number."""
+def _written_out(count: int, one_round: Callable[[str, str], str]) -> str:
+    names = ["valid", *(f"round_{number}" for number in range(1, count)), _KEPT_ROW]
+    return "".join(one_round(old, new) for old, new in pairwise(names))
+
+
+def _candidates(body: onnx.FunctionProto) -> int:
+    """Return M, the pairs that a portable body ranks."""
     counts = (node for node in body.node if "pair_count" in node.output)
-    candidates = next((int(onnx.numpy_helper.to_array(node.attribute[0].t)[0]) for node in counts), rounds)
-    return max(2, min(rounds, candidates + candidates % 2))
+    return next(int(onnx.numpy_helper.to_array(node.attribute[0].t)[0]) for node in counts)
 
 
 _EFFICIENT = """

@@ -5,14 +5,9 @@ M candidates, N boxes, C classes, B images; every shape but B is fixed when the 
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
-
 from onnx import TensorProto
 
 from ssd_edge.core.graph_contract import OUTPUT_NAMES
-
-_ROUNDS_PER_ITERATION = 4
 
 
 def constants(candidates: int) -> str:
@@ -102,6 +97,13 @@ def overlaps(candidates: int) -> str:
     """
 
 
+def ranks() -> str:
+    """The places 0 to M - 1 of the ranked pairs."""
+    return """
+    rank = Range (zero, count, one)
+    """
+
+
 def suppression() -> str:
     """Matrix (B, M, M) of 1 where the row's pair, if kept, suppresses the column's: better, same class, overlapping.
 
@@ -109,7 +111,6 @@ def suppression() -> str:
     """
     return f"""
     iou_threshold = Constant <value_float: float = @iouThreshold> ()
-    rank = Range (zero, count, one)
     rank_column = Unsqueeze (rank, axis_1)
     better = Less (rank_column, rank)
     never = Constant <value_float = inf> ()
@@ -123,36 +124,13 @@ def suppression() -> str:
     """
 
 
-def fixed_point(candidates: int) -> str:
-    """Kept candidates (B, M) of 1 and 0.
-
-    Successive rounds enclose the result from above and below, so one contains the other: they are the same set when
-    their counts are. ``valid - hits`` is at most 0 for a candidate that is invalid or hit, and 1 for every other.
-    """
-    names = ["before", *(f"round_{number}" for number in range(1, _ROUNDS_PER_ITERATION + 1))]
-    rounds = "".join(
-        f"""
-        hits_{old} = MatMul ({old}, suppresses)
-        left_{old} = Sub (valid, hits_{old})
-        {new} = Relu (left_{old})"""
-        for old, new in pairwise(names)
-    )
-    row = f"float[batch, 1, {candidates}]"
+def valid_pairs() -> str:
+    """Ranked pairs that score enough: 1 or 0, (B, 1, M)."""
     return f"""
     score_threshold = Constant <value_float: float = @scoreThreshold> ()
     passes = Greater (ranked_scores, score_threshold)
     passes_float = Cast <to = {TensorProto.FLOAT}> (passes)
     valid = Unsqueeze (passes_float, axis_1)
-    most_iterations = Constant <value_int = {math.ceil(candidates / _ROUNDS_PER_ITERATION)}> ()
-    start = Constant <value = bool {{1}}> ()
-    kept_row = Loop <body = settle (int64 iteration, bool unsettled, {row} before)
-        => (bool changed, {row} {names[-1]}) {{{rounds}
-        upper = ReduceSum <keepdims = 0> ({names[-2]})
-        lower = ReduceSum <keepdims = 0> ({names[-1]})
-        equal = Equal (upper, lower)
-        changed = Not (equal)
-    }}> (most_iterations, start, valid)
-    kept = Squeeze (kept_row, axis_1)
     """
 
 
@@ -178,11 +156,12 @@ def best_kept(rows: int, keep_top_k: int) -> str:
     {names[2]} = Where (found, best_classes, no_class)
     found_count = Cast <to = {TensorProto.INT32}> (found)
     {OUTPUT_NAMES[0]} = ReduceSum <keepdims = 1> (found_count, axis_1)
-    {_padding(keep_top_k - rows) if padded else ""}
+    {padding(keep_top_k - rows) if padded else ""}
     """
 
 
-def _padding(missing: int) -> str:
+def padding(missing: int) -> str:
+    """Fill the outputs up with so many rows that hold nothing."""
     return f"""
     box_padding = Constant <value = int64[6] {{0, 0, 0, 0, {missing}, 0}}> ()
     row_padding = Constant <value = int64[4] {{0, 0, 0, {missing}}}> ()

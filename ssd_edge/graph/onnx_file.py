@@ -38,6 +38,9 @@ def parse_onnx(data: bytes, path: Path, *, weights_beside: bool = False) -> onnx
         model.ParseFromString(data)
     except (DecodeError, RecursionError, MemoryError) as error:
         raise NotOnnxError(f"{path} is not an ONNX file", got=str(error), do="Export one: ssd-edge export") from error
+    nodes = (*model.graph.node, *(node for function in model.functions for node in function.node))
+    if not all(isinstance(text, str) for node in nodes for text in (node.op_type, node.name, *node.input)):
+        raise _damaged(path, "the name of an operator or a tensor", "bytes that are no text", "UTF-8")
     outside = [tensor for tensor in _tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
     if outside:
         _load_outside(model, outside, path, allowed=weights_beside)

@@ -27,9 +27,9 @@ from tests.quantization.fake_table import table_for
 from tests.quantization.gated_model import gated_model
 from tests.quantization.square_model import square_model
 
-RECORDED_ORT = {3: "sha256:386a9eb0839d4788b72a22555299ad80fe2bad0310b4db4a004312de4901d82d"}
-RECORDED_OPENVINO = {1: "sha256:ea9d60b45385c4e5f4f55c008c60fe2561ac16e3d0c950c8df138596ed896936"}
-RECORDED_TENSORRT = {3: "sha256:4a981f79676715356c58aab3e3f60f389f40d2fbbf54ab605de5e0b122984ab0"}
+RECORDED_ORT = {4: "sha256:7691f425e732f8bc14ff1f2b75578b18196bf0734f0bc993908ba052fccc6321"}
+RECORDED_OPENVINO = {2: "sha256:7d6574bb01170aeaa41c4ac6f27b7f5ad95a8d2a11c9974f2e9cb7a77eb1bb28"}
+RECORDED_TENSORRT = {4: "sha256:8dad1effc0deb41eb8843ed1aa7a3e47a138fa123c7e4f9b1dbb9c1e77c6da87"}
 
 
 def plain_stem(**options: Any) -> onnx.ModelProto:

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx.helper
+import onnx.parser
 import onnxruntime
 import pytest
 
 from ssd_edge.core.graph_contract import EFFICIENT_NMS, OUTPUT_NAMES, ROUNDS_KEY
+from ssd_edge.engines.ort_build import use_non_max_suppression
 from ssd_edge.graph.nms_bodies import inline_function, rounds_counted, rounds_for, use_efficient_nms, write_out_rounds
 from ssd_edge.graph.nms_rounds import rounds_needed
-from tests.exporting.nms_graph import ROUNDS, ROUNDS_OF_SUMS, Shape, assert_equal_to_reference, nms_model, run
+from ssd_edge.graph.nms_steps import (
+    best_boxes,
+    best_kept,
+    constants,
+    overlaps,
+    rank_pairs,
+    ranks,
+    suppression,
+    valid_pairs,
+)
+from tests.exporting.nms_graph import (
+    LOOP,
+    OPERATOR,
+    ROUNDS,
+    ROUNDS_OF_SUMS,
+    Shape,
+    assert_equal_to_reference,
+    nms_model,
+    run,
+)
 from tests.exporting.scored_boxes import draw_boxes, draw_scores
 from tests.graph.test_nms_function import WIDE, chain
 
@@ -52,6 +75,64 @@ def test_ties_empty_boxes_and_padding(form):
     assert_equal_to_reference(WIDE, boxes, np.full((2, 500, 4), 0.5, np.float32), (form,))
     assert_equal_to_reference(WIDE, np.full((1, 500, 4), 0.5, np.float32), draw_scores(rng, 1, WIDE), (form,))
     assert_equal_to_reference(WIDE, boxes, np.full((2, 500, 4), 0.001, np.float32), (form,))
+
+
+MATRIX = """
+    most_iterations = Constant <value_int = 30> ()
+    start = Constant <value = bool {1}> ()
+    kept_row = Loop <body = settle (int64 iteration, bool unsettled, float[batch, 1, 120] before)
+        => (bool changed, float[batch, 1, 120] round_2) {
+        hits_before = MatMul (before, suppresses)
+        left_before = Sub (valid, hits_before)
+        round_1 = Relu (left_before)
+        hits_1 = MatMul (round_1, suppresses)
+        left_1 = Sub (valid, hits_1)
+        round_2 = Relu (left_1)
+        upper = ReduceSum <keepdims = 0> (round_1)
+        lower = ReduceSum <keepdims = 0> (round_2)
+        equal = Equal (upper, lower)
+        changed = Not (equal)
+    }> (most_iterations, start, valid)
+    kept = Squeeze (kept_row, axis_1)
+"""
+"""How files of earlier releases settle suppression: one matrix for all pairs, here of WIDE's 120."""
+
+
+@pytest.mark.parametrize("form", [LOOP, OPERATOR, ROUNDS])
+def test_a_body_of_an_earlier_release_gives_what_it_gave(form):
+    steps = [
+        constants(WIDE.candidates), best_boxes(WIDE.candidates), rank_pairs(WIDE.candidates, WIDE.candidates, 4),
+        overlaps(WIDE.candidates), ranks(), suppression(), valid_pairs(), MATRIX, best_kept(WIDE.rows, WIDE.rows),
+    ]  # fmt: skip
+    old = onnx.ModelProto()
+    old.CopyFrom(nms_model(WIDE))
+    body = old.functions[0]
+    header = f'<domain: "{body.domain}", opset_import: ["" : 17]>\n{body.name} <{", ".join(body.attribute)}>'
+    text = f"{header} (boxes, scores) => ({', '.join(OUTPUT_NAMES)})\n{{{''.join(steps)}}}"
+    body.CopyFrom(onnx.parser.parse_function(text))
+    made = {LOOP: old, OPERATOR: use_non_max_suppression(old), ROUNDS: write_out_rounds(old, 120)}[form]
+    runs = onnxruntime.InferenceSession(made.SerializeToString())
+    rng = np.random.default_rng(3)
+    boxes, scores = draw_boxes(rng, 2, 500), draw_scores(rng, 2, WIDE)
+    found = runs.run(OUTPUT_NAMES, {"boxes": boxes[:, :, None], "scores": scores})
+    for got, wanted in zip(found, run(WIDE, boxes, scores), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_the_loop_ends_with_the_rows_that_are_asked_for(tmp_path):
+    """Thousands of pairs that do not overlap: the first block fills the rows, and no other is looked at."""
+    shape = Shape(boxes=2500, classes=1, candidates=2000, rows=50)
+    left = np.linspace(0, 0.99, shape.boxes, dtype=np.float32)
+    boxes = np.stack([left, np.zeros_like(left), left + 1e-4, np.ones_like(left)], axis=1)[None]
+    scores = np.linspace(0.9, 0.1, shape.boxes, dtype=np.float32)[None, :, None]
+    assert_equal_to_reference(shape, boxes, scores, (LOOP,))
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
+    profiled = onnxruntime.InferenceSession(nms_model(shape).SerializeToString(), options)
+    profiled.run(OUTPUT_NAMES, {"boxes": boxes[:, :, None], "scores": scores})
+    events = json.loads(Path(profiled.end_profiling()).read_text())
+    kernels = [event["args"]["op_name"] for event in events if event["name"].endswith("_kernel_time")]
+    assert kernels.count("GatherND") <= 3  # near boxes, ranked boxes, and the rows of one turn
 
 
 def test_no_loop_and_no_round_that_no_chain_can_need():

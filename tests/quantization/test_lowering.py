@@ -17,9 +17,9 @@ from tests.quantization.fake_table import table_for
 from tests.quantization.gated_model import gated_model
 from tests.quantization.square_model import rescaled, square_model
 
-RECORDED_OPENVINO = "sha256:f3d20d0e84c5391f193a430094123532c3cf8fa3a51d3e8ccf34b7d489d0df6a"
+RECORDED_OPENVINO = "sha256:899f8e3750943c79a7d58501e8ae383d3abb61cc21f210cd2ec94dcd9c526d6a"
 KEPT, FALLBACK = frozenset({"conv2"}), frozenset({"conv3"})
-RECORDED = {3: "sha256:961d55a22ed23e2a583053f33286c04ec278e7d3c2430c19f8f0ff790959283b"}
+RECORDED = {3: "sha256:957bdd9ec193a6435bfa52ada132ec586a885b2183a9579015f285e5e58607d6"}
 
 
 def lowered(precision: Precision, target: Target, *, weak: bool = False, kept: frozenset[str] = frozenset()) -> str:

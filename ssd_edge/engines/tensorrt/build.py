@@ -42,7 +42,7 @@ from ssd_edge.graph.nms_bodies import LEAST_ROUNDS
 if TYPE_CHECKING:
     import tensorrt
 
-BUILDER_VERSION = 3
+BUILDER_VERSION = 4
 """Goes up with every change by which the same graph and options give another engine: the build cache keys by it.
 
 What counts is this folder, and what it takes from :mod:`ssd_edge.backends.tensorrt.module`.
