@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -227,6 +229,8 @@ def _quantize_by_nncf(source: SourceModel, task: Task, inlined: Path, path: Path
     nncf = import_module("nncf")
     try:
         images = nncf.Dataset(_inputs(source, task), lambda image: {INPUT_NAME: np.asarray(image)})
-        openvino.save_model(nncf.quantize(openvino.Core().read_model(str(inlined)), images), str(path))
+        with redirect_stdout(io.StringIO()):  # it draws bars there, where data may be written
+            quantized = nncf.quantize(openvino.Core().read_model(str(inlined)), images)
+        openvino.save_model(quantized, str(path))
     except Exception as error:  # a tool of others, which raises whatever it meets
         raise InputError("NNCF cannot quantize the network", got=str(error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ssd_edge.core.intervals import Interval, verdict
+from ssd_edge.core.intervals import Interval
 from ssd_edge.workflows.benchmark.result import BenchResult, Contestant, Throughput
 from ssd_edge.workflows.benchmark.stages import STAGES
 
@@ -33,7 +33,7 @@ class Table:
 
 def bench_tables(result: BenchResult) -> list[Table]:
     """Return the tables that have a row."""
-    makers = (_latency, _same_work, _throughput, _stages, _start, _batches, _streams, _roofline, _trtexec, _power)
+    makers = (_latency, _compared, _throughput, _stages, _start, _batches, _streams, _roofline, _trtexec, _power)
     return [table for maker in makers if (table := maker(result)).rows]
 
 
@@ -63,18 +63,15 @@ def machine_lines(result: BenchResult) -> list[str]:
 def _latency(result: BenchResult) -> Table:
     text = (
         "Image in memory to boxes, one at a time. Median of the blocks' medians with its interval of order statistics "
-        f"(wanted {result.confidence:.0%}); p90 and p99 over all calls. The ratio is the median over pairs of blocks, "
-        "with its interval: how many times as long as the first of the same network. 'same': the interval holds 1."
+        f"(wanted {result.confidence:.0%}); p90 and p99 over all calls."
     )
     rows = []
     for entry in result.contestants:
-        ratio = _ratio(entry.ratio)
         median = f"{entry.latency.median:.2f} ({_ends(entry.latency, 2)})"
-        rows.append((label(result, entry), median, f"{entry.times.p90:.2f}", f"{entry.times.p99:.2f}", ratio))
-    columns = ("contestant", "median ms", "p90", "p99", "ratio")
-    return Table(
-        _titled("Latency", result), text, columns, tuple(rows), tuple(entry.note for entry in result.contestants)
-    )
+        rows.append((label(result, entry), median, f"{entry.times.p90:.2f}", f"{entry.times.p99:.2f}"))
+    columns = ("contestant", "median ms", "p90", "p99")
+    notes = tuple(entry.note for entry in result.contestants)
+    return Table(_titled("Latency", result), text, columns, tuple(rows), notes)
 
 
 def _titled(title: str, result: BenchResult) -> str:
@@ -82,24 +79,20 @@ def _titled(title: str, result: BenchResult) -> str:
     return f"{title}: {groups.pop()}" if len(groups) == 1 else title
 
 
-def _ratio(ratio: Interval | None) -> str:
-    return "reference" if ratio is None else f"{ratio.median:.3f} ({_ends(ratio, 3)}) {verdict(ratio)}"
-
-
-def _same_work(result: BenchResult) -> Table:
-    rows = [
-        (
-            label(result, entry),
-            f"{entry.detections:.1f}",
-            _NONE if entry.agreement is None else f"{100 * entry.agreement:.0f} %",
-        )
-        for entry in result.contestants
-    ]
+def _compared(result: BenchResult) -> Table:
+    if len(result.contestants) < 2:
+        return Table("Compared", "", (), ())
+    rows = []
+    for entry in result.contestants:
+        seen = _NONE if entry.agreement is None else f"{100 * entry.agreement:.0f} %"
+        ratio = _NONE if entry.ratio is None else f"{entry.ratio.median:.3f} ({_ends(entry.ratio, 3)})"
+        rows.append((label(result, entry), ratio, entry.verdict, f"{entry.detections:.0f}", seen))
     text = (
-        "Whether all do the same work: detections of an image, and the share of the reference's 50 best that are there "
-        "too (same class, boxes that overlap by 0.8, scores within 0.05)."
+        "How many times as long as the first of the same network: the median over pairs of blocks, with its interval. "
+        "'same': the interval holds 1. Whether all do the same work: detections of an image, and the share of the "
+        "reference's 50 best that are there too (same class, boxes that overlap by 0.8, scores within 0.05)."
     )
-    return Table("Detections", text, ("contestant", "an image", "as the reference"), tuple(rows))
+    return Table("Compared", text, ("contestant", "ratio", "verdict", "detections", "in common"), tuple(rows))
 
 
 def _ends(interval: Interval, digits: int) -> str:
@@ -122,17 +115,23 @@ def _stages(result: BenchResult) -> Table:
     for entry in result.contestants:
         if entry.stages_ms:
             whole = sum(entry.stages_ms.values())
-            rows.append((label(result, entry), *(_stage(entry, name, whole) for name in STAGES), f"{whole:.2f}"))
+            rows.append((label(result, entry), *(_stage(entry, name, whole) for name in STAGES)))
     text = (
         "From a file's bytes to detections: milliseconds and share. The NMS is what the whole graph takes more than "
         "the same graph without it; without a figure it is part of inference."
     )
-    return Table("Stages", text, ("contestant", *STAGES, "sum ms"), tuple(rows))
+    return Table("Stages", text, ("contestant", *STAGES), tuple(rows))
 
 
 def _stage(entry: Contestant, name: str, whole: float) -> str:
     ms = entry.stages_ms.get(name)
-    return _NONE if ms is None else f"{ms:.2f} {100 * ms / whole:.1f}%"
+    return (
+        _NONE
+        if ms is None
+        else f"{ms:.2f} {100 * ms / whole:.1f}%"
+        if name == "nms"
+        else f"{ms:.2f} {100 * ms / whole:.0f}%"
+    )
 
 
 def _start(result: BenchResult) -> Table:
@@ -204,14 +203,13 @@ def _roofline(result: BenchResult) -> Table:
 
 
 def _trtexec(result: BenchResult) -> Table:
-    names = list(dict.fromkeys(name for entry in result.contestants for mode in entry.gpu for name in mode.median_ms))
-    rows = [
-        (f"{label(result, entry)}, {mode.mode}", f"{mode.qps:.1f}", *(f"{mode.median_ms[name]:.3f}" for name in names))
-        for entry in result.contestants
-        for mode in entry.gpu
-    ]
-    text = "TensorRT in trtexec's terms, one image after the other: throughput in qps, medians in milliseconds."
-    return Table("TensorRT", text, ("contestant", "Throughput", *names), tuple(rows))
+    modes = [(f"{label(result, entry)}, {mode.mode}", mode) for entry in result.contestants for mode in entry.gpu]
+    names = list(dict.fromkeys(name for _, mode in modes for name in mode.median_ms))
+    rows = [(f"{name}, ms", *(f"{mode.median_ms[name]:.3f}" for _, mode in modes)) for name in names]
+    if modes:
+        rows.insert(0, ("Throughput, qps", *(f"{mode.qps:.1f}" for _, mode in modes)))
+    text = "TensorRT in trtexec's terms, one image after the other; medians."
+    return Table("TensorRT", text, ("", *(name for name, _ in modes)), tuple(rows))
 
 
 def _power(result: BenchResult) -> Table:

@@ -15,20 +15,22 @@ from tests.workflows.benchmark.made_result import made_result
 def test_tables_hold_what_was_measured() -> None:
     tables = {table.title: table for table in bench_tables(made_result())}
     assert list(tables) == [
-        "Latency: net", "Detections", "Throughput", "Stages", "Start and memory", "Batches", "Streams",
+        "Latency: net", "Compared", "Throughput", "Stages", "Start and memory", "Batches", "Streams",
         "Share of the processor's peak", "TensorRT", "Clocks and power",
     ]  # fmt: skip
     latency = tables["Latency: net"].rows
-    assert latency[0] == ("int8", "8.10 (8.00–8.30)", "8.25", "8.29", "reference")
-    assert latency[1][0] == "torchvision fp32"
-    assert latency[1][-1].endswith("slower")
-    assert latency[2][-1] == "1.000 (1.000–1.000) same"
+    assert latency[0] == ("int8", "8.10 (8.00–8.30)", "8.25", "8.29")
+    compared = tables["Compared"].rows
+    assert compared[0] == ("int8", "–", "reference", "12", "–")
+    assert (compared[1][0], *compared[1][2:]) == ("torchvision fp32", "slower", "13", "97 %")
+    assert compared[2][1:3] == ("1.000 (1.000–1.000)", "same")
     assert tables["Throughput"].rows == (("int8", "240.0", "2 × 1 thread", "9.5", "1 × 2 threads: 200.0"),)
-    assert tables["Stages"].rows[0][3:5] == ("7.00 77.8%", "0.70 7.8%")
+    assert tables["Stages"].rows[0][3:5] == ("7.00 78%", "0.70 7.8%")
     assert tables["Start and memory"].rows[0] == ("int8", "0.40", "111", "0.61", "133")
     assert tables["Batches"].rows == (("int8", "240.0", "260.0"),)
     assert tables["Share of the processor's peak"].rows == (("int8", "0.443", "11.7 %"),)
-    assert tables["TensorRT"].rows == (("engine, graph", "900.0", "1.100", "0.020"),)
+    assert tables["TensorRT"].columns == ("", "engine, graph")
+    assert tables["TensorRT"].rows[:2] == (("Throughput, qps", "900.0"), ("Latency, ms", "1.100"))
 
 
 def test_every_row_has_a_cell_for_every_column() -> None:
