@@ -34,7 +34,8 @@ def package(
     ] = None,
     max_batch: Annotated[int, _of_host(min=1, help="Images that the host may put together.")] = PackageConfig.max_batch,
     precision: Annotated[
-        Precision, _of_host(help="Precision of the engine that deepstream builds; int8 needs a calibration table.")
+        Precision,
+        _of_host(help="Precision of deepstream; fp16 from its 9.0 on, int8 with a calibration table."),
     ] = PackageConfig.precision,
     calibration_cache: Annotated[
         str | None,

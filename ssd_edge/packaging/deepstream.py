@@ -9,8 +9,8 @@ from ssd_edge.core.choices import Host, Precision, VariantForm
 from ssd_edge.packaging.contents import LABELS_NAME, PackagedModel, write_common, write_template, write_variant
 
 MODEL_NAME, CACHE_NAME, INFER_NAME = "model.onnx", "calibration.cache", "config_infer_primary.txt"
-_FP32, _INT8, _FP16 = 0, 1, 2  # NvDsInferNetworkMode
-_MODE_NAMES = {_FP32: "fp32", _INT8: "int8", _FP16: "fp16"}
+_FP32, _INT8 = 0, 1  # NvDsInferNetworkMode
+_MODE_NAMES = {_FP32: "fp32", _INT8: "int8"}
 _APPS = {"deepstream_app_file.txt": "file", "deepstream_app_rtsp.txt": "rtsp"}
 
 
@@ -21,7 +21,7 @@ class Typing:
     Attributes:
         precision: that it computes in.
         cache: TensorRT's text calibration cache, for INT8 in a weakly typed network; empty where the graph carries
-            its ranges as Q/DQ nodes, which only a strongly typed network takes as they are.
+            its types and ranges, which only a strongly typed network takes as they are.
     """
 
     precision: Precision
@@ -30,14 +30,16 @@ class Typing:
     @property
     def is_strongly_typed(self) -> bool:
         """Whether the graph, and no flag, says what is computed in which type."""
-        return self.precision.is_int8 and not self.cache
+        return self.precision is not Precision.FP32 and not self.cache
 
     @property
     def network_mode(self) -> int:
-        """``network-mode``; a strongly typed network takes no flag of a precision."""
-        if self.is_strongly_typed:
-            return _FP32
-        return _INT8 if self.precision.is_int8 else _FP16 if self.precision.has_fp16 else _FP32
+        """``network-mode``, which sets the flags of the build.
+
+        That of FP16 is never set. It allows half precision for every layer, and ``nvinfer`` has no way to hold one in
+        float32: sums of squares overflow there, and the NMS no longer tells boxes apart by number.
+        """
+        return _INT8 if self.cache else _FP32
 
 
 def write_deepstream(folder: Path, model: PackagedModel, typing: Typing, *, max_batch: int, threshold: float) -> None:
@@ -45,7 +47,7 @@ def write_deepstream(folder: Path, model: PackagedModel, typing: Typing, *, max_
 
     Args:
         folder: empty.
-        model: to package; for INT8 without a cache the one with Q/DQ nodes.
+        model: to package; where the network is strongly typed, in its precision.
         typing: how the engine is built.
         max_batch: streams that are inferred together.
         threshold: score that a detection must have to be shown.
@@ -71,9 +73,10 @@ def write_deepstream(folder: Path, model: PackagedModel, typing: Typing, *, max_
 
 
 _HOW = {
-    (False, False): "The engine is built in {precision}: `network-mode` chooses (0 is FP32, 2 is FP16).",
-    (True, False): "The graph holds its INT8 ranges as Q/DQ nodes, and `strongly-typed=1` has TensorRT take them as "
-    "they are: DeepStream 9.0 and later. Older releases do not know that key, and need a calibration cache.",
+    (False, False): "The engine is built in float32, by any release of DeepStream whose TensorRT is 8.5 or later.",
+    (True, False): "The graph says itself what is computed in {precision}, and `strongly-typed=1` has TensorRT keep to "
+    "that: DeepStream 9.0 and later. Older releases do not know that key: package for them in `fp32`, or in `int8` "
+    "with a calibration cache.",
     (False, True): "INT8 comes from `calibration.cache`: for releases of DeepStream whose networks are weakly typed, "
     "on the TensorRT that the first line of the file names.",
 }

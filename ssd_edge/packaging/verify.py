@@ -39,7 +39,7 @@ def check_models(folder: Path, record: PackageRecord) -> int:
     """
     count = 0
     for name in record.checks:
-        place = folder / CHECKS / f"{name}.json"
+        place = _inside(folder, folder / CHECKS / f"{name}.json")
         check = SelfCheck.load(place)
         model, image = (_inside(folder, place.parent / file) for file in (check.model, check.image))
         check_file(model)

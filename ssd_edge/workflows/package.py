@@ -132,18 +132,17 @@ def _frigate(folder: Path, model: PackagedModel, *_: object) -> None:
 
 def _deepstream(folder: Path, model: PackagedModel, config: PackageConfig, files: CalibrationFiles) -> None:
     write = partial(write_deepstream, folder, max_batch=config.max_batch, threshold=config.score_threshold)
-    if not config.precision.is_int8:
+    table = _table(files, model.source) if config.precision.is_int8 else None
+    if config.precision is Precision.FP32:
         write(model, Typing(config.precision))
-        return
-    table = _table(files, model.source)
-    if config.calibration_cache is not None:
+    elif table is not None and config.calibration_cache is not None:
         cache = write_cache(table, model.source.model, version=config.calibration_cache)
         write(model, Typing(config.precision, cache))
-        return
-    lowered = Lowering(config.precision, Target.TENSORRT)(model.source.model, table)
-    with _written(lowered, model.source) as source:
-        checked = choose_image(source, [model.checked.pixels])
-        write(PackagedModel(source, checked), Typing(config.precision))
+    else:
+        lowered = Lowering(config.precision, Target.TENSORRT)(model.source.model, table)
+        with _written(lowered, model.source) as source:
+            checked = choose_image(source, [model.checked.pixels])
+            write(PackagedModel(source, checked), Typing(config.precision))
 
 
 def _table(files: CalibrationFiles, source: SourceModel) -> CalibrationTable:
@@ -194,7 +193,7 @@ def _check_options(config: PackageConfig, host: Host) -> None:
     if config.precision is Precision.BF16:
         wanted = ", ".join(kind.value for kind in Precision if kind is not Precision.BF16)
         raise InputError(f"{keyword('precision')} is not for {host}", got=config.precision.value, wanted=wanted)
-    if config.calibration_cache is not None and not config.precision.is_int8:
+    if config.calibration_cache is not None and config.precision is not Precision.INT8:
         do = keyword("precision", "int8")
         raise InputError(f"{keyword('calibration_cache')} is for INT8", got=config.precision.value, do=f"Add {do}.")
     if config.wheel is not None and (config.wheel.suffix != ".whl" or path_kind(config.wheel) != "file"):

@@ -20,7 +20,8 @@ class PackageConfig:
         image: to check the package on, an image in which the model finds something; by default one of the calibration
             set, or a drawn scene.
         max_batch: images that a server puts together: Triton and DeepStream.
-        precision: that the host builds the engine in: DeepStream. INT8 needs the model's calibration table.
+        precision: that the host builds the engine in: DeepStream, and other than FP32 from 9.0 on. INT8 needs the
+            model's calibration table.
         calibration_cache: version of TensorRT, e.g. ``10.3.0``, whose text calibration cache INT8 goes in by, for
             releases of DeepStream before 9.0; by default Q/DQ nodes in the graph.
         score_threshold: a detection scores more, 0 to 1: DeepStream.
@@ -31,7 +32,7 @@ class PackageConfig:
     output: Path | None = None
     image: Path | None = None
     max_batch: int = 8
-    precision: Precision = Precision.FP16
+    precision: Precision = Precision.FP32
     calibration_cache: str | None = None
     score_threshold: float = 0.5
     engine: Path | None = None

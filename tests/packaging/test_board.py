@@ -154,7 +154,9 @@ def test_a_service_of_another_is_not_replaced(machine: Machine) -> None:
     assert unit.read_text() == "[Unit]\n"
 
 
-@pytest.mark.parametrize("options", [("--nonsense",), ("--prefix",), ("--prefix", "relative")])
+@pytest.mark.parametrize(
+    "options", [("--nonsense",), ("--prefix",), ("--prefix", "relative"), ("--prefix", "/a b"), ("--user", "a|b")]
+)
 def test_wrong_usage_ends_with_2(machine: Machine, options: tuple[str, ...]) -> None:
     assert machine.install(*options).returncode == 2
 
@@ -163,6 +165,15 @@ def test_its_cameras_are_a_file_of_streams(packages: dict[str, Path]) -> None:
     found = read_streams_file(packages["board"] / "workspace" / "streams.toml")
     assert [(plan.name, plan.uri) for plan in found.plans] == [("camera", "0")]
     assert found.plans[0].config.cut == "1h"
+
+
+def test_a_calibration_table_travels_along(exported: Path, tmp_path: Path) -> None:
+    image = exported.parent / "0.png"
+    ssd.calibrate(exported, images=exported.parent, workspace=tmp_path)
+    made = ssd.package(exported, host="board", image=image, workspace=tmp_path)
+    table = made.path / "workspace" / "calibration" / "lively.ranges.json"
+    assert table.read_bytes() == (tmp_path / "calibration" / "lively.ranges.json").read_bytes()
+    assert "has a calibration table" in (made.path / "README.md").read_text()
 
 
 def test_the_scripts_are_clean(packages: dict[str, Path]) -> None:

@@ -88,14 +88,14 @@ def test_the_configuration_is_that_of_the_graph(packages: dict[str, Path], expor
     assert (folder / keys["labelfile-path"]).read_text().splitlines() == list(spec.class_names)
     assert float(keys["net-scale-factor"]) == 1
     assert "offsets" not in keys
-    assert keys["model-engine-file"] == "model.onnx_b8_gpu0_fp16.engine"
+    assert keys["model-engine-file"] == "model.onnx_b8_gpu0_fp32.engine"
 
 
 @pytest.mark.parametrize(
     ("typing", "mode", "name"),
     [
         (Typing(Precision.FP32), 0, "model.onnx_b4_gpu0_fp32.engine"),
-        (Typing(Precision.FP16), 2, "model.onnx_b4_gpu0_fp16.engine"),
+        (Typing(Precision.FP16), 0, "model.onnx_b4_gpu0_fp32.engine"),
         (Typing(Precision.INT8), 0, "model.onnx_b4_gpu0_fp32.engine"),  # strongly typed: no flag of a precision
         (Typing(Precision.INT8, b"TRT"), 1, "model.onnx_b4_gpu0_int8.engine"),
     ],
@@ -157,6 +157,24 @@ def int8(exported: Path, root: Path, **options: str) -> Path:
     return ssd.package(exported, host="deepstream", precision="int8", image=image, workspace=root, **options).path
 
 
+def test_half_precision_is_in_the_graph_and_not_in_a_flag(exported: Path, tmp_path: Path) -> None:
+    """The flag would let TensorRT compute the NMS in half precision, which has no whole numbers above 2,048."""
+    image = exported.parent / "0.png"
+    folder = ssd.package(exported, host="deepstream", precision="fp16", image=image, workspace=tmp_path).path
+    keys = groups(folder / "config_infer_primary.txt")
+    assert faults(keys, FACTS["nvinfer"]) == []
+    assert (keys["property"]["network-mode"], keys["property"]["strongly-typed"]) == ("0", "1")
+    model = onnx.load(folder / "model.onnx")
+    weights = {entry.name: entry.data_type for entry in model.graph.initializer}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert {weights[node.input[1]] for node in convolutions} == {onnx.TensorProto.FLOAT16}
+    kinds = {entry.name: entry.type.tensor_type.elem_type for entry in model.graph.output}
+    assert onnx.TensorProto.FLOAT16 not in kinds.values()
+    shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
+    half = {entry.name for entry in shapes if entry.type.tensor_type.elem_type == onnx.TensorProto.FLOAT16}
+    assert not {name for node in model.graph.node if node.op_type in ("TopK", "MatMul") for name in node.input} & half
+
+
 def test_int8_is_in_the_graph_and_strongly_typed(exported: Path, calibrated: Path) -> None:
     folder = int8(exported, calibrated)
     keys = groups(folder / "config_infer_primary.txt")
@@ -169,8 +187,8 @@ def test_int8_is_in_the_graph_and_strongly_typed(exported: Path, calibrated: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["int8", "int8-fp16"])
-def test_tensorrt_rtx_builds_the_int8_graph(exported: Path, calibrated: Path, precision: str) -> None:
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int8-fp16"])
+def test_tensorrt_rtx_builds_the_typed_graph(exported: Path, calibrated: Path, precision: str) -> None:
     image = exported.parent / "0.png"
     made = ssd.package(exported, host="deepstream", precision=precision, image=image, workspace=calibrated)
     assert built_by_tensorrt_rtx(onnx.load(made.path / "model.onnx")) > 100_000
@@ -193,5 +211,8 @@ def test_int8_of_older_releases_comes_by_the_calibration_cache(exported: Path, c
 def test_int8_without_a_table_is_refused(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ssd-edge calibrate"):
         int8(exported, tmp_path)
-    with pytest.raises(InputError, match="precision=int8"):
-        ssd.package(exported, host="deepstream", calibration_cache="10.3.0", workspace=tmp_path)
+    for precision in ("fp32", "int8-fp16"):
+        with pytest.raises(InputError, match="precision=int8"):
+            ssd.package(
+                exported, host="deepstream", precision=precision, calibration_cache="10.3.0", workspace=tmp_path
+            )

@@ -77,12 +77,12 @@ def test_the_script_that_builds_a_plan_asks_trtexec_for_the_batches(copy_of, tmp
     fake.write_text('#!/bin/sh\necho "$@"\nfor a; do case $a in --saveEngine=*) : >"${a#*=}";; esac; done\n')
     fake.chmod(0o755)
     done = subprocess.run(
-        [str(folder / "build" / "build-plan.sh"), "--fp16"],
+        [str(folder / "build" / "build-plan.sh"), "--builderOptimizationLevel=2"],
         env={"TRTEXEC": str(fake), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     words = done.stdout.splitlines()[0].split()
     assert {"--minShapes=images:1x64x64x3", "--optShapes=images:4x64x64x3", "--maxShapes=images:8x64x64x3"} <= {*words}
-    assert words[-1] == "--fp16"
+    assert words[-1] == "--builderOptimizationLevel=2"
     assert (folder / "tensorrt" / "lively" / "1" / "model.plan").is_file()
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the plan for Triton's TensorRT backend, on the GPU that it will run on and with the server's own TensorRT:
-# run it in nvcr.io/nvidia/tensorrt:YY.MM-py3 with the YY.MM of the server. More options of trtexec may follow, e.g. --fp16
-# (TensorRT 10 and older).
+# run it in nvcr.io/nvidia/tensorrt:YY.MM-py3 with the YY.MM of the server. More options of trtexec may follow, but for --fp16:
+# it allows half precision for every layer, where sums of squares overflow and the NMS mistakes boxes.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 name='@{name}'

@@ -48,6 +48,9 @@ while [ $# -gt 0 ]; do
     esac
 done
 case $prefix in /*) ;; *) echo "install.sh: --prefix takes a whole path, from / on" >&2; exit 2 ;; esac
+case $prefix$program$user in
+*[!A-Za-z0-9/_.@+-]*) echo "install.sh: only letters, digits and /_.@+- in folder, program and user" >&2; exit 2 ;;
+esac
 
 target=$root$prefix
 unit_file=$root/etc/systemd/system/$unit
