@@ -8,12 +8,13 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.limits import how_to_raise, limit
+from ssd_edge.core.partials import check_written, held, sweep_once
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_STEM_BYTES = 200
@@ -87,7 +88,7 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
 
     The temporary name keeps the suffix of ``path`` (some writers choose a format by it). After an error or Ctrl-C
-    the temporary file is removed and ``path`` is as it was before.
+    the temporary file is removed and ``path`` is as it was before. What a killed process left there is removed.
 
     Args:
         path: of the file.
@@ -102,11 +103,14 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
     _refuse_device(path)
     partial = path.with_name(f".{_short_stem(path)}.{os.getpid()}.partial{path.suffix}")
     make_folder(path.parent)
+    sweep_once(path.parent)
     try:
-        yield partial
-        if durable:
-            flush_file(partial)
-        partial.replace(path)
+        with held(partial):
+            yield partial
+            check_written(partial)
+            if durable:
+                flush_file(partial)
+            partial.replace(path)
         if durable:
             flush_names(path.parent)
     except OSError as error:
@@ -135,14 +139,16 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
     if path_kind(folder) not in ("folder", "absent"):
         raise InputError(f"{folder} cannot be written", got="a file", wanted="a folder, or a name that is free")
     partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("partial", "old"))
+    sweep_once(folder.parent)
     make_folder(partial)
     try:
-        yield partial
-        if durable:
-            _flush_tree(partial)
-        if folder.is_dir():
-            folder.rename(old)
-        partial.rename(folder)
+        with held(partial, folder=True), held(folder, folder=True) if folder.is_dir() else nullcontext():
+            yield partial
+            if durable:
+                _flush_tree(partial)
+            if folder.is_dir():
+                folder.rename(old)
+            partial.rename(folder)
         flush_names(folder.parent)
     except OSError as error:
         raise InputError(

@@ -19,6 +19,7 @@ from ssd_edge.core.run_data import RunData
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.temp_dir import sockets_in_scratch
 from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.anchor_recall import MATCH_IOU, AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import open_dataset
@@ -75,6 +76,7 @@ def run_training(
     runs, machine = Path(workspace) / "runs", _machine(config)
     with ExitStack() as stack:
         stack.enter_context(unchanged_process())
+        stack.enter_context(sockets_in_scratch())
         if config.resume is None:
             data = _given(dataset)
             folder = stack.enter_context(new_run(config.name, config.preset or run_name(data), runs))

@@ -1,0 +1,134 @@
+"""What a killed process was writing is removed by the next that writes there; what is still written is not."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.util import get_temp_dir
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core import partials
+from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import folder_written_beside, written_beside
+from ssd_edge.core.temp_dir import scratch_folder, sockets_in_scratch
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from ssd_edge.core.files import folder_written_beside, written_beside
+from ssd_edge.core.temp_dir import scratch_folder
+folder = Path(sys.argv[1])
+with written_beside(folder / "a") as file, folder_written_beside(folder / "b") as inner, scratch_folder() as scratch:
+    file.write_text("half")
+    (inner / "c.txt").write_text("half")
+    print(scratch, flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def writer(folder: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    environment = {**os.environ, "TMPDIR": str(folder / "tmp")}
+    (folder / "tmp").mkdir()
+    command = [sys.executable, "-c", WRITER, str(folder / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            yield process, Path(process.stdout.readline().strip())
+        finally:
+            process.kill()
+
+
+def write(folder: Path) -> None:
+    """As a new process would: each looks once."""
+    partials._swept.clear()
+    with written_beside(folder / "new.txt") as file:
+        file.write_text("whole")
+
+
+def hidden(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+
+
+def test_only_what_nobody_writes_any_more_is_swept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out = tmp_path / "out"
+    with writer(tmp_path) as (process, scratch):
+        os.utime(scratch, (0, 0))
+        held = hidden(out)
+        assert len(held) == 2
+        write(out)
+        partials.sweep_scratch(tmp_path / "tmp", "ssd-edge-")
+        assert hidden(out) == held
+        assert scratch.is_dir()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with caplog.at_level(logging.INFO, "ssd_edge"):
+            write(out)
+        partials.sweep_scratch(tmp_path / "tmp", "ssd-edge-")
+    assert hidden(out) == []
+    assert not scratch.exists()
+    assert "2 unfinished files of a run that was killed removed" in caplog.text
+    assert [path.name for path in out.iterdir()] == ["new.txt"]
+
+
+def test_a_folder_whose_replacement_was_cut_short_comes_back(tmp_path: Path) -> None:
+    (tmp_path / ".data.123.old").mkdir()
+    (tmp_path / ".data.123.old" / "kept.txt").write_text("kept")
+    (tmp_path / ".data.123.partial").mkdir()
+    write(tmp_path)
+    assert (tmp_path / "data" / "kept.txt").read_text() == "kept"
+    assert hidden(tmp_path) == []
+
+
+def test_other_files_are_left_alone(tmp_path: Path) -> None:
+    names = [".bashrc", ".x.partial.mp4", "x.1.partial", ".model.0123456789ab.partial.npz", ".y.1.partially"]
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / ".link.1.partial").symlink_to(tmp_path / ".bashrc")
+    write(tmp_path)
+    assert all((tmp_path / name).read_text() == "mine" for name in names)
+
+
+def test_a_writer_that_writes_nothing_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("old")
+    with pytest.raises(InputError, match="nothing was written"), written_beside(path):
+        pass
+    assert path.read_text() == "old"
+    with written_beside(path) as partial:
+        partial.write_text("")
+    assert path.read_text() == ""
+    with folder_written_beside(tmp_path / "folder"):
+        pass
+    assert hidden(tmp_path) == []
+
+
+def test_sockets_of_data_workers_lie_in_a_folder_that_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    monkeypatch.delitem(config, "tempdir", raising=False)
+    with sockets_in_scratch():
+        place = Path(get_temp_dir())
+        assert place.parent == tmp_path
+        assert place.name.startswith("ssd-edge-")
+    assert not list(tmp_path.iterdir())
+    assert "tempdir" not in config
+
+
+def test_young_scratch_folders_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name, age in (("ssd-edge-old", 3600.0), ("ssd-edge-new", 0.0), ("other", 3600.0)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    with scratch_folder():
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "ssd-edge-new"]
