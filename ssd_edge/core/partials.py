@@ -1,6 +1,6 @@
 """Files and folders that are being written: locked by who writes them, and swept once nobody does.
 
-A process that is killed leaves what it was writing. The lock ends with the process; the name alone would tell nothing:
+A process that is killed leaves what it was writing. The lock ends with the process; the name alone says nothing:
 numbers of processes come again, and several machines may share a folder.
 """
 
