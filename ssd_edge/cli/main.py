@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from ssd_edge.cli.signals import ENDING, leave_closed_terminal, note_terminals
+from ssd_edge.core.native_lines import keep_python_apart
 from ssd_edge.core.shutdown import begin_closing, is_closing
 
 _Handler = Callable[[int, FrameType | None], object] | signal.Handlers
@@ -42,6 +43,8 @@ def end_process(code: int) -> None:
 def _run() -> None:
     atexit.register(_let_python_end)
     try:
+        if "OPENCV_LOG_LEVEL" not in os.environ:  # who sets it wants to see what libraries say
+            keep_python_apart()
         note_terminals()
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 
+from ssd_edge.core.native_lines import output_descriptors
 from ssd_edge.core.shutdown import ReloadRequest, StopRequest, is_closing
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -26,7 +27,7 @@ _terminals: list[int] = []
 
 def note_terminals() -> None:
     """Remember which of stdout and stderr are a terminal; this cannot be found out after the terminal is closed."""
-    _terminals[:] = [number for number in (1, 2) if os.isatty(number)]
+    _terminals[:] = [number for number in output_descriptors() if os.isatty(number)]
 
 
 def leave_closed_terminal() -> None:
@@ -39,7 +40,7 @@ def leave_closed_terminal() -> None:
 def is_reader_gone() -> bool:
     """Return whether stdout or stderr is a pipe or socket whose reader has gone."""
     watch = select.poll()
-    for number in (1, 2):
+    for number in output_descriptors():
         watch.register(number, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
 
@@ -52,8 +53,9 @@ def drop_stdout() -> None:
 def drop_unread_output() -> None:
     """Discard further output on stdout, and on stderr where its reader has gone too."""
     watch = select.poll()
-    watch.register(2, 0)
-    for number in (1, *(2 for _, event in watch.poll(0) if event & (select.POLLERR | select.POLLHUP))):
+    for number in output_descriptors()[1:]:
+        watch.register(number, 0)
+    for number in (1, *(number for number, event in watch.poll(0) if event & (select.POLLERR | select.POLLHUP))):
         _drop(number)
 
 

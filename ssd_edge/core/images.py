@@ -17,6 +17,7 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.image_header import scan_count, stored_size
 from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
 from ssd_edge.core.limits import how_to_raise, limit
+from ssd_edge.core.native_lines import image_lines_dropped
 
 
 class PilImage(Protocol):
@@ -121,7 +122,8 @@ def decode_image(path: Path, data: bytes, flags: int = cv2.IMREAD_COLOR) -> UInt
         InputError: OpenCV knows no such image; ``path`` names it.
     """
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        with image_lines_dropped():  # they name no file
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise InputError(f"{path} cannot be decoded", got=error.err, wanted="at most 2^30 pixels") from error
     if image is None:

@@ -12,6 +12,7 @@ import cv2
 
 from ssd_edge.core.environment import environment
 from ssd_edge.core.errors import DeviceError, InputError
+from ssd_edge.core.native_lines import lines_dropped
 
 _FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
 _CV_SILENT = 0  # LOG_LEVEL_SILENT
@@ -110,15 +111,8 @@ def quiet_stderr() -> Iterator[None]:
     OpenCV's FFmpeg writer complains with a bare ``fprintf`` about codecs that it then encodes well.
     """
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        with quiet_opencv():
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    with lines_dropped(), quiet_opencv():
+        yield
 
 
 def frame_rate(capture: Capture) -> float | None:
