@@ -1,4 +1,4 @@
-"""What native libraries write to file descriptor 2 by themselves: libjpeg, libpng and FFmpeg name no file in it.
+"""Lines that native libraries write to file descriptor 2 by themselves: libjpeg, libpng and FFmpeg name no file there.
 
 It can be dropped only where Python's own stderr is another descriptor: another thread may log at that very moment. The
 command line sees to that; in other programs nothing is dropped here.
