@@ -42,7 +42,7 @@ def scratch_folder() -> Iterator[Path]:
 def sockets_in_scratch() -> Iterator[None]:
     """Let ``multiprocessing`` keep its sockets (``pymp-…``) in such a folder inside the block.
 
-    A process that is killed leaves them behind in the folder for temporary files, where nobody can tell whose they are.
+    A process that is killed leaves them behind in the folder for temporary files, and their names do not say of whom.
     """
     own = getattr(multiprocessing.current_process(), "_config", None)
     if own is None or "tempdir" in own:  # another Python, or there is one already
