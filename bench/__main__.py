@@ -55,6 +55,11 @@ def show_changes(found: dict[str, float]) -> None:
     for figure, value, now in changes(read_figures(), found):
         moved = "MOVED" if value.has_moved(now) else "holds"
         print(f"{moved}  {value.name:55} quoted {value.quoted:<8g} now {now:<8.4g} {figure.document}: {figure.machine}")
+    print("\nnot compared here:")
+    for figure in read_figures():
+        if figure.command and not any(value.name in found for value in figure.values):
+            why = f"needs {figure.needs}" if figure.needs else "its script did not run, or reports no figures"
+            print(f"  {figure.document}: {figure.text[:60]!r}: {figure.command} ({why})")
 
 
 def main(names: tuple[str, ...] = (), *, list: bool = False) -> int:

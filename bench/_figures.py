@@ -20,7 +20,8 @@ _UNIT = (
     r"(?:ms|μs|µs|ns|s|seconds?|min|minutes?|h|hours?|MiB|GiB|MB|GB|kB|MB/s|GB/s|FPS|images?/s|"
     r"(?:frames |images |views |photos |rows )?a second|times (?:as|faster|slower|the))"
 )
-_FIGURE = re.compile(rf"\b\d[\d,.]*\s?{_UNIT}\b")
+_ACCURACY = r"\b0\.\d{3,4}\b|\b\d{2,3}\.\d+ %|\b\d(?:\.\d)?e-\d\b"  # of a mean AP, a share, a difference
+_FIGURE = re.compile(rf"\b\d[\d,.]*\s?{_UNIT}\b|{_ACCURACY}")
 _IN_HEADING = re.compile(r"images a second|images/s|frames a second|\bms\b|\bMiB\b|seconds")
 
 
@@ -94,7 +95,7 @@ def read_figures(path: Path = REGISTRY) -> tuple[Figure, ...]:
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Yield paragraphs and tables of a document that hold a figure of time, rate or memory; code is left out."""
+    """Yield paragraphs and tables of a document that hold a figure of time, rate, memory or accuracy; no code."""
     for block in re.split(r"\n\s*\n", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)):
         if block.startswith(("    ", "#")):
             continue
