@@ -24,6 +24,7 @@ from ssd_edge.evaluation.tide_errors import ErrorCost, error_costs
 from ssd_edge.streaming.sinks.json_lines import LINE_FORMAT, JsonLinesSink
 from ssd_edge.workflows.benchmark.result import BENCH_FORMAT
 from ssd_edge.workflows.diagnose import DiagnoseResult, examine
+from ssd_edge.workflows.label_images import SUMMARY_TAG
 from tests.doctor.machines import bare_cpu, facts
 from tests.documents import ROOT
 from tests.evaluation.test_evaluate import SET_NAMES, find_square, labelled  # noqa: F401
@@ -31,7 +32,8 @@ from tests.workflows.benchmark.made_result import made_result
 
 jsonschema = pytest.importorskip("jsonschema")
 FOLDER = ROOT / "docs" / "schema"
-FORMATS = {"detections-1": LINE_FORMAT, "eval-1": SUMMARY_FORMAT, "doctor-1": FACTS_FORMAT, "bench-1": BENCH_FORMAT}
+FORMATS = {"detections-1": LINE_FORMAT, "eval-1": SUMMARY_FORMAT, "doctor-1": FACTS_FORMAT, "bench-1": BENCH_FORMAT,
+           "label-summary-1": SUMMARY_TAG}  # fmt: skip
 
 
 def schema(name: str) -> Any:

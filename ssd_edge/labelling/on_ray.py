@@ -173,9 +173,19 @@ def _label(
                 images += int(row["images"])
                 progress(done, len(units))
     except ray.exceptions.RayError as error:
-        cause = error.__cause__ or error
-        raise DeviceError("labelling on the cluster failed", got=str(cause).strip()[-300:]) from error
+        raise DeviceError("labelling on the cluster failed", got=_said(error)) from error
     return images
+
+
+def _said(error: BaseException) -> str:
+    """Return what a worker's error says: Ray gives its traceback as text, in one of the errors that cause another."""
+    lines: list[str] = []
+    link: BaseException | None = error
+    while link is not None:
+        lines += str(link).strip().splitlines()
+        link = link.__cause__
+    ours = [line for line in lines if line.startswith("ssd_edge.core.errors.")]
+    return (ours or lines or [type(error).__name__])[-1]
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from ssd_edge.workflows.load import find_model
 from ssd_edge.workflows.training_statistics import training_statistics
 
 SUMMARY_NAME = "summary.json"
-_SUMMARY_TAG = "ssd-edge/label-summary/1"
+SUMMARY_TAG = "ssd-edge/label-summary/1"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class LabelResult:
         run = {"images": self.labelled, "seconds": round(self.seconds, 3)}
         run["images_per_second"] = round(self.images_per_second, 2)
         left_out = [{"what": entry.what, "why": entry.why} for entry in self.left_out]
-        fields = {"format": _SUMMARY_TAG, "model": str(self.model), "run": run, **dataclasses.asdict(self.summary)}
+        fields = {"format": SUMMARY_TAG, "model": str(self.model), "run": run, **dataclasses.asdict(self.summary)}
         return json.dumps({**fields, "left_out": left_out, "left_out_count": self.left_out_count}, indent=1) + "\n"
 
 

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 
 import ssd_edge as ssd
+from ssd_edge.core.progress import silent
+from ssd_edge.labelling.job import JobFolder
+from ssd_edge.labelling.on_ray import Resources, label_on_ray
+from ssd_edge.workflows.label_model import ModelOpener, read_video
 from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.labelling.photos import write_photos
 
@@ -60,6 +64,23 @@ def test_what_goes_wrong_on_the_cluster_is_said(cluster: Any, tmp_path: Path) ->
     write_photos(tmp_path / "photos", 4)
     with pytest.raises(ssd.DeviceError, match="no room for a labeller"):
         ssd.label(tmp_path / "photos", model, output=tmp_path / "out", engine="ray", threads=64)
+
+
+class OldNode(ModelOpener):
+    """A node with another version of the runtime."""
+
+    def runtime(self) -> str:
+        return "onnxruntime 0.1"
+
+
+def test_a_node_with_another_runtime_is_refused(cluster: Any, tmp_path: Path) -> None:
+    model = write_tiny_onnx(tmp_path / "bright.onnx")
+    write_photos(tmp_path / "photos", 4)
+    ssd.label(tmp_path / "photos", model, output=tmp_path / "out", images_per_part=2, shard=(1, 2))
+    folder = JobFolder.read(tmp_path / "out")
+    with pytest.raises(ssd.DeviceError, match=r"differs from the job.*onnxruntime 0\.1"):
+        label_on_ray(folder, [1], Resources(1, 0), OldNode(str(model)), read_video, silent)
+    assert folder.done() == {0}
 
 
 def test_a_node_that_is_lost_costs_no_image(cluster: Any, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.labelling.photos import box_of, write_photos, write_tar
 from tests.processes import running
 from tests.streaming.films import write_bright_film
+from tests.test_schemas import check
 
 parquet = pytest.importorskip("pyarrow.parquet")
 
@@ -70,6 +71,7 @@ def test_the_summary_counts_what_is_there(place: Path) -> None:
     np.testing.assert_allclose(summary.relative_sizes, share, atol=0.02)
     assert (result.left_out_count, result.left_out[0].what) == (1, "photos/0003.png")
     assert "not known here" in summary.drift.unknown
+    check("label-summary-1", json.loads(result.to_json()))
     stored = json.loads((place / "out/summary.json").read_text())
     assert stored == json.loads(result.to_json())
     assert (stored["digest"], stored["run"]["images"]) == (summary.digest, COUNT)
@@ -199,7 +201,9 @@ def test_the_drift_from_the_training_set(place: Path) -> None:
     (run / "data.json").write_text(
         json.dumps({"dataset": str(place / data), "train_split": "train", "val_split": "val"})
     )
-    drift = ssd.label("photos", output="out").summary.drift
+    result = ssd.label("photos", output="out")
+    check("label-summary-1", json.loads(result.to_json()))
+    drift = result.summary.drift
     statistics = ssd.data_statistics(data, splits=("train",)).splits["train"]
     assert (drift.unknown, drift.class_distance) == ("", 1.0)  # dogs are no signs
     assert drift.objects_per_image == (round(statistics.objects / 6, 4), 1.0)
