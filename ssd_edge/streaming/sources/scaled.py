@@ -120,7 +120,8 @@ def scaled_opener(
         found = original()
         capture = open_capture(pipeline, cv2.CAP_GSTREAMER)
         if capture is None:
-            raise StreamError(StreamReason.CODEC, f"{scaler.name} does not decode it")
+            # OpenCV does not say why. A camera that is busy with the connection before is such a case: try again soon.
+            raise StreamError(StreamReason.ERROR, f"GStreamer cannot open it, with {scaler.name}")
         return _ScaledReader(capture, uri.shown, found)
 
     return opener
