@@ -20,7 +20,9 @@ from ssd_edge.benchmarking.load import LoadMonitor
 from ssd_edge.benchmarking.machine import read_machine
 
 FOLDER = Path(__file__).parent
-NEEDS_INPUT = {"bccd_training", "camera", "cuda_layer", "candidates", "int8_accuracy", "latency", "train_vgg"}
+NEEDS_INPUT = {
+    "bccd_training", "camera", "cuda_layer", "candidates", "int8_accuracy", "latency", "packages", "train_vgg",
+}  # fmt: skip
 PART_OF_ANOTHER = {"torchvision_training"}
 
 
