@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, cast
 
@@ -138,8 +137,3 @@ class Worker:
     def _signal(self, name: str) -> None:
         if hasattr(signal, name) and self._process.poll() is None:
             os.kill(self._process.pid, getattr(signal, name))
-
-
-def pids(workers: Sequence[Worker]) -> list[int]:
-    """Return the processes of workers."""
-    return [worker.pid for worker in workers]

@@ -14,6 +14,7 @@ import numpy as np
 
 from ssd_edge import __version__
 from ssd_edge.backends.cpu import physical_cores
+from ssd_edge.benchmarking.machine import read_machine
 from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.frame import UInt8Array
@@ -148,18 +149,8 @@ def _machine() -> str:
     day = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     return (
         f"ssd-edge {__version__}, ONNX Runtime {metadata.version('onnxruntime')}, Python {platform.python_version()}, "
-        f"{_processor()}, {physical_cores()} cores, {day}"
+        f"{read_machine().processor}, {physical_cores()} cores, {day}"
     )
-
-
-def _processor() -> str:
-    """Return the processor's trade name if the system reports it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def write_preview(video: AnyPath, preview: AnyPath, *, progress: ProgressCallback = no_progress) -> float:
