@@ -49,9 +49,9 @@ class Threads:
     Attributes:
         workers: images in flight at once.
         per_worker: threads that compute one image together.
-        spin: threads wait for each other inside an image by spinning, which is quicker where the cores are free
-            (a small model gains a third) and much slower where other programs want them too. Between images they
-            sleep in any case: those moments belong to capture and encoding.
+        spin: threads wait for each other inside an image by spinning for 0.1 ms before they sleep, which is quicker
+            where the cores are free (a small model gains a third) and slower where other programs want them too.
+            Between images they sleep in any case: those moments belong to capture and encoding.
     """
 
     workers: int

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
+from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.ort import OrtBackend
 from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 from tests.backends.tiny_onnx import KEPT, SIZE, tiny_spec, write_tiny_onnx
@@ -85,3 +87,21 @@ def test_missing_onnxruntime_is_named(tiny_onnx: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingPackageError, match="pip install onnxruntime"):
         OrtBackend(tiny_onnx)
+
+
+@pytest.mark.parametrize("spin", [True, False])
+def test_threads_spin_for_a_tenth_of_a_millisecond_or_not_at_all(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, spin: bool
+) -> None:
+    made = onnxruntime.InferenceSession
+    seen: list[tuple[str, str, str]] = []
+    entries = ("intra_op.allow_spinning", "intra_op.spin_duration_us", "force_spinning_stop")
+
+    def noted(model: str, options: onnxruntime.SessionOptions, **others: object) -> onnxruntime.InferenceSession:
+        seen.append(tuple(options.get_session_config_entry(f"session.{name}") for name in entries))  # type: ignore[arg-type]
+        return made(model, options, **others)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", noted)
+    with OrtBackend(tiny_onnx, Threads(1, per_worker=2, spin=spin)) as backend:
+        backend.infer(np.zeros((1, SIZE, SIZE, 3), np.uint8))
+    assert seen == [("1" if spin else "0", "100", "1")]
