@@ -1,5 +1,5 @@
-"""NMS in the graph, few and many candidates: our body of fixed shapes, as exported, as ONNX Runtime's engines have
-it, and with its rounds written out, as TensorRT's have it; against ONNX ``NonMaxSuppression`` over all scores.
+"""NMS in the graph, few and many candidates: our body of fixed shapes, as exported, as engines for ONNX Runtime and
+OpenVINO have it, and with its rounds written out, as TensorRT's have it; against ``NonMaxSuppression`` over all scores.
 
     python -m bench.nms [--rounds 60] [--boxes 8732] [--classes 20]
 
@@ -8,7 +8,9 @@ All bodies take turns on the same scored boxes in one process; medians are print
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -17,10 +19,14 @@ from onnx import TensorProto, helper
 
 from bench._figures import report
 from bench._options import run
-from ssd_edge.backends.cpu import physical_cores
+from ssd_edge.backends.cpu import Threads, physical_cores
+from ssd_edge.backends.openvino.compiled import compile_bytes
+from ssd_edge.backends.openvino.module import PROCESSOR, Settings
+from ssd_edge.core.choices import Precision
 from ssd_edge.core.graph_contract import NMS_DOMAIN, OUTPUT_NAMES
 from ssd_edge.core.spec import NmsSpec
 from ssd_edge.core.timing import time_calls
+from ssd_edge.engines.openvino_build import openvino_graph
 from ssd_edge.engines.ort_build import use_non_max_suppression
 from ssd_edge.graph.nms import OPSET, batched_nms_function, nms_node, nms_outputs
 from ssd_edge.graph.nms_bodies import write_out_rounds
@@ -93,6 +99,19 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), options)
 
 
+class OpenVinoRequest:
+    """The body of OpenVINO's engines, called like a session."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        settings = Settings(PROCESSOR, Precision.FP32, Threads.for_latency())
+        self._compiled = compile_bytes(openvino_graph(model).SerializeToString(), settings, Path("nms"))
+        self._request = self._compiled.create_infer_request()
+
+    def run(self, names: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        found = self._request.infer(feed, share_inputs=True)
+        return [found[name] for name in names]
+
+
 def scored_boxes(boxes: int, classes: int, above: int) -> dict[str, np.ndarray]:
     """Boxes in clusters, as anchors on twenty objects are, of whose pairs ``above`` pass the score threshold."""
     rng = np.random.default_rng(0)
@@ -130,6 +149,11 @@ def check_same(sessions: dict, feed: dict[str, np.ndarray]) -> int:
     return len(prefix[0][0])
 
 
+def _key(name: str) -> str:
+    """Return the name of a body as the registry of figures has it."""
+    return name.replace(",", "").replace("'", "").replace(" = ", "-").replace(" ", "-")
+
+
 def main(*, rounds: int = 60, boxes: int = 8732, classes: int = 20) -> None:
     sessions = {
         "ours, M = 400": session(portable(boxes, classes, 400)),
@@ -138,6 +162,8 @@ def main(*, rounds: int = 60, boxes: int = 8732, classes: int = 20) -> None:
         "16 rounds, M = 400": session(write_out_rounds(portable(boxes, classes, 400), 16)),
         "16 rounds, M = 1000": session(write_out_rounds(portable(boxes, classes, 1000), 16)),
         "in an engine, M = 1000": session(use_non_max_suppression(portable(boxes, classes, 1000))),
+        "in OpenVINO's, M = 400": OpenVinoRequest(portable(boxes, classes, 400)),
+        "in OpenVINO's, M = 1000": OpenVinoRequest(portable(boxes, classes, 1000)),
         "NonMaxSuppression": session(data_dependent(boxes, classes)),
     }
     feeds = {above: scored_boxes(boxes, classes, above) for above in ABOVE_THRESHOLD}
@@ -149,8 +175,11 @@ def main(*, rounds: int = 60, boxes: int = 8732, classes: int = 20) -> None:
     for name in sessions:
         short, long = medians[name, few], medians[name, many]
         for above, value in ((few, short), (many, long)):
-            report(f"nms.{name.replace(',', '').replace(' = ', '-').replace(' ', '-')}.{above}.ms", value)
+            report(f"nms.{_key(name)}.{above}.ms", value)
         print(f"{name:24}{short:12.2f} {long:12.2f}   {long / short:10.2f}")
+    for where in ("ours", "in an engine", "in OpenVINO's"):
+        cost = medians[f"{where}, M = 1000", many] / medians[f"{where}, M = 400", many]
+        print(f"M = 1000 / M = 400, {where}, with {many} candidates: {cost:.2f}")
     for candidates in (400, 1000):
         cost = medians[f"16 rounds, M = {candidates}", many] / medians[f"ours, M = {candidates}", many]
         print(f"16 rounds / Loop, M = {candidates}, with {many} candidates: {cost:.2f}")
