@@ -77,8 +77,6 @@ def package(
 def _show(result: PackageResult) -> None:
     rows = [(name, str((result.path / name).stat().st_size)) for name in result.files]
     show_table(f"{result.path}, for {result.host}", ("file", "bytes"), rows)
-    for lost in result.left_out:
-        say(str(lost))
     say(f"the packaged image has {result.detections} detections, the same in every form of the model")
     say(f"packaged {result.archive}")
     say(f"next: read {quoted(result.path / 'README.md')}; to check a copy: ssd-edge package --verify PATH")

@@ -62,7 +62,7 @@ class PackageResult:
         model: the exported model that it was made of.
         files: of the folder, relative to it, but for the digests.
         detections: of the packed image, that every form of the model gave.
-        left_out: what the host could not be given, with the reason.
+        left_out: empty, as a package is made whole or not at all.
     """
 
     path: Path
