@@ -89,11 +89,12 @@ def sweep_once(folder: Path) -> None:
 
 
 def sweep_scratch(folder: Path, prefix: str) -> None:
-    """Remove the scratch folders of killed processes: those of this user that begin so and that nobody holds."""
+    """Remove the scratch folders of killed processes: those of this user, of such a name, that nobody holds."""
+    is_drawn = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}")  # as tempfile does, and nobody else
     for path in _listed(folder):
         with suppress(OSError):
             about = path.lstat()
-            is_ours = path.name.startswith(prefix) and about.st_uid == os.getuid() and path.is_dir()
+            is_ours = is_drawn.fullmatch(path.name) and about.st_uid == os.getuid() and path.is_dir()
             if is_ours and time.time() - about.st_mtime > _YOUNG_S and not path.is_symlink() and _is_abandoned(path):
                 shutil.rmtree(path, ignore_errors=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.partials import held, sweep_scratch
 
-_PREFIX = "ssd-edge-"
+_PREFIX = "ssd-edge-scratch-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 

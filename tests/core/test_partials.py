@@ -66,14 +66,14 @@ def test_only_what_nobody_writes_any_more_is_swept(tmp_path: Path, caplog: pytes
         held = hidden(out)
         assert len(held) == 2
         write(out)
-        partials.sweep_scratch(tmp_path / "tmp", "ssd-edge-")
+        partials.sweep_scratch(tmp_path / "tmp", "ssd-edge-scratch-")
         assert hidden(out) == held
         assert scratch.is_dir()
         process.send_signal(signal.SIGKILL)
         process.wait()
         with caplog.at_level(logging.INFO, "ssd_edge"):
             write(out)
-        partials.sweep_scratch(tmp_path / "tmp", "ssd-edge-")
+        partials.sweep_scratch(tmp_path / "tmp", "ssd-edge-scratch-")
     assert hidden(out) == []
     assert not scratch.exists()
     assert "2 unfinished files of a run that was killed removed" in caplog.text
@@ -119,16 +119,18 @@ def test_sockets_of_data_workers_lie_in_a_folder_that_is_swept(tmp_path: Path, m
     with sockets_in_scratch():
         place = Path(get_temp_dir())
         assert place.parent == tmp_path
-        assert place.name.startswith("ssd-edge-")
+        assert place.name.startswith("ssd-edge-scratch-")
     assert not list(tmp_path.iterdir())
     assert "tempdir" not in config
 
 
 def test_young_scratch_folders_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for name, age in (("ssd-edge-old", 3600.0), ("ssd-edge-new", 0.0), ("other", 3600.0)):
+    mine = ["other", "ssd-edge", "ssd-edge-torture-abcd1234", "ssd-edge-scratch-of-mine", "ssd-edge-scratch-"]
+    drawn = [("ssd-edge-scratch-abcd123_", 3600.0), ("ssd-edge-scratch-abcd1234", 0.0)]
+    for name, age in (*((name, 3600.0) for name in mine), *drawn):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     with scratch_folder():
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "ssd-edge-new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*mine, "ssd-edge-scratch-abcd1234"])

@@ -40,6 +40,7 @@ def main() -> int:
     for name, count in report.mutants.items():
         sys.stdout.write(f"{name:<24} {count:>6} mutants, {report.refused[name]} refused\n")
     sys.stdout.write(
+        f"{'FAILED' if report.failures else 'passed'}: "
         f"{sum(report.mutants.values())} mutants of {len(report.mutants)} kinds, {len(report.failures)} with faults; "
         f"at most {report.slowest_s:.1f} s and {report.largest_bytes / 1e6:.0f} MB over the sound files; "
         f"{len(report.reached)} branches reached\n"

@@ -1,1 +1,1 @@
-"""Signals at random moments over the long commands: ``python -m tests.torture --help``."""
+"""Signals and full disks at random moments of the long commands: ``python -m tests.torture --help``."""

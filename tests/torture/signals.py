@@ -107,5 +107,5 @@ def _one(base: Path, name: str, number: signal.Signals, after_s: float, index: i
 
 def _was_done(name: str, folder: Path, said: str) -> bool:
     """Whether all was written when the signal came: while Python itself ends, the exit code is kept."""
-    made = {"calibrate": "cal.ranges.json", "eval": "report.html", "train": "runs/again/best.pt"}
+    made = {"calibrate": "cal.ranges.json", "eval": "report.html", "train": "runs/again/best.pt", "convert": "coco"}
     return name in ("check", "export", "build") or (folder / made[name]).exists() or "next:" in said

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "build": ("build", "engines/selftest/selftest.onnx", "--int8", "--force"),
     "eval": ("eval", "engines/selftest/selftest.onnx", "voc", "--split", "val", "--report", "report.html"),
     "check": ("data", "check", "voc"),
+    "convert": ("data", "convert", "voc", "--to", "coco", "--output", "coco"),
     "run": ("run", "images", "--loop", "--no-window", "-o", "boxes.avi", "--json", "boxes.jsonl"),
 }  # fmt: skip
 _HALF_MADE = (".partial", ".write-probe", ".old", ".training")
