@@ -1,4 +1,4 @@
-"""Whether two contestants see the same: whoever compares their times must know that they did the same work."""
+"""Compares what two contestants detect: their times are comparable only if they did the same work."""
 
 from __future__ import annotations
 

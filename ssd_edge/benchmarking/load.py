@@ -35,7 +35,7 @@ class CpuTimes:
 
 @dataclass(frozen=True)
 class Span:
-    """What happened between two looks.
+    """The load between two looks.
 
     Attributes:
         seconds: its length.
@@ -55,7 +55,7 @@ class Span:
 
 @dataclass(frozen=True)
 class NeighborLoad:
-    """What others did while a run lasted.
+    """The load by others while a run lasted.
 
     Attributes:
         spans: of half a second or more, in order.
@@ -73,7 +73,7 @@ class NeighborLoad:
 
     @property
     def disturbed_spans(self) -> int:
-        """How many spans were disturbed."""
+        """Number of spans that were disturbed."""
         return sum(span.is_disturbed for span in self.spans)
 
     @property
@@ -94,7 +94,7 @@ class NeighborLoad:
 
 
 class LoadMonitor:
-    """Looks now and then, when it is told to, and says at the end what others did.
+    """Looks whenever :meth:`look` is called, and says at the end what others did.
 
     Args:
         children: returns the ids of processes that belong to the run.

@@ -23,7 +23,7 @@ _STEADY = (
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run was made on.
+    """The machine of a run.
 
     Attributes:
         processor: its trade name, or its architecture.
@@ -35,7 +35,7 @@ class Machine:
         hypervisor: whether the machine is a guest of another.
         throttled: how often the cores were slowed down for heat since the start; None where it is not known.
         system: kernel and Python.
-        gpu: its name, as its driver tells it; empty without one.
+        gpu: its name, as its driver gives it; empty without one.
         packages: versions of ssd-edge and of the runtimes that are installed.
     """
 
@@ -53,7 +53,7 @@ class Machine:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What of the machine makes times vary."""
+        """Properties of the machine that make times vary."""
         return tuple(self._warnings())
 
     def _warnings(self) -> Iterator[str]:

@@ -24,7 +24,7 @@ _MOST_CALLS = 200  # of a block
 
 
 class Timed(Protocol):
-    """What is timed: a worker, or a stand-in."""
+    """Something that is timed: a worker, or a stand-in."""
 
     def time(self, first: int, calls: int, untimed: int) -> list[float]:
         """Return the milliseconds of so many calls, from image number ``first`` on, after some that are not timed."""
@@ -61,7 +61,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many rounds there are, and how many calls each contestant's block has."""
+    """Number of rounds, and of calls in each contestant's block."""
 
     rounds: int
     calls: dict[str, int]
@@ -100,7 +100,7 @@ def measure_rounds(
         plan: how many rounds and calls.
         first_round: number of the first; the order goes on from there.
         between: is called after each block, e.g. to look at what other processes do.
-        progress: told after each round.
+        progress: called after each round.
     """
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in contestants}
     for number in range(plan.rounds):

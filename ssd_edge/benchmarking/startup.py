@@ -1,4 +1,4 @@
-"""What a user waits for: ``ssd-edge run`` from the start of the process to its first line of JSON."""
+"""Times what a user waits for: ``ssd-edge run`` from the start of the process to its first line of JSON."""
 
 from __future__ import annotations
 

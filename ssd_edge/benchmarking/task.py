@@ -1,4 +1,4 @@
-"""What a worker is asked to run, and what a runner is."""
+"""Tasks of workers, and the interface of what runs them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GEMM = "gemm"
 
 @dataclass(frozen=True)
 class Task:
-    """What one worker runs.
+    """The task of one worker.
 
     Attributes:
         kind: ``ssd-edge``, a peer's name, or ``gemm``.

@@ -140,7 +140,7 @@ class JobFolder:
 
     @property
     def metadata(self) -> dict[bytes, bytes]:
-        """What each part says of itself."""
+        """Return what each part says of itself."""
         return {FINGERPRINT_KEY: self.job.fingerprint.encode()}
 
     def part_path(self, number: int) -> Path:

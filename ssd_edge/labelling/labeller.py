@@ -25,7 +25,7 @@ from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.rows import Rows
 
 OpenVideo = Callable[[Path], Iterable[UInt8Array]]
-"""What yields the (H, W, 3) BGR frames of a video; InputError where it cannot be read."""
+"""A function that yields the (H, W, 3) BGR frames of a video; InputError where it cannot be read."""
 
 _GROUP = 1024  # rows that are in memory before they are written, or little more
 _AHEAD = 4  # batches of each thread that wait or are done, while the rows of a unit are written

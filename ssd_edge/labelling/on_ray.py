@@ -31,7 +31,7 @@ _MOST_BLOCKS = 1000
 
 @dataclass(frozen=True)
 class Resources:
-    """What an actor takes.
+    """Resources that an actor takes.
 
     Attributes:
         cores: processor cores.
@@ -108,7 +108,7 @@ def label_on_ray(
         resources: of an actor; by default a GPU, or four cores or what the smallest node has.
         opener: opens the model on a node.
         open_video: reads a video.
-        progress: told of units.
+        progress: called after units.
 
     Raises:
         DeviceError: there is no cluster, or it has not the resources of one actor, or its work fails.

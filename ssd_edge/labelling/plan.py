@@ -21,7 +21,7 @@ _COLUMNS = ("id", "path", "kind", "offset", "size")
 
 @dataclass(frozen=True)
 class Plan:
-    """What the sources hold.
+    """The images that the sources hold.
 
     Attributes:
         digest: ``sha256:…`` of every image's id and place, in their order.

@@ -98,7 +98,7 @@ def _arrow(kind: Any, values: npt.NDArray[Any]) -> Any:
 
 
 class PartWriter:
-    """Writes the rows of a unit group by group; its part is whole or absent, whoever else writes it just now.
+    """Writes the rows of a unit group by group; its part is whole or absent, whatever else writes it just now.
 
     Args:
         path: of the part.

@@ -62,7 +62,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What a folder holds so far.
+    """The contents of a folder so far.
 
     Attributes:
         complete: every image has its row.
@@ -188,7 +188,7 @@ def _other_images(path: Path) -> ArtifactError:
 
 
 def _are_frames(ids: list[str], video: str, last: int) -> tuple[bool, int]:
-    """Tell whether they are later frames of a video, each once, or the video itself where it has none; and the last."""
+    """Return whether they are later frames of a video, each once, or a video without frames; and the last."""
     if ids == [video]:
         return last < 0, 0
     for found in ids:

@@ -1,4 +1,4 @@
-"""What every package is made of: the exported model, its labels, and a self-check of each form of the model."""
+"""Writes what every package has: the exported model, its labels, and a self-check of each form of the model."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _APPS = {"deepstream_app_file.txt": "file", "deepstream_app_rtsp.txt": "rtsp"}
 
 @dataclass(frozen=True)
 class Typing:
-    """How ``nvinfer`` is to build the engine.
+    """Options with which ``nvinfer`` builds the engine.
 
     Attributes:
         precision: that it computes in.
@@ -37,7 +37,7 @@ class Typing:
         """``network-mode``, which sets the flags of the build.
 
         That of FP16 is never set. It allows half precision for every layer, and ``nvinfer`` has no way to hold one in
-        float32: sums of squares overflow there, and the NMS no longer tells boxes apart by number.
+        float32: sums of squares overflow there, and the NMS can no longer distinguish boxes by number.
         """
         return _INT8 if self.cache else _FP32
 
@@ -80,7 +80,7 @@ _HOW = {
     (False, True): "INT8 comes from `calibration.cache`: for releases of DeepStream whose networks are weakly typed, "
     "on the TensorRT that the first line of the file names.",
 }
-"""How the engine comes to its precision, in words: strongly typed, with a calibration cache."""
+"""Return how the engine comes to its precision, in words: strongly typed, with a calibration cache."""
 
 
 def engine_name(typing: Typing, max_batch: int) -> str:

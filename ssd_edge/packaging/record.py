@@ -1,4 +1,4 @@
-"""What a package says of itself, and its self-check: the two files of it that ssd-edge reads again."""
+"""The record of a package, and its self-check: the two files of it that ssd-edge reads again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHECK = Format("ssd-edge/selfcheck/1", "self-check of a package", _DO)
 
 @dataclass(frozen=True)
 class PackageRecord:
-    """What a package is.
+    """The record of a package.
 
     Attributes:
         host: where it runs.
@@ -52,7 +52,7 @@ class PackageRecord:
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """What a packaged model gives for the packaged image.
+    """Detections of a packaged model on the packaged image.
 
     Attributes:
         image: file of the image, relative to the check.

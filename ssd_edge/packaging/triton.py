@@ -61,7 +61,7 @@ class Plan:
 
     @property
     def place(self) -> str:
-        """Where it runs, in words."""
+        """Return in words where it runs."""
         return f"{self.manifest.device}, TensorRT {self.manifest.runtime_version}"
 
 

@@ -15,7 +15,7 @@ from ssd_edge.workflows.stream_config import RunConfig
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """How images are labelled.
+    """Options for labelling images.
 
     Attributes:
         output: folder of the job: new, empty, or one with this very job, which then goes on.

@@ -42,7 +42,7 @@ SUMMARY_TAG = "ssd-edge/label-summary/1"
 
 @dataclass(frozen=True)
 class LabelResult:
-    """What a run of labelling has done, and what its folder holds.
+    """Result of a run of labelling, and the contents of its folder.
 
     Attributes:
         path: the folder of the job; its rows are in ``parts/``.
@@ -100,7 +100,7 @@ def label(
             column ``path`` and perhaps ``id``; one or a list.
         model: a ``.pt``, ``.onnx`` or ``.engine``; by default the workspace's current engine, or else its newest ONNX.
         config: see :class:`LabelConfig`; or its fields as keywords.
-        progress: told of the stages ``listing``, ``labelling`` and ``counting``, in parts.
+        progress: called in the stages ``listing``, ``labelling`` and ``counting``, in parts.
         workspace: folder with ``engines/``, for a model that is not named, and ``runs/``, for its training set.
         options: fields of the config.
 

@@ -89,7 +89,7 @@ def package(
 
     Args:
         model: the exported ``.onnx``; by default the newest of the workspace.
-        host: where it shall run.
+        host: where it will run.
         config: see :class:`PackageConfig`; or its fields as keywords.
         workspace: the folder with ``engines/`` and ``calibration/``.
 

@@ -1,4 +1,4 @@
-"""What a package may be given besides the model and the host."""
+"""Options of a package besides the model and the host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ssd_edge.core.config import AnyPath, check_limits
 
 @dataclass(frozen=True)
 class PackageConfig:
-    """What to write, and what to add.
+    """Options for what to write and to add.
 
     Attributes:
         output: folder of the package, whose name the archive has too; by default ``packages/<model>-<host>`` in the

@@ -24,7 +24,7 @@ from ssd_edge.core.spec import ModelSpec
 
 
 class _GraphBackend:
-    """What the three have in common as a :class:`~ssd_edge.backends.base.Backend`."""
+    """The common part of the three as a :class:`~ssd_edge.backends.base.Backend`."""
 
     batch_limits: tuple[int, int | None] = (1, None)
 

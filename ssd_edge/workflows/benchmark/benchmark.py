@@ -1,4 +1,4 @@
-"""Benchmark: engines, models, presets and peers side by side, so that a rival would accept the figures."""
+"""Benchmark: engines, models, presets and peers side by side, fairly enough to compare with others."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def bench(
         models: ``.engine``, ``.onnx`` and ``.pt`` files, and names of presets, whose engines are built with random
             weights; by default the workspace's current engine and the other engines of the same model.
         config: how; or its fields as keywords.
-        progress: told of each stage.
+        progress: called in each stage.
         workspace: the folder with ``engines/`` and ``runs/``.
         options: fields of the config.
 

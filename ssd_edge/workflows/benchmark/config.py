@@ -26,7 +26,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """How contestants are measured.
+    """Options for measuring contestants.
 
     Attributes:
         against: other detectors and runtimes to measure beside ours, on the same images and, where the network is the

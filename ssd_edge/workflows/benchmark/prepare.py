@@ -155,7 +155,7 @@ def _checkpoint_of(source: Path, root: Path) -> Path | None:
 
 
 def write_heads(entry: Entry, folder: Path) -> Path | None:
-    """Write a contestant's network without its NMS, which tells what the NMS takes; None where they are not apart.
+    """Write a contestant's network without its NMS, which shows what the NMS takes; None where they are not apart.
 
     Engines of TensorRT cannot be cut; all others keep the names of the exported tensors.
     """

@@ -1,4 +1,4 @@
-"""What a benchmark gives: figures of every contestant, the machine, and what others did meanwhile."""
+"""Result of a benchmark: figures of every contestant, the machine, and what others did meanwhile."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class GpuMode:
 
 @dataclass(frozen=True)
 class Contestant:
-    """What was measured of one contestant.
+    """Figures of one contestant.
 
     Attributes:
         name: what it is called; unique in a run.
@@ -89,7 +89,7 @@ class Contestant:
         batches: of several batch sizes, with the best layout.
         streams: of several streams at once, with the best layout.
         stages_ms: of each stage of an image's way: ``decode``, ``resize``, ``inference``, ``nms``, ``output``; without
-            ``nms`` where it cannot be told from ``inference``.
+            ``nms`` where it cannot be separated from ``inference``.
         macs: multiply-adds of an image; None where the exported ONNX is not here.
         peak_share: share of the processor's measured peak in this type, 0 to 1.
         gpu: of an engine of TensorRT.
@@ -190,7 +190,7 @@ class BenchResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes the figures worth less, worst first."""
+        """Return what makes the figures worth less, worst first."""
         found = []
         if self.load.is_disturbed:
             found.append(f"NOT ALONE: {self.load}")

@@ -39,7 +39,7 @@ def start_worker(task: Task) -> Worker:
 
 @dataclass
 class Measured:
-    """What a run collects of one contestant, as it comes."""
+    """Figures that a run collects of one contestant, as it comes."""
 
     blocks: Blocks = field(default_factory=lambda: Blocks(()))
     cold_start_s: list[float] = field(default_factory=list)
@@ -127,7 +127,7 @@ class Run:
         self._helpers.clear()
 
     def _plan(self, workers: Mapping[str, Worker]) -> Plan:
-        """Return the plan, from the first launch, which also tells what each sees and how much memory it takes."""
+        """Return the plan, from the first launch, which also shows what each sees and how much memory it takes."""
         plan = plan_rounds(pilot(workers), seconds=self.config.seconds, rounds=self.config.rounds)
         for name, worker in workers.items():
             self.measured[name].found = worker.ask("detections")

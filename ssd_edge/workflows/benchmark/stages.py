@@ -1,4 +1,4 @@
-"""Where an image's time goes: decoding, resizing, the network, the NMS, and making detections of its outputs."""
+"""Measures where an image's time goes: decoding, resizing, the network, the NMS, and making detections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STAGES = ("decode", "resize", "inference", "nms", "output")
 """Of an image's way from a file's bytes to detections, in order."""
 
 HEADS = "heads"
-"""Of a task's settings: the same network that ends in its boxes and scores, which tells the NMS's share."""
+"""Of a task's settings: the same network that ends in its boxes and scores, which shows the NMS's share."""
 
 _ROUNDS = 400
 
@@ -64,7 +64,7 @@ def measure_stages(task: Task, seconds: float) -> dict[str, float]:
     """Return the median milliseconds of each of :data:`STAGES` of a model of ours, of interleaved calls on one image.
 
     ``nms`` is what the whole graph takes more than the same graph without it, the median of pairs; it is left out where
-    the two cannot be told apart: then it is part of ``inference``.
+    the two cannot be separated: then it is part of ``inference``.
     """
     path = Path(task.images[0])
     data = image_bytes(path)

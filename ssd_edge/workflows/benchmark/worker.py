@@ -32,7 +32,7 @@ COMPARED = 50  # detections of an image that contestants are compared by
 
 
 class OurRunner:
-    """What :func:`ssd_edge.load` gives, with the layout of threads that is asked for."""
+    """The detector of :func:`ssd_edge.load`, with the layout of threads that is asked for."""
 
     parallel = True
 
@@ -68,7 +68,7 @@ def open_runner(task: Task) -> Runner:
 
 
 class Bench:
-    """What a worker does when it is asked.
+    """Answers the requests of the benchmark.
 
     Args:
         task: what is measured.
