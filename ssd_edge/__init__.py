@@ -7,7 +7,7 @@ Everything that a command does is one function here that returns a result and pr
     run = ssd.train("path/to/data", preset="ssd300-mobilenet-v1", minutes=20)
     model = ssd.export(run.path)
     engine = ssd.build(model.path, precision="int8")
-    with ssd.load(engine.path) as detect:
+    with ssd.load(engine.path, score_threshold=0.5) as detect:
         for d in detect("photo.jpg"):
             print(d.label, d.score, d.box)
 
