@@ -1,8 +1,8 @@
 """Refuses a wrong engine before its runtime sees the file: one that was built for another machine or runtime.
 
-``read_manifest_for_cpu`` (``ort.py``) and ``read_manifest_for_gpu`` (``tensorrt/backend.py``) ask what is here and call
-this; that an engine belongs to its manifest and to the ONNX as it is now is checked by
-:class:`~ssd_edge.core.manifest.EngineManifest`.
+``read_manifest_for_cpu`` (``ort.py``), ``read_manifest_for_openvino`` (``openvino/backend.py``) and
+``read_manifest_for_gpu`` (``tensorrt/backend.py``) ask what is here and call this; that an engine belongs to its
+manifest and to the ONNX as it is now is checked by :class:`~ssd_edge.core.manifest.EngineManifest`.
 """
 
 from __future__ import annotations

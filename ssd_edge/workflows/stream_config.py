@@ -113,7 +113,7 @@ class StreamOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class RunConfig(StreamConfig):
-    """Options of ``run``: sources, inference and outputs; see also :class:`~ssd_edge.workflows.stream.StreamConfig`.
+    """Options of ``run``: sources, inference and outputs; see also :class:`StreamConfig`.
 
     Attributes:
         output: video (.mp4, .avi, .webm, .mkv), image, or folder of images, with the boxes drawn in. Of several
