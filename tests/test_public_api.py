@@ -240,3 +240,32 @@ def test_training_without_pytorch_says_what_to_install_when_it_is_called() -> No
     said = in_fresh_interpreter(program)
     assert said.startswith("training needs PyTorch (torch, torchvision, lightning_fabric) |")
     assert "pip install" in said
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_runs_out_is_a_named_error_of_every_function(name: str) -> None:
+    assert getattr(ssd, name).__wrapped__.__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (MemoryError(), "the memory is full"),
+        (OSError(28, "No space left on device"), "a disk is full"),
+        (OSError(24, "Too many open files"), "too many files are open"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "the GPU's memory is full"),
+    ],
+)
+def test_a_program_gets_the_named_error(
+    error: Exception, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ssd_edge.workflows.data_statistics.dataset_splits", fail)
+    with pytest.raises(ssd.SsdEdgeError, match=named) as caught:
+        ssd.data_statistics(tmp_path)
+    assert caught.value.__cause__ is error
+    monkeypatch.setattr("ssd_edge.workflows.data_statistics.dataset_splits", {}.__getitem__)
+    with pytest.raises(KeyError):
+        ssd.data_statistics(tmp_path)

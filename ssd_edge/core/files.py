@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.limits import how_to_raise, limit
-from ssd_edge.core.partials import check_written, held, sweep_once
+from ssd_edge.core.partials import MARK, check_written, held, sweep_once
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_STEM_BYTES = 200
@@ -101,7 +101,7 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
     if not path.name:
         raise InputError(f"{path} cannot be written", got="a folder", wanted="a file's name")
     _refuse_device(path)
-    partial = path.with_name(f".{_short_stem(path)}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{_short_stem(path)}.{os.getpid()}{MARK}.partial{path.suffix}")
     make_folder(path.parent)
     sweep_once(path.parent)
     try:
@@ -138,7 +138,7 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
     """
     if path_kind(folder) not in ("folder", "absent"):
         raise InputError(f"{folder} cannot be written", got="a file", wanted="a folder, or a name that is free")
-    partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("partial", "old"))
+    partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}{MARK}.{kind}") for kind in ("partial", "old"))
     sweep_once(folder.parent)
     make_folder(partial)
     try:

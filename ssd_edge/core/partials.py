@@ -18,7 +18,10 @@ from pathlib import Path
 
 from ssd_edge.core.log import counted, log
 
-_PARTIAL = re.compile(r"\.(?P<name>.+)\.\d{1,7}\.(?P<kind>partial|old)(?:\.[^.]*)?", re.DOTALL)
+MARK = ".ssd-edge"
+"""In the names of such files, so that none of another program is taken for one."""
+
+_PARTIAL = re.compile(rf"\.(?P<name>.+)\.\d{{1,7}}{re.escape(MARK)}\.(?P<kind>partial|old)(?:\.[^.]*)?", re.DOTALL)
 _TRIES = 20
 _UNWRITTEN = 0  # time of change
 _YOUNG_S = 60  # a scratch folder may be younger than its lock

@@ -7,13 +7,17 @@ that says what to do.
 from __future__ import annotations
 
 import errno
+import functools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from ssd_edge.core.errors import DeviceError, InputError, MissingPackageError, SsdEdgeError
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _LIBRARIES = {
     "libGL.so.1": "libgl1",
     "libEGL.so.1": "libegl1",
@@ -169,3 +173,14 @@ def named_resources() -> Iterator[None]:
         if named is None:
             raise
         raise named from error
+
+
+def with_named_resources(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a public function raise the named error where PyTorch, OpenCV or the system says that something ran out."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with named_resources():
+            return function(*args, **kwargs)
+
+    return call

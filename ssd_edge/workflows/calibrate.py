@@ -12,6 +12,7 @@ from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.core.workspace import named_or_newest, newest_onnx
 from ssd_edge.graph.source import read_onnx
@@ -48,6 +49,7 @@ class CalibrateResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def calibrate(
     onnx: AnyPath | None = None,
     images: AnyPath | None = None,

@@ -16,6 +16,7 @@ from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.spec import AnchorSpec
 from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.label_files import listed_class_names
@@ -129,6 +130,7 @@ class CheckDataResult:
         return json.dumps(fields, indent=1) + "\n"
 
 
+@with_named_resources
 def check_data(
     dataset: AnyPath,
     *,

@@ -15,6 +15,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.names import file_slug
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.convert import check_target, write_converted
 from ssd_edge.data.find import found_splits, usable_split, usual_name
@@ -46,6 +47,7 @@ class ConvertDataResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def convert_data(
     dataset: AnyPath,
     *,

@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.find import dataset_splits, open_dataset
@@ -62,6 +63,7 @@ class DataStatisticsResult:
         return json.dumps({"dataset": str(self.dataset), "splits": splits}, indent=1) + "\n"
 
 
+@with_named_resources
 def data_statistics(
     dataset: AnyPath,
     *,

@@ -10,6 +10,7 @@ from typing import Any
 from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.doctor import board, cameras, computer, nvidia, resources, tensorrt
 from ssd_edge.doctor.check import CheckResult, State
 from ssd_edge.doctor.facts import FACTS_FORMAT, Facts, Recorded
@@ -47,6 +48,7 @@ class DiagnoseResult:
         return {"format": FACTS_FORMAT, "lines": lines, "facts": dict(self.facts)}
 
 
+@with_named_resources
 def diagnose(record: AnyPath | None = None) -> DiagnoseResult:
     """Look at everything on this machine that matters to ``ssd-edge``, or evaluate another machine by its record.
 

@@ -15,6 +15,7 @@ from ssd_edge.core.errors import AccuracyError, InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.find import open_dataset
@@ -60,6 +61,7 @@ class EvaluateResult:
         return summary_json(self.models, self.labelled, score=self.score_threshold)
 
 
+@with_named_resources
 def evaluate(
     models: AnyPath | Sequence[AnyPath],
     dataset: AnyPath,

@@ -12,6 +12,7 @@ from ssd_edge.core.config import NMS_LIMITS, AnyPath, check_limits, config_from
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.workspace import named_or_newest, newest_checkpoint, set_exported
 
@@ -85,6 +86,7 @@ class ExportResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def export(
     checkpoint: AnyPath | None = None,
     *,

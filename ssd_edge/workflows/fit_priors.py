@@ -15,6 +15,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.data.find import dataset_splits, open_dataset
@@ -60,6 +61,7 @@ class FitPriorsResult:
         return Gain(self.config.split, self.fitted.before, self.fitted.after)
 
 
+@with_named_resources
 def fit_priors(
     dataset: AnyPath,
     *,

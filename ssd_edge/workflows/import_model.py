@@ -15,6 +15,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.runs import BEST_NAME, record_run
 from ssd_edge.core.spec import BoxCoding, ModelSpec, NmsSpec
 from ssd_edge.core.workspace import set_exported
@@ -52,6 +53,7 @@ class ImportResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def import_model(
     file: AnyPath | None = None,
     *,

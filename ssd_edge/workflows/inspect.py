@@ -26,6 +26,7 @@ from ssd_edge.core.graph_contract import NMS_OP
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.graph.source import lowered_to, read_graph
@@ -131,6 +132,7 @@ class InspectResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def inspect(path: AnyPath) -> InspectResult:
     """Read a file of ssd-edge and return what it is.
 

@@ -23,6 +23,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require_labelling
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.labelling.job import Job, JobFolder
 from ssd_edge.labelling.labeller import Labeller, batch_size
 from ssd_edge.labelling.on_ray import Resources, label_on_ray
@@ -80,6 +81,7 @@ class LabelResult:
         return json.dumps({**fields, "left_out": left_out, "left_out_count": self.left_out_count}, indent=1) + "\n"
 
 
+@with_named_resources
 def label(
     sources: AnyPath | Sequence[AnyPath],
     model: AnyPath | None = None,

@@ -17,6 +17,7 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.workspace import newest_engine, newest_onnx
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ssd_edge.model.predict import TorchDetector
 
 
+@with_named_resources
 def load(
     model: AnyPath | None = None,
     *,

@@ -23,6 +23,7 @@ from ssd_edge.core.images import read_image
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.core.workspace import named_or_newest, newest_onnx
@@ -74,6 +75,7 @@ class PackageResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def package(
     model: AnyPath | None = None,
     *,
@@ -264,6 +266,7 @@ class VerifyPackageResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def verify_package(path: AnyPath, *, engine: AnyPath | None = None) -> VerifyPackageResult:
     """Compare a package with its digests, and what its models find with what they found when they were packed.
 

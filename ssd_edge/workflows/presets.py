@@ -11,6 +11,7 @@ from ssd_edge.core.config import check_number
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.requirements import require_torch
+from ssd_edge.core.resources import with_named_resources
 
 if TYPE_CHECKING:
     from ssd_edge.model.presets import Published
@@ -54,6 +55,7 @@ class PresetsResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def list_presets(names: str | Sequence[str] | None = None, *, classes: int = CLASSES) -> PresetsResult:
     """Return size, cost and published accuracy of presets.
 

@@ -16,6 +16,7 @@ from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shutdown import ReloadRequest, StopRequest
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.layout import Layout, measure_batches, open_fastest
@@ -110,6 +111,7 @@ class RunResult:
         return tuple(stream for stream in self.streams if stream.error)
 
 
+@with_named_resources
 def run_streams(
     sources: Sources | None = None,
     model: AnyPath | None = None,

@@ -23,6 +23,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.doctor.build_memory import watch_memory
 from ssd_edge.doctor.nms_bodies import NmsTimes, time_nms
@@ -89,6 +90,7 @@ class SelftestResult:
         }
 
 
+@with_named_resources
 def selftest(
     engine: AnyPath | None = None,
     images: AnyPath | None = None,

@@ -12,6 +12,7 @@ from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.files import make_folder, written_beside
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress, stage
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.data.find import dataset_splits
 from ssd_edge.data.split import divide_dataset
 from ssd_edge.data.split_lists import SPLIT_FILE, dataset_root
@@ -44,6 +45,7 @@ class SplitDataResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def split_data(
     dataset: AnyPath,
     *,

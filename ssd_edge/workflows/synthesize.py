@@ -18,6 +18,7 @@ from ssd_edge.core.files import folder_written_beside, written_beside
 from ssd_edge.core.images import write_image
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.sample import LabelledObject
 from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.data.video_truth import truth_line, truth_path
@@ -53,6 +54,7 @@ class SynthesizeResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def synthesize(
     folder: AnyPath | None,
     *,

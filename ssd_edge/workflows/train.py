@@ -9,10 +9,12 @@ from typing_extensions import Unpack
 from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.progress import ProgressCallback, no_progress
 from ssd_edge.core.requirements import require_training
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.training.callbacks import Callback
 from ssd_edge.workflows.train_config import TrainConfig, TrainOptions, TrainResult
 
 
+@with_named_resources
 def train(
     dataset: AnyPath | None = None,
     *,

@@ -12,6 +12,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.runs import Run, list_runs, read_run
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.workspace import ENGINES, clear_current, list_engines, make_current, newest_engine
@@ -36,6 +37,7 @@ class InitResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def init_workspace(folder: AnyPath = ".") -> InitResult:
     """Make the folders of a workspace where they are missing.
 
@@ -95,6 +97,7 @@ class RunsResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def find_runs(*, workspace: AnyPath = ".") -> RunsResult:
     """List the runs of a workspace that have a checkpoint; PyTorch is not needed."""
     found = [read_run(run) for run in list_runs(Path(workspace))]
@@ -137,6 +140,7 @@ class UseResult:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@with_named_resources
 def use_engine(engine: AnyPath | None = None, *, workspace: AnyPath = ".") -> UseResult:
     """Pin the engine that ``run`` takes, or unpin it.
 

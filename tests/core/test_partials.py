@@ -81,19 +81,27 @@ def test_only_what_nobody_writes_any_more_is_swept(tmp_path: Path, caplog: pytes
 
 
 def test_a_folder_whose_replacement_was_cut_short_comes_back(tmp_path: Path) -> None:
-    (tmp_path / ".data.123.old").mkdir()
-    (tmp_path / ".data.123.old" / "kept.txt").write_text("kept")
-    (tmp_path / ".data.123.partial").mkdir()
+    (tmp_path / ".data.123.ssd-edge.old").mkdir()
+    (tmp_path / ".data.123.ssd-edge.old" / "kept.txt").write_text("kept")
+    (tmp_path / ".data.123.ssd-edge.partial").mkdir()
     write(tmp_path)
     assert (tmp_path / "data" / "kept.txt").read_text() == "kept"
     assert hidden(tmp_path) == []
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:
-    names = [".bashrc", ".x.partial.mp4", "x.1.partial", ".model.0123456789ab.partial.npz", ".y.1.partially"]
+    names = [
+        ".bashrc",
+        ".notes.2024.old",
+        ".film.1234.partial",
+        ".x.partial.mp4",
+        "x.1.partial",
+        ".model.0123456789ab.partial.npz",
+        ".y.1.partially",
+    ]
     for name in names:
         (tmp_path / name).write_text("mine")
-    (tmp_path / ".link.1.partial").symlink_to(tmp_path / ".bashrc")
+    (tmp_path / ".link.1.ssd-edge.partial").symlink_to(tmp_path / ".bashrc")
     write(tmp_path)
     assert all((tmp_path / name).read_text() == "mine" for name in names)
 

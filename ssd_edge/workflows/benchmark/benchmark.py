@@ -19,6 +19,7 @@ from ssd_edge.core.intervals import median_interval, paired_ratio
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressCallback, no_progress
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.graph.cost import count_macs
 from ssd_edge.workflows.benchmark.config import BenchConfig, BenchOptions
@@ -48,6 +49,7 @@ from ssd_edge.workflows.open_model import refuse_no_model
 _TYPES = {"fp32": "f32", "int8": "int8", "bf16": "bf16"}  # of a precision: what its convolutions multiply in
 
 
+@with_named_resources
 def bench(
     models: AnyPath | Sequence[AnyPath] = (),
     *,

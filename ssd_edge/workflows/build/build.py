@@ -16,6 +16,7 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
+from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.workspace import make_current, named_or_newest, newest_onnx
 from ssd_edge.engines.benchmark import find_alternatives
@@ -43,6 +44,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@with_named_resources
 def build(
     onnx: AnyPath | None = None,
     *,
