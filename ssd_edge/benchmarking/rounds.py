@@ -18,7 +18,8 @@ from ssd_edge.core.timing import Spread
 LEAST_ROUNDS = 6
 """Fewer blocks give no interval of 95 %."""
 
-_UNTIMED = 2  # calls at the head of a block: caches, clocks and sleeping threads
+_UNTIMED = 2  # calls at the head of a block: caches, clocks and sleeping threads; of a slow one the first is enough
+_SLOW_MS = 50.0
 _PILOT = 3
 _MOST_CALLS = 200  # of a block
 
@@ -61,10 +62,11 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Plan:
-    """Number of rounds, and of calls in each contestant's block."""
+    """Number of rounds, and of calls in each contestant's block, behind some that are not timed."""
 
     rounds: int
     calls: dict[str, int]
+    untimed: dict[str, int]
 
 
 def plan_rounds(pilot_ms: Mapping[str, float], *, seconds: float, rounds: int) -> Plan:
@@ -76,13 +78,15 @@ def plan_rounds(pilot_ms: Mapping[str, float], *, seconds: float, rounds: int) -
         rounds: that are wanted.
     """
     budget = 1000 * seconds
-    once = sum(ms * (1 + _UNTIMED) for ms in pilot_ms.values())
+    untimed = {name: _UNTIMED if ms < _SLOW_MS else 1 for name, ms in pilot_ms.items()}
+    once = sum(ms * (1 + untimed[name]) for name, ms in pilot_ms.items())
     rounds = max(LEAST_ROUNDS, min(rounds, int(budget / once)))
     block = budget / rounds / len(pilot_ms)
     calls = {
-        name: max(1, min(_MOST_CALLS, math.floor(block / max(ms, 1e-6)) - _UNTIMED)) for name, ms in pilot_ms.items()
+        name: max(1, min(_MOST_CALLS, math.floor(block / max(ms, 1e-6)) - untimed[name]))
+        for name, ms in pilot_ms.items()
     }
-    return Plan(rounds, calls)
+    return Plan(rounds, calls, untimed)
 
 
 def measure_rounds(
@@ -105,8 +109,8 @@ def measure_rounds(
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in contestants}
     for number in range(plan.rounds):
         for name in turn(list(contestants), first_round + number):
-            calls = plan.calls[name]
-            found[name].append(tuple(contestants[name].time(0, calls, _UNTIMED)))
+            times = contestants[name].time(0, plan.calls[name], plan.untimed[name])
+            found[name].append(tuple(times))
             between()
         progress(number + 1, plan.rounds)
     return {name: Blocks(tuple(blocks)) for name, blocks in found.items()}

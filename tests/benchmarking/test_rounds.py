@@ -79,7 +79,9 @@ def test_blocks_last_equally_long_and_all_see_the_same_images() -> None:
 
 
 def test_a_slow_contestant_has_six_rounds_at_least() -> None:
-    assert plan_rounds({"a": 9000.0, "b": 5.0}, seconds=1.0, rounds=21) == Plan(LEAST_ROUNDS, {"a": 1, "b": 14})
+    assert plan_rounds({"a": 9000.0, "b": 5.0}, seconds=1.0, rounds=21) == Plan(
+        LEAST_ROUNDS, {"a": 1, "b": 14}, {"a": 1, "b": 2}
+    )
 
 
 def test_nobody_always_comes_behind_the_same() -> None:
@@ -101,7 +103,7 @@ def test_something_can_look_between_blocks() -> None:
     machine = Machine(0)
     measure_rounds(
         {"a": Engine(machine, 1.0), "b": Engine(machine, 1.0)},
-        Plan(3, {"a": 2, "b": 2}),
+        Plan(3, {"a": 2, "b": 2}, {"a": 2, "b": 2}),
         between=lambda: looks.append(machine.calls),
     )
     assert len(looks) == 6

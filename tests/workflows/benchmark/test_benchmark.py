@@ -12,20 +12,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from ssd_edge.benchmarking.process import WorkerError
 from ssd_edge.benchmarking.task import Task
 from ssd_edge.core.errors import InputError, SsdEdgeError
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.graph_contract import DIGEST_KEY
 from ssd_edge.core.progress import ProgressEvent, no_progress
 from ssd_edge.workflows.benchmark import run as running
 from ssd_edge.workflows.benchmark.benchmark import bench
 from ssd_edge.workflows.benchmark.config import BenchConfig, BenchOptions
-from ssd_edge.workflows.benchmark.entries import Entry, of_files
-from ssd_edge.workflows.benchmark.prepare import find_images, write_heads
+from ssd_edge.workflows.benchmark.entries import Entry, default_models, of_files
+from ssd_edge.workflows.benchmark.prepare import find_images, with_sources, write_heads
 from ssd_edge.workflows.benchmark.run import Run
 from ssd_edge.workflows.benchmark.stages import HEADS, measure_stages
 from ssd_edge.workflows.build.build import build
+from ssd_edge.workflows.workspace import use_engine
 from tests.quantization.square_model import write_pictures, write_square_model
 
 SHORT: dict[str, Any] = {"seconds": 0.3, "rounds": 6, "launches": 1}
@@ -261,3 +265,32 @@ def test_stages_of_an_engine(tmp_path: Path, target: str) -> None:
     task = dataclasses.replace(contestant.task, settings={HEADS: str(heads)})
     assert set(measure_stages(task, 0.05)) == {"decode", "resize", "inference", "nms", "output"}
     assert "nms" not in measure_stages(contestant.task, 0.02), "without the cut graph it is part of inference"
+
+
+def test_the_checkpoint_of_an_onnx_is_found_by_its_digest(tmp_path: Path) -> None:
+    for name in ("other", "mine"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "best.pt").write_text(name)
+    model = onnx.load(write_square_model(tmp_path / "squares.onnx"))
+    model.metadata_props.add(key=DIGEST_KEY, value=file_digest(tmp_path / "runs/mine/best.pt"))
+    onnx.save(model, tmp_path / "squares.onnx")
+    (contestant,) = of_files([tmp_path / "squares.onnx"], BenchConfig(), ("a.jpg",), 1)
+    (found,) = with_sources([contestant], tmp_path, tmp_path)
+    assert found.checkpoint == tmp_path / "runs/mine/best.pt"
+    (nowhere,) = with_sources([contestant], tmp_path / "elsewhere", tmp_path)
+    assert nowhere.checkpoint is None
+
+
+def test_by_default_the_engines_of_the_current_model_take_part(tmp_path: Path) -> None:
+    write_square_model(tmp_path / "engines/squares/squares.onnx")
+    assert default_models(tmp_path) == [tmp_path / "engines/squares/squares.onnx"], "without an engine the ONNX"
+    first = build(target="onnxruntime", workspace=tmp_path).path
+    other = write_square_model(tmp_path / "engines/others/others.onnx")
+    model = onnx.load(other)
+    model.doc_string = "another file"
+    onnx.save(model, other)
+    stranger = build(other, target="onnxruntime", workspace=tmp_path).path
+    use_engine(first, workspace=tmp_path)
+    assert default_models(tmp_path) == [first]
+    use_engine(stranger, workspace=tmp_path)
+    assert default_models(tmp_path) == [stranger]
