@@ -74,7 +74,7 @@ def test_a_machine_where_no_package_can_be_imported(tmp_path: Path) -> None:
     assert "cannot be imported: OSError: libonnxruntime.so: wrong ELF class" in done.stdout
     lines = {line["name"]: line["state"] for line in json.loads((tmp_path / "here.json").read_text())["lines"]}
     assert [name for name, state in lines.items() if state == "missing"] == [
-        "TensorRT", "ONNX Runtime", "OpenCV", "PyTorch",
+        "TensorRT", "ONNX Runtime", "OpenVINO", "OpenCV", "PyTorch",
     ]  # fmt: skip
 
 
