@@ -10,6 +10,7 @@ from typing import Any
 from typing_extensions import Unpack
 
 from ssd_edge.backends.cuda_driver import describe_gpu, is_virtual
+from ssd_edge.backends.openvino.module import is_installed as is_openvino_installed
 from ssd_edge.backends.tensorrt.module import TENSORRT, TENSORRT_RTX, is_installed, load_tensorrt
 from ssd_edge.core.calibration_table import CalibrationTable
 from ssd_edge.core.choices import NmsBody, Precision, Target
@@ -34,7 +35,7 @@ from ssd_edge.doctor.verdict import OWN_TOLERANCES, Verdict
 from ssd_edge.engines.build import build_lowered, graph_path
 from ssd_edge.engines.builder import Builder, Lowered
 from ssd_edge.engines.options import TrtOptions
-from ssd_edge.engines.ort_build import OrtBuilder
+from ssd_edge.engines.processor import processor_builder
 from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.graph.source import SourceModel
 from ssd_edge.quantization.calibrate import measure_ranges
@@ -186,10 +187,12 @@ def _tensorrt_targets() -> tuple[dict[Target, TrtOptions], tuple[LeftOut, ...]]:
 
 
 def _builds(source: SourceModel, folder: Path, targets: dict[Target, TrtOptions]) -> Iterator[tuple[Lowered, Builder]]:
-    """Yield what can be built and run here: every precision for TensorRT, where it is; for ONNX Runtime what pays."""
+    """Yield what can be built and run here: every precision for TensorRT, where it is; on the processor what pays."""
     table = _calibrated(source, folder / "images")
-    for precision in (Precision.FP32, Precision.INT8):
-        yield _lowered(source, table, precision, OrtBuilder())
+    has_openvino = not targets and is_openvino_installed()  # beside a GPU ONNX Runtime is the reference alone
+    for target in (Target.ONNXRUNTIME, Target.OPENVINO) if has_openvino else (Target.ONNXRUNTIME,):
+        for precision in (Precision.FP32, Precision.INT8):
+            yield _lowered(source, table, precision, processor_builder(target, precision))
     for target, options in targets.items():
         for precision in (Precision.FP32, Precision.FP16, Precision.INT8, Precision.INT8_FP16):
             builder = TrtBuilder(target, precision, options, report=log.info)

@@ -100,8 +100,9 @@ def test_selftest_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert result.exit_code == 0, result.output
     assert "fp32 on onnxruntime" in result.output
     assert "int8 on onnxruntime" in result.output
+    assert "int8 on openvino" in result.output
     found = json.loads(Path("selftest.json").read_text())["selftest"]
-    assert [entry["faults"] for entry in found] == [[], []]
+    assert [entry["faults"] for entry in found] == [[], [], [], []]
     assert all(entry["compared"] > 10 for entry in found)
     assert "as it should be" in Path("selftest.html").read_text()
 
