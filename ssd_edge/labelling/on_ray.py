@@ -7,10 +7,12 @@ that is there already is passed over, and one that two actors write has the same
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any, Protocol
 
 import numpy as np
@@ -130,7 +132,8 @@ def _joined() -> Iterator[None]:
         yield
         return
     try:
-        ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
+        with _same_signals():
+            ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
     except ConnectionError as error:
         raise DeviceError(
             "there is no Ray cluster to join",
@@ -142,6 +145,21 @@ def _joined() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _same_signals() -> Iterator[None]:
+    """Put the program's signal handlers back: Ray ends a process by SIGTERM in its own way, with exit code 15."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one of a C library, which Python could not restore
+                signal.signal(number, handler)
 
 
 def _label(

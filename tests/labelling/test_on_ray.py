@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -57,6 +59,21 @@ def test_no_cluster_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     write_photos(tmp_path / "photos", 1)
     with pytest.raises(ssd.DeviceError, match="no Ray cluster to join"):
         ssd.label(tmp_path / "photos", model, output=tmp_path / "out", engine="ray")
+
+
+def test_a_cluster_that_was_joined_leaves_signals_alone(cluster: Any, tmp_path: Path) -> None:
+    call = (
+        "import signal, ssd_edge as ssd\n"
+        "before = signal.getsignal(signal.SIGTERM)\n"
+        "ssd.label('photos', 'bright.onnx', output='out', engine='ray', threads=1, progress=lambda _: seen.append("
+        "signal.getsignal(signal.SIGTERM)))\n"
+        "assert set(seen) == {before}, seen\n"
+    )
+    write_tiny_onnx(tmp_path / "bright.onnx")
+    write_photos(tmp_path / "photos", 4)
+    environment = {**os.environ, "RAY_ADDRESS": cluster.address}
+    done = subprocess.run([sys.executable, "-c", "seen = []\n" + call], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0
 
 
 def test_what_goes_wrong_on_the_cluster_is_said(cluster: Any, tmp_path: Path) -> None:
