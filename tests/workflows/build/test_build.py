@@ -50,7 +50,7 @@ def test_all_that_is_made_lies_in_the_workspace_and_nothing_is_printed(
     workspace: Path, target: Target, capfd: pytest.CaptureFixture[str]
 ) -> None:
     events: list[ProgressEvent] = []
-    made = build(precision="int8", target=target, images="../pictures", workspace=workspace, progress=events.append)
+    made = build(precision="int8", target=target, images="../images", workspace=workspace, progress=events.append)
     assert capfd.readouterr() == ("", "")
     assert not list(Path().iterdir())
     assert made.path == workspace / f"engines/selftest/selftest.int8.{target}.engine"
@@ -59,27 +59,27 @@ def test_all_that_is_made_lies_in_the_workspace_and_nothing_is_printed(
     assert (made.reused, made.left_out, made.graph, made.accuracy) == (False, (), None, None)
     assert {"calibration/selftest.ranges.json", "engines/current.json"} <= relative(workspace)
     stages = [event.stage for event in events if event.is_over]
-    assert stages == ["pictures", "calibrating", "building"]
+    assert stages == ["images", "calibrating", "building"]
     again = build(precision=Precision.INT8, target=target, workspace=workspace)
     assert again.reused
     assert again.manifest == made.manifest
 
 
 def test_images_that_cannot_be_read_are_left_out_and_named(workspace: Path) -> None:
-    damaged = Path("../pictures/damaged.png")
+    damaged = Path("../images/damaged.png")
     damaged.write_bytes(b"no image")
-    made = build(precision="int8", images="../pictures", workspace=workspace)
+    made = build(precision="int8", images="../images", workspace=workspace)
     assert [Path(lost.what).name for lost in made.left_out] == ["damaged.png"]
-    measured = calibrate(images="../pictures", workspace=workspace, method="minmax")
+    measured = calibrate(images="../images", workspace=workspace, method="minmax")
     assert measured.left_out == made.left_out
     with pytest.raises(InputError, match="damaged.png"):
-        calibrate(images="../pictures", workspace=workspace, strict=True)
+        calibrate(images="../images", workspace=workspace, strict=True)
 
 
 @pytest.mark.parametrize("target", [Target.ONNXRUNTIME, Target.OPENVINO], ids=str)
 def test_a_gate_that_is_met(workspace: Path, target: Target) -> None:
     gate = AccuracyGate("../voc", max_drop_points=1)
-    made = build(precision="int8", target=target, images="../pictures", accuracy=gate, workspace=workspace)
+    made = build(precision="int8", target=target, images="../images", accuracy=gate, workspace=workspace)
     assert made.manifest.target is target
     assert made.accuracy is not None
     assert made.accuracy.drop_points <= 1
