@@ -54,11 +54,13 @@ def bench(
     ] = None,
     classes: Annotated[int, _presets("--classes", min=1, help="Number of classes of a preset.")] = BenchConfig.classes,
     seconds: Annotated[
-        float, _rounds("--seconds", min=0.1, help="Seconds of the rounds, all contestants together.")
+        float, _rounds("--seconds", min=0.1, help="Seconds of timed calls, for all compared models together.")
     ] = BenchConfig.seconds,
-    rounds: Annotated[int, _rounds("--rounds", min=6, help="Blocks of each contestant.")] = BenchConfig.rounds,
+    rounds: Annotated[
+        int, _rounds("--rounds", min=6, help="Blocks of timed calls for each compared model.")
+    ] = BenchConfig.rounds,
     launches: Annotated[
-        int, _rounds("--launches", min=1, help="Times that each contestant's process is started.")
+        int, _rounds("--launches", min=1, help="Number of process starts for each compared model.")
     ] = BenchConfig.launches,
     confidence: Annotated[
         float, _rounds("--confidence", min=0.5, max=0.9999, help="Confidence of the intervals, 0.5 to 1.")

@@ -105,7 +105,12 @@ def build(
         ),
     ] = None,
     batch: Annotated[
-        str, _tensorrt("--batch", metavar="N|MIN:OPT:MAX", help="Batch size, or smallest, optimized and largest.")
+        str,
+        _tensorrt(
+            "--batch",
+            metavar="N|MIN:OPT:MAX",
+            help="Batch size; or the smallest, the one to optimize for and the largest: 1:4:8.",
+        ),
     ] = str(BATCH.best),
     builder_memory: Annotated[
         float | None,

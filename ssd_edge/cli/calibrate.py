@@ -22,7 +22,7 @@ def calibrate(
     split: Annotated[
         str | None,
         typer.Option(
-            "--split", help="Split of a data set; not the one that models are evaluated on.", show_default=IMAGES.split
+            "--split", help="Split of a data set; choose another one for evaluation.", show_default=IMAGES.split
         ),
     ] = None,
     max_images: Annotated[

@@ -36,7 +36,7 @@ def convert(
         float, typer.Option("--max-bad", min=0.0, max=1.0, help="Largest share of images or objects to leave out.")
     ] = ConvertDataConfig.max_bad,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse the first fault of the data (default: leave it out).")
+        bool, typer.Option("--strict", help="Stop at the first fault of the data (default: leave out what is faulty).")
     ] = ConvertDataConfig.strict,
 ) -> None:
     """Write labelled images of any layout as VOC, COCO or YOLO; the data themselves stay as they are."""

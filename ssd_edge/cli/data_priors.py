@@ -22,7 +22,9 @@ def priors(
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Input size of the network in pixels (default: the preset's).")
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Split to fit to.")] = FitPriorsConfig.split,
+    split: Annotated[
+        str, typer.Option("--split", help="Split whose objects the anchors are fitted to.")
+    ] = FitPriorsConfig.split,
     val_split: Annotated[
         str | None, typer.Option("--val-split", help="Split to evaluate the fit on (default: val, if there is one).")
     ] = None,

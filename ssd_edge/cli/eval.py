@@ -66,7 +66,7 @@ def evaluate(
         float, typer.Option("--max-bad", min=0.0, max=1.0, help="Largest share of images or objects to leave out.")
     ] = EvaluateConfig.max_bad,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse the first fault of the data (default: leave it out).")
+        bool, typer.Option("--strict", help="Stop at the first fault of the data (default: leave out what is faulty).")
     ] = EvaluateConfig.strict,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="CPU cores to use (default: all).")] = None,
     device: Annotated[

@@ -21,7 +21,9 @@ _of_host = partial(typer.Option, rich_help_panel="For one host")
 
 def package(
     model: Annotated[Path | None, typer.Argument(help="Exported .onnx file (default: the newest of engines/).")] = None,
-    host: Annotated[Host | None, typer.Option("--for", metavar="HOST", help=f"Host: {', '.join(Host)}.")] = None,
+    host: Annotated[
+        Host | None, typer.Option("--for", metavar="HOST", help=f"Host to package for: {', '.join(Host)}.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FOLDER", help="Folder (default: packages/<model>-<host>)."),

@@ -60,7 +60,11 @@ def run(
     ] = RunConfig.score_threshold,
     classes: Annotated[
         str | None,
-        typer.Option("--classes", metavar="LABEL[=SCORE],...", help="Classes to show, each with its own threshold."),
+        typer.Option(
+            "--classes",
+            metavar="LABEL[=SCORE],...",
+            help="Classes to show, each with a threshold if you like: stop=0.6,yield.",
+        ),
     ] = None,
     serve: Annotated[
         str | None,
@@ -137,7 +141,12 @@ def run(
     ] = RunConfig.max_frame_age,
     hang_timeout: Annotated[
         float,
-        _recovery("--hang-timeout", metavar="S", min=1, help="Seconds until an inference has hung: exit code 75."),
+        _recovery(
+            "--hang-timeout",
+            metavar="S",
+            min=1,
+            help="Seconds after which an inference counts as hung; the run ends with exit code 75.",
+        ),
     ] = RunConfig.hang_timeout,
     cut: Annotated[
         str | None,
@@ -145,9 +154,14 @@ def run(
             "--cut", metavar="TIME|SIZE", help="New files every 10m, 1h, 1d (UTC) or 500MB; the time is in their names."
         ),
     ] = None,
-    keep_days: Annotated[float | None, _outputs("--keep-days", help="Remove cut files that are older.")] = None,
+    keep_days: Annotated[
+        float | None, _outputs("--keep-days", help="Remove files of --cut that are older, in days.")
+    ] = None,
     keep_gb: Annotated[
-        float | None, _outputs("--keep-gb", help="Remove the oldest cut files while there are more gigabytes.")
+        float | None,
+        _outputs(
+            "--keep-gb", help="Remove the oldest files of --cut while together they take more gigabytes than this."
+        ),
     ] = None,
     fsync: Annotated[
         float | None,

@@ -28,8 +28,8 @@ Minutes = Annotated[
     typer.Option(
         "--minutes",
         min=0.01,
-        help="Training time in minutes, instead of epochs; the learning rate follows the clock. With --epochs: their "
-        "limit.",
+        help="Training time in minutes, instead of epochs; the learning rate follows the clock. With --epochs, the "
+        "longest time.",
     ),
 ]
 Patience = Annotated[
@@ -95,7 +95,8 @@ Freeze = Annotated[
     ),
 ]
 Schedule = Annotated[
-    Literal["cosine", "steps"], _learning("--schedule", help="Learning-rate schedule; steps: as in the SSD paper.")
+    Literal["cosine", "steps"],
+    _learning("--schedule", help="Learning-rate schedule: cosine, or steps as in the SSD paper."),
 ]
 Warmup = Annotated[
     float | None,

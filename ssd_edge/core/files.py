@@ -137,7 +137,7 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
         InputError: it cannot be made or written, or ``folder`` is something else.
     """
     if path_kind(folder) not in ("folder", "absent"):
-        raise InputError(f"{folder} cannot be written", got="a file", wanted="a folder, or a name that is free")
+        raise InputError(f"{folder} cannot be written", got="a file", wanted="a folder, or a new name")
     partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}{MARK}.{kind}") for kind in ("partial", "old"))
     sweep_once(folder.parent)
     make_folder(partial)
@@ -188,7 +188,7 @@ def _refuse_device(path: Path) -> None:
     """A rename would put a file in the place of /dev/null itself, or of /dev/stdout, a link that leads into /proc."""
     if path_kind(path) == "other" or (path.is_symlink() and path.readlink().is_relative_to("/proc")):
         raise InputError(
-            f"{path} is not a regular file", got="a device, pipe or socket", wanted="a name that is free, or a file"
+            f"{path} is not a regular file", got="a device, pipe or socket", wanted="a regular file, or a new name"
         )
 
 

@@ -90,7 +90,7 @@ class JobFolder:
             InputError: the folder holds another job or something else, or a source cannot be used.
         """
         if path_kind(path) == "file":
-            raise InputError(f"{path} cannot be written", got="a file", wanted="a folder, or a name that is free")
+            raise InputError(f"{path} cannot be written", got="a file", wanted="a folder, or a new name")
         make_folder(path)
         try:
             with FileLock(path / _LOCK, timeout=_PATIENCE_S):
@@ -103,7 +103,9 @@ class JobFolder:
         is_new = path_kind(path / _JOB) == "absent"
         known = {_LOCK, _PLAN, f"new.{_PLAN}"}
         if is_new and any(entry.name not in known and _PLAN not in entry.name for entry in path.iterdir()):
-            raise InputError(f"{path} is not empty", got="no job of labelling in it", wanted="a new or empty folder")
+            raise InputError(
+                f"{path} is not empty", got="files that are not from a labelling job", wanted="a new or empty folder"
+            )
         listed = path / f"new.{_PLAN}"
         try:
             plan = write_plan(listed, sources, job.images_per_part, skip=str(path.absolute()))

@@ -52,10 +52,10 @@ class Plan:
             )
         if manifest.onnx_digest != model.source.digest:
             raise InputError(
-                f"{engine} was not built of {model.source.path}",
+                f"{engine} was not built from {model.source.path}",
                 got=manifest.onnx_digest,
                 wanted=model.source.digest,
-                do="Name the model that it was built of, or build it again.",
+                do="Name the model that it was built from, or build it again.",
             )
         return cls(engine, manifest)
 

@@ -224,7 +224,7 @@ def _refuse_folder(folder: Path) -> None:
         raise InputError(
             f"{folder} is no package, and is not replaced",
             got="a folder with other files",
-            wanted="a name that is free, an empty folder, or a package",
+            wanted="a new name, an empty folder, or a package",
             do="Choose another place: --output",
         )
 
