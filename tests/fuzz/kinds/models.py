@@ -39,7 +39,7 @@ def write_workspace(folder: Path) -> None:
     write_labelled(folder / "voc", "val", 2)
     os.chdir(folder)
     command("calibrate", "--images", "images", "--method", "minmax")
-    command("build")
+    command("build", "--target", "onnxruntime")
 
 
 def write_checkpoint(folder: Path) -> None:
