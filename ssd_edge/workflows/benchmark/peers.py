@@ -47,6 +47,7 @@ _PACKAGE = {
 }
 _YOLO = "yolo11n.yaml"  # its smallest detector that has a definition without weights, which would be downloaded
 _ANOTHER = "another network, random weights: times compare, boxes do not"
+_WARNINGS, _ERRORS = 2, 3  # of ONNX Runtime's log; it begins with the first
 _OUR_NMS = "its network, our NMS behind it"
 
 
@@ -197,30 +198,37 @@ class _Reader:
 
 def _quantize_by_onnxruntime(source: SourceModel, task: Task, path: Path) -> None:
     """Quantize as ONNX Runtime's documentation says for a processor: prepared, QDQ, per channel; U8S8 on x86."""
-    load_runtime()
+    runtime = load_runtime()
     with no_telemetry():
         tools = import_module("onnxruntime.quantization")
         prepare = import_module("onnxruntime.quantization.shape_inference").quant_pre_process
     inlined, prepared = path.with_suffix(".inlined.onnx"), path.with_suffix(".prepared.onnx")
-    model = inline_function(source.model)
-    onnx.save(model, inlined)
-    prepare(str(inlined), str(prepared), skip_symbolic_shape=True)
-    ready = parse_onnx(prepared.read_bytes(), prepared)
-    kept = {node.output[0] for node in needed_nodes(list(ready.graph.node), list(head_tensors(source.model)))}
-    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    onnx.save(inline_function(source.model), inlined)
+    runtime.set_default_logger_severity(_ERRORS)  # it warns of constants that it folded itself
     try:
-        tools.quantize_static(
-            str(prepared),
-            str(path),
-            _Reader(_inputs(source, task)),
-            quant_format=tools.QuantFormat.QDQ,
-            activation_type=tools.QuantType.QUInt8 if is_x86 else tools.QuantType.QInt8,
-            weight_type=tools.QuantType.QInt8,
-            per_channel=True,
-            nodes_to_exclude=[node.name for node in ready.graph.node if node.output[0] not in kept],
-        )
+        prepare(str(inlined), str(prepared), skip_symbolic_shape=True)
+        _quantize_prepared(tools, source, task, prepared, path)
     except Exception as error:  # a tool of others, which raises whatever it meets
         raise InputError("ONNX Runtime's quantizer cannot quantize the network", got=str(error)) from error
+    finally:
+        runtime.set_default_logger_severity(_WARNINGS)
+
+
+def _quantize_prepared(tools: Any, source: SourceModel, task: Task, prepared: Path, path: Path) -> None:
+    """Quantize all up to the boxes and scores: the NMS stays in float."""
+    nodes = list(parse_onnx(prepared.read_bytes(), prepared).graph.node)
+    kept = {node.output[0] for node in needed_nodes(nodes, list(head_tensors(source.model)))}
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    tools.quantize_static(
+        str(prepared),
+        str(path),
+        _Reader(_inputs(source, task)),
+        quant_format=tools.QuantFormat.QDQ,
+        activation_type=tools.QuantType.QUInt8 if is_x86 else tools.QuantType.QInt8,
+        weight_type=tools.QuantType.QInt8,
+        per_channel=True,
+        nodes_to_exclude=[node.name for node in nodes if node.output[0] not in kept],
+    )
 
 
 def _quantize_by_nncf(source: SourceModel, task: Task, inlined: Path, path: Path) -> None:
