@@ -17,7 +17,6 @@ from ssd_edge.cli.app import app
 from ssd_edge.doctor.facts import FACTS_FORMAT
 from tests.doctor.machines import desktop
 from tools.emulator.rehearse import command_line, needs_emulator
-from tools.emulator.standin.releases import RELEASES
 
 KEPT = ("device_blocks", "pinned_blocks", "streams", "events", "graphs", "executables", "primary_uses")
 FAULTS = "tests.backends.trt_faults"
@@ -38,7 +37,7 @@ def selftest(folder: Path, release: str, *, frames: int = 20, plant: str = "", *
 
 @pytest.mark.slow(but="10.3")
 @needs_emulator
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", ["8.5", "10.3", "11.4", "rtx"])
 def test_every_precision_is_built_run_and_compared(tmp_path: Path, release: str) -> None:
     target = "tensorrt-rtx" if release == "rtx" else "tensorrt"
     done, found, report = selftest(tmp_path, release)
@@ -77,7 +76,6 @@ def test_nothing_can_be_taken_for_a_device(tmp_path: Path) -> None:
     ("fault", "said"),
     [
         ("memory_never_freed", "left on the GPU after the end: 2 x device memory"),
-        ("pinned_memory_never_freed", "left on the GPU after the end: 2 x pinned memory"),
         ("contexts_never_dropped", "execution context"),
         ("memory_for_each_frame", "memory of the GPU grew by 69.0 MiB"),
     ],

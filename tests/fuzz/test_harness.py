@@ -1,4 +1,4 @@
-"""The harness sees what it looks for; the minute of mutants itself is left to ``make test-all``."""
+"""The harness sees what it looks for; the run of mutants itself is left to ``make test-all``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.fuzz.mutate import mutate_json
 
 
 @pytest.mark.slow
-def test_a_minute_of_mutants_of_every_kind(tmp_path: Path) -> None:
-    report = fuzz(all_kinds(), tmp_path, seed=17, seconds=60)
+def test_some_seconds_of_mutants_of_every_kind(tmp_path: Path) -> None:
+    report = fuzz(all_kinds(), tmp_path, seed=17, seconds=20)
     assert set(report.mutants) == {kind.name for kind in all_kinds()}
     assert not report.failures, "\n\n".join(map(str, report.failures))
 
