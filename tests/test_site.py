@@ -32,6 +32,12 @@ def test_every_option_is_on_its_command_s_page(name: str) -> None:
     assert command.help in page
 
 
+@pytest.mark.parametrize("name", sorted(docs_site.commands()))
+def test_every_row_has_three_cells(name: str) -> None:
+    rows = [line for line in PAGES[docs_site.page_of(name)].splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {4}
+
+
 def test_every_command_is_listed() -> None:
     assert {name.split()[0] for name in docs_site.commands()} == set(_COMMANDS)
     for name in docs_site.commands():

@@ -260,7 +260,8 @@ def table(parts: list[Parameter]) -> list[str]:
 def row(part: Parameter) -> str:
     """Return one row: names, value, help and default."""
     default = f" Default: `{part.default}`." if part.default else ""
-    return f"| {part.names} | {part.value} | {escaped(part.help)}{default} |"
+    names, value = (text.replace("|", "\\|") for text in (part.names, part.value))
+    return f"| {names} | {value} | {escaped(part.help)}{default} |"
 
 
 def value_of(kind: Any, info: Any, metavar: str | None) -> str:
