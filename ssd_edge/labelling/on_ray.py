@@ -221,7 +221,7 @@ def _errors_only(name: str) -> Iterator[None]:
 def _nodes() -> list[dict[str, float]]:
     import ray
 
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, Any]] = ray.nodes()
     return [node["Resources"] for node in nodes if node["Alive"]]
 
 
