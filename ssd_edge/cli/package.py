@@ -70,6 +70,8 @@ def package(
     if (verify is None) is (host is None):
         raise typer.BadParameter(f"give either --for {'|'.join(Host)} or --verify PATH")
     if verify is not None:
+        if model is not None or output is not None:
+            raise typer.BadParameter("--verify takes a package alone, no model and no --output")
         _show_verified(verify_package(verify, engine=engine))
     elif host is not None:
         config = PackageConfig(output, image, max_batch, precision, calibration_cache, score_threshold, engine, wheel)

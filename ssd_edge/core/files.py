@@ -134,8 +134,10 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
         durable: wait until the disk has each file; not worth its time for thousands that can be made again.
 
     Raises:
-        InputError: it cannot be made or written, or ``folder`` is something else.
+        InputError: it cannot be made or written, or ``folder`` is something else, or has no name: ``.`` or ``..``.
     """
+    if folder.name in ("", ".."):
+        raise InputError(f"{folder} cannot be replaced as a whole", got="a folder without a name", wanted="a name")
     if path_kind(folder) not in ("folder", "absent"):
         raise InputError(f"{folder} cannot be written", got="a file", wanted="a folder, or a new name")
     partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}{MARK}.{kind}") for kind in ("partial", "old"))

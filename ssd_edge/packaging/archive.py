@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import struct
@@ -23,11 +24,23 @@ _LEVEL = 6
 _HEADER = struct.pack("<HBBLBB", 0x8B1F, 8, 0, 0, 0, 255)
 """Of gzip: deflate, no name, no time, no level, no system. None of it is under the check sum."""
 _CHUNK = 1 << 20
+_BAD_NAMES = frozenset({errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTDIR})
+"""Of members: one that is there twice, is too long, or lies below a file."""
 
 
 def archive_of(folder: Path) -> Path:
     """Return the name of a package's archive: that of the folder with ``.tar.gz``."""
     return folder.with_name(folder.name + SUFFIX)
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file begins as an archive that was written here does.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as file:
+        return file.read(len(_HEADER)) == _HEADER
 
 
 def write_archive(folder: Path, archive: Path) -> None:
@@ -40,7 +53,8 @@ def write_archive(folder: Path, archive: Path) -> None:
         packer = _Gzip(file)
         with tarfile.open(fileobj=packer, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
             for name in files_of(folder):
-                tar.addfile(_member(folder, name), (folder / name).open("rb"))
+                with (folder / name).open("rb") as content:
+                    tar.addfile(_member(folder, name), content)
         packer.finish()
 
 
@@ -82,9 +96,9 @@ def unpacked(archive: Path) -> Iterator[Path]:
             with open_regular(archive) as file:
                 _unpack(archive, file, scratch)
         except (OSError, EOFError, zlib.error, tarfile.TarError, UnicodeError, ValueError) as error:
-            if isinstance(error, OSError) and error.filename is not None:
+            if isinstance(error, OSError) and error.filename is not None and error.errno not in _BAD_NAMES:
                 raise
-            raise _damaged(archive, str(error)) from error
+            raise _damaged(archive, getattr(error, "strerror", None) or str(error)) from error
         folders = list(scratch.iterdir())
         if len(folders) != 1 or not folders[0].is_dir():
             raise _damaged(archive, f"{len(folders)} entries at the top")
@@ -109,8 +123,6 @@ def _unpack(archive: Path, file: IO[bytes], scratch: Path) -> None:
                 _write(archive, tar, entry, scratch)
         while plain.read(_CHUNK):  # the check sum comes last
             pass
-    if archive.stat().st_size < len(_HEADER):
-        raise _damaged(archive, "nothing")
 
 
 def _write(archive: Path, tar: tarfile.TarFile, entry: tarfile.TarInfo, scratch: Path) -> None:

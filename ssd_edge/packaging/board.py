@@ -37,6 +37,7 @@ def write_board(folder: Path, model: PackagedModel, *, table: Path | None, wheel
     values = {
         "name": name,
         "slug": slug(name),
+        "described": name.replace("%", "%%"),  # which systemd would put something in for
         "unit": unit,
         "onnx": onnx,
         "quoted_onnx": onnx.replace("'", "'\\''"),

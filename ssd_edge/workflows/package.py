@@ -29,7 +29,7 @@ from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.core.workspace import named_or_newest, newest_onnx
 from ssd_edge.graph.source import SourceModel, read_onnx
 from ssd_edge.packaging import selfcheck
-from ssd_edge.packaging.archive import archive_of, write_archive
+from ssd_edge.packaging.archive import archive_of, is_archive, write_archive
 from ssd_edge.packaging.board import write_board
 from ssd_edge.packaging.contents import PackagedModel, choose_image, write_onnx
 from ssd_edge.packaging.deepstream import Typing, write_deepstream
@@ -106,9 +106,9 @@ def package(
     _refuse_other(path)
     source = read_onnx(path)
     files = CalibrationFiles.of(source, root)
-    packaged = PackagedModel(source, choose_image(source, _images(config, files)))
     folder = config.output or root / PACKAGES / f"{source.spec.name}-{kind}"
-    _refuse_folder(folder)
+    _refuse_others(folder)
+    packaged = PackagedModel(source, choose_image(source, _images(config, files)))
     with folder_written_beside(folder) as partial:
         _WRITERS[kind](partial, packaged, config, files)
         write_sums(partial)
@@ -124,8 +124,11 @@ def _triton(folder: Path, model: PackagedModel, config: PackageConfig, _: Calibr
 
 
 def _board(folder: Path, model: PackagedModel, config: PackageConfig, files: CalibrationFiles) -> None:
-    table = files.table if files.table.is_file() else None
-    write_board(folder, model, table=table, wheel=config.wheel)
+    if files.table.is_file():
+        _table(files, model.source)  # the board would refuse that of another model, and only there
+        write_board(folder, model, table=files.table, wheel=config.wheel)
+    else:
+        write_board(folder, model, table=None, wheel=config.wheel)
 
 
 def _frigate(folder: Path, model: PackagedModel, *_: object) -> None:
@@ -218,15 +221,29 @@ def _refuse_other(path: Path) -> None:
     )
 
 
-def _refuse_folder(folder: Path) -> None:
-    """Refuse to replace a folder that is no package."""
-    if path_kind(folder) == "folder" and any(folder.iterdir()) and not (folder / RECORD_NAME).is_file():
+def _refuse_others(folder: Path) -> None:
+    """Refuse to replace a folder that is no package, and a file beside it that is no archive of one."""
+    if folder.name in ("", ".."):
+        raise InputError(f"{folder} gives a package no name", wanted="a folder's name", do="Name one: --output")
+    archive = archive_of(folder)
+    if path_kind(archive) == "file" and not is_archive(archive):
+        raise InputError(f"{archive} is no package, and is not replaced", do="Choose another place: --output")
+    if path_kind(folder) == "folder" and any(folder.iterdir()) and not _is_package(folder):
         raise InputError(
             f"{folder} is no package, and is not replaced",
             got="a folder with other files",
             wanted="a new name, an empty folder, or a package",
             do="Choose another place: --output",
         )
+
+
+def _is_package(folder: Path) -> bool:
+    """Return whether a folder has a record of ours: others have a ``package.json`` too."""
+    try:
+        PackageRecord.load(folder)
+    except SsdEdgeError:
+        return False
+    return True
 
 
 def _images(config: PackageConfig, files: CalibrationFiles) -> list[UInt8Array]:

@@ -38,6 +38,8 @@ def test_one_of_the_two_is_asked_for(exported: Path, tmp_path: Path) -> None:
     assert run(exported).exit_code == 2
     assert run("--for", "board", "--verify", tmp_path).exit_code == 2
     assert run(exported, "--for", "toaster").exit_code == 2
+    assert run(exported, "--verify", tmp_path).exit_code == 2
+    assert run("--verify", tmp_path, "--output", "x").exit_code == 2
 
 
 def test_the_option_of_another_host_is_named_as_it_is_typed(exported: Path) -> None:

@@ -71,6 +71,13 @@ def test_a_member_never_leaves_the_folder(tmp_path: Path, name: str) -> None:
     assert not (tmp_path.parent / "out").exists()
 
 
+@pytest.mark.parametrize("names", [("m/a", "m/a"), ("m/a", "m/a/b"), ("m/" + "a" * 300,)])
+def test_names_that_cannot_be_files_are_damage(tmp_path: Path, names: tuple[str, ...]) -> None:
+    archive = hostile(tmp_path, *map(tarfile.TarInfo, names))
+    with pytest.raises(ArtifactError, match="not as it was packed"), unpacked(archive):
+        pass
+
+
 def test_a_link_is_refused(tmp_path: Path) -> None:
     entry = tarfile.TarInfo("m/link")
     entry.type, entry.linkname = tarfile.SYMTYPE, "/etc"
@@ -85,14 +92,15 @@ def test_an_archive_that_unfolds_to_too_much_is_refused(folder: Path, monkeypatc
         pass
 
 
-def hostile(tmp_path: Path, entry: tarfile.TarInfo) -> Path:
-    """An archive with our header and one member of another's making."""
+def hostile(tmp_path: Path, *entries: tarfile.TarInfo) -> Path:
+    """An archive with our header and members of another's making."""
     from ssd_edge.packaging.archive import _Gzip
 
     archive = tmp_path / "hostile.tar.gz"
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as tar:
-        tar.addfile(entry)
+        for entry in entries:
+            tar.addfile(entry)
     with archive.open("wb") as file:
         packer = _Gzip(file)
         packer.write(plain.getvalue())

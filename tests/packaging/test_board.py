@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import ssd_edge as ssd
+from ssd_edge.core.files import file_digest
 from ssd_edge.packaging.board import slug
 from ssd_edge.workflows.streams_file import read_streams_file
 
@@ -174,6 +175,10 @@ def test_a_calibration_table_travels_along(exported: Path, tmp_path: Path) -> No
     table = made.path / "workspace" / "calibration" / "lively.ranges.json"
     assert table.read_bytes() == (tmp_path / "calibration" / "lively.ranges.json").read_bytes()
     assert "has a calibration table" in (made.path / "README.md").read_text()
+    measured = tmp_path / "calibration" / "lively.ranges.json"
+    measured.write_text(measured.read_text().replace(file_digest(exported), "sha256:" + "0" * 64))
+    with pytest.raises(ssd.ArtifactError, match="does not belong to"):
+        ssd.package(exported, host="board", image=image, workspace=tmp_path)
 
 
 def test_the_scripts_are_clean(packages: dict[str, Path]) -> None:

@@ -98,6 +98,18 @@ def test_only_a_package_is_replaced(exported: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "file"), [("site", "site/package.json"), ("site", "site.tar.gz"), ("..", "a"), (".", "a")]
+)
+def test_what_others_made_is_not_replaced(exported: Path, tmp_path: Path, monkeypatch, name: str, file: str) -> None:
+    (tmp_path / "here/site").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    Path(file).write_text('{"name": "site"}')
+    with pytest.raises(InputError, match="is no package, and is not replaced|no name"):
+        ssd.package(exported, host="board", image=exported.parent / "0.png", output=name)
+    assert Path(file).read_text() == '{"name": "site"}'
+
+
+@pytest.mark.parametrize(
     ("host", "options", "said"),
     [
         ("board", {"max_batch": 4}, "max_batch= is not for board"),

@@ -11,6 +11,7 @@ if [ ! -x "$trtexec" ]; then
     exit 1
 fi
 plan=$here/../tensorrt/$name/1/model.plan
+mkdir -p "$(dirname -- "$plan")"  # an archive has no empty folders
 "$trtexec" "--onnx=$here/model.onnx" "--saveEngine=$plan.partial" \
     --minShapes='images:1x@{side}' --optShapes='images:@{best_batch}x@{side}' --maxShapes='images:@{max_batch}x@{side}' "$@"
 mv "$plan.partial" "$plan"
