@@ -136,16 +136,25 @@ def _of_tar(shown: str, path: str, not_listed: NotListed) -> Iterator[Item]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                if member.isfile() and _suffix(member.name) in IMAGE_SUFFIXES:
-                    if _is_utf8(member.name):
-                        yield Item(f"{shown}/{member.name}", path, "member", member.offset_data, member.size)
+                if _suffix(member.name) in IMAGE_SUFFIXES:
+                    if why := _why_not(member):
+                        not_listed.add(f"{shown}/{member.name}", why)
                     else:
-                        not_listed.add(f"{shown}/{member.name}", "its name is not UTF-8")
+                        yield Item(f"{shown}/{member.name}", path, "member", member.offset_data, member.size)
                 tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
         if not _has_end(path, tar.offset):
             not_listed.add(shown, "it is cut short")
     except (tarfile.TarError, OSError) as error:
         not_listed.add(shown, f"the rest of it cannot be read: {error}")
+
+
+def _why_not(member: tarfile.TarInfo) -> str:
+    """Return why a member of a tar cannot be an image; nothing where it can."""
+    if not member.isreg():
+        return "it is a link or no file"
+    if member.issparse():
+        return "its bytes do not lie in one piece"
+    return "" if _is_utf8(member.name) else "its name is not UTF-8"
 
 
 def _has_end(path: str, offset: int) -> bool:

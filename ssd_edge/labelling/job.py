@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +15,14 @@ from filelock import FileLock, Timeout
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind, text_digest, written_beside
+from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.labelling.items import NotListed
 from ssd_edge.labelling.plan import numbers_of, write_plan
 from ssd_edge.labelling.rows import FINGERPRINT_KEY, remove_partials
 
 _JOB, _PLAN, _PARTS, _LOCK = "job.json", "plan.parquet", "parts", ".lock"
 _FORMAT = Format("ssd-edge/label-job/1", "labelling job", "Label into another folder.")
-_PATIENCE_S = 3600.0  # another process may be listing millions of files
+_PATIENCE_S = 600.0  # another process may be copying the plan of millions of files
 _LONGEST_SHOWN = 40
 
 
@@ -84,7 +87,8 @@ class JobFolder:
     def enter(cls, path: Path, job: Job, sources: Sequence[str]) -> JobFolder:
         """Plan the job in a new or empty folder, or go on in one that holds this very job.
 
-        The sources are listed again each time: what has changed in them makes another job.
+        The sources are listed again each time: what has changed in them makes another job. Any number of processes may
+        list them at once.
 
         Raises:
             InputError: the folder holds another job or something else, or a source cannot be used.
@@ -92,31 +96,13 @@ class JobFolder:
         if path_kind(path) == "file":
             raise InputError(f"{path} cannot be written", got="a file", wanted="a folder, or a new name")
         make_folder(path)
-        try:
-            with FileLock(path / _LOCK, timeout=_PATIENCE_S):
-                return cls._entered(path, job, sources)
-        except Timeout as error:
-            raise InputError(f"{path} is in use", got="another process that lists its images") from error
-
-    @classmethod
-    def _entered(cls, path: Path, job: Job, sources: Sequence[str]) -> JobFolder:
-        is_new = path_kind(path / _JOB) == "absent"
-        known = {_LOCK, _PLAN, f"new.{_PLAN}"}
-        if is_new and any(entry.name not in known and _PLAN not in entry.name for entry in path.iterdir()):
-            raise InputError(
-                f"{path} is not empty", got="files that are not from a labelling job", wanted="a new or empty folder"
-            )
-        listed = path / f"new.{_PLAN}"
-        try:
+        _refuse_others(path)
+        with scratch_folder() as scratch:
+            listed = scratch / _PLAN
             plan = write_plan(listed, sources, job.images_per_part, skip=str(path.absolute()))
             asked = dataclasses.replace(job, plan=plan.digest, images=plan.images, videos=plan.videos, parts=plan.parts)
-            if is_new:
-                listed.replace(path / _PLAN)
-                _write_job(path / _JOB, asked)
-            else:
-                _check_same(path, _read_job(path / _JOB), asked)
-        finally:
-            listed.unlink(missing_ok=True)
+            with _locked(path):
+                _agree(path, asked, listed)
         make_folder(path / _PARTS)
         remove_partials(path / _PARTS, everyones=False)
         return cls(path, asked, plan.not_listed)
@@ -158,6 +144,35 @@ class JobFolder:
         """Return the units of a shard that are not labelled yet."""
         done = self.done()
         return [number for number in numbers_of(self.job.parts, shard) if number not in done]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        with FileLock(folder / _LOCK, timeout=_PATIENCE_S):
+            yield
+    except Timeout as error:
+        raise InputError(f"{folder} is in use", got="another process that writes its plan") from error
+
+
+def _agree(folder: Path, asked: Job, listed: Path) -> None:
+    """Write plan and job into a new folder, or compare the job with that of one which has it."""
+    if path_kind(folder / _JOB) != "absent":
+        _check_same(folder, _read_job(folder / _JOB), asked)
+        return
+    _refuse_others(folder)
+    with written_beside(folder / _PLAN) as partial:
+        shutil.copyfile(listed, partial)
+    _write_job(folder / _JOB, asked)
+
+
+def _refuse_others(folder: Path) -> None:
+    """Raise InputError where a folder without a job has files, but for a plan and for what is hidden."""
+    others = [entry for entry in folder.iterdir() if entry.name != _PLAN and not entry.name.startswith(".")]
+    if others and path_kind(folder / _JOB) == "absent":  # in this order: one may come just now
+        raise InputError(
+            f"{folder} is not empty", got="files that are not from a labelling job", wanted="a new or empty folder"
+        )
 
 
 def _write_job(path: Path, job: Job) -> None:

@@ -82,7 +82,7 @@ def _write(
     if parts == 0:
         raise InputError(
             f"{', '.join(map(str, sources))}: there is nothing to label",
-            got=f"no images, {not_listed.count} entries that cannot be used",
+            got="; ".join(["no images", *(f"cannot be used: {entry}" for entry in not_listed.named[:1])]),
             wanted="images or videos",
         )
     plan = Plan(f"sha256:{digest.hexdigest()}", counts["image"], counts["video"], parts, not_listed)
@@ -99,9 +99,12 @@ def _repeated(numbers: array[int]) -> frozenset[int]:
 
 
 def _once(items: Iterator[Item], doubled: frozenset[int], not_listed: NotListed) -> Iterator[Item]:
-    """Yield each image when it comes first; only those are remembered of which there may be several."""
+    """Yield each image when it comes first; only those are remembered of which there may be several.
+
+    A tar that was appended to may have a name twice; two rows of a table with one id are refused.
+    """
     places: set[str] = set()
-    ids: set[str] = set()
+    ids: dict[str, str] = {}
     for item in items:
         if doubled and _short(item.place) in doubled:
             if item.place in places:
@@ -109,9 +112,12 @@ def _once(items: Iterator[Item], doubled: frozenset[int], not_listed: NotListed)
                 continue
             places.add(item.place)
         if doubled and _short(item.id) in doubled:
+            if item.kind == "member" and ids.get(item.id) == item.path:
+                not_listed.add(item.id, "its tar has this name before")
+                continue
             if item.id in ids:
                 raise InputError(f"two images have the id {item.id!r}", got=item.path, wanted="ids that differ")
-            ids.add(item.id)
+            ids[item.id] = item.path
         yield item
 
 

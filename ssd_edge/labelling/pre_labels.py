@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError, keyword
-from ssd_edge.core.files import folder_written_beside, written_beside
+from ssd_edge.core.files import folder_written_beside, path_kind, written_beside
+from ssd_edge.core.log import log
 from ssd_edge.core.sample import LabelledObject
 from ssd_edge.data.writers import SetWriter, open_writer
 from ssd_edge.labelling.items import Item
@@ -15,6 +16,7 @@ from ssd_edge.labelling.plan import PlanReader
 from ssd_edge.labelling.rows import Part, read_groups
 
 _SPLIT = "train"
+_LONGEST_STEM = 50  # characters, of four bytes at most: any disk takes that with a number before it
 _LEAST_SIDE_PX = 0.01  # what the formats can write
 
 
@@ -32,7 +34,8 @@ def check_can_be_written(folder: JobFolder) -> None:
 def write_pre_labels(folder: JobFolder, layout: str) -> tuple[Path, int]:
     """Write a data set into a folder of the job, with links to the images and copies of those in tars.
 
-    An image is called by its number and its name. What cannot be read is not in it.
+    An image is called by its number and its name. What cannot be read is not in it. A data set that is there is kept:
+    somebody may have corrected it.
 
     Args:
         folder: of a job that is complete.
@@ -46,6 +49,9 @@ def write_pre_labels(folder: JobFolder, layout: str) -> tuple[Path, int]:
         ArtifactError: a part is damaged.
     """
     target, first, small = folder.path / layout, 0, 0
+    if path_kind(target) == "folder":
+        log.warning(f"{target} is kept as it is; to have it written anew, remove it")
+        return target, 0
     with folder_written_beside(target, durable=False) as partial, PlanReader(folder.plan_path) as plan:
         writer = open_writer(layout, partial, folder.job.class_names)
         for number in range(folder.job.parts):
@@ -64,8 +70,9 @@ def _add_part(writer: SetWriter, part: Part, items: list[Item], first: int) -> i
         if part.errors[number] is not None:
             continue
         item = items[number]
-        name = Path(item.id)
-        image = writer.image_path(_SPLIT, f"{first + number:07d}-{name.stem}").with_suffix(name.suffix)
+        suffix = Path(item.id if item.kind == "member" else item.path).suffix  # an id of a table may have any
+        stem = Path(item.id).name.removesuffix(suffix)[:_LONGEST_STEM]
+        image = writer.image_path(_SPLIT, f"{first + number:07d}-{stem}", suffix)
         _place(item, image)
         objects = [
             LabelledObject.of_box(label, (x1, y1, x2, y2))

@@ -6,7 +6,7 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -168,8 +168,8 @@ def remove_partials(folder: Path, *, everyones: bool) -> None:
                 path.unlink()
 
 
-def read_groups(path: Path, fingerprint: str) -> Iterator[pyarrow.Table]:
-    """Yield the rows of a part, a group at a time.
+def read_groups(path: Path, fingerprint: str, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
+    """Yield the rows of a part, a group at a time; all columns, or some.
 
     Raises:
         ArtifactError: it is damaged, or of another job.
@@ -182,7 +182,7 @@ def read_groups(path: Path, fingerprint: str) -> Iterator[pyarrow.Table]:
             if (file.schema_arrow.metadata or {}).get(FINGERPRINT_KEY) != fingerprint.encode():
                 raise ArtifactError(f"{path} belongs to another job", do=anew)
             for number in range(file.num_row_groups):
-                yield file.read_row_group(number, use_threads=False)
+                yield file.read_row_group(number, columns, use_threads=False)
     except (ArrowException, OSError) as error:
         raise ArtifactError(f"{path} is damaged", got=str(error)[:200], do=anew) from error
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.job import JobFolder
 from ssd_edge.labelling.labeller import Labeller
 from ssd_edge.labelling.plan import PlanReader, numbers_of
-from ssd_edge.labelling.rows import DEVICE_KEY, PartWriter, table_of
+from ssd_edge.labelling.rows import DEVICE_KEY, PartWriter, read_groups, table_of
 
 
 def remove_failed(folder: JobFolder, shard: tuple[int, int]) -> None:
-    """Remove the parts of a shard in which an image could not be read: a disk was away, or files came later."""
-    from pyarrow import parquet
+    """Remove the parts of a shard in which an image could not be read: a disk was away, or files came later.
 
+    Raises:
+        ArtifactError: a part is damaged, or of another job.
+    """
     done = folder.done()
     for number in numbers_of(folder.job.parts, shard):
         path = folder.part_path(number)
-        if number in done and parquet.read_table(path, columns=["error"]).column("error").null_count < (
-            parquet.read_metadata(path).num_rows
-        ):
-            path.unlink()
+        if number in done and _has_errors(path, folder.job.fingerprint):
+            path.unlink(missing_ok=True)
+
+
+def _has_errors(part: Path, fingerprint: str) -> bool:
+    groups = read_groups(part, fingerprint, ["error"])
+    return any(table.column("error").null_count < table.num_rows for table in groups)
 
 
 def label_units(

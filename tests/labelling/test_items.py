@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,21 @@ def test_a_tar_that_is_cut_short_gives_what_it_holds(photos: Path) -> None:
     assert found("none.tar")[1].count == 1
 
 
+def test_what_a_tar_has_twice_or_as_a_link_is_counted(photos: Path) -> None:
+    image = photos / "photos/b/0000.png"
+    with tarfile.open(photos / "shard.tar", "w") as tar:
+        for name in ("a.png", "b.png", "a.png"):
+            tar.add(image, name)
+        link = tarfile.TarInfo("c.png")
+        link.type, link.linkname = tarfile.LNKTYPE, "a.png"
+        tar.addfile(link)
+    plan = write_plan(photos / "plan.parquet", ["shard.tar"], 8)
+    assert plan.images == 2
+    assert {(entry.what, entry.why) for entry in plan.not_listed.named} == {
+        ("shard.tar/a.png", "its tar has this name before"), ("shard.tar/c.png", "it is a link or no file"),
+    }  # fmt: skip
+
+
 def test_lists_and_tables_name_images_relative_to_themselves(photos: Path) -> None:
     (photos / "photos/list.txt").write_text(f"b/0001.png\n\n{photos}/photos/0007.png\r\nmissing.png\n")
     items, _ = found("photos/list.txt")
@@ -126,6 +142,9 @@ def test_no_images_are_no_plan(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to label"):
         write_plan(tmp_path / "plan.parquet", [str(tmp_path)], 2)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.tar").write_text("no tar")
+    with pytest.raises(InputError, match="a.tar: the rest of it cannot be read"):
+        write_plan(tmp_path / "plan.parquet", [str(tmp_path)], 2)
 
 
 def test_shards_divide_the_units() -> None:

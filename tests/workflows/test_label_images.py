@@ -15,12 +15,14 @@ import pytest
 
 import ssd_edge as ssd
 from ssd_edge.data.find import open_dataset
+from ssd_edge.labelling import job
 from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.labelling.photos import box_of, write_photos, write_tar
 from tests.processes import running
 from tests.streaming.films import write_bright_film
 from tests.test_schemas import check
 
+pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 COUNT = 21
@@ -147,7 +149,41 @@ def test_another_job_is_refused_by_what_differs(place: Path) -> None:
     (place / "notes/a.txt").touch()
     with pytest.raises(ssd.InputError, match="not empty"):
         ssd.label("photos", output="notes")
-    assert [path.name for path in (place / "notes").iterdir() if path.name[0] != "."] == ["a.txt"]
+    assert [path.name for path in (place / "notes").iterdir()] == ["a.txt"]
+
+
+def test_others_may_list_at_the_same_time(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = job.write_plan
+
+    def while_another_begins(*args: object, **options: object) -> object:
+        monkeypatch.setattr(job, "write_plan", listed)
+        assert ssd.label("photos", output="out", shard=(2, 2), images_per_part=4).summary.parts == 3
+        return listed(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(job, "write_plan", while_another_begins)
+    assert ssd.label("photos", output="out", shard=(1, 2), images_per_part=4).summary.complete
+
+
+def test_a_damaged_part_is_named_where_errors_are_tried_again(place: Path) -> None:
+    ssd.label("photos", output="out")
+    (place / "out/parts/part-000000.parquet").write_text("damaged")
+    with pytest.raises(ssd.ArtifactError, match="part-000000.parquet is damaged"):
+        ssd.label("photos", output="out", retry_errors=True)
+
+
+def test_pre_labels_that_were_corrected_are_kept_and_ids_need_no_suffix(place: Path) -> None:
+    names = [f"photos/{number:04d}.png" for number in range(3)]
+    table = pyarrow.table({"id": ["17", "user/1.0", "é" * 300], "path": names})
+    parquet.write_table(table, place / "t.parquet")
+    labels = ssd.label("t.parquet", output="out", format="yolo").labels
+    assert labels is not None
+    found = open_dataset(labels, "train", None)
+    assert (len(found), found.object_count) == (3, 3)
+    assert [sample.image.name[:12] for sample in found.samples][:2] == ["0000000-17.p", "0000001-1.0."]
+    corrected = next(labels.rglob("0000000-17.txt"))
+    corrected.write_text("")
+    again = ssd.label("t.parquet", output="out", format="yolo")
+    assert (again.labels, corrected.read_text()) == (labels, "")
 
 
 def test_a_part_with_other_images_is_found(place: Path) -> None:
