@@ -26,6 +26,7 @@ from ssd_edge.core.log import log
 VARIABLE = "SSD_EDGE_CACHE"
 """Environment variable that names the cache's folder."""
 _KEPT = 32  # compiled models in the cache
+_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def compile_bytes(model: bytes, settings: Settings, origin: Path) -> Any:
@@ -62,7 +63,7 @@ def compile_engine(path: Path, digest: str, settings: Settings) -> Any:
     check_device(settings)
     blob = cache_folder() / f"{_key(digest, settings)}.blob"
     with suppress(OSError, RuntimeError):  # it is not there, or damaged
-        compiled = core().import_model(blob.read_bytes(), settings.device, settings.properties)
+        compiled = core().import_model(_intact(blob), settings.device, settings.properties)
         blob.touch()
         return compiled
     compiled = compile_bytes(read_regular(path), settings, path)
@@ -83,12 +84,27 @@ def _key(digest: str, settings: Settings) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
+def _intact(blob: Path) -> bytes:
+    """Return a compiled model from the cache, whose digest stands before it: OpenVINO takes damaged weights as they are.
+
+    Raises:
+        OSError: it is not there, or damaged.
+    """
+    with blob.open("rb") as file:
+        digest, data = file.read(_DIGEST_SIZE), file.read()
+    if hashlib.sha256(data).digest() != digest:
+        raise OSError(f"{blob} is damaged")
+    return data
+
+
 def _keep(compiled: Any, blob: Path) -> None:
     """Write a compiled model into the cache, and remove those that were not used for the longest time."""
     try:
         blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with written_beside(blob, durable=False) as partial:
-            partial.write_bytes(compiled.export_model().read())
+        data = compiled.export_model().read()
+        with written_beside(blob, durable=False) as partial, partial.open("wb") as file:
+            file.write(hashlib.sha256(data).digest())
+            file.write(data)
         kept = sorted(blob.parent.glob("*.blob"), key=lambda path: path.stat().st_mtime, reverse=True)
         for old in kept[_KEPT:]:
             old.unlink(missing_ok=True)

@@ -112,12 +112,14 @@ def test_other_settings_are_compiled_anew(engine: Path, tmp_path: Path) -> None:
 def test_a_damaged_cache_is_compiled_over(engine: Path, tmp_path: Path) -> None:
     OpenVinoBackend(engine).close()
     (kept,) = blobs(tmp_path)
-    whole = kept.stat().st_size
-    for damage in (b"", b"no model", kept.read_bytes()[: whole // 2]):
+    whole = kept.read_bytes()
+    flipped = [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(99, len(whole), 4999)]
+    assert flipped
+    for damage in (b"", b"no model", whole[: len(whole) // 2], whole + b"more", *flipped[:3]):
         kept.write_bytes(damage)
         with OpenVinoBackend(engine) as backend:
             assert backend.infer(BRIGHT).num_detections.tolist() == [[1]]
-        assert kept.stat().st_size == whole
+        assert kept.read_bytes() != damage
 
 
 def test_the_cache_keeps_what_was_used_last(engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
