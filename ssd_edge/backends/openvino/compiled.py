@@ -85,7 +85,7 @@ def _key(digest: str, settings: Settings) -> str:
 
 
 def _intact(blob: Path) -> bytes:
-    """Return a compiled model from the cache, whose digest stands before it: OpenVINO takes damaged weights as they are.
+    """Return a compiled model from the cache. Its digest stands before it: OpenVINO takes damaged weights as they are.
 
     Raises:
         OSError: it is not there, or damaged.

@@ -65,30 +65,35 @@ class OrtPeer(_GraphBackend):
 
 
 class OpenVinoPeer(_GraphBackend):
-    """A model compiled by OpenVINO; a request for each thread that calls."""
+    """A model compiled by OpenVINO for each batch size (a free one takes longer); a request for each thread."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        core = load_openvino().Core()
-        hint = "LATENCY" if task.workers == 1 else "THROUGHPUT"
-        self._compiled = core.compile_model(
-            core.read_model(task.model),
-            "CPU",
-            {
-                "PERFORMANCE_HINT": hint,
-                "INFERENCE_NUM_THREADS": task.threads * task.workers,
-                "NUM_STREAMS": task.workers,
-                "INFERENCE_PRECISION_HINT": task.settings.get("float", "f32"),
-            },
-        )
-        self._local = threading.local()
+        self._core = load_openvino().Core()
+        self._settings = {
+            "PERFORMANCE_HINT": "LATENCY" if task.workers == 1 else "THROUGHPUT",
+            "INFERENCE_NUM_THREADS": task.threads * task.workers,
+            "NUM_STREAMS": task.workers,
+            "INFERENCE_PRECISION_HINT": task.settings.get("float", "f32"),
+        }
+        self._compiled: dict[tuple[int, ...], Any] = {}
+        self._lock, self._local = threading.Lock(), threading.local()
 
     def infer(self, batch: UInt8Array) -> RawOutputs:
         """Run a request of this thread's."""
-        if not hasattr(self._local, "request"):
-            self._local.request = self._compiled.create_infer_request()
-        found = self._local.request.infer({INPUT_NAME: batch}, share_inputs=True)
+        requests: dict[tuple[int, ...], Any] = vars(self._local).setdefault("requests", {})
+        if batch.shape not in requests:
+            requests[batch.shape] = self._for(batch.shape).create_infer_request()
+        found = requests[batch.shape].infer({INPUT_NAME: batch}, share_inputs=True)
         return RawOutputs(*(np.array(found[name]) for name in OUTPUT_NAMES))
+
+    def _for(self, shape: tuple[int, ...]) -> Any:
+        with self._lock:
+            if shape not in self._compiled:
+                model = self._core.read_model(self.path)
+                model.reshape({INPUT_NAME: shape})
+                self._compiled[shape] = self._core.compile_model(model, "CPU", self._settings)
+            return self._compiled[shape]
 
 
 class OpenCvPeer(_GraphBackend):
