@@ -222,10 +222,32 @@ def with_wheel(exported: Path, tmp_path: Path) -> Path:
     return made.path
 
 
+def without_program() -> dict[str, str]:
+    places = [place for place in os.environ["PATH"].split(":") if not (Path(place) / "ssd-edge").exists()]
+    return {**os.environ, "PATH": ":".join(places)}
+
+
+def test_an_update_takes_the_wheel_after_the_checks(with_wheel: Path, tmp_path: Path) -> None:
+    machine = Machine(with_wheel, tmp_path / "machine")
+    prefix = tmp_path / "opt"
+    (prefix / "venv").mkdir(parents=True)
+    programs = shutil.move(machine.folder / "bin", prefix / "venv/bin")
+    shutil.copy(Path(programs, "ssd-edge"), Path(programs, "pip"))
+    script = [str(with_wheel / "install.sh"), "--prefix", str(prefix), "--no-service"]
+    subprocess.run(script, env=without_program(), capture_output=True, text=True, check=True)
+    calls = [line.split()[0] for line in machine.calls.read_text().splitlines()]
+    assert calls == ["doctor", "install", "build", "package"]
+    assert "ssd_edge-9.9-py3-none-any.whl" in machine.calls.read_text()
+    machine.calls.write_text("")
+    machine.program(DOCTOR_REFUSES)
+    shutil.copy(machine.folder / "bin/ssd-edge", programs)
+    assert subprocess.run(script, env=without_program(), capture_output=True, check=False).returncode == 1
+    assert machine.calls.read_text().strip() == "doctor"
+
+
 @pytest.mark.slow
 def test_a_program_from_the_wheel_checks_first_and_goes_again(with_wheel: Path, tmp_path: Path) -> None:
-    places = [place for place in os.environ["PATH"].split(":") if not (Path(place) / "ssd-edge").exists()]
-    env = {**os.environ, "PATH": ":".join(places)}
+    env = without_program()
     prefix = tmp_path / "opt"
     script = [str(with_wheel / "install.sh"), "--prefix", str(prefix), "--no-service"]
     done = subprocess.run(script, env={**env, "REFUSE": "1"}, capture_output=True, text=True, check=False)

@@ -16,7 +16,8 @@ usage: install.sh [OPTION]... [-- OPTION OF ssd-edge build...]
   --prefix FOLDER     where it goes (default: /opt/ssd-edge/@{slug})
   --user USER         who runs it (default: who calls this, also through sudo)
   --streams FILE      a streams.toml with your cameras (default: of the installation, else the one in workspace/)
-  --ssd-edge PROGRAM  the installed ssd-edge (default: of the PATH, else of the prefix, else of wheels/ here)
+  --ssd-edge PROGRAM  the installed ssd-edge (default: of the PATH, else of the prefix, else of wheels/ here, which
+                      updates that of the prefix too)
   --no-service        leave systemd out
   --root FOLDER       install into a file system that is mounted there; doctor, engine and start are left to the board
   --force             go on although ssd-edge doctor finds something missing
@@ -107,7 +108,11 @@ check_python() {
 find_program() {
     wheel=$(find "$here/wheels" -name '*.whl' 2>/dev/null | head -n 1)
     if [ -z "$program" ] && [ -z "$root" ]; then program=$(command -v ssd-edge || true); fi
-    if [ -z "$program" ] && [ -x "$target/venv/bin/ssd-edge" ]; then program=$prefix/venv/bin/ssd-edge; fi
+    newer=''
+    if [ -z "$program" ] && [ -x "$target/venv/bin/ssd-edge" ]; then
+        program=$prefix/venv/bin/ssd-edge
+        [ -n "$root" ] || newer=$wheel
+    fi
     if [ -n "$program" ]; then
         wheel=''
         if [ -x "$root$program" ]; then found "$program"; else fault "a program at $root$program"; fi
@@ -180,6 +185,7 @@ act_as_user() {
 
 # The program comes first, because its doctor does the checking; it goes again where that refuses.
 install_program() {
+    if [ -n "$newer" ]; then act "$target/venv/bin/pip" install --quiet "$newer"; fi
     [ -n "$wheel" ] || return 0
     act python3 -m venv --system-site-packages "$target/venv"
     act "$target/venv/bin/pip" install --quiet "$wheel"
