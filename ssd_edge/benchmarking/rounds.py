@@ -1,7 +1,8 @@
 """Contestants in turns: in each round every one has a block, so that a pair of blocks met the machine alike.
 
 A block lasts about as long for each. The order turns from round to round and runs backwards in every second one, so
-that nobody always comes behind the same neighbor.
+that nobody always comes behind the same neighbor. A block has all images equally often or, of a slow contestant, a few
+of them; it begins one image further in each round, so that over the rounds all contestants have all images alike.
 """
 
 from __future__ import annotations
@@ -69,13 +70,14 @@ class Plan:
     untimed: dict[str, int]
 
 
-def plan_rounds(pilot_ms: Mapping[str, float], *, seconds: float, rounds: int) -> Plan:
+def plan_rounds(pilot_ms: Mapping[str, float], *, seconds: float, rounds: int, images: int = 1) -> Plan:
     """Return rounds and calls that take about so many seconds, all contestants together.
 
     Args:
         pilot_ms: what a call of each takes, roughly.
         seconds: for all rounds; a slow contestant may take more, as there are six rounds at least.
         rounds: that are wanted.
+        images: that are measured on; a block that is long enough has each of them equally often.
     """
     budget = 1000 * seconds
     untimed = {name: _UNTIMED if ms < _SLOW_MS else 1 for name, ms in pilot_ms.items()}
@@ -86,7 +88,8 @@ def plan_rounds(pilot_ms: Mapping[str, float], *, seconds: float, rounds: int) -
         name: max(1, min(_MOST_CALLS, math.floor(block / max(ms, 1e-6)) - untimed[name]))
         for name, ms in pilot_ms.items()
     }
-    return Plan(rounds, calls, untimed)
+    return Plan(rounds, {name: count - count % images if count > images else count for name, count in calls.items()},
+                untimed)  # fmt: skip
 
 
 def measure_rounds(
@@ -102,14 +105,14 @@ def measure_rounds(
     Args:
         contestants: by name.
         plan: how many rounds and calls.
-        first_round: number of the first; the order goes on from there.
+        first_round: number of the first; the order of contestants and of images goes on from there.
         between: is called after each block, e.g. to look at what other processes do.
         progress: called after each round.
     """
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in contestants}
     for number in range(plan.rounds):
         for name in turn(list(contestants), first_round + number):
-            times = contestants[name].time(0, plan.calls[name], plan.untimed[name])
+            times = contestants[name].time(first_round + number, plan.calls[name], plan.untimed[name])
             found[name].append(tuple(times))
             between()
         progress(number + 1, plan.rounds)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,13 @@ def measure_startup(model: Path, images: Path) -> Startup | None:
         except subprocess.TimeoutExpired:
             process.kill()
     return Startup(seconds, memory) if line else None
+
+
+def typical(startups: Sequence[Startup]) -> Startup | None:
+    """Return the median of the seconds, and the most memory of any; None of none."""
+    memory = [one.memory_mib for one in startups if one.memory_mib is not None]
+    seconds = statistics.median(one.seconds for one in startups) if startups else None
+    return None if seconds is None else Startup(seconds, max(memory, default=None))
 
 
 def _peak_mib(process: int) -> float | None:

@@ -65,7 +65,7 @@ def test_two_runs_agree_within_their_intervals() -> None:
     assert statistics.mean(one.agrees_with(other) for one, other in pairs) > 0.95
 
 
-def test_blocks_last_equally_long_and_all_see_the_same_images() -> None:
+def test_blocks_last_equally_long() -> None:
     machine = Machine(0)
     engines = {"slow": Engine(machine, 40.0), "quick": Engine(machine, 2.0)}
     plan = plan_rounds({"slow": 40.0, "quick": 2.0}, seconds=8.0, rounds=20)
@@ -73,9 +73,21 @@ def test_blocks_last_equally_long_and_all_see_the_same_images() -> None:
     untimed = engines["slow"].asked[0][2]
     whole = {name: (plan.calls[name] + untimed) * engine.ms for name, engine in engines.items()}
     assert whole == pytest.approx({"slow": 200.0, "quick": 200.0})  # 8 s, 20 rounds, two of them
-    assert {entry[0] for engine in engines.values() for entry in engine.asked} == {0}
     assert found["quick"].calls == 20 * plan.calls["quick"]
     assert len(found["slow"].medians) == 20
+
+
+@pytest.mark.parametrize(("slow_ms", "images"), [(40.0, 4), (40.0, 3), (190.0, 4), (40.0, 5)])
+def test_a_slow_one_sees_each_image_as_often_as_a_quick_one(slow_ms: float, images: int) -> None:
+    """It has 3 calls in a block of 200 ms, or 1: of the first images only, if each block began with those."""
+    engines = {name: Engine(Machine(0), ms) for name, ms in {"slow": slow_ms, "quick": 2.0}.items()}
+    plan = plan_rounds({name: engine.ms for name, engine in engines.items()}, seconds=8.0, rounds=20, images=images)
+    for first, rounds in ((0, 10), (10, 10)):  # two launches
+        measure_rounds(engines, Plan(rounds, plan.calls, plan.untimed), first_round=first)
+    for engine in engines.values():
+        seen = Counter((first + call) % images for first, calls, _ in engine.asked for call in range(calls))
+        assert len(seen) == images
+        assert max(seen.values()) - min(seen.values()) <= 1
 
 
 def test_a_slow_contestant_has_six_rounds_at_least() -> None:

@@ -14,7 +14,7 @@ from ssd_edge.benchmarking.load import LoadMonitor, NeighborLoad
 from ssd_edge.benchmarking.power import PowerMonitor, Reading
 from ssd_edge.benchmarking.process import Worker, WorkerError
 from ssd_edge.benchmarking.rounds import Blocks, Plan, measure_rounds, pilot, plan_rounds
-from ssd_edge.benchmarking.startup import Startup, measure_startup
+from ssd_edge.benchmarking.startup import Startup, measure_startup, typical
 from ssd_edge.benchmarking.task import GEMM, Task
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.left_out import LeftOut
@@ -93,10 +93,10 @@ class Run:
         self._latency(monitor)
         if not self.config.quick:
             self._more(monitor)
-        self.load = monitor.report()
         if self.config.roofline:
             self._measure_peaks()  # once more: the better of the two counts
-        self._startups()
+        self._startups(monitor)
+        self.load = monitor.report()
 
     def _latency(self, monitor: LoadMonitor) -> None:
         plan: Plan | None = None
@@ -128,7 +128,8 @@ class Run:
 
     def _plan(self, workers: Mapping[str, Worker]) -> Plan:
         """Return the plan, from the first launch, which also shows what each sees and how much memory it takes."""
-        plan = plan_rounds(pilot(workers), seconds=self.config.seconds, rounds=self.config.rounds)
+        images = len(self.entries[0].task.images)
+        plan = plan_rounds(pilot(workers), seconds=self.config.seconds, rounds=self.config.rounds, images=images)
         for name, worker in workers.items():
             self.measured[name].found = worker.ask("detections")
             self.measured[name].memory_mib = worker.ask("memory")
@@ -168,11 +169,15 @@ class Run:
         """Measure throughput, stages and a GPU's own clock, of one contestant after the other."""
         with stage(self.progress, "throughput and stages") as report:
             for number, entry in enumerate(list(self.entries)):
-                with self.start(entry.task) as worker:
-                    self._alive = [worker]
-                    self._more_of(entry, worker, self.measured[entry.name])
-                    monitor.tick()
-                    self._alive = []
+                try:
+                    with self.start(entry.task) as worker:
+                        self._alive = [worker]
+                        self._more_of(entry, worker, self.measured[entry.name])
+                        monitor.tick()
+                except WorkerError as error:  # its latency is there, and all of the others
+                    self.left_out.append(LeftOut(f"throughput and stages of {entry.name}", str(error)))
+                    log.warning(f"left out: {self.left_out[-1]}")
+                self._alive = []
                 report(number + 1, len(self.entries))
 
     def _more_of(self, entry: Entry, worker: Worker, found: Measured) -> None:
@@ -230,12 +235,17 @@ class Run:
                 if kind not in self.peaks or gops > self.peaks[kind].gops:
                     self.peaks[kind] = Peak(gops, library)
 
-    def _startups(self) -> None:
-        """Measure what ``run`` takes to its first line, of files that it can run."""
-        for entry in self.entries:
-            if entry.is_ours and not entry.task.model.endswith(".pt"):
-                folder = Path(entry.task.images[0]).parent
-                self.measured[entry.name].startup = measure_startup(Path(entry.task.model), folder)
+    def _startups(self, monitor: LoadMonitor) -> None:
+        """Measure in turns what ``run`` takes to its first line, of files that it can run, once for each launch."""
+        found: dict[str, list[Startup]] = {}
+        for _ in range(self.config.launches):
+            for entry in self.entries:
+                if entry.is_ours and not entry.task.model.endswith(".pt"):
+                    one = measure_startup(Path(entry.task.model), Path(entry.task.images[0]).parent)
+                    found.setdefault(entry.name, []).extend([one] if one else [])
+                    monitor.tick()
+        for name, startups in found.items():
+            self.measured[name].startup = typical(startups)
 
 
 def _share(rounds: int, launches: int, number: int) -> int:

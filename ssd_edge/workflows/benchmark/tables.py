@@ -56,7 +56,7 @@ def machine_lines(result: BenchResult) -> list[str]:
         f"{result.images}; {result.threads} threads; {result.rounds} blocks each in {result.launches} launches, "
         f"in turns; {result.at}",
         *([f"{result.busy} busy processes beside the rounds, as was asked for"] if result.busy else []),
-        *([] if result.load.is_disturbed else [f"others: {result.load}"]),
+        *([] if result.load.is_disturbed else [str(result.load)]),
     ]
 
 
@@ -144,7 +144,7 @@ def _start(result: BenchResult) -> Table:
         rows.append((label(result, entry), middle, f"{entry.memory_mib:.0f}", run, memory))
     text = (
         "Seconds from starting a process to its first detections (median of the launches), and the most memory that it "
-        "had; then the same of ssd-edge run up to its first line of JSON."
+        "had; then the same of ssd-edge run up to its first line of JSON, started as often."
     )
     return Table("Start and memory", text, ("contestant", "start s", "MiB", "run s", "run MiB"), tuple(rows))
 

@@ -16,6 +16,7 @@ import onnx
 import pytest
 
 from ssd_edge.benchmarking.process import WorkerError
+from ssd_edge.benchmarking.startup import Startup
 from ssd_edge.benchmarking.task import Task
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.files import file_digest
@@ -128,6 +129,8 @@ class FakeWorker:
         self.asked.append(action)
         if action == "reopen":
             self.layout = (values["workers"], values["threads"])
+        if action == "throughput" and self.task.model == "404":
+            raise WorkerError("its process ended")
         if action == "throughput" and values["batch"] > 4:
             raise WorkerError("it takes 4 at most")
         return {
@@ -164,6 +167,23 @@ def test_who_cannot_be_opened_is_left_out_and_the_others_go_on() -> None:
     assert run.measured["a"].cold_start_s == [0.25] * 3
     with pytest.raises(SsdEdgeError, match="cannot be opened"):
         measured(entry("b", "broken"))
+
+
+def test_one_whose_throughput_fails_keeps_its_latency_and_the_others_all() -> None:
+    run = measured(entry("a", "404"), entry("b", "20"))
+    assert [str(missing) for missing in run.left_out] == ["throughput and stages of a: its process ended"]
+    assert run.measured["a"].blocks.medians == (404.0,) * 6
+    assert len(run.measured["b"].throughput) == 2
+
+
+def test_run_is_started_as_often_as_the_contestants_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    answers = iter([Startup(9.0, 50.0), Startup(1.0, 70.0), Startup(2.0, None), None, Startup(3.0, 60.0), None])
+    monkeypatch.setattr(running, "measure_startup", lambda model, _: started.append(str(model)) or next(answers))
+    run = measured(entry("a", "1", kind="ssd-edge"), entry("b", "2", kind="ssd-edge"), quick=True)
+    assert started == ["1", "2"] * 3
+    assert run.measured["a"].startup == Startup(3.0, 60.0)
+    assert run.measured["b"].startup == Startup(1.0, 70.0)
 
 
 def test_the_best_layout_stands_first_and_batches_end_where_the_runtime_does() -> None:
