@@ -20,6 +20,7 @@ from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP, ROUNDS_KEY
 from ssd_edge.graph.editor import copied, needed_nodes, replace_all
 from ssd_edge.graph.nms_steps import best_kept, constants, overlaps, ranks, suppression, valid_pairs
+from ssd_edge.graph.opset import as_opset, opset_of
 
 LEAST_ROUNDS = 16
 _KEPT_ROW = "kept_row"  # (B, 1, M), 1 where a candidate is kept
@@ -104,6 +105,7 @@ def replace_choice(model: onnx.ModelProto, body: onnx.FunctionProto, text: str) 
     head = needed_nodes(body.node, _RANKED)
     known = {name for node in head for name in node.output}
     tail = [node for node in made.node if known.isdisjoint(node.output)]
+    tail = as_opset(tail, opset_of(body))  # half precision has raised it
     replace_all(body.node, needed_nodes([*head, *tail], body.output))
 
 

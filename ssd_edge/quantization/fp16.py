@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from ssd_edge.core.errors import ArtifactError
-from ssd_edge.graph.editor import Array, Graph, make_node, network_nodes, replace_all
+from ssd_edge.graph.editor import Array, Graph, make_node, network_nodes
 from ssd_edge.graph.half_nodes import half_nodes
+from ssd_edge.graph.opset import raise_opset
 
 _LARGEST = float(np.finfo(np.float16).max)
 _SMALLEST_SCALE = np.float16(2.0**-24)
@@ -35,7 +36,7 @@ def to_half(model: onnx.ModelProto, *, keep_float: frozenset[str] = frozenset())
     for node in list(graph.nodes):
         typer.settle(node)
     finished = graph.finished()
-    return _with_opset(finished, _HALF_SCALES_SINCE) if typer.has_half_scales else finished
+    return raise_opset(finished, _HALF_SCALES_SINCE) if typer.has_half_scales else finished
 
 
 def mixed(int8: onnx.ModelProto, *, weakly_typed: bool, keep_float: frozenset[str] = frozenset()) -> onnx.ModelProto:
@@ -123,30 +124,3 @@ def _half_weight(value: Array, node: onnx.NodeProto) -> Array:
             do=f"Keep it in float32: --keep-float {node.name}",
         )
     return np.clip(value, -_LARGEST, _LARGEST).astype(np.float16)
-
-
-def _with_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
-    """Raise the default opset of graph and functions; of our operators reductions and Split changed."""
-    for holder in (model, *model.functions):
-        for entry in holder.opset_import:
-            if entry.domain == "":
-                entry.version = max(entry.version, version)
-    for nodes in (model.graph.node, *(function.node for function in model.functions)):
-        replace_all(nodes, (made for node in nodes for made in _modernised(node)))
-    return model
-
-
-def _modernised(node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """Return a node as opset 18 and later write it: axes are an input, and Split counts its outputs."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            replace_all(attribute.g.node, (made for child in attribute.g.node for made in _modernised(child)))
-    if node.op_type == "Split" and len(node.input) == 1:
-        node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
-    axes = next((attribute for attribute in node.attribute if attribute.name == "axes"), None)
-    if axes is None or not node.op_type.startswith("Reduce"):
-        return [node]
-    constant = make_node("Constant", [], f"{node.output[0]}.axes", value_ints=list(axes.ints))
-    node.attribute.remove(axes)
-    node.input.append(constant.output[0])
-    return [constant, node]
