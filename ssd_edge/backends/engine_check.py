@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.manifest import EngineManifest
-from ssd_edge.core.shell import quoted
 
 
 class Place(NamedTuple):
@@ -49,5 +48,5 @@ def refuse_other_machine(engine: Path, manifest: EngineManifest, here: Place, *,
         f"{engine} was not built for this machine",
         got=str(Place.of(manifest)),
         wanted=str(here),
-        do=f"Rebuild it here: ssd-edge build {quoted(manifest.onnx_path(engine))}",
+        do=f"Rebuild it here: {manifest.build_command(engine)}",
     )

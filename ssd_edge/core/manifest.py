@@ -163,7 +163,7 @@ class EngineManifest:
                 f"{engine} is not the file that its manifest describes",
                 got=found,
                 wanted=self.engine_digest,
-                do=f"Build it again: ssd-edge build {quoted(self.onnx_path(engine))}",
+                do=f"Build it again: {self.build_command(engine)}",
             )
 
     def refuse_if_stale(self, engine: Path) -> None:
@@ -174,12 +174,28 @@ class EngineManifest:
                 f"{engine} was built from an older {onnx}",
                 got=f"an ONNX with {file_digest(onnx)}",
                 wanted=self.onnx_digest,
-                do=f"Build it again: ssd-edge build {quoted(onnx)}",
+                do=f"Build it again: {self.build_command(engine)}",
             )
 
     def onnx_path(self, engine: Path) -> Path:
         """Path of the ONNX that the engine was built from."""
         return engine.parent / self.onnx
+
+    def build_command(self, engine: Path) -> str:
+        """The command that builds the engine again, in its precision and for its runtime."""
+        return build_command(self.onnx_path(engine), self.precision, self.target)
+
+
+def build_command(onnx: Path, precision: Precision, target: Target) -> str:
+    """Return the command that builds an ONNX in a precision: for a target that ``auto`` might not choose, by name."""
+    asked = (
+        ("--int8", precision.is_int8),
+        ("--fp16", precision.has_fp16),
+        ("--bf16", precision is Precision.BF16),
+        ("--fp32", precision is Precision.INT8 and target.is_tensorrt),
+        ("--target openvino", target is Target.OPENVINO),
+    )
+    return " ".join(["ssd-edge build", quoted(onnx), *(flag for flag, is_on in asked if is_on)])
 
 
 def manifest_path(engine: Path) -> Path:

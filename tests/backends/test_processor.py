@@ -131,11 +131,14 @@ def test_a_closed_backend_says_so(model: Path) -> None:
 def test_an_engine_of_another_machine_is_refused_with_the_command(
     engine: Path, tiny_onnx: Path, field: str, value: str, found: str
 ) -> None:
-    manifest = dataclasses.replace(EngineManifest.load(manifest_path(engine)), **{field: value})
+    manifest = dataclasses.replace(
+        EngineManifest.load(manifest_path(engine)), precision=Precision.INT8, **{field: value}
+    )
     manifest.save(manifest_path(engine))
     with pytest.raises(ArtifactError, match=f"was not built for this machine: .*{found}") as caught:
         open_backend(engine)
-    assert str(caught.value).endswith(f"Rebuild it here: ssd-edge build {tiny_onnx}")
+    target = " --target openvino" if manifest.target is Target.OPENVINO else ""
+    assert str(caught.value).endswith(f"Rebuild it here: ssd-edge build {tiny_onnx} --int8{target}")
 
 
 def test_a_changed_engine_is_refused(engine: Path) -> None:

@@ -24,7 +24,6 @@ from ssd_edge.core.files import written_beside
 from ssd_edge.core.graph_contract import EFFICIENT_NMS, INPUT_NAME, NMS_OP, OUTPUT_NAMES
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest
-from ssd_edge.core.shell import quoted
 
 if TYPE_CHECKING:
     import tensorrt
@@ -118,7 +117,7 @@ class TrtEngine:
             raise ArtifactError(
                 f"{manifest.target} {self._trt.__version__} cannot load {self._path}",
                 got="; ".join(self._said.errors[-3:]),
-                do=f"Rebuild it here: ssd-edge build {quoted(manifest.onnx_path(self._path))}",
+                do=f"Rebuild it here: {manifest.build_command(self._path)}",
             )
         hold("engine", engine)
         return engine
@@ -131,7 +130,7 @@ class TrtEngine:
                 f"{self._path} needs a plugin that {manifest.target} {self._trt.__version__} has not",
                 got=f"{len(registered)} others",
                 wanted=wanted,
-                do=f"Rebuild it here: ssd-edge build {quoted(manifest.onnx_path(self._path))}",
+                do=f"Rebuild it here: {manifest.build_command(self._path)}",
             )
 
     def _check_tensors(self) -> None:

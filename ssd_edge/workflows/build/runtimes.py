@@ -144,9 +144,9 @@ def _chosen(source: SourceModel, config: BuildConfig, table: CalibrationTable | 
     path = source.path.with_name(RUNTIMES_NAME)
     record = RuntimeRecord.load(path)
     wanted = _question(source, config.precision)
-    known = next((choice for choice in record.choices if choice.is_of(wanted)), None)
+    known = next((choice for choice in record.choices if choice.is_of(wanted) and choice.target in _PROCESSOR), None)
     if known is not None and not config.force:
-        log.info(f"target {known.target}, as measured before ({path}): {known}")
+        _tell(known, path, ", as measured before")
         return known.target
     try:
         made = _measured(source, wanted, table)
@@ -192,10 +192,11 @@ def _measured(source: SourceModel, wanted: RuntimeChoice, table: CalibrationTabl
     )
 
 
-def _tell(made: RuntimeChoice, path: Path) -> None:
-    log.info(f"target {made.target}: {made} an image ({path}); another: --target")
-    if made.is_disturbed:
+def _tell(choice: RuntimeChoice, path: Path, when: str = "") -> None:
+    """Say what was chosen, and each time that it was measured beside others: it stays so until it is forced."""
+    log.info(f"target {choice.target}{when}: {choice} an image ({path}); another: --target")
+    if choice.is_disturbed:
         log.warning(
-            f"others used {made.others:.1f} cores meanwhile: on an idle machine the choice may be another; "
+            f"others used {choice.others:.1f} cores meanwhile: on an idle machine the choice may be another; "
             "build --force measures again"
         )

@@ -11,7 +11,7 @@ from ssd_edge.backends.detector import usable_here
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.log import log
-from ssd_edge.core.manifest import EngineManifest, manifest_path
+from ssd_edge.core.manifest import EngineManifest, build_command, manifest_path
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.engines import benchmark
@@ -119,13 +119,4 @@ def _commands(source: SourceModel, config: BuildConfig) -> dict[Precision, str]:
 def _command(source: SourceModel, precision: Precision, engine: Path, target: Target) -> str:
     if engine.is_file():
         return f"ssd-edge run --model {quoted(engine)}"
-    is_plain = precision is Precision.INT8 and target.is_tensorrt
-    asked = (
-        ("--int8", precision.is_int8),
-        ("--fp16", precision.has_fp16),
-        ("--bf16", precision is Precision.BF16),
-        ("--fp32", is_plain),
-        ("--target openvino", target is Target.OPENVINO),
-    )
-    flags = [flag for flag, is_on in asked if is_on]
-    return " ".join(["ssd-edge build", quoted(source.path), *flags])
+    return build_command(source.path, precision, target)

@@ -174,3 +174,16 @@ def test_a_busy_machine_is_told(
     assert "others used 1.8 cores meanwhile" in caplog.text
     fields = json.loads((root / "engines/squares/runtimes.json").read_text())
     assert fields["format"] == "ssd-edge/runtimes/1"
+    caplog.clear()
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        build(workspace=root)
+    assert "as measured before" in caplog.text
+    assert "others used 1.8 cores meanwhile" in caplog.text, "it is kept, and so is the doubt"
+
+
+def test_a_record_that_names_no_runtime_of_a_processor_is_measured_over(root: Path, clock: Clock) -> None:
+    build(workspace=root)
+    path = root / "engines/squares/runtimes.json"
+    path.write_text(path.read_text().replace('"target": "openvino"', '"target": "tensorrt"'))
+    assert build(workspace=root).manifest.target is OPENVINO
+    assert [choice.target for choice in record(root).choices] == [OPENVINO]
