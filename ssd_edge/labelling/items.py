@@ -17,6 +17,8 @@ from ssd_edge.core.left_out import LeftOut
 Kind = Literal["file", "member", "video"]
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+JOB_NAME, PLAN_NAME = "job.json", "plan.parquet"
+"""Files by which the folder of a job is known."""
 _LISTED = IMAGE_SUFFIXES | VIDEO_SUFFIXES | {".tar"}
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _MOST_NAMED = 100
@@ -103,12 +105,18 @@ def _check_kind(path: Path) -> None:
 
 
 def _below(shown: str, folder: str, not_listed: NotListed, skip: str) -> Iterator[Item]:
-    """Yield what lies in a folder and below, but for what is hidden; links to folders are not followed."""
+    """Yield what lies in a folder and below, but for what is hidden and for labelling jobs, whose images lie elsewhere.
+
+    Links to folders are not followed.
+    """
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         not_listed.add(shown, error.strerror or str(error))
+        return
+    if sum(entry.name in (JOB_NAME, PLAN_NAME) for entry in entries) == 2:
+        not_listed.add(shown, "it is the folder of a labelling job")
         return
     for entry in entries:
         if entry.name.startswith(".") or entry.path == skip:

@@ -16,11 +16,11 @@ from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind, text_digest, written_beside
 from ssd_edge.core.temp_dir import scratch_folder
-from ssd_edge.labelling.items import NotListed
+from ssd_edge.labelling.items import JOB_NAME, PLAN_NAME, NotListed
 from ssd_edge.labelling.plan import numbers_of, write_plan
 from ssd_edge.labelling.rows import FINGERPRINT_KEY, remove_partials
 
-_JOB, _PLAN, _PARTS, _LOCK = "job.json", "plan.parquet", "parts", ".lock"
+_PARTS, _LOCK = "parts", ".lock"
 _FORMAT = Format("ssd-edge/label-job/1", "labelling job", "Label into another folder.")
 _PATIENCE_S = 600.0  # another process may be copying the plan of millions of files
 _LONGEST_SHOWN = 40
@@ -98,7 +98,7 @@ class JobFolder:
         make_folder(path)
         _refuse_others(path)
         with scratch_folder() as scratch:
-            listed = scratch / _PLAN
+            listed = scratch / PLAN_NAME
             plan = write_plan(listed, sources, job.images_per_part, skip=str(path.absolute()))
             asked = dataclasses.replace(job, plan=plan.digest, images=plan.images, videos=plan.videos, parts=plan.parts)
             with _locked(path):
@@ -114,12 +114,12 @@ class JobFolder:
         Raises:
             ArtifactError: there is none.
         """
-        return cls(path, _read_job(path / _JOB))
+        return cls(path, _read_job(path / JOB_NAME))
 
     @property
     def plan_path(self) -> Path:
         """The plan, a row group a unit."""
-        return self.path / _PLAN
+        return self.path / PLAN_NAME
 
     @property
     def parts_path(self) -> Path:
@@ -157,19 +157,19 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _agree(folder: Path, asked: Job, listed: Path) -> None:
     """Write plan and job into a new folder, or compare the job with that of one which has it."""
-    if path_kind(folder / _JOB) != "absent":
-        _check_same(folder, _read_job(folder / _JOB), asked)
+    if path_kind(folder / JOB_NAME) != "absent":
+        _check_same(folder, _read_job(folder / JOB_NAME), asked)
         return
     _refuse_others(folder)
-    with written_beside(folder / _PLAN) as partial:
+    with written_beside(folder / PLAN_NAME) as partial:
         shutil.copyfile(listed, partial)
-    _write_job(folder / _JOB, asked)
+    _write_job(folder / JOB_NAME, asked)
 
 
 def _refuse_others(folder: Path) -> None:
     """Raise InputError where a folder without a job has files, but for a plan and for what is hidden."""
-    others = [entry for entry in folder.iterdir() if entry.name != _PLAN and not entry.name.startswith(".")]
-    if others and path_kind(folder / _JOB) == "absent":  # in this order: one may come just now
+    others = [entry for entry in folder.iterdir() if entry.name != PLAN_NAME and not entry.name.startswith(".")]
+    if others and path_kind(folder / JOB_NAME) == "absent":  # in this order: one may come just now
         raise InputError(
             f"{folder} is not empty", got="files that are not from a labelling job", wanted="a new or empty folder"
         )

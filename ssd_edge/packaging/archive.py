@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, BinaryIO
 
-from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import open_regular, written_beside
 from ssd_edge.core.limits import how_to_raise, limit
 from ssd_edge.core.temp_dir import scratch_folder
@@ -37,9 +37,9 @@ def is_archive(path: Path) -> bool:
     """Return whether a file begins as an archive that was written here does.
 
     Raises:
-        OSError: it cannot be read.
+        InputError: it cannot be read.
     """
-    with open_regular(path) as file:
+    with _opened(path) as file:
         return file.read(len(_HEADER)) == _HEADER
 
 
@@ -93,16 +93,25 @@ def unpacked(archive: Path) -> Iterator[Path]:
     """
     with scratch_folder() as scratch:
         try:
-            with open_regular(archive) as file:
+            with _opened(archive) as file:
                 _unpack(archive, file, scratch)
         except (OSError, EOFError, zlib.error, tarfile.TarError, UnicodeError, ValueError) as error:
-            if isinstance(error, OSError) and error.filename is not None and error.errno not in _BAD_NAMES:
-                raise
+            if isinstance(error, OSError) and error.errno is not None and error.errno not in _BAD_NAMES:
+                raise  # a full disk, say, which is no fault of the archive
             raise _damaged(archive, getattr(error, "strerror", None) or str(error)) from error
         folders = list(scratch.iterdir())
         if len(folders) != 1 or not folders[0].is_dir():
             raise _damaged(archive, f"{len(folders)} entries at the top")
         yield folders[0]
+
+
+def _opened(archive: Path) -> BinaryIO:
+    try:
+        return open_regular(archive)
+    except OSError as error:
+        raise InputError(
+            f"{archive} cannot be read", got=error.strerror or str(error), wanted=f"a package{SUFFIX}"
+        ) from error
 
 
 def _unpack(archive: Path, file: IO[bytes], scratch: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tarfile
@@ -75,6 +76,19 @@ def test_a_member_never_leaves_the_folder(tmp_path: Path, name: str) -> None:
 def test_names_that_cannot_be_files_are_damage(tmp_path: Path, names: tuple[str, ...]) -> None:
     archive = hostile(tmp_path, *map(tarfile.TarInfo, names))
     with pytest.raises(ArtifactError, match="not as it was packed"), unpacked(archive):
+        pass
+
+
+def test_what_cannot_be_read_and_a_full_disk_are_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="/dev/null cannot be read"), unpacked(Path("/dev/null")):
+        pass
+    write_archive(folder, archive_of(folder))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ssd_edge.packaging.archive._write", full)
+    with pytest.raises(InputError, match="TMPDIR"), unpacked(archive_of(folder)):
         pass
 
 

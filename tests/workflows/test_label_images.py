@@ -152,6 +152,14 @@ def test_another_job_is_refused_by_what_differs(place: Path) -> None:
     assert [path.name for path in (place / "notes").iterdir()] == ["a.txt"]
 
 
+def test_another_job_is_no_source(place: Path) -> None:
+    ssd.label("photos", output="photos/first", format="yolo")
+    again = ssd.label("photos", output="second")
+    assert again.summary.images == COUNT
+    assert [entry.what for entry in again.left_out] == ["photos/first"]
+    assert ssd.label("photos/first/yolo", output="third").summary.images == COUNT
+
+
 def test_others_may_list_at_the_same_time(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = job.write_plan
 
