@@ -111,7 +111,9 @@ def _torchvision(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:
 
 def _onnxruntime(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:
     source = _source(entry)
-    yield _peer(entry, Peer.ONNXRUNTIME, source.path, "fp32", _spec(source), "a plain session")
+    path = folder / f"{entry.group}.operator.onnx"
+    onnx.save(_with_operator(source.model), path)
+    yield _peer(entry, Peer.ONNXRUNTIME, path, "fp32", _spec(source), "a plain session, its own NMS")
     if has_int8:
         path = folder / f"{entry.group}.ort-static.onnx"
         _quantize_by_onnxruntime(source, entry.task, path)
@@ -121,7 +123,7 @@ def _onnxruntime(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:
 def _openvino(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:
     source = _source(entry)
     path = folder / f"{entry.group}.inlined.onnx"
-    onnx.save(_for_openvino(source.model), path)
+    onnx.save(_with_operator(source.model), path)
     kinds = ["f32"]
     if {"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_device().split("+")):
         kinds.append("bf16")
@@ -132,8 +134,8 @@ def _openvino(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:
         yield from _openvino_int8(entry, source, folder)
 
 
-def _for_openvino(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph as OpenVINO is quickest with it: ONNX's own NMS, for which it has an operator, and no function."""
+def _with_operator(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph as runtimes are quickest with it: NMS by ONNX's operator, as in other exports; no function."""
     return inline_function(use_non_max_suppression(model))
 
 
@@ -141,7 +143,7 @@ def _openvino_int8(entry: Entry, source: SourceModel, folder: Path) -> Iterator[
     table = measure_ranges(source, choose_images(Path(entry.task.images[0]).parent))
     for target in (Target.ONNXRUNTIME, Target.TENSORRT):
         path = folder / f"{entry.group}.int8.{target}.inlined.onnx"
-        onnx.save(_for_openvino(Lowering(Precision.INT8, target)(source.model, table)), path)
+        onnx.save(_with_operator(Lowering(Precision.INT8, target)(source.model, table)), path)
         made = _peer(entry, Peer.OPENVINO, path, "int8", _spec(source), f"our Q/DQ as {target} has it")
         yield replace(made, name=f"{made.name} ({target} Q/DQ)")
     if find_spec("nncf") is not None:
@@ -209,7 +211,7 @@ def _quantize_by_onnxruntime(source: SourceModel, task: Task, path: Path) -> Non
         tools = import_module("onnxruntime.quantization")
         prepare = import_module("onnxruntime.quantization.shape_inference").quant_pre_process
     inlined, prepared = path.with_suffix(".inlined.onnx"), path.with_suffix(".prepared.onnx")
-    onnx.save(inline_function(source.model), inlined)
+    onnx.save(_with_operator(source.model), inlined)
     runtime.set_default_logger_severity(_ERRORS)  # it warns of constants that it folded itself
     try:
         prepare(str(inlined), str(prepared), skip_symbolic_shape=True)
