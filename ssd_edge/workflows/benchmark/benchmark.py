@@ -15,6 +15,7 @@ from ssd_edge.benchmarking.agreement import agreement
 from ssd_edge.benchmarking.load import NeighborLoad
 from ssd_edge.benchmarking.machine import Machine, read_machine
 from ssd_edge.core.config import AnyPath, config_from
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.intervals import median_interval, paired_ratio
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
@@ -117,7 +118,7 @@ def _named(models: AnyPath | Sequence[AnyPath], root: Path) -> list[str]:
     """
     given = [models] if isinstance(models, (str, PathLike)) else list(models)
     for entry in given:
-        if is_file_name(str(entry)):
+        if is_file_name(str(entry)) or path_kind(Path(entry)) == "file":
             refuse_no_model(Path(entry))
     return [str(entry) for entry in given] or [str(path) for path in default_models(root)]
 

@@ -39,6 +39,8 @@ def find_images(images: Path | None, folder: Path) -> tuple[tuple[Path, ...], tu
     Raises:
         InputError: there is no image that can be read.
     """
+    if images is not None and path_kind(images) == "absent":
+        raise InputError(f"{images} cannot be read", got="no such file or folder", wanted="an image or a folder")
     folder.mkdir()
     if images is None:
         return _draw(folder, _DRAWN), ()

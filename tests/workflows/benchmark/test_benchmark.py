@@ -105,6 +105,9 @@ def test_a_missing_file_and_an_empty_workspace_are_refused(tmp_path: Path) -> No
         bench(tmp_path / "m.onnx")
     with pytest.raises(InputError, match="matches nothing"):
         bench(workspace=tmp_path)
+    (tmp_path / "video.mp4").write_bytes(b"")
+    with pytest.raises(InputError, match=r"video\.mp4 is not a model"):
+        bench(tmp_path / "video.mp4")
     with pytest.raises(InputError, match="out of range"):
         bench("m.onnx", rounds=2)
 
@@ -223,6 +226,8 @@ def test_an_image_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     assert "000.png" in str(left_out[0])
     with pytest.raises(InputError, match="no image that can be read"):
         find_images(tmp_path / "images/000.png", tmp_path / "other")
+    with pytest.raises(InputError, match="nowhere cannot be read: got no such file or folder"):
+        find_images(tmp_path / "nowhere", tmp_path / "other")
 
 
 def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
