@@ -14,6 +14,7 @@ ALLOWED = {
     "quantization/trt_cache.py": "the number is written into the file",
     "doctor/nvidia.py": "pycuda",
     "doctor/computer.py": "Python",
+    "backends/openvino/module.py": "what manifests keep of it, without the name of the build",
 }
 VERSION = re.compile(r"\b(__version__|(\w+_)?version|NV_TENSORRT\w*)\b(?!_info)", re.IGNORECASE)
 ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)

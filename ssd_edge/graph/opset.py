@@ -28,9 +28,9 @@ def raise_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
     return model
 
 
-def as_opset(nodes: Iterable[onnx.NodeProto], version: int) -> list[onnx.NodeProto]:
-    """Return nodes that were written for opset 13 to 17 as another version has them."""
-    return [made for node in nodes for made in (_modernized(node) if version >= _CHANGED_IN else [node])]
+def as_opset(nodes: Iterable[onnx.NodeProto], opset: int) -> list[onnx.NodeProto]:
+    """Return nodes that were written for opset 13 to 17 as another opset has them."""
+    return [made for node in nodes for made in (_modernized(node) if opset >= _CHANGED_IN else [node])]
 
 
 def _modernized(node: onnx.NodeProto) -> list[onnx.NodeProto]:
