@@ -33,7 +33,7 @@ print(json.dumps([[*frame.image.shape, frame.width, frame.height, int(frame.imag
 
 @needs_server
 def test_frames_come_small_and_know_the_size_of_the_original(tmp_path: Path) -> None:
-    camera = Camera(encode(tmp_path / "video.mp4", 100, sizes=((192, 128),)))
+    camera = Camera(encode(tmp_path / "video.mp4", 100, sizes=((192, 128),), qp=4))
     camera.start()
     try:
         done = subprocess.run(
