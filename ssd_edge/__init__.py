@@ -109,8 +109,9 @@ if TYPE_CHECKING:
     from ssd_edge.workflows.label_config import LabelConfig
     from ssd_edge.workflows.label_images import LabelResult, label
     from ssd_edge.workflows.load import load
-    from ssd_edge.workflows.package import PackageResult, VerifyPackageResult, package, verify_package
+    from ssd_edge.workflows.package import PackageResult, package
     from ssd_edge.workflows.package_config import PackageConfig
+    from ssd_edge.workflows.package_verification import VerifyPackageResult, verify_package
     from ssd_edge.workflows.presets import PresetInfo, PresetsResult, list_presets
     from ssd_edge.workflows.run_streams import RunResult, StreamFigures, run_streams
     from ssd_edge.workflows.selftest import SelftestResult, selftest
@@ -196,8 +197,9 @@ _HOMES = {
     "workflows.label_config": "LabelConfig",
     "workflows.label_images": "LabelResult label",
     "workflows.load": "load",
-    "workflows.package": "PackageResult VerifyPackageResult package verify_package",
+    "workflows.package": "PackageResult package",
     "workflows.package_config": "PackageConfig",
+    "workflows.package_verification": "VerifyPackageResult verify_package",
     "workflows.presets": "PresetInfo PresetsResult list_presets",
     "workflows.run_streams": "RunResult StreamFigures run_streams",
     "workflows.selftest": "SelftestResult selftest",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -116,7 +117,7 @@ def _of_openvino(threads: int) -> Iterator[tuple[str, str, Product]]:
     for kind in ("f32", "bf16") if _has_bfloat16() else ("f32",):
         settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY"}
         request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
-        yield kind, "openvino", lambda request=request: request.infer({"a": floats}, share_inputs=True)  # type: ignore[misc]
+        yield kind, "openvino", partial(request.infer, {"a": floats}, share_inputs=True)
 
 
 def _has_bfloat16() -> bool:

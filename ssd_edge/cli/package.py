@@ -14,7 +14,8 @@ from ssd_edge.core.shell import quoted
 from ssd_edge.workflows.package_config import PackageConfig
 
 if TYPE_CHECKING:
-    from ssd_edge.workflows.package import PackageResult, VerifyPackageResult
+    from ssd_edge.workflows.package import PackageResult
+    from ssd_edge.workflows.package_verification import VerifyPackageResult
 
 _of_host = partial(typer.Option, rich_help_panel="For one host")
 
@@ -65,7 +66,7 @@ def package(
 ) -> None:
     """Package an exported model for DeepStream, Frigate, Triton or a board, checked and with its digests."""
     from ssd_edge.workflows.package import package as package_model
-    from ssd_edge.workflows.package import verify_package
+    from ssd_edge.workflows.package_verification import verify_package
 
     if (verify is None) is (host is None):
         raise typer.BadParameter(f"give either --for {'|'.join(Host)} or --verify PATH")

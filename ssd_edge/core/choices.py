@@ -5,7 +5,15 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Precision(str, Enum):
+class _Value(str, Enum):
+    """A choice that is printed as its value."""
+
+    def __str__(self) -> str:
+        """Return the value, in every version of Python."""
+        return str(self.value)
+
+
+class Precision(_Value):
     """The types that a network computes in; the value is what manifests and file names hold."""
 
     FP32 = "fp32"
@@ -13,10 +21,6 @@ class Precision(str, Enum):
     BF16 = "bf16"
     INT8 = "int8"
     INT8_FP16 = "int8-fp16"
-
-    def __str__(self) -> str:
-        """Return the value, in every version of Python."""
-        return self.value
 
     @property
     def is_int8(self) -> bool:
@@ -34,18 +38,14 @@ class Precision(str, Enum):
         return {"fp32": 32, "fp16": 16, "bf16": 16}.get(self.value, 8)
 
 
-class FloatType(str, Enum):
+class FloatType(_Value):
     """Precision of the parts of a network that are not INT8."""
 
     FP32 = "fp32"
     FP16 = "fp16"
 
-    def __str__(self) -> str:
-        """Return the value, in every version of Python."""
-        return self.value
 
-
-class Target(str, Enum):
+class Target(_Value):
     """The runtime that an engine is for; the value is what manifests and file names hold."""
 
     ONNXRUNTIME = "onnxruntime"
@@ -53,17 +53,13 @@ class Target(str, Enum):
     TENSORRT = "tensorrt"
     TENSORRT_RTX = "tensorrt-rtx"
 
-    def __str__(self) -> str:
-        """Return the value, in every version of Python."""
-        return self.value
-
     @property
     def is_tensorrt(self) -> bool:
         """Whether it is one of the two that run on NVIDIA's GPUs."""
         return self in (Target.TENSORRT, Target.TENSORRT_RTX)
 
 
-class NmsBody(str, Enum):
+class NmsBody(_Value):
     """Form of the NMS in a TensorRT network."""
 
     PLUGIN = "plugin"
@@ -71,12 +67,8 @@ class NmsBody(str, Enum):
     LOOP = "loop"
     EFFICIENT = "efficient"
 
-    def __str__(self) -> str:
-        """Return the value, in every version of Python."""
-        return self.value
 
-
-class Host(str, Enum):
+class Host(_Value):
     """The host that runs a packaged model."""
 
     DEEPSTREAM = "deepstream"
@@ -84,22 +76,14 @@ class Host(str, Enum):
     TRITON = "triton"
     BOARD = "board"
 
-    def __str__(self) -> str:
-        """Return the value, in every version of Python."""
-        return self.value
 
-
-class VariantForm(str, Enum):
+class VariantForm(_Value):
     """The form in which a graph for another host takes its image and gives its detections."""
 
     PORTABLE = "portable"
     FLOAT_NCHW = "float-nchw"
     FRIGATE_SSD = "frigate-ssd"
     FRIGATE_YOLONAS = "frigate-yolonas"
-
-    def __str__(self) -> str:
-        """Return the value, in every version of Python."""
-        return self.value
 
 
 class Goal(str, Enum):
@@ -164,7 +148,7 @@ class GateFigure(str, Enum):
         return self in (GateFigure.COCO_AP, GateFigure.COCO_AP_50)
 
 
-class Peer(str, Enum):
+class Peer(_Value):
     """Another detector or runtime that ours are measured against."""
 
     TORCHVISION = "torchvision"
@@ -172,10 +156,6 @@ class Peer(str, Enum):
     OPENVINO = "openvino"
     OPENCV_DNN = "opencv-dnn"
     ULTRALYTICS = "ultralytics"
-
-    def __str__(self) -> str:
-        """Return the value, in every version of Python."""
-        return self.value
 
 
 class Color(str, Enum):

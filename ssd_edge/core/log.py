@@ -46,3 +46,15 @@ def errors_only() -> Iterator[None]:
         yield
     finally:
         log.removeFilter(is_error)
+
+
+@contextmanager
+def quiet_logger(name: str, level: int) -> Iterator[None]:
+    """Keep back what another package's logger says below a level inside the block."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

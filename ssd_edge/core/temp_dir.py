@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
@@ -25,7 +26,7 @@ def scratch_folder() -> Iterator[Path]:
         InputError: it cannot be made, or there is no space in it.
     """
     try:
-        sweep_scratch(Path(tempfile.gettempdir()), _PREFIX)
+        _sweep_once(Path(tempfile.gettempdir()))
         made = tempfile.TemporaryDirectory(prefix=_PREFIX)
     except OSError as error:
         raise _no_scratch(error) from error
@@ -36,6 +37,11 @@ def scratch_folder() -> Iterator[Path]:
             if error.errno not in _FULL or _names_another(error, Path(folder)):
                 raise  # a broken pipe, say, or another full place, is not the folder's fault
             raise _no_scratch(error) from error
+
+
+@cache
+def _sweep_once(place: Path) -> None:
+    sweep_scratch(place, _PREFIX)
 
 
 @contextmanager

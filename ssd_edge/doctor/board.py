@@ -80,9 +80,9 @@ def power(facts: Facts) -> CheckResult:
 
 def _power_mode(facts: Facts, modes: dict[int, str]) -> str | None:
     """Return the mode's name, from nvpmodel or, where only root may ask it, from the file where it keeps the number."""
-    told = re.search(r"NV Power Mode: (\S+)", facts.output("nvpmodel -q") or "")
-    if told is not None:
-        return told[1]
+    found = re.search(r"NV Power Mode: (\S+)", facts.output("nvpmodel -q") or "")
+    if found is not None:
+        return found[1]
     kept = re.search(r"pmode:(\d+)", facts.text(_NVPMODEL_STATUS) or "")
     return modes.get(int(kept[1])) if kept else None
 

@@ -79,6 +79,15 @@ class Builder(Protocol):
         """Write the engine; ``calibration_cache`` carries the ranges of INT8 where the graph has none."""
 
 
+class ProcessorBuilder:
+    """The common part of the builders for a processor: any batch size, types in the graph, and no messages."""
+
+    batch = (1, 1, 0)
+    is_weakly_typed = False
+    may_keep_float = True
+    messages: Listener | None = None
+
+
 @dataclass(frozen=True)
 class Lowered:
     """A model in the precision that it must run in.

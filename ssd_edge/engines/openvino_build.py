@@ -17,13 +17,13 @@ from ssd_edge.backends.openvino.backend import check_contract
 from ssd_edge.backends.openvino.compiled import compile_bytes
 from ssd_edge.backends.openvino.layers import executed_precisions
 from ssd_edge.backends.openvino.module import PROCESSOR, Settings, check_device, openvino_version
-from ssd_edge.backends.tensorrt.module import Listener
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.engines.builder import ProcessorBuilder
 from ssd_edge.engines.openvino_nms import use_openvino_nms
 
 BUILDER_VERSION = 2
@@ -47,7 +47,7 @@ def openvino_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     return lowered
 
 
-class OpenVinoBuilder:
+class OpenVinoBuilder(ProcessorBuilder):
     """Builds engines for OpenVINO; see :class:`~ssd_edge.engines.builder.Builder`.
 
     Args:
@@ -56,11 +56,7 @@ class OpenVinoBuilder:
 
     target = Target.OPENVINO
     runtime = Target.OPENVINO.value
-    batch = (1, 1, 0)
     builder_version = BUILDER_VERSION
-    is_weakly_typed = False
-    may_keep_float = True
-    messages: Listener | None = None
     options = EngineOptions(nms="NonMaxSuppression")
 
     def __init__(self, precision: Precision) -> None:

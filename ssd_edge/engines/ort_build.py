@@ -9,12 +9,12 @@ import onnx
 from ssd_edge.backends.cpu import Threads, cpu_device, has_vnni
 from ssd_edge.backends.ort import OrtBackend
 from ssd_edge.backends.ort_session import open_session, ort_version
-from ssd_edge.backends.tensorrt.module import Listener
 from ssd_edge.core.choices import Target
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP
 from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.temp_dir import scratch_folder
+from ssd_edge.engines.builder import ProcessorBuilder
 from ssd_edge.engines.ort_channels import WIDTH_ARM, WIDTH_X86, fill_channels
 from ssd_edge.engines.ort_stem import read_columns_together
 from ssd_edge.graph.editor import copied
@@ -68,16 +68,12 @@ What counts is this file, :mod:`ssd_edge.engines.ort_stem`, :mod:`ssd_edge.engin
 """
 
 
-class OrtBuilder:
+class OrtBuilder(ProcessorBuilder):
     """Builds engines for ONNX Runtime on this processor; see :class:`~ssd_edge.engines.builder.Builder`."""
 
     target = Target.ONNXRUNTIME
     runtime = Target.ONNXRUNTIME.value
-    batch = (1, 1, 0)
     builder_version = BUILDER_VERSION
-    is_weakly_typed = False
-    may_keep_float = True
-    messages: Listener | None = None
 
     def __init__(self) -> None:
         self.runtime_version = ort_version()

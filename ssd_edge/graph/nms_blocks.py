@@ -13,7 +13,7 @@ from itertools import pairwise
 from onnx import TensorProto
 
 from ssd_edge.core.graph_contract import OUTPUT_NAMES
-from ssd_edge.graph.nms_steps import padding
+from ssd_edge.graph.nms_steps import areas, overlap, padding
 
 _BLOCK = 100  # pairs; at 64 and 128 it takes as long, at 200 a third longer
 _ROUNDS = 4  # a turn; anchors around objects need 2 to 6, and an unsettled block gets another turn
@@ -51,10 +51,7 @@ def blocks(candidates: int, rows: int) -> str:
 
 
 def _pairs(candidates: int, count: int, size: int) -> str:
-    """Blocks of pairs as rows (B, blocks, size, 8) and as columns (B, blocks, 8, size), and how many have valid ones.
-
-    Areas are raised to the smallest normal float, which keeps 0 / 0 away and changes no area above 1e-30.
-    """
+    """Blocks of pairs as rows (B, blocks, size, 8) and columns (B, blocks, 8, size), and how many have valid ones."""
     missing = count * size - candidates
     rows = "pair_rows" if missing else "rows"
     fill = f"""
@@ -64,12 +61,7 @@ def _pairs(candidates: int, count: int, size: int) -> str:
     score_threshold = Constant <value_float: float = @scoreThreshold> ()
     passes = Greater (ranked_scores, score_threshold)
     valid = Cast <to = {TensorProto.FLOAT}> (passes)
-    x1, y1, x2, y2 = Split <axis = 2> (ranked_boxes)
-    width = Sub (x2, x1)
-    height = Sub (y2, y1)
-    plain_area = Mul (width, height)
-    least_area = Constant <value_float = 1.1754944e-38> ()
-    area = Max (plain_area, least_area)
+    x1, y1, x2, y2 = Split <axis = 2> (ranked_boxes){areas()}
     class_column = Unsqueeze (ranked_classes, axis_2)
     score_column = Unsqueeze (ranked_scores, axis_2)
     valid_column = Unsqueeze (valid, axis_2)
@@ -121,21 +113,11 @@ def _bounds(rows: int, size: int) -> str:
 
 
 def _overlaps() -> str:
-    """Intersection over union of rows and columns, in torchvision's order of operations."""
-    return """
+    """Intersection over union of rows and columns."""
+    return f"""
         x1_a, y1_a, x2_a, y2_a, area_a, class_a, score_a, valid_a = Split <axis = 2> (all_rows)
         x1_b, y1_b, x2_b, y2_b, area_b, class_b, score_b, valid_b = Split <axis = 1> (own_columns)
-        left = Max (x1_a, x1_b)
-        top = Max (y1_a, y1_b)
-        right = Min (x2_a, x2_b)
-        bottom = Min (y2_a, y2_b)
-        signed_width = Sub (right, left)
-        common_width = Relu (signed_width)
-        common_height = Sub (bottom, top)
-        intersection = Mul (common_width, common_height)
-        both_areas = Add (area_a, area_b)
-        union = Sub (both_areas, intersection)
-        overlap = Div (intersection, union)"""
+        {overlap("_a", "_b")}"""
 
 
 def _rounds() -> str:

@@ -65,35 +65,45 @@ def rank_pairs(candidates: int, near: int, num_classes: int) -> str:
     """
 
 
-def overlaps(candidates: int) -> str:
-    """Intersection over union (B, M, M), in torchvision's order of operations.
+def areas() -> str:
+    """Areas (B, M, 1) of boxes by their corners.
 
     Areas are raised to the smallest normal float, which keeps 0 / 0 away and changes no area above 1e-30.
     """
+    return """
+    width = Sub (x2, x1)
+    height = Sub (y2, y1)
+    plain_area = Mul (width, height)
+    least_area = Constant <value_float = 1.1754944e-38> ()
+    area = Max (plain_area, least_area)"""
+
+
+def overlap(row: str, column: str) -> str:
+    """Intersection over union of corners and areas whose names end so, in torchvision's order of operations."""
+    return f"""
+    left = Max (x1{row}, x1{column})
+    top = Max (y1{row}, y1{column})
+    right = Min (x2{row}, x2{column})
+    bottom = Min (y2{row}, y2{column})
+    signed_width = Sub (right, left)
+    common_width = Relu (signed_width)
+    common_height = Sub (bottom, top)
+    intersection = Mul (common_width, common_height)
+    both_areas = Add (area{row}, area{column})
+    union = Sub (both_areas, intersection)
+    overlap = Div (intersection, union)"""
+
+
+def overlaps(candidates: int) -> str:
+    """Intersection over union (B, M, M) of the ranked boxes."""
     return f"""
     as_row = Constant <value = int64[3] {{-1, 1, {candidates}}}> ()
     x1, y1, x2, y2 = Split <axis = 2> (ranked_boxes)
     x1_row = Reshape (x1, as_row)
     y1_row = Reshape (y1, as_row)
     x2_row = Reshape (x2, as_row)
-    y2_row = Reshape (y2, as_row)
-    width = Sub (x2, x1)
-    height = Sub (y2, y1)
-    plain_area = Mul (width, height)
-    least_area = Constant <value_float = 1.1754944e-38> ()
-    area = Max (plain_area, least_area)
-    area_row = Reshape (area, as_row)
-    left = Max (x1, x1_row)
-    top = Max (y1, y1_row)
-    right = Min (x2, x2_row)
-    bottom = Min (y2, y2_row)
-    signed_width = Sub (right, left)
-    common_width = Relu (signed_width)
-    common_height = Sub (bottom, top)
-    intersection = Mul (common_width, common_height)
-    both_areas = Add (area, area_row)
-    union = Sub (both_areas, intersection)
-    overlap = Div (intersection, union)
+    y2_row = Reshape (y2, as_row){areas()}
+    area_row = Reshape (area, as_row){overlap("", "_row")}
     """
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from ssd_edge.backends.detector import Detector
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.files import file_digest
+from ssd_edge.core.log import quiet_logger
 from ssd_edge.core.progress import Progress
 from ssd_edge.labelling.job import JobFolder
 from ssd_edge.labelling.labeller import Labeller, OpenVideo
@@ -186,7 +187,7 @@ def _label(
     )
     images = 0
     try:
-        with _errors_only("ray.data"):
+        with quiet_logger("ray.data", logging.ERROR):
             for done, row in enumerate(labelled.iter_rows(), start=1):
                 images += int(row["images"])
                 progress(done, len(units))
@@ -204,18 +205,6 @@ def _said(error: BaseException) -> str:
         link = link.__cause__
     ours = [line for line in lines if line.startswith("ssd_edge.core.errors.")]
     return (ours or lines or [type(error).__name__])[-1]
-
-
-@contextmanager
-def _errors_only(name: str) -> Iterator[None]:
-    """Keep another package's log from what it says of every run."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _nodes() -> list[dict[str, float]]:

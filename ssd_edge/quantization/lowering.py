@@ -52,7 +52,7 @@ class Lowering:
             InputError: INT8 without a table.
         """
         if self.precision is Precision.BF16 or (self.target is Target.OPENVINO and not self.precision.is_int8):
-            return model  # OpenVINO is told the float type when it compiles
+            return model  # OpenVINO gets the float type as an option when it compiles
         if not self.precision.is_int8:
             return to_half(model, keep_float=self.keep_float) if self.precision.has_fp16 else model
         if table is None:

@@ -18,7 +18,7 @@ Polygon = Sequence[tuple[float, float]]
 
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _CORNER = re.compile(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*")
-_MOSAIC = 8  # cells along the longer side of a blurred box: no face or plate can be told from so few
+_MOSAIC = 8  # cells along the longer side of a blurred box: so few show no face and no plate
 _BLACK = (0, 0, 0)
 _MARGIN = 0.1  # of a box's sides, since boxes are never exact
 

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import distributed
 
 from ssd_edge.core.errors import InputError, TrainingError
+from ssd_edge.core.log import quiet_logger
 from ssd_edge.core.ranks import from_torchrun
 from ssd_edge.training.recipe import Device, Precision
 
@@ -26,13 +27,8 @@ _FABRIC_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]]
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Keep back what Fabric says to its own users (precision, Tensor Cores, processes); its warnings stay."""
-    logger = logging.getLogger("lightning_fabric")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
+    with quiet_logger("lightning_fabric", logging.WARNING):
         yield
-    finally:
-        logger.setLevel(before)
 
 
 @quiet_lightning()

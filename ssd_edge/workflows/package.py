@@ -1,4 +1,4 @@
-"""Package a model for another host, and verify a package: ``ssd-edge package``."""
+"""Package a model for another host: ``ssd-edge package``."""
 
 from __future__ import annotations
 
@@ -12,32 +12,28 @@ from typing import Literal
 from onnx import ModelProto
 from typing_extensions import Unpack
 
-from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.calibration_table import CalibrationTable
 from ssd_edge.core.choices import Host, Precision, Target
 from ssd_edge.core.config import AnyPath, choice_of, config_from
-from ssd_edge.core.errors import InputError, ParityError, SsdEdgeError, keyword
+from ssd_edge.core.errors import InputError, SsdEdgeError, keyword
 from ssd_edge.core.files import folder_written_beside, path_kind
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import read_image
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
-from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.core.workspace import named_or_newest, newest_onnx
 from ssd_edge.graph.source import SourceModel, read_onnx
-from ssd_edge.packaging import selfcheck
 from ssd_edge.packaging.archive import archive_of, is_archive, write_archive
 from ssd_edge.packaging.board import write_board
 from ssd_edge.packaging.contents import PackagedModel, choose_image, write_onnx
 from ssd_edge.packaging.deepstream import Typing, write_deepstream
-from ssd_edge.packaging.digests import SUMS_NAME, check_sums, write_sums
+from ssd_edge.packaging.digests import check_sums, write_sums
 from ssd_edge.packaging.frigate import write_frigate
-from ssd_edge.packaging.record import CHECKS, RECORD_NAME, PackageRecord, SelfCheck
+from ssd_edge.packaging.record import PackageRecord
 from ssd_edge.packaging.triton import Plan, write_triton
-from ssd_edge.packaging.verify import check_models, package_folder
 from ssd_edge.quantization.calibrate import CalibrationFiles
 from ssd_edge.quantization.image_set import ImageSet
 from ssd_edge.quantization.lowering import Lowering
@@ -48,8 +44,6 @@ from ssd_edge.workflows.package_config import PackageConfig, PackageOptions
 PACKAGES = "packages"
 _TRIED = 8  # images, of which the one with the clearest detections is packed
 _DRAWN_SIZE, _DRAWN_SEED = (480, 640), 2026
-_ENGINE_TOLERANCES = {Precision.FP32: (2e-3, 2e-3), Precision.FP16: (0.02, 0.05)}
-_INT8_TOLERANCES = (0.1, 0.3)
 
 
 @dataclass(frozen=True)
@@ -124,11 +118,10 @@ def _triton(folder: Path, model: PackagedModel, config: PackageConfig, _: Calibr
 
 
 def _board(folder: Path, model: PackagedModel, config: PackageConfig, files: CalibrationFiles) -> None:
-    if files.table.is_file():
+    table = files.table if files.table.is_file() else None
+    if table is not None:
         _table(files, model.source)  # the board would refuse that of another model, and only there
-        write_board(folder, model, table=files.table, wheel=config.wheel)
-    else:
-        write_board(folder, model, table=None, wheel=config.wheel)
+    write_board(folder, model, table=table, wheel=config.wheel)
 
 
 def _frigate(folder: Path, model: PackagedModel, *_: object) -> None:
@@ -260,82 +253,3 @@ def _images(config: PackageConfig, files: CalibrationFiles) -> list[UInt8Array]:
         log.info("checking on a drawn scene; to name an image of your own: --image")
         images = [draw_scene(*_DRAWN_SIZE, _DRAWN_SEED, index).image for index in range(_TRIED)]
     return images
-
-
-@dataclass(frozen=True)
-class VerifyPackageResult:
-    """A package that is as it was packed.
-
-    Attributes:
-        path: its folder, or its archive.
-        host: where it runs.
-        model: its name.
-        files: of the package, but for the digests.
-        detections: that its models, and the engine where one was named, were held to and gave.
-        left_out: empty, as a package is whole or is not.
-    """
-
-    path: Path
-    host: Host
-    model: str
-    files: tuple[str, ...]
-    detections: int
-    left_out: tuple[LeftOut, ...] = ()
-
-
-@with_named_resources
-def verify_package(path: AnyPath, *, engine: AnyPath | None = None) -> VerifyPackageResult:
-    """Compare a package with its digests, and what its models find with what they found when they were packed.
-
-    Args:
-        path: a folder or a ``.tar.gz`` that :func:`package` wrote.
-        engine: an engine of the packed model on this machine, to be compared as well; what half precision and INT8
-            cost is allowed for.
-
-    Raises:
-        InputError: it cannot be read, or is no package.
-        ArtifactError: a file differs, is missing or was added; the message names it.
-        ParityError: a model or the engine finds something else.
-    """
-    place = Path(path)
-    _refuse_no_package(place)
-    with package_folder(place) as folder:
-        names = check_sums(folder, origin=place)
-        record = PackageRecord.load(folder)
-        count = check_models(folder, record)
-        if engine is not None:
-            count += _check_engine(Path(engine), folder, record)
-    return VerifyPackageResult(place, record.host, record.model, names, count)
-
-
-def _refuse_no_package(path: Path) -> None:
-    kind = path_kind(path)
-    if kind == "absent" or (kind == "folder" and not any((path / name).exists() for name in (SUMS_NAME, RECORD_NAME))):
-        raise InputError(
-            f"{path} is no package",
-            got="nothing" if kind == "absent" else "a folder without its digests",
-            wanted="a folder or a .tar.gz that ssd-edge package wrote",
-        )
-
-
-def _check_engine(engine: Path, folder: Path, record: PackageRecord) -> int:
-    check = SelfCheck.load(folder / CHECKS / f"{record.checks[0]}.json")
-    precision = EngineManifest.load(manifest_path(engine)).precision
-    box, score = _ENGINE_TOLERANCES.get(precision, _INT8_TOLERANCES)
-    image = read_image(folder / CHECKS / check.image)
-    with open_detector(engine) as detector:
-        found = detector.detect(image)
-    sides = (image.shape[1], image.shape[0]) * 2
-    rows: list[selfcheck.Row] = [
-        (float(kind), float(points), *(float(side / whole) for side, whole in zip(corners, sides, strict=True)))  # type: ignore[misc]
-        for kind, points, corners in zip(found.class_ids, found.scores, found.boxes, strict=True)
-    ]
-    faults = selfcheck.differences(check.detections, rows, check.floor, box, score)
-    if faults:
-        raise ParityError(
-            f"{engine} does not find what the packed model finds",
-            got=f"{len(faults)} differences, such as {faults[0]}",
-            wanted=f"{len(check.detections)} detections, boxes within {box:g} of the image and scores within {score:g}",
-            do="Build it of the packed model, or measure it: ssd-edge eval",
-        )
-    return len(check.detections)

@@ -46,7 +46,7 @@ def start(
     code = importlib.import_module(f"vision.ssd.{module}")
     net = getattr(code, create)(LOGITS, is_test=True)
     predictor = getattr(code, f"{create}_predictor")(net, candidate_size=200)
-    batch = torch.stack([predictor.transform(_rgb(picture)) for picture in pictures]).to(net.device)
+    batch = torch.stack([predictor.transform(rgb(picture)) for picture in pictures]).to(net.device)
     levels = [f"{k}{last}" for k in range(5)] + ["5"]
     seeded = seed_net(
         net,
@@ -56,22 +56,22 @@ def start(
         offsets=[f"regression_headers.{level}" for level in levels],
     )
     priors = importlib.import_module(f"vision.ssd.config.{config}_ssd_config").priors.numpy()
-    return Peer(seeded, partial(_detect, predictor), priors, partial(_detect_exactly, predictor))
+    return Peer(seeded, partial(detect, predictor), priors, partial(detect_exactly, predictor))
 
 
-def _detect(predictor: Any, picture: np.ndarray) -> Detections:
+def detect(predictor: Any, picture: np.ndarray) -> Detections:
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its inference time
-        boxes, labels, scores = predictor.predict(_rgb(picture))
+        boxes, labels, scores = predictor.predict(rgb(picture))
     return best_first(boxes, scores, labels)
 
 
-def _detect_exactly(predictor: Any, picture: np.ndarray) -> Detections:
+def detect_exactly(predictor: Any, picture: np.ndarray) -> Detections:
     code = importlib.import_module("vision.utils.box_utils")
     with patch.object(code, "iou_of", partial(code.iou_of, eps=0.0)):
-        return _detect(predictor, picture)
+        return detect(predictor, picture)
 
 
-def _rgb(picture: np.ndarray) -> np.ndarray:
+def rgb(picture: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 

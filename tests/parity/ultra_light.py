@@ -15,15 +15,12 @@ import importlib
 import io
 import sys
 from functools import partial
-from typing import Any
-from unittest.mock import patch
 
-import cv2
 import numpy as np
 import torch
 
-from ssd_edge.core.detections import Detections
-from tests.parity.side_by_side import Network, Peer, Pictures, best_first, main, seed_net
+from tests.parity.pytorch_ssd import detect, detect_exactly, rgb
+from tests.parity.side_by_side import Network, Peer, Pictures, main, seed_net
 
 SIDE = 320
 
@@ -38,7 +35,7 @@ def start(seed: int, pictures: Pictures, *, module: str, logits: int, background
     create = f"create_{module.replace('mb_tiny_RFB', 'Mb_Tiny_RFB')}"
     net = getattr(code, create)(logits, is_test=True, device="cpu")
     predictor = getattr(code, f"{create}_predictor")(net, candidate_size=200, device="cpu")
-    batch = torch.stack([predictor.transform(_rgb(picture)) for picture in pictures])
+    batch = torch.stack([predictor.transform(rgb(picture)) for picture in pictures])
     levels = ["0.2", "1.2", "2.2", "3"]
     seeded = seed_net(
         net,
@@ -47,23 +44,7 @@ def start(seed: int, pictures: Pictures, *, module: str, logits: int, background
         logits=[([f"classification_headers.{level}" for level in levels], np.eye(logits)[0] * background)],
         offsets=[f"regression_headers.{level}" for level in levels],
     )
-    return Peer(seeded, partial(_detect, predictor), config.priors.numpy(), partial(_detect_exactly, predictor))
-
-
-def _detect(predictor: Any, picture: np.ndarray) -> Detections:
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its inference time
-        boxes, labels, scores = predictor.predict(_rgb(picture))
-    return best_first(boxes, scores, labels)
-
-
-def _detect_exactly(predictor: Any, picture: np.ndarray) -> Detections:
-    code = importlib.import_module("vision.utils.box_utils")
-    with patch.object(code, "iou_of", partial(code.iou_of, eps=0.0)):
-        return _detect(predictor, picture)
-
-
-def _rgb(picture: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return Peer(seeded, partial(detect, predictor), config.priors.numpy(), partial(detect_exactly, predictor))
 
 
 NETWORKS = {

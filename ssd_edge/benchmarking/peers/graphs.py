@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES
 from ssd_edge.core.spec import ModelSpec
 
 
-class _GraphBackend:
+class _GraphBackend(ABC):
     """The common part of the three as a :class:`~ssd_edge.backends.base.Backend`."""
 
     batch_limits: tuple[int, int | None] = (1, None)
@@ -33,12 +34,12 @@ class _GraphBackend:
         self.workers = task.workers
         self.spec = ModelSpec.from_json(task.settings["spec"], origin=task.model)
 
+    @abstractmethod
     def infer(self, batch: UInt8Array) -> RawOutputs:
         """Run (B, H, W, 3) uint8 images of the spec's input size."""
-        raise NotImplementedError
 
-    def close(self) -> None:
-        """Nothing is held that would not go with the process."""
+    def close(self) -> None:  # noqa: B027 - nothing is held that would not go with the process
+        """Give back nothing."""
 
     def __enter__(self) -> _GraphBackend:
         return self

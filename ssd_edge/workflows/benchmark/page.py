@@ -10,7 +10,7 @@ from ssd_edge.reporting.page import Level, card, figure, grid, listing, section,
 from ssd_edge.workflows.benchmark.result import BenchResult, Contestant, Throughput
 from ssd_edge.workflows.benchmark.tables import Table, bench_tables, machine_lines
 
-_MOST_LINES = 6  # that can be told apart in a chart
+_MOST_LINES = 6  # that a reader can distinguish in a chart
 
 
 def write_bench_page(path: Path, result: BenchResult) -> None:

@@ -223,8 +223,8 @@ class Run:
         return found
 
     def _point(self, worker: Worker, workers: int, threads: int, batch: int, callers: int) -> Throughput:
-        told = worker.ask("throughput", callers=callers, batch=batch, seconds=_THROUGHPUT_S)
-        return Throughput(workers, threads, batch, callers, **told)
+        answer = worker.ask("throughput", callers=callers, batch=batch, seconds=_THROUGHPUT_S)
+        return Throughput(workers, threads, batch, callers, **answer)
 
     def _measure_peaks(self) -> None:
         with (
