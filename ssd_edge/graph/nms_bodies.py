@@ -28,15 +28,15 @@ _RANKED = ("ranked_scores", "ranked_classes", "ranked_boxes")  # of the portable
 _OPSET = 17
 
 
-def rounds_counted(model: onnx.ModelProto) -> int:
-    """Return how many rounds the parity images of a model needed; 0 where it was exported before that was counted."""
+def rounds_counted(model: onnx.ModelProto) -> int | None:
+    """Return how many rounds the parity images of a model needed; None where the file does not say."""
     counted = next((entry.value for entry in model.metadata_props if entry.key == ROUNDS_KEY), "")
-    return int(counted) if counted.isdecimal() else 0
+    return int(counted) if counted.isdecimal() else None
 
 
 def rounds_for(model: onnx.ModelProto) -> int:
     """Return how many rounds an engine of a model must have: twice what its parity images needed, and 16 or more."""
-    return max(LEAST_ROUNDS, 2 * rounds_counted(model))
+    return max(LEAST_ROUNDS, 2 * (rounds_counted(model) or 0))
 
 
 def strip_function(model: onnx.ModelProto) -> onnx.ModelProto:

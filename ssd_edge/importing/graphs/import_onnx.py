@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
@@ -15,6 +16,7 @@ from ssd_edge.core.errors import ArtifactError, InputError, ParityError
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.spec import BoxCoding, InputSpec, ModelSpec, NmsSpec
+from ssd_edge.graph.nms_rounds import rounds_needed
 from ssd_edge.importing.graphs.box_table import BoxTable, read_box_table
 from ssd_edge.importing.graphs.free_batch import with_free_batch, with_single_batch
 from ssd_edge.importing.graphs.layout import corners_by_hand
@@ -33,7 +35,7 @@ from ssd_edge.importing.graphs.outputs import (
 from ssd_edge.importing.graphs.probe import Probe, run_probe
 from ssd_edge.importing.graphs.source import in_our_opset, read_foreign, source_input
 from ssd_edge.importing.graphs.surgery import Reading, finished, scored_boxes
-from ssd_edge.importing.graphs.verify import Agreement, softmax, verify
+from ssd_edge.importing.graphs.verify import Agreement, by_hand, softmax, verify
 from ssd_edge.importing.labels import class_names, read_labels
 
 ARCHITECTURE = "foreign-onnx"
@@ -218,5 +220,13 @@ def write_graph(model: onnx.ModelProto, plan: GraphPlan, target: Path) -> tuple[
 def _write_verified(model: onnx.ModelProto, plan: GraphPlan, target: Path, *, together: bool) -> Agreement:
     scored = scored_boxes(model, plan.spec, plan.reading)
     with written_beside(target) as partial:
-        onnx.save(finished(scored, plan.spec, plan.source_digest), partial)
+        onnx.save(finished(scored, plan.spec, plan.source_digest, _rounds(plan)), partial)
         return verify(partial, scored, plan.spec, plan.reading, plan.probe, together=together)
+
+
+def _rounds(plan: GraphPlan) -> int:
+    """Return the rounds of suppression that the image with the longest chain needs."""
+    found = (by_hand(answer, plan.spec, plan.reading) for answer in plan.probe.answers)
+    return max(
+        rounds_needed(boxes.astype(np.float32), scores.astype(np.float32), plan.spec.nms) for boxes, scores in found
+    )

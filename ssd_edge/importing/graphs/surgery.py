@@ -18,7 +18,7 @@ from ssd_edge import __version__
 from ssd_edge.core.choices import BoxLayout
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.frame import FloatArray
-from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, SPEC_KEY, VERSION_KEY
+from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, ROUNDS_KEY, SPEC_KEY, VERSION_KEY
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.graph.editor import Steps
 from ssd_edge.graph.nms import OPSET, attach_nms
@@ -78,8 +78,8 @@ def scored_boxes(model: onnx.ModelProto, spec: ModelSpec, reading: Reading) -> o
     return made
 
 
-def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str) -> onnx.ModelProto:
-    """Return the whole model: NMS attached and the spec in its metadata.
+def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str, nms_rounds: int) -> onnx.ModelProto:
+    """Return the whole model: NMS attached, and in its metadata the spec and the rounds of suppression it needs.
 
     Raises:
         ArtifactError: the foreign graph does not go together with ours to a valid ONNX.
@@ -89,7 +89,8 @@ def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str) -> on
     if fixed:
         for output in model.graph.output:
             output.type.tensor_type.shape.dim[0].dim_value = fixed
-    helper.set_model_props(model, {SPEC_KEY: spec.to_json(), DIGEST_KEY: source_digest, VERSION_KEY: __version__})
+    metadata = {SPEC_KEY: spec.to_json(), DIGEST_KEY: source_digest, VERSION_KEY: __version__}
+    helper.set_model_props(model, {**metadata, ROUNDS_KEY: str(nms_rounds)})
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -135,9 +135,8 @@ def _on_fastest_runtime(
 
 def _why_rounds(source: SourceModel) -> str:
     needed = rounds_counted(source.model)
-    why = (
-        f"the images of its export needed {needed}" if needed else "how many its images need was not counted at export"
-    )
+    unknown = "how many its images need is unknown: an ssd-edge that did not count them wrote the file"
+    why = f"the images that it was compared on needed {needed}" if needed is not None else unknown
     return f" of suppression written out, as no Loop is captured in a CUDA graph; {why}"
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper
 
@@ -14,9 +15,11 @@ from ssd_edge.core.anchor_spec import AnchorLevel, AnchorSpec, AnchorTable
 from ssd_edge.core.choices import BoxLayout
 from ssd_edge.core.errors import ArtifactError, InputError, ParityError
 from ssd_edge.core.files import bytes_digest, file_digest
-from ssd_edge.core.graph_contract import DIGEST_KEY, NMS_OP
+from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, NMS_OP
+from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.spec import BoxCoding, NmsSpec
 from ssd_edge.engines.build import build_engine
+from ssd_edge.graph.nms_bodies import rounds_counted, write_out_rounds
 from ssd_edge.importing.graphs import import_onnx as importing
 from ssd_edge.importing.graphs import verify
 from ssd_edge.importing.graphs.import_onnx import Hints, import_onnx
@@ -119,6 +122,20 @@ def test_the_spec_says_all_that_is_known(folder):
     assert metadata[DIGEST_KEY] == file_digest(folder / "theirs.onnx")
     assert [node.op_type for node in model.graph.node].count(NMS_OP) == 1
     onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize("iou_threshold", [0.05, 1.0])
+def test_the_rounds_that_suppression_takes_are_counted_as_at_export(iou_threshold, folder):
+    report = imported(ForeignNet(), folder, Hints(nms=NmsSpec(iou_threshold=iou_threshold, clip_boxes=False)))
+    model = onnx.load(report.onnx)
+    needed = rounds_counted(model)
+    assert (needed == 0) == (iou_threshold == 1.0)
+    settled = write_out_rounds(model, needed + needed % 2) if needed else model
+    sessions = [onnxruntime.InferenceSession(entry.SerializeToString()) for entry in (model, settled)]
+    for image in pictures(2):
+        pixels = preprocess(image, report.spec.input)[None]
+        for loop, rounds in zip(*(session.run(None, {INPUT_NAME: pixels}) for session in sessions), strict=True):
+            np.testing.assert_array_equal(loop, rounds)
 
 
 def test_a_table_is_remembered_by_its_digest_and_levels_as_they_are(folder):
