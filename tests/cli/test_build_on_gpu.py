@@ -179,4 +179,4 @@ def test_float32_that_cannot_be_promised_is_refused(tmp_path: Path, release: str
     """8.x takes FP16 for any layer once it is allowed."""
     workspace = Workspace(tmp_path, release)
     said = workspace.run("build", "--fp16", "--keep-float", "conv2", code=int(release == "8.6")).stderr
-    assert ("chooses the FP16 layers itself: wanted a release whose networks" in said) == (release == "8.6")
+    assert ("chooses the FP16 layers itself: wanted a strongly typed network" in said) == (release == "8.6")

@@ -29,7 +29,7 @@ from tests.quantization.square_model import square_model
 
 RECORDED_ORT = {4: "sha256:7691f425e732f8bc14ff1f2b75578b18196bf0734f0bc993908ba052fccc6321"}
 RECORDED_OPENVINO = {2: "sha256:7d6574bb01170aeaa41c4ac6f27b7f5ad95a8d2a11c9974f2e9cb7a77eb1bb28"}
-RECORDED_TENSORRT = {4: "sha256:8dad1effc0deb41eb8843ed1aa7a3e47a138fa123c7e4f9b1dbb9c1e77c6da87"}
+RECORDED_TENSORRT = {5: "sha256:8dad1effc0deb41eb8843ed1aa7a3e47a138fa123c7e4f9b1dbb9c1e77c6da87"}
 
 
 def plain_stem(**options: Any) -> onnx.ModelProto:

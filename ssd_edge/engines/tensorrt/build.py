@@ -1,6 +1,6 @@
 """ONNX to a TensorRT or TensorRT-RTX engine, with whatever release is installed, from 8.5 to 11.
 
-These files, ``trt_*.py``, are the one adapter that knows how the releases differ, and it asks for what a release has.
+The files of this folder are the one adapter that knows how the releases differ, and it asks for what a release has.
 Weak typing, with its precision flags and calibrators, is what 8.x has; from 9.0 on a network can be strongly typed, and
 then the ONNX says in which type everything runs; in 11 and RTX it is the only way.
 """
@@ -42,7 +42,7 @@ from ssd_edge.graph.nms_bodies import LEAST_ROUNDS
 if TYPE_CHECKING:
     import tensorrt
 
-BUILDER_VERSION = 4
+BUILDER_VERSION = 5
 """Goes up with every change by which the same graph and options give another engine: the build cache keys by it.
 
 What counts is this folder, and what it takes from :mod:`ssd_edge.backends.tensorrt.module`.
@@ -118,8 +118,13 @@ class TrtBuilder:
 
     @property
     def is_weakly_typed(self) -> bool:
-        """Whether flags choose the precision: before 9.0, and for DLA's calibration cache."""
-        return not self._release.has_strong_types or self.takes_cache
+        """Whether flags choose the precision: before 9.0, for calibration caches, and for a DLA before 11.
+
+        NVIDIA documents a DLA's builds by the precision flags until these went in 11.0; whether 9 and 10 also take a
+        strongly typed network for it is said nowhere.
+        """
+        is_for_dla = self._options.dla is not None and hasattr(self._release.trt.BuilderFlag, "FP16")
+        return not self._release.has_strong_types or self.takes_cache or is_for_dla
 
     @property
     def may_keep_float(self) -> bool:

@@ -96,7 +96,7 @@ def check_buildable(config: BuildConfig, builder: Builder) -> None:
     if config.precision.has_fp16 and config.keep_float and not builder.may_keep_float:
         raise InputError(
             f"{builder.runtime} {builder.runtime_version} chooses the FP16 layers itself",
-            wanted="a release whose networks are strongly typed (9.0 and later), for --keep-float with --fp16",
+            wanted="a strongly typed network (9.0 and later; with --dla 11 and later), for --keep-float with --fp16",
             do="Leave out --fp16 or --keep-float.",
         )
     make_folder(config.engine.parent)

@@ -256,6 +256,23 @@ def test_dla_takes_a_calibration_cache_of_its_own_release(tmp_path, install, ver
 
 
 @pytest.mark.parametrize(
+    ("version", "flags"),
+    [
+        ("8.6.2.3", ["FP16", "PREFER_PRECISION_CONSTRAINTS", "GPU_FALLBACK"]),
+        ("10.3.0", ["FP16", "PREFER_PRECISION_CONSTRAINTS", "GPU_FALLBACK"]),
+        ("11.4.0.106", ["GPU_FALLBACK"]),
+    ],
+)
+def test_half_precision_on_a_dla_is_a_flag_as_long_as_there_are_flags(tmp_path, install, version, flags) -> None:
+    """The way that NVIDIA documents for a DLA until 10.x; 11 has strongly typed networks only."""
+    trt = install(version, dla_cores=2)
+    build(tmp_path, "fp16", TrtOptions(dla=0))
+    assert [flag.name for (flag,) in called(trt, "set_flag")] == flags
+    assert called(trt, "create_network") == [(1,)]  # explicit batch; in 11 the same bit says strongly typed
+    assert not trt._standin.device.faults
+
+
+@pytest.mark.parametrize(
     ("version", "number"), [("8.5.2.2", 8502), ("8.6.2", 8602), ("10.3.0", 100300), ("10.16.2", 101602)]
 )
 def test_a_gpu_takes_a_calibration_cache_too(tmp_path, install, version, number) -> None:
@@ -328,7 +345,8 @@ def test_what_the_builder_says_is_quoted_with_advice(tmp_path, install) -> None:
     [
         ("10.3.0", "int8", TrtOptions(), {}, True),
         ("10.3.0", "fp16", TrtOptions(), {}, True),
-        ("10.3.0", "fp16", TrtOptions(dla=0), {}, True),
+        ("10.3.0", "fp16", TrtOptions(dla=0), {}, False),
+        ("11.4.0.106", "fp16", TrtOptions(dla=0), {}, True),
         ("8.6.2.3", "int8", TrtOptions(), {}, True),
         ("8.6.2.3", "int8-fp16", TrtOptions(), {}, False),  # flags promise no float32
         ("10.3.0", "fp32", TrtOptions(), {}, False),
