@@ -263,9 +263,11 @@ def overlap(folder: str) -> int:
     return most
 
 
-def new_size_meets_a_batch_in_flight(folder: str, first: int, second: int, fault: str = "") -> list[str]:
+def new_size_meets_a_batch_in_flight(
+    folder: str, first: int, second: int, fault: str = "", **changes: Any
+) -> list[str]:
     """Hand over a batch of a size that was not met yet while another is in flight; return what was wrong, in words."""
-    engine = write_tiny_engine(folder)
+    engine = write_tiny_engine(folder, **changes)
     if fault:
         _plant(fault)
     begun = _begun()
