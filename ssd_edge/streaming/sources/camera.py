@@ -19,6 +19,7 @@ from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.gstreamer import (
     csi_pipeline,
     has_jetson_codecs,
+    recommended_pipeline,
     require_elements,
     require_gstreamer,
     rtsp_pipeline,
@@ -228,27 +229,47 @@ def open_scaled(
 
 
 def stream_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callable[[], Reader]:
-    """Return what opens a network stream, by PyAV, or by OpenCV where that is not installed.
+    """Return what opens a network stream: RTSP by a Jetson's decoder where there is one, else on the processor.
+
+    Raises:
+        DeviceError: nothing here can decode it.
+    """
+    if not (_is_rtsp(uri) and has_jetson_codecs()):
+        return _processor_opener(uri, rtsp_latency_ms, stall_s)
+    try:
+        otherwise = _processor_opener(uri, rtsp_latency_ms, stall_s)
+    except DeviceError as error:
+        log.debug("without the board's decoder: %s", error)
+        otherwise = None
+
+    def open_by_jetson() -> Reader:
+        text = rtsp_pipeline(uri.target, rtsp_latency_ms)
+        if (decoded := _by_pipeline(text, uri.shown, "decoded in hardware")) is not None:
+            return decoded
+        if otherwise is None:
+            raise StreamError(StreamReason.ERROR, "a pipeline that does not start, and neither PyAV nor FFmpeg")
+        return otherwise()
+
+    return open_by_jetson
+
+
+def _is_rtsp(uri: Uri) -> bool:
+    return uri.target.lower().startswith("rtsp")
+
+
+def _processor_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callable[[], Reader]:
+    """Return what opens a network stream by PyAV, or by OpenCV where that is not installed.
 
     Raises:
         DeviceError: neither is there.
     """
     if has_pyav():
-        is_rtsp = uri.target.lower().startswith("rtsp")
         options = {"fflags": "nobuffer", "max_delay": str(rtsp_latency_ms * 1000), **_BRIEF_PROBE}
-        if is_rtsp:
+        if _is_rtsp(uri):
             options["rtsp_transport"] = "tcp"
-
-        def open_by_pyav() -> Reader:
-            if is_rtsp and has_jetson_codecs():
-                text = rtsp_pipeline(uri.target, rtsp_latency_ms)
-                if (decoded := _by_pipeline(text, uri.shown, "decoded in hardware")) is not None:
-                    return decoded
-            return PyAvReader(uri.target, options, open_s=_CONNECT_S, read_s=2 * stall_s + 1)
-
-        return open_by_pyav
-    pipeline = "rtspsrc location=URL ! decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink"
-    require_ffmpeg(uri.shown, f"Install PyAV (pip install av), or use GStreamer: ssd-edge run {quoted(pipeline)}")
+        return lambda: PyAvReader(uri.target, options, open_s=_CONNECT_S, read_s=2 * stall_s + 1)
+    pipeline = quoted(recommended_pipeline())
+    require_ffmpeg(uri.shown, f"Install PyAV (pip install av), or use GStreamer: ssd-edge run {pipeline}")
 
     def open_by_opencv() -> Reader:
         # FFmpeg throws away what it has read to learn of the stream.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import cv2
 
@@ -13,6 +14,7 @@ from ssd_edge.streaming.sources.opencv import is_built_with
 
 _ELEMENT = re.compile(r"\s*([A-Za-z]\w*)(?:\s|$)")  # neither caps, which have a slash, nor a pad, which has a point
 _NVIDIAS = {"nvarguscamerasrc", "nvvidconv"}
+_JETSON_RELEASE = Path("/etc/nv_tegra_release")
 _JETSON_CODECS = ("nvv4l2decoder", "nvvidconv")
 # nvvidconv cannot put out BGR, hence BGRx and videoconvert; the sink keeps the newest frame only.
 _TO_BGR = (
@@ -100,3 +102,10 @@ def rtsp_pipeline(url: str, latency_ms: int) -> str:
         f'rtspsrc location="{escaped}" latency={latency_ms} protocols=tcp ! '
         f"application/x-rtp, media=(string)video ! decodebin ! nvvidconv ! {_TO_BGR}"
     )
+
+
+def recommended_pipeline() -> str:
+    """Return the pipeline to type for a network camera on this machine, with URL in the place of its address."""
+    if _JETSON_RELEASE.exists():
+        return rtsp_pipeline("URL", 200).replace('"', "")
+    return "rtspsrc location=URL ! decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink"

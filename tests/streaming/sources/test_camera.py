@@ -13,11 +13,20 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import DeviceError, InputError
-from ssd_edge.streaming.sources import camera, gstreamer
-from ssd_edge.streaming.sources.camera import CameraMode, Recovery, open_camera, open_csi, open_pipeline, open_url
+from ssd_edge.streaming.sources import camera, gstreamer, opencv
+from ssd_edge.streaming.sources.camera import (
+    CameraMode,
+    Recovery,
+    open_camera,
+    open_csi,
+    open_pipeline,
+    open_url,
+    stream_opener,
+)
 from ssd_edge.streaming.sources.gstreamer import csi_pipeline, has_gstreamer
 from ssd_edge.streaming.sources.opencv import open_capture
 from ssd_edge.streaming.sources.uri import parse_uri
+from ssd_edge.streaming.states import StreamError
 from tests.streaming.films import number_of, write_film
 from tests.streaming.sources.uvc_camera import UvcCamera
 
@@ -154,6 +163,86 @@ def test_a_jetson_decodes_a_usb_camera_in_hardware(
     assert any(said in line for line in caplog.messages)
     if not starts:
         assert opened[-1] == 1  # V4L2
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """On a board with NVIDIA's codecs: the pipelines that were opened; each starts."""
+    pipelines: list[str] = []
+
+    def open_(target: str, api: int, *_: object) -> FakeCamera:
+        assert api == cv2.CAP_GSTREAMER
+        pipelines.append(target)
+        return FakeCamera()
+
+    monkeypatch.setattr(camera, "has_jetson_codecs", lambda: True)
+    monkeypatch.setattr(camera, "open_capture", open_)
+    return pipelines
+
+
+RTSP, HTTP = parse_uri("rtsp://cam/1"), parse_uri("http://cam/live.mjpg")
+
+
+@pytest.mark.parametrize("has_others", [True, False])
+def test_a_jetson_decodes_a_network_camera_in_hardware(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, opened: list[str], has_others: bool
+) -> None:
+    """Also where there is neither PyAV nor an OpenCV with FFmpeg."""
+    caplog.set_level(logging.INFO, logger="ssd_edge")
+    monkeypatch.setattr(camera, "has_pyav", lambda: has_others)
+    monkeypatch.setattr(opencv, "is_built_with", lambda _: has_others)
+    stream_opener(RTSP, 150, 2.0)()
+    assert opened == [gstreamer.rtsp_pipeline("rtsp://cam/1", 150)]
+    assert "rtsp://cam/1: decoded in hardware" in caplog.messages
+
+
+def test_where_the_board_s_pipeline_does_not_start_the_processor_decodes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, opened: list[str]
+) -> None:
+    monkeypatch.setattr(camera, "open_capture", lambda *_: None)
+    monkeypatch.setattr(camera, "PyAvReader", lambda target, *_, **__: target)
+    assert stream_opener(RTSP, 150, 2.0)() == "rtsp://cam/1"
+    assert "rtsp://cam/1 does not start in hardware, and is decoded on the processor" in caplog.text
+    monkeypatch.setattr(camera, "has_pyav", lambda: False)
+    monkeypatch.setattr(opencv, "is_built_with", lambda _: False)
+    with pytest.raises(StreamError, match="a pipeline that does not start, and neither PyAV nor FFmpeg"):
+        stream_opener(RTSP, 150, 2.0)()
+
+
+def test_what_is_no_rtsp_is_decoded_on_the_processor(monkeypatch: pytest.MonkeyPatch, opened: list[str]) -> None:
+    monkeypatch.setattr(camera, "PyAvReader", lambda target, *_, **__: target)
+    assert stream_opener(HTTP, 150, 2.0)() == "http://cam/live.mjpg"
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        csi_pipeline(0, 1280, 720, 30),
+        gstreamer.usb_pipeline(0, 1280, 720, 30, mjpeg=True),
+        gstreamer.usb_pipeline(0, 1280, 720, 30, mjpeg=False),
+        gstreamer.rtsp_pipeline("rtsp://cam/1", 200),
+    ],
+)
+def test_what_lies_in_nvidia_s_memory_is_converted_before_anything_else_reads_it(pipeline: str) -> None:
+    """A Jetson's decoders and CSI cameras give NVMM memory, which videoconvert cannot read; nvvidconv gives no BGR."""
+    steps = [step.strip() for step in pipeline.split("!")]
+    makers = ("nvv4l2decoder", "decodebin", "video/x-raw(memory:NVMM)", "video/x-raw, format=(string)YUY2")
+    (maker,) = (number for number, step in enumerate(steps) if step.startswith(makers))
+    after = ["nvvidconv", "video/x-raw, format=(string)BGRx", "videoconvert", "video/x-raw, format=(string)BGR"]
+    assert steps[maker + 1 : maker + 5] == after
+
+
+@pytest.mark.parametrize("is_jetson", [True, False])
+def test_the_pipeline_that_an_error_recommends_works_on_the_board(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_jetson: bool
+) -> None:
+    monkeypatch.setattr(gstreamer, "_JETSON_RELEASE", tmp_path if is_jetson else tmp_path / "none")
+    monkeypatch.setattr(camera, "has_pyav", lambda: False)
+    monkeypatch.setattr(opencv, "is_built_with", lambda _: False)
+    with pytest.raises(DeviceError, match=r"use GStreamer: ssd-edge run '.*location=URL .*appsink") as said:
+        stream_opener(RTSP, 200, 2.0)
+    assert ("! decodebin ! nvvidconv ! " in str(said.value)) == is_jetson
 
 
 def test_csi_and_pipelines_need_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
