@@ -6,7 +6,7 @@
 #
 # Writes FOLDER (on_gpu) with a log of each part and doctor.json; a part that fails is named, and the others run.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 out=${1:-on_gpu}
 python=${PYTHON:-python3}
 mkdir -p "$out"
@@ -26,7 +26,7 @@ part() {  # name, seconds that it may take, command
 "$python" -c 'import torch; assert torch.cuda.is_available(), "no CUDA GPU, or a PyTorch without CUDA"' || exit 1
 part gpu 20 nvidia-smi
 part cuda_layer 60 "$python" -m bench.cuda_layer
-part training_step 240 "$python" -m bench.training_step --rounds 5 --batch 32
+part training 240 "$python" -m bench.training_on_gpu --compiled
 part doctor 60 "$python" -m ssd_edge doctor --json "$out/doctor.json"
 if "$python" -c 'import tensorrt' 2>/dev/null || "$python" -c 'import tensorrt_rtx' 2>/dev/null; then
     part selftest 240 "$python" -m ssd_edge doctor --selftest --frames 300 --html "$out/selftest.html"
