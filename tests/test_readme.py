@@ -23,7 +23,7 @@ RUN_ELSEWHERE = {  # these lines are not run here, but what they do is
     "make demo": "tests/cli/test_demo.py",  # the demo, with --quick
     "make test": "tests/test_readme.py",  # it is running
     "source .venv/bin/activate": "tests/test_release.py",  # the command from an environment
-    "pip install 'dist/ssd_edge-0.1.0-py3-none-any.whl[train]'": "tests/test_release.py",  # the wheel in an empty folder
+    "pip install 'dist/ssd_edge-0.1.0-py3-none-any.whl[train]'": "tests/test_release.py",  # in an empty folder
     "pip install dist/ssd_edge-0.1.0-py3-none-any.whl": "tests/test_release.py",  # the same
 }
 TINY = "--preset ssd192-tiny --input-size 64 --batch-size 8 --workers 1 --no-tensorboard"
