@@ -1,4 +1,4 @@
-"""Count what a camera, video or folder shows: ``python count_objects.py MODEL SOURCE``.
+"""Count what a camera, video or folder shows: ``python count_objects.py SOURCE MODEL``.
 
 For each label: in how many frames it was seen, and the most at a time. Objects are not followed from frame to frame, so
 this is not the number of different ones. For one label alone: ``detections.filter(labels="person")``.
@@ -12,7 +12,7 @@ from collections import Counter
 import ssd_edge as ssd
 
 
-def main(model: str, source: str) -> None:
+def main(source: str, model: str) -> None:
     """Print a line for each label."""
     seen: Counter[str] = Counter()
     most: Counter[str] = Counter()
@@ -26,4 +26,6 @@ def main(model: str, source: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(f"usage: python {sys.argv[0]} SOURCE MODEL")
     main(*sys.argv[1:])

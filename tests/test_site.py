@@ -9,6 +9,7 @@ import yaml
 
 import ssd_edge
 from ssd_edge.cli.app import _COMMANDS
+from ssd_edge.workflows.stream_config import RunConfig
 from tests.documents import ROOT
 from tests.test_documents import options_of
 from tools import docs_site
@@ -46,7 +47,9 @@ def test_every_command_is_listed() -> None:
 
 def test_defaults_are_those_of_the_help() -> None:
     page = PAGES["commands/run.md"]
-    assert re.search(r"^\| `--threshold`.* \| number \|.*Default: `0.5`\. \|$", page, re.MULTILINE)
+    assert re.search(
+        rf"^\| `--threshold`.* \| number \|.*Default: `{RunConfig.score_threshold}`\. \|$", page, re.MULTILINE
+    )
     assert "`--no-report`" in PAGES["commands/train.md"]
 
 

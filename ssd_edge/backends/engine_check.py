@@ -1,8 +1,9 @@
 """Refuses a wrong engine before its runtime sees the file: one that was built for another machine or runtime.
 
-``read_manifest_for_cpu`` (``ort.py``), ``read_manifest_for_openvino`` (``openvino/backend.py``) and
-``read_manifest_for_gpu`` (``tensorrt/backend.py``) ask what is here and call this; that an engine belongs to its
-manifest and to the ONNX as it is now is checked by :class:`~ssd_edge.core.manifest.EngineManifest`.
+What fits is decided by ``read_manifest_for_cpu`` (``ort.py``), ``read_manifest_for_openvino``
+(``openvino/backend.py``) and ``read_manifest_for_gpu`` (``tensorrt/backend.py``; its rule is ``_fits``);
+``read_manifest_for_here`` (``detector.py``) chooses among them. That an engine belongs to its manifest and to the ONNX
+as it is now is checked by :class:`~ssd_edge.core.manifest.EngineManifest`.
 """
 
 from __future__ import annotations

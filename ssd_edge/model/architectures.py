@@ -6,6 +6,7 @@ A new backbone is a file in ``model/backbones/``, an entry in ``_ARCHITECTURES``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -115,10 +116,16 @@ def build_model(spec: ModelSpec) -> SSD:
 
     Raises:
         ArtifactError: no such architecture, or the spec's anchors do not lie on its feature maps.
+        NotImplementedError: the architecture's initializers leave out a layer of a kind that they do not know.
     """
     architecture, model = _find(spec.architecture), network(spec).to_empty(device="cpu")
+    floats = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    for tensor in floats.values():
+        tensor.fill_(math.nan)
     architecture.initialize_backbone(model.backbone)
     architecture.initialize_head(model.head)
+    if left_out := [name for name, tensor in floats.items() if tensor.isnan().any()]:
+        raise NotImplementedError(f"{spec.architecture} has no initializer for {', '.join(left_out[:3])}")
     return model
 
 

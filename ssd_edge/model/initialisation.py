@@ -1,4 +1,8 @@
-"""Random weights for layers that no checkpoint fills. Every parameter and statistic of the module is set."""
+"""Random weights for the convolutions and batch norms of a module that no checkpoint fills.
+
+Layers of another kind need an initializer of their own; :func:`~ssd_edge.model.architectures.build_model` refuses a
+network where one is missing.
+"""
 
 from __future__ import annotations
 

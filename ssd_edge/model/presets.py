@@ -54,7 +54,8 @@ class Preset:
         anchors: lays anchors on (feature maps, input size).
         nms: from scored boxes to detections.
         mean, std: of the input, RGB, in 0..255 units.
-        sizes: the widths and heights that the anchors are made for; by default only a square of ``input_size``.
+        sizes: widths and heights for which the network has maps and the anchors fit; by default only a square of
+            ``input_size``.
         published: the best known accuracy, if any.
     """
 

@@ -85,7 +85,7 @@ def fill_backbone_(model: SSD, weights: Weights) -> Filled:
     """
     own = model.state_dict()
     layers = {name: own[name] for name in _layer_tensors(model.backbone)}
-    needed = _LEAST_SHARE * sum(name.startswith(_CLASSIFIER) for name in layers)
+    needed = _LEAST_SHARE * _of_the_classifier(layers)
     found = {**weights.tensors, **_subsampled_fc(weights.tensors)}
     named, ordered = _by_name(layers, found), _by_order(layers, found)
     chosen, by = (named, "name") if len(named) >= len(ordered) else (ordered, "order")
@@ -109,10 +109,15 @@ def fitting_share(model: SSD, weights: Weights) -> float:
     """
     own = model.state_dict()
     layers = {name: own[name] for name in _layer_tensors(model.backbone)}
-    needed = sum(name.startswith(_CLASSIFIER) for name in layers)
+    needed = _of_the_classifier(layers)
     found = {**weights.tensors, **_subsampled_fc(weights.tensors)}
     named, ordered = _by_name(layers, found), _by_order(layers, found)
     return max(len(named), len(ordered)) / max(needed, 1)
+
+
+def _of_the_classifier(layers: Mapping[str, Tensor]) -> int:
+    """Count the tensors that a classifier's file can have; all, where the backbone names none of its parts as usual."""
+    return sum(name.startswith(_CLASSIFIER) for name in layers) or len(layers)
 
 
 def _by_class(model: SSD, own: Mapping[str, Tensor], weights: Weights, logits: set[str]) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from ssd_edge.data.priors import fit_priors
 from ssd_edge.model.architectures import network
 from ssd_edge.model.pretrained import fitting_share
 from ssd_edge.model.weight_source import Weights, read_weights
-from ssd_edge.model.zoo import make_spec, preset_names
+from ssd_edge.model.zoo import find_preset, make_spec, preset_names
 from ssd_edge.training.norm_statistics import MOST_VIEWS
 from ssd_edge.training.recipe import Recipe, recipe_for, recipe_for_few
 
@@ -137,16 +137,11 @@ def choose_network(facts: DataFacts, weights: Weights | None) -> NetworkChoice:
 
 def _input_size(preset: str, aspect: float) -> tuple[int, int] | None:
     """Return an input of the images' shape and the preset's area; None for the preset's own, a square."""
-    if 1 / _LONG < aspect < _LONG or preset in _fixed_sizes():
+    if 1 / _LONG < aspect < _LONG or find_preset(preset).sizes is None:
         return None
     side, aspect = 320, min(max(aspect, 1 / 3), 3.0)
     width, height = (round(side * factor / _STEP) * _STEP for factor in (aspect**0.5, aspect**-0.5))
     return width, height
-
-
-def _fixed_sizes() -> set[str]:
-    """Presets with anchors for one input size."""
-    return set(preset_names()) - {DEFAULT_PRESET, _DEMO_PRESET}
 
 
 def _preset_of(weights: Weights, small_objects: bool) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ from ssd_edge.workflows.split_data_config import SplitDataConfig
 from ssd_edge.workflows.stream_config import RunConfig
 from ssd_edge.workflows.synthesize_config import SynthesizeConfig
 from ssd_edge.workflows.train_config import TrainConfig
+from tests.documents import ROOT
 
 CLI = Path(commands.__file__).parent
 CONFIGS: dict[str, type[Any]] = {
@@ -143,3 +145,19 @@ def test_the_help_of_every_command_imports_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+SCORES = {  # of the table in docs/architecture.md, by the words of its first column
+    "`run` and `label`": {RunConfig.score_threshold, LabelConfig.score_threshold},
+    "an imported ONNX": {ImportConfig.score_threshold},
+    "`eval`": {EvaluateConfig.score_threshold},
+    "`package --for deepstream`": {PackageConfig.score_threshold},
+    "the demo's video": {FULL.score_threshold},
+}
+
+
+@pytest.mark.parametrize("words", SCORES)
+def test_the_table_of_score_thresholds_is_true(words: str) -> None:
+    [row] = re.findall(rf"^\| {re.escape(words)}.* \| ([0-9.]+) \| ", ARCHITECTURE, re.MULTILINE)
+    assert SCORES[words] == {float(row)}

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch import nn
 
 from ssd_edge.core.errors import ArtifactError
+from ssd_edge.model import architectures
 from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.architectures import build_model, empty_backbone, network
+from ssd_edge.model.backbones.compact import CompactBackbone
 from ssd_edge.model.zoo import make_spec, preset_names
 from tests.model.factories import CLASSES, tiny_model, tiny_spec
 
@@ -36,6 +39,18 @@ def test_every_weight_is_initialised(preset: str) -> None:
 
 def test_fresh_memory_is_poisoned_in_that_test(poisoned_memory: None) -> None:
     assert network(tiny_spec()).to_empty(device="cpu").state_dict()["backbone.stem.0.0.weight"].isnan().all()
+
+
+def test_a_layer_that_no_initializer_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Normed(CompactBackbone):
+        def __init__(self, input_size: MapSize) -> None:
+            super().__init__(input_size)
+            self.norm = nn.GroupNorm(2, 4)
+
+    normed = dataclasses.replace(architectures._ARCHITECTURES["compact"], backbone=Normed)
+    monkeypatch.setitem(architectures._ARCHITECTURES, "compact", normed)
+    with pytest.raises(NotImplementedError, match=r"compact .*backbone\.norm\.weight"):
+        build_model(tiny_spec())
 
 
 def test_the_seed_decides_the_weights() -> None:

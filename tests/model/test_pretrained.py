@@ -174,3 +174,11 @@ def test_another_network_is_refused_with_its_names() -> None:
     assert message.startswith("resnet18.pth is not of the classifier that mobilenet-v2-lite begins with: got ")
     assert "conv1.weight, bn1.weight, bn1.bias" in message
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_backbone_that_names_its_parts_otherwise_refuses_foreign_weights_too() -> None:
+    model = detector("ssdlite300-mobilenet-v2")
+    model.backbone.trunk = model.backbone.features
+    del model.backbone.features
+    with pytest.raises(ArtifactError, match=r"resnet18\.pth is not of the classifier"):
+        fill_backbone_(model, Weights(classifier("resnet18").state_dict(), "resnet18.pth"))

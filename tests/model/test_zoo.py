@@ -4,7 +4,8 @@ import pytest
 
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.model.zoo import build_model, make_spec, preset_names
+from ssd_edge.model.zoo import build_model, find_preset, make_spec, preset_names
+from tests.documents import ROOT
 from tests.model.factories import CLASSES
 
 
@@ -12,7 +13,20 @@ def test_presets_are_listed() -> None:
     names = preset_names()
     assert names[0] == "ssd300-vgg16"
     assert {"ssdlite320-mobilenet-v3-large", "ssd512-vgg16-voc", "ssd192-tiny"} <= set(names)
-    assert len(set(names)) == len(names) == 15
+    assert len(set(names)) == len(names)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"one of {len(names)} networks" in readme
+    assert all(f"`{name}`" in readme for name in names)
+
+
+@pytest.mark.parametrize("preset", [name for name in preset_names() if find_preset(name).sizes is not None])
+@pytest.mark.parametrize("end", [0, -1], ids=["smallest", "largest"])
+def test_a_preset_has_maps_and_anchors_for_its_smallest_and_its_largest_input(preset: str, end: int) -> None:
+    sizes = find_preset(preset).sizes
+    assert sizes is not None
+    spec = make_spec(preset, CLASSES, input_size=sizes[end])
+    assert spec.input.width == sizes[end]
+    assert all(level.rows and level.cols for level in spec.anchors.levels)
 
 
 @pytest.mark.parametrize("preset", preset_names())

@@ -14,9 +14,10 @@ from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.model.imagenet import ChosenWeights
 from ssd_edge.model.weight_source import Weights
-from ssd_edge.model.zoo import make_spec
+from ssd_edge.model.zoo import find_preset, make_spec, preset_names
 from ssd_edge.training.config import SavedPlan
 from ssd_edge.training.recipe import recipe_for
+from ssd_edge.workflows import training_choice
 from ssd_edge.workflows.train import train
 from ssd_edge.workflows.training_choice import (
     DEFAULT_PRESET,
@@ -63,6 +64,13 @@ def test_the_input_has_the_shape_of_long_images(aspect: float, size: tuple[int, 
     choice = choose_network(DataFacts(500, 0.0, aspect), None)
     assert (choice.preset, choice.input_size) == (DEFAULT_PRESET, size)
     assert make_spec(choice.preset, ["a"], input_size=choice.input_size).anchors.count > 1000
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_only_a_preset_for_several_sizes_gets_an_input_of_another_shape(preset: str) -> None:
+    takes_others = find_preset(preset).sizes is not None
+    assert (training_choice._input_size(preset, 2.0) is not None) == takes_others
+    assert training_choice._input_size(preset, 1.0) is None
 
 
 def classifier(name: str) -> Weights:
