@@ -184,16 +184,18 @@ class Detector:
         return batch
 
     def _detections(self, raw: RawOutputs, row: int, width: int, height: int) -> Detections:
-        count = int(raw.num_detections[row, 0])
-        found = Detections.from_unit_boxes(
-            np.clip(raw.boxes[row, :count], 0, 1),
-            raw.scores[row, :count],
+        scores = raw.scores[row, : int(raw.num_detections[row, 0])]
+        count = int(np.count_nonzero(scores > self._score_threshold))  # the best come first
+        if not count:
+            return Detections.empty(self.class_names)
+        return Detections.from_unit_boxes(
+            np.minimum(np.maximum(raw.boxes[row, :count], 0), 1),
+            scores[:count],
             raw.classes[row, :count],
             width=width,
             height=height,
             class_names=self.class_names,
         )
-        return found.above(self._score_threshold)
 
 
 def open_detector(

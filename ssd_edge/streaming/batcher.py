@@ -33,6 +33,8 @@ class Captured:
 class Lane:
     """One stream's frames on their way; all but the fields of the beginning belong to the batcher.
 
+    Each lane wakes its own producer only: with one condition for all, each frame would wake every thread of a run.
+
     Attributes:
         live: the newest frame wins; otherwise the source waits.
         capacity: frames that wait here at most; of a live stream those that came in one burst, at other times one.
@@ -54,6 +56,7 @@ class Lane:
     turn: int = 0
     last_put: float = float("-inf")
     finished: bool = False
+    room: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def is_ready(self) -> bool:
@@ -90,56 +93,59 @@ class Batcher:
 
     def __init__(self, most: int = 1, wait_s: float = 0.0) -> None:
         self.most, self._wait_s = most, wait_s
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._more = threading.Condition(self._lock)  # for those who infer
         self._lanes: list[Lane] = []
         self._turn = 0
         self._abandoned = self._closed = False
 
     def add(self, lane: Lane) -> None:
         """Add a lane."""
-        with self._changed:
-            lane.turn = self._turn
+        with self._lock:
+            lane.turn, lane.room = self._turn, threading.Condition(self._lock)
             self._lanes.append(lane)
 
     def remove(self, lane: Lane) -> None:
         """Take a lane out; what lies in it is thrown away, and its producer is released."""
-        with self._changed:
+        with self._lock:
             lane.finished = True
             lane.items.clear()
             lane.most_frames = lane.taken
             self._lanes = [other for other in self._lanes if other is not lane]
-            self._changed.notify_all()
+            lane.room.notify_all()
+            self._more.notify_all()
 
     def put(self, lane: Lane, captured: Captured) -> bool:
         """Add a frame; False where nobody wants frames of this lane any more, and the source should stop."""
-        with self._changed:
+        with self._lock:
             if lane.live:
                 self._make_room(lane)
             while not self._refuses(lane) and len(lane.items) >= lane.capacity:
-                self._changed.wait()
+                lane.room.wait()
             if self._refuses(lane):
                 return False
             now = time.monotonic()
             lane.items.append((captured, now))
             lane.last_put = now
-            self._changed.notify_all()
+            self._more.notify()
             return True
 
     def finish(self, lane: Lane) -> None:
         """Say that no further frame of the lane will come; what lies in it can still be taken."""
-        with self._changed:
+        with self._lock:
             lane.finished = True
-            self._changed.notify_all()
+            self._more.notify_all()
 
     def done(self, lane: Lane) -> None:
         """Say that the result of a frame was written."""
-        with self._changed:
+        with self._lock:
             lane.in_flight -= 1
-            self._changed.notify_all()
+            if lane.is_ready:
+                self._more.notify()
 
     def take(self) -> list[Taken]:
         """Return the next batch; an empty one where nothing will come any more."""
-        with self._changed:
+        with self._lock:
             while not self._abandoned:
                 self._drop_old()
                 ready = [lane for lane in self._lanes if lane.is_ready]
@@ -148,22 +154,23 @@ class Batcher:
                     return self._batch(ready)
                 if not ready and self._closed and all(lane.is_over for lane in self._lanes):
                     return []
-                self._changed.wait(None if wait == float("inf") else wait)
+                self._more.wait(None if wait == float("inf") else wait)
             return []
 
     def close(self) -> None:
         """Say that no further lane will be added: :meth:`take` ends with the last of them."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._more.notify_all()
 
     def abandon(self) -> None:
         """Throw away what lies here and release everyone who waits."""
-        with self._changed:
+        with self._lock:
             self._abandoned = True
             for lane in self._lanes:
                 lane.items.clear()
-            self._changed.notify_all()
+                lane.room.notify_all()
+            self._more.notify_all()
 
     def _make_room(self, lane: Lane) -> None:
         """Drop frames that a newer one replaces: all but those of the same burst."""
@@ -199,7 +206,11 @@ class Batcher:
                 batch.append(Taken(lane, lane.taken, captured))
                 lane.taken += 1
                 lane.in_flight += 1
-        self._changed.notify_all()
+                lane.room.notify()
+        if any(lane.is_over for lane in ready):
+            self._more.notify_all()
+        elif any(lane.is_ready for lane in ready):
+            self._more.notify()
         return batch
 
     def _drop_old(self) -> None:

@@ -33,6 +33,7 @@ class EngineSlot:
         self._probation = 0
         self._busy: dict[int, tuple[Detector, float]] = {}  # by thread: what it runs, and since when
         self._owned: list[Detector] = [detector] if owns else []
+        self._is_closed = False
 
     @property
     def detector(self) -> Detector:
@@ -67,19 +68,21 @@ class EngineSlot:
             self._end()
         return self.detect(batch)
 
-    def replace(self, opener: Callable[[], Detector]) -> bool:
+    def replace(self, opener: Callable[[], Detector], labels: frozenset[str] | None = None) -> bool:
         """Open and warm up another engine beside the current one, and let it take over; False where it cannot.
 
         Args:
             opener: opens the new engine.
+            labels: classes that it must know; None for those of the one before.
         """
+        needed = self._labels if labels is None else labels
         try:
             new = opener()
         except SsdEdgeError as error:
             log.error(f"the engine stays {self._current.path}: {error}")
             return False
         try:
-            self._check(new)
+            _check(new, needed)
             new.warm_up()
         except Exception as error:  # noqa: BLE001 - whatever a runtime raises leaves the old engine where it is
             new.close()
@@ -87,16 +90,25 @@ class EngineSlot:
             return False
         self._drop_previous()
         with self._lock:
+            if self._is_closed:
+                new.close()
+                return False
             self._previous, self._current, self._probation = self._current, new, _PROBATION
             self._owned.append(new)
+            self._labels = needed
         log.info(f"{new.path} has taken over from {self._previous.path}")
         return True
+
+    def require(self, labels: frozenset[str]) -> None:
+        """Note the classes that engines to come must know."""
+        with self._lock:
+            self._labels = labels
 
     def close(self) -> None:
         """Close the engines that were opened here; one that is still in use is left to the end of the process."""
         with self._lock:
             running = {id(detector) for detector, _ in self._busy.values()}
-            owned, self._owned = self._owned, []
+            owned, self._owned, self._is_closed = self._owned, [], True
         for detector in owned:
             if id(detector) not in running:
                 detector.close()
@@ -144,10 +156,11 @@ class EngineSlot:
             self._owned = [other for other in self._owned if other is not detector]
         detector.close()
 
-    def _check(self, new: Detector) -> None:
-        missing = sorted(self._labels - set(new.class_names))
-        if missing:
-            raise InputError(f"{new.path} has no class {', '.join(missing)}", wanted="the classes that the run chose")
+
+def _check(new: Detector, labels: frozenset[str]) -> None:
+    missing = sorted(labels - set(new.class_names))
+    if missing:
+        raise InputError(f"{new.path} has no class {', '.join(missing)}", wanted="the classes that the run chose")
 
 
 def _detect(detector: Detector, batch: Sequence[Captured]) -> list[Detections]:

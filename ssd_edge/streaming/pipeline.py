@@ -21,6 +21,7 @@ from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.batcher import Batcher
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.sources.base import Source
+from ssd_edge.streaming.sources.opencv import one_thread_a_call
 from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.streaming.timing import RunClock, RunSummary
 from ssd_edge.streaming.track import POLL_S, Result, ResultQueue, Stream, Track
@@ -91,16 +92,18 @@ class Pipeline:
         """Run until all sources end or someone stops it; return what it took.
 
         With one stream the caller's thread writes, and an error of the source or of a sink is raised. With several each
-        has a thread that writes, and an error ends its own stream only: see :meth:`error_of`.
+        has a thread that writes, and an error ends its own stream only: see :meth:`error_of`. OpenCV uses one thread a
+        call meanwhile, in the whole process.
 
         Raises:
             SsdEdgeError: from the detector, or from the only stream; the results before it are written.
             InferenceHangError: an inference does not come back; the results before it are written.
         """
-        if len(self._streams) == 1 and not self._dynamic:
-            self._run_one()
-        else:
-            self._run_many()
+        with one_thread_a_call():
+            if len(self._streams) == 1 and not self._dynamic:
+                self._run_one()
+            else:
+                self._run_many()
         return self._summary(self._all)
 
     def results(self) -> Generator[Result, None, None]:
@@ -123,7 +126,7 @@ class Pipeline:
         for track in [track for track in self._tracks if track.name == name]:
             track.end()
             track.is_written.wait(wait_s)
-            self._tracks.remove(track)
+            self._tracks = [other for other in self._tracks if other is not track]  # a new one: others iterate over it
 
     def _run_one(self) -> None:
         (stream,) = self._streams
@@ -180,7 +183,7 @@ class Pipeline:
 
     def _begin(self, track: Track, *, writes: bool) -> None:
         track.clock.start()
-        self._tracks.append(track)
+        self._tracks = [*self._tracks, track]
         self._all.append(track)
         self._batcher.add(track.lane)
         self._spawn(lambda: track.capture(self._slot.preprocess), "capture")

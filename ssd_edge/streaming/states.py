@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 
 class StreamState(str, Enum):
@@ -90,6 +91,9 @@ class StreamStatus:
     last_frame_at: float | None = None
 
 
+_COUNTS = ("read", "skipped", "dropped", "repeated", "results", "stalls", "retries")
+
+
 class StreamMonitor:
     """Keeps a stream's status; any thread may write and read it.
 
@@ -101,12 +105,21 @@ class StreamMonitor:
     def __init__(self, name: str, changed: Callable[[StreamStatus], None] = lambda _: None) -> None:
         self._lock = threading.Lock()
         self._status = StreamStatus(name, since=time.monotonic())
+        self._counts = dict.fromkeys(_COUNTS, 0)
+        self._last_frame_at: float | None = None
         self.changed = changed
 
     @property
     def status(self) -> StreamStatus:
         """The status now."""
-        return self._status
+        with self._lock:
+            counts: dict[str, Any] = self._counts
+            return replace(self._status, **counts, last_frame_at=self._last_frame_at)
+
+    @property
+    def state(self) -> StreamState:
+        """The state now."""
+        return self._status.state
 
     def enter(self, state: StreamState, reason: StreamReason | None = None, detail: str = "") -> None:
         """Note a state; one that is stopped stays so."""
@@ -115,31 +128,16 @@ class StreamMonitor:
             if now.state is StreamState.STOPPED or (now.state, now.reason) == (state, reason):
                 return
             self._status = replace(now, state=state, reason=reason, detail=detail, since=time.monotonic())
-        self.changed(self._status)
+        self.changed(self.status)
 
-    def count(
-        self,
-        *,
-        read: int = 0,
-        skipped: int = 0,
-        dropped: int = 0,
-        repeated: int = 0,
-        results: int = 0,
-        stalls: int = 0,
-        retries: int = 0,
-        last_frame_at: float | None = None,
-    ) -> None:
-        """Add to the counts."""
+    def count(self, *, last_frame_at: float | None = None, **counts: int) -> None:
+        """Add to the counts, by their names in :class:`StreamStatus`, and note the newest frame's capture.
+
+        Raises:
+            KeyError: there is no such count.
+        """
         with self._lock:
-            now = self._status
-            self._status = replace(
-                now,
-                read=now.read + read,
-                skipped=now.skipped + skipped,
-                dropped=now.dropped + dropped,
-                repeated=now.repeated + repeated,
-                results=now.results + results,
-                stalls=now.stalls + stalls,
-                retries=now.retries + retries,
-                last_frame_at=now.last_frame_at if last_frame_at is None else last_frame_at,
-            )
+            for name, more in counts.items():
+                self._counts[name] += more
+            if last_frame_at is not None:
+                self._last_frame_at = last_frame_at

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ssd_edge.backends.detector import Detector
 from ssd_edge.core.errors import SsdEdgeError
+from ssd_edge.core.interruptible import leave_behind
 from ssd_edge.core.log import log
 from ssd_edge.core.shutdown import ReloadRequest
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.workflows.open_streams import StreamSet
-from ssd_edge.workflows.stream_plan import StreamPlan
+from ssd_edge.workflows.stream_plan import StreamPlan, check_classes, labels_of
 from ssd_edge.workflows.streams_file import StreamsFile, read_streams_file
 
 _STATUS_S = 0.5
@@ -28,7 +29,7 @@ class Reloader:
         request: looked at by :meth:`tick`.
         slot: whose engine is replaced.
         streams: what is open.
-        find: returns the engine's file now.
+        find: returns the engine's file now, as the streams' file says, where there is one.
         opener: opens an engine as the first one was opened.
         file: the streams that run; None where they do not come from a file.
     """
@@ -38,7 +39,7 @@ class Reloader:
         request: ReloadRequest,
         slot: EngineSlot,
         streams: StreamSet,
-        find: Callable[[], Path],
+        find: Callable[[StreamsFile | None], Path],
         opener: Callable[[Path], Detector],
         file: StreamsFile | None,
     ) -> None:
@@ -58,20 +59,29 @@ class Reloader:
             self._work = threading.Thread(target=self._reload, args=(pipeline,), name="ssd-edge reload", daemon=True)
             self._work.start()
 
+    def end(self) -> None:
+        """Leave a reload that is under way to itself: an engine may take seconds to open."""
+        if self._work is not None and self._work.is_alive():
+            leave_behind(self._work)
+
     def _reload(self, pipeline: Pipeline) -> None:
         try:
-            if self._file is not None:
-                self._take_streams(pipeline, read_streams_file(self._file.path))
-            self._take_engine()
-        except SsdEdgeError as error:
-            log.error(f"nothing was changed: {error}")
+            file = None if self._file is None else read_streams_file(self._file.path)
+            self._take_engine(file)
+            if file is not None:
+                check_classes(file.plans, self._slot.detector.class_names)
+                self._slot.require(labels_of(file.plans))
+                self._take_streams(pipeline, file)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on with what it has
+            log.error(f"the streams stay as they are: {error}")
 
-    def _take_engine(self) -> None:
-        path = self._find()
+    def _take_engine(self, file: StreamsFile | None) -> None:
+        """Replace the engine by the current one, which must know the classes of the streams that are to run."""
+        path = self._find(file)
         found = _identity(path)
         if found == self._engine:
             log.info(f"the engine is still {path}")
-        elif self._slot.replace(lambda: self._opener(path)):
+        elif self._slot.replace(lambda: self._opener(path), None if file is None else labels_of(file.plans)):
             self._engine = found
 
     def _take_streams(self, pipeline: Pipeline, file: StreamsFile) -> None:

@@ -21,7 +21,6 @@ from ssd_edge.core.shutdown import ReloadRequest, StopRequest
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.layout import Layout, measure_batches, open_fastest
 from ssd_edge.streaming.pipeline import Pipeline
-from ssd_edge.streaming.privacy import Blur
 from ssd_edge.streaming.sources.uri import parse_uri
 from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
 from ssd_edge.streaming.timing import RunSummary, StageTimes
@@ -30,8 +29,8 @@ from ssd_edge.workflows.open_model import refuse_no_model
 from ssd_edge.workflows.open_streams import OpenStream, StreamSet
 from ssd_edge.workflows.reload import Reloader
 from ssd_edge.workflows.stream_config import RunConfig, RunOptions
-from ssd_edge.workflows.stream_plan import Sources, StreamPlan, filter_of, plans_of
-from ssd_edge.workflows.streams_file import read_streams_file
+from ssd_edge.workflows.stream_plan import Sources, StreamPlan, check_classes, filter_of, labels_of, plans_of
+from ssd_edge.workflows.streams_file import StreamsFile, read_streams_file
 
 StatusCallback = Callable[[dict[str, StreamStatus]], None]
 """Receives each stream's status by its name, several times per second."""
@@ -154,25 +153,26 @@ def run_streams(
     if file is None and sources is None:
         log.info("using camera 0")
     plans = list(file.plans) if file is not None else plans_of(0 if sources is None else sources, chosen)
-    named = file.model if file is not None else model
-    keeps = [filter_of(plan.config, plan.config.score_threshold) for plan in plans]
+    # Streams of a file may come to want less than those that it begins with.
+    lowest = min(filter_of(plan.config, plan.config.score_threshold).lowest for plan in plans) if file is None else 0.0
     stop, reload = stop or StopRequest(), reload or ReloadRequest()
     with ExitStack() as stack:
         streams = stack.enter_context(StreamSet(stop, shares=file is not None))
         scaled = any(plan.config.scale_in_decoder for plan in plans)
         opened = [] if scaled else [streams.open_source(plan, alone=len(plans) == 1) for plan in plans]
 
-        def find() -> Path:
+        def find(now: StreamsFile | None) -> Path:
+            named = model if model is not None or now is None else now.model
             return find_model(workspace) if named is None else _named(named)
 
         def reopen(path: Path) -> Detector:
-            return open_detector(path, layout.threads, min(keep.lowest for keep in keeps), chosen.device)
+            return open_detector(path, layout.threads, lowest, chosen.device)
 
-        layout = _layout(find(), chosen, min(keep.lowest for keep in keeps), len(plans))
-        labels = frozenset[str]().union(*(keep.labels for keep in keeps), *(plan.config.blur for plan in plans))
-        slot = EngineSlot(layout.detector, labels, owns=True)
+        layout = _layout(find(file), chosen, lowest, len(plans))
+        slot = EngineSlot(layout.detector, labels_of(plans), owns=True)
         stack.callback(slot.close)
-        _check_classes(layout.detector, plans)
+        check_classes(plans, layout.detector.class_names)
+        _say_least_threshold(layout.detector, plans)
         size = layout.detector.input_size
         opened += [streams.open_source(plan, alone=len(plans) == 1, input_size=size) for plan in plans if scaled]
         stack.enter_context(stop.active())
@@ -180,6 +180,7 @@ def run_streams(
         ready = [streams.open_outputs(entry, layout.detector.path) for entry in opened if entry.source is not None]
         report = stack.enter_context(stage(progress, _title(opened)))
         reloader = Reloader(reload, slot, streams, find, reopen, file)
+        stack.callback(reloader.end)
         pipeline = Pipeline(
             ready,
             slot,
@@ -211,12 +212,9 @@ def _layout(path: Path, config: RunConfig, threshold: float, streams: int) -> La
     return Layout(detector, threads, measure_batches(detector, streams).batch)
 
 
-def _check_classes(detector: Detector, plans: Sequence[StreamPlan]) -> None:
-    """Raise InputError where a stream names a class that the model lacks; log thresholds below the model's own."""
+def _say_least_threshold(detector: Detector, plans: Sequence[StreamPlan]) -> None:
+    """Log that a threshold is below the model's own."""
     least = detector.spec.nms.score_threshold
-    for plan in plans:
-        filter_of(plan.config, plan.config.score_threshold).check(detector.class_names)
-        Blur(frozenset(plan.config.blur)).check(detector.class_names)
     if any(plan.config.score_threshold < least for plan in plans):
         log.info(f"the model was exported with score threshold {least:g}")
 

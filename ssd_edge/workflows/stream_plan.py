@@ -11,7 +11,7 @@ from pathlib import Path
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.streaming.outputs import STDOUT
-from ssd_edge.streaming.privacy import PrivacyMask, parse_polygon
+from ssd_edge.streaming.privacy import Blur, PrivacyMask, parse_polygon
 from ssd_edge.streaming.selection import DetectionFilter, FrameSelection
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.camera import CameraMode, Recovery
@@ -105,6 +105,19 @@ def filter_of(config: StreamConfig, score_threshold: float) -> DetectionFilter:
     """Return what a stream keeps of the detections."""
     classes = None if config.classes is None else frozenset(config.classes)
     return DetectionFilter(score_threshold, classes, dict(config.thresholds))
+
+
+def check_classes(plans: Sequence[StreamPlan], class_names: tuple[str, ...]) -> None:
+    """Raise InputError where a stream names a class that the model lacks."""
+    for plan in plans:
+        filter_of(plan.config, plan.config.score_threshold).check(class_names)
+        Blur(frozenset(plan.config.blur)).check(class_names)
+
+
+def labels_of(plans: Sequence[StreamPlan]) -> frozenset[str]:
+    """Return the classes that streams name, which an engine must know."""
+    kept = (filter_of(plan.config, plan.config.score_threshold).labels for plan in plans)
+    return frozenset[str]().union(*kept, *(plan.config.blur for plan in plans))
 
 
 def mask_of(config: StreamConfig) -> PrivacyMask | None:

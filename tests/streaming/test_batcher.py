@@ -176,3 +176,26 @@ def test_whoever_waits_is_released(end: str) -> None:
         frames.abandon() if end == "abandon" else frames.remove(lane)
         assert full.result(LIMIT_S) is False
     assert frames.take() == []
+
+
+def test_no_frame_is_forgotten_where_many_threads_put_and_take() -> None:
+    lanes = [Lane(live=False, capacity=2, most_in_flight=3) for _ in range(5)]
+    frames, seen, writing = batcher(*lanes, most=3), [0] * len(lanes), threading.Lock()
+
+    def produce(lane: Lane) -> None:
+        for index in range(400):
+            assert frames.put(lane, captured(index))
+        frames.finish(lane)
+
+    def consume() -> None:
+        while batch := frames.take():
+            for taken in batch:
+                with writing:
+                    seen[lanes.index(taken.lane)] += 1
+                frames.done(taken.lane)
+
+    with ThreadPoolExecutor(8) as threads:
+        work = [threads.submit(produce, lane) for lane in lanes] + [threads.submit(consume) for _ in range(3)]
+        for one in work:
+            one.result(6 * LIMIT_S)
+    assert seen == [400] * len(lanes)

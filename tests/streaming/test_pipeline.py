@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -254,3 +255,14 @@ def test_the_total_is_what_is_known_of_the_end(frames: int | None, max_frames: i
         progress=lambda done, total, note="": totals.append(total),
     ).run()
     assert set(totals) == {total}
+
+
+def test_opencv_has_one_thread_a_call_while_streams_run_and_its_own_number_afterwards() -> None:
+    before, seen = cv2.getNumThreads(), []
+    cv2.setNumThreads(3)
+    try:
+        model = FakeBackend(on_frame=lambda _: seen.append(cv2.getNumThreads()))
+        Pipeline([Stream(Count(3), [Kept()])], Detector(model)).run()
+        assert (set(seen), cv2.getNumThreads()) == ({1}, 3)
+    finally:
+        cv2.setNumThreads(before)

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,79 @@ def test_the_file_is_read_again_and_a_new_model_takes_over_while_the_rest_goes_o
     last_of_b = max(number for number, line in enumerate(written) if line["source"] == "b.mp4")
     assert last_of_b < min(number for number, line in enumerate(written) if line["source"] == "c.mp4")
     assert {line["source"] for line in written[-10:]} == {"a.mp4", "c.mp4"}
+
+
+@pytest.fixture
+def running(workspace: Path) -> Iterator[Callable[[str], None]]:
+    """A run of stream ``a``; call it with the next text of its file, and it has been read when that returns."""
+    file, stop, reload = workspace / "streams.toml", StopRequest(), ReloadRequest()
+    write(file, streams_of("a") + "threshold = 0.9\n")
+    kwargs = {"streams_file": file, "stop": stop, "reload": reload}
+    runner = threading.Thread(target=run_streams, kwargs=kwargs)
+    runner.start()
+    wait_until(lambda: len(lines(workspace / "all.jsonl")) > 3)
+
+    def take(text: str) -> None:
+        write(file, text)
+        reload.request()
+        wait_until(lambda: not reload._requested)
+        wait_until(lambda: not any(thread.name == "ssd-edge reload" for thread in threading.enumerate()))
+
+    yield take
+    stop.request()
+    runner.join(LIMIT_S)
+    assert not runner.is_alive()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    due = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < due
+        time.sleep(0.02)
+
+
+def test_a_stream_that_comes_later_has_its_own_threshold(workspace: Path, running: Callable[[str], None]) -> None:
+    first, second = streams_of("a") + "threshold = 0.9\n", streams_of("b").removeprefix(HEAD) + "threshold = 0.5\n"
+    running(first + second)
+    wait_until(lambda: any(line["source"] == "b.mp4" for line in lines(workspace / "all.jsonl")))
+    found = {line["source"]: len(line["detections"]) for line in lines(workspace / "all.jsonl")}
+    assert found == {"a.mp4": 0, "b.mp4": 1}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('classes = ["zebra"]\n', "the model has no class zebra"),
+        ("every = 0\n", "every is out of range"),
+    ],
+)
+def test_a_file_with_a_mistake_changes_nothing(
+    workspace: Path, running: Callable[[str], None], caplog: pytest.LogCaptureFixture, more: str, message: str
+) -> None:
+    running(streams_of("b", "c") + more)
+    assert f"the streams stay as they are: {message}" in caplog.text.replace(
+        f"{workspace / 'streams.toml'}: ", ""
+    ).replace("[[stream]] 'c': ", "")
+    before = len(lines(workspace / "all.jsonl"))
+    wait_until(lambda: len(lines(workspace / "all.jsonl")) > before + 5)
+    assert {line["source"] for line in lines(workspace / "all.jsonl")} == {"a.mp4"}
+
+
+def test_the_file_may_name_another_model(workspace: Path, running: Callable[[str], None]) -> None:
+    model = write_tiny_onnx(workspace / "other.onnx", shift=0.25)
+    running(streams_of("b").replace(HEAD, f'{HEAD}[engine]\nmodel = "{model.name}"\n'))
+    wait_until(lambda: lines(workspace / "all.jsonl")[-1]["source"] == "b.mp4")
+    assert lines(workspace / "all.jsonl")[-1]["detections"][0]["box"][0] > 20
+
+
+def test_whatever_fails_in_a_reload_the_run_goes_on(
+    workspace: Path, running: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    (workspace / "engines" / "bright" / "bright.onnx").unlink()
+    running(streams_of("a", "b"))
+    assert "the streams stay as they are" in caplog.text
+    before = len(lines(workspace / "all.jsonl"))
+    wait_until(lambda: len(lines(workspace / "all.jsonl")) > before + 5)
 
 
 def test_several_sources_write_to_one_file_or_to_a_folder(workspace: Path) -> None:

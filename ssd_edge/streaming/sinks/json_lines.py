@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+import msgspec
 import numpy as np
 
 from ssd_edge.core.detections import Detections
@@ -23,6 +24,7 @@ from ssd_edge.streaming.sinks.line_file import LineFile
 LINE_FORMAT = "ssd-edge/detections/1"
 """Format tag of each line; its JSON schema is in docs/schema/."""
 
+_ENCODER = msgspec.json.Encoder()
 _PIXEL_DIGITS, _SCORE_DIGITS, _SECOND_DIGITS = 2, 5, 4
 
 
@@ -95,9 +97,6 @@ class JsonLinesSink(Sink):
             self._own.close()
 
     def _fields(self, frame: Frame, detections: Detections) -> dict[str, Any]:
-        boxes = np.round(detections.boxes.astype(np.float64), _PIXEL_DIGITS).tolist()
-        scores = np.round(detections.scores.astype(np.float64), _SCORE_DIGITS).tolist()
-        rows = zip(boxes, scores, detections.class_ids.tolist(), detections.labels, strict=True)
         age = max(0.0, time.monotonic() - frame.captured_at)
         return {
             "format": LINE_FORMAT,
@@ -108,11 +107,15 @@ class JsonLinesSink(Sink):
             "t": round(frame.time, _SECOND_DIGITS),
             "age": round(age, _SECOND_DIGITS),
             "dropped": max(0, frame.index - self._next_index),
-            "detections": [
-                {"box": box, "score": score, "class_id": class_id, "label": label}
-                for box, score, class_id, label in rows
-            ],
+            "detections": _entries(detections) if len(detections) else [],
         }
+
+
+def _entries(detections: Detections) -> list[dict[str, Any]]:
+    boxes = np.round(detections.boxes.astype(np.float64), _PIXEL_DIGITS).tolist()
+    scores = np.round(detections.scores.astype(np.float64), _SCORE_DIGITS).tolist()
+    rows = zip(boxes, scores, detections.class_ids.tolist(), detections.labels, strict=True)
+    return [{"box": box, "score": score, "class_id": class_id, "label": label} for box, score, class_id, label in rows]
 
 
 class StdoutLines:
@@ -160,11 +163,16 @@ class StdoutLines:
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    """JSON as people read it; with escapes where a file's name is no UTF-8."""
+    """JSON as people read it; with escapes where a file's name is no UTF-8.
+
+    msgspec's encoder takes a third of the time of the standard library's, between two inferences, which leave nothing
+    of either in the processor's caches.
+    """
     try:
-        return printable_json(json.dumps(fields, ensure_ascii=False)).encode() + b"\n"
+        line = msgspec.json.format(_ENCODER.encode(fields), indent=0)
     except UnicodeEncodeError:
         return json.dumps(fields).encode() + b"\n"
+    return (line if line.isascii() and b"\x7f" not in line else printable_json(line.decode()).encode()) + b"\n"
 
 
 def _utc(seconds: float) -> str:

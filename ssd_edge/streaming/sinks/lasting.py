@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.left_out import LeftOut
-from ssd_edge.core.log import log
+from ssd_edge.core.sparing_log import SparingLog
 from ssd_edge.streaming.sinks.base import ImageSink, Sink
 
 RETRY_S = 10.0
@@ -25,6 +26,7 @@ class _Output:
     retry_at: float | None = None
     lost: int = 0
     why: str = ""
+    log: SparingLog = field(default_factory=SparingLog)
 
     @property
     def ended(self) -> bool:
@@ -79,7 +81,8 @@ class OutputGroup:
             self._fail(output, error)
             return False
         if output.retry_at is not None:
-            log.warning(f"{output.name} goes on: {output.lost} frames are not in it")
+            text = f"{output.name} goes on: {output.lost} frames are not in it"
+            output.log.write(logging.WARNING, "goes on", text)
             output.retry_at = None
         return True
 
@@ -96,7 +99,7 @@ class OutputGroup:
             raise error
         if not again:
             rest = f"it is tried again every {RETRY_S:g} s" if output.retries else "the rest goes on without it"
-            log.warning(f"{error} Meanwhile {rest}.")
+            output.log.write(logging.WARNING, "fails", f"{error} Meanwhile {rest}.")
 
 
 class _LastingSink(Sink):

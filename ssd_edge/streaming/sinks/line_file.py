@@ -13,6 +13,8 @@ from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.streaming.sinks.output_lock import OutputLock
 from ssd_edge.streaming.sinks.pieces import Cut, Retention, piece_path
 
+_CLOSING_S = 0.5  # for a write on another thread to end
+
 
 class LineFile:
     """Appends lines, each with one call of the system, so that the end of the process tears none; on any thread.
@@ -51,6 +53,7 @@ class LineFile:
         self._descriptor: int | None = None
         self._size, self._began, self._synced = 0, 0.0, 0.0
         self._writing = Lock()
+        self._closed = False
         self.name = str(path)
         self.pieces: int = 0
         self.last: Path | None = None
@@ -65,21 +68,27 @@ class LineFile:
         """
         try:
             with self._writing:
+                if self._closed:
+                    raise InputError(f"{self._path} is closed", got="a line that came later")
                 self._append(self._current(), line)
         except OSError as error:
             raise self._refusal(error) from error
 
     def close(self) -> None:
-        """Close the file.
+        """Close the file. A write that hangs on another thread, on a disk that does not answer, is left to itself.
 
         Raises:
             InputError: the last lines are lost, and :meth:`write` did not know it.
         """
+        self._closed = True  # at once: a line that comes later must not begin the file anew
+        if not self._writing.acquire(timeout=_CLOSING_S):
+            return  # it still holds the descriptor, and so the lock stays too
         try:
             self._end_piece()
         except OSError as error:
             raise self._refusal(error) from error
         finally:
+            self._writing.release()
             if self._lock is not None:
                 self._lock.release()
 
@@ -99,7 +108,7 @@ class LineFile:
         descriptor = os.open(path, flags, 0o666)
         self._size, self._began = 0, now
         self.pieces, self.last = self.pieces + 1, path
-        self._retention.enforce()
+        self._retention.enforce(self._path, path)
         return descriptor
 
     def _append(self, descriptor: int, line: bytes) -> None:

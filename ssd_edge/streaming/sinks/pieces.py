@@ -56,10 +56,15 @@ class Cut:
             began: when its first frame came, in seconds since 1970.
             now: when the next frame came.
             size: bytes that it has.
+
+        A clock that is set back by more than a piece ends it, too; by less, the piece is that much longer.
         """
         if self.size is not None:
             return size >= self.size
-        return self.seconds is not None and now // self.seconds > began // self.seconds
+        if self.seconds is None:
+            return False
+        was_set_back = began - now > self.seconds  # the clock: without a battery many boards begin with a wrong one
+        return was_set_back or now // self.seconds > began // self.seconds
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Retention:
     """Removes the oldest pieces of all outputs of a run, where they are too old or too many; says so.
 
     Only files that are called as pieces of a registered output are ever touched, those of earlier runs included, and
-    never the newest piece of an output, which may be growing.
+    never the piece of an output that is growing, nor the newest, whatever their names say: clocks are set back.
 
     Args:
         days: pieces that began longer ago go.
@@ -82,6 +87,7 @@ class Retention:
     def __init__(self, days: float | None = None, gigabytes: float | None = None) -> None:
         self._days, self._gigabytes = days, gigabytes
         self._outputs: list[Path] = []
+        self._growing: dict[Path, Path] = {}
         self._lock = Lock()
 
     def register(self, output: Path) -> None:
@@ -90,17 +96,23 @@ class Retention:
             if output not in self._outputs:
                 self._outputs.append(output)
 
-    def enforce(self) -> None:
-        """Remove what must go now; a piece that cannot be removed is named and stays."""
+    def enforce(self, output: Path, piece: Path) -> None:
+        """Remove what must go now that ``output`` goes on in ``piece``; what cannot be removed is named and stays."""
         if self._days is None and self._gigabytes is None:
             return
         with self._lock:
-            for piece, reason in list(self._surplus(time.time())):
-                _remove(piece.path, reason)
+            self._growing[output] = piece
+            try:
+                surplus = list(self._surplus(time.time()))
+            except OSError as error:  # a folder that has gone: the next write will say so
+                log.warning(f"old pieces of {output} cannot be listed: {error.strerror or error}")
+                return
+            for old, reason in surplus:
+                _remove(old.path, reason)
 
     def _surplus(self, now: float) -> Iterator[tuple[_Piece, str]]:
-        old, newest = self._pieces()
-        sizes = {piece.path: _size(piece.path) for piece in (*old, *newest)}
+        old, stay = self._pieces()
+        sizes = {piece.path: _size(piece.path) for piece in (*old, *stay)}
         total, limit = sum(sizes.values()), (self._gigabytes or 0) * 10**9
         for piece in old:
             if self._days is not None and now - _seconds(piece.stamp) > self._days * _DAY_S:
@@ -113,14 +125,15 @@ class Retention:
             yield piece, reason
 
     def _pieces(self) -> tuple[list[_Piece], list[_Piece]]:
-        """Return the pieces that may go, oldest first, and the newest of each output."""
+        """Return the pieces that may go, oldest first, and those of each output that stay: the newest, the growing."""
         old: list[_Piece] = []
-        newest: list[_Piece] = []
+        stay: list[_Piece] = []
         for output in self._outputs:
             pieces = sorted(_pieces_of(output), key=_age)
-            old += pieces[:-1]
-            newest += pieces[-1:]
-        return sorted(old, key=_age), newest
+            growing = self._growing.get(output)
+            old += [piece for piece in pieces[:-1] if piece.path != growing]
+            stay += [piece for piece in pieces[:-1] if piece.path == growing] + pieces[-1:]
+        return sorted(old, key=_age), stay
 
 
 def piece_path(output: Path, now: float, last: Path | None = None) -> Path:

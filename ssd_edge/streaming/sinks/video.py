@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Lock
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind
@@ -15,6 +16,8 @@ from ssd_edge.streaming.sinks.output_lock import OutputLock
 from ssd_edge.streaming.sinks.pieces import Cut, Retention, piece_path
 
 __all__ = ["CODECS", "VideoSink"]
+
+_CLOSING_S = 0.5  # for a write on another thread to end
 
 
 class VideoSink(ImageSink):
@@ -60,29 +63,37 @@ class VideoSink(ImageSink):
         self._encoder: Encoder | None = None
         self._size = (0, 0)
         self._began, self._first_s, self._last_s = 0.0, 0.0, 0.0
+        self._closed, self._writing = False, Lock()
         if cut is not None:
             self._retention.register(path)
 
     def show(self, frame: Frame, drawn: UInt8Array) -> None:
         """Append the image at its place in time."""
-        try:
-            encoder = self._current(frame, drawn)
-            encoder.add(drawn, self._place(frame, encoder.frames))
-        except OSError as error:
-            self._give_up()
-            raise self._refusal(error) from error
+        with self._writing:
+            if self._closed:
+                raise InputError(f"{self._path} is closed", got="a frame that came later")
+            try:
+                encoder = self._current(frame, drawn)
+                encoder.add(drawn, self._place(frame, encoder.frames))
+            except OSError as error:
+                self._give_up()
+                raise self._refusal(error) from error
 
     def close(self) -> None:
-        """Finish the video.
+        """Finish the video; one whose disk does not answer on another thread is left to itself, and plays so far.
 
         Raises:
             InputError: its end could not be written; what was written before plays.
         """
+        self._closed = True  # at once: a frame that comes later must not begin another piece
+        if not self._writing.acquire(timeout=_CLOSING_S):
+            return
         try:
             self._end_piece()
         except OSError as error:
             raise self._refusal(error) from error
         finally:
+            self._writing.release()
             self._lock.release()
 
     def _current(self, frame: Frame, drawn: UInt8Array) -> Encoder:
@@ -105,7 +116,7 @@ class VideoSink(ImageSink):
         self._began, self._first_s, self._size = now, frame.time, size
         encoder = open_encoder(path, size, self._fps, finite=self._finite, fsync_s=self._fsync_s)
         self.pieces, self.last = self.pieces + 1, path
-        self._retention.enforce()
+        self._retention.enforce(self._path, path)
         return encoder
 
     def _place(self, frame: Frame, number: int) -> float:

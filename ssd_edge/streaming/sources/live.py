@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ssd_edge.core.errors import DeviceError, SsdEdgeError
 from ssd_edge.core.frame import Frame
-from ssd_edge.core.log import log
+from ssd_edge.core.sparing_log import SparingLog
 from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.capture_clock import CaptureClock, RepeatDetector
 from ssd_edge.streaming.sources.reader import Reader, ReadingThread, Taken
@@ -22,6 +23,7 @@ FIRST_FRAME_S = 10.0
 
 _RETRY = Retry()
 _STEADY_S = 10.0  # a source that ran so long is opened again after the first wait
+_MOST_HUNG = 8  # threads of attempts that a driver or library has not let go: each holds memory and a connection
 
 
 class LiveSource(Source):
@@ -62,6 +64,8 @@ class LiveSource(Source):
         self._max_age_s, self._late_since = max_age_s, math.inf
         self._clock, self._repeats = CaptureClock(), RepeatDetector()
         self._thread: ReadingThread | None = None
+        self._hung: list[ReadingThread] = []
+        self._log = SparingLog()
         self._swap = threading.Lock()
         self._index, self._failures, self._began, self._frozen = 0, 0, 0.0, False
 
@@ -87,7 +91,11 @@ class LiveSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._interrupted.is_set():
-            thread = self._current()
+            try:
+                thread = self._current()
+            except StreamError as fault:
+                self._await_next_try(fault)
+                continue
             try:
                 yield from self._frames(thread)
             except StreamError as fault:
@@ -109,7 +117,15 @@ class LiveSource(Source):
             self._leave(self._thread)
 
     def _current(self) -> ReadingThread:
+        """Return the thread that reads.
+
+        Raises:
+            StreamError: too many before it hang for another one to be begun.
+        """
         with self._swap:
+            self._hung = [thread for thread in self._hung if thread.is_alive]
+            if self._thread is None and len(self._hung) >= _MOST_HUNG:
+                raise StreamError(StreamReason.TIMEOUT, f"{_MOST_HUNG} attempts before hang in the driver or library")
             self._thread = self._thread or ReadingThread(self._opener, self.info.name)
             if self._interrupted.is_set():
                 self._thread.wake()
@@ -119,6 +135,7 @@ class LiveSource(Source):
         thread.end()
         with self._swap:
             self._thread = None
+            self._hung += [thread] if thread.is_alive else []
         self._index += thread.read
 
     def _frames(self, thread: ReadingThread) -> Iterator[Frame]:
@@ -162,7 +179,7 @@ class LiveSource(Source):
             raise StreamError(StreamReason.TIMEOUT, f"no frame within {self._first_frame_s:g} s")
         self.monitor.enter(StreamState.STALLED, StreamReason.TIMEOUT, f"no frame for {stall_s:.1f} s")
         self.monitor.count(stalls=1)
-        log.warning(f"{self.info.name} has stalled: no frame for {stall_s:.1f} s")
+        self._say("stalled", f"{self.info.name} has stalled: no frame for {stall_s:.1f} s")
         taken = thread.take(stall_s)
         if taken is not None or self._interrupted.is_set():
             return taken
@@ -179,11 +196,11 @@ class LiveSource(Source):
         return max(self._stall_s, 2 / self.info.fps if self.info.fps else 0.0)
 
     def _running(self, thread: ReadingThread, *, steady: bool) -> None:
-        state = self.monitor.status.state
+        state = self.monitor.state
         if state is not StreamState.RUNNING:
             self._learn(thread)
             if state is not StreamState.STARTING:
-                log.info(f"{self.info.name} is back")
+                self._say("back", f"{self.info.name} is back", logging.INFO)
             self.monitor.enter(StreamState.RUNNING)
         if steady:
             self._failures = 0
@@ -192,7 +209,7 @@ class LiveSource(Source):
         if frozen:
             self.monitor.count(repeated=1)
             if not self._frozen:
-                log.warning(f"{self.info.name} has given the same image for 10 s, though it had noise before")
+                self._say("frozen", f"{self.info.name} has given the same image for 10 s, though it had noise before")
         self._frozen = frozen
 
     def _learn(self, thread: ReadingThread) -> None:
@@ -213,8 +230,12 @@ class LiveSource(Source):
         self.monitor.enter(StreamState.RETRYING, fault.reason, fault.detail)
         self.monitor.count(retries=1)
         tries = "" if self._retry.most is None else f", try {attempt + 1} of {self._retry.most}"
-        log.warning(f"{self.info.name}: {fault.reason.value} ({fault.detail}); next try in {wait:.1f} s{tries}")
+        text = f"{self.info.name}: {fault.reason.value} ({fault.detail}); next try in {wait:.1f} s{tries}"
+        self._say(fault.reason.value, text)
         self._interrupted.wait(wait)
+
+    def _say(self, kind: str, text: str, level: int = logging.WARNING) -> None:
+        self._log.write(level, kind, text)
 
     def _final(self, fault: StreamError) -> SsdEdgeError:
         self.monitor.enter(StreamState.STOPPED, fault.reason, fault.detail)

@@ -125,6 +125,11 @@ class ReadingThread:
         """Whether it has failed or was ended."""
         return self.fault is not None or not self._wanted
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still works, or hangs."""
+        return self._thread.is_alive()
+
     def wait(self, timeout_s: float) -> None:
         """Wait until something happens, or so long."""
         with self._changed:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -81,6 +83,8 @@ def test_pieces_begin_on_the_clock() -> None:
     hour = Cut.parse("1h")
     assert not hour.is_due(began=3600.0, now=7199.9, size=10**12)
     assert hour.is_due(began=7199.0, now=7200.0, size=0)
+    assert not hour.is_due(began=7201.0, now=7199.0, size=0)  # the clock was set right by two seconds
+    assert hour.is_due(began=10 * 365 * 86400.0, now=7200.0, size=0)  # and by ten years
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,7 @@ def test_the_oldest_pieces_go_first_and_nothing_else(tmp_path: Path, caplog: pyt
     retention = Retention(gigabytes=0.0009)
     retention.register(tmp_path / "a.jsonl")
     retention.register(tmp_path / "a.mkv")
-    retention.enforce()
+    retention.enforce(tmp_path / "a.jsonl", pieces[-1])
     assert [path.exists() for path in (*pieces, video)] == [False, False, False, True, True]  # newest of each stay
     assert all(path.exists() for path in others)
     assert f"removed {pieces[0]}: the pieces had more than 0.0009 GB" in caplog.text
@@ -130,8 +134,33 @@ def test_pieces_that_are_too_old_go(tmp_path: Path) -> None:
     pieces = [piece(tmp_path, age, 10) for age in (8, 7.1, 6.9, 1)]
     retention = Retention(days=7)
     retention.register(tmp_path / "a.jsonl")
-    retention.enforce()
+    retention.enforce(tmp_path / "a.jsonl", pieces[-1])
     assert [path.exists() for path in pieces] == [False, False, True, True]
+
+
+def test_the_piece_that_grows_stays_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    in_future, growing = piece(tmp_path, -1000, 400_000), piece(tmp_path, 0, 400_000)
+    old = piece(tmp_path, 30, 400_000)
+    retention = Retention(days=7, gigabytes=0.0005)
+    retention.register(tmp_path / "a.jsonl")
+    retention.enforce(tmp_path / "a.jsonl", growing)
+    assert [path.exists() for path in (old, growing, in_future)] == [False, True, True]
+
+
+def test_a_folder_that_has_gone_costs_no_line_that_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = LineFile(tmp_path / "a.jsonl", cut=Cut(size=10), retention=Retention(days=1))
+
+    def gone(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "iterdir", gone)
+    for _ in range(3):
+        file.write(LINE)
+    file.close()
+    assert "cannot be listed: Input/output error" in caplog.text
+    assert sum((tmp_path / name).read_bytes().count(LINE) for name in os.listdir(tmp_path)) == 3  # noqa: PTH208
 
 
 def test_each_piece_that_begins_makes_room(tmp_path: Path) -> None:
@@ -184,3 +213,35 @@ def test_pieces_of_one_second_are_numbered_in_their_order(tmp_path: Path) -> Non
         assert last.name == expected
     last.touch()
     assert piece_path(output, 1_800_000_000.0, tmp_path / "a-20270115T080000Z-2.mkv").name.endswith("Z-4.mkv")
+
+
+def test_a_line_that_comes_after_the_end_replaces_nothing(tmp_path: Path) -> None:
+    file = LineFile(tmp_path / "a.jsonl")
+    file.write(LINE)
+    file.close()
+    with pytest.raises(InputError, match=r"a\.jsonl is closed: got a line that came later"):
+        file.write(LINE)
+    assert (tmp_path / "a.jsonl").read_bytes() == LINE
+
+
+def test_a_disk_that_does_not_answer_holds_up_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, answers, began = LineFile(tmp_path / "a.jsonl"), threading.Event(), threading.Event()
+    write = os.write
+
+    def hang(descriptor: int, data: bytes) -> int:
+        began.set()
+        answers.wait(30)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", hang)
+    writer = threading.Thread(target=file.write, args=(LINE,))
+    writer.start()
+    assert began.wait(10)
+    asked = time.monotonic()
+    file.close()
+    assert time.monotonic() - asked < 2
+    with pytest.raises(InputError, match="is being written by another run"):
+        LineFile(tmp_path / "a.jsonl")
+    answers.set()
+    writer.join(10)
+    assert (tmp_path / "a.jsonl").read_bytes() == LINE

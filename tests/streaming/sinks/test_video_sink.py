@@ -287,3 +287,12 @@ def test_shown_images_are_not_changed(tmp_path: Path, encoder: str) -> None:
     with VideoSink(tmp_path / "video.mp4", 25.0) as sink:
         sink.show(frame, frame.image)
     assert np.all(frame.image == 77)
+
+
+def test_a_frame_that_comes_after_the_end_begins_no_further_piece(tmp_path: Path, encoder: str) -> None:
+    sink = VideoSink(tmp_path / "video.mkv", 25.0)
+    show(sink, 0)
+    sink.close()
+    with pytest.raises(InputError, match=r"video\.mkv is closed"):
+        show(sink, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["video.mkv"]

@@ -237,3 +237,29 @@ def test_a_connection_that_lags_for_good_is_opened_anew() -> None:
     _, stopped = drain(source)
     assert "time-out: frames are 0." in str(stopped)
     assert time.monotonic() - began < 5
+
+
+def test_a_camera_that_is_gone_for_long_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    source = live(retry=Retry(most=200, first_wait_s=0.0))
+    _, stopped = drain(source)
+    assert "cannot be opened" in str(stopped)
+    assert source.monitor.status.retries == 200
+    assert len(caplog.messages) == 3
+
+
+def test_attempts_that_hang_for_ever_do_not_grow_in_number() -> None:
+    lets_go, opened = threading.Event(), []
+
+    def opener() -> Reader:
+        opened.append(1)
+        lets_go.wait(30)
+        raise StreamError(StreamReason.NOT_FOUND, "gone")
+
+    retry = Retry(most=30, first_wait_s=0.001, longest_wait_s=0.001)
+    source = LiveSource("camera 0", opener, retry=retry, first_frame_s=0.01)
+    try:
+        _, stopped = drain(source)
+    finally:
+        lets_go.set()
+    assert len(opened) == 8
+    assert "8 attempts before hang in the driver" in str(stopped)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.streaming.sources.video import open_video
 from tests.streaming.films import number_of, write_film
+
+CASE = Path(__file__).parents[4] / "shared" / "cases" / "13-variable-frame-rate"
 
 
 def test_every_frame_comes_once_and_in_order(tmp_path: Path) -> None:
@@ -107,3 +111,36 @@ def test_a_name_that_opencv_cannot_take_is_refused(tmp_path: Path) -> None:
     write_film(tmp_path / "video.mp4", 2).rename(path)
     with pytest.raises(InputError, match=r"has a name that OpenCV cannot take: got bytes that are no UTF-8"):
         open_video(path)
+
+
+def times_of(path: Path) -> list[float]:
+    with open_video(path) as source:
+        return [frame.time for frame in source]
+
+
+def test_times_of_a_variable_rate_are_those_of_the_time_stamps(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    wanted = [0.0, 0.04, 0.041, 0.5, 0.5334, 2.0, 2.0167, 9.123]
+    with av.open(str(tmp_path / "video.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 10_000)
+        for second in wanted:
+            image = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 90, np.uint8), format="bgr24")
+            image.pts, image.time_base = round(second * 10_000), Fraction(1, 10_000)
+            container.mux(stream.encode(image))
+        container.mux(stream.encode(None))
+    assert times_of(tmp_path / "video.mp4") == pytest.approx(wanted, abs=0.0005)
+
+
+@pytest.mark.parametrize("name", ["vfr.mp4", "cfr.mp4"])
+def test_times_of_a_file_with_another_rate_in_each_half_are_those_of_its_table(name: str) -> None:
+    av = pytest.importorskip("av")
+    if not CASE.is_dir():
+        pytest.skip("../shared/cases/13-variable-frame-rate is not there")
+    with av.open(str(CASE / name)) as container:
+        stamps = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    wanted = [stamp - stamps[0] for stamp in stamps]
+    found = times_of(CASE / name)
+    assert found == pytest.approx(wanted, abs=0.0005)
+    assert (name, round(found[29], 3)) == (name, 0.967)
