@@ -41,7 +41,7 @@ def write_board(folder: Path, model: PackagedModel, *, table: Path | None, wheel
         "unit": unit,
         "onnx": onnx,
         "quoted_onnx": onnx.replace("'", "'\\''"),
-        "int8": "has" if table is not None else "has not",
+        "int8": "has" if table is not None else "does not have",
     }
     write_template(STREAMS_NAME, folder / WORKSPACE / STREAMS_NAME, values)
     write_template(UNIT_NAME, folder / UNIT_NAME, values)

@@ -73,12 +73,12 @@ def write_deepstream(folder: Path, model: PackagedModel, typing: Typing, *, max_
 
 
 _HOW = {
-    (False, False): "The engine is built in float32, by any release of DeepStream whose TensorRT is 8.5 or later.",
-    (True, False): "The graph says itself what is computed in {precision}, and `strongly-typed=1` has TensorRT keep to "
-    "that: DeepStream 9.0 and later. Older releases do not know that key: package for them in `fp32`, or in `int8` "
-    "with a calibration cache.",
-    (False, True): "INT8 comes from `calibration.cache`: for releases of DeepStream whose networks are weakly typed, "
-    "on the TensorRT that the first line of the file names.",
+    (False, False): "The engine is built in FP32; any DeepStream release with TensorRT 8.5 or later can build it.",
+    (True, False): "The graph states the type of each layer ({precision}), and `strongly-typed=1` makes TensorRT "
+    "follow it. This needs DeepStream 9.0 or later; older releases do not know that key. For them, package with "
+    "`--precision fp32`, or with `--precision int8` and `--calibration-cache`.",
+    (False, True): "INT8 uses the ranges in `calibration.cache`. This package is for DeepStream releases that do not "
+    "know `strongly-typed`, with the TensorRT release that the first line of `calibration.cache` names.",
 }
 """Return how the engine comes to its precision, in words: strongly typed, with a calibration cache."""
 
