@@ -21,6 +21,7 @@ def make_tensorrt(
     dla_cores: int = 0,
     cuda_problem: int = 0,
     no_int8_kernel: str = "",
+    short_of_memory: bool = False,
 ) -> ModuleType:
     """A module of a release; ``calls`` on it lists what was asked for, in order. With a problem CUDA does not start."""
     traits = Traits(
@@ -30,6 +31,7 @@ def make_tensorrt(
         dla_cores=dla_cores,
         cuda_problem=cuda_problem,
         no_int8_kernel=no_int8_kernel,
+        short_of_memory=short_of_memory,
     )
     module = make_module(release_of(version), version=version, device=Paper(), traits=traits)
     module.calls = module._standin.calls  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from ssd_edge.core.choices import NmsBody
+from ssd_edge.core.choices import NmsBody, Precision, Target
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.engines.tensorrt import config
@@ -17,6 +17,7 @@ from ssd_edge.engines.tensorrt.build import TrtBuilder
 from ssd_edge.exporting.export_onnx import onnx_model
 from ssd_edge.model.zoo import build_model, make_spec, preset_names
 from ssd_edge.quantization.fp16 import to_half
+from ssd_edge.quantization.lowering import Lowering
 from ssd_edge.quantization.qdq_tensorrt import quantize
 from tests.exporting.conftest import DIGEST
 from tests.quantization.fake_table import table_for
@@ -69,8 +70,22 @@ def int8_convolutions(builder, model):
 RULES_OUT_CAPTURE = {trt.LayerType.TRIP_LIMIT, trt.LayerType.RECURRENCE, trt.LayerType.NON_ZERO, trt.LayerType.NMS}
 
 
+@pytest.fixture
+def allocation_flags(monkeypatch) -> list[bool]:
+    """Whether each build had REQUIRE_USER_ALLOCATION."""
+    flags: list[bool] = []
+    original = config.set_limits
+
+    def seen(release, builder_config, options):
+        original(release, builder_config, options)
+        flags.append(builder_config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION))
+
+    monkeypatch.setattr(config, "set_limits", seen)
+    return flags
+
+
 @pytest.mark.parametrize("name", [preset(name) for name in preset_names()])
-def test_preset_builds_in_every_precision(tmp_path, name) -> None:
+def test_preset_builds_in_every_precision(tmp_path, allocation_flags, name) -> None:
     model = onnx_model(build_model(make_spec(name, ["one", "two", "three"])).eval(), DIGEST)
     for precision in PRECISIONS:
         ready = lowered(model, precision)
@@ -81,6 +96,7 @@ def test_preset_builds_in_every_precision(tmp_path, name) -> None:
             assert RULES_OUT_CAPTURE.isdisjoint(kind for kind, _ in layers_of(builder, ready))
         if precision.startswith("int8"):
             assert int8_convolutions(builder, ready) == quantised_convolutions(ready) > 10
+    assert allocation_flags == [True] * (2 * len(PRECISIONS))
 
 
 @pytest.mark.slow
@@ -93,20 +109,12 @@ def test_int8_of_the_largest_backbone_is_a_third_of_its_size(tmp_path) -> None:
     assert sizes["int8"] <= 0.35 * sizes["fp32"], sizes
 
 
-def test_built_so_that_a_cuda_graph_can_be_captured(tmp_path, monkeypatch) -> None:
+def test_built_so_that_a_cuda_graph_can_be_captured(tmp_path, allocation_flags) -> None:
     """With the flag that NVIDIA asks for; a Loop, which it builds, leaves layers in it that rule a graph out."""
-    flags = []
-    original = config.set_limits
-
-    def seen(release, builder_config, options):
-        original(release, builder_config, options)
-        flags.append(builder_config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION))
-
-    monkeypatch.setattr(config, "set_limits", seen)
     for batch in (Batch(), Batch(1, 4, 8)):
         builder = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(batch))
         builder.build(square_model(), tmp_path / "a.engine")
-    assert flags == [True, True]
+    assert allocation_flags == [True, True]
     assert RULES_OUT_CAPTURE.isdisjoint(kind for kind, _ in layers_of(builder, square_model()))
     with_loop = TrtBuilder("tensorrt-rtx", "fp32", TrtOptions(nms=NmsBody.LOOP))
     assert trt.LayerType.TRIP_LIMIT in {kind for kind, _ in layers_of(with_loop, square_model())}
@@ -118,6 +126,40 @@ def test_both_ways_to_write_weights(tmp_path) -> None:
         builder = TrtBuilder("tensorrt-rtx", "int8", ONE)
         builder.build(model, tmp_path / "a.engine")
         assert int8_convolutions(builder, model) == 5
+
+
+TYPES = {
+    "node_of_pixels": "FLOAT", "node_of_planes": "FLOAT", "node_of_centred": "FLOAT", "node_of_normalised": "FLOAT",
+    "conv1": "HALF", "conv1.relu": "HALF", "conv2": "HALF", "conv2.relu": "HALF", "conv3": "HALF", "conv3.relu": "HALF",
+    "logits": "HALF", "logits.map.float": "FLOAT", "node_of_logits.rows": "FLOAT", "node_of_logits": "FLOAT",
+    "offsets": "HALF", "offsets.map.float": "FLOAT", "node_of_offsets.rows": "FLOAT", "node_of_offsets": "FLOAT",
+    "node_of_probabilities": "FLOAT",
+}  # fmt: skip
+"""What the layers of the sample detector give in INT8 with FP16, up to its scores; behind them all is FLOAT."""
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8-fp16"])
+def test_the_types_that_the_real_parser_reads(precision) -> None:
+    model = Lowering(Precision(precision), Target.TENSORRT_RTX)(square_model(), table_for(square_model()))
+    builder = TrtBuilder("tensorrt-rtx", precision, ONE)
+    network, parser = builder.parse(trt.Builder(builder.messages.logger), model)
+    layers = [network.get_layer(number) for number in range(network.num_layers)]
+    found = {layer.name: layer.get_output(0).dtype.name for layer in layers}
+    made = {layer.get_output(0).name: layer.type for layer in layers}
+    wanted = {name: "FLOAT" if precision == "int8" else kind for name, kind in TYPES.items()}
+    if precision == "int8":
+        del wanted["logits.map.float"], wanted["offsets.map.float"]
+    assert {name: found.get(name) for name in wanted} == wanted
+    halves = {layer.name for layer in layers if found[layer.name] == "HALF"}
+    weights = ("scale", "scale.half", "dequantised")
+    assert {name for name in halves if not name.endswith(weights)} == {
+        n for n, kind in wanted.items() if kind == "HALF"
+    }
+    convolutions = [layer for layer in layers if layer.type == trt.LayerType.CONVOLUTION]
+    assert [layer.name for layer in convolutions] == ["conv1", "conv2", "conv3", "logits", "offsets"]
+    for layer in convolutions:  # INT8: images and weights come from what was dequantized
+        assert [made[layer.get_input(number).name] for number in (0, 1)] == [trt.LayerType.DEQUANTIZE] * 2
+    del parser
 
 
 def test_progress_and_no_timing_cache(tmp_path) -> None:

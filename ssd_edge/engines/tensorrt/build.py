@@ -192,7 +192,7 @@ class TrtBuilder:
         """Return the serialized engine. What was measured is kept first: it took the time, and no engine may come."""
         builder = self._start()
         network, parser = self.parse(builder, model)
-        stop, before = threading.Event(), len(self.messages.errors)
+        stop, before = threading.Event(), (len(self.messages.errors), len(self.messages.warnings))
         half = half_names(model) if self.is_weakly_typed and self.precision.has_fp16 else frozenset()
         config = self._config(builder, network, progress, stop, calibration_cache, half)
 
@@ -205,8 +205,9 @@ class TrtBuilder:
             self._timing.keep(config)
         if plan is None:
             what = "cannot build the network"
-            errors = self.messages.errors[before:] or self.messages.errors
-            raise self._release.failure(what, errors, may_keep_float=self.may_keep_float)
+            errors = self.messages.errors[before[0] :] or self.messages.errors
+            warnings = self.messages.warnings[before[1] :]
+            raise self._release.failure(what, errors, may_keep_float=self.may_keep_float, warnings=warnings)
         return plan
 
     def _start(self) -> tensorrt.Builder:

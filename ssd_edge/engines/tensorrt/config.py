@@ -54,7 +54,9 @@ def set_memory(release: Release, config: tensorrt.IBuilderConfig, options: TrtOp
     if workspace:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     if shared and hasattr(trt.MemoryPoolType, "TACTIC_DRAM"):
-        config.set_memory_pool_limit(trt.MemoryPoolType.TACTIC_DRAM, min(2 * workspace, shared // 2))
+        tactics = min(2 * workspace, shared // 2)
+        power = 1 << (tactics.bit_length() - 1)  # another number is refused, and three quarters stay the limit
+        config.set_memory_pool_limit(trt.MemoryPoolType.TACTIC_DRAM, power)
 
 
 def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options: TrtOptions) -> None:

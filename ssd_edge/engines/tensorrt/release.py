@@ -13,6 +13,8 @@ from ssd_edge.core.errors import ArtifactError, DeviceError, InputError
 from ssd_edge.engines.builder import NoKernelError
 
 _NO_KERNEL = r"[Cc]ould not find any impl|no runners|no implementation"
+_NO_ROOM = r"insufficient workspace|insuf+icient memory on requested size|insufficient to use tactic"
+_MORE_ROOM = "Close other programs (on a board the desktop, too), or raise --builder-memory."
 # What TensorRT prints, and what helps. The texts are those of its own messages, 8.5 to 11 and RTX.
 _ADVICE = (
     (r"for Turing", "Leave 75 out of --compute-capabilities."),
@@ -51,8 +53,19 @@ def layer_in(messages: Sequence[str]) -> str:
     return ""
 
 
-def advice_for(messages: Sequence[str], *, may_keep_float: bool) -> str:
+def lacks_room(messages: Sequence[str], warnings: Sequence[str]) -> bool:
+    """Return whether kernels were passed over for want of memory: then another precision is no remedy.
+
+    TensorRT says that in warnings, and its error is that of a layer without a kernel.
+    """
+    has_none = any(re.search(_NO_KERNEL, message) for message in messages)
+    return has_none and any(re.search(_NO_ROOM, message) for message in (*messages, *warnings))
+
+
+def advice_for(messages: Sequence[str], *, may_keep_float: bool, warnings: Sequence[str] = ()) -> str:
     """Return what to do about TensorRT's errors while it built a network, in which a layer may be kept in float."""
+    if lacks_room(messages, warnings):
+        return _MORE_ROOM
     if any(re.search(_NO_KERNEL, message) for message in messages):
         layer = layer_in(messages)
         if not may_keep_float or not layer:
@@ -115,11 +128,17 @@ class Release:
         if not has:
             raise InputError(f"{self} has no {option}", do=f"Build without {option}.")
 
-    def failure(self, what: str, messages: Sequence[str], *, may_keep_float: bool) -> ArtifactError:
+    def failure(
+        self, what: str, messages: Sequence[str], *, may_keep_float: bool, warnings: Sequence[str] = ()
+    ) -> ArtifactError:
         """Return the error for what TensorRT refuses, with what it said, the layer that it named, and what helps."""
         layer = layer_in(messages)
         sentence = f"{self} {what}, at layer {layer}" if layer else f"{self} {what}"
-        got, do = "; ".join(messages[:3]) or "no message", advice_for(messages, may_keep_float=may_keep_float)
+        said = [*messages[:3], *[warning for warning in warnings if re.search(_NO_ROOM, warning)][:1]]
+        got = "; ".join(said) or "no message"
+        do = advice_for(messages, may_keep_float=may_keep_float, warnings=warnings)
+        if lacks_room(messages, warnings):
+            return ArtifactError(f"{sentence}: the memory is too small", got=got, do=do)
         if layer and any(re.search(_NO_KERNEL, message) for message in messages):
             return NoKernelError(sentence, layer=layer, got=got, do=do)
         return ArtifactError(sentence, got=got, do=do)

@@ -59,6 +59,24 @@ def test_what_helps(message: str, may_keep_float: bool, do: str) -> None:
     assert do in advice_for([message], may_keep_float=may_keep_float)
 
 
+SHORT = (
+    "Tactic Device request: 720MB Available: 650MB. Device memory is insufficient to use tactic.",
+    "UNSUPPORTED_STATE: Skipping tactic 33 due to insufficient memory on requested size of 629145600 detected for "
+    "tactic 0xa5a46bfbd719d757.",
+    "Skipping tactic 3 due to insuficient memory on requested size of 2243 detected for tactic 4.",  # of 8.x
+)
+
+
+@pytest.mark.parametrize("warning", SHORT)
+def test_kernels_that_memory_had_no_room_for_are_no_matter_of_precision(warning: str) -> None:
+    """On an Orin NX with TensorRT 10.3 the error is the same as where there is no kernel."""
+    wanted = "Close other programs (on a board the desktop, too), or raise --builder-memory."
+    assert advice_for([NO_KERNEL_10], may_keep_float=True, warnings=[warning]) == wanted
+    short = "Could not find any implementation for node {ForeignNode[conv1]} due to insufficient workspace."
+    assert advice_for([short], may_keep_float=True) == wanted
+    assert "--keep-float" in advice_for([NO_KERNEL_10], may_keep_float=True, warnings=["something else"])
+
+
 def test_a_dla_falls_back_to_the_gpu_without_being_asked() -> None:
     said = advice_for(["DLA Node compilation Failed."], may_keep_float=True)
     assert said == "Build without --dla."

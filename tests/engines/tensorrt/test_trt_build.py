@@ -152,7 +152,7 @@ def test_shapes_and_memory(tmp_path, install, version) -> None:
     shapes = [(count, 128, 128, 3) for count in (1, 4, 8)]
     assert called(trt, "set_shape") == [("images", *shapes)]
     limits = [(pool.name, size) for pool, size in called(trt, "set_memory_pool_limit")]
-    assert limits == [("WORKSPACE", 1610612736), ("TACTIC_DRAM", 2 * 1610612736)]  # an Orin's GPU shares the memory
+    assert limits == [("WORKSPACE", 1610612736), ("TACTIC_DRAM", 2 << 30)]  # an Orin's GPU shares the memory
     assert not unpack((tmp_path / "a.engine").read_bytes())[0].static
 
 

@@ -18,6 +18,7 @@ _PHASE, _STEPS = "Building an engine from network", 4
 _INNER_PHASE = "Tactic selection"
 _SCRATCH = 1 << 20
 _AMPERE = 80
+_SHORT = "Tactic Device request: 720MB Available: 650MB. Device memory is insufficient to use tactic."
 
 
 class Builder(TrtObject):
@@ -75,6 +76,8 @@ class Builder(TrtObject):
         if problem:
             return self._world.refuse(self._logger, problem, misuse=False)
         if fused := self._without_kernel(network._model):
+            if self._world.traits.short_of_memory:
+                self._world.say(self._logger, "WARNING", _SHORT)
             message = f"Error Code 10: Internal Error (Could not find any implementation for node {fused}.)"
             return self._world.say(self._logger, "ERROR", message)
         self._warn_of_fallback(network, config)

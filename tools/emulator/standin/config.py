@@ -9,6 +9,7 @@ from tools.emulator.standin.memory import host_memory
 from tools.emulator.standin.world import Field, TrtObject
 
 _MEASURED = b"what was measured"
+_LEAST_POOL = 4096  # and a power of 2
 
 
 class IOptimizationProfile(TrtObject):
@@ -119,8 +120,15 @@ class IBuilderConfig(TrtObject):
         return feature.name in self._previews
 
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
+        """Take it, or leave the limit as it was: as TensorRT-RTX 1.7 does, asked by ``test_pools.py``."""
         self._note("set_memory_pool_limit", self._world.module.MemoryPoolType, pool, pool_size)
-        self._limits[pool.name] = pool_size
+        is_free = pool.name in ("WORKSPACE", "TACTIC_SHARED_MEMORY")
+        if is_free or (pool_size >= _LEAST_POOL and pool_size.bit_count() == 1):
+            self._limits[pool.name] = pool_size
+            return
+        condition = "static_cast<int64_t>(poolSize) >= kDLA_MIN_MEMORY_POOL_SIZE && std::has_single_bit(poolSize)"
+        message = f"IBuilderConfig::setMemoryPoolLimit: Error Code 3: API Usage Error ({condition})"
+        self._world.refuse(self._logger, message)
 
     def get_memory_pool_limit(self, pool: Any) -> int:
         return self._limits.get(pool.name, 1 << 33)

@@ -20,6 +20,7 @@ class Traits:
         plugins: that the library registers; None: the release's own.
         dla_cores: of the board.
         no_int8_kernel: name of the convolution for which there is no INT8 kernel.
+        short_of_memory: the kernels that there are for it need more memory than is free.
         cuda_problem: code of the error with which CUDA does not start, e.g. 35 where the driver is too old.
     """
 
@@ -29,6 +30,7 @@ class Traits:
     dla_cores: int = 0
     cuda_problem: int = 0
     no_int8_kernel: str = ""
+    short_of_memory: bool = False
 
 
 @dataclass
