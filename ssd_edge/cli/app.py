@@ -75,7 +75,7 @@ class Commands(TyperGroup):
             if error.errno != errno.ENOSPC or error.filename is not None:  # a file's error names the file
                 raise
             drop_stdout()
-            complain(f"cannot write to stdout: got {error.strerror}")
+            complain(f"cannot write to stdout: {error.strerror}")
             sys.exit(1)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -216,7 +216,9 @@ def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
     limits: Annotated[
         list[str] | None,
-        typer.Option("--limit", metavar="NAME=N", help="Raise a size limit of input files, e.g. pixels=400M."),
+        typer.Option(
+            "--limit", metavar="NAME=N", help="Raise a size limit for input files, e.g. pixels=400M; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Train SSD object detectors on labelled images and run them on live cameras."""

@@ -22,51 +22,79 @@ def bench(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files (.engine, .onnx, .pt) or presets (default: the current engine and others of its model).",
+            help="Files (.engine, .onnx, .pt) or presets (default: the current engine and the other engines of its "
+            "model).",
             metavar="[MODEL|PRESET]...",
         ),
     ] = None,
     against: Annotated[
-        list[Peer] | None, typer.Option("--against", help="Other detector or runtime to measure too; repeat for more.")
+        list[Peer] | None, typer.Option("--against", help="Other detector or runtime to measure too; repeatable.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option("--images", metavar="PATH", help="Image or folder to measure on (default: drawn).")
+        Path | None,
+        typer.Option(
+            "--images", metavar="PATH", help="Image or folder of images to measure on (default: generated scenes)."
+        ),
     ] = None,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="CPU cores to use (default: all).")] = None,
     score_threshold: Annotated[
         float | None,
-        typer.Option("--score-threshold", min=0.0, max=0.9999, help="Score threshold (default: the model's own)."),
+        typer.Option(
+            "--score-threshold",
+            min=0.0,
+            max=0.9999,
+            help="Keep detections with a score above this, 0 to 1 (default: the model's own).",
+        ),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Measure latency, start and memory only.")] = BenchConfig.quick,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure only latency, start-up time and memory.")
+    ] = BenchConfig.quick,
     scaling: Annotated[
-        bool, typer.Option("--scaling", help="Also measure batches of 1 to 8 and 1 to 8 streams.")
+        bool, typer.Option("--scaling", help="Also measure batch sizes of 1 to 8, and 1 to 8 streams at once.")
     ] = BenchConfig.scaling,
     roofline: Annotated[
-        bool, typer.Option("--roofline", help="Also measure the processor's peak and each model's share of it.")
+        bool,
+        typer.Option(
+            "--roofline", help="Also measure the CPU's peak throughput, and the share of that peak each model reaches."
+        ),
     ] = BenchConfig.roofline,
     precisions: Annotated[
         list[Precision] | None,
-        _presets("--precision", help="Precision to build a preset in; repeat for more (default: fp32 and int8)."),
+        _presets(
+            "--precision", help="Precision of the engines built from a preset; repeatable (default: fp32 and int8)."
+        ),
     ] = None,
     targets: Annotated[
         list[Target] | None,
-        _presets("--target", help="Runtime to build a preset for; repeat for more (default: as build chooses)."),
+        _presets(
+            "--target", help="Runtime of the engines built from a preset; repeatable (default: as `build` chooses)."
+        ),
     ] = None,
-    classes: Annotated[int, _presets("--classes", min=1, help="Number of classes of a preset.")] = BenchConfig.classes,
+    classes: Annotated[int, _presets("--classes", min=1, help="Number of classes, for presets.")] = BenchConfig.classes,
     seconds: Annotated[
-        float, _rounds("--seconds", min=0.1, help="Seconds of timed calls, for all compared models together.")
+        float, _rounds("--seconds", min=0.1, help="Seconds of timed calls, in total for all compared models.")
     ] = BenchConfig.seconds,
     rounds: Annotated[
-        int, _rounds("--rounds", min=6, help="Blocks of timed calls for each compared model.")
+        int,
+        _rounds(
+            "--rounds",
+            min=6,
+            help="Maximum number of blocks of timed calls per model; the models take turns block by block.",
+        ),
     ] = BenchConfig.rounds,
     launches: Annotated[
         int, _rounds("--launches", min=1, help="Number of process starts for each compared model.")
     ] = BenchConfig.launches,
     confidence: Annotated[
-        float, _rounds("--confidence", min=0.5, max=0.9999, help="Confidence of the intervals, 0.5 to 1.")
+        float, _rounds("--confidence", min=0.5, max=0.9999, help="Confidence level of the intervals, 0.5 to 1.")
     ] = BenchConfig.confidence,
     busy: Annotated[
-        int, _rounds("--busy", min=0, help="Processes to keep busy beside the rounds, as neighbors would.")
+        int,
+        _rounds(
+            "--busy",
+            min=0,
+            help="Number of extra busy processes to run during the timed calls, to simulate other load.",
+        ),
     ] = BenchConfig.busy,
     html: Annotated[Path | None, _outputs("--html", metavar="PATH", help="Write an HTML page with plots.")] = None,
     markdown: Annotated[Path | None, _outputs("--markdown", metavar="PATH", help="Write a Markdown page.")] = None,
@@ -75,7 +103,7 @@ def bench(
         _outputs("--json", metavar="PATH|-", help="Write the figures as JSON; - for stdout, without tables."),
     ] = None,
 ) -> None:
-    """Measure models side by side on this machine: latency with intervals, throughput, stages, start, memory."""
+    """Compare models on this machine: latency with confidence intervals, throughput, stages, start-up time, memory."""
     from ssd_edge.workflows.benchmark.benchmark import bench as measure
     from ssd_edge.workflows.benchmark.tables import bench_tables, machine_lines
 

@@ -13,6 +13,7 @@ from ssd_edge.cli.console import bars, say
 from ssd_edge.core import choices
 from ssd_edge.core.choices import FloatType, NmsBody, Precision
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.log import counted
 from ssd_edge.core.shell import quoted
 from ssd_edge.workflows.build.options import BATCH, TIMING_CACHE, AccuracyGate
 
@@ -39,7 +40,9 @@ def build(
     target: Annotated[
         Target,
         typer.Option(
-            "--target", help="Runtime that executes the engine. auto: TensorRT if usable here, else measured."
+            "--target",
+            help="Runtime that executes the engine. auto: TensorRT if it is usable here, else the fastest one, as "
+            "measured.",
         ),
     ] = Target.AUTO,
     output: Annotated[
@@ -49,7 +52,10 @@ def build(
         ),
     ] = None,
     keep_graph: Annotated[
-        bool, typer.Option("--keep-graph", help="Also write the lowered graph as .onnx, for eval and inspect.")
+        bool,
+        typer.Option(
+            "--keep-graph", help="Also write the graph that the engine is built from as .onnx, for eval and inspect."
+        ),
     ] = False,
     compare: Annotated[
         bool,
@@ -57,29 +63,42 @@ def build(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again even if an up-to-date engine exists.")] = False,
     int8: Annotated[
-        bool, _precision("--int8", help="Compute in 8-bit integers; all other layers in the target's best float type.")
+        bool,
+        _precision(
+            "--int8", help="Compute in INT8 where possible, elsewhere in the runtime's best float type (FP16 or FP32)."
+        ),
     ] = False,
     fp16: Annotated[
-        bool, _precision("--fp16", help="Compute in half precision; with --int8, all other layers.")
+        bool, _precision("--fp16", help="Compute in FP16; with --int8, only the layers that are not INT8.")
     ] = False,
     bf16: Annotated[
-        bool, _precision("--bf16", help="Compute in bfloat16; for --target openvino on processors that have it.")
+        bool, _precision("--bf16", help="Compute in bfloat16; only with --target openvino, on a CPU that supports it.")
     ] = False,
     fp32: Annotated[
-        bool, _precision("--fp32", help="Compute in single precision; with --int8, all other layers.")
+        bool,
+        _precision("--fp32", help="Compute in FP32 (the default); with --int8, only the layers that are not INT8."),
     ] = False,
     keep_float: Annotated[
-        list[str] | None, _precision("--keep-float", metavar="LAYER", help="Layer to keep in float; repeatable.")
+        list[str] | None,
+        _precision(
+            "--keep-float",
+            metavar="LAYER",
+            help="Name of a layer to keep in FP32 or FP16 (`ssd-edge inspect` lists the names); repeatable.",
+        ),
     ] = None,
     refine: Annotated[
         bool,
         _precision(
-            "--refine", help="Equalize layers and correct biases for INT8; kept only if held-out images improve."
+            "--refine",
+            help="Equalize layers and correct biases for INT8; kept only if the results on held-out images improve.",
         ),
     ] = False,
     sensitivity: Annotated[
         bool,
-        _precision("--sensitivity", help="Rank layers by the output error of each in INT8: <model>.sensitivity.*"),
+        _precision(
+            "--sensitivity",
+            help="Rank layers by the output error that each causes in INT8; writes <model>.sensitivity.*",
+        ),
     ] = False,
     table: Annotated[
         Path | None,
@@ -89,10 +108,11 @@ def build(
         ),
     ] = None,
     images: Annotated[
-        Path | None, _calibration("--images", help="Calibration images: a folder, data set or *.images.json.")
+        Path | None, _calibration("--images", help="Calibration images: a folder, a data set or a *.images.json file.")
     ] = None,
     data: Annotated[
-        Path | None, _accuracy("--data", help="Labelled images to evaluate the lowered model on before it is built.")
+        Path | None,
+        _accuracy("--data", help="Labelled images to evaluate the converted model on, before the engine is built."),
     ] = None,
     split: Annotated[str, _accuracy("--split", help="Split of --data to evaluate on.")] = AccuracyGate.split,
     max_drop: Annotated[
@@ -101,7 +121,7 @@ def build(
             "--max-drop",
             metavar="POINTS",
             min=0.0,
-            help="Allowed loss of mAP in points (0.01 mAP); layers return to float until it is met.",
+            help="Largest allowed loss of mAP, in points (0.01 mAP); layers return to FP32 or FP16 until it is met.",
         ),
     ] = None,
     batch: Annotated[
@@ -109,43 +129,66 @@ def build(
         _tensorrt(
             "--batch",
             metavar="N|MIN:OPT:MAX",
-            help="Batch size; or the smallest, the one to optimize for and the largest: 1:4:8.",
+            help="Batch size, or MIN:OPT:MAX such as 1:4:8.",
         ),
     ] = str(BATCH.best),
     builder_memory: Annotated[
         float | None,
-        _tensorrt("--builder-memory", metavar="GIB", help="Workspace memory of a kernel (default: TensorRT's own)."),
+        _tensorrt(
+            "--builder-memory",
+            metavar="GIB",
+            help="Workspace memory that a kernel may use, in GiB (default: TensorRT's own).",
+        ),
     ] = None,
     opt_level: Annotated[
-        int | None, _tensorrt("--opt-level", help="Builder effort from 0 (fast build) to 5 (default: 3).")
+        int | None,
+        _tensorrt(
+            "--opt-level", help="Builder optimization level, from 0 (fastest build) to 5 (fastest engine) (default: 3)."
+        ),
     ] = None,
     dla: Annotated[
-        int | None, _tensorrt("--dla", min=0, metavar="CORE", help="DLA core of a Jetson to run on.")
+        int | None,
+        _tensorrt("--dla", min=0, metavar="CORE", help="Core of a Jetson's deep learning accelerator (DLA) to run on."),
     ] = None,
     implicit: Annotated[
         bool,
-        _tensorrt("--implicit", help="Let TensorRT (up to 10.x) place INT8 itself, from a calibration cache."),
+        _tensorrt(
+            "--implicit", help="Let TensorRT (up to 10.x) choose the INT8 layers itself, from a calibration cache."
+        ),
     ] = False,
     compute_capabilities: Annotated[
         str | None,
-        _tensorrt("--compute-capabilities", metavar="LIST", help="GPUs of a TensorRT-RTX engine, e.g. 86,120."),
+        _tensorrt(
+            "--compute-capabilities",
+            metavar="LIST",
+            help="Compute capabilities of the GPUs that a TensorRT-RTX engine is for, e.g. 86,120.",
+        ),
     ] = None,
     version_compatible: Annotated[
-        bool, _tensorrt("--version-compatible", help="Run on later TensorRT releases too; writes NMS in plain ONNX.")
+        bool,
+        _tensorrt(
+            "--version-compatible",
+            help="Make an engine that runs on later TensorRT releases too; its NMS uses plain ONNX operators.",
+        ),
     ] = False,
     hardware_compatible: Annotated[
-        bool, _tensorrt("--hardware-compatible", help="Run on every GPU from Ampere on; slower.")
+        bool,
+        _tensorrt("--hardware-compatible", help="Make an engine that runs on every NVIDIA GPU from Ampere on; slower."),
     ] = False,
     nms: Annotated[
         NmsBody | None,
-        _tensorrt("--nms", help="Form of the NMS (default: the plugin if it is registered, else rounds)."),
+        _tensorrt("--nms", help="Implementation of the NMS (default: plugin if TensorRT has it, else rounds)."),
     ] = None,
     board: Annotated[
         str | None,
-        _tensorrt("--board", metavar="NAME", help="Board profile with defaults: engines/boards/<NAME>.toml."),
+        _tensorrt(
+            "--board",
+            metavar="NAME",
+            help="Name of a board profile (engines/boards/<NAME>.toml) that supplies defaults.",
+        ),
     ] = None,
     timing_cache: Annotated[
-        Path, _tensorrt("--timing-cache", help="File of TensorRT's kernel timings; makes later builds faster.")
+        Path, _tensorrt("--timing-cache", help="File for TensorRT's kernel timings; it makes later builds faster.")
     ] = TIMING_CACHE,
 ) -> None:
     """Build an engine from an exported ONNX model, with its manifest."""
@@ -181,14 +224,19 @@ def build(
         force=force,
     )
     if max_drop is not None and data is None:
-        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to evaluate the INT8 model on")
+        raise InputError(
+            "--max-drop needs --data", wanted="labelled images to evaluate the INT8 model on", do="Add --data DATASET."
+        )
     with bars() as progress:
         made = workflow.build(onnx, config=config, progress=progress)
     if made.left_out:
-        say(f"left out: {len(made.left_out)}, the first: {made.left_out[0]}")
+        say(f"{counted(len(made.left_out), 'image')} left out, for example {made.left_out[0]}")
     say(f"manifest {made.path.with_suffix('.json')}")
     if batches.least > 1:
-        say(f"run and eval fill up what is missing of {batches.least} images with black ones; for one image: --batch 1")
+        say(
+            f"the engine takes at least {batches.least} images: run and eval add black images to smaller batches; to "
+            "avoid this: --batch 1"
+        )
     say(f"next: ssd-edge run --model {quoted(made.path)} --camera 0")
 
 
@@ -196,7 +244,7 @@ def _chosen(*, int8: bool, fp16: bool, bf16: bool, fp32: bool) -> Precision:
     named = {"--fp16": fp16, "--fp32": fp32, "--bf16": bf16, "--int8": int8 and bf16}
     asked = [name for name, is_asked in named.items() if is_asked]
     if len(asked) > 1:
-        raise InputError(f"{' and '.join(asked)} contradict one another", do="Leave out one of the two.")
+        raise InputError(f"{' and '.join(asked)} cannot be combined", do="Leave out one of the two.")
     if bf16:
         return Precision.BF16
     return Precision.INT8 if int8 else Precision.FP16 if fp16 else Precision.FP32

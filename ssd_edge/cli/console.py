@@ -163,7 +163,7 @@ def write_json(target: Path | str, text: str) -> None:
 def exit_incomplete(left_out: Sequence[LeftOut]) -> None:
     """End the command with exit code 1 where its result is incomplete; what was left out was named before."""
     if left_out:
-        say(f"the result is incomplete: {len(left_out)} left out, such as {left_out[0]}", logging.WARNING)
+        say(f"the result is incomplete: {len(left_out)} left out, for example {left_out[0]}", logging.WARNING)
         raise typer.Exit(1)
 
 

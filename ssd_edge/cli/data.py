@@ -23,7 +23,7 @@ _video = partial(typer.Option, rich_help_panel="Video")
 
 data = typer.Typer(
     name="data",
-    help="Check, count and draw labelled images; fit anchors to them.",
+    help="Check, count, split, convert and generate labelled images; fit anchors to them.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -31,30 +31,32 @@ data = typer.Typer(
 
 @data.callback()
 def root() -> None:
-    """Check, count and draw labelled images; fit anchors to them."""
+    """Check, count, split, convert and generate labelled images; fit anchors to them."""
 
 
 @data.command("synth", cls=Command)
 def synth(
-    folder: Annotated[Path, typer.Argument(help="Folder to write: new, empty, or written by this command.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write: new, empty, or written by this command before.")],
     train: Annotated[int, typer.Option(help="Number of training images.", min=0)] = SynthesizeConfig.train,
     val: Annotated[int, typer.Option(help="Number of validation images.", min=0)] = SynthesizeConfig.val,
     test: Annotated[int, typer.Option(help="Number of test images.", min=0)] = SynthesizeConfig.test,
     size: Annotated[str, typer.Option(help="Image size in pixels, WIDTHxHEIGHT.")] = size_text(SynthesizeConfig.size),
     seed: Annotated[
-        int, typer.Option(help="Random seed; the same seed draws the same images.", min=0)
+        int, typer.Option(help="Random seed; the same seed gives the same images.", min=0)
     ] = SynthesizeConfig.seed,
     format: Annotated[LabelFormat, typer.Option(help="Format of the labels.")] = SynthesizeConfig.format,
-    video: Annotated[Path | None, _video(help="Also draw a video, and its objects as JSON lines.")] = None,
+    video: Annotated[
+        Path | None, _video(help="Also write a video to this file, and its objects as JSON lines.")
+    ] = None,
     frames: Annotated[int, _video(help="Length of the video in frames, at 30 FPS.", min=1)] = SynthesizeConfig.frames,
     video_size: Annotated[str, _video(help="Video size in pixels, WIDTHxHEIGHT.")] = size_text(
         SynthesizeConfig.video_size
     ),
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete what the folder contains first.")
+        bool, typer.Option("--overwrite", help="Delete the contents of the folder first.")
     ] = SynthesizeConfig.overwrite,
 ) -> None:
-    """Draw road scenes with labelled traffic signs of eight classes."""
+    """Generate road scenes with labelled traffic signs of eight classes."""
     from ssd_edge.workflows.synthesize import synthesize
 
     config = SynthesizeConfig(
@@ -79,7 +81,7 @@ def synth(
 
 
 def stats(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
     split: Annotated[
         list[str] | None, typer.Option("--split", help="Split to count; repeatable (default: train, val and test).")
     ] = None,

@@ -18,31 +18,36 @@ if TYPE_CHECKING:
 
 
 def check(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
     split: Annotated[
         list[str] | None, typer.Option("--split", help="Split to check; repeatable (default: train, val and test).")
     ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
-            "--classes", help="Class names: comma-separated, or a file with one per line (default: the data's)."
+            "--classes",
+            help="Class names: comma-separated, or a file with one per line (default: those of the data set).",
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="Network whose anchors are compared with the objects.")
+        str | None, typer.Option("--preset", help="Network; shows how many objects its anchors match.")
     ] = None,
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Input size of the network in pixels (default: the preset's).")
     ] = None,
-    priors: Annotated[Path | None, typer.Option("--priors", help="Anchors file of `data priors`.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Number of issues to list.")] = 20,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a contact sheet of the worst images.")] = None,
+    priors: Annotated[
+        Path | None, typer.Option("--priors", help="Anchors file written by `data priors`, to match with the objects.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Maximum number of issues to list.")] = 20,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write an HTML page with the worst images (contact sheet).")
+    ] = None,
     json: Annotated[
         Path | None,
         typer.Option("--json", metavar="PATH|-", help="Write all issues and figures as JSON; - for stdout."),
     ] = None,
 ) -> None:
-    """Find all issues of a data set; exit code 1 if there are errors."""
+    """Find all issues in a data set; exit code 1 if there are errors."""
     from ssd_edge.workflows.check_data import CheckDataConfig, check_data
 
     config = CheckDataConfig(tuple(split) if split else None, classes, preset, input_size, priors, html)

@@ -14,11 +14,11 @@ from ssd_edge.workflows.convert_data_config import ConvertDataConfig
 
 
 def convert(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images of any layout.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images in any supported layout.", metavar="DATASET")],
     to: Annotated[LabelFormat, typer.Option("--to", help="Format to write.")] = ConvertDataConfig.to,
     output: Annotated[
         Path | None,
-        typer.Option("--output", help="Folder to write, new or empty; by default converted/<folder>-<format>."),
+        typer.Option("--output", help="Folder to write, new or empty (default: converted/<folder>-<format>)."),
     ] = ConvertDataConfig.output,
     split: Annotated[
         list[str] | None, typer.Option("--split", help="Split to convert; repeatable (default: all).")
@@ -26,20 +26,27 @@ def convert(
     classes: Annotated[
         str | None,
         typer.Option(
-            "--classes", help="Class names: comma-separated, or a file with one per line (default: the data's)."
+            "--classes",
+            help="Class names: comma-separated, or a file with one per line (default: those of the data set).",
         ),
     ] = None,
     link: Annotated[
         bool, typer.Option("--link", help="Make symbolic links to the images instead of copies.")
     ] = ConvertDataConfig.link,
     max_bad: Annotated[
-        float, typer.Option("--max-bad", min=0.0, max=1.0, help="Largest share of images or objects to leave out.")
+        float,
+        typer.Option(
+            "--max-bad", min=0.0, max=1.0, help="Largest share of images or objects that may be left out, 0 to 1."
+        ),
     ] = ConvertDataConfig.max_bad,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first fault of the data (default: leave out what is faulty).")
+        bool,
+        typer.Option(
+            "--strict", help="Stop at the first error in the data (default: faulty images and objects are left out)."
+        ),
     ] = ConvertDataConfig.strict,
 ) -> None:
-    """Write labelled images of any layout as VOC, COCO or YOLO; the data themselves stay as they are."""
+    """Convert labelled images to VOC, COCO or YOLO format; the original files are not changed."""
     from ssd_edge.workflows.convert_data import convert_data
 
     config = ConvertDataConfig(to, output, tuple(split) if split else None, classes, link, max_bad, strict)
@@ -48,5 +55,5 @@ def convert(
     rows = [(name, f"{count}", f"{result.objects[name]}") for name, count in result.images.items()]
     show_table(f"{result.path}: {to.value}", ("split", "images", "objects"), rows)
     if result.left_out:
-        say(f"left out: {len(result.left_out)}, the first: {result.left_out[0]}")
+        say(f"{len(result.left_out)} left out, for example {result.left_out[0]}")
     say(f"next: ssd-edge train {quoted(result.path)}")

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 
 def priors(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
     preset: Annotated[str, typer.Option("--preset", help="Network whose anchors are fitted.")] = FitPriorsConfig.preset,
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Input size of the network in pixels (default: the preset's).")
     ] = None,
     split: Annotated[
-        str, typer.Option("--split", help="Split whose objects the anchors are fitted to.")
+        str, typer.Option("--split", help="Data set split; the anchors (priors) are fitted to its objects.")
     ] = FitPriorsConfig.split,
     val_split: Annotated[
-        str | None, typer.Option("--val-split", help="Split to evaluate the fit on (default: val, if there is one).")
+        str | None,
+        typer.Option("--val-split", help="Split to evaluate the fitted anchors on (default: val, if there is one)."),
     ] = None,
     per_level: Annotated[
         str | None,
@@ -37,13 +38,13 @@ def priors(
     ] = None,
     output: Annotated[Path, typer.Option("--output", help="Anchors file to write, for train --priors.")] = PRIORS,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Random seed of the first cluster centers.")
+        int, typer.Option("--seed", min=0, help="Random seed for the first cluster centers.")
     ] = FitPriorsConfig.seed,
 ) -> None:
     """Fit a network's anchors to the objects of a data set, for train --priors."""
     from ssd_edge.workflows.fit_priors import fit_priors
 
-    numbers = parse_numbers(per_level, "--per-level", "one or one per feature map")
+    numbers = parse_numbers(per_level, "--per-level", "one for all feature maps, or one per feature map")
     config = FitPriorsConfig(preset, input_size, split, val_split, numbers, output, seed)
     with bars() as progress:
         result = fit_priors(dataset, config=config, progress=progress)
@@ -53,7 +54,7 @@ def priors(
         maps = f"{fitted.fitted_levels} finest of {result.levels} feature maps"
         say(f"fitted the anchors of the {maps}; {fitted.anchors.count} anchors in all")
     else:
-        say(f"fitted anchors are no better than those of {preset} on this data: {output} holds the preset's own")
+        say(f"fitted anchors are no better than those of {preset} on this data; {output} contains the preset's anchors")
     words = ["--preset", preset, *(["--input-size", str(input_size)] if input_size else []), "--priors", str(output)]
     say(f"wrote {output}; next: {shlex.join(['ssd-edge', 'train', str(dataset), *words])}")
 

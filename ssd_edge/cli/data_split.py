@@ -13,22 +13,23 @@ from ssd_edge.workflows.split_data_config import SplitDataConfig
 
 
 def split(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
     source: Annotated[
-        str | None, typer.Option("--split", help="Split to divide; by default train, or the only one.")
+        str | None, typer.Option("--split", help="Split to divide (default: train, or the only split).")
     ] = SplitDataConfig.split,
     val_fraction: Annotated[
-        float, typer.Option("--val-fraction", min=0.01, max=0.9, help="Share of the images for the validation set.")
+        float,
+        typer.Option("--val-fraction", min=0.01, max=0.9, help="Share of the images for the validation set, 0 to 1."),
     ] = SplitDataConfig.val_fraction,
     test_fraction: Annotated[
-        float, typer.Option("--test-fraction", min=0, max=0.9, help="Share of the images for a test set.")
+        float, typer.Option("--test-fraction", min=0, max=0.9, help="Share of the images for a test set, 0 to 1.")
     ] = SplitDataConfig.test_fraction,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the division.")] = SplitDataConfig.seed,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed for the division.")] = SplitDataConfig.seed,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Folder for the lists; by default splits/<folder of the data>.")
+        Path | None, typer.Option("--output", help="Folder for the lists (default: splits/<folder of the data>).")
     ] = SplitDataConfig.output,
 ) -> None:
-    """Divide images by scenes, each class in proportion: lists for --train-split, --val-split and --split."""
+    """Divide a data set by scenes, each class in proportion; writes lists for --train-split, --val-split, --split."""
     from ssd_edge.workflows.split_data import split_data
 
     config = SplitDataConfig(source, val_fraction, test_fraction, seed, output)
@@ -37,7 +38,7 @@ def split(
     counts = ", ".join(f"{count} {part}" for part, count in sorted(result.images.items()))
     say(f"{result.path}: {counts}; {result.scenes} scenes")
     if result.cut:
-        say(f"{result.cut} images show one scene: more than one part has some of it")
+        say(f"{result.cut} images show scenes that were too large for one part and had to be divided")
     if result.unvalidated:
         say(f"not in the validation set: {', '.join(result.unvalidated)}")
     say(f"next: {shlex.join(['ssd-edge', 'train', str(dataset), '--train-split', f'{result.path}:train'])}")

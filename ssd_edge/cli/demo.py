@@ -28,7 +28,7 @@ def demo(
     ] = DEFAULT_FOLDER,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", min=0.01, help=f"Longest training time in minutes (default: {FULL.minutes:g})."),
+        typer.Option("--minutes", min=0.01, help=f"Maximum training time in minutes (default: {FULL.minutes:g})."),
     ] = None,
     quick: Annotated[
         bool,
@@ -36,9 +36,9 @@ def demo(
             "--quick", help="Train for seconds instead of minutes; every step runs, but the detector is weak."
         ),
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run every step again.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run every step again, even if its result is there.")] = False,
 ) -> None:
-    """Draw a data set, train, export, build, run on a video and evaluate."""
+    """Generate a data set, then train, export, build, run on a video and evaluate."""
     from ssd_edge.demo.steps import run_demo
 
     plan = QUICK if quick else FULL

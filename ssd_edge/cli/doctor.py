@@ -35,26 +35,33 @@ def doctor(
         ),
     ] = None,
     is_selftest: Annotated[
-        bool, typer.Option("--selftest", help="Build small engines, run them, compare them with float32 and time them.")
+        bool,
+        typer.Option(
+            "--selftest", help="Build small engines, run them, compare their detections with FP32 and time them."
+        ),
     ] = False,
     frames: Annotated[
-        int, typer.Option("--frames", min=1, help="Frames of the self-test, for its times and memory.")
+        int, typer.Option("--frames", min=1, help="With --selftest: number of frames to measure times and memory on.")
     ] = SelftestConfig.frames,
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="With an engine of your own: folder of images with objects that it detects."),
+        typer.Option("--images", help="With --selftest ENGINE: folder of images with objects that the engine detects."),
     ] = None,
     html: Annotated[Path, typer.Option("--html", metavar="PATH", help="HTML page of the self-test.")] = PAGE,
     camera: Annotated[
         int | None,
-        typer.Option("--camera", min=0, metavar="N", help="With --selftest: camera whose frame rate is measured."),
+        typer.Option(
+            "--camera", min=0, metavar="N", help="With --selftest: number of the camera whose frame rate is measured."
+        ),
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Check another machine by the JSON file that its doctor wrote."),
+        typer.Option(
+            "--from", metavar="FILE", help="Check another machine, from the file that `doctor --json` wrote there."
+        ),
     ] = None,
 ) -> None:
-    """Check what this machine can run and what is missing; exit code 1 if something is."""
+    """Check what this machine can run and what is missing; exit code 1 if something is missing."""
     from ssd_edge.workflows.diagnose import diagnose
 
     _check_options(engine, images, record, is_selftest=is_selftest)
@@ -76,20 +83,28 @@ def doctor(
 
 def _check_options(engine: Path | None, images: Path | None, record: Path | None, *, is_selftest: bool) -> None:
     if engine is not None and not is_selftest:
-        raise InputError("an engine is given without --selftest", do=f"ssd-edge doctor --selftest {quoted(engine)}")
+        raise InputError(
+            "an engine is given without --selftest", do=f"Run: ssd-edge doctor --selftest {quoted(engine)}"
+        )
     if images is not None and engine is None:
         raise InputError(
-            "--images is for an engine of your own", do=f"ssd-edge doctor --selftest ENGINE --images {images}"
+            "--images is given without an engine to test",
+            do=f"Run: ssd-edge doctor --selftest ENGINE --images {quoted(images)}",
         )
     if is_selftest and record is not None:
-        raise InputError("--selftest runs here, --from describes another machine", wanted="one of them")
+        raise InputError(
+            "--selftest tests this machine, --from describes another one", wanted="only one of the two options"
+        )
 
 
 def _next_to(html: Path) -> str:
     """Return the JSON file of the self-test: its page's name with .json."""
     if html.suffix == ".json":
         raise InputError(
-            "--html is an HTML page", got=str(html), wanted=f"a name such as {PAGE}", do="For JSON: --json"
+            "--html names a JSON file",
+            got=str(html),
+            wanted=f"an HTML file, such as {PAGE}",
+            do="For JSON, use --json.",
         )
     return str(html.with_suffix(".json"))
 
@@ -134,10 +149,10 @@ def show_selftest(result: SelftestResult) -> None:
 def show_verdict(verdict: Verdict) -> None:
     """Print the figures of one engine; on a GPU also its stages, in trtexec's terms."""
     say(
-        f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), "
-        f"scores within {verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; "
-        f"memory {verdict.grown_mib:+.1f} MiB in {verdict.frames} frames"
-        f"{f'; its build took {verdict.build_mib:.0f} MiB' if verdict.build_mib else ''}"
+        f"  {verdict.compared} detections compared, boxes within {verdict.worst_box:.4f} (1 - IoU), scores within "
+        f"{verdict.worst_score:.4f}; median {verdict.median_ms:.2f} ms, p99 {verdict.p99_ms:.2f}; memory grew by "
+        f"{verdict.grown_mib:.1f} MiB in {verdict.frames} "
+        f"frames{f'; building used {verdict.build_mib:.0f} MiB' if verdict.build_mib else ''}"
     )
     if verdict.prediction is not None:
         found = verdict.prediction
@@ -146,7 +161,7 @@ def show_verdict(verdict: Verdict) -> None:
             f"{found.worst_box:.4f}, scores within {found.worst_score:.4f}"
         )
     if not verdict.stages:
-        say("  on a CPU there are no copies to a device and no queue: no H2D, D2H and enqueue times")
+        say("  no times of H2D, D2H and enqueue: a CPU has no copies to a device and no queue")
         return
     for table in verdict.stages:
         rows = [

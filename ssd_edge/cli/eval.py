@@ -21,30 +21,46 @@ _metrics, _gates, _outputs = (
 
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="One or more .pt, .onnx or .engine files.", metavar="MODEL")],
-    dataset: Annotated[Path, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
     split: Annotated[
         str | None,
         typer.Option("--split", help="Split to evaluate on (default: test, else the split that training set aside)."),
     ] = EvaluateConfig.split,
     metric: Annotated[
-        Metric, _metrics("--metric", help="voc: area under the curve; voc07: 11 points, as VOC2007.")
+        Metric,
+        _metrics(
+            "--metric",
+            help="How AP is computed. voc: area under the precision-recall curve; voc07: 11 points, as in VOC2007.",
+        ),
     ] = EvaluateConfig.metric,
     iou_threshold: Annotated[
-        float, _metrics("--iou-threshold", min=0.01, max=1.0, help="IoU from which a detection counts as correct.")
+        float,
+        _metrics(
+            "--iou-threshold",
+            min=0.01,
+            max=1.0,
+            help="Smallest IoU with an object at which a detection counts as correct.",
+        ),
     ] = EvaluateConfig.iou_threshold,
     coco: Annotated[
         bool, _metrics("--coco", help="Also compute COCO AP and AR (needs faster-coco-eval).")
     ] = EvaluateConfig.coco,
     score_threshold: Annotated[
         float,
-        _metrics("--score-threshold", min=0.0, max=1.0, help="Score threshold of the recall and precision table."),
+        _metrics("--score-threshold", min=0.0, max=1.0, help="Score threshold for the table of recall and precision."),
     ] = EvaluateConfig.score_threshold,
     compare: Annotated[
-        bool, _outputs("--compare", help="Show each model's difference to the first: mAP in points, speed.")
+        bool, _outputs("--compare", help="Show how each model differs from the first: mAP in points (0.01 mAP), speed.")
     ] = False,
     min_map: Annotated[
         float | None,
-        _gates("--min-map", metavar="MAP", min=0.0, max=1.0, help="Exit with 1 if a model is below this mAP."),
+        _gates(
+            "--min-map",
+            metavar="MAP",
+            min=0.0,
+            max=1.0,
+            help="Exit with code 1 if a model's mAP (or the figure of --gate-on) is below this, 0 to 1.",
+        ),
     ] = None,
     max_drop: Annotated[
         float | None,
@@ -52,32 +68,49 @@ def evaluate(
             "--max-drop",
             metavar="POINTS",
             min=0.0,
-            help="Exit with 1 if a model is more points (0.01 mAP) below the first.",
+            help="Exit with code 1 if a model is more than this many points (0.01 mAP) below the first model.",
         ),
     ] = None,
     baseline: Annotated[
         Path | None,
-        _gates("--baseline", metavar="JSON", help="Earlier --json file; --max-drop compares with its first model."),
+        _gates(
+            "--baseline",
+            metavar="JSON",
+            help="File of an earlier eval --json; --max-drop then compares with the first model in it.",
+        ),
     ] = None,
     gate_on: Annotated[
-        GateFigure, _gates("--gate-on", help="Figure that the gates check; coco-* implies --coco.")
+        GateFigure,
+        _gates("--gate-on", help="Accuracy figure that --min-map and --max-drop check; coco-* implies --coco."),
     ] = EvaluateConfig.gate_on,
     max_bad: Annotated[
-        float, typer.Option("--max-bad", min=0.0, max=1.0, help="Largest share of images or objects to leave out.")
+        float,
+        typer.Option(
+            "--max-bad", min=0.0, max=1.0, help="Largest share of images or objects that may be left out, 0 to 1."
+        ),
     ] = EvaluateConfig.max_bad,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first fault of the data (default: leave out what is faulty).")
+        bool,
+        typer.Option(
+            "--strict", help="Stop at the first error in the data (default: faulty images and objects are left out)."
+        ),
     ] = EvaluateConfig.strict,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="CPU cores to use (default: all).")] = None,
     device: Annotated[
         str | None,
         typer.Option(
-            "--device", help="Device of OpenVINO engines (cpu, gpu, npu, auto) and checkpoints (default: cpu)."
+            "--device",
+            help="Device for OpenVINO engines (cpu, gpu, npu, auto) and checkpoints (cpu, cuda, mps, auto) "
+            "(default: cpu).",
         ),
     ] = None,
     html: Annotated[
         Path | None,
-        _outputs("--html", metavar="PATH", help="Write an HTML report with curves and images, and these as PNG."),
+        _outputs(
+            "--html",
+            metavar="PATH",
+            help="Write an HTML report with curves and images; the images are also saved as PNG files.",
+        ),
     ] = None,
     json_path: Annotated[
         str | None,

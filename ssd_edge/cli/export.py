@@ -39,14 +39,18 @@ def export(
         ),
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option(help="NMS: boxes per class that enter NMS (default: as in the checkpoint).")
+        int | None,
+        typer.Option(help="NMS: number of best-scoring boxes per class that enter it (default: as in the checkpoint)."),
     ] = None,
     keep_top_k: Annotated[
-        int | None, typer.Option(help="NMS: detections per image (default: as in the checkpoint).")
+        int | None, typer.Option(help="NMS: maximum number of detections per image (default: as in the checkpoint).")
     ] = None,
     max_candidates: Annotated[
         int | None,
-        typer.Option(help="NMS without plugin: best (box, class) pairs considered (default: as in the checkpoint)."),
+        typer.Option(
+            help="NMS without TensorRT's plugin: number of best (box, class) pairs to consider (default: as in the "
+            "checkpoint)."
+        ),
     ] = None,
 ) -> None:
     """Export a checkpoint to one ONNX file with NMS, and check that it gives the same detections."""
@@ -74,6 +78,6 @@ def _show(result: ExportResult) -> None:
     if parity.last_scores:  # some candidates above the threshold were not considered
         say(
             f"{len(parity.last_scores)} of {parity.images} images have more than {nms.max_candidates} (box, class) "
-            f"pairs above score {nms.score_threshold:g}; only the best are considered, down to score "
+            f"pairs above score {nms.score_threshold:g}; only the best of them are considered, down to a score of "
             f"{max(parity.last_scores):.2f} (TensorRT's plugin has no such limit). To consider more: --max-candidates"
         )

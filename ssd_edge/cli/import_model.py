@@ -41,10 +41,10 @@ def import_model(
         typer.Option(
             "--output",
             "-o",
-            help="Result (default: runs/<name>/best.pt; for an .onnx engines/<name>/<name>.onnx).",
+            help="File to write (default: runs/<name>/best.pt, or engines/<name>/<name>.onnx for an ONNX file).",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the model (default: the file's).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model (default: the file name).")] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -53,34 +53,44 @@ def import_model(
     ] = None,
     check_images: Annotated[
         Path | None,
-        _nms(metavar="FOLDER", help="Images to compare both graphs on (default: drawn scenes)."),
+        _nms(
+            metavar="FOLDER",
+            help="Images to compare the original and the imported model on (default: generated scenes).",
+        ),
     ] = None,
-    mean: Annotated[Triple | None, _input(help="Per-channel mean that is subtracted (0 to 255 scale).")] = None,
-    std: Annotated[Triple | None, _input(help="Per-channel standard deviation (0 to 255 scale).")] = None,
+    mean: Annotated[
+        Triple | None,
+        _input(help="Mean that is subtracted per channel, for pixels of 0 to 255, e.g. 123.7 116.8 103.9."),
+    ] = None,
+    std: Annotated[
+        Triple | None, _input(help="Standard deviation that each channel is divided by, for pixels of 0 to 255.")
+    ] = None,
     color: Annotated[
-        Color, _input(help="Channel order of the network, also in --mean and --std.")
+        Color, _input(help="Channel order of the network's input; --mean and --std are in this order too.")
     ] = ImportConfig.color,
     input_size: Annotated[
         str | None,
-        _input("--input-size", metavar="N|WxH", help="Input size in pixels, if the file leaves it open."),
+        _input("--input-size", metavar="N|WxH", help="Input size in pixels, if the file does not specify it."),
     ] = None,
     size: Annotated[tuple[int, int] | None, typer.Option("--size", hidden=True)] = None,
     anchors: Annotated[
         Path | None,
-        _heads(help="Anchors of offset outputs: .npy (N, 4) cx cy w h, or .json."),
+        _heads(help="Anchors, for a model that outputs offsets: .npy of shape (N, 4), cx cy w h, or .json."),
     ] = None,
     variances: Annotated[Four, _heads(help="Variances of the offsets, for cx cy w h.")] = ImportConfig.variances,
     scores: Annotated[
-        str | None, _heads(metavar="OUTPUT", help="Name of the scores output (default: found by shape).")
+        str | None, _heads(metavar="OUTPUT", help="Name of the output with the scores (default: found by its shape).")
     ] = None,
     boxes: Annotated[
-        str | None, _heads(metavar="OUTPUT", help="Name of the boxes or offsets output (default: found by shape).")
+        str | None,
+        _heads(metavar="OUTPUT", help="Name of the output with the boxes or offsets (default: found by its shape)."),
     ] = None,
     activation: Annotated[
-        Activation, _heads(help="Activation of the scores. auto: detected from their values.")
+        Activation,
+        _heads(help="Whether the scores are softmax probabilities or logits. auto: detected from their values."),
     ] = ImportConfig.activation,
     box_layout: Annotated[
-        BoxLayout, _heads("--box-layout", help="Order of the numbers of decoded boxes.")
+        BoxLayout, _heads("--box-layout", help="Order of a box's four numbers, for a model that outputs boxes.")
     ] = ImportConfig.box_layout,
     score_threshold: Annotated[
         float, _nms(help="Keep detections with a score above this.")
@@ -90,7 +100,7 @@ def import_model(
     ] = ImportConfig.iou_threshold,
     clip_boxes: Annotated[bool, _nms(help="Clip boxes to the image before NMS.")] = ImportConfig.clip_boxes,
 ) -> None:
-    """Import an SSD of another project, and check that it gives the same detections."""
+    """Import an SSD from another project, and check that it gives the same detections."""
     from ssd_edge.workflows.import_model import import_model as import_any
 
     config = ImportConfig(
@@ -125,7 +135,9 @@ def import_model(
 
 def _show_weights(result: ImportResult) -> None:
     spec = result.spec
-    origin = "as given" if result.labels_given else "built-in names for this number of classes; to name them: --labels"
+    origin = (
+        "as given" if result.labels_given else "built-in names for this number of classes; for other names: --labels"
+    )
     say(f"{len(spec.class_names)} classes, {spec.class_names[0]} to {spec.class_names[-1]}: {origin}")
     nms = spec.nms
     mean, std = (" ".join(_each(values)) for values in (spec.input.mean, spec.input.std))
@@ -147,14 +159,14 @@ def _show_graph(result: ImportResult, graph: GraphImport) -> None:
     say(f"scores are {'probabilities' if graph.softmaxed else 'logits'}")
     if not result.labels_given:
         names = f"{spec.class_names[0]} to {spec.class_names[-1]}"
-        say(f"classes {names}: built-in names for this number of classes; to name them: --labels")
+        say(f"classes {names}: built-in names for this number of classes; for other names: --labels")
     note = f", {graph.normalization.note}" if graph.normalization.note else ""
     mean, std = (_in_brackets(values) for values in (spec.input.mean, spec.input.std))
     say(f"pixels are {spec.input.color_order}, (x - {mean}) / {std}{note}")
     if not graph.free_batch:
         say("batch size 1, as in the original file")
     if not agreement.detections:
-        say("no detections on these images; compare on images with objects: --check-images FOLDER")
+        say("the model detects nothing on these images; to compare on images with objects: --check-images FOLDER")
     rows = [
         ("images", str(agreement.images)),
         ("detections compared", str(agreement.detections)),

@@ -27,11 +27,18 @@ def label(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Folders, images, videos, .tar (WebDataset), .txt with a path a line, .parquet with a column path.",
+            help="Folders, images, videos, .tar (WebDataset), .txt with one path per line, .parquet with a column "
+            "`path`.",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder: new, or of the same job, which then goes on.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Output folder: a new one, or that of the same job, which is then continued.",
+        ),
     ] = LabelConfig.output,
     model: Annotated[
         Path | None,
@@ -41,36 +48,45 @@ def label(
         float, _rows("--score-threshold", "--threshold", "-t", help="Keep detections with a score above this, 0 to 1.")
     ] = LabelConfig.score_threshold,
     format: Annotated[
-        LabelFormat | None, _rows("--format", help="Write a data set of pre-labels in this format too.")
+        LabelFormat | None,
+        _rows("--format", help="Also write the detections as a data set in this format (pre-labels)."),
     ] = LabelConfig.format,
     every: Annotated[int, _rows("--every", min=1, help="Label every N-th frame of a video.")] = LabelConfig.every,
     images_per_part: Annotated[
-        int, _rows("--images-per-part", min=1, help="Images of one Parquet file.")
+        int, _rows("--images-per-part", min=1, help="Number of images per Parquet file.")
     ] = LabelConfig.images_per_part,
     shard: Annotated[
-        str, _work("--shard", metavar="I/N", help="Label the I-th of N shares only; any number may share a folder.")
+        str, _work("--shard", metavar="I/N", help="Label only shard I of N; all shards may write to the same folder.")
     ] = "{}/{}".format(*LabelConfig.shard),
     engine: Annotated[
         LabelEngine, _work("--engine", help="local: this machine; ray: the Ray cluster that this machine belongs to.")
     ] = LabelConfig.engine,
     threads: Annotated[
         int | None,
-        _work("--threads", min=1, help="Batches at a time, a core each (default: all cores; on Ray 4 for each actor)."),
+        _work(
+            "--threads",
+            min=1,
+            help="Batches to process at the same time, one core each (default: all cores; with Ray, 4 per actor).",
+        ),
     ] = None,
     batch: Annotated[
-        int | None, _work("--batch-size", min=1, help="Images of a batch (default: 8, or the most of an engine).")
+        int | None,
+        _work("--batch-size", min=1, help="Images per batch (default: the engine's maximum, or 8 if it has none)."),
     ] = None,
     retry_errors: Annotated[
-        bool, _rows("--retry-errors", help="Label parts again in which an image could not be read.")
+        bool, _rows("--retry-errors", help="Label the parts again in which an image could not be read.")
     ] = LabelConfig.retry_errors,
     device: Annotated[
-        str, _work("--device", help="Device that computes a .pt: auto, cpu, cuda, cuda:N or mps.")
+        str,
+        _work(
+            "--device", help="Device for a .pt (auto, cpu, cuda, cuda:N, mps) or an OpenVINO engine (cpu, gpu, npu)."
+        ),
     ] = LabelConfig.device,
     json_path: Annotated[
         str | None, _rows("--json", metavar="PATH|-", help="Write the summary as JSON; - for stdout.")
     ] = None,
 ) -> None:
-    """Detect on each image and write a row into Parquet files; after a kill the same command goes on."""
+    """Detect objects in many images, a row per image in Parquet files; the same command continues a stopped job."""
     from ssd_edge.workflows import label_images as workflow
 
     config = LabelConfig(
@@ -105,18 +121,18 @@ def _show(result: LabelResult, *, stderr: bool) -> None:
     rows = [(name, str(entry.detections), str(entry.images)) for name, entry in summary.classes.items()]
     title = f"{result.path}: {summary.images} images, {summary.detections} detections, {summary.errors} unreadable"
     show_table(title, ("label", "detections", "images"), rows, stderr=stderr)
-    say(f"this run: {result.labelled} images in {result.seconds:.1f} s, {result.images_per_second:.1f} a second")
+    say(f"this run: {result.labelled} images in {result.seconds:.1f} s, {result.images_per_second:.1f} per second")
     if result.left_out_count:
-        say(f"{result.left_out_count} left out, such as {result.left_out[0]}", logging.WARNING)
+        say(f"{result.left_out_count} left out, for example {result.left_out[0]}", logging.WARNING)
     if len(summary.devices) > 1:
-        say(f"made on different processors, so that last digits may differ: {', '.join(summary.devices)}")
+        say(f"different processors were used, so the last digits may differ: {', '.join(summary.devices)}")
     if not summary.complete:
-        say(f"{summary.parts_total - summary.parts} of {summary.parts_total} parts wait for other shards")
+        say(f"{summary.parts_total - summary.parts} of {summary.parts_total} parts are left to other shards")
         return
     _show_drift(result)
-    say(f"complete: {summary.digest}")
+    say(f"complete; digest {summary.digest}")
     if result.labels is not None:
-        small = f"; {result.small_boxes} boxes too small for it" if result.small_boxes else ""
+        small = f"; {result.small_boxes} boxes are too small for this format" if result.small_boxes else ""
         say(f"pre-labels: {result.labels}{small}")
 
 
@@ -127,6 +143,6 @@ def _show_drift(result: LabelResult) -> None:
         return
     before, now = drift.objects_per_image
     say(
-        f"against {drift.dataset}: classes differ by {drift.class_distance:.2f} (0 the same, 1 none in common), "
-        f"{now:.2f} detections an image, {before:.2f} objects there"
+        f"compared with {drift.dataset}: class frequencies differ by {drift.class_distance:.2f} (0: the same, 1: "
+        f"no class in common), {now:.2f} detections per image here, {before:.2f} objects per image there"
     )

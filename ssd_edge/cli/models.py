@@ -17,7 +17,8 @@ _COLUMNS = ("preset", "anchors", "Mparam", "GMACs", "mAP")
 
 def models(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Presets to show, also ssd<size>-<timm backbone> (default: all).")
+        list[str] | None,
+        typer.Argument(help="Presets to show, or names such as ssd<size>-<timm backbone> (default: all presets)."),
     ] = None,
     classes: Annotated[
         int, typer.Option(min=1, help="Number of classes; the prediction layers grow with it.")
@@ -31,7 +32,10 @@ def models(
     show_table(f"networks for {classes} classes", _COLUMNS, rows)
     for number, note in enumerate(notes, start=1):
         typer.echo(f"[{number}] {note}")
-    say("any timm classifier can be the backbone of two more: ssdlite320-mobilenetv4_conv_small, ssd300-resnet18, …")
+    say(
+        "any timm classifier can be the backbone of an ssd or an ssdlite: ssdlite320-mobilenetv4_conv_small, "
+        "ssd300-resnet18, …"
+    )
 
 
 def _row(preset: PresetInfo, notes: list[str]) -> tuple[str, ...]:

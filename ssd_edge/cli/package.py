@@ -21,50 +21,56 @@ _of_host = partial(typer.Option, rich_help_panel="For one host")
 
 
 def package(
-    model: Annotated[Path | None, typer.Argument(help="Exported .onnx file (default: the newest of engines/).")] = None,
+    model: Annotated[Path | None, typer.Argument(help="Exported .onnx file (default: the newest in engines/).")] = None,
     host: Annotated[
-        Host | None, typer.Option("--for", metavar="HOST", help=f"Host to package for: {', '.join(Host)}.")
+        Host | None, typer.Option("--for", metavar="HOST", help=f"Target of the package: {', '.join(Host)}.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Folder (default: packages/<model>-<host>)."),
+        typer.Option("--output", "-o", metavar="FOLDER", help="Output folder (default: packages/<model>-<target>)."),
     ] = None,
     image: Annotated[
         Path | None,
         typer.Option(
-            help="Image to check the package on (default: from the calibration set, or a drawn scene).", metavar="PATH"
+            help="Image to check the package on (default: one of the calibration set, or a generated scene).",
+            metavar="PATH",
         ),
     ] = None,
-    max_batch: Annotated[int, _of_host(min=1, help="Images that the host may put together.")] = PackageConfig.max_batch,
+    max_batch: Annotated[
+        int, _of_host(min=1, help="Largest batch that Triton or DeepStream may form.")
+    ] = PackageConfig.max_batch,
     precision: Annotated[
         Precision,
-        _of_host(help="Precision of deepstream; fp16 from its 9.0 on, int8 with a calibration table."),
+        _of_host(help="Precision for DeepStream; fp16 needs DeepStream 9.0 or later, int8 needs a calibration table."),
     ] = PackageConfig.precision,
     calibration_cache: Annotated[
         str | None,
         _of_host(
-            metavar="VERSION", help="INT8 for deepstream before 9.0: calibration cache of this TensorRT, e.g. 10.3.0."
+            metavar="VERSION",
+            help="INT8 for DeepStream before 9.0: write a calibration cache for this TensorRT version, e.g. 10.3.0.",
         ),
     ] = None,
     score_threshold: Annotated[
-        float, _of_host(min=0, max=1, help="Score above which deepstream shows a detection.")
+        float, _of_host(min=0, max=1, help="DeepStream shows detections with a score above this, 0 to 1.")
     ] = PackageConfig.score_threshold,
     engine: Annotated[
         Path | None,
-        _of_host(metavar="PATH", help="TensorRT engine to add, for triton; with --verify, an engine to compare."),
+        _of_host(metavar="PATH", help="TensorRT engine to add to a package for Triton, or to compare with --verify."),
     ] = None,
     wheel: Annotated[
-        Path | None, _of_host(metavar="PATH", help="Wheel of ssd-edge to add, for a board without ssd-edge.")
+        Path | None,
+        _of_host(metavar="PATH", help="Wheel of ssd-edge to add to a package for a board that has no ssd-edge."),
     ] = None,
     verify: Annotated[
         Path | None,
-        typer.Option("--verify", metavar="PATH", help="Check a package, a folder or a .tar.gz, and end."),
+        typer.Option("--verify", metavar="PATH", help="Check this package (a folder or a .tar.gz) and exit."),
     ] = None,
     workspace: Annotated[
-        Path, typer.Option("--workspace", metavar="FOLDER", help="Folder with engines/ and calibration/.")
+        Path,
+        typer.Option("--workspace", metavar="FOLDER", help="Workspace: the folder with engines/ and calibration/."),
     ] = Path(),
 ) -> None:
-    """Package an exported model for DeepStream, Frigate, Triton or a board, checked and with its digests."""
+    """Package an exported model for DeepStream, Frigate, Triton or a board, with digests, and check the package."""
     from ssd_edge.workflows.package import package as package_model
     from ssd_edge.workflows.package_verification import verify_package
 
@@ -72,7 +78,7 @@ def package(
         raise typer.BadParameter(f"give either --for {'|'.join(Host)} or --verify PATH")
     if verify is not None:
         if model is not None or output is not None:
-            raise typer.BadParameter("--verify takes a package alone, no model and no --output")
+            raise typer.BadParameter("--verify takes only a package: leave out the model and --output")
         _show_verified(verify_package(verify, engine=engine))
     elif host is not None:
         config = PackageConfig(output, image, max_batch, precision, calibration_cache, score_threshold, engine, wheel)
@@ -89,6 +95,6 @@ def _show(result: PackageResult) -> None:
 
 def _show_verified(result: VerifyPackageResult) -> None:
     say(
-        f"{result.path} is whole: {result.model} for {result.host}, {len(result.files)} files, "
-        f"{result.detections} detections as they were packed"
+        f"{result.path} is complete and unchanged: {result.model} for {result.host}, {len(result.files)} files, "
+        f"{result.detections} detections, the same as when it was packaged"
     )

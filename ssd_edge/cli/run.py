@@ -28,13 +28,20 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="[SOURCE]...",
-            help="Image, folder, video, camera number, csi://0, RTSP or HTTP URL, or GStreamer pipeline; any number.",
+            help="Image, folder, video, camera number, csi://0, RTSP or HTTP URL, or GStreamer pipeline; several "
+            "are possible.",
         ),
     ] = None,
-    camera: Annotated[int | None, _source("--camera", min=0, help="Camera number (default without SOURCE: 0).")] = None,
+    camera: Annotated[
+        int | None, _source("--camera", min=0, help="Camera number (default: 0 if there is no SOURCE).")
+    ] = None,
     config: Annotated[
         Path | None,
-        _source("--config", metavar="PATH", help="Sources and options from a streams.toml; read again on SIGUSR1."),
+        _source(
+            "--config",
+            metavar="PATH",
+            help="Take sources and options from a streams.toml file; SIGUSR1 makes the run read it again.",
+        ),
     ] = None,
     model: Annotated[
         Path | None,
@@ -43,7 +50,9 @@ def run(
     output: Annotated[
         Path | None,
         _outputs(
-            "--output", "-o", help="Video (.mp4, .avi, .webm, .mkv), image or folder; for several sources a folder."
+            "--output",
+            "-o",
+            help="Video (.mp4, .avi, .webm, .mkv), image or folder of images to write; for several sources, a folder.",
         ),
     ] = None,
     json_path: Annotated[
@@ -51,19 +60,19 @@ def run(
         _outputs(
             "--json",
             metavar="PATH|-",
-            help="Write JSON lines, one per frame; - for stdout, DIR/ for a file per source.",
+            help="Write JSON lines, one per frame; - for stdout, DIR/ for one file per source.",
         ),
     ] = None,
     threshold: Annotated[
         float,
-        typer.Option("--threshold", "--score-threshold", "-t", help="Show detections with a score above this, 0 to 1."),
+        typer.Option("--threshold", "--score-threshold", "-t", help="Keep detections with a score above this, 0 to 1."),
     ] = RunConfig.score_threshold,
     classes: Annotated[
         str | None,
         typer.Option(
             "--classes",
             metavar="LABEL[=SCORE],...",
-            help="Classes to show, each with a threshold if you like: stop=0.6,yield.",
+            help="Classes to keep in all outputs; each may have its own score threshold: stop=0.6,yield.",
         ),
     ] = None,
     serve: Annotated[
@@ -71,7 +80,7 @@ def run(
         _outputs(
             "--serve",
             metavar="[HOST:]PORT",
-            help="Show frames in web browsers at http://HOST:PORT/ (default HOST: this machine only).",
+            help="Show frames in web browsers at http://HOST:PORT/ (without HOST: only on this machine).",
         ),
     ] = None,
     window: Annotated[
@@ -83,29 +92,40 @@ def run(
     fps: Annotated[float | None, _source("--fps", min=0.1, help="Requested camera rate in frames per second.")] = None,
     pace: Annotated[
         float | None,
-        _source("--pace", metavar="FPS", help="Play a file at this rate and drop late frames, as a camera does."),
+        _source(
+            "--pace",
+            metavar="FPS",
+            help="Play a file at this many frames per second and drop late frames, as a camera does.",
+        ),
     ] = None,
-    loop: Annotated[bool, _source("--loop", help="Repeat a file or folder without end.")] = RunConfig.loop,
+    loop: Annotated[bool, _source("--loop", help="Repeat a file or folder endlessly.")] = RunConfig.loop,
     max_frames: Annotated[
         int | None, _source("--max-frames", min=1, help="Stop after this many frames of each source.")
     ] = None,
-    every: Annotated[int, _inference("--every", min=1, help="Infer every N-th frame.")] = RunConfig.every,
+    every: Annotated[
+        int, _inference("--every", min=1, help="Run inference only on every N-th frame.")
+    ] = RunConfig.every,
     detect_fps: Annotated[
-        float | None, _inference("--detect-fps", help="Infer at most this many frames per second of each source.")
+        float | None,
+        _inference("--detect-fps", help="Run inference on at most this many frames per second of each source."),
     ] = None,
     motion: Annotated[
         float | None,
-        _inference("--motion", help="Infer only if this share of the scene has changed, 0 to 1, and once in 5 s."),
+        _inference("--motion", help="Run inference only if this share of the image has changed, 0 to 1, or after 5 s."),
     ] = None,
     scale_in_decoder: Annotated[
         bool,
-        _inference("--scale-in-decoder", help="RTSP at the network's size from a board's decoder; for --json only."),
+        _inference(
+            "--scale-in-decoder",
+            help="Let the board's decoder scale RTSP frames to the network's size; only with --json.",
+        ),
     ] = RunConfig.scale_in_decoder,
     optimize_for: Annotated[
         Goal | None,
         _inference(
             "--optimize-for",
-            help="latency: all cores on one frame; throughput: one core per frame (measured for several sources).",
+            help="latency: all cores on one frame; throughput: one core per frame (default: measured for several "
+            "sources).",
         ),
     ] = None,
     device: Annotated[
@@ -116,28 +136,51 @@ def run(
     ] = RunConfig.device,
     batch_wait: Annotated[
         float,
-        _inference("--batch-wait", metavar="MS", min=0, help="Milliseconds to wait for frames of other sources."),
+        _inference(
+            "--batch-wait",
+            metavar="MS",
+            min=0,
+            help="Milliseconds that a frame may wait for frames of other sources, to form a batch.",
+        ),
     ] = RunConfig.batch_wait_ms,
     max_batch: Annotated[
         int | None, _inference("--max-batch", min=1, help="Largest batch size (default: measured for several sources).")
     ] = None,
     rtsp_latency: Annotated[
-        int, _source("--rtsp-latency", metavar="MS", min=0, help="Jitter buffer of a network stream, in milliseconds.")
+        int,
+        _source(
+            "--rtsp-latency",
+            metavar="MS",
+            min=0,
+            help="Milliseconds of a network stream to buffer (jitter buffer); less means less delay but more dropouts.",
+        ),
     ] = RunConfig.rtsp_latency_ms,
     max_retries: Annotated[
         int | None,
-        _recovery("--max-retries", min=0, help="Attempts to reopen a source (default: no limit)."),
+        _recovery(
+            "--max-retries", min=0, help="Maximum number of attempts in a row to reopen a source (default: no limit)."
+        ),
     ] = None,
     wait: Annotated[
-        bool, _recovery("--wait", help="Wait for a local camera that is absent at the start.")
+        bool, _recovery("--wait", help="Wait for a local camera that is missing at the start.")
     ] = RunConfig.wait,
     stall_timeout: Annotated[
         float,
-        _recovery("--stall-timeout", metavar="S", min=0.1, help="Seconds without a frame until a source is reopened."),
+        _recovery(
+            "--stall-timeout",
+            metavar="S",
+            min=0.1,
+            help="Seconds without a frame that count as a stall; after as long again, the source is reopened.",
+        ),
     ] = RunConfig.stall_timeout,
     max_frame_age: Annotated[
         float,
-        _recovery("--max-frame-age", metavar="S", min=0.1, help="Seconds until a frame of a live source is dropped."),
+        _recovery(
+            "--max-frame-age",
+            metavar="S",
+            min=0.1,
+            help="Drop a frame of a live source that is older than this, in seconds.",
+        ),
     ] = RunConfig.max_frame_age,
     hang_timeout: Annotated[
         float,
@@ -145,60 +188,78 @@ def run(
             "--hang-timeout",
             metavar="S",
             min=1,
-            help="Seconds after which an inference counts as hung; the run ends with exit code 75.",
+            help="Seconds after which an inference counts as hung; the run then ends with exit code 75.",
         ),
     ] = RunConfig.hang_timeout,
     cut: Annotated[
         str | None,
         _outputs(
-            "--cut", metavar="TIME|SIZE", help="New files every 10m, 1h, 1d (UTC) or 500MB; the time is in their names."
+            "--cut",
+            metavar="TIME|SIZE",
+            help="Start new output files every 10m, 1h or 1d (UTC), or at 500MB; their names contain the time.",
         ),
     ] = None,
     keep_days: Annotated[
-        float | None, _outputs("--keep-days", help="Remove files of --cut that are older, in days.")
+        float | None,
+        _outputs("--keep-days", help="Delete files made with --cut that were begun more than this many days ago."),
     ] = None,
     keep_gb: Annotated[
         float | None,
         _outputs(
-            "--keep-gb", help="Remove the oldest files of --cut while together they take more gigabytes than this."
+            "--keep-gb",
+            help="Maximum total size in gigabytes of the files made with --cut; the oldest are deleted first.",
         ),
     ] = None,
     fsync: Annotated[
         float | None,
-        _outputs("--fsync", min=0, help="Wait for the disk at most so often, in seconds; 0 after each line."),
+        _outputs(
+            "--fsync",
+            min=0,
+            help="Flush output files to the disk (fsync) every so many seconds; 0: after each line (default: never).",
+        ),
     ] = None,
     on_failure: Annotated[
-        OnFailure, _outputs("--on-failure", help="When an output cannot be written: go on without it, or stop.")
+        OnFailure, _outputs("--on-failure", help="If an output cannot be written: go on without it, or stop the run.")
     ] = RunConfig.on_failure,
     masks: Annotated[
         list[str] | None,
         _outputs(
-            "--mask", metavar="X,Y X,Y X,Y", help="Polygon that is black to the model and everywhere; any number."
+            "--mask",
+            metavar="X,Y X,Y X,Y",
+            help="Polygon that is blackened before inference and in all outputs; repeatable.",
         ),
     ] = None,
     blur: Annotated[
-        str | None, _outputs("--blur", metavar="LABEL,...", help="Blur these in what is shown and kept.")
+        str | None,
+        _outputs(
+            "--blur",
+            metavar="LABEL,...",
+            help="Labels of objects to blur in all images and videos that are shown or saved.",
+        ),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Where there is no model yet, fetch and export one that knows COCO's classes.")
+        bool, typer.Option("--yes", help="If there is no model yet, download one for COCO's classes and export it.")
     ] = False,
     supervised: Annotated[
         bool, _recovery("--supervise", help="Restart the run if it crashes or an inference hangs.")
     ] = False,
 ) -> None:
-    """Detect objects in every frame. Ctrl-C, or q in the window, ends with complete files and exit code 0."""
+    """Detect objects in images, videos and cameras. Ctrl-C, or q in the window, completes the files; exit code 0."""
     if supervised and cut is None and (output is not None or json_path not in (None, "-")):
-        raise InputError("--supervise would replace what was written before a restart", do="Add --cut 1h.")
+        raise InputError("after a restart, --supervise would overwrite what was written before", do="Add --cut 1h.")
     if supervised:
         raise typer.Exit(supervise(own_command()))
     from ssd_edge.workflows.run_streams import run_streams
 
     if sources and camera is not None:
         raise InputError(
-            "SOURCE and --camera are both given", got=f"{sources[0]} and --camera {camera}", wanted="one of them"
+            "SOURCE and --camera cannot be combined",
+            got=f"{sources[0]} and --camera {camera}",
+            wanted="one of the two",
+            do=f"For both, give the camera as a SOURCE too: {sources[0]} {camera}",
         )
     if config is not None and (sources or camera is not None):
-        raise InputError("SOURCE and --config are both given", wanted="one of them", do=f"Write it into {config}.")
+        raise InputError("SOURCE and --config cannot be combined", do=f"Write the source into {config}.")
     labels, thresholds = _classes(classes)
     options: dict[str, Any] = {
         "output": output,
@@ -281,7 +342,9 @@ def _classes(text: str | None) -> tuple[tuple[str, ...] | None, dict[str, float]
                 thresholds[label] = float(score)
             except ValueError as error:
                 raise InputError(
-                    f"--classes {part} has no threshold", got=score, wanted="LABEL or LABEL=0.6"
+                    f"the threshold in --classes {part} is not a number from 0 to 1",
+                    got=repr(score),
+                    wanted="LABEL or LABEL=SCORE, such as stop=0.6",
                 ) from error
     return tuple(labels), thresholds
 

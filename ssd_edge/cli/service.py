@@ -111,7 +111,7 @@ class _Supervisor:
             failures = 1 if time.monotonic() - began > _STEADY_S else failures + 1
             wait = min(_FIRST_WAIT_S * 2.0 ** (failures - 1), _LONGEST_WAIT_S) * (0.5 + 0.5 * random.random())  # noqa: S311 - spreads restarts; guards nothing
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            log.warning(f"the run {how}; it is started anew in {wait:.1f} s")
+            log.warning(f"the run {how}; it is restarted in {wait:.1f} s")
             if self._is_ended_within(wait):
                 return 0
 

@@ -67,7 +67,7 @@ def train(
     tensorboard: option.Tensorboard = TrainConfig.tensorboard,
     report: option.Report = TrainConfig.report,
 ) -> None:
-    """Train a network on labelled images: runs/<name>/best.pt, last.pt and metrics.csv."""
+    """Train a network on labelled images; writes runs/<name>/best.pt, last.pt and metrics.csv."""
     require_training()
     from ssd_edge.workflows import train as workflow
 
@@ -99,7 +99,7 @@ def parse_input_size(text: str) -> int | tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
     if not match:
-        raise InputError("--input-size is invalid", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 512x288")
+        raise InputError("--input-size is invalid", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 300 or 512x288")
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
@@ -113,8 +113,12 @@ def refuse_other_options(context: typer.Context) -> None:
         source = context.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE" and parameter.name not in MAY_CHANGE:
             raise InputError(
-                "this option cannot change in a resumed run",
-                got=parameter.opts[0] if parameter.param_type_name == "option" else "a data set",
-                wanted="only --device, --devices, --workers, --cores and --save-minutes",
+                f"{_named(parameter)} cannot be changed when a run is resumed",
+                wanted="only --device, --devices, --workers, --cores, --save-minutes, --tensorboard or --report",
                 do="Leave it out, or start a new run.",
             )
+
+
+def _named(parameter: Any) -> str:
+    """Return what a message calls an option or the argument."""
+    return str(parameter.opts[0]) if parameter.param_type_name == "option" else "the data set"

@@ -13,7 +13,8 @@ _network, _learning, _loss, _data, _machine = (
 )
 
 Dataset = Annotated[
-    Path | None, typer.Argument(help="Labelled images: VOC, COCO or YOLO.", metavar="DATASET", show_default=False)
+    Path | None,
+    typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET", show_default=False),
 ]
 Name = Annotated[
     str | None, typer.Option("--name", help="Name of the model and of runs/<name> (default: <preset>-<number>).")
@@ -28,37 +29,48 @@ Minutes = Annotated[
     typer.Option(
         "--minutes",
         min=0.01,
-        help="Training time in minutes, instead of epochs; the learning rate follows the clock. With --epochs, the "
-        "longest time.",
+        help="Train for this many minutes; the learning-rate schedule is spread over that time. With --epochs too, "
+        "training ends at whichever limit comes first.",
     ),
 ]
 Patience = Annotated[
     int | None,
-    typer.Option("--patience", min=1, help="Stop after N validations without a better mAP (default: never)."),
+    typer.Option("--patience", min=1, help="Stop after N validations in a row without a better mAP (default: never)."),
 ]
 ValEvery = Annotated[
     int | None,
     typer.Option("--val-every", min=1, metavar="N", help="Validate every N epochs (default: 1)."),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed of weights, order and augmentation.")]
-Tensorboard = Annotated[bool, typer.Option(help="Write runs/<name>/tensorboard if TensorBoard is installed.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, help="Random seed for the initial weights, the order of images and augmentation."),
+]
+Tensorboard = Annotated[
+    bool, typer.Option(help="Write TensorBoard logs to runs/<name>/tensorboard if TensorBoard is installed.")
+]
 Report = Annotated[
     bool, typer.Option(help="At the end, evaluate best.pt and write report.html with curves and images.")
 ]
 
 Preset = Annotated[
     str | None,
-    _network("--preset", help="Network to train; `ssd-edge models` lists them (default: the one that suits the data)."),
+    _network(
+        "--preset", help="Network to train; `ssd-edge models` lists the presets (default: chosen to suit the data)."
+    ),
 ]
 InputSize = Annotated[
     str | None,
     _network(
-        "--input-size", metavar="N|WxH", help="Input size of the network in pixels (default: what suits the data)."
+        "--input-size",
+        metavar="N|WxH",
+        help="Input size of the network in pixels (default: the preset's; without --preset, chosen to suit the data).",
     ),
 ]
-Offline = Annotated[bool, _network("--offline", help="Do not fetch weights; use those that are here.")]
+Offline = Annotated[
+    bool, _network("--offline", help="Do not download weights; use only those that are already on this machine.")
+]
 Priors = Annotated[
-    Path | None, _network("--priors", help="Anchors file of `data priors` (default: the preset's anchors).")
+    Path | None, _network("--priors", help="Anchors file written by `data priors` (default: the preset's anchors).")
 ]
 Backbone = Annotated[
     str | None,
@@ -66,24 +78,37 @@ Backbone = Annotated[
         "--backbone",
         metavar="WEIGHTS",
         help="Pretrained backbone: a file, a URL, torchvision:<name>, timm:<name>, or none for random weights "
-        "(default: ImageNet's, fetched once).",
+        "(default: ImageNet weights, downloaded once).",
     ),
 ]
 
 BatchSize = Annotated[
     int | None,
-    _learning("--batch-size", min=2, help="Images per batch on each device (default: the preset's, or what fits)."),
+    _learning(
+        "--batch-size",
+        min=2,
+        help="Images per batch on each device (default: the preset's, or fewer if memory is small).",
+    ),
 ]
 Accumulate = Annotated[int | None, _learning("--accumulate", min=1, help="Batches per optimizer step (default: 1).")]
 Lr = Annotated[float | None, _learning("--lr", min=1e-6, help="Peak learning rate (default: the preset's).")]
 BackboneRate = Annotated[
     float | None,
-    _learning("--backbone-rate", min=0, max=10, help="Factor of the backbone's learning rate (default: 1)."),
+    _learning(
+        "--backbone-rate",
+        min=0,
+        max=10,
+        help="Factor by which the backbone's learning rate is multiplied (default: 1).",
+    ),
 ]
 LayerDecay = Annotated[
     float | None,
     _learning(
-        "--layer-decay", min=0.1, max=1, help="Further factor per backbone block towards the input (default: 1)."
+        "--layer-decay",
+        min=0.1,
+        max=1,
+        help="Factor by which the learning rate is multiplied again for each backbone block toward the input "
+        "(default: 1).",
     ),
 ]
 Freeze = Annotated[
@@ -91,7 +116,7 @@ Freeze = Annotated[
     _learning(
         "--freeze",
         metavar="LAYERS",
-        help="Layers to freeze, comma-separated: backbone, or backbone.features.0,…",
+        help="Layers to freeze, comma-separated: backbone for all of it, or names such as backbone.features.0,…",
     ),
 ]
 Schedule = Annotated[
@@ -113,7 +138,7 @@ WeightDecay = Annotated[
     float | None, _learning("--weight-decay", min=0, help="Weight decay of SGD (default: the preset's).")
 ]
 ClipNorm = Annotated[
-    float | None, _learning("--clip-norm", min=0, help="Largest gradient norm; 0 for no limit (default: 10).")
+    float | None, _learning("--clip-norm", min=0, help="Maximum gradient norm; 0 for no limit (default: 10).")
 ]
 Ema = Annotated[
     float | None,
@@ -121,7 +146,8 @@ Ema = Annotated[
         "--ema",
         min=0,
         max=0.99999,
-        help="Decay of the EMA of the weights, which is validated and saved; 0 for none (default: 0.999).",
+        help="Decay of the moving average (EMA) of the weights, which is what is validated and saved; 0 for no "
+        "average (default: 0.999).",
     ),
 ]
 
@@ -130,7 +156,7 @@ Loss = Annotated[
     _loss("--loss", help="Classification loss; cross-entropy uses hard negative mining."),
 ]
 BoxLoss = Annotated[Literal["smooth-l1", "giou", "diou"], _loss("--box-loss", help="Box regression loss.")]
-Alpha = Annotated[float, _loss("--alpha", min=0, help="Weight of the box loss.")]
+Alpha = Annotated[float, _loss("--alpha", min=0, help="Weight of the box loss relative to the classification loss.")]
 LabelSmoothing = Annotated[
     float, _loss("--label-smoothing", min=0, max=0.5, help="Share of the probability that is spread over all classes.")
 ]
@@ -140,18 +166,27 @@ EmptyNegatives = Annotated[
         "--empty-negatives",
         min=0,
         metavar="N",
-        help="Hardest background anchors to train on in an image without objects.",
+        help="Number of background anchors, hardest first, to train on in an image without objects.",
     ),
 ]
 
 Augmentation = Annotated[
-    Literal["ssd", "ssdlite", "none"] | None, _data("--augmentation", help="Augmentation (default: the preset's).")
+    Literal["ssd", "ssdlite", "none"] | None, _data("--augmentation", help="Data augmentation (default: the preset's).")
 ]
-Flip = Annotated[bool, _data(help="Mirror half of the views; disable if a mirrored object is another class.")]
-TrainSplit = Annotated[str | None, _data("--train-split", metavar="NAME", help="Training split (default: train).")]
+Flip = Annotated[
+    bool,
+    _data(help="Mirror half of the training images at random; turn off if a mirrored object belongs to another class."),
+]
+TrainSplit = Annotated[
+    str | None, _data("--train-split", metavar="NAME", help="Training split (default: train, or the only split).")
+]
 ValSplit = Annotated[
     str | None,
-    _data("--val-split", metavar="NAME", help="Validation split (default: val; without one, images are set aside)."),
+    _data(
+        "--val-split",
+        metavar="NAME",
+        help="Validation split (default: val; if there is none, some training images are set aside).",
+    ),
 ]
 ValFraction = Annotated[
     float,
@@ -159,19 +194,24 @@ ValFraction = Annotated[
         "--val-fraction",
         min=0.01,
         max=0.9,
-        help="Share of the images to set aside if the data have no validation split.",
+        help="Share of the training images to set aside if there is no validation split.",
     ),
 ]
 Classes = Annotated[
     str | None,
-    _data("--classes", help="Class names: comma-separated, or a file with one per line (default: the data's)."),
+    _data(
+        "--classes", help="Class names: comma-separated, or a file with one per line (default: those of the data set)."
+    ),
 ]
 Check = Annotated[bool, _data(help="Check the data first, as `data check` does.")]
 MaxBad = Annotated[
     float,
-    _data("--max-bad", min=0.0, max=1.0, help="Largest share of images or objects that may be left out."),
+    _data("--max-bad", min=0.0, max=1.0, help="Largest share of images or objects that may be left out, 0 to 1."),
 ]
-Strict = Annotated[bool, _data("--strict", help="Stop at the first data issue (default: the item is left out).")]
+Strict = Annotated[
+    bool,
+    _data("--strict", help="Stop at the first error in the data (default: faulty images and objects are left out)."),
+]
 
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
@@ -186,9 +226,16 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"], _machine("--device", help="Device to train on. auto: a GPU if there is one.")
 ]
 Devices = Annotated[
-    int, _machine("--devices", min=1, help="Number of devices of this machine; for several machines use torchrun.")
+    int,
+    _machine(
+        "--devices", min=1, help="Number of devices to train on in this machine; for several machines, use torchrun."
+    ),
 ]
 SaveMinutes = Annotated[
     float,
-    _machine("--save-minutes", min=0.0, help="Minutes between saved states within an epoch; each epoch saves one too."),
+    _machine(
+        "--save-minutes",
+        min=0.0,
+        help="Minutes between saves of the training state within an epoch; it is also saved after each epoch.",
+    ),
 ]

@@ -12,7 +12,9 @@ import typer
 from ssd_edge.cli.console import say, show_table, write_json
 from ssd_edge.core.shell import quoted
 
-Workspace = Annotated[Path, typer.Option("--workspace", metavar="FOLDER", help="Folder with runs/ and engines/.")]
+Workspace = Annotated[
+    Path, typer.Option("--workspace", metavar="FOLDER", help="Workspace: the folder with runs/ and engines/.")
+]
 
 
 def init(
@@ -65,12 +67,14 @@ def runs(
 def use(
     engine: Annotated[
         str | None,
-        typer.Argument(help="Engine to pin: its path, its file name, or a model that has one engine in engines/."),
+        typer.Argument(
+            help="Engine to pin: its path, its file name, or the name of a model with exactly one engine in engines/."
+        ),
     ] = None,
-    newest: Annotated[bool, typer.Option("--newest", help="Return to the newest engine.")] = False,
+    newest: Annotated[bool, typer.Option("--newest", help="Use the newest engine again.")] = False,
     workspace: Workspace = Path(),
 ) -> None:
-    """Pin the engine that run uses, even if newer ones are built."""
+    """Pin the current engine: `run` then uses it even if newer engines are built."""
     from ssd_edge.workflows.workspace import use_engine
 
     if (engine is None) is not newest:

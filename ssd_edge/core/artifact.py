@@ -53,7 +53,7 @@ def read_artifact(
         text = read_regular(path)
     except OSError as error:
         raise ArtifactError(
-            f"{path} cannot be read", got=error.strerror or str(error), wanted=f"a {form.what}", do=form.do
+            f"{path} cannot be read ({error.strerror or error})", wanted=f"a {form.what}", do=form.do
         ) from error
     return parse_artifact(text, kind, form, origin=str(path), optional=optional, parts=parts)
 

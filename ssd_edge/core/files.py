@@ -36,7 +36,7 @@ def path_kind(path: Path) -> PathKind:
         return "absent"
     except (OSError, ValueError) as error:  # ValueError: a null character
         reason = error.strerror if isinstance(error, OSError) else None
-        raise InputError(f"{path} is not a usable path", got=reason or str(error)) from error
+        raise InputError(f"{path} is not a usable path ({reason or error})") from error
     if stat.S_ISDIR(mode):
         return "folder"
     return "file" if stat.S_ISREG(mode) else "other"
@@ -115,8 +115,7 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
             flush_names(path.parent)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be written",
-            got=error.strerror or str(error),
+            f"{path} cannot be written ({error.strerror or error})",
             do="Free some space, or choose another place.",
         ) from error
     finally:
@@ -154,8 +153,7 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
         flush_names(folder.parent)
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written",
-            got=error.strerror or str(error),
+            f"{folder} cannot be written ({error.strerror or error})",
             do="Free some space, or choose another place.",
         ) from error
     finally:
@@ -213,8 +211,7 @@ def make_folder(folder: Path) -> None:
         probe.unlink(missing_ok=True)  # another thread may have probed at the same time
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written",
-            got=error.strerror or str(error),
+            f"{folder} cannot be written ({error.strerror or error})",
             wanted="a writable folder",
             do="Choose another place, or change its permissions.",
         ) from error
@@ -232,7 +229,7 @@ def file_digest(path: Path) -> str:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="a file") from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted="a file") from error
     return f"sha256:{digest.hexdigest()}"
 
 

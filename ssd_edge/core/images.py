@@ -65,7 +65,7 @@ def image_bytes(path: Path) -> bytes:
         check_stored_size(path, path.stat().st_size)
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an image file") from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted="an image file") from error
     check_image_bytes(path, data)
     return data
 

@@ -144,8 +144,7 @@ class EngineManifest:
         """
         if not path.exists():
             raise ArtifactError(
-                f"{path} cannot be read",
-                got="No such file or directory",
+                f"{path} does not exist",
                 wanted="the manifest that was built with the engine",
                 do="Copy it beside the engine, or build again: ssd-edge build",
             )

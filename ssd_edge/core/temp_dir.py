@@ -69,8 +69,7 @@ def _names_another(error: OSError, folder: Path) -> bool:
 def _no_scratch(error: OSError) -> InputError:
     place = tempfile.tempdir or "the temporary directory"  # gettempdir() looks once more, and raises again
     return InputError(
-        f"{place if isinstance(place, str) else os.fsdecode(place)} cannot be written",
-        got=error.strerror or str(error),
+        f"{place if isinstance(place, str) else os.fsdecode(place)} cannot be written ({error.strerror or error})",
         wanted="space for temporary files",
         do="Free some space, or set TMPDIR to another folder.",
     )

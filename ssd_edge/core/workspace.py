@@ -136,7 +136,7 @@ def clear_current(root: Path) -> None:
     try:
         current_path(root).unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{current_path(root)} cannot be removed", got=error.strerror or str(error)) from error
+        raise InputError(f"{current_path(root)} cannot be removed ({error.strerror or error})") from error
 
 
 def _current_or_none(root: Path) -> CurrentEngine | None:

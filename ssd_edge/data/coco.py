@@ -62,7 +62,10 @@ def _real_categories(path: Path, categories: list[Entry], annotations: list[Entr
     for number, entry in enumerate(categories):
         others = groups[:number] + groups[number + 1 :]
         if repr(entry.get("id")) not in used and isinstance(entry.get("name"), str) and entry["name"] in others:
-            log.info(f"{path}: category {entry.get('id')!r}, {entry['name']!r}, only names a group: it is left out")
+            log.info(
+                f"{path}: category {entry.get('id')!r}, {entry['name']!r}, is only a supercategory without objects: "
+                "it is left out"
+            )
         else:
             real.append(entry)
     return real
@@ -74,7 +77,9 @@ def _images_by_id(path: Path, images: list[Entry]) -> tuple[dict[int, Entry], tu
     for image in images:
         number, named = image.get("id"), f"image {image.get('id')!r}"[:80]
         if not isinstance(number, int) or isinstance(number, bool):
-            lost.append(_image_error(path, f"{named} has a wrong id", got=named, wanted="a whole number"))
+            lost.append(
+                _image_error(path, f"{named} has an invalid id", got=repr(number)[:80], wanted="a whole number")
+            )
         elif number in entries:
             lost.append(_image_error(path, f"{named} is listed twice", got=repr(image.get("file_name"))[:80]))
         elif not isinstance(image.get("file_name"), str):
@@ -99,7 +104,11 @@ def _annotations_by_image(
             owned[number].append(annotation)
         else:
             got = f"image_id {number!r}"[:80]
-            lost.append(LabelError.at("image-missing", path, _named(annotation), "belongs to no image", got=got))
+            lost.append(
+                LabelError.at(
+                    "image-missing", path, _named(annotation), "belongs to an image that is not listed", got=got
+                )
+            )
     return owned, tuple(lost)
 
 
@@ -144,14 +153,16 @@ def _read_sections(path: Path) -> tuple[list[Entry], list[Entry], list[Entry]]:
     try:
         document = parse_json(read_label_text(path, limit=_MAX_JSON_BYTES))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON", got=str(error)[:200], wanted="a COCO instances file") from error
+        raise InputError(f"{path} is not valid JSON", got=str(error)[:200], wanted="a COCO instances file") from error
     sections = [document.get(key) if isinstance(document, dict) else None for key in _SECTIONS]
     for key, section in zip(_SECTIONS, sections, strict=True):
         if not isinstance(section, list) or not all(isinstance(entry, dict) for entry in section):
-            raise InputError(f"{path} has no list {key!r}", wanted="a COCO instances file: " + ", ".join(_SECTIONS))
+            raise InputError(
+                f"{path} has no list {key!r}", wanted="a COCO instances file with the lists " + ", ".join(_SECTIONS)
+            )
     images, annotations, categories = (list(section or []) for section in sections)
     if not images:
-        raise InputError(f"{path} lists no image", wanted="one image or more")
+        raise InputError(f"{path} lists no image", wanted="at least one image")
     return images, annotations, categories
 
 
@@ -160,10 +171,10 @@ def _labels_by_id(path: Path, categories: list[Entry]) -> dict[int, str]:
     for category in categories:
         number, name = category.get("id"), category.get("name")
         if not isinstance(number, int) or isinstance(number, bool) or not isinstance(name, str) or not name:
-            log.warning(f"{path}: category {number!r} has no usable id or name: its objects are of no known class")
+            log.warning(f"{path}: category {number!r} has no usable id or name: the class of its objects is unknown")
             continue
         if number in labels:
-            raise InputError(f"{path} lists category {number} twice", got=f"{labels[number]} and {name}")
+            raise InputError(f"{path} uses the category id {number} twice", got=f"{labels[number]} and {name}")
         labels[number] = name
     return labels
 

@@ -21,7 +21,7 @@ from ssd_edge.data.image_size import image_size
 from ssd_edge.data.usable import UsableSet
 from ssd_edge.data.writers import SetWriter, open_writer
 
-_DIFFICULT = "difficult, which YOLO's format cannot say"
+_DIFFICULT = "YOLO's format cannot mark an object as difficult"
 _READS_AS_FLAG = re.compile(r"\s-?[01]$")  # at the end of a name in a list of VOC
 
 
@@ -93,13 +93,15 @@ def check_target(target: Path, dataset: Path) -> None:
         InputError: it is one of these.
     """
     if path_kind(target) not in ("folder", "absent"):
-        raise InputError(f"{target} cannot be written", got="a file", wanted="a folder, new or empty")
+        raise InputError(
+            f"{target} is a file", wanted="a new or empty folder", do="Choose another folder: --output DIR"
+        )
     place, data = target.resolve(), dataset.resolve()
     if place == data or place in data.parents or data in place.parents:
         raise InputError(
-            f"{target} and the data set {dataset} lie in one another",
-            wanted="a folder outside of the data, which are left as they are",
-            do="Name another: --output DIR",
+            f"of the output folder {target} and the data set {dataset}, one contains the other",
+            wanted="an output folder outside of the data set, which is not changed",
+            do="Choose another folder: --output DIR",
         )
     count = len(list(target.iterdir())) if target.is_dir() else 0
     if count:
@@ -107,7 +109,7 @@ def check_target(target: Path, dataset: Path) -> None:
             f"{target} is not empty",
             got=f"{count} files and folders",
             wanted="a new or empty folder",
-            do="Name another: --output DIR, or remove it first.",
+            do="Choose another folder with --output DIR, or delete this one first.",
         )
 
 

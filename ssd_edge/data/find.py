@@ -27,7 +27,7 @@ _OTHER_NAMES = {  # of the same part, by other tools
     "val": ("valid", "validation", "dev"),
     "test": ("testing",),
 }
-_OTHER_FORMATS = "Name the folder that holds these. Other formats can be converted: docs/data.md#convert"
+_OTHER_FORMATS = "Give the folder that contains these files. Other formats can be converted: see docs/data.md#convert"
 _WRAPPERS = 2  # folders that an archive may put around a data set
 _LAYOUTS: tuple[Callable[[Path], dict[str, FoundSplit]], ...] = (voc_splits, coco_splits, yolo_splits, table_splits)
 
@@ -120,7 +120,7 @@ def found_splits(folder: Path) -> dict[str, FoundSplit]:
             splits = {**layout(place), **splits}
         if splits:
             if place != folder:
-                log.info(f"the data set of {folder} lies in {place}")
+                log.info(f"using the data set in {place}, the only folder in {folder}")
             return splits
     return {}
 
@@ -139,7 +139,7 @@ def _unwrapped(folder: Path) -> list[Path]:
 def _refuse_no_folder(folder: Path) -> None:
     kind = path_kind(folder)
     if kind != "folder":
-        got = "nothing there" if kind == "absent" else f"a file that is no data.yaml: {folder.name}"
+        got = "nothing there" if kind == "absent" else f"a file that is not a data.yaml: {folder.name}"
         raise InputError(f"{folder} is not a folder", got=got, wanted="a data set: a VOC, COCO or YOLO folder")
 
 
@@ -152,8 +152,8 @@ def _nothing_found(folder: Path, split: str, splits: Sequence[str]) -> InputErro
     )
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [folder.name]
     return InputError(
-        f"{folder} holds no split {split!r} of a data set",
+        f"{folder} contains no data set split {split!r}",
         got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",
         wanted=", or ".join(looked_for),
-        do=f"Its splits are: {', '.join(splits)}." if splits else _OTHER_FORMATS,
+        do=f"It contains these splits: {', '.join(splits)}." if splits else _OTHER_FORMATS,
     )

@@ -43,7 +43,7 @@ def image_size(path: Path) -> tuple[int, int]:
 def _both_ends(path: Path) -> tuple[bytes, bytes, int]:
     """The first and the last bytes of a file, and where the last ones begin."""
     if path_kind(path) == "other":
-        raise InputError(f"{path} cannot be read", got="a device, pipe or socket", wanted="an image file")
+        raise InputError(f"{path} is not a regular file", got="a device, pipe or socket", wanted="an image file")
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -51,7 +51,7 @@ def _both_ends(path: Path) -> tuple[bytes, bytes, int]:
             file.seek(offset)
             return header, file.read(_END_BYTES), offset
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an image file") from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted="an image file") from error
 
 
 def _png_size(header: bytes) -> tuple[int, int] | None:

@@ -32,12 +32,18 @@ def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES, kind: str = "l
             raise _unreadable(path, f"is too large for a {kind}", got=f"{size} bytes", wanted=f"at most {limit}")
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise _unreadable(path, "cannot be read", got=error.strerror or str(error), wanted=f"a {kind}") from error
+        raise _unreadable(path, f"cannot be read ({error.strerror or error})", wanted=f"a {kind}") from error
     except UnicodeDecodeError as error:
-        raise _unreadable(path, "is not text in UTF-8", got=str(error), do="Save the file as UTF-8.") from error
+        raise _unreadable(
+            path, "is not text in UTF-8", got=_undecodable(error), do="Save the file as UTF-8."
+        ) from error
 
 
-def _unreadable(path: Path, what: str, *, got: str, wanted: str = "", do: str = "") -> LabelError:
+def _undecodable(error: UnicodeDecodeError) -> str:
+    return f"the byte 0x{error.object[error.start]:02x} at position {error.start}"
+
+
+def _unreadable(path: Path, what: str, *, got: str = "", wanted: str = "", do: str = "") -> LabelError:
     return LabelError("label-unreadable", f"{path} {what}", file=path, got=got, wanted=wanted, do=do)
 
 
@@ -65,7 +71,7 @@ def inner_path(folder: Path, name: str, *, origin: Path, root: Path | None = Non
         f"{origin} names a file outside its folder",
         file=origin,
         got=repr(name)[:200],
-        wanted=f"a name that does not lead out of {root or folder}",
+        wanted=f"a file inside {root or folder}",
     )
 
 
@@ -95,8 +101,8 @@ def missing_image(image: Path, *, origin: Path) -> LabelError:
         f"{origin} names an image that is missing",
         file=origin,
         got=f"nothing at {str(image)[:200]}",
-        wanted=", ".join(sorted(IMAGE_SUFFIXES)),
-        do="Copy the image there, or take it out of the list.",
+        wanted=f"an image file ({', '.join(sorted(IMAGE_SUFFIXES))})",
+        do="Copy the image there, or remove it from the list.",
     )
     error.image = image
     return error
@@ -250,19 +256,21 @@ def checked_class_names(names: Sequence[str], *, origin: Path) -> tuple[str, ...
         InputError: there is none, one is listed twice or cannot be printed, or background is listed.
     """
     if not names:
-        raise InputError(f"{origin} lists no class", wanted="one class or more")
+        raise InputError(f"{origin} lists no class", wanted="at least one class")
     _check_number_and_length(names, origin)
     unprintable = [name for name in names if not name.isprintable()]
     if unprintable:
-        raise InputError(f"{origin} lists a class that cannot be printed", got=repr(unprintable[0])[:80])
+        raise InputError(
+            f"{origin} lists a class name with characters that cannot be printed", got=repr(unprintable[0])[:80]
+        )
     doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
-        raise InputError(f"{origin} lists a class twice", got=", ".join(doubles), wanted="each class once")
+        raise InputError(f"{origin} lists a class twice", got=", ".join(doubles), wanted="each class only once")
     background = [name for name in names if name.lower() in ("background", "__background__")]
     if background:
         raise InputError(
             f"{origin} lists {background[0]!r} as a class",
-            wanted="real classes only; background is added by the model",
-            do="Delete it from the list.",
+            wanted="only classes of objects",
+            do="Delete it from the list: the model adds the background itself.",
         )
     return tuple(names)

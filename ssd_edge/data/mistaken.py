@@ -33,7 +33,7 @@ def check_unit(scanned: ScannedSet) -> None:
         return
     fractions = [box for box, _ in boxes if looks_like_fractions(box)]
     if len(fractions) > _MOST_FRACTIONS * len(boxes):
-        do = "Multiply them by the width and the height of the images."
+        do = "Multiply the coordinates by the width and the height of the image."
         raise _mistaken(scanned, "look like fractions of the images", fractions, wanted="pixels", do=do)
     if scanned.unit == "sides":
         _check_corners(scanned, boxes)
@@ -49,7 +49,7 @@ def _boxes(scanned: ScannedSet) -> Iterator[_Sized]:
 def _check_pixels(scanned: ScannedSet, boxes: list[_Sized]) -> None:
     pixels = [box for box, size in boxes if box[2] > _PIXELS * size[0] and box[3] > _PIXELS * size[1]]
     if len(pixels) > _MOST_FRACTIONS * len(boxes):
-        do = "Divide them by the width and the height of the images."
+        do = "Divide the coordinates by the width and the height of the image."
         raise _mistaken(scanned, "look like pixels", pixels, wanted="fractions of the images, 0 to 1", do=do)
 
 
@@ -70,7 +70,7 @@ def _mistaken(scanned: ScannedSet, what: str, boxes: list[Corners], *, wanted: s
     count = sum(len(entry.objects) for entry in scanned.images)
     return InputError(
         f"{scanned.origin}: the coordinates {what}",
-        got=f"{len(boxes)} of {count} boxes, such as {first}",
+        got=f"{len(boxes)} of {count} boxes, for example {first}",
         wanted=wanted,
         do=do,
     )

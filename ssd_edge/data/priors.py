@@ -113,7 +113,7 @@ def fit_priors(
     """
     counts = _counts(anchors, per_level)
     if len(boxes) == 0:
-        raise InputError("there is no object to fit anchors to", wanted="labelled images with objects")
+        raise InputError("the data set has no objects to fit anchors to", wanted="labelled images with objects")
     sizes = np.asarray(boxes[:, 2:] - boxes[:, :2], np.float64)
     before = AnchorRecall.of(best_overlaps(boxes, anchors))
     tried = [
@@ -149,11 +149,11 @@ def _with_level_sizes(level: AnchorLevel, sizes: Float64Array) -> AnchorLevel:
 
 def _counts(anchors: AnchorSpec, per_level: Sequence[int] | None) -> tuple[int, ...]:
     if anchors.table is not None:
-        raise InputError("the anchors lie in an imported graph", wanted="those of a preset")
+        raise InputError("the anchors of an imported graph cannot be fitted", wanted="the anchors of a preset")
     counts = tuple(per_level) if per_level is not None else tuple(len(level.sizes) for level in anchors.levels)
     if len(counts) != len(anchors.levels) or min(counts) < 1:
         raise InputError(
-            "the numbers of anchors do not fit the network's feature maps",
+            "the numbers of anchors per cell do not match the network's feature maps",
             got=", ".join(map(str, counts)),
             wanted=f"{len(anchors.levels)} numbers of 1 or more",
         )

@@ -16,7 +16,7 @@ from ssd_edge.core.spec import AnchorSpec, ModelSpec
 from ssd_edge.data.label_files import read_label_text
 
 PRIORS_FORMAT = "ssd-edge/priors/1"
-_MAKE = "Fit them: ssd-edge data priors DATASET --preset PRESET"
+_MAKE = "To fit anchors: ssd-edge data priors DATASET --preset PRESET"
 _FORM = Format(PRIORS_FORMAT, "file of anchors", _MAKE)
 
 
@@ -63,7 +63,9 @@ class PriorsFile:
         wanted = f"{preset} at {spec.input.height} x {spec.input.width}"
         maps = [(level.rows, level.cols) for level in self.anchors.levels]
         if got != wanted or maps != [(level.rows, level.cols) for level in spec.anchors.levels]:
-            raise InputError(f"{origin} holds the anchors of another network", got=got, wanted=wanted, do=_MAKE)
+            raise InputError(
+                f"{origin} contains anchors for another network or input size", got=got, wanted=wanted, do=_MAKE
+            )
         return dataclasses.replace(spec, anchors=self.anchors)
 
 

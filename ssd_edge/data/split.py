@@ -94,8 +94,8 @@ def divide_dataset(
         raise InputError(
             f"{scanned.origin} is too small to divide",
             got=f"{len(usable)} images in {scene_count} scenes",
-            wanted=f"at least one for each of {', '.join(parts)}",
-            do="Add labelled images, or choose the best epoch by those that are learned from: --val-split " + source,
+            wanted=f"at least one scene for each of {', '.join(parts)}",
+            do="Add labelled images, or validate on the training images: --val-split " + source,
         )
     left_out = tuple(LeftOut(str(image), examined[image].fault) for image in images if examined[image].fault)
     return DividedSet(SplitLists(source, seed, parts), len(images), scene_count, cut, unvalidated, left_out)

@@ -89,7 +89,7 @@ class ListedPart:
         lists = SplitLists.load(self.file)
         if self.name not in lists.parts:
             wanted = ", ".join(lists.parts)
-            raise InputError(f"{self.file} has no part {self.name!r}", got=repr(self.name), wanted=wanted)
+            raise InputError(f"{self.file} has no part {self.name!r}", wanted=f"one of {wanted}")
         return lists
 
     def of(self, scanned: ScannedSet, root: Path, lists: SplitLists) -> ScannedSet:
@@ -109,9 +109,9 @@ class ListedPart:
         if missing:
             raise InputError(
                 f"{self.file} lists images that {scanned.origin} does not have",
-                got=f"{len(missing)} of {len(wanted)} are gone, such as {min(missing)}",
+                got=f"{len(missing)} of {len(wanted)} images are missing, for example {min(missing)}",
                 wanted="the data set that was divided",
-                do="Put them back, or divide the data anew: start a new run, or ssd-edge data split",
+                do="Put the images back, or divide the data again: start a new run, or run ssd-edge data split.",
             )
         origin = f"{scanned.origin}, list {self}"
         if self.name != _LEARNED:

@@ -83,7 +83,7 @@ def read_rows(path: Path, *, limit: int | None = None) -> list[list[str]]:
             if limit is not None and len(rows) == limit:
                 break
     except csv.Error as error:
-        raise InputError(f"{path} is no CSV", got=str(error), wanted="a table of objects") from error
+        raise InputError(f"{path} is not a valid CSV file", got=str(error), wanted="a table of objects") from error
     return rows
 
 
@@ -126,7 +126,7 @@ def _body(path: Path) -> tuple[list[list[str]], Columns]:
     rows = read_rows(path)
     columns = table_columns(rows[0]) if rows else None
     if columns is None:
-        got, wanted = ", ".join(rows[0] if rows else [])[:80], "filename, class, xmin, ymin, xmax, ymax"
+        got, wanted = ", ".join(rows[0] if rows else [])[:80], "the columns filename, class, xmin, ymin, xmax, ymax"
         raise InputError(f"{path} is not a table of objects", got=got, wanted=wanted)
     return rows[1:], columns
 

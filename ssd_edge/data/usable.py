@@ -106,9 +106,9 @@ class UsableSet:
                 raise self._too_bad(bad, count, what, tolerance)
         if self.emptied_classes:
             raise InputError(
-                f"{self.labelled.origin} has no object left of class {', '.join(self.emptied_classes)}",
-                got=f"the first fault: {self._first_fault()}",
-                wanted="one object or more of each class that is labelled",
+                f"{self.labelled.origin} has no usable object of class {', '.join(self.emptied_classes)}",
+                got=f"objects that cannot be used, the first: {self._first_fault()}",
+                wanted="at least one usable object of each labelled class",
                 do="Correct the labels.",
             )
 
@@ -137,7 +137,7 @@ class UsableSet:
             f"{self.labelled.origin}: {bad} of {counted(count, what)} cannot be used",
             got=f"{commonest}; the first: {self._first_fault()}",
             wanted=f"at most {tolerance.max_bad:.0%}",
-            do=f"Correct them, or take the rest all the same: {keyword('max_bad', min(_above(bad / count), 1.0))}",
+            do=f"Correct them, or use the rest anyway: {keyword('max_bad', min(_above(bad / count), 1.0))}",
         )
 
 
@@ -197,7 +197,7 @@ def _contradictions(scanned: ScannedSet) -> dict[Path, LabelError]:
     for image in scanned.images:
         other = first.setdefault(image.image, image)
         if image.objects != other.objects:
-            what = f"{image.image} is labelled twice, and not alike"
+            what = f"{image.image} is labelled twice, with different objects"
             got = f"{image.origin}: {len(other.objects)} and {len(image.objects)} objects"
             faults[image.image] = LabelError("labels-contradict", what, file=image.origin, got=got)
     return faults
@@ -288,7 +288,7 @@ def _edge_fault(
     if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
         return _box_error("box-outside", image, place, stated, "lies outside its image of", size)
     if min(x1, y1) < -EDGE_PX or x2 > width + EDGE_PX or y2 > height + EDGE_PX:
-        return _box_error("box-over-edge", image, place, stated, "reaches over the edge of its image of", size)
+        return _box_error("box-over-edge", image, place, stated, "extends beyond its image of", size)
     return None
 
 

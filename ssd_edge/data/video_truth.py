@@ -51,7 +51,7 @@ def read_video_truth(path: Path, class_names: Sequence[str]) -> LabelledSet:
         origin = Path(f"{path}: frame {number}")
         samples.append(Sample.from_objects(Path(fields["source"]), objects, class_names, origin=origin))
     if not samples:
-        raise InputError(f"{path} is empty", wanted="one line for each frame")
+        raise InputError(f"{path} is empty", wanted="one line per frame")
     return LabelledSet(tuple(class_names), tuple(samples), f"video {path}")
 
 
@@ -59,13 +59,13 @@ def _fields(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         fields = parse_json(line)
     except ValueError as error:
-        raise InputError(f"{path}, line {number + 1} is not JSON", got=str(error)) from error
+        raise InputError(f"{path}, line {number + 1} is not valid JSON", got=str(error)) from error
     keys = {"frame": int, "source": str, "detections": list}
     if not isinstance(fields, dict) or not all(isinstance(fields.get(key), kind) for key, kind in keys.items()):
         raise InputError(f"{path}, line {number + 1} is damaged", got=line[:80], wanted=", ".join(keys))
     if fields["frame"] != number:
         raise InputError(
-            f"{path}, line {number + 1} is out of turn", got=f"frame {fields['frame']}", wanted=f"frame {number}"
+            f"{path}, line {number + 1} is out of order", got=f"frame {fields['frame']}", wanted=f"frame {number}"
         )
     return fields
 

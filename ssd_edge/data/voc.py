@@ -81,9 +81,10 @@ def _parse_xml(path: Path) -> ElementTree.Element:
     if _UNSAFE_XML.search(text):
         raise LabelError(
             "label-unreadable",
-            f"{path} declares a document type or an entity",
+            f"{path} contains a DOCTYPE or ENTITY declaration, which is not allowed (entities can expand without "
+            "limit)",
             file=path,
-            wanted="a plain annotation; entities can expand without end",
+            wanted="an annotation without it",
             do="Delete the declaration.",
         )
     try:
@@ -184,7 +185,7 @@ def _listed_entries(place: VocPlace, lost: list[LabelError]) -> list[tuple[str, 
         except LabelError as error:
             lost.append(error)
     if not entries and not lost:
-        raise InputError(f"{place.lists[0]} lists no image", wanted="one name a line")
+        raise InputError(f"{place.lists[0]} lists no image", wanted="one image name per line")
     return entries
 
 

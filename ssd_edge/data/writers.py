@@ -76,7 +76,8 @@ class VocWriter:
             raise InputError(
                 f"image {stem!r} is in two splits",
                 got=f"{self._split_of[stem]} and {split}",
-                wanted="names that differ, for VOC keeps all images in one folder",
+                wanted="a different name in each split",
+                do="Rename one of the two images: VOC keeps the images of all splits in one folder.",
             )
         return self._folder / "JPEGImages" / f"{stem}{suffix}"
 

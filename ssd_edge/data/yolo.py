@@ -185,10 +185,10 @@ def _check_no_poses(split: YoloSplit) -> None:
         poses = sum(_is_pose(row, dims) for row in rows)
         if poses >= _ALIKE * len(rows) and sum(map(_is_closed, rows)) <= len(rows) / 2:
             raise InputError(
-                f"{split.origin}: the rows look like poses, a box and the points in it",
+                f"{split.origin}: the rows look like poses (a box and keypoints), not like outlines",
                 got=" ".join(f"{value:g}" for value in rows[0])[:80],
-                wanted="what the values are: as an outline they would give another box",
-                do=f"Write it into data.yaml: kpt_shape: [{points}, {dims}]",
+                wanted="the shape of the keypoints in data.yaml",
+                do=f"Add this line to data.yaml: kpt_shape: [{points}, {dims}]",
             )
 
 

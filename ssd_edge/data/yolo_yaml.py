@@ -20,6 +20,7 @@ _OTHER_KEYS = {"valid": "val"}
 _READ_KEYS = frozenset({"path", "names", "nc", "kpt_shape", *SPLIT_KEYS, *_OTHER_KEYS})
 _MAX_BYTES = 1 << 20  # a thousand classes take 30 kB; PyYAML reads some 100 kB a second
 _MAX_DEPTH = 20
+_NAMES = "a list ([a, b] or lines '- a'), or lines '0: a' numbered from 0 without gaps"
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # of C, where PyYAML has it: twenty times as fast
 
 
@@ -54,7 +55,11 @@ def read_yolo_yaml(path: Path) -> YoloConfig:
     names = checked_class_names(_values(path, "names", nodes["names"]), origin=path)
     count = _values(path, "nc", nodes["nc"])[0] if "nc" in nodes else str(len(names))
     if count != str(len(names)):
-        raise InputError(f"{path} contradicts itself", got=f"nc: {count} and {len(names)} names", wanted="one count")
+        raise InputError(
+            f"{path}: 'nc' is not the number of 'names'",
+            got=f"nc: {count} and {len(names)} names",
+            wanted=f"nc: {len(names)}",
+        )
     stated = {_OTHER_KEYS.get(key, key): key for key in (*_OTHER_KEYS, *SPLIT_KEYS) if key in nodes}
     stated = {split: key for split, key in stated.items() if not _is_empty(nodes[key])}
     splits = {split: _values(path, stated[split], nodes[stated[split]]) for split in SPLIT_KEYS if split in stated}
@@ -85,7 +90,7 @@ def _read_keys(path: Path, text: str) -> dict[str, yaml.Node]:
         if not isinstance(key, yaml.ScalarNode):
             continue
         if key.value in nodes and key.value in _READ_KEYS:
-            raise InputError(f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} is there twice")
+            raise InputError(f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} occurs twice")
         nodes[key.value] = value
     return nodes
 
@@ -144,14 +149,14 @@ def _no_yaml(path: Path, key: str, error: Exception) -> InputError:
     if key in _READ_KEYS:
         return _not_understood(path, key, getattr(error, "problem", None) or str(error), line)
     reason = " ".join(str(error).split())[:200]
-    return InputError(f"{_place(path, line)} is not YAML", got=reason, wanted="a data.yaml of YOLO")
+    return InputError(f"{_place(path, line)} is not valid YAML", got=reason, wanted="a data.yaml of YOLO")
 
 
 def _not_understood(path: Path, key: str, got: str, line: int | None) -> InputError:
     return InputError(
         f"{_place(path, line)}: the value of {key!r} is invalid",
         got=got[:80],
-        wanted="a plain value, [a, b], or lines '- a' or '0: a'",
+        wanted=_NAMES if key == "names" else "a plain value, or a list: [a, b] or lines '- a'",
     )
 
 

@@ -155,7 +155,7 @@ class Recorded:
                 raise ValueError(f"format {record['format']!r}")
             self._answers: Mapping[str, Any] = record["facts"]
         except OSError as error:
-            raise InputError(f"{path} cannot be read", got=error.strerror or str(error)) from error
+            raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{path} is no record of a machine",

@@ -66,7 +66,7 @@ def read_graph(path: Path) -> SourceModel:
         data = read_regular(path)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read", got=error.strerror or str(error), wanted="a file that ssd-edge export wrote"
+            f"{path} cannot be read ({error.strerror or error})", wanted="a file that ssd-edge export wrote"
         ) from error
     model = parse_onnx(data, path)
     check_sizes(model, path)

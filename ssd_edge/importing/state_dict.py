@@ -150,7 +150,7 @@ def _load(path: Path) -> Any:
         with _settings_allowed():
             return load_archive(path, lambda reason: _seems(path, reason), wanted=_WANTED)
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted=_WANTED) from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted=_WANTED) from error
 
 
 def _seems(path: Path, reason: str) -> ArtifactError:

@@ -198,7 +198,7 @@ def member_bytes(item: Item) -> bytes:
             tar.seek(item.offset)
             data = tar.read(item.size)
     except OSError as error:
-        raise InputError(f"{item.id} cannot be read", got=error.strerror or str(error), wanted="an image") from error
+        raise InputError(f"{item.id} cannot be read ({error.strerror or error})", wanted="an image") from error
     if len(data) < item.size:
         raise InputError(f"{item.id} is cut short", got=f"{len(data)} bytes", wanted=f"{item.size}")
     return data

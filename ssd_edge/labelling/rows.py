@@ -152,8 +152,7 @@ class PartWriter:
             if isinstance(error, FileNotFoundError) and self._path.exists():
                 return  # another process has written it, and tidied up
             raise InputError(
-                f"{self._path} cannot be written",
-                got=error.strerror or str(error),
+                f"{self._path} cannot be written ({error.strerror or error})",
                 do="Free some space; the same command then goes on.",
             ) from error
 

@@ -106,7 +106,7 @@ def _read(path: Path) -> Any:
         if not is_archive(path):
             raise ArtifactError(f"{path} is not a checkpoint", got=_size(path), wanted=CHECKPOINT_FORMAT)
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="a checkpoint") from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted="a checkpoint") from error
     return load_archive(path, lambda text: _damaged(path, text.splitlines()[0]), wanted="a checkpoint")
 
 

@@ -38,7 +38,7 @@ def load_archive(path: Path, refusal: Callable[[str], SsdEdgeError], *, wanted: 
             content = torch.load(path, map_location="cpu", weights_only=True)
         _check_values(path, content)
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted=wanted) from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted=wanted) from error
     except SsdEdgeError:
         raise
     except Exception as error:

@@ -169,7 +169,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error)) from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
     except Exception as error:
         raise ArtifactError(f"{path} is damaged", got=str(error), wanted="safetensors") from error
     return tensors

@@ -217,5 +217,5 @@ def _images_digest(labelled: LabelledSet) -> str:
     try:
         lengths = [str(sample.image.stat().st_size) for sample in labelled.samples]
     except OSError as error:
-        raise InputError(f"{error.filename} cannot be read", got=error.strerror or str(error)) from error
+        raise InputError(f"{error.filename} cannot be read ({error.strerror or error})") from error
     return text_digest("\n".join([labelled.digest, *lengths]))

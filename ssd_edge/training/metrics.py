@@ -153,7 +153,7 @@ def read_metrics(path: Path) -> list[EpochRecord]:
         with path.open(newline="", encoding="utf-8") as file:
             records = [_record(row) for row in csv.DictReader(file)]
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="metrics.csv") from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted="metrics.csv") from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise ArtifactError(
             f"{path} is not a table of epochs", got=str(error), wanted="a file that train wrote"

@@ -105,5 +105,5 @@ class TensorBoardLog(Callback):
             yield
         except OSError as error:
             raise InputError(
-                f"{self._folder} cannot be written", got=error.strerror or str(error), do="Free some space."
+                f"{self._folder} cannot be written ({error.strerror or error})", do="Free some space."
             ) from error

@@ -78,7 +78,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         return parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error)) from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise InputError(f"{path} is not valid TOML", got=str(error)) from error
 

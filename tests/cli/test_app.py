@@ -148,4 +148,4 @@ def test_a_stdout_that_takes_no_more_is_one_sentence_and_exit_1(command: list[st
             [sys.executable, "cli.py", *command], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert result.returncode == 1
-    assert result.stderr == "ssd-edge: cannot write to stdout: got No space left on device\n"
+    assert result.stderr == "ssd-edge: cannot write to stdout: No space left on device\n"

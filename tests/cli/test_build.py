@@ -142,7 +142,7 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
     [
         (("--int8", "--fp16"), "cannot mix INT8 and FP16"),
         (("--dla", 0), "--dla needs TensorRT, not onnxruntime"),
-        (("--max-drop", 0.5), "--max-drop needs --int8 and --data"),
+        (("--max-drop", 0.5), "--max-drop needs --data"),
         (("--target", "onnxruntime", "--batch", "1:4:8"), "need TensorRT: --batch, --builder-memory"),
         (("--target", "onnxruntime", "--board", "desktop"), "need TensorRT: --batch, --builder-memory"),
         (("--target", "tensorrt", "--dla", 0), "a DLA cannot compute in float32. Add --int8 or --fp16"),

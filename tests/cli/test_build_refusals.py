@@ -32,7 +32,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--keep-float", "conv9"), "has no layer 'conv9'"),
         (("--target", "tensorrt"), "tensorrt is not installed"),
         (("--data", "nowhere"), "nowhere is not a folder"),
-        (("--data", "voc", "--split", "test"), "voc holds no split 'test'"),
+        (("--data", "voc", "--split", "test"), "voc contains no data set split 'test'"),
         (("--data", "others"), "the model does not know crimson of VOC others"),
         (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration: wanted other images"),
         (("--refine",), "--refine needs images to hold out: got 10; wanted at least 16"),

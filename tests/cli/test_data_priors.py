@@ -75,7 +75,7 @@ def test_where_no_fit_helps_the_presets_anchors_are_written(workspace: Path) -> 
         (("--per-level", "0"), "--per-level"),
         (("--per-level", "1,2"), "--per-level"),
         (("--preset", "none"), "no such model preset"),
-        (("--split", "dev"), "data holds no split 'dev'"),
+        (("--split", "dev"), "data contains no data set split 'dev'"),
     ],
 )
 def test_faults_are_named(workspace: Path, options: tuple[str, ...], message: str) -> None:
@@ -90,4 +90,4 @@ def test_boxes_of_another_network_are_refused(workspace: Path) -> None:
         "train", "data", "--preset", "ssd192-tiny", "--no-check", "--priors", "priors.json", "--input-size", 96
     )
     assert result.exit_code == 1
-    assert "priors.json holds the anchors of another network" in result.stderr
+    assert "priors.json holds anchors for another network" in result.stderr

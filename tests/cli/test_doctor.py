@@ -109,7 +109,7 @@ def test_a_record_that_was_edited(tmp_path: Path, facts: object) -> None:
 def test_the_selftest_is_of_this_machine(record) -> None:
     result = run("--selftest", "--from", record(orin_nano()))
     assert result.exit_code == 1
-    assert "--from describes another machine: wanted one of them" in result.output
+    assert "--from describes another one: wanted only one of the two options" in result.output
 
 
 def test_a_record_that_is_not_there(tmp_path: Path) -> None:

@@ -289,8 +289,8 @@ def test_every_model_is_looked_for_before_the_first_is_judged(tmp_path: Path, da
     assert "m.onnx cannot be read: got no such file" in result.stderr
     assert "evaluating on" not in result.stderr
     long = tmp_path / f"{'n' * 300}.onnx"
-    assert ".onnx is not a usable path: got File name too long" in run(long, dataset).stderr
-    assert "cannot be written: got File name too long" in run(model, dataset, "--html", long).stderr
+    assert ".onnx is not a usable path (File name too long)" in run(long, dataset).stderr
+    assert "cannot be written (File name too long)" in run(model, dataset, "--html", long).stderr
     twice = run(model, model, dataset, "--compare", "--max-drop", "1")
     assert twice.exit_code == 1
     assert "bright.onnx is given twice: wanted each model once" in twice.stderr

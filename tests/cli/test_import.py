@@ -85,15 +85,15 @@ def test_what_the_result_cannot_do_is_said(tmp_path: Path) -> None:
     code, said = call("one.onnx", "--score-threshold", "0.999")
     assert code == 0, said
     assert "batch size 1" in said
-    assert "no detections on these images" in said
+    assert "the model detects nothing on these images" in said
     assert "classes class 1 to class 3" in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.h5"], "a.h5 cannot be read: got No such file or directory; wanted "),
-        (["a.onnx"], "a.onnx cannot be read: got No such file or directory"),
+        (["a.h5"], "a.h5 cannot be read (No such file or directory): wanted "),
+        (["a.onnx"], "a.onnx cannot be read (No such file or directory)"),
         (
             ["a.onnx", "--mean", "1", "2", "3"],
             "--mean and --std must be given together: got one of them; wanted both or none",

@@ -76,7 +76,7 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         ([], "nothing to import: got neither FILE nor --from; wanted one of them"),
         (["w.pth", "--from", "torchvision:ssd300_vgg16"], "got both FILE and --from; wanted one of them"),
         (["--from", "x"], "there is no such source of weights: got x; wanted torchvision:ssd300_vgg16 or"),
-        (["w.pth"], "w.pth cannot be read: got No such file or directory"),
+        (["w.pth"], "w.pth cannot be read (No such file or directory)"),
         (["w.pth", "--mean", "1", "2", "3"], "--mean is for an .onnx: got w.pth. Leave it out"),
         (["w.pth", "--score-threshold", "0.5"], "--score-threshold is for an .onnx: got w.pth"),
         (["w.pth", "--check-images", "photos"], "--check-images is for an .onnx: got w.pth"),

@@ -129,7 +129,7 @@ def test_a_ranking_of_layers(tmp_path: Path) -> None:
         ("a.images.json", "{}", "is not a calibration set"),
         ("a.sensitivity.json", "{}", "is not a layer ranking"),
         ("a.sensitivity.json", NO_NUMBER, "is a damaged layer ranking: got an error that is not a number"),
-        ("a.engine", "x", "a.json cannot be read"),
+        ("a.engine", "x", "a.json does not exist"),
         ("a.pt", "x", "a.pt"),
     ],
 )

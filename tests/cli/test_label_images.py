@@ -30,8 +30,8 @@ def test_a_damaged_image_is_counted_and_no_failure(workspace: Path) -> None:
     result = run("label", "photos", "--output", "out", "--format", "yolo")
     assert result.exit_code == 0, result.output
     assert "out: 6 images, 5 detections, 1 unreadable" in " ".join(result.output.split())
-    assert "1 left out, such as photos/0001.png" in result.output
-    assert "complete: sha256:" in result.output
+    assert "1 left out, for example photos/0001.png" in result.output
+    assert "complete; digest sha256:" in result.output
     assert len(list((workspace / "out/yolo/labels/train").glob("*.txt"))) == 5
 
 
@@ -46,8 +46,8 @@ def test_shards_say_what_waits() -> None:
     arguments = ("label", "photos", "--images-per-part", 2, "--threads", 1, "--batch-size", 2)
     first = run(*arguments, "--shard", "1/2")
     assert first.exit_code == 0
-    assert "1 of 3 parts wait for other shards" in first.output
-    assert "complete: sha256:" in run(*arguments, "--shard", "2/2").output
+    assert "1 of 3 parts are left to other shards" in first.output
+    assert "complete; digest sha256:" in run(*arguments, "--shard", "2/2").output
 
 
 @pytest.mark.parametrize(

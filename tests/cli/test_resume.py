@@ -121,11 +121,11 @@ main()
     ("options", "message"),
     [
         (["last"], "no run waits to go on: got no runs/*/state.pt"),
-        (["n" * 300], "is not a usable path: got File name too long"),
+        (["n" * 300], "is not a usable path (File name too long)"),
         (["nowhere"], "there is no such run: got 'nowhere'"),
         (["done"], "runs/done has no state.pt to go on from: got a run that is finished"),
-        (["done", "--lr", "0.1"], "this option cannot change in a resumed run: got --lr"),
-        (["done", "data"], "this option cannot change in a resumed run: got a data set"),
+        (["done", "--lr", "0.1"], "--lr cannot be changed when a run is resumed"),
+        (["done", "data"], "the data set cannot be changed when a run is resumed"),
     ],
 )
 def test_what_cannot_go_on_is_refused_by_name(options: list[str], message: str) -> None:

@@ -184,10 +184,10 @@ def broken(workspace: Path) -> Path:
         (["rtsp://127.0.0.1:9/x", "--reconnect", "0"], "rtsp://127.0.0.1:9/x cannot be opened: got not found"),
         (["video.mp4", "video.mp4", "--output", "a.mp4"], "a.mp4 takes one source: got several"),
         (["video.mp4", "--classes", "zebra"], "the model has no class zebra"),
-        (["video.mp4", "--classes", "dog=high"], "--classes dog=high has no threshold"),
+        (["video.mp4", "--classes", "dog=high"], "the threshold in --classes dog=high is not a number from 0 to 1"),
         (["--config", "absent.toml"], "absent.toml cannot be read"),
         (["--config", "a.toml", "--every", "2"], "cannot be combined with sources or options: got every"),
-        (["video.mp4", "--camera", "0"], "SOURCE and --camera are both given"),
+        (["video.mp4", "--camera", "0"], "SOURCE and --camera cannot be combined"),
         (["video.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
         (["video.mp4", "--model", "text.onnx"], "text.onnx is not an ONNX file"),
         (["video.mp4", "--model", "absent.onnx"], "absent.onnx cannot be read"),
@@ -279,7 +279,7 @@ def test_a_film_that_is_cut_short_is_reported(workspace: Path) -> None:
 def test_a_full_disk_is_a_sentence(workspace: Path) -> None:
     result = run("video.mp4", "--json", "/dev/full")
     assert result.exit_code == 1
-    assert "/dev/full cannot be written: got No space left on device" in result.stderr
+    assert "/dev/full cannot be written (No space left on device)" in result.stderr
 
 
 def test_devices_and_pipes_take_json_lines(workspace: Path) -> None:

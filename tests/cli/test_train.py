@@ -217,13 +217,13 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
         (["--classes", "red,green,blue,red"], "--classes lists a class twice: got red"),
         (["--classes", "red,green,blue,Background"], "--classes lists 'Background' as a class"),
         (["--name", "n" * 300], f"--name is not a name: got '{'n' * 300}'; wanted at most 100 bytes"),
-        (["--backbone", "n" * 300], "is not a usable path: got File name too long"),
+        (["--backbone", "n" * 300], "is not a usable path (File name too long)"),
         (["--classes", "odd.bin"], "odd.bin is not text in UTF-8"),
         (["--classes", "red,green"], "blue"),
         (["--name", "../elsewhere"], "--name is not a name: got '../elsewhere'"),
         (["--name", "taken"], "runs/taken holds another run: got --name taken; wanted a name that no run has. Choose"),
         (["--name", "stopped"], "or remove the folder, or go on with it: --resume stopped."),
-        (["--val-split", "dev"], "data holds no split 'dev'"),
+        (["--val-split", "dev"], "data contains no data set split 'dev'"),
         (["--device", "mps"], "PyTorch finds no mps device here"),
         (["--precision", "float16"], "float16 needs a GPU"),
         (["--batch-size", "32"], "the training images do not fill one batch: got 16 images"),
@@ -319,7 +319,7 @@ def test_a_full_disk_ends_the_run_and_says_what_is_left(workspace: Path) -> None
     with full_after(2 * checkpoint):
         result = train("--epochs", "2", "--name", "full", "--no-tensorboard")
     assert result.exit_code == 1
-    assert "state.pt cannot be written: got File too large. Free some space" in result.stderr
+    assert "state.pt cannot be written (File too large). Free some space" in result.stderr
     assert "runs/full/last.pt holds the last complete epoch" in result.stderr
     assert "Traceback" not in result.stderr
     assert load_checkpoint(Path("runs/full/last.pt")).metrics["epoch"] == 1

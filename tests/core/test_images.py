@@ -122,7 +122,7 @@ def test_name_that_is_not_utf_8_is_written(tmp_path: Path, photo: np.ndarray) ->
 
 
 def test_missing_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none.jpg cannot be read: got No such file or directory"):
+    with pytest.raises(InputError, match=r"none.jpg cannot be read .No such file or directory."):
         read_image(tmp_path / "none.jpg")
 
 

@@ -37,7 +37,7 @@ def test_engine_of_an_older_onnx_is_refused_with_the_command_that_mends_it(tmp_p
 
 
 def test_missing_manifest_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"a\.json cannot be read: got No such file.*Copy it beside the engine"):
+    with pytest.raises(ArtifactError, match=r"a\.json does not exist.*Copy it beside the engine"):
         EngineManifest.load(tmp_path / "a.json")
 
 

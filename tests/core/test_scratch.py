@@ -23,7 +23,7 @@ def test_a_scratch_folder_without_space(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(InputError) as caught, scratch_folder(), full_after(10):
         (tmp_path / "a").write_bytes(bytes(11))
     assert str(caught.value) == (
-        f"{tmp_path} cannot be written: got File too large; wanted space for temporary files. "
+        f"{tmp_path} cannot be written (File too large): wanted space for temporary files. "
         "Free some space, or set TMPDIR to another folder."
     )
 
@@ -37,10 +37,10 @@ def test_another_full_place_is_not_the_scratch_folders_fault(tmp_path: Path) -> 
 
 def test_a_scratch_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    with pytest.raises(InputError, match="absent cannot be written: got No such file or directory"), scratch_folder():
+    with pytest.raises(InputError, match="absent cannot be written .No such file or directory."), scratch_folder():
         pass
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "absent")])
-    wanted = "the temporary directory cannot be written: got No usable"
+    wanted = "the temporary directory cannot be written .No usable"
     with pytest.raises(InputError, match=wanted), scratch_folder():
         pass

@@ -49,7 +49,7 @@ def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
     [
         ("annotations", {"category_id": 6}, r"annotation 1 \(category 6, not listed\) has an unknown class"),
         ("annotations", {"category_id": "90"}, r"annotation 1 \(category '90', not listed\) has an unknown class"),
-        ("annotations", {"image_id": 8}, "annotation 1 belongs to no image: got image_id 8"),
+        ("annotations", {"image_id": 8}, "annotation 1 belongs to an image that is not listed: got image_id 8"),
         ("annotations", {"bbox": [1, 2, 3]}, r"annotation 1 has no usable bbox: got \[1, 2, 3\]"),
         ("annotations", {"bbox": None}, "annotation 1 has no usable bbox: got None"),
         ("annotations", {"bbox": [1, 2, -3, 4]}, r"annotation 1 \(toothbrush\) has no usable box"),
@@ -59,9 +59,9 @@ def test_named_classes_settle_the_numbers(tmp_path: Path) -> None:
         ("images", {"file_name": "none.jpg"}, r"names an image that is missing: got nothing at .*none\.jpg"),
         ("images", {"file_name": 3}, "image 7 has no file_name: got 3"),
         ("images", {"id": 3}, "image 3 is listed twice"),
-        ("images", {"id": True}, "image True has a wrong id"),
+        ("images", {"id": True}, "image True has an invalid id"),
         ("categories", {"name": ""}, r"annotation 1 \(category 90, not listed\) has an unknown class"),
-        ("categories", {"id": 5}, "lists category 5 twice"),
+        ("categories", {"id": 5}, "uses the category id 5 twice"),
         ("categories", {"name": "airplane"}, "lists a class twice: got airplane"),
     ],
 )
@@ -118,7 +118,7 @@ def test_foreign_documents_are_refused(tmp_path: Path, document: Any, message: s
 def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
     path = write_coco(tmp_path, {})
     path.write_text("[" * 100_000)
-    with pytest.raises(InputError, match=r"instances_train\.json is not JSON"):
+    with pytest.raises(InputError, match=r"instances_train\.json is not valid JSON"):
         read_file(path, tmp_path)
 
 

@@ -49,13 +49,13 @@ def test_nothing_found_lists_what_was_looked_for(tmp_path: Path) -> None:
         open_dataset(tmp_path, "val")
     message = str(caught.value)
     for part in (
-        "holds no split 'val'",
+        "contains no data set split 'val'",
         "got data.yaml, images, labels, photos",
         "ImageSets/Main/val.txt",
         "annotations/instances_val*.json",
         "with the key 'val'",
         "*.csv",
-        "Its splits are: train.",
+        "It contains these splits: train.",
     ):
         assert part in message
 
@@ -76,7 +76,7 @@ def test_voc_without_lists_is_one_split(tmp_path: Path) -> None:
     (tmp_path / "ImageSets" / "Main" / "train.txt").unlink()
     assert dataset_splits(tmp_path) == ("all",)
     assert len(open_dataset(tmp_path, "all")) == 1
-    with pytest.raises(InputError, match="holds no split 'train'.*Its splits are: all"):
+    with pytest.raises(InputError, match="contains no data set split 'train'.*It contains these splits: all"):
         open_dataset(tmp_path, "train")
 
 
@@ -95,7 +95,7 @@ def test_splits_of_coco_and_yolo_are_found(tmp_path: Path) -> None:
     assert dataset_splits(tmp_path / "coco") == ("val",)
     config = write_yolo(tmp_path / "yolo", "")
     assert dataset_splits(config) == dataset_splits(config.parent) == ("train",)
-    with pytest.raises(InputError, match="holds no split 'train'"):
+    with pytest.raises(InputError, match="contains no data set split 'train'"):
         dataset_splits(tmp_path)
 
 

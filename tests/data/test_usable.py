@@ -143,7 +143,7 @@ def test_boxes_over_the_edge_are_clipped_and_named_beyond_a_pixel(tmp_path: Path
     assert usable.clipped == 1
     assert [finding.consequence for finding in usable.findings] == ["clipped"]
     assert [issue.kind for issue in lint_dataset(tmp_path).errors] == ["box-over-edge"]
-    with pytest.raises(InputError, match="reaches over the edge of its image of 100 x 80"):
+    with pytest.raises(InputError, match="extends beyond its image of 100 x 80"):
         open_dataset(tmp_path, "train", tolerance=Tolerance(strict=True))
 
 
@@ -158,7 +158,7 @@ def test_more_than_a_tenth_is_refused_unless_it_is_asked_for(tmp_path: Path, wri
 @writers
 def test_a_class_without_an_object_left_is_refused(tmp_path: Path, write: Write) -> None:
     write(tmp_path, with_fault(("dog", 50, 30, 70, 30)))
-    with pytest.raises(InputError, match="has no object left of class dog: got the first fault"):
+    with pytest.raises(InputError, match="has no usable object of class dog: got objects that cannot be used"):
         open_dataset(tmp_path, "train", tolerance=ANY)
 
 

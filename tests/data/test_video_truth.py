@@ -36,9 +36,9 @@ GOOD = '{"frame": 0, "source": "a", "detections": []}\n'
     ("text", "message"),
     [
         ("", "is empty"),
-        ("{\n", "line 1 is not JSON"),
+        ("{\n", "line 1 is not valid JSON"),
         ("[]\n", "line 1 is damaged"),
-        (GOOD + GOOD, "line 2 is out of turn: got frame 0; wanted frame 1"),
+        (GOOD + GOOD, "line 2 is out of order: got frame 0; wanted frame 1"),
         (GOOD.replace("[]", '[{"box": [1, 2]}]'), "frame 0 has a damaged object"),
         (GOOD.replace("[]", "[5]"), "frame 0 has a damaged object"),
         (

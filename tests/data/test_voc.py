@@ -82,7 +82,7 @@ def test_unknown_class_is_named(tmp_path: Path) -> None:
 def test_entities_are_refused_before_they_expand(tmp_path: Path, declaration: str) -> None:
     annotation = write_voc(tmp_path, "")
     annotation.write_text(declaration + annotation.read_text())
-    with pytest.raises(InputError, match=r"a\.xml declares a document type or an entity"):
+    with pytest.raises(InputError, match=r"a\.xml contains a DOCTYPE or ENTITY declaration"):
         read(tmp_path, "train", ["cat"])
 
 
@@ -106,7 +106,7 @@ def test_missing_files_and_empty_lists_are_named(tmp_path: Path) -> None:
     (tmp_path / "ImageSets" / "Main" / "val.txt").write_text("\n")
     with pytest.raises(InputError, match=r"val\.txt lists no image"):
         read(tmp_path, "val")
-    with pytest.raises(InputError, match=r"holds no split 'test'"):
+    with pytest.raises(InputError, match=r"contains no data set split 'test'"):
         read(tmp_path, "test")
     annotation.unlink()
     assert len(read(tmp_path, "train", ["cat"]).samples[0]) == 0  # labelImg writes none without an object

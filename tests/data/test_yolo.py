@@ -73,7 +73,7 @@ def test_the_last_folder_of_images_becomes_labels() -> None:
         ("0 nan .5 .1 .1", r"line 1 \(cat\) has no usable box: got x1 y1 x2 y2 = nan"),
         ("0 inf .5 .1 .1", r"line 1 \(cat\) has no usable box: got x1 y1 x2 y2 = inf"),
         ("0 .5 .5 -.1 .1", r"line 1 \(cat\) has no usable box: got x1 y1 x2 y2 = 55 36 45 44"),
-        ("0 .1 .1 .2 .1 .2 1.3", r"line 1 \(cat\) reaches over the edge of its image of 100 x 80"),
+        ("0 .1 .1 .2 .1 .2 1.3", r"line 1 \(cat\) extends beyond its image of 100 x 80"),
         ("0 .5 .5 0 .1", r"line 1 \(cat\) has no usable box"),
     ],
 )
@@ -84,7 +84,7 @@ def test_faults_are_named(tmp_path: Path, row: str, message: str) -> None:
 
 def test_missing_splits_and_escaping_folders_are_refused(tmp_path: Path) -> None:
     config = write_yolo(tmp_path, "")
-    with pytest.raises(InputError, match=r"data\.yaml holds no split 'val'.*Its splits are: train"):
+    with pytest.raises(InputError, match=r"data\.yaml no data set split 'val'.*It contains these splits: train"):
         read(config, "val")
     config.write_text("train: ../../elsewhere/images\nnames: [cat]\n")
     with pytest.raises(InputError, match=r"data\.yaml names a file outside its folder"):

@@ -64,7 +64,7 @@ def test_agrees_with_a_whole_yaml_reader(tmp_path: Path) -> None:
     [
         ("train: x\n", "has no key 'names': got train"),
         ("", "has no key 'names': got no key"),
-        ("nc: 3\nnames: [a, b]\n", "contradicts itself: got nc: 3 and 2 names"),
+        ("nc: 3\nnames: [a, b]\n", "'nc' is not the number of 'names': got nc: 3 and 2 names"),
         ("names: [a, a]\n", "lists a class twice"),
         ("names:\n", "the value of 'names' is invalid"),
         ("names: [[a], b]\n", "the value of 'names' is invalid"),
@@ -77,11 +77,11 @@ def test_agrees_with_a_whole_yaml_reader(tmp_path: Path) -> None:
         ("names: !!python/object:os.system x\n", "the value of 'names' is invalid"),
         ("names:\n  0: a\n  2: b\n", "the value of 'names' is invalid"),
         ("names:\n  - a\n  1: b\n", "the value of 'names' is invalid"),
-        ("names: [a]\nnames: [b]\n", "line 2: the key 'names' is there twice"),
+        ("names: [a]\nnames: [b]\n", "line 2: the key 'names' occurs twice"),
         ("names:\n- a\n-\n", "line 3: the value of 'names' is invalid"),
         ("names: [a]\nval: " + 30 * "[" + 30 * "]", "line 2: the value of 'val' is invalid"),
-        ("names: [a]\nother: [1\n", r"line 3 is not YAML"),
-        ("names: [a]\n---\nnames: [b]\n", "is not YAML"),
+        ("names: [a]\nother: [1\n", r"line 3 is not valid YAML"),
+        ("names: [a]\n---\nnames: [b]\n", "is not valid YAML"),
         ("names: [a]\nx: " + "y" * (1 << 20), "is too large for a label file"),
     ],
 )

@@ -120,7 +120,7 @@ def test_the_figures_lie_beside_the_page_or_where_they_are_wanted(
     assert not Path("selftest.json").exists()
     result = run(engine, "--html", "board.json")
     assert result.exit_code == 1
-    assert "got board.json; wanted a name such as selftest.html" in result.output
+    assert "got board.json; wanted an HTML file, such as selftest.html" in result.output
 
 
 def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_pictures_in_which_nothing_is_seen_prove_nothing(tmp_path: Path, monkeyp
 def test_pictures_are_for_an_engine_of_ones_own() -> None:
     result = run("--images", "images")
     assert result.exit_code == 1
-    assert "--images is for an engine of your own. ssd-edge doctor --selftest ENGINE --images images" in result.output
+    assert "--images is given without an engine to test. Run: ssd-edge doctor --selftest ENGINE" in result.output
 
 
 def test_an_engine_without_selftest() -> None:

@@ -126,7 +126,7 @@ def test_a_container_that_holds_itself_ends(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_no_artifact(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.pt cannot be read: got No such file"):
+    with pytest.raises(InputError, match=r"none\.pt cannot be read .No such file"):
         _load(tmp_path / "none.pt")
 
 

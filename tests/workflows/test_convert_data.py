@@ -95,7 +95,7 @@ def test_what_is_faulty_is_counted_and_never_background(tmp_path: Path, form: La
     whats = " ".join(str(one) for one in made.left_out)
     assert "gone" in whats
     assert "inverted" in whats
-    assert ("difficult.jpg: cat: difficult" in whats) is is_yolo
+    assert ("difficult.jpg: cat: YOLO's format" in whats) is is_yolo
     with pytest.raises(LabelError):
         ssd.convert_data(tmp_path / "data", to=form, output=tmp_path / "strict", strict=True)
     assert not (tmp_path / "strict").exists()
@@ -136,7 +136,7 @@ def test_nothing_is_written_into_or_around_the_data(tmp_path: Path) -> None:
     write_coco(tmp_path / "all" / "data", coco_document())
     before = state(tmp_path)
     for output in ("all/data", "all/data/coco", "all", "."):
-        with pytest.raises(InputError, match="in one another"):
+        with pytest.raises(InputError, match="one contains the other"):
             ssd.convert_data(tmp_path / "all" / "data", output=tmp_path / output)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()

@@ -87,7 +87,9 @@ def _root(path: Path, config: YoloConfig) -> Path:
     """``path`` of the YAML; where that is not there, as on the machine that wrote it, the folder of the YAML."""
     if path_kind(config.root) == "folder":
         return config.root
-    log.info(f"{path}: its path {config.root} is not there; its splits are looked for in {path.parent}")
+    log.info(
+        f"{path}: the folder of its key 'path', {config.root}, does not exist; looking for its splits in {path.parent}"
+    )
     return path.parent
 
 
@@ -114,7 +116,7 @@ def _split_place(path: Path, root: Path, split: str, entry: str) -> Path:
             error.what,
             got=f"{split}: {entry}"[:200],
             wanted=error.wanted,
-            do=f"In {path.name} edit '{split}:', or set 'path:' to the folder that it is relative to.",
+            do=f"In {path.name}, correct '{split}:', or set 'path:' to the folder that '{split}:' is relative to.",
         ) from error
 
 
@@ -132,7 +134,7 @@ def listed_images(place: Path, root: Path, lost: list[LabelError]) -> list[Path]
         except LabelError as error:
             lost.append(error)
     if not images and not lost:
-        raise InputError(f"{place} lists no image", wanted="one file a line")
+        raise InputError(f"{place} lists no image", wanted="one image file per line")
     return images
 
 
@@ -227,10 +229,10 @@ def _scan_folder(folder: Path, split: str, place: Path, class_names: Sequence[st
     file = _class_file(folder)
     if file is None and class_names is None:
         raise InputError(
-            f"{folder} does not say what its classes are called",
-            got="YOLO label files without a list of classes",
-            wanted="data.yaml, classes.txt or obj.names beside them",
-            do=f"Name them in the order of their numbers: {keyword('classes', 'NAME,NAME')}",
+            f"{folder} has no list of class names",
+            got="only YOLO label files",
+            wanted="a data.yaml, classes.txt or obj.names next to the label files",
+            do=f"Give the names in the order of their numbers: {keyword('classes', 'NAME,NAME')}",
         )
     labels = read_class_file(file) if file is not None else tuple(class_names or ())
     images = tuple(list_images(place))

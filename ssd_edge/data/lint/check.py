@@ -69,8 +69,8 @@ class LintReport:
             raise InputError(
                 f"{self.dataset} has the same image in two splits",
                 got=f"{leaks[0].message}{more}",
-                wanted="each image in one split, or its evaluation is worth nothing",
-                do="Take them out of one.",
+                wanted="each image in only one split",
+                do="Remove it from one of the two splits.",
             )
 
 

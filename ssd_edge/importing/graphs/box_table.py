@@ -44,7 +44,7 @@ def read_box_table(path: Path) -> BoxTable:
     try:
         table = _from_json(path) if path.suffix == ".json" else _from_npy(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), do=_DO) from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", do=_DO) from error
     except Exception as error:  # NumPy and msgspec have their own, and too much memory asked for is one more
         raise InputError(
             f"{path} holds no table of anchors",

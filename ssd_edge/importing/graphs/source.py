@@ -69,7 +69,7 @@ def _parse(path: Path) -> onnx.ModelProto:
     try:
         data = read_regular(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read", got=error.strerror or str(error), wanted="an ONNX file") from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted="an ONNX file") from error
     try:
         model = parse_onnx(data, path, weights_beside=True)
     except NotOnnxError as error:

@@ -147,8 +147,7 @@ class StdoutLines:
         except OSError as error:
             self._drop()
             raise InputError(
-                "stdout cannot be written",
-                got=error.strerror or str(error),
+                f"stdout cannot be written ({error.strerror or error})",
                 do="" if isinstance(error, BrokenPipeError) else "Free some space, or choose a file with --json.",
             ) from error
 

@@ -138,8 +138,7 @@ class LineFile:
 
     def _refusal(self, error: OSError) -> InputError:
         return InputError(
-            f"{self._path} cannot be written",
-            got=error.strerror or str(error),
+            f"{self._path} cannot be written ({error.strerror or error})",
             do="" if isinstance(error, BrokenPipeError) else "Free some space, or choose another place with --json.",
         )
 
@@ -156,8 +155,7 @@ def _check_writable(path: Path) -> None:
             path.open("ab").close()
         except OSError as error:
             raise InputError(
-                f"{path} cannot be written",
-                got=error.strerror or str(error),
+                f"{path} cannot be written ({error.strerror or error})",
                 wanted="a writable file",
                 do="Choose another place with --json, or change its permissions.",
             ) from error

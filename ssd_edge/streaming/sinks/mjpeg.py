@@ -245,8 +245,7 @@ class BrowserSink(ImageSink):
             self._server = ImageServer(address, partial(ImageHandler, self._newest, name, access))
         except OSError as error:
             raise DeviceError(
-                f"nothing can be served at {address}",
-                got=error.strerror or str(error),
+                f"nothing can be served at {address} ({error.strerror or error})",
                 do="Choose another port: --serve 8081",
             ) from error
         self.address = Address(address.host, self._server.server_port)

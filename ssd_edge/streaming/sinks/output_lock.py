@@ -34,7 +34,7 @@ class OutputLock:
                 do="Choose another place, or stop the other run.",
             ) from error
         except OSError as error:
-            raise InputError(f"{path} cannot be locked", got=error.strerror or str(error)) from error
+            raise InputError(f"{path} cannot be locked ({error.strerror or error})") from error
 
     def release(self) -> None:
         """Let others write; the second call does nothing."""

@@ -144,7 +144,6 @@ class VideoSink(ImageSink):
 
     def _refusal(self, error: OSError) -> InputError:
         return InputError(
-            f"{self.last or self._path} takes no more frames",
-            got=error.strerror or str(error),
+            f"{self.last or self._path} takes no more frames ({error.strerror or error})",
             do="What was written until then is kept. Free some space, or choose another place with --output.",
         )

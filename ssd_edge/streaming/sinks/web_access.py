@@ -105,8 +105,7 @@ def read_token(path: Path) -> str:
         return token
     except OSError as error:
         raise InputError(
-            f"{path} cannot be written",
-            got=error.strerror or str(error),
+            f"{path} cannot be written ({error.strerror or error})",
             wanted="a file for the token that lets other machines look",
             do="Set XDG_CONFIG_HOME to a folder of yours.",
         ) from error

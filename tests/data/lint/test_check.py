@@ -90,7 +90,7 @@ PLANTED: list[tuple[str, Plant, str]] = [
     (
         "label-unreadable",
         lambda at: edit(annotation(at), ("<annotation>", "<!DOCTYPE a><annotation>")),
-        r"declares a document type",
+        r"contains a DOCTYPE",
     ),
     ("name-unsafe", lambda at: list_too(at, "../secret.jpg"), r"outside its folder"),
     ("image-missing", lambda at: picture(at).unlink(), r"names an image that is missing"),
@@ -109,7 +109,7 @@ PLANTED: list[tuple[str, Plant, str]] = [
     ("box-empty", lambda at: first_box(annotation(at), (10, 1, 9, 9)), r"got x1 y1 x2 y2 = 9 0 9 9"),
     ("box-in-fractions", lambda at: first_box(annotation(at), (0.1, 0.2, 0.3, 0.9)), r"looks like fractions"),
     ("box-outside", lambda at: first_box(annotation(at), (200, 10, 300, 50)), r"outside its image of 128 x 96"),
-    ("box-over-edge", lambda at: first_box(annotation(at), (90, 10, 140, 50)), r"reaches over the edge"),
+    ("box-over-edge", lambda at: first_box(annotation(at), (90, 10, 140, 50)), r"extends beyond its image"),
     ("object-twice", repeat_first_object, r"object 2 .* has the class and the box of object 1"),
     (
         "size-contradicted",

@@ -29,7 +29,7 @@ def test_levels_are_laid_out(wrap, tmp_path):
     ("name", "content", "message"),
     [
         ("a.csv", b"1,2,3,4", "a.csv is not a table of anchors: wanted a .npy or .json file. Save"),
-        ("a.npy", None, "a.npy cannot be read: got No such file"),
+        ("a.npy", None, "a.npy cannot be read .No such file"),
         ("a.npy", b"hello", "a.npy holds no table of anchors: got ValueError"),
         ("a.npy", b"", "a.npy holds no table of anchors: got EOFError"),
         ("a.json", b"{", "a.json holds no table of anchors: got JSONDecodeError"),

@@ -43,7 +43,7 @@ def test_a_file_that_is_cut_short_is_named(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="a.onnx cannot be read: got No such file or directory"):
+    with pytest.raises(InputError, match="a.onnx cannot be read .No such file or directory."):
         read_foreign(tmp_path / "a.onnx")
 
 

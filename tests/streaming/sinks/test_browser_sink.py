@@ -130,7 +130,7 @@ def test_without_viewers_nothing_is_encoded(sink: BrowserSink, monkeypatch: pyte
 
 
 def test_a_port_that_is_taken_is_named(sink: BrowserSink) -> None:
-    with pytest.raises(DeviceError, match=r"nothing can be served at 127\.0\.0\.1:\d+: got Address already in use"):
+    with pytest.raises(DeviceError, match=r"nothing can be served at 127\.0\.0\.1:\d+ .Address already in use."):
         BrowserSink(sink.address, "camera 0")
 
 
