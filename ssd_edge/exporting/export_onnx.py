@@ -20,8 +20,9 @@ from ssd_edge.core.environment import no_telemetry
 from ssd_edge.core.files import file_digest, written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, ROUNDS_KEY, SPEC_KEY, VERSION_KEY
+from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress, silent
-from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.spec import ModelSpec, NmsSpec
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.exporting.parity import ParityReport, check_parity
 from ssd_edge.graph.nms import OPSET, attach_nms
@@ -31,6 +32,7 @@ from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weights import with_weights
 
+_LIMITS = ("keep_top_k", "max_candidates", "top_k")  # each at most the next
 _OUTPUTS = ("boxes", "scores")
 _BATCH = "batch"
 
@@ -103,9 +105,24 @@ def _model_of(checkpoint: Path, nms_changes: Mapping[str, Any]) -> SSD:
     loaded = load_checkpoint(checkpoint)
     if not nms_changes:
         return loaded.model
-    nms = dataclasses.replace(loaded.spec.nms, **nms_changes)
-    spec = dataclasses.replace(loaded.spec, nms=nms)
+    spec = dataclasses.replace(loaded.spec, nms=changed_nms(loaded.spec.nms, nms_changes))
     return with_weights(spec, loaded.model.state_dict(), origin=str(checkpoint))
+
+
+def changed_nms(nms: NmsSpec, changes: Mapping[str, Any]) -> NmsSpec:
+    """Return the spec with these changes; what is not among them gives way to keep_top_k <= max_candidates <= top_k.
+
+    Changes that contradict each other stay; :class:`~ssd_edge.core.spec.ModelSpec` refuses them.
+    """
+    fitted = dict(changes)
+    for place, name in enumerate(_LIMITS):
+        now = getattr(nms, name)
+        least = max((changes[other] for other in _LIMITS[:place] if other in changes), default=now)
+        most = min((changes[other] for other in _LIMITS[place + 1 :] if other in changes), default=max(now, least))
+        if name not in changes and (value := min(max(now, least), most)) != now:
+            log.info(f"{name} is {value} in place of {now}, to suit {' and '.join(sorted(changes))}")
+            fitted[name] = value
+    return dataclasses.replace(nms, **fitted)
 
 
 class _SharedLocations(DecodedSSD):

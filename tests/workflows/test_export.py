@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.runs import record_run
 from ssd_edge.core.workspace import newest_onnx
@@ -45,3 +45,31 @@ def test_a_workspace_elsewhere_is_exported_in_silence(workspace: Path, capfd: py
 def test_options_go_into_the_config_or_beside_it() -> None:
     with pytest.raises(InputError, match="options are given twice: config= and top_k"):
         export("runs/a/best.pt", config=ExportConfig(), top_k=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        ({"max_candidates": 1000}, (100, 1000, 1000)),
+        ({"max_candidates": 50}, (50, 50, 400)),
+        ({"top_k": 60}, (60, 60, 60)),
+        ({"keep_top_k": 500}, (500, 500, 500)),
+        ({"keep_top_k": 20}, (20, 400, 400)),
+        ({"keep_top_k": 20, "top_k": 2000}, (20, 400, 2000)),
+        ({"keep_top_k": 450, "top_k": 2000}, (450, 450, 2000)),
+    ],
+)
+def test_limits_that_are_not_named_give_way(
+    workspace: Path, tmp_path: Path, options: ExportOptions, limits: tuple[int, int, int]
+) -> None:
+    found = export(workspace=workspace, output=tmp_path / "a.onnx", **options).spec.nms
+    assert (found.keep_top_k, found.max_candidates, found.top_k) == limits
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_candidates": 1000, "top_k": 500}, {"keep_top_k": 300, "max_candidates": 200}]
+)
+def test_limits_that_contradict_each_other_are_refused(workspace: Path, tmp_path: Path, options: ExportOptions) -> None:
+    with pytest.raises(ArtifactError, match="is out of range"):
+        export(workspace=workspace, output=tmp_path / "a.onnx", **options)
+    assert not (tmp_path / "a.onnx").exists()
