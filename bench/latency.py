@@ -37,6 +37,8 @@ SETTLE = 3  # frames of a block: its threads have only just begun
 class Arrivals(Sink):
     """Notes when each result was written; the last of a stream's sinks."""
 
+    needs_image = False
+
     def __init__(self) -> None:
         super().__init__()
         self.seconds: list[float] = []

@@ -13,6 +13,7 @@ from ssd_edge.cli.service import SystemdNotifier, own_command, supervise
 from ssd_edge.cli.signals import SignalReload, SignalStop
 from ssd_edge.core.choices import Goal, OnFailure
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.native_memory import limit_arenas
 from ssd_edge.workflows.stream_config import RunConfig
 
 if TYPE_CHECKING:
@@ -297,6 +298,7 @@ def run(
         "masks": tuple(masks or ()),
         "blur": tuple(filter(None, (part.strip() for part in (blur or "").split(",")))),
     }
+    limit_arenas()
     systemd = SystemdNotifier()
     if yes and model is None and config is None:
         from ssd_edge.workflows.pretrained import ensure_model

@@ -113,6 +113,8 @@ class Detections:
 
     def above(self, threshold: float) -> Detections:
         """Return those that score more than ``threshold`` (strictly, as BatchedNMS compares)."""
+        if not len(self.scores) or self.scores[-1] > threshold:
+            return self
         return self._taken(slice(int(np.count_nonzero(self.scores > threshold))))
 
     def filter(self, *, score: float | None = None, labels: str | Iterable[str] | None = None) -> Detections:

@@ -74,6 +74,7 @@ class Pipeline:
         self._asked_at: float | None = None
         self._clock = RunClock()
         self._ended = False
+        self._keeps_images = True
 
     @property
     def statuses(self) -> dict[str, StreamStatus]:
@@ -99,6 +100,7 @@ class Pipeline:
             SsdEdgeError: from the detector, or from the only stream; the results before it are written.
             InferenceHangError: an inference does not come back; the results before it are written.
         """
+        self._keeps_images = False
         with one_thread_a_call():
             if len(self._streams) == 1 and not self._dynamic:
                 self._run_one()
@@ -119,7 +121,7 @@ class Pipeline:
 
     def add(self, stream: Stream) -> None:
         """Begin another stream while the others go on."""
-        self._begin(Track(stream, self._batcher, self._workers, ResultQueue()), writes=True)
+        self._begin(self._track(stream, ResultQueue()), writes=True)
 
     def remove(self, name: str, *, wait_s: float = 2.0) -> None:
         """End a stream while the others go on; its results are written when this returns, unless that takes longer."""
@@ -177,9 +179,12 @@ class Pipeline:
             self._spawn(self._infer, "infer")
         for stream in self._streams:
             own = ResultQueue() if queue is None else queue
-            self._begin(Track(stream, self._batcher, self._workers, own), writes=queue is None)
+            self._begin(self._track(stream, own), writes=queue is None)
         if not self._dynamic:
             self._batcher.close()
+
+    def _track(self, stream: Stream, results: ResultQueue) -> Track:
+        return Track(stream, self._batcher, self._workers, results, keeps_images=self._keeps_images)
 
     def _begin(self, track: Track, *, writes: bool) -> None:
         track.clock.start()

@@ -266,3 +266,24 @@ def test_opencv_has_one_thread_a_call_while_streams_run_and_its_own_number_after
         assert (set(seen), cv2.getNumThreads()) == ({1}, 3)
     finally:
         cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize("needs_image", [True, False])
+def test_the_full_image_goes_as_far_as_a_sink_needs_it(tmp_path: Path, needs_image: bool) -> None:
+    path = write_bright_film(tmp_path / "video.mp4", 3, size=(128, 96))
+    sizes: list[tuple[tuple[int, ...], int, int]] = []
+    sink = Kept(on_write=lambda frame: sizes.append((frame.image.shape[:2], frame.width, frame.height)))
+    sink.needs_image = needs_image
+    with open_source(str(path)) as source, open_detector(write_tiny_onnx(tmp_path / "m.onnx")) as detector:
+        Pipeline([Stream(source, [sink])], detector).run()
+    assert sizes == [((96, 128) if needs_image else (SIZE, SIZE), 128, 96)] * 3
+    left, top, right, bottom = sink.found[0].boxes[0]
+    assert (left, top) == (0, 0)
+    assert (right, bottom) == pytest.approx((32, 48), abs=3)
+
+
+def test_results_have_the_full_image_though_no_sink_needs_it(tmp_path: Path) -> None:
+    path = write_bright_film(tmp_path / "video.mp4", 3, size=(128, 96))
+    with open_source(str(path)) as source, open_detector(write_tiny_onnx(tmp_path / "m.onnx")) as detector:
+        found = list(Pipeline([Stream(source)], detector).results())
+    assert [result.captured.frame.image.shape for result in found] == [(96, 128, 3)] * 3

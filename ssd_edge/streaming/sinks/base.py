@@ -36,7 +36,13 @@ class _Closed(ABC):
 
 
 class Sink(_Closed):
-    """Takes every result, in order, on one thread."""
+    """Takes every result, in order, on one thread.
+
+    Attributes:
+        needs_image: it looks at the frame's image. Where no sink does, a frame keeps the network's small one only.
+    """
+
+    needs_image: bool = True
 
     @abstractmethod
     def write(self, frame: Frame, detections: Detections) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -70,6 +71,8 @@ class JsonLinesSink(Sink):
     Raises:
         InputError: as of :class:`~ssd_edge.streaming.sinks.line_file.LineFile`; the reader of stdout has gone.
     """
+
+    needs_image = False
 
     def __init__(self, lines: Lines | Path | None) -> None:
         self._own: LineFile | None = None
@@ -175,5 +178,10 @@ def _line(fields: dict[str, Any]) -> bytes:
 
 
 def _utc(seconds: float) -> str:
-    text = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    whole, rest = divmod(seconds, 1)
+    return f"{_utc_second(int(whole))}.{int(1000 * rest):03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _utc_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")

@@ -105,6 +105,7 @@ class OutputGroup:
 class _LastingSink(Sink):
     def __init__(self, sink: Sink, group: OutputGroup, output: _Output) -> None:
         self._sink, self._group, self._output = sink, group, output
+        self.needs_image = sink.needs_image
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Write to the sink, unless it has ended."""

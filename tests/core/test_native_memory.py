@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ssd_edge.core.native_memory import limit_arenas
+
+# Threads that take and keep memory at one time: glibc gives each a heap of its own, eight a core at most.
+PROGRAM = """
+import threading
+from ssd_edge.core.native_memory import limit_arenas
+print(limit_arenas())
+meet, kept = threading.Barrier(8), []
+def work():
+    meet.wait()
+    kept.append([bytearray(1000) for _ in range(200)])
+    meet.wait()
+threads = [threading.Thread(target=work) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+heaps = sum(" 00000000 00:00 0" in line and "rw-p" in line for line in open("/proc/self/maps")
+            if not line.rstrip().endswith("]") and int(line.split("-")[0], 16) % (1 << 26) == 0)
+print(heaps)
+"""
+
+
+def heaps(**variables: str) -> tuple[str, int]:
+    environment = {key: value for key, value in os.environ.items() if key not in ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment | variables, capture_output=True, text=True, check=True
+    )
+    said, count = done.stdout.split()
+    return said, int(count)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_threads_share_two_heaps_unless_the_user_says_otherwise() -> None:
+    said, count = heaps()
+    if said == "False":
+        pytest.skip("another C library")
+    assert count <= 1  # the first heap is the program's own
+    assert heaps(MALLOC_ARENA_MAX="8") == ("False", pytest.approx(7, abs=1))
+
+
+def test_a_setting_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert not limit_arenas()
