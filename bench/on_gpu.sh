@@ -25,7 +25,7 @@ part() {  # name, seconds that it may take, command
 
 "$python" -c 'import torch; assert torch.cuda.is_available(), "no CUDA GPU, or a PyTorch without CUDA"' || exit 1
 part gpu 20 nvidia-smi
-part cuda_layer 60 "$python" -m bench.cuda_layer
+part cuda_layer 60 "$python" -m bench.cuda_layer --binding cuda-python
 part training 240 "$python" -m bench.training_on_gpu --compiled
 part doctor 60 "$python" -m ssd_edge doctor --json "$out/doctor.json"
 if "$python" -c 'import tensorrt' 2>/dev/null || "$python" -c 'import tensorrt_rtx' 2>/dev/null; then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from bench import training_on_gpu
+from bench.cuda_layer import PTX
 from ssd_edge.core.errors import TrainingError
 from tools.emulator.rehearse import needs_emulator
 from tools.emulator.surroundings import surroundings
@@ -49,6 +51,7 @@ def test_every_part_runs_and_one_that_fails_is_named(tmp_path: Path) -> None:
     assert list(lines) == ["gpu", "cuda_layer", "training", "doctor", "selftest"], done.stdout + done.stderr
     assert [name for name, line in lines.items() if "FAILED" in line] == ["training"]
     assert done.returncode == 1
+    assert "by ssd_edge.backends.cuda_python" in (out / "cuda_layer.log").read_text()
     assert "all is given back" in (out / "cuda_layer.log").read_text()
     assert (out / "doctor.json").is_file()
     assert (out / "selftest.html").is_file()
@@ -64,6 +67,20 @@ def test_without_a_gpu_it_says_so_and_does_nothing(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no CUDA GPU, or a PyTorch without CUDA" in done.stderr
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_87", "sm_90", "sm_120"])
+def test_the_kernel_is_ptx_that_nvidia_s_assembler_takes(tmp_path: Path, architecture: str) -> None:
+    triton = importlib.util.find_spec("triton")
+    program = Path(str(triton.origin)).parent / "backends/nvidia/bin/ptxas" if triton else tmp_path / "none"
+    if not program.is_file():
+        pytest.skip("there is no ptxas: PyTorch for CUDA brings Triton's")
+    (tmp_path / "fill.ptx").write_text(PTX)
+    command = [program, f"--gpu-name={architecture}", "fill.ptx", "-o", "fill.cubin"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "is not defined for option 'gpu-name'" in done.stderr:
+        pytest.skip(f"this ptxas does not know {architecture}")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow
