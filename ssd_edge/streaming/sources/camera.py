@@ -234,23 +234,27 @@ def stream_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callable[[]
     Raises:
         DeviceError: nothing here can decode it.
     """
-    if not (_is_rtsp(uri) and has_jetson_codecs()):
-        return _processor_opener(uri, rtsp_latency_ms, stall_s)
     try:
         otherwise = _processor_opener(uri, rtsp_latency_ms, stall_s)
-    except DeviceError as error:
-        log.debug("without the board's decoder: %s", error)
-        otherwise = None
+    except DeviceError:
+        if not (_is_rtsp(uri) and has_jetson_codecs()):
+            raise
+        otherwise = _no_decoder
+    if not _is_rtsp(uri):
+        return otherwise
 
-    def open_by_jetson() -> Reader:
-        text = rtsp_pipeline(uri.target, rtsp_latency_ms)
-        if (decoded := _by_pipeline(text, uri.shown, "decoded in hardware")) is not None:
-            return decoded
-        if otherwise is None:
-            raise StreamError(StreamReason.ERROR, "a pipeline that does not start, and neither PyAV nor FFmpeg")
+    def open_rtsp() -> Reader:
+        if has_jetson_codecs():  # asked here, as that takes a moment
+            text = rtsp_pipeline(uri.target, rtsp_latency_ms)
+            if (decoded := _by_pipeline(text, uri.shown, "decoded in hardware")) is not None:
+                return decoded
         return otherwise()
 
-    return open_by_jetson
+    return open_rtsp
+
+
+def _no_decoder() -> Reader:
+    raise StreamError(StreamReason.ERROR, "a pipeline that does not start, and neither PyAV nor FFmpeg")
 
 
 def _is_rtsp(uri: Uri) -> bool:
