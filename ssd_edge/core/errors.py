@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -106,3 +107,17 @@ class AccuracyError(SsdEdgeError):
     """
 
     result: Any = None
+
+
+def write_remedy(error: OSError, elsewhere: str = "choose another place") -> str:
+    """Say what to do where the system refuses a write; ``elsewhere`` names the way to write somewhere else.
+
+    Space is spoken of only where the disk, a quota or a limit is reached, or the system gives no reason (``EIO``).
+    """
+    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
+        return f"Rename what has this name now, or {elsewhere}."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"Get the right to write there, or {elsewhere}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, None):
+        return f"Free some space, or {elsewhere}."
+    return f"{elsewhere[0].upper()}{elsewhere[1:]}."

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, write_remedy
 from ssd_edge.core.limits import how_to_raise, limit
 from ssd_edge.core.partials import MARK, check_written, held, sweep_once
 
@@ -116,7 +116,7 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
     except OSError as error:
         raise InputError(
             f"{path} cannot be written ({error.strerror or error})",
-            do="Free some space, or choose another place.",
+            do=write_remedy(error),
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -154,7 +154,7 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written ({error.strerror or error})",
-            do="Free some space, or choose another place.",
+            do=write_remedy(error),
         ) from error
     finally:
         if old.exists() and not folder.exists():

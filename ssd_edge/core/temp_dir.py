@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, write_remedy
 from ssd_edge.core.partials import held, sweep_scratch
 
 _PREFIX = "ssd-edge-scratch-"
@@ -71,5 +71,5 @@ def _no_scratch(error: OSError) -> InputError:
     return InputError(
         f"{place if isinstance(place, str) else os.fsdecode(place)} cannot be written ({error.strerror or error})",
         wanted="space for temporary files",
-        do="Free some space, or set TMPDIR to another folder.",
+        do=write_remedy(error, "set TMPDIR to another folder"),
     )

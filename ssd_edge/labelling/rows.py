@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError, write_remedy
 from ssd_edge.core.files import flush_file, flush_names
 from ssd_edge.core.frame import FloatArray
 
@@ -153,7 +153,7 @@ class PartWriter:
                 return  # another process has written it, and tidied up
             raise InputError(
                 f"{self._path} cannot be written ({error.strerror or error})",
-                do="Free some space; the same command then goes on.",
+                do=f"{write_remedy(error)} The same command then goes on.",
             ) from error
 
 

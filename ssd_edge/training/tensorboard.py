@@ -9,7 +9,7 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from ssd_edge.core.errors import InputError, MissingPackageError
+from ssd_edge.core.errors import InputError, MissingPackageError, write_remedy
 from ssd_edge.core.files import make_folder
 from ssd_edge.training.callbacks import Callback
 from ssd_edge.training.metrics import EpochRecord, StepLoss
@@ -105,5 +105,6 @@ class TensorBoardLog(Callback):
             yield
         except OSError as error:
             raise InputError(
-                f"{self._folder} cannot be written ({error.strerror or error})", do="Free some space."
+                f"{self._folder} cannot be written ({error.strerror or error})",
+                do=write_remedy(error, "train with --no-tensorboard"),
             ) from error

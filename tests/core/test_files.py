@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, write_remedy
 from ssd_edge.core.files import file_digest, folder_written_beside, make_folder, path_kind, text_digest, written_beside
 from tests.full_disk import full_after
 
@@ -222,3 +222,25 @@ def test_a_folder_takes_the_place_of_no_file(tmp_path: Path) -> None:
     wanted = "images cannot be written: got a file; wanted a folder"
     with pytest.raises(InputError, match=wanted), folder_written_beside(tmp_path / "images"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "Free some space, or choose"),
+        (errno.EISDIR, "Rename what"),
+        (errno.EROFS, "Get the right"),
+        (errno.ENAMETOOLONG, "Choose another place"),
+    ],
+)
+def test_the_remedy_is_that_of_the_fault(number: int, words: str) -> None:
+    assert write_remedy(OSError(number, "refused")).startswith(words)
+
+
+def test_a_folder_in_the_place_of_a_file_is_not_called_want_of_space(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").mkdir()
+    with (
+        pytest.raises(InputError, match="Rename what has this name now"),
+        written_beside(tmp_path / "best.pt") as partial,
+    ):
+        partial.write_bytes(b"x")

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, write_remedy
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.shell import printable_json
 from ssd_edge.streaming.sinks.base import Sink
@@ -151,7 +151,7 @@ class StdoutLines:
             self._drop()
             raise InputError(
                 f"stdout cannot be written ({error.strerror or error})",
-                do="" if isinstance(error, BrokenPipeError) else "Free some space, or choose a file with --json.",
+                do="" if isinstance(error, BrokenPipeError) else write_remedy(error, "choose a file with --json"),
             ) from error
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, write_remedy
 from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.streaming.sinks.output_lock import OutputLock
 from ssd_edge.streaming.sinks.pieces import Cut, Retention, piece_path
@@ -139,7 +139,7 @@ class LineFile:
     def _refusal(self, error: OSError) -> InputError:
         return InputError(
             f"{self._path} cannot be written ({error.strerror or error})",
-            do="" if isinstance(error, BrokenPipeError) else "Free some space, or choose another place with --json.",
+            do="" if isinstance(error, BrokenPipeError) else write_remedy(error, "choose another place with --json"),
         )
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from threading import Lock
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, write_remedy
 from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.log import log
@@ -145,5 +145,5 @@ class VideoSink(ImageSink):
     def _refusal(self, error: OSError) -> InputError:
         return InputError(
             f"{self.last or self._path} takes no more frames ({error.strerror or error})",
-            do="What was written until then is kept. Free some space, or choose another place with --output.",
+            do=f"What was written until then is kept. {write_remedy(error, 'choose another place with --output')}",
         )
