@@ -73,7 +73,7 @@ def check_batch(batch: UInt8Array, spec: ModelSpec) -> None:
     wanted = (spec.input.height, spec.input.width, 3)
     if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[1:] != wanted or len(batch) == 0:
         raise InputError(
-            f"the batch does not fit {spec.name}",
+            f"the batch does not match the input of {spec.name}",
             got=f"{batch.dtype} {batch.shape}",
             wanted=f"uint8 (B >= 1, {wanted[0]}, {wanted[1]}, 3)",
         )

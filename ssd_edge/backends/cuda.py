@@ -147,7 +147,11 @@ class GraphDriver:
         if ended != 0 or not accepted:
             if graph:
                 self._library.cuGraphDestroy(graph)
-            raise CaptureError(self._meaning("cuStreamEndCapture", ended) if ended else "TensorRT refused")
+            raise CaptureError(
+                self._meaning("cuStreamEndCapture", ended)
+                if ended
+                else "TensorRT could not be captured in a CUDA graph"
+            )
         return self._instantiate(graph)
 
     def pop_context(self) -> None:
@@ -303,9 +307,9 @@ class Cuda:
             host = self._driver.pagelocked_empty(shape, kind, mem_flags=flags)
         except self._driver.MemoryError as error:
             raise DeviceError(
-                "the computer's memory cannot be pinned for the GPU",
+                "memory cannot be pinned for the GPU",
                 got=f"{error}, for {max(1, prod(shape) * kind.itemsize)} bytes",
-                wanted="free memory, and leave to lock it",
+                wanted="free memory, and permission to lock it",
                 do="Close other programs; in a container: docker run --ulimit memlock=-1 …",
             ) from error
         self._own("pinned memory", host.base)
@@ -335,8 +339,8 @@ def load_driver() -> Any:
         except (ImportError, RuntimeError) as error:  # cuda-python raises the latter where there is no driver
             problems.append(error)
     raise MissingPackageError(
-        "neither pycuda nor cuda-python is installed, or fits this machine's CUDA driver",
+        "neither pycuda nor cuda-python is installed and matches this machine's CUDA driver",
         got="; ".join(map(str, problems)),
-        wanted="one of them: cuda-python of the driver's CUDA, 12 or 13, or pycuda 2025.1.2 or later",
+        wanted="cuda-python for the driver's CUDA version (12 or 13), or pycuda 2025.1.2 or later",
         do="Install it: pip install cuda-bindings (pycuda needs the CUDA toolkit's headers; see: ssd-edge doctor)",
     ) from problems[-1]

@@ -258,7 +258,7 @@ def _check_device(path: Path, device: str | None, *, on_gpu: bool) -> None:
     allowed = ("auto", "cuda", "cuda:0") if on_gpu else ("auto", "cpu")
     if device is not None and device not in allowed:
         raise InputError(
-            f"{path} runs on {'the first NVIDIA GPU' if on_gpu else 'the processor'} only",
+            f"{path} runs on {'the first NVIDIA GPU' if on_gpu else 'the CPU'} only",
             got=f"device {device!r}",
             wanted=" or ".join(map(repr, allowed[:2])),
             do="" if on_gpu else "Build an engine for the device: ssd-edge build --target tensorrt or openvino",

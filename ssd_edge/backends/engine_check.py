@@ -49,5 +49,5 @@ def refuse_other_machine(engine: Path, manifest: EngineManifest, here: Place, *,
         f"{engine} was not built for this machine",
         got=str(Place.of(manifest)),
         wanted=str(here),
-        do=f"Rebuild it here: {manifest.build_command(engine)}",
+        do=f"Build the engine again on this machine: {manifest.build_command(engine)}",
     )

@@ -53,8 +53,8 @@ def read_spec(
         raise ArtifactError(
             f"{path} was not exported by ssd-edge",
             got=_signature(inputs, outputs),
-            wanted=f"an ONNX with {SPEC_KEY!r} in its metadata",
-            do=f"If it is an SSD, import it: ssd-edge import {quoted(path)}",
+            wanted=f"an ONNX file with {SPEC_KEY!r} in its metadata",
+            do=f"If it is an SSD of another project, import it: ssd-edge import {quoted(path)}",
         )
     spec = ModelSpec.from_json(metadata[SPEC_KEY], origin=str(path))
     _check_input(path, spec, inputs, outputs)
@@ -86,7 +86,7 @@ def _check_outputs(path: Path, spec: ModelSpec, inputs: tuple[Tensor, ...], outp
 
 def _refuse(path: Path, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], wanted: str) -> None:
     raise ArtifactError(
-        f"{path} does not follow the graph contract",
+        f"{path} does not have the inputs and outputs of an ssd-edge model",
         got=_signature(inputs, outputs),
         wanted=wanted,
         do="Export the model again: ssd-edge export",
@@ -168,11 +168,11 @@ class OrtBackend:
             raise InputError(
                 f"{self._path} takes {self._fixed_batch} images at a time",
                 got=str(len(batch)),
-                do="Export it again with a free batch size: ssd-edge export",
+                do="Export the model again with a dynamic batch size: ssd-edge export",
             )
         session = self._session  # another thread may close the backend meanwhile
         if session is None:
-            raise ArtifactError(f"{self._path} is closed", do="Open it again.")
+            raise ArtifactError(f"{self._path} has been closed", do="Load the model again.")
         with ort_errors(self._path):
             return RawOutputs(*session.run(OUTPUT_NAMES, {INPUT_NAME: batch}))
 

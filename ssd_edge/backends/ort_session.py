@@ -58,7 +58,7 @@ def open_session(
     """
     ort = load_runtime()
     if not path.is_file():
-        raise InputError(f"{path} cannot be read", got="no such file", wanted="an .onnx or .engine file")
+        raise InputError(f"{path} does not exist", wanted="an .onnx or .engine file")
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")

@@ -106,7 +106,7 @@ def _object(text: bytes | str, form: Format, origin: str) -> dict[str, Any]:
     try:
         fields = parse_json(text)
     except ValueError as error:
-        raise _damaged(form, origin, f"{type(error).__name__}: {error}") from error
+        raise _damaged(form, origin, f"text that is not valid JSON ({error})") from error
     if not isinstance(fields, dict):
         raise _damaged(form, origin, f"a JSON {type(fields).__name__}")
     return fields
@@ -119,7 +119,7 @@ def _check_tag(found: object, form: Format, origin: str) -> None:
     mine, other = _TAG.fullmatch(form.tag), _TAG.fullmatch(found) if isinstance(found, str) else None
     do = form.do
     if mine and other and mine[1] == other[1] and int(other[2]) > int(mine[2]):
-        do = f"It was written by a newer ssd-edge: update this one. Or: {form.do[:1].lower()}{form.do[1:]}"
+        do = f"It was written by a newer ssd-edge: update ssd-edge. Or: {form.do[:1].lower()}{form.do[1:]}"
     raise ArtifactError(f"{origin} is not a {form.what} of this version", got=repr(found)[:60], wanted=form.tag, do=do)
 
 

@@ -114,21 +114,21 @@ class CalibrationTable:
         table = read_artifact(path, cls, _FORM)
         wrong = [image for image in table.images if not image.startswith("sha256:")]
         if wrong or not table.ranges:
-            got = f"image {wrong[0][:40]!r}" if wrong else "no range at all"
+            got = f"the image digest {wrong[0][:40]!r}" if wrong else "no range"
             raise ArtifactError(f"{path} is a damaged {_FORM.what}", got=got, wanted=RANGES_FORMAT, do=_FORM.do)
         return table
 
     def refuse_if_foreign(self, table: Path, onnx: Path, onnx_digest: str, entry: InputSpec) -> None:
         """Raise ArtifactError where this table (read from ``table``) was not measured on ``onnx`` as it is now."""
         pairs = {
-            f"{onnx} as it is": (self.onnx_digest, onnx_digest),
-            "its preprocessing": (self.preprocessing_digest, preprocessing_digest(entry)),
+            f"the current {onnx}": (self.onnx_digest, onnx_digest),
+            "the preprocessing of the model": (self.preprocessing_digest, preprocessing_digest(entry)),
         }
         for what, (measured, found) in pairs.items():
             if measured != found:
                 raise ArtifactError(
                     f"{table} does not belong to {what}",
-                    got=f"ranges of {self.model!r}, measured on {measured}",
+                    got=f"ranges of {self.model!r}, measured with {measured}",
                     wanted=found,
                     do=f"Calibrate again: ssd-edge calibrate {quoted(onnx)}",
                 )

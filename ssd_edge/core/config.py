@@ -45,13 +45,16 @@ def config_from(kind: type[C], config: C | None, options: Mapping[str, Any]) -> 
     """
     if config is not None and not isinstance(config, kind):
         raise InputError(
-            "config= has the wrong type", got=type(config).__name__, wanted=kind.__name__, do="Pass that, or keywords."
+            "config= has the wrong type",
+            got=type(config).__name__,
+            wanted=kind.__name__,
+            do=f"Pass a {kind.__name__}, or keywords.",
         )
     if config is not None and options:
         raise InputError(
             f"options are given twice: config= and {', '.join(sorted(options))}",
-            wanted="one of the two",
-            do=f"dataclasses.replace(config, {sorted(options)[0]}=...) makes one config of both.",
+            wanted="only one of the two",
+            do=f"To combine them: dataclasses.replace(config, {sorted(options)[0]}=...)",
         )
     if config is not None:
         return _rebuilt(config)
@@ -147,7 +150,9 @@ def _member(name: str, value: Any, members: Sequence[Any]) -> Any:
     """Return the member of an enum, or the choice of a literal, that a value stands for."""
     values = [member.value if isinstance(member, Enum) else member for member in members]
     if value not in values:
-        raise InputError(f"{name} has no such value", got=repr(value), wanted=", ".join(map(repr, values)))
+        raise InputError(
+            f"{name} is not one of the allowed values", got=repr(value), wanted=", ".join(map(repr, values))
+        )
     return members[values.index(value)]
 
 

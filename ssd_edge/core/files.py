@@ -99,7 +99,7 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
         InputError: the folder cannot be made or written, or ``path`` is a device, pipe or socket.
     """
     if not path.name:
-        raise InputError(f"{path} cannot be written", got="a folder", wanted="a file's name")
+        raise InputError(f"{path} is a folder", wanted="the name of a file to write")
     _refuse_device(path)
     partial = path.with_name(f".{_short_stem(path)}.{os.getpid()}{MARK}.partial{path.suffix}")
     make_folder(path.parent)
@@ -136,9 +136,9 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
         InputError: it cannot be made or written, or ``folder`` is something else, or has no name: ``.`` or ``..``.
     """
     if folder.name in ("", ".."):
-        raise InputError(f"{folder} cannot be replaced as a whole", got="a folder without a name", wanted="a name")
+        raise InputError(f"{folder} cannot be replaced", got="a folder without a name", wanted="a folder with a name")
     if path_kind(folder) not in ("folder", "absent"):
-        raise InputError(f"{folder} cannot be written", got="a file", wanted="a folder, or a new name")
+        raise InputError(f"{folder} is a file", wanted="a folder to replace, or a new name")
     partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}{MARK}.{kind}") for kind in ("partial", "old"))
     sweep_once(folder.parent)
     make_folder(partial)

@@ -60,7 +60,7 @@ def image_bytes(path: Path) -> bytes:
         InputError: the file is missing, empty, cut short, or unfolds to more than the limits of images.
     """
     if path_kind(path) == "other":
-        raise InputError(f"{path} cannot be read", got="a device, pipe or socket", wanted="an image file")
+        raise InputError(f"{path} is not a regular file", got="a device, pipe or socket", wanted="an image file")
     try:
         check_stored_size(path, path.stat().st_size)
         data = path.read_bytes()
@@ -108,10 +108,10 @@ def _check_unfolded(path: Path, data: bytes) -> None:
     most = min(limit("scans"), _SCANS_OF_THE_LARGEST * limit("pixels") // max(width * height, 1))
     if scans > most:
         raise InputError(
-            f"{path} has too many scans for a JPEG of {width} x {height}",
-            got=f"{scans}, each over the whole image",
+            f"{path} is a JPEG of {width} x {height} with too many scans",
+            got=f"{scans} scans of the whole image",
             wanted=f"at most {most}",
-            do="Save it again with an image editor.",
+            do="Save the image again with an image editor.",
         )
 
 
@@ -125,7 +125,9 @@ def decode_image(path: Path, data: bytes, flags: int = cv2.IMREAD_COLOR) -> UInt
         with image_lines_dropped():  # they name no file
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise InputError(f"{path} cannot be decoded", got=error.err, wanted="at most 2^30 pixels") from error
+        raise InputError(
+            f"{path} cannot be decoded", got=f"OpenCV's error {error.err!r}", wanted="an image of at most 2^30 pixels"
+        ) from error
     if image is None:
         raise InputError(
             f"{path} is not an image that OpenCV can read",
@@ -169,9 +171,9 @@ def list_images(folder: Path, *, below: bool = False) -> list[Path]:
     images = sorted(path for path in found if _is_image(path) and not _is_hidden(path.relative_to(folder)))
     if not images:
         raise InputError(
-            f"{folder} holds no images",
+            f"{folder} contains no images",
             got=f"{sum(1 for _ in folder.iterdir())} other files",
-            wanted=", ".join(sorted(IMAGE_SUFFIXES)),
+            wanted=f"files with the suffix {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
     return images
 
@@ -224,7 +226,7 @@ def load_image(image: ImageInput) -> UInt8Array:
     if pil is not None and isinstance(image, pil.Image):
         return _from_pil(image)
     raise InputError(
-        "this is not an image",
+        "the argument is not an image",
         got=type(image).__name__,
         wanted="a uint8 array (H, W, 3) in BGR, the path of a file, or a PIL image",
     )
@@ -266,10 +268,10 @@ _PIL_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", 
 def _from_pil(image: PilImage) -> UInt8Array:
     if image.mode not in _PIL_MODES:
         raise InputError(
-            "the PIL image does not have 8 bits a channel",
+            "the PIL image does not have 8 bits per channel",
             got=f"mode {image.mode}",
-            wanted="e.g. RGB",
-            do="Scale it to 0..255 and convert it: image.convert('RGB')",
+            wanted="an 8-bit mode such as RGB",
+            do="Scale the values to 0 to 255 and convert the image: image.convert('RGB')",
         )
     pixels = np.asarray(image.convert("RGB"))
     return check_bgr(np.ascontiguousarray(pixels[..., ::-1]), origin="the image")
@@ -281,10 +283,10 @@ def _refuse_truncated(path: Path, data: bytes) -> None:
     cut_png = data.startswith(_PNG_START) and not _reaches_png_end(data)
     if cut_jpeg or cut_png:
         raise InputError(
-            f"{path} is cut short",
+            f"{path} is truncated",
             got=f"{len(data)} bytes without an end marker",
             wanted="a complete image",
-            do="Copy the file again.",
+            do="Copy or download the file again.",
         )
 
 

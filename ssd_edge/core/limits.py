@@ -61,7 +61,9 @@ def parse_limits(text: str) -> dict[str, int]:
         match = _NUMBER.fullmatch(value)
         if name not in LIMITS or match is None:
             raise InputError(
-                "this is no limit", got=repr(part)[:80], wanted=f"NUMBER, or 400M, for {', '.join(LIMITS)}"
+                "--limit is invalid",
+                got=repr(part)[:80],
+                wanted=f"NAME=NUMBER, such as pixels=400M; NAME is {', '.join(LIMITS)}",
             )
         limits[name] = int(match[1]) * _UNITS[match[2]]
     return limits

@@ -146,7 +146,7 @@ class EngineManifest:
             raise ArtifactError(
                 f"{path} does not exist",
                 wanted="the manifest that was built with the engine",
-                do="Copy it beside the engine, or build again: ssd-edge build",
+                do="Copy it next to the engine, or build the engine again: ssd-edge build",
             )
 
         def spec(fields: object) -> ModelSpec:
@@ -162,7 +162,7 @@ class EngineManifest:
                 f"{engine} is not the file that its manifest describes",
                 got=found,
                 wanted=self.engine_digest,
-                do=f"Build it again: {self.build_command(engine)}",
+                do=f"Build the engine again: {self.build_command(engine)}",
             )
 
     def refuse_if_stale(self, engine: Path) -> None:
@@ -170,10 +170,10 @@ class EngineManifest:
         onnx = self.onnx_path(engine)
         if onnx.is_file() and file_digest(onnx) != self.onnx_digest:
             raise ArtifactError(
-                f"{engine} was built from an older {onnx}",
-                got=f"an ONNX with {file_digest(onnx)}",
+                f"{engine} was built from another version of {onnx}",
+                got=f"an ONNX file with digest {file_digest(onnx)}",
                 wanted=self.onnx_digest,
-                do=f"Build it again: {self.build_command(engine)}",
+                do=f"Build the engine again: {self.build_command(engine)}",
             )
 
     def onnx_path(self, engine: Path) -> Path:

@@ -8,7 +8,7 @@ import unicodedata
 
 MOST_BYTES = 100
 """Of a name in UTF-8: with suffixes such as ``.int8-fp16.tensorrt-rtx.engine`` it still fits into 255."""
-WANTED_NAME = f"at most {MOST_BYTES} bytes without / and \\ and control characters; no '.' or '-' in front"
+WANTED_NAME = f"at most {MOST_BYTES} bytes, without /, \\ and control characters, and not starting with '.' or '-'"
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 _OTHER_SIGNS = re.compile(r"[^\w.+-]+")
 _MOST_SIGNS = 60

@@ -87,7 +87,7 @@ def sweep_once(folder: Path) -> None:
     swept = [path for path in found if _is_abandoned(path) and _clear(path)]
     if swept:
         log.info(
-            f"{folder}: {counted(len(swept), 'unfinished file')} of a run that was killed removed: {swept[0].name}"
+            f"{folder}: removed {counted(len(swept), 'unfinished file')} of a run that was killed: {swept[0].name}"
         )
 
 

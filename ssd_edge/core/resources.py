@@ -45,14 +45,17 @@ def _shared_memory(got: str) -> SsdEdgeError:
     return DeviceError(
         "shared memory (/dev/shm) is full",
         got=got,
-        wanted="room for the batches that data workers hand over",
-        do="In a container: docker run --shm-size 2g (or --ipc=host). Elsewhere take --workers 0, or a smaller batch.",
+        wanted="space for the batches that data workers pass on",
+        do="In a container, use docker run --shm-size 2g (or --ipc=host). Elsewhere, use --workers 0 or a smaller "
+        "batch.",
     )
 
 
 def _gpu_memory(got: str) -> SsdEdgeError:
     return DeviceError(
-        "the GPU's memory is full", got=got, do="Take a smaller --batch-size, or end other programs: nvidia-smi"
+        "the GPU's memory is full",
+        got=got,
+        do="Use a smaller --batch-size, or end other programs (nvidia-smi lists them).",
     )
 
 
@@ -60,7 +63,7 @@ def _memory(got: str) -> SsdEdgeError:
     return DeviceError(
         "the memory is full",
         got=got,
-        do="Take a smaller batch, fewer --workers or smaller images, or end other programs.",
+        do="Use a smaller batch, fewer --workers or smaller images, or end other programs.",
     )
 
 
@@ -68,15 +71,15 @@ def _descriptors(got: str) -> SsdEdgeError:
     return DeviceError(
         "too many files are open",
         got=got,
-        do="Raise the limit of this shell: ulimit -n 65536. Or take fewer --workers.",
+        do="Raise the limit of this shell (ulimit -n 65536), or use fewer --workers.",
     )
 
 
 def _processes(got: str) -> SsdEdgeError:
     return DeviceError(
-        "the system starts no more processes or threads",
+        "the system cannot start more processes or threads",
         got=got,
-        do="Raise ulimit -u, or a container's --pids-limit; or take fewer --workers.",
+        do="Raise ulimit -u or the container's --pids-limit, or use fewer --workers.",
     )
 
 
@@ -85,11 +88,15 @@ def _disk(got: str) -> SsdEdgeError:
 
 
 def _driver(got: str) -> SsdEdgeError:
-    return DeviceError("the GPU's driver does not fit", got=got, do="See: ssd-edge doctor. Or take --device cpu.")
+    return DeviceError(
+        "the GPU driver does not match the installed CUDA libraries",
+        got=got,
+        do="Run: ssd-edge doctor. Or use --device cpu.",
+    )
 
 
 def _locale(got: str) -> SsdEdgeError:
-    return InputError("the locale cannot be used", got=got, wanted="UTF-8", do="Set it: export LC_ALL=C.UTF-8")
+    return InputError("the locale cannot be used", got=got, wanted="UTF-8", do="Set the locale: export LC_ALL=C.UTF-8")
 
 
 _RESOURCES = (  # the first that fits: what is special stands before what is general

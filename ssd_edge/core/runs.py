@@ -19,7 +19,7 @@ from ssd_edge.core.torch_zip import archive_members
 BEST_NAME = "best.pt"
 RECORD_NAME = "run.json"
 _EVENTS = "tensorboard/events.out.tfevents.*"  # the fourth part of their names is the second in which the run began
-_FORMAT = Format("ssd-edge/run/1", "record of a run", "Remove it; the run then says no date.")
+_FORMAT = Format("ssd-edge/run/1", "record of a run", "Delete it; the run is then listed without a date.")
 
 
 @dataclass(frozen=True)

@@ -183,4 +183,6 @@ def _check(spec: ModelSpec) -> None:
     ]
     for holds, field, got, wanted in rules:
         if not holds:
-            raise ArtifactError(f"model spec {spec.name!r:.80}: {field} is out of range", got=str(got), wanted=wanted)
+            raise ArtifactError(
+                f"in the model spec {spec.name!r:.80}, {field} is out of range", got=str(got), wanted=wanted
+            )

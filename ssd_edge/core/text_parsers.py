@@ -64,7 +64,7 @@ class _Bounded(ElementTree.TreeBuilder):
         self._depth += 1
         if self._depth > self._deepest:
             do = how_to_raise("nesting", 10 * self._deepest)
-            raise ValueError(f"more than {self._deepest} elements inside one another. {do}")
+            raise ValueError(f"more than {self._deepest} nested elements. {do}")
         return super().start(tag, attributes)
 
     def end(self, tag: str, /) -> ElementTree.Element:

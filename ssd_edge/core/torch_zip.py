@@ -41,7 +41,7 @@ def archive_members(path: Path) -> list[str]:
     except OSError:
         raise
     except Exception as error:  # zipfile raises BadZipFile, UnicodeDecodeError, NotImplementedError, ...
-        raise ArtifactError(f"{path} cannot be read", got=str(error), wanted="an archive of PyTorch") from error
+        raise ArtifactError(f"{path} cannot be read", got=str(error), wanted="a file written by torch.save") from error
     _check_sizes(path, members)
     return [member.filename for member in members]
 
@@ -59,7 +59,7 @@ def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for got, allowed, of_what, do in limits:
         if got > allowed:
             raise ArtifactError(
-                f"{path} unpacks to more than weights need",
+                f"{path} unpacks to more data than weights need",
                 got=f"{got} {of_what}",
                 wanted=f"at most {allowed}",
                 do=do,

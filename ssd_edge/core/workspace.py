@@ -308,12 +308,14 @@ def _of(count: int) -> str:
 
 
 def _nothing(pattern: Path, wanted: str, do: str) -> InputError:
-    return InputError(f"{pattern} matches nothing", wanted=wanted, do=do)
+    return InputError(f"no file matches {pattern}", wanted=wanted, do=do)
 
 
 def _ambiguous(what: str, found: list[Path], command: str) -> InputError:
     named = ", ".join(map(str, found[:_MOST_NAMED])) + (" and others" if len(found) > _MOST_NAMED else "")
-    return InputError(f"the newest of {len(found)} {what} is unknown", got=named, do=f"Name one: {command} {found[-1]}")
+    return InputError(
+        f"the newest of {len(found)} {what} is unknown", got=named, do=f"Choose one, for example: {command} {found[-1]}"
+    )
 
 
 def _write(path: Path, record: CurrentEngine | ExportedModel) -> None:

@@ -62,7 +62,9 @@ def load_profile(name: str, workspace: Path = Path()) -> BoardProfile:
             return _read(path)
     known = sorted({path.stem for folder in _folders(workspace) for path in folder.glob("*.toml")})
     raise InputError(
-        f"there is no board profile {name!r}", wanted=", ".join(known), do=f"Write {_IN_WORKSPACE / name}.toml"
+        f"there is no board profile {name!r}",
+        wanted=", ".join(known),
+        do=f"Choose one of these, or write {_IN_WORKSPACE / name}.toml.",
     )
 
 
@@ -81,7 +83,7 @@ def _read(path: Path) -> BoardProfile:
             raise ValueError(", ".join(wrong) or "no description")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} is not a board profile", got=f"{type(error).__name__}: {error}", wanted=f"lines as in: {_EXAMPLE}"
+            f"{path} is not a board profile", got=str(error), wanted=f"lines such as: {_EXAMPLE}"
         ) from error
     return BoardProfile(**{**fields, **{name: tuple(fields.get(name, ())) for name in _LISTS}})
 

@@ -86,9 +86,9 @@ def build_lowered(
 def refuse_name(engine: Path) -> None:
     """Raise InputError where a path is no name for an engine."""
     if engine.suffix != ENGINE_SUFFIX:
-        raise InputError(f"{engine} is no name for an engine", wanted=f"a name that ends with {ENGINE_SUFFIX}")
+        raise InputError(f"{engine} is not a valid name for an engine", wanted=f"a name that ends with {ENGINE_SUFFIX}")
     if path_kind(engine) == "folder":
-        raise InputError(f"{engine} is a folder", wanted="the name of a file for the engine")
+        raise InputError(f"{engine} is a folder", wanted="a file name for the engine")
 
 
 def engine_path(source: SourceModel, precision: Precision, target: Target) -> Path:

@@ -39,7 +39,7 @@ def keep_log(engine: Path, builder: Builder, *, for_dla: bool) -> None:
             path, listener, f"{builder.runtime} {builder.runtime_version} on {builder.device}, building {engine.name}"
         )
     except (InputError, OSError) as error:
-        log.info(f"what TensorRT said is not kept: {error}")
+        log.info(f"the messages of TensorRT cannot be stored: {error}")
     else:
         if listener.warnings or listener.errors:
             log.info(f"TensorRT gave {_counted(listener)}: {path}")
@@ -58,13 +58,13 @@ def keep_layers(engine: Path, engine_digest: str, *, for_dla: bool) -> None:
     listed = ", ".join(f"{name} {count}" for name, count in counts.most_common())
     log.info(f"{len(layers)} layers ({listed}): {layers_path(engine)}")
     if for_dla:
-        log.info(f"of these layers {count_on_dla(layers)}")
+        log.info(f"of these layers, {count_on_dla(layers)}")
 
 
 def count_on_dla(layers: Sequence[EngineLayer]) -> str:
     """Return in words how many layers of an engine run on the DLA."""
     counts = Counter("DLA" in layer.kind.upper() for layer in layers)
-    return f"{counts[True]} on the DLA, each of them a part of the graph as a whole, and {counts[False]} on the GPU"
+    return f"{counts[True]} run on the DLA, each a whole part of the graph, and {counts[False]} on the GPU"
 
 
 def _write(path: Path, listener: Listener, title: str) -> None:
@@ -89,4 +89,4 @@ def _tell(warnings: Sequence[str]) -> None:
     for message in found[:_SHOWN]:
         log.info(f"tensorrt: {message}")
     if len(found) > _SHOWN:
-        log.info(f"and {len(found) - _SHOWN} more about the DLA")
+        log.info(f"and {len(found) - _SHOWN} more messages about the DLA")

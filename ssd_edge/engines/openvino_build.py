@@ -108,4 +108,4 @@ def _tell_float(wanted: list[str], executed: Mapping[str, str]) -> None:
     if float_ones:
         more = f" and {len(float_ones) - _NAMED} more" if len(float_ones) > _NAMED else ""
         named = ", ".join(float_ones[:_NAMED])
-        log.warning(f"OpenVINO computes {len(float_ones)} of {len(wanted)} INT8 layers in float: {named}{more}")
+        log.warning(f"OpenVINO does not compute {len(float_ones)} of {len(wanted)} INT8 layers in INT8: {named}{more}")

@@ -38,7 +38,7 @@ class Batch:
             InputError: it is neither.
         """
         if not re.fullmatch(r"\d+(:\d+:\d+)?", text):
-            raise InputError("invalid --batch", got=repr(text), wanted="a number, or MIN:OPT:MAX as in 1:4:8")
+            raise InputError("invalid --batch", got=repr(text), wanted="a number, or MIN:OPT:MAX such as 1:4:8")
         numbers = [int(part) for part in text.split(":")]
         return cls(*numbers) if len(numbers) == 3 else cls(*numbers * 3)
 
@@ -80,7 +80,7 @@ class TrtOptions:
             raise InputError(
                 "--builder-memory is out of range",
                 got=f"{self.builder_memory_gib:g}",
-                wanted=f"GiB, more than 0 and at most {_MOST_GIB:g}",
+                wanted=f"more than 0 and at most {_MOST_GIB:g} GiB",
             )
 
     @property

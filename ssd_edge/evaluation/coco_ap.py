@@ -72,7 +72,7 @@ def coco_average_precision(
     from faster_coco_eval import COCO, COCOeval_faster
 
     if all(truth.difficult.all() for truth in truths):
-        raise InputError("the images have no object to evaluate", wanted="at least one object that is not difficult")
+        raise InputError("the images have no objects to evaluate", wanted="at least one object that is not difficult")
     truth_set = COCO(truth_document(truths, class_names))
     evaluator = COCOeval_faster(
         truth_set, truth_set.loadRes(detection_list(detections)), iouType="bbox", print_function=_silent
@@ -90,7 +90,7 @@ def require_coco() -> None:
         import faster_coco_eval  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(
-            "COCO's average precision needs faster-coco-eval",
+            "COCO AP needs the package faster-coco-eval",
             got=str(error),
             do="Install it: pip install 'ssd-edge[eval]', or evaluate without --coco.",
         ) from error

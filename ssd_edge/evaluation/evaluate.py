@@ -104,7 +104,7 @@ def evaluate(
     """
     numbers = class_numbers(class_names, labelled)
     if not labelled.samples:
-        raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
+        raise InputError(f"{labelled.origin} contains no images", wanted="at least one image")
     found, watch, unreadable = list[Detections](), Stopwatch(), dict[Path, InputError]()
     for done, sample in enumerate(labelled.samples, start=1):
         try:
@@ -159,10 +159,10 @@ def class_numbers(class_names: Sequence[str], labelled: LabelledSet) -> IntArray
     missing = [name for name in labelled.class_names if name not in class_names]
     if missing:
         raise InputError(
-            f"the model does not know {', '.join(missing)} of {labelled.origin}",
-            got=f"a model of {', '.join(class_names)}",
-            wanted=f"a model of {', '.join(labelled.class_names)}",
-            do="Evaluate it on images labelled with its classes, or train on these images.",
+            f"the model does not have the classes {', '.join(missing)} of {labelled.origin}",
+            got=f"a model with the classes {', '.join(class_names)}",
+            wanted=f"a model with the classes {', '.join(labelled.class_names)}",
+            do="Evaluate the model on images labelled with its classes, or train a model on these images.",
         )
     numbers = {name: number for number, name in enumerate(labelled.class_names)}
     return np.array([numbers.get(name, _NOT_EVALUATED) for name in class_names], np.int64)

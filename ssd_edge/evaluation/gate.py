@@ -74,8 +74,8 @@ def check_drop(
     if poor:
         verb = "loses" if len(poor) == 1 else "lose"
         raise AccuracyError(
-            f"{', '.join(poor)} {verb} too much against {reference.name} ({figure.label} {reference.value:.4f})",
-            got=", ".join(f"{drop:.2f} points" for drop in poor.values()),
+            f"{', '.join(poor)} {verb} too much compared with {reference.name} ({figure.label} {reference.value:.4f})",
+            got=", ".join(f"a loss of {drop:.2f} points" for drop in poor.values()),
             wanted=f"at most {max_drop_points:g} ({keyword('max_drop_points')})",
         )
 
@@ -101,12 +101,14 @@ def read_baseline(
         first = fields["models"][0]
         if figure.is_coco and "coco" not in first:
             raise InputError(
-                f"{path} holds no {figure.label}",
-                do="Evaluate its model again: ssd-edge eval MODEL DATASET --coco --json",
+                f"{path} contains no {figure.label}",
+                do="Evaluate the baseline model again: ssd-edge eval MODEL DATASET --coco --json",
             )
         reference = Reference(f"{first['path']} of {path}", saved_figure(figure, first))
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path} is not a baseline", got=f"{type(error).__name__}: {error}", wanted=wanted) from error
+        raise InputError(
+            f"{path} is not a baseline", got=f"missing or invalid content ({error})", wanted=wanted
+        ) from error
     if form != SUMMARY_FORMAT or not math.isfinite(reference.value):
         raise InputError(
             f"{path} is not a baseline", got=f"format {form!r}, {figure.label} {reference.value}", wanted=wanted
@@ -123,7 +125,7 @@ def read_baseline(
             f"{path} was evaluated on other images or labels, so the mAP cannot be compared",
             got=f"{fields.get('dataset')}, labels {labels[:19]}…",
             wanted=f"{labelled.origin}, labels {labelled.digest[:19]}…",
-            do="Evaluate its model on these again: ssd-edge eval MODEL DATASET --json",
+            do="Evaluate the baseline model on these images: ssd-edge eval MODEL DATASET --json",
         )
     return reference
 
@@ -154,13 +156,13 @@ class Gate:
         if self.max_drop_points is not None and models < 2 and self.baseline is None:
             raise InputError(
                 f"{keyword('max_drop_points')} needs a reference",
-                wanted=f"two models or more, or {keyword('baseline')}",
+                wanted=f"at least two models, or {keyword('baseline')}",
             )
         if self.figure is not GateFigure.MAP and self.min_map is None and self.max_drop_points is None:
             raise InputError(
                 f"{keyword('gate_on')} needs a gate",
                 got=self.figure.value,
-                wanted=f"{keyword('min_map')} or {keyword('max_drop_points')} besides",
+                wanted=f"also {keyword('min_map')} or {keyword('max_drop_points')}",
             )
 
     def reference(self, labelled: LabelledSet, metric: Metric, iou: float) -> Reference | None:

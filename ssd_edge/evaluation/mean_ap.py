@@ -117,7 +117,7 @@ def mean_average_precision(
     present = [assignment for assignment in assignments if assignment.num_objects]
     if not present:
         raise InputError(
-            "the images have no object to evaluate",
+            "the images have no objects to evaluate",
             got=f"{len(truths)} images",
             wanted="at least one object that is not difficult",
         )

@@ -136,11 +136,11 @@ class ErrorKind(Enum):
 
 _MEANINGS = {
     ErrorKind.CLASSIFICATION: "the box is on an object of another class",
-    ErrorKind.LOCALIZATION: "the class is correct, the box is inaccurate",
+    ErrorKind.LOCALIZATION: "the class is correct, but the box is inaccurate",
     ErrorKind.BOTH: "the box is inaccurate and on an object of another class",
     ErrorKind.DUPLICATE: "the object was already detected with a higher score",
     ErrorKind.BACKGROUND: "there is no object",
-    ErrorKind.MISSED: "an object that no detection would find with a better class or box",
+    ErrorKind.MISSED: "no detection would match the object even with the correct class or box",
 }
 
 

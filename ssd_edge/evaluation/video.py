@@ -29,7 +29,7 @@ def evaluate_video(lines: Path, truth: LabelledSet, *, metric: Metric = Metric.V
     beyond = [frame for frame in found if not 0 <= frame < len(truth)]
     if beyond:
         raise InputError(
-            f"{lines} does not belong to {truth.origin}",
+            f"{lines} does not match {truth.origin}",
             got=f"frame {beyond[0]}",
             wanted=f"frames 0 to {len(truth) - 1}",
         )
@@ -48,7 +48,9 @@ def read_lines(path: Path, class_names: Sequence[str]) -> dict[int, Detections]:
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read", got=str(error), wanted="JSON lines of ssd-edge run") from error
+        raise InputError(
+            f"{path} cannot be read", got=str(error), wanted="JSON lines written by ssd-edge run"
+        ) from error
     numbers = {name: number for number, name in enumerate(class_names)}
     found = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -56,9 +58,7 @@ def read_lines(path: Path, class_names: Sequence[str]) -> dict[int, Detections]:
             fields = parse_json(line)
             found[int(fields["frame"])] = _detections(fields["detections"], numbers)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise InputError(
-                f"{path}, line {number} is damaged", got=f"{type(error).__name__}: {error}", wanted=_WANTED
-            ) from error
+            raise InputError(f"{path}, line {number} is damaged", got=line[:80], wanted=_WANTED) from error
     return found
 
 

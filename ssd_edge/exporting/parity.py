@@ -117,16 +117,16 @@ class ParityReport:
         """Raise ParityError where the detections differ, or where there were none to compare."""
         if self.detections == 0 and self.unmatched == 0:
             raise ParityError(
-                f"{onnx} was not written: there was no detection to compare with {checkpoint}",
+                f"{onnx} was not written: there were no detections to compare with those of {checkpoint}",
                 got=f"no detections on {self.images} images",
-                wanted="images with objects that the model finds",
+                wanted="images with objects that the model detects",
                 do="Give images with objects (--check-images), or lower --score-threshold.",
             )
         if not self.holds:
             raise ParityError(
                 f"{onnx} was not written: its detections differ from those of {checkpoint}",
-                got=f"{self.unmatched} unmatched, {self.detections} with box differences up to "
-                f"{self.box_difference:.2g} and scores by up to {self.score_difference:.2g}",
+                got=f"{self.unmatched} unmatched detections, {self.detections} matched ones with box differences up "
+                f"to {self.box_difference:.2g} and score differences up to {self.score_difference:.2g}",
                 wanted=f"no difference above {self.tolerance:g}",
                 do="Please report this with the versions of torch and onnxruntime.",
             )

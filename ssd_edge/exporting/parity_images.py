@@ -30,7 +30,7 @@ def check_images(folder: Path | None, *, most: int, run: Path | None = None) -> 
         validated_on = _validated_on(run, most) if run is not None else []
         if validated_on:
             return validated_on
-        log.info(f"comparing on {most} drawn scenes; for your own images: --check-images FOLDER")
+        log.info(f"comparing on {most} generated scenes; to compare on your own images: --check-images FOLDER")
         return [draw_scene(*_DRAWN_SIZE, _DRAWN_SEED, index).image for index in range(most)]
     paths = list_images(folder)
     log.info(f"comparing on {len(paths[:most])} of the {len(paths)} images of {folder}")

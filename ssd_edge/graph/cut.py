@@ -21,7 +21,9 @@ def head_tensors(model: onnx.ModelProto) -> tuple[str, str]:
     for node in model.graph.node:
         if (node.domain, node.op_type) == (NMS_DOMAIN, NMS_OP):
             return node.input[0], node.input[1]
-    raise ArtifactError(f"the model {model.graph.name!r:.80} has no {NMS_OP} node", do="Export it: ssd-edge export")
+    raise ArtifactError(
+        f"the model {model.graph.name!r:.80} has no {NMS_OP} node", do="Export the model: ssd-edge export"
+    )
 
 
 def heads_only(model: onnx.ModelProto, tensors: tuple[str, str], spec: ModelSpec) -> onnx.ModelProto | None:

@@ -211,9 +211,9 @@ def _check_body(model: onnx.ModelProto) -> None:
     _node_of(model)
     if not any(_is_nms(function.domain, function.name) for function in model.functions):
         raise ArtifactError(
-            f"the ONNX has no portable body for {NMS_OP}",
+            f"the ONNX model has no portable implementation of {NMS_OP}",
             got=f"{len(model.functions)} other functions",
-            wanted="the file as ssd-edge export wrote it",
+            wanted="the unchanged file of ssd-edge export",
             do="Export the model again: ssd-edge export",
         )
 
@@ -222,7 +222,7 @@ def _node_of(model: onnx.ModelProto) -> onnx.NodeProto:
     found: onnx.NodeProto | None = next((node for node in model.graph.node if _is_nms(node.domain, node.op_type)), None)
     if found is None:
         raise ArtifactError(
-            f"the ONNX has no {NMS_OP} node",
+            f"the ONNX model has no {NMS_OP} node",
             got=f"{len(model.graph.node)} other nodes",
             wanted="a model that ssd-edge export wrote",
             do="Export the model again: ssd-edge export",

@@ -69,7 +69,9 @@ def _load_outside(model: onnx.ModelProto, outside: list[TensorProto], path: Path
         except (OSError, ValueError, RuntimeError) as error:  # a null character, a name too long, links in a ring
             raise _outside(path, f"{where!r:.80}: {error}") from error
         if not is_file:
-            raise _outside(path, f"{where!r:.80}" + (", which is no file" if is_inside else ", outside of its folder"))
+            raise _outside(
+                path, f"{where!r:.80}" + (", which is not a file" if is_inside else ", outside of its folder")
+            )
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # what offsets and lengths of a file make it raise has no common base
@@ -80,8 +82,8 @@ def _outside(path: Path, got: str, wanted: str = "") -> ArtifactError:
     return ArtifactError(
         f"{path} keeps its weights in another file, which cannot be read",
         got=got,
-        wanted=wanted or "the .data file that was exported with it, in the same folder",
-        do="Export it again." if wanted else "Copy both files.",
+        wanted=wanted or "the .data file that was exported with the ONNX file, in the same folder",
+        do="Export the model again." if wanted else "Copy both files into one folder.",
     )
 
 
@@ -95,12 +97,12 @@ def _check_tensor(tensor: TensorProto, path: Path) -> None:
         numpy_helper.to_array(tensor)
     except Exception as error:  # types and lengths that do not go together make NumPy and onnx raise anything
         raise _damaged(
-            path, what, f"{' '.join(str(error).split())!s:.200}", "as many values as its shape says"
+            path, what, f"{' '.join(str(error).split())!s:.200}", "as many values as its shape requires"
         ) from error
 
 
 def _damaged(path: Path, what: str, got: str, wanted: str) -> ArtifactError:
-    return ArtifactError(f"{path} is damaged: {what}", got=got, wanted=wanted, do="Export it again.")
+    return ArtifactError(f"{path} is damaged: {what}", got=got, wanted=wanted, do="Export the model again.")
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:

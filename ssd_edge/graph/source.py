@@ -46,10 +46,10 @@ def read_onnx(path: Path) -> SourceModel:
     if made:
         exported = path.with_name(f"{source.spec.name}.onnx")
         raise ArtifactError(
-            f"{path} is the graph of an engine",
-            got=f"an engine's graph: {made}",
-            wanted="the model as ssd-edge export wrote it",
-            do=f"Name that one: {exported}" if exported.is_file() else "Export it: ssd-edge export",
+            f"{path} was written by ssd-edge build, not by ssd-edge export",
+            got=f"the graph of an engine: {made}",
+            wanted="an exported model",
+            do=f"Use the exported model: {exported}" if exported.is_file() else "Export the model: ssd-edge export",
         )
     _name_nodes(source.model.graph)
     return source
@@ -74,8 +74,8 @@ def read_graph(path: Path) -> SourceModel:
     if SPEC_KEY not in metadata:
         raise ArtifactError(
             f"{path} was not exported by ssd-edge",
-            wanted=f"an ONNX with {SPEC_KEY!r} in its metadata",
-            do=f"If it is an SSD, import it: ssd-edge import {quoted(path)}",
+            wanted=f"an ONNX file with {SPEC_KEY!r} in its metadata",
+            do=f"If it is an SSD of another project, import it: ssd-edge import {quoted(path)}",
         )
     return SourceModel(path, model, ModelSpec.from_json(metadata[SPEC_KEY], origin=str(path)), bytes_digest(data))
 

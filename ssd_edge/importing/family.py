@@ -39,8 +39,9 @@ _SIGNS = (  # what the names of tensors tell of weights that are of no family
     (r"^(fc|classifier(\.\d+)?|head(\.fc)?|last_linear)\.weight$", "an image classifier"),
 )
 _FROM_MMDETECTION = (
-    "Export it to ONNX there before its NMS, the levels joined: scores (B, N, classes + 1) with background moved to "
-    "the front, and offsets (B, N, 4); then ssd-edge import model.onnx with --anchors, --mean and --std of its config"
+    "Export the model to ONNX with mmdetection, without its NMS and with the levels concatenated: "
+    "scores (B, N, classes + 1) with the background in column 0, and offsets (B, N, 4). Then run "
+    "ssd-edge import model.onnx with the --anchors, --mean and --std of its config."
 )
 _LITE_LEVELS = range(5)  # heads with a depthwise convolution; the sixth is a plain one
 _CONV5 = range(23, 30)  # pool4 to conv5_3's ReLU
@@ -142,13 +143,13 @@ def class_count(tensors: StateDict, *, logits: str, offsets: str, family: str) -
     """
     missing = [name for name in (logits, offsets) if name not in tensors]
     if missing:
-        raise ArtifactError(f"these weights look like {family}, but are not whole", got=f"no {missing[0]}")
+        raise ArtifactError(f"these weights look like {family}, but are incomplete", got=f"no tensor {missing[0]}")
     found, anchors = len(tensors[logits]), len(tensors[offsets]) // 4
     if anchors == 0 or found % anchors or found // anchors < 2:
         raise ArtifactError(
-            f"the heads of this {family} do not belong together",
+            f"the heads of this {family} do not match each other",
             got=f"{found} logits and {len(tensors[offsets])} offsets per cell",
-            wanted="a multiple of boxes x 2 logits, and boxes x 4 offsets",
+            wanted="4 offsets, and at least 2 logits, for each box of a cell",
         )
     return found // anchors - 1
 

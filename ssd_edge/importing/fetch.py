@@ -24,16 +24,16 @@ def fetch(source: str) -> Path:
     network = source.removeprefix(_PREFIX)
     if not source.startswith(_PREFIX) or network not in NETWORKS:
         wanted = " or ".join(f"{_PREFIX}{name}" for name in NETWORKS)
-        raise InputError("there is no such source of weights", got=source, wanted=wanted)
+        raise InputError(f"--from {source} is not known", wanted=wanted)
     weights = get_model_weights(network).DEFAULT
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     try:
         weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, HTTPException) as error:  # urllib's URLError is an OSError
         raise InputError(
-            f"torchvision's {network} cannot be fetched",
+            f"torchvision's {network} cannot be downloaded",
             got=str(error),
-            wanted=weights.url,
-            do=f"Fetch that where there is a network, then: ssd-edge import {quoted(cached.name)}",
+            do=f"Download {weights.url} on a machine with internet access, then run: ssd-edge import "
+            f"{quoted(cached.name)}",
         ) from error
     return cached

@@ -42,12 +42,14 @@ def read_labels(path: Path) -> tuple[str, ...]:
     try:
         lines = read_text(path, "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read", got=str(error), wanted="a text file, one class a line") from error
+        raise InputError(
+            f"{path} cannot be read", got=str(error), wanted="a text file with one class per line"
+        ) from error
     names = tuple(line.strip() for line in lines if line.strip())
     if names and names[0].lower() in _BACKGROUND:
         names = names[1:]
     if not names:
-        raise InputError(f"{path} names no class", wanted="a text file, one class a line")
+        raise InputError(f"{path} contains no class", wanted="a text file with one class per line")
     return names
 
 
@@ -61,10 +63,10 @@ def class_names(count: int, given: tuple[str, ...] | None) -> tuple[str, ...]:
         return _BUILT_IN.get(count) or tuple(f"class {number}" for number in range(1, count + 1))
     if len(given) != count:
         raise InputError(
-            "the class names do not fit the weights",
+            "the number of class names does not match the weights",
             got=f"{len(given)} names ({given[0]} to {given[-1]})",
-            wanted=f"{count}, without background",
-            do="Give the labels.txt that the model was trained with (--labels); a first line BACKGROUND may stay in"
-            " it, background under any other name must go.",
+            wanted=f"{count} names, without the background",
+            do="Give the labels.txt that the model was trained with (--labels). A first line BACKGROUND may stay in "
+            "it; a background under any other name must be removed.",
         )
     return given

@@ -114,7 +114,9 @@ def _resized(spec: ModelSpec, size: tuple[int, int]) -> ModelSpec:
     """
     side, cells = size[0], MapSize(size[0], size[0])
     if size != (side, side):
-        raise InputError(f"{spec.name} has square inputs", got=f"{size[0]}x{size[1]}", wanted="one number")
+        raise InputError(
+            f"{spec.name} needs a square input size", got=f"{size[0]}x{size[1]}", wanted="one number, such as 300"
+        )
     maps = [level.cells for level in feature_maps(empty_backbone(spec.architecture, cells), cells)]
     scales = [_FINEST_SCALE, *(_SCALE + k * _SCALE_STEP for k in range(len(maps)))]
     anchors = anchors_from_sizes(

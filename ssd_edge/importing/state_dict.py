@@ -23,14 +23,14 @@ from ssd_edge.model.torch_archive import load_archive
 from ssd_edge.model.weight_source import read_safetensors
 
 _SIGNATURES = (
-    (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes its weights"),
+    (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras weights"),
     (rb"....TFL3", "a TensorFlow Lite model"),
     (rb"....ORTM", "an ONNX Runtime model"),
     (rb"\x93NUMPY", "a NumPy array"),
-    (rb"\0{4}[\1\2]\0{3}[\0-\x09]\0{3}", "darknet's weights, as a YOLO has them"),
-    (rb"\x08[\0-\x1f][\x12-\x3a]", "a protobuf message, as ONNX and TensorFlow write models"),
+    (rb"\0{4}[\1\2]\0{3}[\0-\x09]\0{3}", "darknet weights, as of a YOLO"),
+    (rb"\x08[\0-\x1f][\x12-\x3a]", "a protobuf file, such as an ONNX or TensorFlow model"),
     (rb"\s*(?i:<!doctype|<html|<\?xml)", "a web page, from a download that failed"),
-    (rb"version https://git-lfs", "a pointer of Git LFS, not the file that it points to; git lfs pull fetches it"),
+    (rb"version https://git-lfs", "a Git LFS pointer instead of the file itself; git lfs pull downloads the file"),
 )
 _SIGNATURE_BYTES = 64
 _OLD_PYTORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # pickled magic number of PyTorch before 1.6
@@ -129,17 +129,17 @@ def read_state_dict(path: Path) -> StateDict:
     tensors = tensors_of(content)
     if not tensors:
         found = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
-        raise ArtifactError(f"{path} holds no weights", got=found or "an empty dict", wanted=_WANTED)
+        raise ArtifactError(f"{path} contains no weights", got=found or "an empty dict", wanted=_WANTED)
     return tensors
 
 
 def _refuse_ours(path: Path, content: Any) -> None:
     if isinstance(content, dict) and content.get("format") == CHECKPOINT_FORMAT:
         raise ArtifactError(
-            f"{path} need not be imported",
-            got=f"a checkpoint of ours ({CHECKPOINT_FORMAT})",
+            f"{path} is already a checkpoint of ssd-edge and need not be imported",
+            got=f"the format {CHECKPOINT_FORMAT}",
             wanted="weights of another project",
-            do=f"Use it as it is: ssd-edge export {quoted(path)}",
+            do=f"Export it: ssd-edge export {quoted(path)}",
         )
 
 
@@ -166,7 +166,7 @@ def _settings_allowed() -> AbstractContextManager[object]:
 
 
 def _refused(path: Path, kind: str) -> ArtifactError:
-    remedy = "Copy the file again if it should be one."
+    remedy = "If it should be one, copy or download the file again."
     if "pickle" in kind:
-        remedy = "In the project that made it, save the weights alone: torch.save(model.state_dict(), 'weights.pth')"
-    return ArtifactError(f"{path} is no file of weights", got=kind, wanted=_WANTED, do=remedy)
+        remedy = "In the project that wrote it, save only the weights: torch.save(model.state_dict(), 'weights.pth')"
+    return ArtifactError(f"{path} is not a file of weights", got=kind, wanted=_WANTED, do=remedy)

@@ -61,9 +61,9 @@ def load_torchvision(
     classes = class_count(state_dict, origin=origin)
     if len(class_names) != classes:
         raise InputError(
-            f"the class names do not fit {origin}",
+            f"the number of class names does not match {origin}",
             got=f"{len(class_names)} names",
-            wanted=f"{classes}, without background",
+            wanted=f"{classes} names, without the background",
         )
     spec = make_spec(network.preset, class_names, name=name)
     spec = dataclasses.replace(spec, architecture=network.architecture)
@@ -84,7 +84,8 @@ def class_count(state_dict: Mapping[str, Tensor], *, origin: str) -> int:
         return logits // anchors - 1
     except (KeyError, TypeError, ZeroDivisionError) as error:
         raise ArtifactError(
-            f"{origin} has no head to count the classes by", got=f"{type(error).__name__}: {error}", wanted=_WANTED
+            f"the number of classes cannot be read from {origin}: its detection head is missing or unknown",
+            wanted=_WANTED,
         ) from error
 
 
@@ -96,10 +97,12 @@ def _recognise(state_dict: Mapping[str, Tensor], origin: str) -> _Network:
         if width in _SSDLITE:
             return _SSDLITE[width]
         raise ArtifactError(
-            f"{origin} is an SSDLite of another width", got=f"{width} channels in {_LITE_TAIL}", wanted="480 or 960"
+            f"{origin} is an SSDLite of an unknown width",
+            got=f"{width} channels in {_LITE_TAIL}",
+            wanted="480 or 960 channels",
         )
-    first = next(iter(state_dict), "no tensors")
-    raise ArtifactError(f"{origin} holds no SSD of torchvision", got=f"{first}, …", wanted=_WANTED)
+    found = f"tensors such as {next(iter(state_dict))}" if state_dict else "no tensors"
+    raise ArtifactError(f"{origin} is not an SSD of torchvision", got=found, wanted=_WANTED)
 
 
 def _is_ssd300(tensors: StateDict) -> bool:

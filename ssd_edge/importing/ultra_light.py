@@ -91,7 +91,7 @@ def _resized(spec: ModelSpec, size: tuple[int, int]) -> ModelSpec:
     sizes = [(width, width * _SHAPE[1] // _SHAPE[0]) for width in _WIDTHS]
     if size not in sizes:
         wanted = ", ".join(f"{width}x{height}" for width, height in sizes)
-        raise InputError(f"{spec.name} has no such input size", got=f"{size[0]}x{size[1]}", wanted=wanted)
+        raise InputError(f"{spec.name} does not have this input size", got=f"{size[0]}x{size[1]}", wanted=wanted)
     return _spec(spec.name, spec.architecture, spec.class_names, size[0])
 
 

@@ -36,7 +36,7 @@ def tensors_of(content: Any) -> StateDict:
         if not inner or any(isinstance(value, Tensor) for value in content.values()):
             break
         if len(inner) > 1:
-            log.info(f"the weights under {inner[0]!r} are taken, not those under {', '.join(map(repr, inner[1:]))}")
+            log.info(f"using the weights under {inner[0]!r}, not those under {', '.join(map(repr, inner[1:]))}")
         content = content[inner[0]]
     return {str(name): _single(value) for name, value in content.items() if isinstance(value, Tensor)}
 
@@ -55,7 +55,7 @@ def without_prefixes(tensors: StateDict, is_known: Callable[[StateDict], bool]) 
     for stripped in _stripped(named):
         if is_known(stripped):
             if len(stripped) < len(named):
-                log.info(f"{len(named) - len(stripped)} tensors that lie beside the network's are left out")
+                log.info(f"{len(named) - len(stripped)} tensors that do not belong to the network are left out")
             return stripped
     return named
 

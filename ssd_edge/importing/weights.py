@@ -100,9 +100,9 @@ def recognize(state_dict: StateDict, *, origin: str) -> Family:
         if family.matches(state_dict):
             return family
     raise ArtifactError(
-        f"{origin} holds the weights of no SSD that can be imported",
+        f"{origin} does not contain the weights of an SSD that can be imported",
         got=looks_like(state_dict),
-        wanted="one of " + ", ".join(family.name for family in FAMILIES),
+        wanted="weights of one of " + ", ".join(family.name for family in FAMILIES),
         do=nearest_way(state_dict),
     )
 
@@ -113,12 +113,12 @@ def _at_size(family: Family, model: SSD, size: tuple[int, int] | None) -> SSD:
     if family.resized is None:
         if size is not None and size != own:
             got, wanted = (f"{width}x{height}" for width, height in (size, own))
-            raise InputError(f"{family.name} has one input size", got=got, wanted=wanted)
+            raise InputError(f"{family.name} has only one input size", got=got, wanted=wanted)
         return model
     if size is None:
         log.info(
-            f"{family.name}: the file does not say its input size, {own[0]}x{own[1]} is assumed; for weights that were "
-            "trained at another: --input-size"
+            f"{family.name}: the file does not contain its input size, so {own[0]}x{own[1]} is assumed; for weights "
+            "that were trained at another size: --input-size"
         )
         return model
     if size == own:

@@ -151,7 +151,7 @@ def _of_tar(shown: str, path: str, not_listed: NotListed) -> Iterator[Item]:
                         yield Item(f"{shown}/{member.name}", path, "member", member.offset_data, member.size)
                 tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
         if not _has_end(path, tar.offset):
-            not_listed.add(shown, "it is cut short")
+            not_listed.add(shown, "it is truncated")
     except (tarfile.TarError, OSError) as error:
         not_listed.add(shown, f"the rest of it cannot be read: {error}")
 

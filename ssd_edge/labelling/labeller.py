@@ -200,7 +200,12 @@ def member_bytes(item: Item) -> bytes:
     except OSError as error:
         raise InputError(f"{item.id} cannot be read ({error.strerror or error})", wanted="an image") from error
     if len(data) < item.size:
-        raise InputError(f"{item.id} is cut short", got=f"{len(data)} bytes", wanted=f"{item.size}")
+        raise InputError(
+            f"{item.id} is truncated",
+            got=f"{len(data)} bytes",
+            wanted=f"{item.size} bytes",
+            do="Copy or download the file again.",
+        )
     return data
 
 

@@ -31,7 +31,9 @@ def anchor_boxes(spec: AnchorSpec) -> FloatArray:
         InputError: the spec is of an imported graph, which holds its anchors itself.
     """
     if spec.table is not None:
-        raise InputError("the anchors follow no rule", got=f"a table of {spec.count} in an imported graph")
+        raise InputError(
+            "the anchors cannot be computed from a rule", got=f"a table of {spec.count} in an imported graph"
+        )
     boxes = np.concatenate([_level_boxes(level) for level in spec.levels])
     if spec.clip == "size":
         boxes[:, 2:] = boxes[:, 2:].clip(0, 1)
@@ -154,7 +156,7 @@ def _check_lengths(levels: int, **tables: tuple[Sequence[object] | None, int]) -
     for name, (table, more) in tables.items():
         if table is not None and len(table) != levels + more:
             raise InputError(
-                f"the anchor table {name} does not fit the network's {levels} feature maps",
+                f"the anchor table {name} does not match the network's {levels} feature maps",
                 got=f"{len(table)} entries",
                 wanted=f"{levels + more}",
             )

@@ -163,6 +163,6 @@ def _find(name: str) -> Architecture:
             "the model's architecture is unknown to this version",
             got=repr(name),
             wanted=", ".join(sorted(_ARCHITECTURES)),
-            do="Update ssd-edge, or convert the model with the version that made it.",
+            do="Update ssd-edge, or convert the model with the version that wrote it.",
         )
     return _ARCHITECTURES[name]

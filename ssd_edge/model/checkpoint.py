@@ -97,7 +97,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _damaged(path: Path, got: str) -> ArtifactError:
     return ArtifactError(
-        f"{path} is a damaged checkpoint", got=got, wanted=CHECKPOINT_FORMAT, do="Copy it again, or train again."
+        f"{path} is a damaged checkpoint", got=got, wanted=CHECKPOINT_FORMAT, do="Copy the file again, or train again."
     )
 
 

@@ -61,7 +61,7 @@ def imagenet_weights(architecture: str, *, offline: bool = False) -> ChosenWeigh
         return ChosenWeights(None, f"random weights: {source} is not in PyTorch's cache, and this is offline{by_hand}")
     try:
         size = _size_in_time(file)
-        log.info(f"fetching {file.url}: {size / 1e6:.1f} MB, SHA-256 {file.digest}…, into {file.cached.parent}")
+        log.info(f"downloading {file.url}: {size / 1e6:.1f} MB, SHA-256 {file.digest}…, into {file.cached.parent}")
         read_weights(source)
     except (OSError, HTTPException, ValueError, NotInTime, SsdEdgeError) as error:
         reason = f"no answer within {PATIENCE_S:g} s" if isinstance(error, NotInTime) else str(error).rstrip(".")

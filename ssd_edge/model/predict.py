@@ -124,7 +124,7 @@ def find_device(name: str) -> torch.device:
     in_range = not number or (kind == "cuda" and number.isdecimal() and int(number) < torch.cuda.device_count())
     if not (found.get(kind, False) and in_range):
         raise InputError(
-            f"PyTorch finds no device {name!r} here",
+            f"PyTorch finds no device {name!r} on this machine",
             got=f"PyTorch {torch.__version__}",
             wanted=", ".join(repr(entry) for entry, there in found.items() if there),
         )

@@ -176,8 +176,8 @@ def _subsampled_fc(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _misfit(model: SSD, weights: Weights, fitting: int, needed: float) -> ArtifactError:
     names = ", ".join(list(weights.tensors)[:3])
     return ArtifactError(
-        f"{weights.origin} is not of the classifier that {model.spec.architecture} begins with",
-        got=f"{fitting} tensors that fit; it holds {names}, …",
-        wanted=f"at least {needed:.0f}",
-        do="Take the weights of that classifier, or train without --backbone.",
+        f"{weights.origin} does not match the backbone of {model.spec.architecture}",
+        got=f"{fitting} matching tensors, among {names}, …",
+        wanted=f"at least {needed:.0f} matching tensors",
+        do="Use weights of this backbone, or train without --backbone.",
     )

@@ -79,8 +79,8 @@ def _check_anchors(spec: ModelSpec, maps: Sequence[FeatureMap]) -> None:
     got = [f"{level.rows}x{level.cols}" for level in spec.anchors.levels]
     if got != wanted:
         raise ArtifactError(
-            f"model spec {spec.name!r}: the anchors do not lie on the feature maps of {spec.architecture}"
-            f" at {spec.input.height}x{spec.input.width}",
+            f"model spec {spec.name!r}: the anchors do not match the feature maps of {spec.architecture} at "
+            f"{spec.input.height}x{spec.input.width}",
             got=", ".join(got),
             wanted=", ".join(wanted),
         )

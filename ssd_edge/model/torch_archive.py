@@ -50,11 +50,11 @@ def _check_values(path: Path, content: Any) -> None:
     for tensor in _tensors(content):
         if tensor.device.type != "cpu" or tensor.layout != torch.strided:
             got = f"a tensor on {tensor.device.type!r}, {str(tensor.layout).removeprefix('torch.')}"
-            raise ArtifactError(f"{path} holds tensors without plain values", got=got, wanted="dense tensors")
+            raise ArtifactError(f"{path} contains tensors that are not dense", got=got, wanted="dense tensors")
         stands_for = tensor.numel() * tensor.element_size()
         if stands_for > max(tensor.untyped_storage().nbytes(), _REPEATED_BYTES):
             raise ArtifactError(
-                f"{path} holds a tensor that is larger than the file",
+                f"{path} contains a tensor that is larger than the file",
                 got=f"{stands_for} bytes that repeat {tensor.untyped_storage().nbytes()}",
                 wanted=f"at most {_REPEATED_BYTES}",
             )
@@ -74,4 +74,4 @@ def _tensors(content: Any) -> Iterator[Tensor]:
                 inner += entry.values() if isinstance(entry, Mapping) else entry
         level = inner
     if any(isinstance(entry, (Tensor, Mapping, list, tuple, set)) and id(entry) not in seen for entry in level):
-        raise ValueError(f"more than {_DEEPEST} containers inside one another")
+        raise ValueError(f"more than {_DEEPEST} nested containers")

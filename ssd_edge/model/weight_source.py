@@ -58,13 +58,15 @@ def read_weights(source: str) -> Weights:
         return _read(_fetched(source))
     path = Path(unquote(address.path) if address.scheme == "file" else source)
     if path_kind(path) != "file":
-        raise InputError("there are no such weights", got=repr(source), wanted=_WANTED)
+        raise InputError(f"the weights {source!r} do not exist", wanted=_WANTED)
     return _read(path)
 
 
 def _torchvision_url(name: str) -> str:
     if name not in list_models(module=models):
-        raise InputError("torchvision has no such classifier", got=repr(name), wanted="vgg16, mobilenet_v2, resnet50 …")
+        raise InputError(
+            f"torchvision has no classifier {name!r}", wanted="one such as vgg16, mobilenet_v2 or resnet50"
+        )
     known = models.get_model_weights(name)
     # SSD's VGG takes colors of 0..255 less the mean; torchvision has weights for those too.
     chosen = getattr(known, "IMAGENET1K_FEATURES", known.DEFAULT)
@@ -86,10 +88,9 @@ def _fetched(url: str) -> Path:
         torch.hub.download_url_to_file(url, str(cached), digest.group(1) if digest else None, progress=False)
     except (OSError, HTTPException, RuntimeError, ValueError) as error:  # RuntimeError: the digest is another
         raise InputError(
-            f"{url} cannot be fetched",
+            f"{url} cannot be downloaded",
             got=str(error),
-            wanted="weights",
-            do=f"Fetch it where there is a network, then: --backbone {name}",
+            do=f"Download it on a machine with internet access, then use --backbone {name}.",
         ) from error
     return cached
 
@@ -98,7 +99,7 @@ def _cached(url: str) -> Path:
     """Return where a URL's file lies in PyTorch's cache, once it has been fetched."""
     name = Path(urlparse(url).path).name
     if not name:
-        raise InputError(f"{url} names no file", wanted=_WANTED)
+        raise InputError(f"{url} does not name a file", wanted=_WANTED)
     own = name if torch.hub.HASH_REGEX.search(name) else f"{text_digest(url).removeprefix('sha256:')[:8]}-{name}"
     return Path(torch.hub.get_dir()) / "checkpoints" / own
 
@@ -138,7 +139,7 @@ def _read(path: Path) -> Weights:
     content = read_safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     tensors = _state_dict(content)
     if not tensors:
-        raise ArtifactError(f"{path} holds no weights", got=type(content).__name__, wanted="a state dict")
+        raise ArtifactError(f"{path} contains no weights", got=type(content).__name__, wanted="a state dict")
     return Weights(tensors, str(path), _class_names(content, path))
 
 
@@ -150,7 +151,7 @@ def _class_names(content: Any, path: Path) -> tuple[str, ...]:
 def _pickled(path: Path) -> Any:
     def refusal(text: str) -> ArtifactError:
         reason = text.splitlines()[0]
-        return ArtifactError(f"{path} is no file of weights", got=reason, wanted="a state dict, without code")
+        return ArtifactError(f"{path} is not a file of weights", got=reason, wanted="a state dict, without code")
 
     return load_archive(path, refusal, wanted="weights")
 
@@ -165,13 +166,15 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         from safetensors.torch import load_file
     except ImportError as error:
-        raise InputError(f"{path} needs safetensors", got=str(error), do="pip install safetensors") from error
+        raise InputError(
+            f"{path} needs safetensors", got=str(error), do="Install it: pip install safetensors"
+        ) from error
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
     except Exception as error:
-        raise ArtifactError(f"{path} is damaged", got=str(error), wanted="safetensors") from error
+        raise ArtifactError(f"{path} is damaged", got=str(error), wanted="a safetensors file") from error
     return tensors
 
 

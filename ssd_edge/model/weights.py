@@ -45,4 +45,4 @@ def _describe(tensor: object) -> str:
 
 
 def _misfit(origin: str, got: str, wanted: str) -> ArtifactError:
-    return ArtifactError(f"the weights of {origin} do not fit the network", got=got, wanted=wanted)
+    return ArtifactError(f"the weights of {origin} do not match the network", got=got, wanted=wanted)

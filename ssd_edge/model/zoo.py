@@ -101,7 +101,7 @@ def find_preset(name: str) -> Preset:
     parts = _TIMM_NAME.fullmatch(name)
     if parts is None:
         wanted = f"{', '.join(preset_names())}, or ssd<side>-<backbone of timm>, ssdlite<side>-<backbone of timm>"
-        raise InputError("no such model preset", got=repr(name), wanted=wanted)
+        raise InputError(f"there is no preset {name!r}", wanted=wanted)
     lite, side, backbone = bool(parts["lite"]), int(parts["side"]), parts["backbone"]
     if side not in _TIMM_SIDES:
         wanted = f"{_TIMM_SIDES[0]} to {_TIMM_SIDES[-1]}"

@@ -58,7 +58,7 @@ def measure_ranges(
     measured = len(chosen.images) - held_out
     tensors = observed_tensors(source.model)
     if not tensors:
-        raise InputError(f"{source.path} has no convolution for INT8", do="Build it without --int8.")
+        raise InputError(f"{source.path} has no convolution to compute in INT8", do="Build the engine without --int8.")
     observer = Observer(source, tensors)
     observer.observe(chosen.paths[:measured], state=state, progress=progress)
     if method is Method.AUTO:
@@ -93,7 +93,7 @@ def best_method(
     tried_on = held_out or chosen.paths[-1:]
     measure = _output_error(source, tried_on)
     if not measure.compares:
-        log.warning(f"{measure.nothing_compared}; {Method.MINMAX.value} is taken unmeasured")
+        log.warning(f"{measure.nothing_compared}; the method {Method.MINMAX.value} is used without measuring")
         return Method.MINMAX
     errors: dict[Method, tuple[float, float]] = {}
     for number, method in enumerate(METHODS, start=1):
@@ -186,7 +186,7 @@ def find_image_set(
             progress=report,
         )
     part = f", split {chosen.split}" if chosen.split else ""
-    log.info(f"chose {len(chosen.images)} images of {chosen.source}{part}")
+    log.info(f"chose {len(chosen.images)} images from {chosen.source}{part}")
     return chosen
 
 
@@ -195,9 +195,9 @@ def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
     chosen = ImageSet.load(path)
     if is_asked:
         raise InputError(
-            f"{path} holds {len(chosen.images)} images that were already chosen",
-            got="--max-images, --seed or --split",
-            do=f"Choose again: ssd-edge calibrate --images {quoted(Path(chosen.source))}, with these options",
+            f"{path} contains {len(chosen.images)} images that have already been chosen",
+            got="--max-images, --seed or --split, which choose images",
+            do=f"Choose again, with these options: ssd-edge calibrate --images {quoted(Path(chosen.source))}",
         )
     chosen.refuse_if_changed(path)
     log.info(f"using {path}: {len(chosen.images)} images")
@@ -209,12 +209,12 @@ def _trained_on(files: CalibrationFiles) -> tuple[Path, str]:
     data = RunData.of(files.run)
     if data is None:
         raise InputError(
-            f"there are no images to calibrate {files.model} with",
+            f"no images were found to calibrate {files.model} on",
             got=f"neither {files.image_set} nor a data set that {files.run} names",
-            wanted="images like those of the camera",
+            wanted="images like those that the camera will give",
             do="Give images: ssd-edge calibrate --images FOLDER",
         )
-    log.info(f"using what {files.model} trained on: {data.dataset}, split {data.train_split}")
+    log.info(f"using the training data of {files.model}: {data.dataset}, split {data.train_split}")
     return Path(data.dataset), data.train_split
 
 
@@ -222,10 +222,10 @@ def refuse_name(table: Path) -> None:
     """Raise InputError where a path is not a name for a calibration table: it might be the model's own."""
     if not table.name.endswith(RANGES_SUFFIX) or table.name == RANGES_SUFFIX:
         raise InputError(
-            f"{table} is not a name for a calibration table", wanted=f"a name that ends with {RANGES_SUFFIX}"
+            f"{table} is not a valid name for a calibration table", wanted=f"a name that ends with {RANGES_SUFFIX}"
         )
     if path_kind(table) == "folder":
-        raise InputError(f"{table} is a folder", wanted="the name of a file for the table")
+        raise InputError(f"{table} is a folder", wanted="a file name for the calibration table")
 
 
 def calibrate_model(

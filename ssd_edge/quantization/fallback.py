@@ -48,10 +48,10 @@ class GateError(AccuracyError):
 
     def __init__(self, closest: Fallback, max_drop: float) -> None:
         super().__init__(
-            "INT8 loses too much mAP, even with every convolution in float",
-            got=f"{closest.drop_points:.2f} points of mAP",
+            "INT8 loses too much mAP, even with every convolution in FP32 or FP16",
+            got=f"a loss of {closest.drop_points:.2f} points",
             wanted=f"at most {max_drop:g} (--max-drop)",
-            do="Calibrate with more images like those it is evaluated on, or build --fp16.",
+            do="Calibrate on more images like those of the evaluation, or build with --fp16.",
         )
         self.closest = closest
 
@@ -83,7 +83,9 @@ def fall_back(
     def trial(keep_float: frozenset[str]) -> Fallback:
         model = quantize(keep_float) if keep_float else plain
         made = Fallback(model, keep_float, map_float, evaluate(model), plain)
-        log.info(f"{len(keep_float)} layers in float: mAP {made.map_lowered:.4f}, {made.drop_points:.2f} points lost")
+        log.info(
+            f"{len(keep_float)} layers in FP32 or FP16: mAP {made.map_lowered:.4f}, {made.drop_points:.2f} points lost"
+        )
         return made
 
     first = trial(frozenset())

@@ -118,9 +118,9 @@ def _half_weight(value: Array, node: onnx.NodeProto) -> Array:
     finite = value[np.isfinite(value)]
     if node.op_type != "Clip" and finite.size and np.abs(finite).max() > _LARGEST:
         raise ArtifactError(
-            f"{node.name} is too large for FP16",
+            f"the weights of {node.name} are too large for FP16",
             got=f"a weight of {np.abs(finite).max():.4g}",
-            wanted=f"at most {_LARGEST:.0f}",
-            do=f"Keep it in float32: --keep-float {node.name}",
+            wanted=f"weights of at most {_LARGEST:.0f}",
+            do=f"Keep the layer in FP32: --keep-float {node.name}",
         )
     return np.clip(value, -_LARGEST, _LARGEST).astype(np.float16)

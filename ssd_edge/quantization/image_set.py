@@ -28,7 +28,7 @@ from ssd_edge.data.find import open_dataset
 from ssd_edge.quantization.image_choice import ImageChoice
 
 SET_FORMAT = "ssd-edge/calibration-set/1"
-_FORM = Format(SET_FORMAT, "calibration set", "Choose the images anew: ssd-edge calibrate --images FOLDER")
+_FORM = Format(SET_FORMAT, "calibration set", "Choose the images again: ssd-edge calibrate --images FOLDER")
 SET_SUFFIX = ".images.json"
 EVALUATION_SPLITS = ("test",)
 _LOOKED_AT = 4096  # of more images, a seeded sample is looked at
@@ -156,10 +156,10 @@ class ImageSet:
     def refuse_if_changed(self, path: Path) -> None:
         """Raise InputError where an image is gone or has changed since it was chosen (into ``path``)."""
         for image, digest in zip(self.paths, self.digests, strict=True):
-            found = file_digest(image) if image.is_file() else "no such file"
+            found = file_digest(image) if image.is_file() else "no file"
             if found != digest:
                 raise InputError(
-                    f"{image} of {path} has changed since it was chosen",
+                    f"{image} has changed since it was chosen (listed in {path})",
                     got=found,
                     wanted=digest,
                     do=f"Choose again: ssd-edge calibrate --images {quoted(self.source)}",
@@ -221,9 +221,9 @@ def _unreadable(
     if share > tolerance.max_bad or bad == len(paths):
         raise InputError(
             f"{bad} of {len(paths)} images cannot be used",
-            got=str(faults[0][1]).rstrip("."),
+            got=f"first {faults[0][1]}".rstrip("."),
             wanted=f"at most {tolerance.max_bad:.0%}",
-            do="" if bad == len(paths) else f"Take the rest all the same: {keyword('max_bad', f'{share + 0.005:.2f}')}",
+            do="" if bad == len(paths) else f"Use the rest anyway: {keyword('max_bad', f'{share + 0.005:.2f}')}",
         )
     for _, error in faults:
         log.warning(f"{error}; it is left out")
@@ -242,12 +242,12 @@ def _candidates(
     if split in EVALUATION_SPLITS:
         raise InputError(
             f"the split {split!r} of {source} is used for evaluation",
-            wanted="other images for calibration, or the accuracy of INT8 is too optimistic",
-            do="Take the images that it trained on: --split train",
+            wanted="other images for calibration: otherwise the measured accuracy of INT8 is too optimistic",
+            do="Use the training images: --split train",
         )
     labelled = open_dataset(source, split, tolerance=tolerance)
     if not labelled.samples:
-        raise InputError(f"{labelled.origin} holds no images", wanted="at least one")
+        raise InputError(f"{labelled.origin} contains no images", wanted="at least one image")
     images = [entry.image for entry in labelled.samples]
     classes = [frozenset(entry.class_ids[entry.class_ids != UNKNOWN_CLASS].tolist()) for entry in labelled.samples]
     return images, classes, labelled.left_out

@@ -72,7 +72,7 @@ class Observer:
             raise InputError(
                 "too few images for calibration",
                 got=str(len(images)),
-                wanted=f"at least {_AT_LEAST}; a few hundred give good ranges",
+                wanted=f"at least {_AT_LEAST}, better a few hundred",
                 do="Give more images: ssd-edge calibrate --images FOLDER",
             )
         if state is not None and state.is_file():
@@ -128,7 +128,9 @@ class Observer:
             if found.tensors != self._tensors or not 0 <= found.seen <= images:
                 raise ValueError("it belongs to another calibration")
         except Exception as error:  # noqa: BLE001 - zipfile, zlib and NumPy raise anything at damaged bytes
-            log.warning(f"{state} cannot be resumed ({type(error).__name__}: {error}): measuring all images again")
+            log.warning(
+                f"the interrupted calibration {state} cannot be continued ({error}): measuring all images again"
+            )
             return
         self.histograms, self.seen = dict(zip(found.tensors, found.histograms, strict=True)), found.seen
 

@@ -40,8 +40,9 @@ class OutputError:
     def nothing_compared(self) -> str:
         """Message for a comparison of nothing."""
         return (
-            f"nothing scores above {_SCORE_OF_INTEREST:g} on {counted(len(self._images), 'image')}: nothing was "
-            "compared. Calibrate with images like those of the camera: ssd-edge calibrate --images FOLDER"
+            f"no box has a score above {_SCORE_OF_INTEREST:g} on {counted(len(self._images), 'image')}, so "
+            "nothing was compared. Calibrate on images like those of the camera: ssd-edge calibrate --images "
+            "FOLDER"
         )
 
     def __call__(self, model: onnx.ModelProto) -> float:
@@ -66,7 +67,7 @@ def _before_nms(model: onnx.ModelProto) -> Any:
     cut = copied(model)
     nms = next((node for node in cut.graph.node if node.op_type == NMS_OP), None)
     if nms is None:
-        raise ArtifactError(f"the model has no {NMS_OP} node", do="Export it again: ssd-edge export")
+        raise ArtifactError(f"the model has no {NMS_OP} node", do="Export the model again: ssd-edge export")
     tensors = list(nms.input)
     cut.graph.node.remove(nms)
     del cut.functions[:]

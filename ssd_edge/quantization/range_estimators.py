@@ -61,7 +61,7 @@ class StreamingHistogram:
         low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ArtifactError(
-                f"{name} is not finite",
+                f"the range of {name} is not finite",
                 got=f"{low} to {high}",
                 do="The network has NaN or infinite values: train or export it again.",
             )

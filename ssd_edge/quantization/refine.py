@@ -42,9 +42,9 @@ def refuse_too_few(chosen: ImageSet) -> None:
     """Raise InputError where there are too few images to hold some out."""
     if len(chosen.images) < 2 * _HELD_OUT:
         raise InputError(
-            "--refine needs images to hold out",
+            "--refine needs more calibration images",
             got=str(len(chosen.images)),
-            wanted=f"at least {2 * _HELD_OUT}",
+            wanted=f"at least {2 * _HELD_OUT}, as it holds some of them out",
             do="Give more images (--images), or leave out --refine.",
         )
 

@@ -27,7 +27,7 @@ Quantize = Callable[[frozenset[str]], onnx.ModelProto]
 
 SENSITIVITY_SUFFIX = ".sensitivity.json"
 _FORMAT = "ssd-edge/sensitivity/1"
-_FORM = Format(_FORMAT, "layer ranking", "Rank them anew: ssd-edge build --int8 --sensitivity")
+_FORM = Format(_FORMAT, "layer ranking", "Rank the layers again: ssd-edge build --int8 --sensitivity")
 RANKED_ON = 8  # images; a layer's place in the ranking hardly changes with more of them
 _SHOWN = 10
 _BAR_WIDTH, _ROW, _NAME_WIDTH = 420, 18, 460
@@ -138,7 +138,7 @@ class Ranking:
             entry = self._source.spec.input
             measure = OutputError(self._source.model, [preprocess(read_image(path), entry) for path in self._images])
             if not measure.compares:
-                log.warning(f"no layer is ranked: {measure.nothing_compared}")
+                log.warning(f"the layers are not ranked: {measure.nothing_compared}")
                 self._names = convolutions(self._source.model)
                 return self._names
             layers = sensitivity(self._source.model, self._quantize, measure, progress=self._progress)
@@ -160,6 +160,6 @@ class Ranking:
 
 def _tell(layers: Sequence[LayerError]) -> None:
     """Print the worst, line by line, as a bar may be on the terminal."""
-    log.info("output error that each layer adds in INT8 alone, the worst first:")
+    log.info("output error of each layer when only this layer computes in INT8, worst first:")
     for place, entry in enumerate(layers[:_SHOWN], start=1):
         log.info(f"{place:>4}  {entry.error:8.4f}  {entry.name}")

@@ -72,5 +72,5 @@ def _version_number(version: str) -> int:
     try:
         major, minor, patch = (int(part) for part in version.split(".")[:3])
     except ValueError as error:
-        raise ArtifactError("invalid version of TensorRT", got=version, wanted="e.g. 10.3.0") from error
+        raise ArtifactError("invalid TensorRT version", got=version, wanted="a version such as 10.3.0") from error
     return major * (10_000 if major >= 10 else 1_000) + minor * 100 + patch

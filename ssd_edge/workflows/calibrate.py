@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 from ssd_edge.core.choices import Method
 from ssd_edge.core.config import AnyPath, config_from
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, keyword
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.progress import ProgressCallback, no_progress
 from ssd_edge.core.resources import with_named_resources
@@ -76,7 +76,9 @@ def calibrate(
     if config.output is not None:
         refuse_name(config.output)
     if config.max_images is not None and config.max_images < _FEWEST:
-        raise InputError("there are too few images", got=str(config.max_images), wanted=f"at least {_FEWEST}")
+        raise InputError(
+            f"{keyword('max_images')} is too small", got=str(config.max_images), wanted=f"at least {_FEWEST} images"
+        )
     source = read_onnx(named_or_newest(onnx, newest_onnx, root))
     files = CalibrationFiles.of(source, root)
     chosen = find_image_set(

@@ -95,7 +95,9 @@ def _usable_splits(dataset: Path, config: ConvertDataConfig) -> dict[str, Usable
         name = _written_name(split, is_only=len(wanted) == 1)
         if name in splits:
             got = f"{splits[name].labelled.origin}; {usable.labelled.origin}"
-            raise InputError(f"two splits would be called {name}", got=got, do="Name those to convert: --split NAME")
+            raise InputError(
+                f"two splits would both be written as {name}", got=got, do="Choose the splits to convert: --split NAME"
+            )
         splits[name] = usable
     return splits
 
@@ -114,6 +116,6 @@ def _written_name(split: str, *, is_only: bool) -> str:
     listed = ListedPart.named(split)
     name = file_slug(usual_name(listed.name if listed else split))
     if is_only and name not in (TRAIN_SPLIT, VAL_SPLIT, _TEST):
-        log.info(f"the images are not divided (split {split}): all are {TRAIN_SPLIT}")
+        log.info(f"the data set has only the split {split}: all its images are written as {TRAIN_SPLIT}")
         return TRAIN_SPLIT
     return name

@@ -66,8 +66,8 @@ def diagnose(record: AnyPath | None = None) -> DiagnoseResult:
         return DiagnoseResult(examine(facts), facts.answers)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # anything may stand in a file that was edited
         raise InputError(
-            f"{record} is not a complete record of a machine",
-            got=f"{type(error).__name__}: {error}",
+            f"{record} is not a complete report of a machine",
+            got=f"a missing or invalid entry ({error})",
             wanted="a file that ssd-edge doctor --json wrote",
         ) from error
 

@@ -121,7 +121,7 @@ def _read_by_all(models: Sequence[EvaluatedModel], labelled: LabelledSet) -> Lab
     """
     read = [model.evaluation.labelled or labelled for model in models]
     if any(entry.digest != read[0].digest for entry in read):
-        raise InputError(f"images of {labelled.origin} changed while they were evaluated on", do="Evaluate again.")
+        raise InputError(f"images of {labelled.origin} changed during the evaluation", do="Run the evaluation again.")
     return read[0]
 
 
@@ -129,12 +129,12 @@ def _checked_paths(models: Sequence[AnyPath], config: EvaluateConfig) -> list[Pa
     """Return the files, after all that can be refused before the first of them is run, which may take hours."""
     paths = [Path(path) for path in models]
     if not paths:
-        raise InputError("no model to evaluate", wanted="one .pt, .onnx or .engine file or more")
+        raise InputError("no model is given to evaluate", wanted="at least one .pt, .onnx or .engine file")
     _gate(config).check_complete(len(paths))
     for number, path in enumerate(paths):
         refuse_no_model(path)
         if path in paths[:number]:
-            raise InputError(f"{path} is given twice", wanted="each model once")
+            raise InputError(f"{path} is given twice", wanted="each model only once")
     if config.counts_coco:
         require_coco()
     return paths
@@ -152,8 +152,8 @@ def _calibrated(paths: Sequence[Path], labelled: LabelledSet) -> dict[Path, int]
     for path, count in found.items():
         if count:
             log.warning(
-                f"{path}: {count} of these {len(labelled)} images were used for INT8 calibration; "
-                "this mAP is too optimistic"
+                f"{path}: {count} of these {len(labelled)} images were used for INT8 calibration: the mAP is too "
+                "optimistic"
             )
     return found
 

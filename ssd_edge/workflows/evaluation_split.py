@@ -29,10 +29,10 @@ def evaluation_split(models: Sequence[Path], dataset: Path) -> str:
     lists = {str(part): part for path in models for part in _parts(path, _VAL)}
     if len({part.read().digests(part.name) for part in lists.values()}) > 1:
         raise InputError(
-            "the runs of these models set different images aside",
+            "the training runs of these models set aside different images for validation",
             got=", ".join(lists),
-            wanted="one list",
-            do="Name images that none of them learned from: --split",
+            wanted="the same list for all models",
+            do="Choose a split that no model was trained on: --split",
         )
     if not lists:
         return TEST_SPLIT
@@ -61,10 +61,10 @@ def _check_disjoint(model: Path, part: ListedPart, evaluated: frozenset[str]) ->
     learned = part.read().digests(part.name)
     if learned & evaluated:
         raise InputError(
-            f"{model} learned from {len(learned & evaluated)} of these {len(evaluated)} images",
+            f"{model} was trained on {len(learned & evaluated)} of these {len(evaluated)} images",
             got=f"images of {part}",
-            wanted="images that it has not seen",
-            do=f"Evaluate on what was set aside: --split {ListedPart(part.file, _VAL)}",
+            wanted="images that the model was not trained on",
+            do=f"Evaluate on the images that training set aside: --split {ListedPart(part.file, _VAL)}",
         )
 
 

@@ -118,7 +118,9 @@ def _counts(per_level: tuple[int, ...] | int | None, levels: int) -> tuple[int, 
     if len(counts) not in (1, levels) or not all(1 <= count <= _MOST_BOXES for count in counts):
         got = ",".join(map(str, counts))
         what = f"{keyword('per_level')} is invalid"
-        raise InputError(what, got=repr(got), wanted=f"a number of 1 to 64, or {levels}")
+        raise InputError(
+            what, got=repr(got), wanted=f"one number from 1 to 64, or {levels} of them (one per feature map)"
+        )
     return counts * (levels if len(counts) == 1 else 1)
 
 

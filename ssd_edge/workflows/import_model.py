@@ -92,9 +92,8 @@ def _source_file(file: AnyPath | None, config: ImportConfig) -> Path:
         return Path(file)
     if file is not None or config.source is None:
         raise InputError(
-            "nothing to import",
-            got="both FILE and --from" if file else "neither FILE nor --from",
-            wanted="one of them",
+            "import needs either FILE or --from",
+            got="both" if file else "neither of the two",
         )
     require_torch(f"{config.source} needs PyTorch")
     from ssd_edge.importing.fetch import fetch
@@ -118,7 +117,9 @@ def _check_no_graph_options(path: Path, config: ImportConfig) -> None:
     for entry in dataclasses.fields(config):
         if entry.name not in _FOR_ANY_FILE and getattr(config, entry.name) != entry.default:
             option = entry.name.replace("_", "-")
-            raise InputError(f"--{option} is for an .onnx", got=str(path), do="Leave it out: the weights define it.")
+            raise InputError(
+                f"--{option} is only for an .onnx file", got=str(path), do="Leave it out: weights define it themselves."
+            )
 
 
 def _import_weights(path: Path, config: ImportConfig, labels: Path | None, root: Path) -> ImportResult:
@@ -139,7 +140,7 @@ def _unused(root: Path, name: str) -> Path:
         raise InputError(
             f"{path} already exists",
             wanted="a new file",
-            do=f"Choose another --name, or replace it: --output {path}",
+            do=f"Choose another name with --name, or replace the file: --output {path}",
         )
     return path
 
@@ -172,7 +173,7 @@ def _rows_first(size: tuple[int, int] | None) -> tuple[int, int] | None:
 
 def _normalization(config: ImportConfig) -> Normalization | None:
     if (config.mean is None) != (config.std is None):
-        raise InputError("--mean and --std must be given together", got="one of them", wanted="both or none")
+        raise InputError("--mean and --std must be given together", got="only one of the two")
     if config.mean is None or config.std is None:
         return None
     return Normalization(config.mean, config.std, config.color.value)

@@ -150,10 +150,10 @@ def inspect(path: AnyPath) -> InspectResult:
     found = _reader_of(file)
     if found is None:
         raise InputError(
-            f"{path} is not a file of ssd-edge",
+            f"{path} is not a file that ssd-edge wrote",
             got=f"suffix {file.suffix!r}",
             wanted=", ".join(suffix for suffix, _, _ in _READERS),
-            do=f"If it holds another project's weights: ssd-edge import {quoted(path)}",
+            do=f"If it contains weights of another project: ssd-edge import {quoted(path)}",
         )
     kind, read = found
     return InspectResult(file, kind, read(file))
@@ -179,12 +179,12 @@ def _check_file(path: Path) -> None:
     kind = path_kind(path)
     if kind == "folder":
         held = sorted(entry.name for entry in path.iterdir() if entry.is_file() and _reader_of(entry) is not None)
-        named = f"one file of it: {', '.join(held[:_NAMED])}" if held else "a model, an engine or a table"
+        named = f"one file in it: {', '.join(held[:_NAMED])}" if held else "a model, an engine or a calibration table"
         more = f" and {len(held) - _NAMED} more" if len(held) > _NAMED else ""
         raise InputError(f"{path} is a folder", wanted=named + more)
     if kind != "file":
-        got = "no such file" if kind == "absent" else "a device, a pipe or a socket"
-        raise InputError(f"{path} cannot be read", got=got, wanted="a model, an engine or a table")
+        what = "does not exist" if kind == "absent" else "is a device, a pipe or a socket"
+        raise InputError(f"{path} {what}", wanted="a model, an engine or a calibration table")
 
 
 def _reader_of(path: Path) -> tuple[Kind, Callable[[Path], Any]] | None:

@@ -53,7 +53,7 @@ class LabelConfig:
                 check_number(name, getattr(self, name), whole=True)
         number, count = self.shard
         if not 1 <= number <= count:
-            raise InputError("there is no such shard", got=f"{number} of {count}", wanted="i of n with 1 <= i <= n")
+            raise InputError("the shard is out of range", got=f"{number} of {count}", wanted="i of n with 1 <= i <= n")
 
 
 class LabelOptions(TypedDict, total=False):

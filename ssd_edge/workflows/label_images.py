@@ -218,5 +218,5 @@ class _Run:
         with written_beside(self.folder.path / SUMMARY_NAME) as partial:
             partial.write_text(result.to_json(), encoding="utf-8")
         if summary.complete and summary.errors == summary.images:
-            raise InputError("not one of the images can be read", got=str(unread[0]), wanted="images")
+            raise InputError("none of the images can be read", got=f"first {unread[0]}", wanted="images")
         return result

@@ -70,7 +70,7 @@ def refuse_no_model(path: Path) -> None:
     if path.suffix not in MODEL_SUFFIXES:
         raise InputError(f"{path} is not a model", got=f"suffix {path.suffix!r}", wanted=", ".join(MODEL_SUFFIXES))
     if path_kind(path) != "file":
-        raise InputError(f"{path} cannot be read", got="no such file", wanted="a model file")
+        raise InputError(f"{path} does not exist", wanted="a model file")
     if path.suffix == ".onnx":
         from ssd_edge.graph.sizes import check_file
 

@@ -177,7 +177,7 @@ class StreamSet:
         for source in inputs:
             check_keeps_input(path, source)
         if path_kind(path) == "file" and options.cut is None:
-            log.info(f"{path} exists and is replaced")
+            log.info(f"{path} already exists and is replaced")
         return open_lines(self._stack, path, options)
 
 
@@ -193,8 +193,8 @@ def _check_scaled(plan: StreamPlan) -> None:
     asked = [name for name, value in shown.items() if value is not None]
     if config.scale_in_decoder and asked:
         raise InputError(
-            "frames that are scaled in the decoder cannot be shown, kept or masked",
+            "frames that are scaled in the decoder cannot be shown, saved or masked",
             got=" and ".join(asked),
-            wanted="--json only",
-            do="Leave --scale-in-decoder out, or the other option.",
+            wanted="only --json",
+            do=f"Leave out --scale-in-decoder, or {' and '.join(asked)}.",
         )

@@ -147,9 +147,9 @@ def _table(files: CalibrationFiles, source: SourceModel) -> CalibrationTable:
     """Return the calibration table of a model, which must have been measured on it."""
     if not files.table.is_file():
         raise InputError(
-            f"{source.path} has no calibration table, which INT8 needs",
-            wanted=str(files.table),
-            do=f"Make one: ssd-edge calibrate {quoted(source.path)}",
+            f"INT8 needs a calibration table, and {source.path} has none",
+            wanted=f"the file {files.table}",
+            do=f"Run: ssd-edge calibrate {quoted(source.path)}",
         )
     table = CalibrationTable.load(files.table)
     table.refuse_if_foreign(files.table, source.path, source.digest, source.spec.input)
@@ -187,15 +187,23 @@ def _check_options(config: PackageConfig, host: Host) -> None:
     for name, hosts in _ONLY_FOR.items():
         if getattr(config, name) != getattr(PackageConfig(), name) and host not in hosts:
             wanted = " or ".join(map(str, hosts))
-            raise InputError(f"{keyword(name)} is not for {host}", wanted=f"a package for {wanted}", do="Leave it out.")
+            raise InputError(
+                f"{keyword(name)} has no effect on a package for {host}",
+                wanted=f"a package for {wanted}",
+                do=f"Leave out {keyword(name)}.",
+            )
     if config.precision is Precision.BF16:
         wanted = ", ".join(kind.value for kind in Precision if kind is not Precision.BF16)
-        raise InputError(f"{keyword('precision')} is not for {host}", got=config.precision.value, wanted=wanted)
+        raise InputError(f"{keyword('precision')} cannot be {config.precision.value} for {host}", wanted=wanted)
     if config.calibration_cache is not None and config.precision is not Precision.INT8:
         do = keyword("precision", "int8")
-        raise InputError(f"{keyword('calibration_cache')} is for INT8", got=config.precision.value, do=f"Add {do}.")
+        raise InputError(
+            f"{keyword('calibration_cache')} needs INT8", got=f"precision {config.precision.value}", do=f"Add {do}."
+        )
     if config.wheel is not None and (config.wheel.suffix != ".whl" or path_kind(config.wheel) != "file"):
-        raise InputError(f"{config.wheel} is no wheel", wanted="a file .whl of ssd-edge", do="Make one: make release")
+        raise InputError(
+            f"{config.wheel} is not a wheel", wanted="a .whl file of ssd-edge", do="Build one: make release"
+        )
 
 
 def _refuse_other(path: Path) -> None:
@@ -203,8 +211,8 @@ def _refuse_other(path: Path) -> None:
     if path.suffix == ".onnx":
         return
     do = {
-        ".pt": f"Export it: ssd-edge export {quoted(path)}",
-        ".engine": "Name the exported model; an engine for Triton goes beside it: --engine",
+        ".pt": f"Export the checkpoint: ssd-edge export {quoted(path)}",
+        ".engine": "Give the exported .onnx file; for Triton, add the engine with --engine.",
     }
     raise InputError(
         f"{path} is not an exported model",
@@ -217,16 +225,20 @@ def _refuse_other(path: Path) -> None:
 def _refuse_others(folder: Path) -> None:
     """Refuse to replace a folder that is no package, and a file beside it that is no archive of one."""
     if folder.name in ("", ".."):
-        raise InputError(f"{folder} gives a package no name", wanted="a folder's name", do="Name one: --output")
+        raise InputError(
+            f"the folder {folder} has no name that a package could take", do="Choose a folder with --output."
+        )
     archive = archive_of(folder)
     if path_kind(archive) == "file" and not is_archive(archive):
-        raise InputError(f"{archive} is no package, and is not replaced", do="Choose another place: --output")
+        raise InputError(
+            f"{archive} is not a package and will not be replaced", do="Choose another folder with --output."
+        )
     if path_kind(folder) == "folder" and any(folder.iterdir()) and not _is_package(folder):
         raise InputError(
-            f"{folder} is no package, and is not replaced",
+            f"{folder} is not a package and will not be replaced",
             got="a folder with other files",
-            wanted="a new name, an empty folder, or a package",
-            do="Choose another place: --output",
+            wanted="a new folder, an empty one, or a package",
+            do="Choose another folder with --output.",
         )
 
 
@@ -250,6 +262,6 @@ def _images(config: PackageConfig, files: CalibrationFiles) -> list[UInt8Array]:
         log.info(f"the images of the calibration set cannot be read: {error}")
         images = []
     if not images:
-        log.info("checking on a drawn scene; to name an image of your own: --image")
+        log.info("checking on a generated scene; to check on an image of your own: --image")
         images = [draw_scene(*_DRAWN_SIZE, _DRAWN_SEED, index).image for index in range(_TRIED)]
     return images

@@ -75,8 +75,8 @@ def _refuse_no_package(path: Path) -> None:
     kind = path_kind(path)
     if kind == "absent" or (kind == "folder" and not any((path / name).exists() for name in (SUMS_NAME, RECORD_NAME))):
         raise InputError(
-            f"{path} is no package",
-            got="nothing" if kind == "absent" else "a folder without its digests",
+            f"{path} is not a package",
+            got="no file or folder" if kind == "absent" else "a folder without digests",
             wanted="a folder or a .tar.gz that ssd-edge package wrote",
         )
 
@@ -96,9 +96,9 @@ def _check_engine(engine: Path, folder: Path, record: PackageRecord) -> int:
     faults = selfcheck.differences(check.detections, rows, check.floor, box, score)
     if faults:
         raise ParityError(
-            f"{engine} does not find what the packed model finds",
-            got=f"{len(faults)} differences, such as {faults[0]}",
+            f"{engine} does not give the same detections as the packaged model",
+            got=f"{len(faults)} differences, for example {faults[0]}",
             wanted=f"{len(check.detections)} detections, boxes within {box:g} of the image and scores within {score:g}",
-            do="Build it of the packed model, or measure it: ssd-edge eval",
+            do="Build the engine from the packaged model, or measure its accuracy: ssd-edge eval",
         )
     return len(check.detections)

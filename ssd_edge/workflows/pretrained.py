@@ -28,6 +28,6 @@ def ensure_model(*, progress: ProgressCallback = no_progress, workspace: AnyPath
     """
     if has_model(Path(workspace)):
         return None
-    log.info(f"there is no model here: fetching {PRETRAINED}, which knows the classes of COCO")
+    log.info(f"there is no model in this workspace: downloading {PRETRAINED}, trained on the classes of COCO")
     imported = import_model(source=PRETRAINED, progress=progress, workspace=workspace)
     return export(imported.path, progress=progress, workspace=workspace).path

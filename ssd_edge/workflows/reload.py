@@ -97,7 +97,7 @@ class Reloader:
                 self._begin(pipeline, plan)
         gone, new = before.keys() - after.keys(), after.keys() - before.keys()
         changed = [name for name in before.keys() & after.keys() if before[name] != after[name]]
-        log.info(f"{file.path}: {len(new)} streams are new, {len(changed)} have changed, {len(gone)} are gone")
+        log.info(f"{file.path}: {len(new)} streams are new, {len(changed)} have changed, {len(gone)} were removed")
         self._file = file
 
     def _begin(self, pipeline: Pipeline, plan: StreamPlan) -> None:
@@ -106,7 +106,7 @@ class Reloader:
             if opened.source is not None:
                 pipeline.add(self._streams.open_outputs(opened, self._slot.detector.path))
         except SsdEdgeError as error:
-            log.error(f"{plan.name} cannot begin: {error}")
+            log.error(f"{plan.name} cannot be started: {error}")
             self._streams.close(plan.name)
 
 

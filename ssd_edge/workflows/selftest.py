@@ -122,7 +122,7 @@ def selftest(
     if engine is not None:
         verdicts, left_out = _prove_own(Path(engine), images, config, progress)
     elif images is not None:
-        raise InputError("images= is for an engine of your own", do="Name the engine too.")
+        raise InputError("images= is given without an engine to test", do="Give the engine too.")
     else:
         verdicts, nms, left_out = _prove_small_ones(config, progress)
     camera = None if config.camera is None else measure_rate(config.camera, _CAMERA_S)
@@ -280,6 +280,6 @@ def _kept_graph(engine: Path, manifest: EngineManifest) -> Path | None:
     graph = graph_path(engine, manifest.target)
     if graph.is_file() and file_digest(graph) == manifest.graph_digest:
         return graph
-    why = f"{graph} is of another build" if graph.is_file() else f"{graph} does not exist"
-    log.info(f"{why}: build with --keep-graph to compare {engine} with the prediction")
+    why = f"{graph} belongs to another build" if graph.is_file() else f"{graph} does not exist"
+    log.info(f"{why}; to compare {engine} with its own graph on the CPU, build with --keep-graph")
     return None

@@ -37,7 +37,9 @@ class SplitDataConfig:
         check_limits(self, _LIMITS)
         if self.val_fraction + self.test_fraction > 0.95:
             got = f"{self.val_fraction:g} and {self.test_fraction:g}"
-            raise InputError("nothing is left to train on", got=got, wanted="at most 0.95 together")
+            raise InputError(
+                "the validation and test shares leave too little to train on", got=got, wanted="a sum of at most 0.95"
+            )
 
 
 class SplitDataOptions(TypedDict, total=False):

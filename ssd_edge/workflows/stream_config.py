@@ -157,14 +157,15 @@ class RunConfig(StreamConfig):
         check_limits(self, _RUN_LIMITS)
         if self.cut is None and (self.keep_days is not None or self.keep_gb is not None):
             raise InputError(
-                "old pieces can be removed only of an output that is cut into pieces", do=f"Add {keyword('cut', '1h')}."
+                f"{keyword('keep_days')} and {keyword('keep_gb')} need {keyword('cut')}",
+                do=f"Add {keyword('cut', '1h')}.",
             )
         sharp = sorted(set(self.blur) - set(self.blur if self.classes is None else self.classes))
         if sharp:
             raise InputError(
                 f"{', '.join(sharp)} cannot be blurred",
-                got=f"{keyword('classes')} without it, so it is not looked for",
-                wanted="every class to blur among those that are kept",
+                got=f"{keyword('classes')} without this class",
+                wanted=f"every class to blur also in {keyword('classes')}",
             )
 
 

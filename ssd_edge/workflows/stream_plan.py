@@ -50,7 +50,7 @@ def uris_of(sources: Sources) -> list[str]:
     """
     found = [sources] if isinstance(sources, (str, PathLike, int)) else list(sources)
     if not found:
-        raise InputError("0 sources are given", wanted="at least one")
+        raise InputError("no source is given", wanted="at least one")
     return [str(source) if isinstance(source, int) else fspath(source) for source in found]
 
 
@@ -139,7 +139,10 @@ def _own_outputs(config: RunConfig, name: str, number: int) -> RunConfig:
     if output is not None:
         if output.suffix and path_kind(output) != "folder":
             raise InputError(
-                f"{output} takes one source", got="several", wanted="a folder, for a video of each", do="--output DIR/"
+                f"{output} can take only one source",
+                got="several sources",
+                wanted="a folder, for one video per source",
+                do="Use: --output DIR/",
             )
         output = output / f"{name}{_VIDEO_SUFFIX}"
     if json_path is not None and is_folder_of_lines(json_path):
@@ -147,7 +150,9 @@ def _own_outputs(config: RunConfig, name: str, number: int) -> RunConfig:
     if serve is not None:
         serve = _next_port(serve, number)
     if config.window:
-        raise InputError("a window shows one source", got="several", do="Show each in a browser: --serve 8080")
+        raise InputError(
+            "a window can show only one source", got="several sources", do="Show them in a browser: --serve 8080"
+        )
     return replace(config, output=output, json_path=json_path, serve=serve, window=False)
 
 

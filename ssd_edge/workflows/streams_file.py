@@ -55,7 +55,7 @@ def read_streams_file(
     if sources is not None or config is not None or options:
         raise InputError(
             "--config cannot be combined with sources or options",
-            got=", ".join(options or {}) or ("a config" if config is not None else "sources"),
+            got=", ".join(options or {}) or ("a config" if config is not None else "a source"),
             do=f"Write them into {path}.",
         )
     place = Path(path)
@@ -63,7 +63,7 @@ def read_streams_file(
     _check_keys(place, "", table, ("format", "engine", "defaults", "stream"))
     if table.get("format") != FORMAT:
         raise InputError(
-            f"{place} is not a file of streams", got=repr(table.get("format")), wanted=f'format = "{FORMAT}"'
+            f"{place} is not a streams file", got=f"format = {table.get('format')!r}", wanted=f'format = "{FORMAT}"'
         )
     engine, defaults = _table(place, table, "engine"), _table(place, table, "defaults")
     _check_keys(place, "[engine]: ", engine, ("model", *ENGINE_FIELDS))
@@ -85,16 +85,16 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 def _plans(path: Path, entries: Any, defaults: dict[str, Any], engine: dict[str, Any]) -> tuple[StreamPlan, ...]:
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(f"{path} has no streams", wanted="a table [[stream]] with name and source for each")
+        raise InputError(f"{path} has no streams", wanted="a table [[stream]] with name and source for each stream")
     _check_keys(path, "[defaults]: ", defaults, _keys())
     plans: list[StreamPlan] = []
     for entry in entries:
         name, uri = entry.get("name"), entry.get("source")
         place = f"[[stream]] {name!r}"
         if not isinstance(name, str) or not name or not isinstance(uri, str) or not uri:
-            raise InputError(f"{path}: {place} has no name or no source", wanted="both, as text")
+            raise InputError(f"{path}: {place} has no name or no source", wanted='name = "…" and source = "…"')
         if name in {plan.name for plan in plans}:
-            raise InputError(f"{path}: two streams are called {name!r}", wanted="a name for each")
+            raise InputError(f"{path}: two streams are called {name!r}", wanted="a different name for each stream")
         _check_keys(path, f"{place}: ", entry, ("name", "source", *_keys()))
         own = {key: value for key, value in entry.items() if key not in ("name", "source")}
         config = _config(path, place, {**engine, "window": False, **defaults, **own})
@@ -118,7 +118,7 @@ def _config(path: Path, place: str, keys: Mapping[str, Any]) -> RunConfig:
 def _table(path: Path, table: dict[str, Any], key: str) -> dict[str, Any]:
     found = table.get(key, {})
     if not isinstance(found, dict):
-        raise InputError(f"{path}: {key} is not a table", wanted=f"[{key}]")
+        raise InputError(f"{path}: {key} is not a table", wanted=f"a table [{key}]")
     return dict(found)
 
 

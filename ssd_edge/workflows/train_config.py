@@ -169,11 +169,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_limits(self, LIMITS)
         if self.strict and not self.check:
-            got = "an order not to look at them"
-            raise InputError(f"{keyword('strict', True)} looks at the data", got=got, wanted="one of both")
+            what = f"{keyword('strict', True)} needs the check of the data, which is turned off"
+            raise InputError(what, do="Leave out one of the two options.")
         if self.val_every is not None and self.minutes is not None and self.epochs is None:
             raise InputError(
-                "--val-every counts epochs", got="--minutes", wanted="--epochs: with minutes the clock chooses when"
+                "--val-every counts epochs and needs --epochs",
+                got="only --minutes, which validates by time",
+                do="Add --epochs, or leave out --val-every.",
             )
 
     @property
@@ -224,9 +226,9 @@ class TrainConfig:
         for name in (entry.name for entry in fields(self) if entry.name not in MAY_CHANGE):
             if getattr(self, name) != getattr(default, name):
                 raise InputError(
-                    "this option cannot change in a resumed run",
+                    f"{name} cannot be changed when a run is resumed",
                     got=f"{name}={getattr(self, name)!r}",
-                    wanted=f"only {', '.join(sorted(MAY_CHANGE))}",
+                    wanted=f"only {', '.join(sorted(MAY_CHANGE - {'resume'}))}",
                     do="Leave it out, or start a new run.",
                 )
 

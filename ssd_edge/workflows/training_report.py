@@ -101,7 +101,7 @@ def report_on(
         page = run / "report.html"
         log.info(f"report: {page}, without images: {error}")
     except SsdEdgeError:
-        log.info(f"the checkpoints and metrics.csv in {run} are complete; only the report failed")
+        log.info(f"the checkpoints and metrics.csv in {run} are complete; only the report could not be written")
         raise
     else:
         log.info(f"report: {page} and {', '.join(path.name for path in images)}")

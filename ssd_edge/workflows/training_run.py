@@ -94,7 +94,7 @@ def run_training(
         mean_ap = best.mean_ap or 0.0 if best else 0.0
         log.info(f"{run.files.best}: mAP@0.5 {mean_ap:.4f}; every epoch is in {run.files.metrics}")
         if plan.backbone is None and plan.weights_note:
-            log.info(f"it began with {plan.weights_note}")
+            log.info(f"training began with {plan.weights_note}")
         warn_of_poor_outcome(run.records)
         page = None
         if config.report and is_first_process():
@@ -146,15 +146,13 @@ def _machine(config: TrainConfig) -> Machine:
 
 def _given(dataset: AnyPath | None) -> Path:
     if dataset is None:
-        raise InputError("no data set is given", wanted="ssd-edge train DATASET, or ssd-edge train --resume last")
+        raise InputError("no data set is given", do="Run: ssd-edge train DATASET, or ssd-edge train --resume last")
     return Path(dataset)
 
 
 def _check_not_given(dataset: AnyPath | None) -> None:
     if dataset is not None:
-        raise InputError(
-            "this option cannot change in a resumed run", got="a data set", do="Leave it out, or start a new run."
-        )
+        raise InputError("the data set cannot be changed when a run is resumed", do="Leave it out, or start a new run.")
 
 
 def _new_plan(
@@ -213,7 +211,7 @@ def _network(config: TrainConfig, train_set: LabelledSet, val_set: LabelledSet, 
     facts = data_facts(train_set, sizes)
     choice = choose_network(facts, read_named_weights(config.backbone))
     size = config.input_size or choice.input_size
-    log.info(f"network: {choice.preset}, {choice.reason}; to choose another: --preset, see ssd-edge models")
+    log.info(f"network: {choice.preset}, {choice.reason}; to choose another (see ssd-edge models): --preset")
     return _Network(choice.preset, size, suited_recipe(choice.preset, facts.images, len(val_set)))
 
 
@@ -247,13 +245,13 @@ def _check_usable(report: LintReport, tolerance: Tolerance, command: str) -> Non
         report.check(tolerance)
     except InputError as error:
         raise InputError(
-            error.what, got=error.got, wanted=error.wanted, do=f"{error.do} See all faults: {command}".strip()
+            error.what, got=error.got, wanted=error.wanted, do=f"{error.do} To see all errors: {command}".strip()
         ) from error
     for usable in report.usable.values():
         usable.log_left_out()
     if report.issues:
         errors, warnings = counted(len(report.errors), "error"), counted(len(report.warnings), "warning")
-        log.warning(f"{errors} and {warnings} about the data; to list them: {command}")
+        log.warning(f"{errors} and {warnings} in the data; to list them: {command}")
 
 
 def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_command: str) -> None:
@@ -265,15 +263,16 @@ def _log_recall(labelled: LabelledSet, spec: ModelSpec, sizes: Sizes, fit_comman
     reached = AnchorRecall.of(best_overlaps(unit_boxes(labelled, sizes), spec.anchors))
     if reached.objects and not reached.recall:
         raise InputError(
-            f"the anchors match none of the {reached.objects} objects: the best overlap is "
-            f"{reached.mean_iou:.2f} in the mean",
-            wanted=f"an overlap of {MATCH_IOU:g} or more for most of them",
-            do=f"Fit them to the data: {fit_command}" if fit_command else "Take a larger --input-size.",
+            f"the anchors match none of the {reached.objects} objects: the mean of the best overlaps (IoU) is "
+            f"{reached.mean_iou:.2f}",
+            wanted=f"an IoU of {MATCH_IOU:g} or more for most objects",
+            do=f"Fit the anchors to the data: {fit_command}" if fit_command else "Choose a larger --input-size.",
         )
     said = f"the anchors match {reached.recall:.4f} of {reached.objects} objects at IoU {MATCH_IOU:g}"
     if reached.recall < _POOR_RECALL:
         log.warning(
-            f"{said}; " + (f"fit them: {fit_command}" if fit_command else "a larger --input-size has more of them")
+            f"{said}; "
+            + (f"to fit the anchors: {fit_command}" if fit_command else "a larger --input-size gives more anchors")
         )
         return
     hint = f"; to fit them to the data: {fit_command}" if fit_command and reached.recall < _GOOD_RECALL else ""
@@ -309,7 +308,7 @@ def _own_callbacks(plan: TrainingPlan, state: RunState | None, config: TrainConf
     if not config.tensorboard or not is_first_process():
         yield own
     elif not TensorBoardLog.available():
-        log.info("no curves for TensorBoard, which is not installed: pip install tensorboard")
+        log.info("TensorBoard is not installed, so no curves are written; to install it: pip install tensorboard")
         yield own
     else:
         steps = state.average_updates if state else 0
@@ -323,7 +322,7 @@ def _way_back_logged(folder: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
-        nothing = f"stopped before the first checkpoint was saved; {folder} can be used again"
+        nothing = f"stopped before the first checkpoint was saved; the name {folder} can be used again"
         log.info("; ".join(_kept(folder)) or nothing)
         raise
     except SsdEdgeError:
@@ -336,4 +335,4 @@ def _kept(folder: Path) -> Iterator[str]:
     if (folder / "state.pt").is_file():
         yield f"to resume: ssd-edge train --resume {quoted(folder)}"
     if (folder / "last.pt").is_file():
-        yield f"{folder / 'last.pt'} holds the last complete epoch"
+        yield f"{folder / 'last.pt'} contains the model after the last complete epoch"

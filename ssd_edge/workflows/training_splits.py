@@ -45,7 +45,7 @@ def _to_learn(dataset: Path, there: tuple[str, ...]) -> str:
     """Return the training split; the only one of a data set is it whatever its name."""
     if TRAIN_SPLIT in there or len(there) != 1:
         return TRAIN_SPLIT
-    log.info(f"{dataset} has one split, {there[0]}: learning from it")
+    log.info(f"{dataset} has only one split, {there[0]}: training on it")
     return there[0]
 
 
@@ -71,13 +71,16 @@ def _divided(
 def _log(divided: DividedSet, dataset: Path, source: str, place: Path) -> None:
     aside = len(divided.lists.parts[VAL_SPLIT])
     log.info(
-        f"{dataset} has no validation set: {aside} of the {counted(divided.images, 'image')} of split {source} are set "
-        f"aside for it, whole scenes ({divided.scenes} in all), each class in proportion; the list is {place}"
+        f"{dataset} has no validation set: {aside} of the {counted(divided.images, 'image')} of split {source} "
+        f"are set aside for validation, by whole scenes ({divided.scenes} in all), each class in proportion; "
+        f"list: {place}"
     )
     if divided.cut:
         log.warning(
-            f"{counted(divided.cut, 'image')} show one scene, so that both sets have some of it: validation will look "
-            "better than the model is. Images of other places or days make a better validation set: --val-split"
+            f"{counted(divided.cut, 'image')} show scenes that are divided between both sets: the validation mAP "
+            "will be too optimistic. Images of other places or days make a better validation set: --val-split"
         )
     if divided.unvalidated:
-        log.warning(f"not in the validation set, for too few scenes have them: {', '.join(divided.unvalidated)}")
+        log.warning(
+            f"classes that are not in the validation set, as too few scenes show them: {', '.join(divided.unvalidated)}"
+        )

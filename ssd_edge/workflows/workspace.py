@@ -181,7 +181,7 @@ def _named(name: str, root: Path) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(f"{name} means {len(found)} engines", wanted=f"one of {', '.join(map(str, found))}")
+        raise InputError(f"{name} matches {len(found)} engines", wanted=f"one of {', '.join(map(str, found))}")
     raise _unknown(name, root)
 
 

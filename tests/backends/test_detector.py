@@ -78,7 +78,7 @@ def test_what_is_no_8_bit_bgr_image_is_refused(tiny_onnx: Path) -> None:
             detector.detect(np.zeros((4, 4, 3)))  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"got uint8 \(5, 7\)"):
             detector.detect([scene(9, 9, (0, 0, 9, 9)), np.full((5, 7), 255, np.uint8)])
-        with pytest.raises(InputError, match="this is not an image: got set"):
+        with pytest.raises(InputError, match="the argument is not an image: got set"):
             detector.detect({1, 2})  # type: ignore[call-overload]
 
 

@@ -138,7 +138,9 @@ def test_an_engine_of_another_machine_is_refused_with_the_command(
     with pytest.raises(ArtifactError, match=f"was not built for this machine: .*{found}") as caught:
         open_backend(engine)
     target = " --target openvino" if manifest.target is Target.OPENVINO else ""
-    assert str(caught.value).endswith(f"Rebuild it here: ssd-edge build {tiny_onnx} --int8{target}")
+    assert str(caught.value).endswith(
+        f"Build the engine again on this machine: ssd-edge build {tiny_onnx} --int8{target}"
+    )
 
 
 def test_a_changed_engine_is_refused(engine: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_peer_that_cannot_take_part_is_left_out_with_the_reason(
     assert entries == []
     assert ["needs the checkpoint" in str(left_out[0]), "pip install" in str(left_out[1])] == [True, True]
     _, left_out = peer_entries([Peer.ONNXRUNTIME], [lonely], tmp_path)
-    assert "exported ONNX of squares int8 is not here" in str(left_out[0])
+    assert "exported ONNX file of squares int8 is missing" in str(left_out[0])
 
 
 def test_opencv_says_what_it_cannot_read(tmp_path: Path) -> None:

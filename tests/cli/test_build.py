@@ -27,7 +27,7 @@ def test_empty_workspace_says_what_to_type(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["build"])
     assert result.exit_code == 1
-    assert "engines/*/*.onnx matches nothing: wanted an exported model" in result.stderr
+    assert "no file matches engines/*/*.onnx: wanted an exported model" in result.stderr
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_int8_calibrates_where_there_is_no_table(workspace: Path) -> None:
 def test_int8_without_pictures(workspace: Path) -> None:
     result = run("build", "--int8")
     assert result.exit_code == 1
-    assert "there are no images to calibrate selftest with" in result.output
+    assert "no images were found to calibrate selftest on" in result.output
     assert not list(Path("engines/selftest").glob("*.engine"))
 
 
@@ -114,7 +114,7 @@ def test_pictures_that_were_calibrated_with_judge_nothing(workspace: Path) -> No
     assert run("build", "--int8", "--images", "voc/JPEGImages").exit_code == 0
     result = run("build", "--int8", "--data", "voc", "--force")
     assert result.exit_code == 1
-    assert "8 images of VOC voc, split val were used for calibration: wanted other images" in result.output
+    assert "8 images of VOC voc, split val were used for calibration: wanted different images" in result.output
     write_labelled(workspace / "others", "val", 4, seed=77)
     assert run("build", "--int8", "--data", "others").exit_code == 0
 
@@ -145,13 +145,13 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--max-drop", 0.5), "--max-drop needs --data"),
         (("--target", "onnxruntime", "--batch", "1:4:8"), "need TensorRT: --batch, --builder-memory"),
         (("--target", "onnxruntime", "--board", "desktop"), "need TensorRT: --batch, --builder-memory"),
-        (("--target", "tensorrt", "--dla", 0), "a DLA cannot compute in float32. Add --int8 or --fp16"),
-        (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "images"), "got INT8 by a calibration cache"),
-        (("--target", "tensorrt", "--int8", "--dla", 0, "--keep-graph"), "got INT8 by a calibration cache"),
-        (("--target", "tensorrt", "--int8", "--implicit", "--sensitivity"), "got INT8 by a calibration cache"),
+        (("--target", "tensorrt", "--dla", 0), "a DLA cannot compute in FP32. Add --int8 or --fp16"),
+        (("--target", "tensorrt", "--int8", "--dla", 0, "--data", "images"), "got INT8 from a calibration cache"),
+        (("--target", "tensorrt", "--int8", "--dla", 0, "--keep-graph"), "got INT8 from a calibration cache"),
+        (("--target", "tensorrt", "--int8", "--implicit", "--sensitivity"), "got INT8 from a calibration cache"),
         (("--target", "tensorrt", "--int8", "--implicit", "--refine"), "leave out --dla and --implicit"),
         (("--target", "tensorrt-rtx", "--int8", "--implicit"), "--implicit needs TensorRT, not tensorrt-rtx"),
-        (("--target", "tensorrt", "--fp16", "--implicit"), "--implicit is for --int8"),
+        (("--target", "tensorrt", "--fp16", "--implicit"), "--implicit needs --int8"),
         (
             ("--target", "tensorrt", "--fp16", "--dla", 0, "--batch", "1:4:8"),
             "fixed batch size: got 1:4:8. Build for one: ",
@@ -159,7 +159,7 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--batch", "8:1"), "invalid --batch"),
         (
             ("--builder-memory", "nan"),
-            "--builder-memory is out of range: got nan; wanted GiB, more than 0 and at most 1024",
+            "--builder-memory is out of range: got nan; wanted more than 0 and at most 1024 GiB",
         ),
         (("--fp16", "--keep-float", "conv9"), "has no layer 'conv9' (--keep-float): wanted conv"),
         (("--board", "toaster"), "there is no board profile 'toaster'"),
@@ -182,7 +182,7 @@ def test_engine_of_another_machine_is_refused_with_the_command(workspace: Path, 
     result = run("run", "images", "--model", path.with_suffix(".engine"), "--no-window")
     assert result.exit_code == 1
     assert "was not built for this machine: got onnxruntime" in result.output
-    assert "Rebuild it here: ssd-edge build" in result.output
+    assert "Build the engine again on this machine: ssd-edge build" in result.output
 
 
 def test_interrupted_build_leaves_nothing_half_written(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

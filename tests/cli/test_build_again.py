@@ -60,17 +60,17 @@ def lowered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_guarded_build_is_found_before_it_is_lowered(lowered: list[str]) -> None:
     first = run(*GUARDED)
-    assert "0 layers in float: mAP" in first.output
+    assert "0 layers in FP32 or FP16: mAP" in first.output
     kept = manifest()["options"]["keep_float"]
     assert kept
     stamp = ENGINE.read_bytes()
     again = run(*GUARDED)
     assert lowered == ["int8"]
-    assert "layers in float: mAP" not in again.output
+    assert "layers in FP32 or FP16: mAP" not in again.output
     assert f"already built {ENGINE}" in again.output
     judged = next(line for line in again.output.splitlines() if line.startswith("accuracy as measured earlier: mAP"))
     assert f"mAP {manifest()['accuracy']['map_50_float']:.4f} in float32" in judged
-    assert f"in float: {', '.join(kept)}" in again.output
+    assert f"in FP32 or FP16: {', '.join(kept)}" in again.output
     assert "times as measured earlier: int8 is" in again.output
     assert ENGINE.read_bytes() == stamp
 
@@ -162,7 +162,7 @@ def test_an_accuracy_that_cannot_be_kept_leaves_the_old_engine(monkeypatch: pyte
     monkeypatch.setattr("ssd_edge.workflows.build.accuracy.AccuracyChecker.map_float", 2.0)
     result = CliRunner().invoke(app, ["build", "--int8", "--data", "voc", "--max-drop", "0.5", "--force"])
     assert result.exit_code == 1
-    assert "INT8 loses too much mAP, even with every convolution in float" in result.output
+    assert "INT8 loses too much mAP, even with every convolution in FP32 or FP16" in result.output
     assert (ENGINE.read_bytes(), manifest()) == before
 
 
@@ -211,5 +211,5 @@ def test_the_graph_never_takes_the_place_of_the_exported_model() -> None:
     before = named.read_bytes()
     result = CliRunner().invoke(app, ["build", str(named), "--keep-graph", "-o", "engines/selftest/x.engine"])
     assert result.exit_code == 1
-    assert f"--keep-graph would overwrite {named}. Choose another name for the engine: --output" in result.output
+    assert f"--keep-graph would overwrite {named}. Choose another name for the engine with --output." in result.output
     assert named.read_bytes() == before

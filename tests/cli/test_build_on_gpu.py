@@ -57,7 +57,7 @@ def test_a_new_engine_is_timed_beside_those_that_lie_there(tmp_path: Path) -> No
     workspace = Workspace(tmp_path, "10.3")
     alone = workspace.run("build", *INT8).stderr
     assert "to compare the speed of int8-fp16 here: --compare" in alone
-    assert "precision int8-fp16: what is not INT8 computes in float16; in float32 with --fp32" in alone
+    assert "precision int8-fp16: layers that are not INT8 compute in FP16 (with --fp32, in FP32)" in alone
     workspace.run("build", "--fp16")
     assert set(manifest(workspace, "fp16")["times_ms"]) == {"fp16", "int8-fp16"}
 
@@ -74,7 +74,7 @@ def test_int8_with_float32_is_asked_for_by_its_name(tmp_path: Path) -> None:
 def test_a_layer_without_an_int8_kernel_is_built_in_float(tmp_path: Path, release: str) -> None:
     workspace = Workspace(tmp_path, release, SSD_EDGE_STANDIN_NO_INT8_KERNEL="conv2")
     said = " ".join(workspace.run("build", *INT8).stderr.split())
-    assert "built once more with conv2 in float" in said
+    assert "building again with conv2 in FP32 or FP16" in said
     assert manifest(workspace, chosen(release))["options"]["keep_float"] == ["conv2"]
 
 

@@ -34,8 +34,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--data", "nowhere"), "nowhere is not a folder"),
         (("--data", "voc", "--split", "test"), "voc contains no data set split 'test'"),
         (("--data", "others"), "the model does not know crimson of VOC others"),
-        (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration: wanted other images"),
-        (("--refine",), "--refine needs images to hold out: got 10; wanted at least 16"),
+        (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration: wanted different images"),
+        (("--refine",), "--refine needs more calibration images: got 10; wanted at least 16"),
         (("-o", "blocked/x.engine"), "blocked cannot be written"),
         (("-o", "images.engine"), "images.engine is a folder"),
     ],
@@ -81,9 +81,9 @@ def test_nothing_is_built_to_compare_with_what_cannot_be_built(workspace: Path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--images", "images"), "--ranges and --images are for --int8. Add --int8, or leave them out."),
-        (("--ranges", "a.ranges.json", "--fp16"), "--ranges and --images are for --int8"),
-        (("--keep-float", "conv2"), "--keep-float is for --int8 and --fp16"),
+        (("--images", "images"), "--ranges and --images need --int8. Add --int8, or leave out --ranges and --images."),
+        (("--ranges", "a.ranges.json", "--fp16"), "--ranges and --images need --int8"),
+        (("--keep-float", "conv2"), "--keep-float needs --int8 or --fp16"),
     ],
 )
 def test_options_that_would_not_be_heeded(workspace: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -110,8 +110,11 @@ def test_the_graph_of_an_engine_is_no_model_to_build(
     before = sorted(workspace.rglob("*"))
     result = run(command, graph, *([] if command == "build" else ["--images", "images"]))
     assert result.exit_code == 1
-    assert f"{graph} is the graph of an engine: got an engine's graph: {made}; wanted" in result.output
-    assert "Name that one: engines/selftest/selftest.onnx" in result.output
+    assert (
+        f"{graph} was written by ssd-edge build, not by ssd-edge export: got the graph of an engine: {made}; wanted"
+        in result.output
+    )
+    assert "Use the exported model: engines/selftest/selftest.onnx" in result.output
     assert sorted(workspace.rglob("*")) == before
 
 
@@ -130,4 +133,4 @@ def test_a_network_without_convolutions_has_nothing_for_int8(workspace: Path) ->
     write_tiny_onnx(workspace / "bright.onnx")
     result = run("build", "bright.onnx", "--int8", "--images", "images")
     assert result.exit_code == 1
-    assert "bright.onnx has no convolution for INT8. Build it without --int8." in result.output
+    assert "bright.onnx has no convolution to compute in INT8. Build the engine without --int8." in result.output

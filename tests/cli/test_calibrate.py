@@ -66,7 +66,7 @@ def test_the_run_says_what_the_model_learnt_from(tmp_path: Path) -> None:
 def test_no_pictures_known() -> None:
     result = run("calibrate")
     assert result.exit_code == 1
-    assert "there are no images to calibrate selftest with" in result.output
+    assert "no images were found to calibrate selftest on" in result.output
     assert "ssd-edge calibrate --images FOLDER" in result.output
     assert not TABLE.exists()
 
@@ -108,7 +108,7 @@ def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path, cont
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
     result = run("calibrate", "--images", "images")
     assert result.exit_code == 0, result.output
-    assert re.search(r"007\.png (is empty|is not an image|is cut short).*it is left out", result.stderr)
+    assert re.search(r"007\.png (is empty|is not an image|is truncated).*it is left out", result.stderr)
     assert "007.png" not in Path("calibration/selftest.images.json").read_text()
     for number in (1, 2):
         (tmp_path / f"images/00{number}.png").write_bytes(b"")
@@ -231,7 +231,7 @@ def test_damaged_work_is_named_and_begun_anew(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(observe, "read_image", read)
     result = run("calibrate", "--images", "images", "--method", "entropy")
     assert result.exit_code == 0
-    assert f"{state} cannot be resumed (BadZipFile: " in result.output
+    assert f"{state} cannot be continued (" in result.output
     assert "measuring all images again" in result.output
     assert not state.exists()
 
@@ -257,7 +257,7 @@ def test_of_a_set_that_is_chosen_nothing_is_chosen(option: tuple[object, ...]) -
     assert run("calibrate", "--images", "images", "--method", "minmax").exit_code == 0
     result = run("calibrate", *option)
     assert result.exit_code == 1
-    assert "calibration/selftest.images.json holds 20 images that were already chosen" in result.output
+    assert "calibration/selftest.images.json contains 20 images that have already been chosen" in result.output
     assert "Choose again: ssd-edge calibrate --images images, with these options" in result.output
     assert run("calibrate", "--images", "images", "--method", "minmax", *option[:2]).exit_code == 0
 

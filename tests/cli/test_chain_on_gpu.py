@@ -125,7 +125,7 @@ def test_an_engine_of_another_release_is_refused_with_the_command(tmp_path: Path
     done = workspace.run("run", "data/JPEGImages", "--model", workspace.engine("fp32"), "--no-window", code=1)
     said = " ".join(done.stderr.split())
     assert "got tensorrt 10.3.0 on Emulated sm_87; wanted tensorrt 10.16.1.11 on Emulated sm_87" in said
-    assert "Rebuild it here: ssd-edge build engines/squares/squares.onnx" in said
+    assert "Build the engine again on this machine: ssd-edge build engines/squares/squares.onnx" in said
 
 
 @pytest.mark.slow

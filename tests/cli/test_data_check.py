@@ -136,7 +136,7 @@ def test_training_looks_at_its_data_first(workspace: Path) -> None:
         result = train("--name", "a", *options)
         assert result.exit_code == 1
         assert re.search(rf"{name}: object 1 .* has no usable box", result.stderr)
-        assert "See all faults: ssd-edge data check signs" in result.stderr
+        assert "To see all errors: ssd-edge data check signs" in result.stderr
         assert not Path("runs/a/best.pt").exists()
     assert train("--strict", "--no-check").exit_code == 1
 
@@ -167,7 +167,7 @@ def test_warnings_are_counted_and_default_boxes_judged_before_training(workspace
     Path(f"signs/JPEGImages/{stem}.jpg").write_bytes(Path(f"signs/JPEGImages/{other}.jpg").read_bytes())
     result = train("--name", "a")
     assert result.exit_code == 0, result.output
-    assert re.search(r"\d+ warnings? about the data; to list them: ssd-edge data check signs", result.stderr)
+    assert re.search(r"\d+ warnings? in the data; to list them: ssd-edge data check signs", result.stderr)
     assert re.search(r"the anchors match [01]\.\d{4} of \d+ objects at IoU 0\.5", result.stderr)
 
 
@@ -190,7 +190,7 @@ def test_a_data_set_that_is_not_there(command: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--preset", "ssd9000"), "no such model preset: got 'ssd9000'"),
+        (("--preset", "ssd9000"), "there is no preset 'ssd9000'"),
         (("--preset", "ssd192-tiny", "--input-size", 65), "no anchors for this input size: got 65"),
         (("--priors", "nowhere.json"), "nowhere.json cannot be read"),
     ],

@@ -74,7 +74,7 @@ def test_where_no_fit_helps_the_presets_anchors_are_written(workspace: Path) -> 
     [
         (("--per-level", "0"), "--per-level"),
         (("--per-level", "1,2"), "--per-level"),
-        (("--preset", "none"), "no such model preset"),
+        (("--preset", "none"), "there is no preset"),
         (("--split", "dev"), "data contains no data set split 'dev'"),
     ],
 )

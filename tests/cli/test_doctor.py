@@ -103,7 +103,7 @@ def test_a_record_that_was_edited(tmp_path: Path, facts: object) -> None:
     path.write_text(json.dumps({"format": FACTS_FORMAT, "facts": facts}))
     result = run("--from", path)
     assert result.exit_code == 1
-    assert "is not a complete record of a machine: got " in result.output
+    assert "is not a complete report of a machine: got " in result.output
 
 
 def test_the_selftest_is_of_this_machine(record) -> None:

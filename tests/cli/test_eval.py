@@ -159,7 +159,7 @@ def test_drop_against_the_first_model_exits_with_one(tmp_path: Path, dataset: Pa
     models = [write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)]
     result = run(*models, dataset, "--max-drop", "41")
     assert result.exit_code == 1
-    assert "poor.onnx loses too much against" in result.stderr
+    assert "poor.onnx loses too much compared with" in result.stderr
     assert "bright.onnx (mAP 0.4167): got 41.67 points; wanted at most 41 (--max-drop)" in result.stderr
     assert run(*models, dataset, "--max-drop", "42").exit_code == 0
 
@@ -293,7 +293,7 @@ def test_every_model_is_looked_for_before_the_first_is_judged(tmp_path: Path, da
     assert "cannot be written (File name too long)" in run(model, dataset, "--html", long).stderr
     twice = run(model, model, dataset, "--compare", "--max-drop", "1")
     assert twice.exit_code == 1
-    assert "bright.onnx is given twice: wanted each model once" in twice.stderr
+    assert "bright.onnx is given twice: wanted each model only once" in twice.stderr
 
 
 def test_checkpoint_without_pytorch_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_exports_the_newest_checkpoint_and_says_all(workspace: Path) -> None:
 def test_draws_scenes_where_no_images_are_named(workspace: Path) -> None:
     result = CliRunner().invoke(app, ["export", "runs/first/best.pt", "-o", "m.onnx", "--keep-top-k", "9"])
     assert result.exit_code == 0, result.stderr
-    assert "comparing on 8 drawn scenes; for your own images: --check-images FOLDER" in result.stderr
+    assert "comparing on 8 generated scenes; to compare on your own images: --check-images FOLDER" in result.stderr
     assert (workspace / "m.onnx").is_file()
 
 
@@ -73,7 +73,7 @@ def test_candidates_that_are_not_looked_at_are_told(workspace: Path) -> None:
 def test_failed_parity_exits_1_and_leaves_no_file(workspace: Path) -> None:
     result = CliRunner().invoke(app, ["export", "--check-images", "photos", "--score-threshold", "0.9999"])
     assert result.exit_code == 1
-    assert "there was no detection to compare" in result.stderr
+    assert "there were no detections to compare" in result.stderr
     assert not list((workspace / "engines").rglob("*.onnx"))
 
 
@@ -81,7 +81,7 @@ def test_empty_workspace_says_what_to_type(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["export"])
     assert result.exit_code == 1
-    assert "runs/*/best.pt matches nothing: wanted a trained checkpoint. Train one: ssd-edge train" in result.stderr
+    assert "no file matches runs/*/best.pt: wanted a trained checkpoint. Train one: ssd-edge train" in result.stderr
 
 
 def test_empty_folder_of_images(workspace: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_file_of_jetson_inference_needs_no_options(tmp_path: Path) -> None:
     assert code == 0, said
     for line in (
         "using labels.txt",
-        "comparing on 4 drawn scenes; for your own images: --check-images FOLDER",
+        "comparing on 4 generated scenes; to compare on your own images: --check-images FOLDER",
         "scores are probabilities",
         "pixels are rgb, (x - 127) / 128, as pytorch-ssd trains its MobileNets and SqueezeNets",
         "imported engines/signs/signs.onnx",

@@ -42,7 +42,10 @@ def test_a_file_of_jetson_inference_becomes_a_run(tensors: dict[str, torch.Tenso
     assert load_checkpoint(run).spec.class_names == tuple("abcde")
     code, _, said = call("sq-ssd-lite-Epoch-99-Loss-2.4.pth")
     assert code == 1
-    assert f"{run} already exists: wanted a new file. Choose another --name, or replace it: --output {run}" in said
+    assert (
+        f"{run} already exists: wanted a new file. Choose another name with --name, or replace the file: --output {run}"
+        in said
+    )
     assert call("sq-ssd-lite-Epoch-99-Loss-2.4.pth", "--output", str(run), "--name", "signs")[0] == 0
     assert load_checkpoint(run).spec.name == "signs"
 
@@ -73,13 +76,13 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "nothing to import: got neither FILE nor --from; wanted one of them"),
-        (["w.pth", "--from", "torchvision:ssd300_vgg16"], "got both FILE and --from; wanted one of them"),
-        (["--from", "x"], "there is no such source of weights: got x; wanted torchvision:ssd300_vgg16 or"),
+        ([], "import needs either FILE or --from: got neither of the two"),
+        (["w.pth", "--from", "torchvision:ssd300_vgg16"], "import needs either FILE or --from: got both"),
+        (["--from", "x"], "--from x is not known: wanted torchvision:ssd300_vgg16 or"),
         (["w.pth"], "w.pth cannot be read (No such file or directory)"),
-        (["w.pth", "--mean", "1", "2", "3"], "--mean is for an .onnx: got w.pth. Leave it out"),
-        (["w.pth", "--score-threshold", "0.5"], "--score-threshold is for an .onnx: got w.pth"),
-        (["w.pth", "--check-images", "photos"], "--check-images is for an .onnx: got w.pth"),
+        (["w.pth", "--mean", "1", "2", "3"], "--mean is only for an .onnx file: got w.pth. Leave it out"),
+        (["w.pth", "--score-threshold", "0.5"], "--score-threshold is only for an .onnx file: got w.pth"),
+        (["w.pth", "--check-images", "photos"], "--check-images is only for an .onnx file: got w.pth"),
     ],
 )
 def test_refusals_are_one_sentence(arguments: list[str], message: str) -> None:

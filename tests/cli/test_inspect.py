@@ -122,7 +122,7 @@ def test_a_ranking_of_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "x", "a.txt is not a file of ssd-edge: got suffix '.txt'"),
+        ("a.txt", "x", "a.txt is not a file that ssd-edge wrote: got suffix '.txt'"),
         ("a.onnx", "x", "a.onnx"),
         ("a.json", "{}", "is not a manifest"),
         ("a.ranges.json", "{}", "is not a calibration table"),
@@ -178,7 +178,7 @@ def test_a_folder_names_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     result = run(tmp_path)
     assert result.exit_code == 1
-    assert f"{tmp_path} is a folder: wanted one file of it: squares.onnx" in result.output
+    assert f"{tmp_path} is a folder: wanted one file in it: squares.onnx" in result.output
     (tmp_path / "empty").mkdir()
     assert "empty is a folder: wanted a model, an engine or a table" in run(tmp_path / "empty").output
     for number in range(10):
@@ -194,7 +194,7 @@ def test_an_engine_for_a_target_of_the_future(tmp_path: Path) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    assert "no such file" in run(tmp_path / "a.onnx").output
+    assert "does not exist" in run(tmp_path / "a.onnx").output
 
 
 @pytest.mark.parametrize("options", [[], ["--json", "-"]])

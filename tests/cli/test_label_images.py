@@ -55,7 +55,7 @@ def test_shards_say_what_waits() -> None:
     [
         (("label",), 2, "SOURCE"),
         (("label", "photos", "--shard", "2"), 1, "wanted I/N"),
-        (("label", "photos", "--shard", "0/2"), 1, "no such shard"),
+        (("label", "photos", "--shard", "0/2"), 1, "the shard is out of range"),
         (("label", "photos", "--engine", "spark"), 2, "spark"),
         (("label", "gone"), 1, "gone cannot be read"),
         (("label", "photos", "--device", "cuda"), 1, "runs on the processor only"),

@@ -38,7 +38,7 @@ def test_the_figures_are_the_published_ones() -> None:
 def test_an_unknown_name_is_one_sentence() -> None:
     code, _, said = call("yolo")
     assert code == 1
-    assert said.startswith("ssd-edge: no such model preset: got 'yolo'; wanted ssd300-vgg16, ")
+    assert said.startswith("ssd-edge: there is no preset 'yolo': wanted ssd300-vgg16, ")
 
 
 def test_pytorch_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,14 +175,14 @@ def broken(workspace: Path) -> Path:
     [
         (["empty.jpg"], "empty.jpg is empty"),
         (["absent.mp4"], "absent.mp4 cannot be read: got no such file or folder"),
-        (["cut/b.jpg"], "cut/b.jpg is cut short"),
-        (["cut"], "cut/b.jpg is cut short"),
+        (["cut/b.jpg"], "cut/b.jpg is truncated"),
+        (["cut"], "cut/b.jpg is truncated"),
         (["empty-folder"], "empty-folder holds no images"),
         (["notes.mp4"], "notes.mp4 is not a video that OpenCV can read"),
         (["--camera", "63"], "camera 63 cannot be opened"),
         (["rtsp://127.0.0.1:9/x", "--max-retries", "0"], "rtsp://127.0.0.1:9/x cannot be opened: got not found"),
         (["rtsp://127.0.0.1:9/x", "--reconnect", "0"], "rtsp://127.0.0.1:9/x cannot be opened: got not found"),
-        (["video.mp4", "video.mp4", "--output", "a.mp4"], "a.mp4 takes one source: got several"),
+        (["video.mp4", "video.mp4", "--output", "a.mp4"], "a.mp4 can take only one source: got several"),
         (["video.mp4", "--classes", "zebra"], "the model has no class zebra"),
         (["video.mp4", "--classes", "dog=high"], "the threshold in --classes dog=high is not a number from 0 to 1"),
         (["--config", "absent.toml"], "absent.toml cannot be read"),
@@ -272,7 +272,7 @@ def test_a_film_that_is_cut_short_is_reported(workspace: Path) -> None:
     result = run("cut.avi", "--json", "boxes.jsonl")
     assert result.exit_code == 0
     count = len(lines(workspace / "boxes.jsonl"))
-    assert f"cut.avi ends after {count} of 30 frames; it is cut short or damaged\n" in result.stderr
+    assert f"cut.avi ends after {count} of 30 frames; it is truncated or damaged\n" in result.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
@@ -318,7 +318,7 @@ def test_a_bad_picture_in_the_middle_keeps_the_results_before_it(broken: Path) -
     write(broken / "cut" / "a.jpg", np.full((40, 60, 3), 255, np.uint8))
     result = run("cut", "--output", "out", "--json", "boxes.jsonl")
     assert result.exit_code == 1
-    assert "cut/b.jpg is cut short" in result.stderr
+    assert "cut/b.jpg is truncated" in result.stderr
     assert [line["source"] for line in lines(broken / "boxes.jsonl")] == ["cut/a.jpg"]
     assert [path.name for path in (broken / "out").iterdir()] == ["a.jpg"]
 

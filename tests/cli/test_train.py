@@ -175,7 +175,8 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
         result = train("--epochs", "3", "--name", "kept")
         assert result.exit_code == 130
         assert (
-            "to resume: ssd-edge train --resume runs/kept; runs/kept/last.pt holds the last complete" in result.stderr
+            "to resume: ssd-edge train --resume runs/kept; runs/kept/last.pt contains the model after the last complete"
+            in result.stderr
         )
         assert load_checkpoint(Path("runs/kept/last.pt")).metrics["epoch"] == 1
         pictures = 8
@@ -205,14 +206,14 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
     result = train("--epochs", "3", "--name", "ended")
     assert result.exit_code == code
     assert "to resume: ssd-edge train --resume runs/ended" in result.stderr
-    assert "runs/ended/last.pt holds the last complete epoch" in result.stderr
+    assert "runs/ended/last.pt contains the model after the last complete epoch" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--val-every", "2", "--minutes", "1"], "--val-every counts epochs: got --minutes; wanted --epochs"),
-        (["--preset", "ssd9000"], "no such model preset: got 'ssd9000'"),
+        (["--preset", "ssd9000"], "there is no preset 'ssd9000'"),
         (["--classes", " , "], "--classes lists no class"),
         (["--classes", "red,green,blue,red"], "--classes lists a class twice: got red"),
         (["--classes", "red,green,blue,Background"], "--classes lists 'Background' as a class"),
@@ -254,7 +255,7 @@ def test_a_backbone_begins_with_what_another_run_has_learnt(workspace: Path) -> 
     assert all(torch.equal(first[key], second[key]) for key in first if key.startswith("backbone"))
     result = train("--epochs", "1", "--backbone", "elsewhere.pth")
     assert result.exit_code == 1
-    assert "there are no such weights: got 'elsewhere.pth'" in result.stderr
+    assert "the weights 'elsewhere.pth' do not exist" in result.stderr
 
 
 def test_commands_to_type_next_are_quoted_where_names_need_it(workspace: Path) -> None:
@@ -271,7 +272,7 @@ def test_commands_to_type_next_are_about_the_same_network_and_pictures(workspace
     options = ("--train-split", "first", "--classes", "red,green,blue", "--epochs", "1")
     result = train(*options, "--strict")
     assert result.exit_code == 1
-    command = result.stderr.partition("See all faults: ssd-edge ")[2].split()
+    command = result.stderr.partition("To see all errors: ssd-edge ")[2].split()
     assert command == ["data", "check", "data", "--split", "first", "--split", "val", "--classes", "red,green,blue"]
     assert f"{label} is not well-formed" in CliRunner().invoke(app, command).stderr
     assert train(*options, "--name", "unlooked", "--no-check").exit_code == 0
@@ -320,7 +321,7 @@ def test_a_full_disk_ends_the_run_and_says_what_is_left(workspace: Path) -> None
         result = train("--epochs", "2", "--name", "full", "--no-tensorboard")
     assert result.exit_code == 1
     assert "state.pt cannot be written (File too large). Free some space" in result.stderr
-    assert "runs/full/last.pt holds the last complete epoch" in result.stderr
+    assert "runs/full/last.pt contains the model after the last complete epoch" in result.stderr
     assert "Traceback" not in result.stderr
     assert load_checkpoint(Path("runs/full/last.pt")).metrics["epoch"] == 1
 

@@ -78,7 +78,10 @@ def change_manifest(engine: Path, **changes: Any) -> None:
     [
         (cut_off, "is not the file that its manifest describes: got sha256:"),
         (cut_off_with_its_manifest, "tensorrt 10.3.0 cannot load bright.fp32.tensorrt.engine: got Serialization"),
-        (no_plan_at_all, "cannot load bright.fp32.tensorrt.engine: got Magic tag does not match. Rebuild it here"),
+        (
+            no_plan_at_all,
+            "cannot load bright.fp32.tensorrt.engine: got Magic tag does not match. Build the engine again",
+        ),
         (
             without_manifest,
             "bright.fp32.tensorrt.json does not exist: wanted the manifest",

@@ -71,7 +71,7 @@ def test_truncated_file_is_refused(tmp_path: Path, photo: np.ndarray, suffix: st
     data = cv2.imencode(suffix, photo)[1].tobytes()
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(InputError, match="is cut short: got .* bytes without an end marker; wanted a complete image"):
+    with pytest.raises(InputError, match="is truncated: got .* bytes without an end marker; wanted a complete image"):
         read_image(path)
 
 
@@ -82,7 +82,7 @@ def test_truncation_behind_a_thumbnail_is_seen(tmp_path: Path, photo: np.ndarray
     whole = jpeg[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + jpeg[2:]
     path = tmp_path / "cut.jpg"
     path.write_bytes(whole[:-200])
-    with pytest.raises(InputError, match="is cut short"):
+    with pytest.raises(InputError, match="is truncated"):
         read_image(path)
     path.write_bytes(whole)
     assert read_image(path).shape == photo.shape
@@ -217,5 +217,5 @@ def test_other_arrays_are_refused_with_what_to_do(array: np.ndarray, got: str, d
 
 
 def test_other_things_are_no_image() -> None:
-    with pytest.raises(InputError, match="this is not an image: got NoneType"):
+    with pytest.raises(InputError, match="the argument is not an image: got NoneType"):
         load_image(None)  # type: ignore[arg-type]

@@ -32,12 +32,14 @@ def test_engine_of_an_older_onnx_is_refused_with_the_command_that_mends_it(tmp_p
     (tmp_path / "tiny.onnx").write_text("exported")
     found.refuse_if_stale(engine)
     (tmp_path / "tiny.onnx").write_text("exported again")
-    with pytest.raises(ArtifactError, match=r"was built from an older .*/tiny\.onnx: .*ssd-edge build .*/tiny\.onnx"):
+    with pytest.raises(
+        ArtifactError, match=r"was built from another version of .*/tiny\.onnx: .*ssd-edge build .*/tiny\.onnx"
+    ):
         found.refuse_if_stale(engine)
 
 
 def test_missing_manifest_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"a\.json does not exist.*Copy it beside the engine"):
+    with pytest.raises(ArtifactError, match=r"a\.json does not exist.*Copy it next to the engine"):
         EngineManifest.load(tmp_path / "a.json")
 
 
@@ -71,7 +73,7 @@ def test_manifest_with_fields_of_other_types_is_named(tmp_path: Path, changes: d
     ("found", "do"),
     [
         ("ssd-edge/engine/2", r"Build the engine again: ssd-edge build$"),
-        ("ssd-edge/engine/7", r"It was written by a newer ssd-edge: update this one"),
+        ("ssd-edge/engine/7", r"It was written by a newer ssd-edge: update ssd-edge"),
     ],
 )
 def test_other_format_is_refused(tmp_path: Path, found: str, do: str) -> None:

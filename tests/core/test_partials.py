@@ -76,7 +76,7 @@ def test_only_what_nobody_writes_any_more_is_swept(tmp_path: Path, caplog: pytes
         partials.sweep_scratch(tmp_path / "tmp", "ssd-edge-scratch-")
     assert hidden(out) == []
     assert not scratch.exists()
-    assert "2 unfinished files of a run that was killed removed" in caplog.text
+    assert "removed 2 unfinished files of a run that was killed" in caplog.text
     assert [path.name for path in out.iterdir()] == ["new.txt"]
 
 

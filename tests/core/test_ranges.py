@@ -36,7 +36,7 @@ def test_belongs_to_one_onnx_and_one_preprocessing(tmp_path: Path, onnx: Path) -
     made, path = table(onnx), tmp_path / "m.ranges.json"
     made.refuse_if_foreign(path, onnx, file_digest(onnx), ENTRY)
     other = InputSpec(64, 64, (1.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
-    with pytest.raises(ArtifactError, match="does not belong to its preprocessing"):
+    with pytest.raises(ArtifactError, match="does not belong to the preprocessing of the model"):
         made.refuse_if_foreign(path, onnx, file_digest(onnx), other)
     onnx.write_bytes(b"edited")
     with pytest.raises(

@@ -214,8 +214,8 @@ def test_an_engine_that_is_not_what_was_predicted(with_graph: Path) -> None:
 def test_where_no_graph_was_kept_it_is_said_how(with_graph: Path) -> None:
     graph = with_graph.with_suffix(".onnx")
     graph.write_bytes(graph.read_bytes() + b"x")
-    wanted = f"build with --keep-graph to compare {with_graph} with the prediction"
-    assert f"{graph} is of another build: {wanted}" in run(with_graph, "--images", "images", "--frames", 20).output
+    wanted = f"; to compare {with_graph} with its own graph on the CPU, build with --keep-graph"
+    assert f"{graph} belongs to another build{wanted}" in run(with_graph, "--images", "images", "--frames", 20).output
     graph.unlink()
     result = run(with_graph, "--images", "images", "--frames", 20)
     assert f"{graph} does not exist: {wanted}" in result.output

@@ -89,7 +89,9 @@ def test_there_is_none_of_the_name() -> None:
 )
 def test_a_file_that_is_no_profile(workspace: Path, text: str, got: str) -> None:
     write(workspace, "mine", text)
-    with pytest.raises(InputError, match=rf"mine.toml is not a board profile: got .*{got}.*; wanted lines as in: desc"):
+    with pytest.raises(
+        InputError, match=rf"mine.toml is not a board profile: got .*{got}.*; wanted lines such as: desc"
+    ):
         load_profile("mine")
 
 

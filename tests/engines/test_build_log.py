@@ -53,14 +53,14 @@ def test_what_the_dla_leaves_to_the_gpu_is_said(tmp_path: Path, caplog: pytest.L
     for shown in ("GPU fallback for /a", "Missing scale and zero-point for tensor b", "Layer 17: Unsupported"):
         assert f"tensorrt: {shown}" in said
     assert "Layer 18:" not in said
-    assert "and 12 more about the DLA" in said
+    assert "and 12 more messages about the DLA" in said
 
 
 def test_a_log_that_cannot_be_written_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "blocked").write_text("a file")
     for warnings in (["careful"], []):
         keep_log(tmp_path / "blocked" / "m.engine", builder(warnings=warnings, errors=[]), for_dla=False)
-        assert "what TensorRT said is not kept: " in caplog.text
+        assert "the messages of TensorRT cannot be stored: " in caplog.text
 
 
 def test_layers_on_each_are_counted() -> None:

@@ -82,7 +82,7 @@ def test_a_processor_without_the_float_type_is_refused(monkeypatch: pytest.Monke
     builder = OpenVinoBuilder(Precision.INT8)
     builder.check()
     monkeypatch.setattr("ssd_edge.backends.openvino.module._CAPABILITY", {"bf16": "a capability that no processor has"})
-    with pytest.raises(DeviceError, match="the CPU here does not compute in bf16"):
+    with pytest.raises(DeviceError, match="the CPU of this machine does not compute in bf16"):
         OpenVinoBuilder(Precision.BF16).check()
 
 

@@ -35,7 +35,7 @@ def test_the_flattered_figure_is_named() -> None:
     run("build")
     Path("calibration/selftest.ranges.json").unlink()  # the engine says it by itself, wherever it was copied to
     result = run("eval", FLOAT, INT8, "voc", "--split", "val", "--json", "-")
-    assert f"{INT8}: 4 of these 4 images were used for INT8 calibration; this mAP is too optimistic" in result.stderr
+    assert f"{INT8}: 4 of these 4 images were used for INT8 calibration: the mAP is too optimistic" in result.stderr
     assert f"{FLOAT}: " not in result.stderr
     float_model, int8_model = json.loads(result.stdout)["models"]
     assert int8_model["pictures_calibrated_with"] == 4
@@ -46,7 +46,7 @@ def test_the_graph_that_a_build_kept_is_flattered_as_its_engine_is() -> None:
     run("build", "--int8", "--keep-graph", "--output", "engines/mine.engine")
     graph = Path("engines/mine.onnxruntime.onnx")
     result = run("eval", ENGINES / "selftest.onnx", graph, "voc", "--split", "val")
-    assert f"{graph}: 4 of these 4 images were used for INT8 calibration; this mAP is too optimistic" in result.stderr
+    assert f"{graph}: 4 of these 4 images were used for INT8 calibration: the mAP is too optimistic" in result.stderr
     assert "selftest.onnx: 4 of" not in result.stderr.replace(str(graph), "")
 
 

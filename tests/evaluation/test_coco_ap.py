@@ -170,7 +170,7 @@ def test_many_detections_in_a_crowd_are_not_wrong() -> None:
 def test_set_without_objects_is_named() -> None:
     truths = [Objects(np.float32([[0, 0, 9, 9]]), np.zeros(1, np.int64), np.ones(1, bool), np.array([81.0]))]
     with pytest.raises(
-        InputError, match="have no object to evaluate: wanted at least one object that is not difficult"
+        InputError, match="have no objects to evaluate: wanted at least one object that is not difficult"
     ):
         coco_average_precision([Detections.empty()], truths, CLASSES)
 

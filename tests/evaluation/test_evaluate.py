@@ -71,7 +71,7 @@ def test_missing_class_is_named_with_both_lists(labelled):
         class_numbers(("stop", "cow"), labelled)
     assert str(caught.value) == (
         "the model does not know yield of two squares: got a model of stop, cow; wanted a model of stop, yield. "
-        "Evaluate it on images labelled with its classes, or train on these images."
+        "Evaluate the model on images labelled with its classes, or train a model on these images."
     )
 
 

@@ -52,7 +52,8 @@ def test_every_model_that_drops_too_far_is_named() -> None:
     with pytest.raises(AccuracyError) as caught:
         check_drop(0.5, Reference("a", 0.75), {"a": 0.75, "b": 0.74, "c": 0.70})
     assert str(caught.value) == (
-        "b, c lose too much against a (mAP 0.7500): got 1.00 points, 5.00 points; wanted at most 0.5 (max_drop_points=)"
+        "b, c lose too much compared with a (mAP 0.7500): got a loss of 1.00 points, a loss of 5.00 points; "
+        "wanted at most 0.5 (max_drop_points=)"
     )
 
 
@@ -69,7 +70,7 @@ def test_baseline_is_the_first_model_of_the_file(tmp_path: Path) -> None:
 
 def test_baseline_without_the_figure_that_is_gone_by_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"figures\.json holds no COCO AP\. Evaluate its model again: .* --coco --json"
+        InputError, match=r"figures\.json contains no COCO AP\. Evaluate the baseline model again: .* --coco --json"
     ):
         read_baseline(write(tmp_path), EMPTY, Metric.VOC, 0.5, GateFigure.COCO_AP)
 

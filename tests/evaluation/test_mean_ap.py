@@ -219,7 +219,7 @@ def test_detection_finds_nothing_in_another_picture():
 
 def test_nothing_to_judge_by_is_named():
     truth = [objects([[0, 0, 10, 10]], difficult=[True])]
-    with pytest.raises(InputError, match="the images have no object to evaluate: got 1 images; wanted at least one"):
+    with pytest.raises(InputError, match="the images have no objects to evaluate: got 1 images; wanted at least one"):
         mean_average_precision([Detections.empty()], truth, ["stop"])
 
 

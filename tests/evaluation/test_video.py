@@ -73,7 +73,7 @@ def test_damaged_line_is_named(tmp_path, text):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"absent\.jsonl cannot be read.*wanted JSON lines of ssd-edge run"):
+    with pytest.raises(InputError, match=r"absent\.jsonl cannot be read.*wanted JSON lines written by ssd-edge run"):
         read_lines(tmp_path / "absent.jsonl", NAMES)
 
 

@@ -143,6 +143,7 @@ def test_the_error_tells_the_differences():
     with pytest.raises(ParityError) as caught:
         broken.refuse_if_broken(Path("best.pt"), Path("m.onnx"))
     assert str(caught.value).startswith(
-        "m.onnx was not written: its detections differ from those of best.pt: got 3 unmatched, "
-        "9 with box differences up to 0.012 and scores by up to 0.2; wanted no difference above 0.001."
+        "m.onnx was not written: its detections differ from those of best.pt: got 3 unmatched detections, "
+        "9 matched ones with box differences up to 0.012 and score differences up to 0.2; "
+        "wanted no difference above 0.001."
     )

@@ -53,5 +53,5 @@ def test_heads_that_do_not_belong_together_are_refused(logits: int, offsets: int
 
 
 def test_a_missing_head_is_named() -> None:
-    with pytest.raises(ArtifactError, match="these weights look like f, but are not whole: got no loc"):
+    with pytest.raises(ArtifactError, match="these weights look like f, but are incomplete: got no tensor loc"):
         class_count({"conf": torch.zeros(84, 1)}, logits="conf", offsets="loc", family="f")

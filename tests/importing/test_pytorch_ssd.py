@@ -95,7 +95,7 @@ def test_another_width_is_refused_by_its_first_tensor() -> None:
 
 def test_a_network_of_the_project_that_is_none_of_these_is_refused() -> None:
     tensors = {"base_net.0.0.weight": torch.empty(1), "classification_headers.0.0.weight": torch.empty(1)}
-    with pytest.raises(ArtifactError, match=r"w\.pth holds the weights of no SSD .*variant of pytorch-ssd"):
+    with pytest.raises(ArtifactError, match=r"w\.pth does not contain the weights of an SSD .*variant of pytorch-ssd"):
         recognize(tensors, origin="w.pth")
 
 
@@ -135,16 +135,16 @@ def test_the_resolution_is_given_or_said_to_be_assumed(tmp_path: Path, caplog: p
         {name: torch.zeros(shape) for name, shape in shapes.items() if "tracked" not in name}, tmp_path / "w.pth"
     )
     assert import_weights(tmp_path / "w.pth", tmp_path / "a.pt").spec.input.width == 300
-    assert "the file does not say its input size, 300x300 is assumed" in caplog.text
+    assert "the file does not contain its input size, so 300x300 is assumed" in caplog.text
     report = import_weights(tmp_path / "w.pth", tmp_path / "b.pt", size=(512, 512))
     assert load_checkpoint(tmp_path / "b.pt").spec == report.spec
     assert (report.spec.input.height, report.spec.anchors.count) == (512, 6 * (1024 + 256 + 64 + 16 + 4 + 1))
-    with pytest.raises(InputError, match="square inputs"):
+    with pytest.raises(InputError, match="needs a square input size"):
         import_weights(tmp_path / "w.pth", tmp_path / "c.pt", size=(640, 480))
 
 
 def test_a_family_of_one_size_refuses_another(tmp_path: Path) -> None:
     torch.save(load_recording("sq-ssd-lite").weights(), tmp_path / "w.pth")
     assert import_weights(tmp_path / "w.pth", tmp_path / "a.pt", size=(300, 300)).family == "sq-ssd-lite"
-    with pytest.raises(InputError, match="sq-ssd-lite has one input size: got 512x512; wanted 300x300"):
+    with pytest.raises(InputError, match="sq-ssd-lite has only one input size: got 512x512; wanted 300x300"):
         import_weights(tmp_path / "w.pth", tmp_path / "b.pt", size=(512, 512))

@@ -60,7 +60,7 @@ def archive(*members: str) -> bytes:
     ("content", "kind"),
     [
         (b"", "an empty file"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(500), "an HDF5 file, as Keras writes its weights"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(500), "an HDF5 file, such as Keras weights"),
         (archive("metadata.json", "config.json", "model.weights.h5"), "a Keras file"),
         (archive("a.npy", "b.npy"), "an archive of NumPy arrays"),
         (archive("word/document.xml", "x.png"), "an archive of document.xml, x.png"),
@@ -71,11 +71,11 @@ def archive(*members: str) -> bytes:
         ),
         (b"\x1c\0\0\0TFL3" + bytes(500), "a TensorFlow Lite model"),
         (b"\x18\0\0\0ORTM" + bytes(500), "an ONNX Runtime model"),
-        (b"\x08\x0a\x12\x07pytorch" + bytes(500), "a protobuf message, as ONNX and TensorFlow write models"),
-        (np.array([0, 2, 5], "<i4").tobytes() + bytes(500), "darknet's weights, as a YOLO has them"),
+        (b"\x08\x0a\x12\x07pytorch" + bytes(500), "a protobuf file, such as an ONNX or TensorFlow model"),
+        (np.array([0, 2, 5], "<i4").tobytes() + bytes(500), "darknet weights, as of a YOLO"),
         (b"\x93NUMPY\x01\0" + bytes(500), "a NumPy array"),
         (b"\n<!DOCTYPE html><html>404</html>", "a web page, from a download that failed"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS, not the file that it points to"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer instead of the file itself"),
         (b"BACKGROUND\nperson\n", "a text of 18 bytes"),
         (b"\x01\x02\x03\x04", "4 bytes that are no PyTorch file"),
     ],
@@ -83,9 +83,9 @@ def archive(*members: str) -> bytes:
 def test_it_is_called_by_what_it_looks_like(content: bytes, kind: str, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(content)
     message = refusal(tmp_path / "w.pth")
-    assert message.startswith(f"w.pth is no file of weights: got {kind}")
+    assert message.startswith(f"w.pth is not a file of weights: got {kind}")
     assert WANTED in message
-    assert message.endswith("Copy the file again if it should be one.")
+    assert message.endswith("If it should be one, copy or download the file again.")
 
 
 def pickle_0(content: object) -> bytes:
@@ -102,7 +102,7 @@ def test_code_in_a_pickle_is_named_and_not_run(write: Callable[[object], bytes],
     (tmp_path / "w.pth").write_bytes(write({"vgg.0.weight": torch.zeros(3) if write is saved else 0, "x": Copy(made)}))
     message = refusal(tmp_path / "w.pth")
     assert "got a pickle that runs code or holds Python objects (shutil.copyfile); nothing of it was" in message
-    assert message.endswith("save the weights alone: torch.save(model.state_dict(), 'weights.pth')")
+    assert message.endswith("save only the weights: torch.save(model.state_dict(), 'weights.pth')")
     assert not made.exists()
 
 
@@ -135,13 +135,15 @@ def test_a_compiled_program_is_refused(tmp_path: Path) -> None:
 )
 def test_a_file_without_named_tensors_is_refused(content: object, found: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "w.pth")
-    assert refusal(tmp_path / "w.pth") == f"w.pth holds no weights: got {found}; {WANTED}"
+    assert refusal(tmp_path / "w.pth") == f"w.pth contains no weights: got {found}; {WANTED}"
 
 
 def test_our_own_checkpoint_needs_no_import(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "best.pt", tiny_model())
     message = refusal(tmp_path / "best.pt")
-    assert message.startswith("best.pt need not be imported: got a checkpoint of ours (ssd-edge/checkpoint/1)")
+    assert message.startswith(
+        "best.pt is already a checkpoint of ssd-edge and need not be imported: got the format ssd-edge/checkpoint/1"
+    )
     assert "ssd-edge export" in message
 
 
@@ -181,5 +183,5 @@ def test_the_weights_of_something_else_are_called_by_its_name(names: tuple[str, 
     with pytest.raises(ArtifactError) as refused:
         recognize({name: torch.zeros(1) for name in names}, origin="w.pth")
     message = str(refused.value)
-    assert message.startswith(f"w.pth holds the weights of no SSD that can be imported: got {kind}")
-    assert "wanted one of ssd300_vgg16, " in message
+    assert message.startswith(f"w.pth does not contain the weights of an SSD that can be imported: got {kind}")
+    assert "wanted weights of one of ssd300_vgg16, " in message

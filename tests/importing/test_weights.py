@@ -77,7 +77,7 @@ def test_a_wrapper_that_holds_itself_ends(tmp_path: Path) -> None:
     content: dict[str, object] = {}
     content["model"] = content
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(ArtifactError, match="holds no weights"):
+    with pytest.raises(ArtifactError, match="contains no weights"):
         import_weights(tmp_path / "w.pth", tmp_path / "best.pt")
 
 

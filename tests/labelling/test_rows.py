@@ -38,7 +38,7 @@ def some_rows() -> Rows:
         paths=["/a.png", "/ä.png", "/c.png"],
         sizes=[(10, 20), None, (30, 40)],
         found=[detections((1, 2, 3, 4), (0, 0, 9.5, 19.25)), detections(), detections((5, 6, 7, 8.125))],
-        errors=[None, "is cut short", None],
+        errors=[None, "is truncated", None],
     )
 
 
@@ -74,7 +74,7 @@ def test_a_part_comes_back_as_it_was_written(tmp_path: Path) -> None:
         },
         {
             "id": "ä", "path": "/ä.png", "width": None, "height": None, "boxes": [], "scores": [], "classes": [],
-            "model": "m@sha256:1", "error": "is cut short",
+            "model": "m@sha256:1", "error": "is truncated",
         },
         {
             "id": "c", "path": "/c.png", "width": 30, "height": 40, "boxes": [[5, 6, 7, 8.125]],

@@ -142,5 +142,7 @@ def test_pixel_tables_of_other_lengths_are_refused() -> None:
 
 
 def test_the_table_of_an_imported_graph_is_refused() -> None:
-    with pytest.raises(InputError, match="the anchors follow no rule: got a table of 80 in an imported graph"):
+    with pytest.raises(
+        InputError, match="the anchors cannot be computed from a rule: got a table of 80 in an imported graph"
+    ):
         anchor_boxes(AnchorSpec((), table=AnchorTable(80)))

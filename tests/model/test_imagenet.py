@@ -86,7 +86,7 @@ def test_a_file_with_another_digest_is_not_taken(
     serve_at(monkeypatch, f"{server[0]}/w-00000000.pth")
     found = imagenet_weights(ARCHITECTURE)
     assert found.source is None
-    assert "cannot be fetched" in found.why
+    assert "cannot be downloaded" in found.why
     assert not list(cache.glob("*.pth"))
 
 

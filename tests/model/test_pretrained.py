@@ -171,7 +171,7 @@ def test_another_network_is_refused_with_its_names() -> None:
     with pytest.raises(ArtifactError) as caught:
         fill_backbone_(model, Weights(classifier("resnet18").state_dict(), "resnet18.pth"))
     message = str(caught.value)
-    assert message.startswith("resnet18.pth is not of the classifier that mobilenet-v2-lite begins with: got ")
+    assert message.startswith("resnet18.pth does not match the backbone of mobilenet-v2-lite: got ")
     assert "conv1.weight, bn1.weight, bn1.bias" in message
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 

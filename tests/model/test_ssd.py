@@ -53,7 +53,7 @@ def test_anchors_of_another_input_size_are_refused() -> None:
     spec = dataclasses.replace(tiny_spec(64), anchors=tiny_spec(96).anchors)
     with pytest.raises(
         ArtifactError,
-        match=r"'ssd192-tiny': the anchors do not lie on the feature maps of compact at 64x64: "
+        match=r"'ssd192-tiny': the anchors do not match the feature maps of compact at 64x64: "
         r"got 12x12, 6x6, 3x3; wanted 8x8, 4x4, 2x2",
     ):
         SSD(spec, CompactBackbone(MapSize(64, 64)), plain_predictor)

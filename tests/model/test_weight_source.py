@@ -81,7 +81,7 @@ def test_a_file_url_is_read_anew_each_time(tmp_path: Path, cache: Path) -> None:
 
 
 def test_a_url_without_a_file_is_refused(server: str) -> None:
-    with pytest.raises(InputError, match=r"127\.0\.0\.1:\d+/ names no file"):
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:\d+/ does not name a file"):
         read_weights(f"{server}/")
 
 
@@ -92,13 +92,13 @@ def test_a_digest_in_the_name_is_checked(tmp_path: Path, server: str, cache: Pat
     for name in (good, "w-00000000.pth"):
         (tmp_path / "served" / name).write_bytes(content)
     assert read_weights(f"{server}/{good}").tensors
-    with pytest.raises(InputError, match=r"w-00000000\.pth cannot be fetched: got invalid hash value"):
+    with pytest.raises(InputError, match=r"w-00000000\.pth cannot be downloaded: got invalid hash value"):
         read_weights(f"{server}/w-00000000.pth")
     assert [path.name for path in cache.iterdir()] == [good]
 
 
 def test_what_cannot_be_fetched_is_named_with_a_way_out(server: str) -> None:
-    with pytest.raises(InputError, match=r"gone\.pth cannot be fetched: got HTTP Error 404") as caught:
+    with pytest.raises(InputError, match=r"gone\.pth cannot be downloaded: got HTTP Error 404") as caught:
         read_weights(f"{server}/gone.pth")
     assert "--backbone gone.pth" in str(caught.value)
 
@@ -114,10 +114,10 @@ def test_torchvisions_weights_are_found_by_name(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no archive", "is no file of weights"),
-        (b"", "is no file of weights"),
-        ([1, 2], "holds no weights: got list"),
-        ({"epoch": 3}, "holds no weights: got dict"),
+        (b"no archive", "is not a file of weights"),
+        (b"", "is not a file of weights"),
+        ([1, 2], "contains no weights: got list"),
+        ({"epoch": 3}, "contains no weights: got dict"),
     ],
 )
 def test_what_holds_no_weights_is_refused(tmp_path: Path, content: object, message: str) -> None:
@@ -131,7 +131,7 @@ def test_what_holds_no_weights_is_refused(tmp_path: Path, content: object, messa
 
 
 def test_a_source_that_is_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match="there are no such weights: got 'imagenet'; wanted a file, a URL, torch"):
+    with pytest.raises(InputError, match="the weights 'imagenet' do not exist: wanted a file, a URL, torch"):
         read_weights("imagenet")
-    with pytest.raises(InputError, match="neither ssd-edge nor timm has such a backbone: got 'no_such_net'"):
+    with pytest.raises(InputError, match="neither ssd-edge nor timm has this backbone: got 'no_such_net'"):
         read_weights("timm:no_such_net")

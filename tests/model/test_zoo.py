@@ -74,7 +74,7 @@ def test_other_input_sizes_are_refused(preset: str, input_size: int, message: st
 
 
 def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(InputError, match="no such model preset: got 'yolo'; wanted ssd300-vgg16, .*ssd192-tiny"):
+    with pytest.raises(InputError, match="there is no preset 'yolo': wanted ssd300-vgg16, .*ssd192-tiny"):
         make_spec("yolo", CLASSES)
 
 

@@ -65,7 +65,7 @@ def test_the_fewest_layers_are_returned_to_float(needed) -> None:
 
 def test_a_promise_that_cannot_be_kept_is_refused() -> None:
     evaluate, _ = counting(culprits=("the heads", "the table"))
-    with pytest.raises(AccuracyError, match=r"got 2\.00 points of mAP; wanted at most 0\.5 \(--max-drop\)"):
+    with pytest.raises(AccuracyError, match=r"got a loss of 2\.00 points; wanted at most 0\.5 \(--max-drop\)"):
         fall_back(lambda kept: kept, evaluate, lambda: ["a", "b"], map_float=0.8, max_drop=0.5)
 
 

@@ -168,7 +168,7 @@ def test_damaged_work_is_named_and_begun_anew(parts, tmp_path: Path, damage, cap
     made, whole = observer(onnx), observer(onnx)
     made.observe(pictures, state=state)
     (said,) = caplog.messages
-    assert f"{state} cannot be resumed (" in said
+    assert f"{state} cannot be continued (" in said
     whole.observe(pictures)
     assert made.seen == 6
     assert same(made, whole)

@@ -51,13 +51,13 @@ def test_too_few_pictures_to_hold_some_out(hostile: Path) -> None:
         path.unlink()
     result = build("--refine")
     assert result.exit_code == 1
-    assert "--refine needs images to hold out: got 10; wanted at least 16" in result.output
+    assert "--refine needs more calibration images: got 10; wanted at least 16" in result.output
 
 
 def test_float_has_nothing_to_improve(hostile: Path) -> None:
     result = CliRunner().invoke(app, ["build", "--refine"])
     assert result.exit_code == 1
-    assert "--refine is for --int8 with Q/DQ. Add --int8" in result.output
+    assert "--refine needs --int8, without --dla and --implicit. Add --int8" in result.output
 
 
 def test_what_is_held_out_is_not_measured(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,5 +87,5 @@ def test_only_rtsp_and_only_where_nothing_shows_the_frames(tmp_path: Path, on_a_
     with pytest.raises(InputError, match="cannot be scaled in the decoder: wanted an RTSP stream"):
         scaled_opener(parse_uri("http://camera/1"), (64, 64), 200, lambda: (1, 1), (SOFTWARE,))
     model = write_tiny_onnx(tmp_path / "bright.onnx")
-    with pytest.raises(InputError, match="cannot be shown, kept or masked: got --output; wanted --json only"):
+    with pytest.raises(InputError, match="cannot be shown, saved or masked: got --output; wanted only --json"):
         run_streams("rtsp://127.0.0.1:9/x", model, scale_in_decoder=True, output=tmp_path / "a.mkv")

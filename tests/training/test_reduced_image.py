@@ -67,5 +67,5 @@ def test_grey_jpegs_have_three_channels(tmp_path: Path) -> None:
 def test_a_photo_that_is_cut_short_is_named(tmp_path: Path) -> None:
     write_image(tmp_path / "a.jpg", photo(800, 600))
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:5000])
-    with pytest.raises(InputError, match=r"a\.jpg is cut short"):
+    with pytest.raises(InputError, match=r"a\.jpg is truncated"):
         read_reduced(tmp_path / "a.jpg", least_side=150)

@@ -91,5 +91,5 @@ def test_options_out_of_their_limits_are_refused(dataset: Path, option: dict[str
 
 
 def test_no_model_is_refused(dataset: Path) -> None:
-    with pytest.raises(InputError, match="no model to evaluate"):
+    with pytest.raises(InputError, match="no model is given to evaluate"):
         evaluate([], dataset)

@@ -92,7 +92,7 @@ def test_an_engine_is_compared_too(exported: Path, packages, tmp_path: Path) -> 
 
 def test_only_a_package_is_replaced(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no package, and is not replaced"):
+    with pytest.raises(InputError, match="is not a package and will not be replaced"):
         ssd.package(exported, host="board", image=exported.parent / "0.png", output=tmp_path)
     assert (tmp_path / "letter.txt").read_text() == "mine"
 
@@ -104,7 +104,7 @@ def test_what_others_made_is_not_replaced(exported: Path, tmp_path: Path, monkey
     (tmp_path / "here/site").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     Path(file).write_text('{"name": "site"}')
-    with pytest.raises(InputError, match="is no package, and is not replaced|no name"):
+    with pytest.raises(InputError, match="is not a package and will not be replaced|no name"):
         ssd.package(exported, host="board", image=exported.parent / "0.png", output=name)
     assert Path(file).read_text() == '{"name": "site"}'
 
@@ -112,12 +112,12 @@ def test_what_others_made_is_not_replaced(exported: Path, tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("host", "options", "said"),
     [
-        ("board", {"max_batch": 4}, "max_batch= is not for board"),
-        ("triton", {"wheel": "a.whl"}, "wheel= is not for triton"),
-        ("board", {"engine": "a.engine"}, "engine= is not for board"),
-        ("deepstream", {"precision": "bf16"}, "precision= is not for deepstream"),
-        ("board", {"wheel": "a.zip"}, "a.zip is no wheel"),
-        ("toaster", {}, "host has no such value"),
+        ("board", {"max_batch": 4}, "max_batch= has no effect on a package for board"),
+        ("triton", {"wheel": "a.whl"}, "wheel= has no effect on a package for triton"),
+        ("board", {"engine": "a.engine"}, "engine= has no effect on a package for board"),
+        ("deepstream", {"precision": "bf16"}, "precision= cannot be bf16 for deepstream"),
+        ("board", {"wheel": "a.zip"}, "a.zip is not a wheel"),
+        ("toaster", {}, "host is not one of the allowed values"),
     ],
 )
 def test_what_is_not_for_the_host_is_refused(exported: Path, tmp_path: Path, host, options, said: str) -> None:
@@ -132,7 +132,7 @@ def test_a_checkpoint_is_to_be_exported_first(tmp_path: Path) -> None:
 
 def test_what_is_no_package_is_no_package(exported: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "absent", tmp_path):
-        with pytest.raises(InputError, match="is no package"):
+        with pytest.raises(InputError, match="is not a package"):
             ssd.verify_package(path)
     with pytest.raises(ArtifactError, match="another header"):
         ssd.verify_package(exported)

@@ -84,7 +84,7 @@ def test_what_is_cut_goes_on_in_further_files_and_the_oldest_go(
 
 
 def test_pieces_are_kept_only_of_what_is_cut() -> None:
-    with pytest.raises(InputError, match="only of an output that is cut into pieces"):
+    with pytest.raises(InputError, match="keep_days= and keep_gb= need cut="):
         RunConfig(keep_gb=3.0)
 
 

@@ -160,7 +160,7 @@ def test_images_are_frames_too(tmp_path: Path, model: Path) -> None:
 
 
 def test_what_is_refused(film: Path, model: Path) -> None:
-    with pytest.raises(InputError, match="0 sources are given"), stream([], model):
+    with pytest.raises(InputError, match="no source is given"), stream([], model):
         pass
     with (
         pytest.raises(InputError, match="the model has no class zebra: wanted cat, dog"),

@@ -88,11 +88,11 @@ class OpenVinoBackend:
             raise InputError(
                 f"{self._path} takes {self._batch} images at a time",
                 got=str(len(batch)),
-                do="Export it again with a free batch size: ssd-edge export",
+                do="Export the model again with a dynamic batch size: ssd-edge export",
             )
         pool = self._pool  # another thread may close the backend meanwhile
         if pool is None:
-            raise ArtifactError(f"{self._path} is closed", do="Open it again.")
+            raise ArtifactError(f"{self._path} has been closed", do="Load the model again.")
         with openvino_errors(self._path):
             return _inferred(pool, batch, self._batch)
 
@@ -139,7 +139,7 @@ def check_contract(compiled: Any, spec: ModelSpec, path: Path) -> int:
     )
     if found != wanted:
         raise ArtifactError(
-            f"{path} does not fulfil the graph contract",
+            f"{path} does not have the inputs and outputs of an ssd-edge model",
             got=found,
             wanted=wanted,
             do="Export the model again: ssd-edge export",

@@ -109,7 +109,7 @@ def _keep(compiled: Any, blob: Path) -> None:
         for old in kept[_KEPT:]:
             old.unlink(missing_ok=True)
     except (OSError, InputError, RuntimeError) as error:  # a full or read-only disk, or a device that exports nothing
-        log.debug(f"what OpenVINO compiled is not kept in {blob.parent}: {error}")
+        log.debug(f"the model that OpenVINO compiled cannot be cached in {blob.parent}: {error}")
 
 
 class RequestPool:

@@ -102,7 +102,7 @@ def device_named(name: str | None) -> str:
     if name is None:
         return PROCESSOR
     if not _DEVICE.fullmatch(name):
-        raise InputError("OpenVINO has no such device", got=repr(name), wanted="cpu, gpu, gpu:1, npu or auto")
+        raise InputError(f"{name!r} is not a device of OpenVINO", wanted="cpu, gpu, gpu:1, npu or auto")
     return name.upper().replace(":", ".")
 
 
@@ -119,14 +119,14 @@ def check_device(settings: Settings) -> None:
     there = [str(name) for name in core().available_devices]
     if device not in there and f"{device}.0" not in there:
         raise DeviceError(
-            f"OpenVINO finds no {device} here",
+            f"OpenVINO finds no {device} on this machine",
             got=", ".join(there),
-            do="Install the device's driver, or leave out --device. See: ssd-edge doctor",
+            do="Install the driver of the device, or leave out --device; see: ssd-edge doctor",
         )
     needed = _CAPABILITY.get(settings.float_type)
     if needed is not None and needed not in core().get_property(device, "OPTIMIZATION_CAPABILITIES"):
         raise DeviceError(
-            f"the {device} here does not compute in {settings.float_type}",
+            f"the {device} of this machine does not compute in {settings.float_type}",
             got=full_name(device),
             do="Build without --fp16 and --bf16.",
         )

@@ -76,7 +76,7 @@ class GpuThread:
 
     def _ask_to_end(self) -> None:
         with self._lock:
-            self._error = self._error or DeviceError(f"{self._path} is closed", do="Open it again.")
+            self._error = self._error or DeviceError(f"{self._path} has been closed", do="Load the model again.")
             self._jobs.put(None)
 
     def _work(self, opened: Future[tuple[int, int]]) -> None:
@@ -168,7 +168,8 @@ class TrtBackend:
             raise InputError(
                 f"{self._path} takes {count} images at a time",
                 got=str(len(batch)),
-                do=f"Build it for that too: --batch {min(low, len(batch))}:{high}:{max(high, len(batch))}",
+                do="Build the engine for this batch size too: --batch "
+                f"{min(low, len(batch))}:{high}:{max(high, len(batch))}",
             )
         return self._thread.run(batch)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import tensorrt
 
 
-_FREE_MEMORY = "Close other programs, or build for fewer images at a time (--batch)."
+_FREE_MEMORY = "Close other programs, or build the engine with a smaller --batch."
 _PLUGINS: Mapping[str, str] = {NmsBody.PLUGIN.value: NMS_OP, NmsBody.EFFICIENT.value: EFFICIENT_NMS}
 Failure = TypeVar("Failure", bound=Exception)
 # TensorRT's own `nptype` differs between releases.
@@ -96,7 +96,7 @@ class TrtEngine:
         messages = self._said.errors[-3:]
         no_memory = is_about_memory(messages)
         return DeviceError(
-            f"{what}{': the memory is full' if no_memory else ''} ({self._path})",
+            f"{what}{': out of memory' if no_memory else ''} ({self._path})",
             got="; ".join(messages),
             do=_FREE_MEMORY if no_memory else "Run: ssd-edge doctor",
         )
@@ -117,7 +117,7 @@ class TrtEngine:
             raise ArtifactError(
                 f"{manifest.target} {self._trt.__version__} cannot load {self._path}",
                 got="; ".join(self._said.errors[-3:]),
-                do=f"Rebuild it here: {manifest.build_command(self._path)}",
+                do=f"Build the engine again on this machine: {manifest.build_command(self._path)}",
             )
         hold("engine", engine)
         return engine
@@ -127,10 +127,10 @@ class TrtEngine:
         wanted = _PLUGINS.get(manifest.options.nms, "")
         if wanted and wanted not in registered:
             raise ArtifactError(
-                f"{self._path} needs a plugin that {manifest.target} {self._trt.__version__} has not",
-                got=f"{len(registered)} others",
+                f"{self._path} needs a plugin that {manifest.target} {self._trt.__version__} does not have",
+                got=f"{len(registered)} other plugins",
                 wanted=wanted,
-                do=f"Rebuild it here: {manifest.build_command(self._path)}",
+                do=f"Build the engine again on this machine: {manifest.build_command(self._path)}",
             )
 
     def _check_tensors(self) -> None:
@@ -139,7 +139,7 @@ class TrtEngine:
         found = {name: str(engine.get_tensor_dtype(name)).rpartition(".")[2] for name in names}
         if found != CONTRACT:
             raise ArtifactError(
-                f"{self._path} does not follow the graph contract",
+                f"{self._path} does not have the inputs and outputs of an ssd-edge model",
                 got=", ".join(f"{name} {kind}" for name, kind in found.items()),
                 wanted=", ".join(f"{name} {kind}" for name, kind in CONTRACT.items()),
                 do="Export the model again: ssd-edge export",
@@ -181,7 +181,9 @@ class RuntimeCache:
         self._kept = self._read()
         if self._kept and not self._cache.deserialize(self._kept):
             log.warning(
-                "%s is damaged, or of another release or GPU: kernels are compiled anew, and it is replaced", self._path
+                "%s is damaged, or belongs to another release or GPU: kernels are compiled again and the file is "
+                "replaced",
+                self._path,
             )
         self.config.set_runtime_cache(self._cache)
 
@@ -194,7 +196,7 @@ class RuntimeCache:
                 with written_beside(self._path) as partial:
                     partial.write_bytes(compiled)
             except InputError as error:
-                log.warning("kernels are compiled anew at the next start: %s", error)
+                log.warning("the compiled kernels cannot be stored and are compiled again at the next start: %s", error)
         self._cache = self.config = None
 
     def _specialise_at_once(self, trt: Any) -> None:
@@ -205,7 +207,7 @@ class RuntimeCache:
         try:
             return self._path.read_bytes() if self._path.is_file() else b""
         except OSError as error:
-            log.warning("%s cannot be read (%s): kernels are compiled anew", self._path, error.strerror)
+            log.warning("%s cannot be read (%s): kernels are compiled again", self._path, error.strerror)
             return b""
 
 
@@ -217,7 +219,9 @@ def settled(error: Exception, path: Path) -> SsdEdgeError:
     why = f"{type(error).__name__}: {error} ({Path(found.filename).name}, line {found.lineno})"
     forget_frames(error)
     return DeviceError(
-        f"the thread that runs {path} ended", got=why, do="Report it with: ssd-edge doctor --json board.json"
+        f"the thread that runs {path} ended unexpectedly",
+        got=why,
+        do="Please report this with the file that ssd-edge doctor --json board.json writes.",
     )
 
 

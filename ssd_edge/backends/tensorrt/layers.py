@@ -78,9 +78,7 @@ def parse_layers(text: str) -> list[EngineLayer]:
         layers: Sequence[Any] = parse_json(text)["Layers"]
         return [_layer(entry) for entry in layers]
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(
-            "TensorRT's inspector says nothing that can be read", got=f"{type(error).__name__}: {text[:80]!r}"
-        ) from error
+        raise ArtifactError("the output of TensorRT's engine inspector cannot be read", got=f"{text[:80]!r}") from error
 
 
 def layers_path(engine: Path) -> Path:

@@ -27,7 +27,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings"),
 }
 _INSTALL: dict[str, str] = {
-    TENSORRT: "ssd-edge doctor names the command that installs the one for this machine.",
+    TENSORRT: "Run ssd-edge doctor: it names the command that installs the right version for this machine.",
     TENSORRT_RTX: "Install it: pip install 'ssd-edge[rtx]'",
 }
 _KEPT = 2000  # of a DLA's build there may be one for each layer and tensor
@@ -158,6 +158,6 @@ def start_tensorrt(kind: Any, listener: Listener, what: str) -> Any:
     raise DeviceError(
         f"{what} cannot start",
         got="; ".join([*listener.errors, *listener.warnings][-3:]) or why or "no message",
-        wanted="a GPU, with a driver at least as new as the CUDA that this TensorRT is built for",
-        do="The driver is missing, or older than that; see: ssd-edge doctor",
+        wanted="a GPU with a driver that supports the CUDA version that this TensorRT was built for",
+        do="Install or update the driver; see: ssd-edge doctor",
     )

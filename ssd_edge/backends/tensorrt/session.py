@@ -138,7 +138,7 @@ class Slot:
         try:
             graph = self._cuda.graphs.capture(handle, lambda: context.enqueue(handle))
         except CaptureError as error:
-            log.warning("no CUDA graph for batches of %d, plain enqueue instead: %s", batch, error)
+            log.warning("no CUDA graph for batches of %d, using plain enqueue instead: %s", batch, error)
             return None
         log.debug("CUDA graph for batches of %d", batch)
         return graph
@@ -195,7 +195,7 @@ class Session:
         self.engine = None
         failed += self.cuda.close()
         for text in failed:
-            log.warning("the GPU did not take back %s", text)
+            log.warning("the GPU did not free %s", text)
 
     def _open(self, path: Path, manifest: EngineManifest) -> tuple[int, int]:
         with self.cuda.errors(f"{path} cannot be opened"):

@@ -48,7 +48,7 @@ BUILDER_VERSION = 5
 What counts is this folder, and what it takes from :mod:`ssd_edge.backends.tensorrt.module`.
 ``tests/engines/test_lowering_versions.py`` holds it.
 """
-_NO_NMS = "Leave out --nms: the right one is chosen."
+_NO_NMS = "Leave out --nms: the right NMS is then chosen automatically."
 _PATIENCE_S = 5.0  # RTX heeded a stop within 1.3 s, measured on SSD300-VGG16
 
 
@@ -150,7 +150,9 @@ class TrtBuilder:
         """Raise InputError where the NMS that was chosen is a plugin that cannot be had."""
         wanted = {NmsBody.PLUGIN: NMS_OP, NmsBody.EFFICIENT: EFFICIENT_NMS}.get(self.nms, "")
         if wanted and self._options.version_compatible:
-            raise InputError("--version-compatible engines have no plugins", got=f"--nms {self.nms}", do=_NO_NMS)
+            raise InputError(
+                "an engine with --version-compatible cannot use plugins", got=f"--nms {self.nms}", do=_NO_NMS
+            )
         if wanted and wanted not in self._plugins:
             raise InputError(f"{self._release} has no plugin {wanted}", got=f"--nms {self.nms}", do=_NO_NMS)
 

@@ -15,7 +15,7 @@ def refuse_without_calibrators(trt: Any, *, for_dla: bool) -> None:
     if not hasattr(trt, "IInt8EntropyCalibrator2"):
         raise InputError(
             f"TensorRT {trt.__version__} has no calibration caches",
-            do="A DLA runs in FP16 with it: build --fp16 --dla 0" if for_dla else "Leave out --implicit.",
+            do="Use FP16 on the DLA: ssd-edge build --fp16 --dla 0" if for_dla else "Leave out --implicit.",
         )
 
 

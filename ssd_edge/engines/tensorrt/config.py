@@ -74,8 +74,8 @@ def set_compatibility(release: Release, config: tensorrt.IBuilderConfig, options
         release.require(hasattr(config, "hardware_compatibility_level"), "--hardware-compatible")
         if release.shared_memory:
             raise InputError(
-                "--hardware-compatible engines are for GPUs with memory of their own",
-                got="a GPU that shares the board's memory, for which NVIDIA does not support them",
+                "--hardware-compatible is not possible on this GPU",
+                got="a GPU that shares the board's memory, which NVIDIA does not support here",
                 do="Build without --hardware-compatible.",
             )
         level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
@@ -103,7 +103,7 @@ def set_accelerator(
     if core >= builder.num_DLA_cores:
         raise DeviceError(
             f"there is no DLA core {core}",
-            got=f"{builder.num_DLA_cores} cores, as {release} sees them",
+            got=f"{builder.num_DLA_cores} cores that {release} finds",
             do="Build without --dla.",
         )
     config.default_device_type = release.trt.DeviceType.DLA
@@ -153,7 +153,7 @@ def refuse_range_of_sizes(release: Release, batch: tuple[int, int, int]) -> None
         raise InputError(
             f"{release} cannot run several frames at once with --batch MIN:OPT:MAX",
             got=":".join(map(str, batch)),
-            do=f"Build for one size: --batch {most}",
+            do=f"Build for one batch size: --batch {most}",
         )
 
 
@@ -167,6 +167,6 @@ def _compute_capability(release: Release, number: int) -> Any:
     if found is None:
         names = sorted(int(name.removeprefix("SM")) for name in dir(known) if name.startswith("SM"))
         raise InputError(
-            f"{release} builds for no GPU of compute capability {number}", wanted=", ".join(map(str, names))
+            f"{release} cannot build for GPUs of compute capability {number}", wanted=", ".join(map(str, names))
         )
     return found

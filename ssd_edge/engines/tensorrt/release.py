@@ -17,13 +17,13 @@ _NO_ROOM = r"insufficient workspace|insuf+icient memory on requested size|insuff
 _MORE_ROOM = "Close other programs (on a board the desktop, too), or raise --builder-memory."
 # What TensorRT prints, and what helps. The texts are those of its own messages, 8.5 to 11 and RTX.
 _ADVICE = (
-    (r"for Turing", "Leave 75 out of --compute-capabilities."),
+    (r"for Turing", "Remove 75 from --compute-capabilities."),
     (r"within workspace limit|insufficient workspace", "Raise --builder-memory."),
     (
         r"[Oo]ut ?[Oo]f ?[Mm]emory|insufficient memory|exceeds? the limit",
         "Close other programs, or lower --builder-memory.",
     ),
-    (r"K exceeds the maximum", "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
+    (r"K exceeds the maximum", "Export the model with fewer candidates: ssd-edge export --max-candidates 3840"),
     (
         r"No importer registered|getPluginCreator|[Pp]lugin .*not (be )?found|(UNSUPPORTED|INVALID)_NODE",
         "Export the model again: ssd-edge export",
@@ -138,7 +138,7 @@ class Release:
         got = "; ".join(said) or "no message"
         do = advice_for(messages, may_keep_float=may_keep_float, warnings=warnings)
         if lacks_room(messages, warnings):
-            return ArtifactError(f"{sentence}: the memory is too small", got=got, do=do)
+            return ArtifactError(f"{sentence}: not enough memory", got=got, do=do)
         if layer and any(re.search(_NO_KERNEL, message) for message in messages):
             return NoKernelError(sentence, layer=layer, got=got, do=do)
         return ArtifactError(sentence, got=got, do=do)
@@ -164,9 +164,9 @@ def bound_to(release: Release, compute_capabilities: Sequence[int]) -> str:
     found = describe_gpu()
     if not isinstance(found, dict):
         raise DeviceError(
-            "TensorRT builds on the GPU that must run the engine",
+            "TensorRT must build on the GPU that will run the engine",
             got=found or "no CUDA driver on this machine",
-            do="Build on the device itself, or for --target onnxruntime; see: ssd-edge doctor",
+            do="Build on the device itself, or use --target onnxruntime; see: ssd-edge doctor",
         )
     major, minor = found["compute_capability"]
     return f"{found['name']} sm_{major}{minor}"

@@ -15,7 +15,7 @@ from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.model.anchors import anchor_boxes
 
-_DO = "Save the network's own priors: numpy.save('priors.npy', priors)"
+_DO = "Save the anchors (priors) of the network: numpy.save('priors.npy', priors)"
 _FAR = 2.0  # no published table has a coordinate beyond 1.1; in pixels every one has
 
 
@@ -40,15 +40,15 @@ def read_box_table(path: Path) -> BoxTable:
         InputError: the file cannot be read, or holds no such table.
     """
     if path.suffix not in (".npy", ".json"):
-        raise InputError(f"{path} is not a table of anchors", wanted="a .npy or .json file", do=_DO)
+        raise InputError(f"{path} is not an anchors file", wanted="a .npy or .json file", do=_DO)
     try:
         table = _from_json(path) if path.suffix == ".json" else _from_npy(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})", do=_DO) from error
     except Exception as error:  # NumPy and msgspec have their own, and too much memory asked for is one more
         raise InputError(
-            f"{path} holds no table of anchors",
-            got=f"{type(error).__name__}: {error}",
+            f"{path} contains no table of anchors",
+            got=str(error) or type(error).__name__,
             wanted="(N, 4) numbers, or levels with rows, cols, step and sizes",
             do=_DO,
         ) from error
@@ -73,11 +73,16 @@ def _from_json(path: Path) -> BoxTable:
 def _check(boxes: FloatArray, path: Path) -> None:
     if not np.isfinite(boxes).all() or np.abs(boxes).max() > _FAR:
         what = f"numbers from {boxes.min():g} to {boxes.max():g}"
-        raise InputError(f"{path} is not in 0..1 of the image", got=what, do="Divide pixels by the input size.")
+        raise InputError(
+            f"the anchors in {path} are not fractions of the image",
+            got=what,
+            wanted="numbers from 0 to 1",
+            do="If they are pixels, divide them by the input size.",
+        )
     if (boxes[:, 2:] <= 0).any():
         bad = int(np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1))[0])
         raise InputError(
-            f"{path} is not in center form",
+            f"the anchors in {path} are not in center form",
             got=f"row {bad} has width {boxes[bad, 2]:g} and height {boxes[bad, 3]:g}",
             wanted="cx cy w h",
         )

@@ -147,16 +147,16 @@ def _read_outputs(outputs: Outputs, path: Path, probe: Probe, hints: Hints, tabl
         return Reading(outputs, softmaxed, None, hints.layout)
     if hints.layout is not BoxLayout.XYXY:
         raise InputError(
-            "the layout of boxes has no meaning for offsets",
-            got=f"{hints.layout.value} and anchors",
-            wanted="one of them",
+            "--box-layout and --anchors cannot be combined",
+            got=f"--box-layout {hints.layout.value} and --anchors",
+            wanted="--anchors for offsets, or --box-layout for decoded boxes",
         )
     if len(table.boxes) != boxes.shape[1]:
         raise InputError(
-            f"{hints.anchors} does not fit {path}",
+            f"{hints.anchors} does not match {path}",
             got=f"{len(table.boxes)} anchors",
-            wanted=f"{boxes.shape[1]}, one for each row of {outputs.boxes}",
-            do="Save the priors of this very network at this input size.",
+            wanted=f"{boxes.shape[1]} anchors, one for each row of {outputs.boxes}",
+            do="Save the anchors (priors) of exactly this network at this input size.",
         )
     refuse_decoded(boxes, table.boxes, path)
     return Reading(outputs, softmaxed, table.boxes)

@@ -50,7 +50,7 @@ def known_normalization(model: onnx.ModelProto) -> Normalization | None:
 def unknown_normalization(path: Path) -> InputError:
     """Return the error that asks for it; the message names the options."""
     return InputError(
-        f"{path} does not say how its pixels are normalized",
-        wanted="mean and std of the pixels 0..255 that it was trained on",
-        do="Name them, e.g. --mean 127.5 127.5 127.5 --std 127.5 127.5 127.5 --color rgb",
+        f"the normalization of the pixels cannot be read from {path}",
+        wanted="mean and standard deviation, for pixels of 0 to 255, that the network was trained with",
+        do="Give both, for example --mean 127.5 127.5 127.5 --std 127.5 127.5 127.5 --color rgb",
     )

@@ -23,7 +23,7 @@ _SAME_PLACES = 0.8
 _BACKGROUND = 0.9
 _TF_OUTPUTS = {"detection_boxes", "detection_scores", "detection_classes", "num_detections"}
 Shapes = Mapping[str, tuple[int, ...]]
-_WANTED = "scores (B, N, classes and background) and boxes or offsets (B, N, 4)"
+_WANTED = "scores of shape (batch, boxes, classes + 1 for the background) and boxes or offsets (batch, boxes, 4)"
 _MANY_BOXES = 50
 
 
@@ -53,7 +53,9 @@ def choose_outputs(
     """
     for option, name in (("--scores", scores), ("--boxes", boxes)):
         if name is not None and name not in shapes:
-            raise InputError(f"{path} has no output {name!r}", got=_listed(shapes), do=f"Name one of them: {option}")
+            raise InputError(
+                f"{path} has no output {name!r}", got=_listed(shapes), do=f"Choose one of its outputs with {option}."
+            )
     pairs = [
         Outputs(first, second)
         for second, shape in shapes.items()
@@ -63,7 +65,7 @@ def choose_outputs(
     ]
     if not pairs:
         raise ArtifactError(
-            f"{path} is not an SSD before its NMS",
+            f"{path} does not have the outputs of an SSD without its NMS",
             got=f"{looks_like(shapes, model)}: {_listed(shapes)}",
             wanted=_WANTED,
             do="Export the network with these two outputs.",
@@ -73,7 +75,7 @@ def choose_outputs(
             f"{path} has more than one pair of outputs that could be scores and boxes",
             got=_listed(shapes),
             wanted=_WANTED,
-            do="Name them: --scores NAME --boxes NAME",
+            do="Choose the two outputs: --scores NAME --boxes NAME",
         )
     return Outputs(*JETSON_OUTPUTS) if len(pairs) > 1 else pairs[0]
 
@@ -82,10 +84,10 @@ def refuse_changing_sizes(changes: bool, shapes: Shapes, path: Path) -> None:
     """Raise ArtifactError where the number of boxes follows the content of the image."""
     if changes:
         raise ArtifactError(
-            f"{path} is not an SSD before its NMS",
-            got=f"a number of boxes that changes from image to image (NMS inside): {_listed(shapes)}",
+            f"{path} already contains its NMS",
+            got=f"a number of boxes that differs between images: {_listed(shapes)}",
             wanted=_WANTED,
-            do="Export the network with these two outputs.",
+            do="Export the network without its NMS, with these two outputs.",
         )
 
 
@@ -101,16 +103,15 @@ def is_softmaxed(scores: FloatArray, stated: Activation, path: Path) -> bool:
     found = in_range and bool(np.abs(scores.sum(axis=-1) - 1).max() <= _SUM_TOLERANCE)
     if stated == "auto" and in_range and not found:
         raise ArtifactError(
-            f"{path} gives scores that are not of an SSD",
-            got=f"values in 0..1 whose sum over the classes is {scores.sum(axis=-1).mean():.3g}, as sigmoids give",
+            f"the scores of {path} are not those of an SSD",
+            got=f"values from 0 to 1 with a sum over the classes of {scores.sum(axis=-1).mean():.3g}, as a sigmoid "
+            "gives",
             wanted="logits, or a softmax over the classes and background",
-            do="If they are logits all the same, say so: --activation logits",
+            do="If they are logits nevertheless, add --activation logits.",
         )
     if stated != "auto" and found != (stated == "softmax"):
-        what = "are softmaxed already" if found else "are no softmax over the classes"
-        raise ArtifactError(
-            f"{path} gives scores that {what}", got=f"--activation {stated}", do="Leave out --activation."
-        )
+        what = "are already softmax probabilities" if found else "are not softmax probabilities over the classes"
+        raise ArtifactError(f"the scores of {path} {what}", got=f"--activation {stated}", do="Leave out --activation.")
     return found
 
 
@@ -122,10 +123,10 @@ def refuse_background_last(probabilities: FloatArray, path: Path) -> None:
     means = probabilities.mean(axis=(0, 1))
     if means[-1] > _BACKGROUND and means[0] < 1 - _BACKGROUND:
         raise ArtifactError(
-            f"{path} has its background last",
+            f"{path} has the background in its last column",
             got=f"a mean probability of {means[-1]:.2f} in column {len(means) - 1}, and of {means[0]:.2f} in column 0",
-            wanted="background in column 0, and the classes behind it",
-            do="Move it before the export: torch.cat([scores[..., -1:], scores[..., :-1]], dim=-1)",
+            wanted="the background in column 0, followed by the classes",
+            do="Move the background before the export: torch.cat([scores[..., -1:], scores[..., :-1]], dim=-1)",
         )
 
 
@@ -134,17 +135,19 @@ def refuse_not_decoded(boxes: FloatArray, path: Path) -> None:
     ordered = float((boxes[..., 2:] >= boxes[..., :2]).all(axis=-1).mean())
     if ordered < _MOSTLY:
         raise ArtifactError(
-            f"{path} gives no boxes x1 y1 x2 y2",
-            got=f"the second corner is right of and below the first in {ordered:.0%} of them, as in offsets",
-            wanted="decoded boxes, or offsets and their anchors",
-            do="Give the anchors: --anchors priors.npy; for boxes of another order: --box-layout cxcywh or xywh",
+            f"the boxes of {path} are not x1 y1 x2 y2",
+            got=f"the second corner to the right of and below the first one in only {ordered:.0%} of the boxes, as "
+            "in offsets",
+            wanted="decoded boxes, or offsets together with their anchors",
+            do="For offsets, give the anchors: --anchors priors.npy. For boxes in another order: --box-layout "
+            "cxcywh or xywh.",
         )
     if float(np.median(np.abs(boxes))) > _LARGEST_FRACTION:
         raise ArtifactError(
-            f"{path} gives boxes in pixels",
+            f"the boxes of {path} are in pixels",
             got=f"values from {boxes.min():.3g} to {boxes.max():.3g}",
-            wanted="0..1 of the image",
-            do="Divide them by the input size before the export.",
+            wanted="fractions of the image, 0 to 1",
+            do="Divide the boxes by the input size before the export.",
         )
 
 
@@ -157,9 +160,9 @@ def refuse_decoded(offsets: FloatArray, anchors: FloatArray, path: Path) -> None
     places = np.broadcast_to(anchors[:, :2], centers.shape)
     if centers.std() > 0 and np.corrcoef(centers.ravel(), places.ravel())[0, 1] > _SAME_PLACES:
         raise ArtifactError(
-            f"{path} gives boxes that are decoded already",
-            got="boxes x1 y1 x2 y2 that lie at the anchors",
-            wanted="offsets from them",
+            f"the boxes of {path} are already decoded",
+            got="boxes x1 y1 x2 y2 at the places of the anchors",
+            wanted="offsets from the anchors",
             do="Leave out --anchors.",
         )
 
@@ -169,10 +172,10 @@ def refuse_tensorflow(model: onnx.ModelProto, path: Path) -> None:
     names = {entry.name.split(":")[0] for entry in model.graph.output}
     if len(names & _TF_OUTPUTS) > 1:
         raise ArtifactError(
-            f"{path} is an export of TensorFlow's object detection API",
-            got="resizing and NMS inside, and scores of sigmoids",
+            f"{path} was exported by TensorFlow's object detection API and cannot be imported",
+            got="a graph with resizing and NMS inside, and sigmoid scores",
             wanted=_WANTED,
-            do="Such graphs cannot be imported. Train one of ours on its data: ssd-edge models, ssd-edge train",
+            do="Train an ssd-edge network on the same data (ssd-edge models, ssd-edge train).",
         )
 
 
@@ -185,11 +188,11 @@ def looks_like(shapes: Shapes, model: onnx.ModelProto) -> str:
     if ranks == [2]:
         return "an image classifier"
     if ranks == [3] and min(only[1:]) >= 5 and max(only[1:]) >= _MANY_BOXES:
-        return "a YOLO, boxes and scores in one output"
+        return "a YOLO, with boxes and scores in one output"
     if ranks == [4]:
-        return "a segmentation or a single feature map"
+        return "a segmentation network or a single feature map"
     if len(ranks) > 1 and ranks[0] >= 4:
-        return "the maps of a detector, not yet flattened and joined"
+        return "the feature maps of a detector, not yet flattened and concatenated"
     return "outputs of another kind"
 
 

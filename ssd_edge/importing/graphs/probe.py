@@ -54,7 +54,7 @@ def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UI
         ArtifactError: ONNX Runtime cannot run it, or an answer is not finite.
     """
     if not images:
-        raise InputError(f"{path} cannot be tried out", got="no images", wanted="at least one")
+        raise InputError(f"there are no images to test {path} on", wanted="at least one image")
     pixels = np.stack([preprocess(as_bgr(image, origin="the image"), entry) for image in images])
     if len(pixels) == 1:
         pixels = np.concatenate([pixels, pixels[:, ::-1]])
@@ -64,7 +64,9 @@ def run_probe(path: Path, input_name: str, entry: InputSpec, images: Sequence[UI
         with ort_errors(path):
             runs = [session.run(names, {input_name: normalized(image, entry)}) for image in pixels]
     except ArtifactError as error:
-        raise ArtifactError(error.what, got=error.got, do="Export it again, and try it with onnxruntime.") from error
+        raise ArtifactError(
+            error.what, got=error.got, do="Export the model again, and test it with onnxruntime."
+        ) from error
     answers = tuple(
         {name: np.asarray(array) for name, array in zip(names, run, strict=True) if isinstance(array, np.ndarray)}
         for run in runs
@@ -85,7 +87,7 @@ def _refuse_not_finite(path: Path, answers: tuple[dict[str, FloatArray], ...]) -
     for name in answers[0]:
         if not all(np.isfinite(answer[name]).all() for answer in answers):
             raise ArtifactError(
-                f"{path} answers with numbers that are not finite",
+                f"{path} gives outputs that are not finite",
                 got=f"NaN or infinity in {name}",
                 do="Check --mean and --std, or the training.",
             )

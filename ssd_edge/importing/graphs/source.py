@@ -38,7 +38,7 @@ _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _STANDARD_DOMAINS = ("", "ai.onnx")
 OLDEST_OPSET = 9  # what PyTorch 1.1 to 1.6 wrote by default, and with it the first files of jetson-inference
 _IR_VERSION = 8  # the first that knows model-local functions
-_WANTED = "one input, float32 (B, 3, H, W)"
+_WANTED = "one input of type float32 and shape (batch, 3, height, width)"
 
 
 def read_foreign(path: Path) -> onnx.ModelProto:
@@ -51,8 +51,8 @@ def read_foreign(path: Path) -> onnx.ModelProto:
     model = _parse(path)
     if any(entry.key == SPEC_KEY for entry in model.metadata_props):
         raise ArtifactError(
-            f"{path} is an ONNX of ssd-edge already",
-            do=f"There is nothing to import. Use it: ssd-edge build {quoted(path)}",
+            f"{path} is already an ONNX file of ssd-edge and need not be imported",
+            do=f"Build an engine from it: ssd-edge build {quoted(path)}",
         )
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
@@ -84,9 +84,9 @@ def _not_onnx(path: Path, data: bytes) -> ArtifactError:
     kinds = [kind for start, kind in _STARTS if data.startswith(start)]
     if data[_TFLITE_MARK] == b"TFL3":
         kinds.append("a TensorFlow Lite model")
-    unknown = f"{len(data)} bytes that end or break off inside" if data else "an empty file"
+    unknown = f"{len(data)} bytes that are truncated or damaged" if data else "an empty file"
     return ArtifactError(
-        f"{path} is not a whole ONNX file",
+        f"{path} is not a complete ONNX file",
         got=kinds[0] if kinds else unknown,
         wanted="an ONNX model",
         do="Copy or export the file again.",
@@ -97,19 +97,19 @@ def _refuse_precision(model: onnx.ModelProto, path: Path) -> None:
     quantized = sorted({node.op_type for node in model.graph.node} & _QUANTISED)
     if quantized:
         raise ArtifactError(
-            f"{path} is quantized already",
+            f"{path} is already quantized",
             got=", ".join(quantized),
-            wanted="float32",
-            do="Import the float32 ONNX that it was made from, and quantize that: ssd-edge build --int8",
+            wanted="a model in FP32",
+            do="Import the FP32 model that it was made from, and quantize that one with ssd-edge build --int8.",
         )
     half = [entry.name for entry in model.graph.initializer if entry.data_type in _HALF]
     half += [entry.name for entry in model.graph.input if entry.type.tensor_type.elem_type in _HALF]
     if half:
         raise ArtifactError(
-            f"{path} is in half precision",
+            f"{path} is in FP16 or bfloat16",
             got=f"{len(half)} tensors of 16 bits, the first {half[0]}",
-            wanted="float32",
-            do="Export it again in float32.",
+            wanted="a model in FP32",
+            do="Export the model again in FP32.",
         )
 
 
@@ -121,8 +121,8 @@ def _refuse_domains(model: onnx.ModelProto, path: Path) -> None:
         raise ArtifactError(
             f"{path} needs operators that are not part of ONNX",
             got=", ".join(others),
-            wanted="standard operators only",
-            do="Export it again without plugins; cut it before its own NMS.",
+            wanted="only standard operators",
+            do="Export the model again without plugins and without its NMS.",
         )
 
 
@@ -148,14 +148,14 @@ def source_input(model: onnx.ModelProto, path: Path, size: tuple[int, int] | Non
     """
     inputs = list(model.graph.input)
     if len(inputs) != 1:
-        raise _refusal(path, f"{len(inputs)} inputs: {', '.join(map(_described, inputs))}", "Export the network alone.")
+        raise _refusal(path, f"{len(inputs)} inputs: {', '.join(map(_described, inputs))}", "Export only the network.")
     shape = inputs[0].type.tensor_type.shape.dim
     if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT or len(shape) != 4 or shape[1].dim_value not in (0, 3):
         in_rows = len(shape) == 4 and shape[3].dim_value == 3
-        do = "It takes images in rows of pixels (NHWC), as TensorFlow does: export it as NCHW." if in_rows else ""
-        raise _refusal(path, _described(inputs[0]), do or "Export it from float32 pixels.")
+        do = "Export it with NCHW input: it takes images as NHWC, as TensorFlow does." if in_rows else ""
+        raise _refusal(path, _described(inputs[0]), do or "Export it with float32 pixels as input.")
     if shape[0].dim_value > 1:
-        raise _refusal(path, _described(inputs[0]), "Export it again with a batch of 1, or a free one.")
+        raise _refusal(path, _described(inputs[0]), "Export it again with a batch size of 1 or a dynamic one.")
     height, width = _size(inputs[0], path, size)
     return SourceInput(inputs[0].name, height, width, batch_is_free=shape[0].dim_value == 0)
 
@@ -165,11 +165,11 @@ def _size(value: onnx.ValueInfoProto, path: Path, asked: tuple[int, int] | None)
     size = asked or (own[0], own[1])
     if 0 in size:
         raise _refusal(
-            path, _described(value), "Give the input size that it was trained with: --input-size WIDTHxHEIGHT"
+            path, _described(value), "Give the input size that the network was trained with: --input-size WIDTHxHEIGHT"
         )
     if any(fixed not in (0, wish) for fixed, wish in zip(own, size, strict=True)):
         raise ArtifactError(
-            f"{path} has another input size",
+            f"{path} has a different input size",
             got=f"--input-size {size[1]}x{size[0]}",
             wanted=f"{own[1] or 'any'}x{own[0] or 'any'} (width x height)",
         )
@@ -177,7 +177,7 @@ def _size(value: onnx.ValueInfoProto, path: Path, asked: tuple[int, int] | None)
 
 
 def _refusal(path: Path, got: str, do: str) -> ArtifactError:
-    return ArtifactError(f"{path} does not take one image", got=got, wanted=_WANTED, do=do)
+    return ArtifactError(f"{path} does not take one image as its input", got=got, wanted=_WANTED, do=do)
 
 
 def _described(value: onnx.ValueInfoProto) -> str:
@@ -206,8 +206,8 @@ def in_our_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 
 def _opset_refusal(path: Path, got: str, wanted: str) -> ArtifactError:
     return ArtifactError(
-        f"{path} cannot be brought to operator set {OPSET}",
+        f"{path} cannot be converted to ONNX operator set {OPSET}",
         got=f"operator set {got}",
-        wanted=wanted,
-        do=f"Export it again: torch.onnx.export(…, opset_version={OPSET})",
+        wanted=f"operator set {wanted}",
+        do=f"Export the model again: torch.onnx.export(…, opset_version={OPSET})",
     )

@@ -95,7 +95,7 @@ def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str, nms_r
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ArtifactError(
-            f"{spec.name}: the foreign graph does not go together with preprocessing and NMS",
+            f"{spec.name}: the imported graph cannot be combined with preprocessing and NMS",
             got=" ".join(str(error).split()),
             do="Please report this with the file's exporter and version.",
         ) from error

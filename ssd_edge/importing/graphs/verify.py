@@ -156,8 +156,9 @@ def _compare(
     differences = _largest_difference(boxes, wanted_boxes), _largest_difference(scores, wanted_scores)
     if not max(differences) <= TOLERANCE:
         raise ParityError(
-            f"{name}: the imported graph does not score the boxes of the foreign one",
-            got=f"box differences up to {differences[0]:.2g} of the image and scores by up to {differences[1]:.2g}",
+            f"{name}: the imported graph does not give the same boxes and scores as the original graph",
+            got=f"box differences up to {differences[0]:.2g} of the image and score differences up to "
+            f"{differences[1]:.2g}",
             wanted=f"no difference above {TOLERANCE:g}",
             do="Nothing was written. Please report this with the version of onnxruntime.",
         )
@@ -177,9 +178,10 @@ def _compare_detections(backend: OrtBackend, pixels: UInt8Array, wanted: list[Fo
         found = _found(raw, row)
         if not _same(found, reference):
             raise ParityError(
-                f"{backend.spec.name}: the imported graph does not find what greedy NMS finds by hand",
+                f"{backend.spec.name}: the NMS of the imported graph does not give the same detections as a "
+                "reference NMS",
                 got=f"{len(found.scores)} detections",
-                wanted=f"the same {len(reference.scores)} within {TOLERANCE:g}",
+                wanted=f"the {len(reference.scores)} detections of the reference, within {TOLERANCE:g}",
                 do="Nothing was written. Please report this with the version of onnxruntime.",
             )
     return int(raw.num_detections.sum())

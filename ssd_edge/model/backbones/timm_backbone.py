@@ -37,7 +37,9 @@ class TimmBackbone(nn.Module):
         self.features = _classifier(name)
         strides = self.features.feature_info.reduction()
         if first_stride not in strides:
-            raise _unsuitable(name, f"maps at strides {', '.join(map(str, strides))}", str(first_stride))
+            raise _unsuitable(
+                name, f"maps at strides {', '.join(map(str, strides))}", f"maps from stride {first_stride} on"
+            )
         self.first = strides.index(first_stride)
         coarsest = _coarsest(name, self.features, input_size)
         extras = (max(coarsest.shape[2:]) - 1).bit_length()  # halvings, rounded up, until one cell is left
@@ -81,10 +83,10 @@ def pretrained(name: str) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = _checked(name).create_model(name, pretrained=True).state_dict()
     except (OSError, RuntimeError, ValueError) as error:  # requests' and the hub's errors are OSErrors
         raise InputError(
-            f"timm's weights for {name} cannot be fetched",
+            f"timm's weights for {name} cannot be downloaded",
             got=next(iter(str(error).splitlines()), type(error).__name__),
-            wanted="a network, or weights in timm's cache",
-            do="Fetch them where there is a network, and name the file: --backbone FILE",
+            wanted="an internet connection, or the weights in timm's cache",
+            do="Download the weights on a machine with internet access, and give the file: --backbone FILE",
         ) from error
     return weights
 
@@ -93,10 +95,16 @@ def _classifier(name: str) -> Any:
     try:
         model = _checked(name).create_model(name, pretrained=False, features_only=True)
     except _FAILURES as error:
-        raise _unsuitable(name, str(error).splitlines()[0], "features_only") from error
+        raise _unsuitable(
+            name, str(error).splitlines()[0], "a backbone that timm can create with features_only=True"
+        ) from error
     unsaved = {key for key, _ in model.named_buffers()} - model.state_dict().keys()
     if unsaved:
-        raise _unsuitable(name, f"constants that its weights do not hold ({min(unsaved)})", "none")
+        raise _unsuitable(
+            name,
+            f"constants that are not in its weights ({min(unsaved)})",
+            "a backbone whose weights contain all constants",
+        )
     return model
 
 
@@ -107,11 +115,19 @@ def _coarsest(name: str, features: Any, input_size: MapSize) -> Tensor:
         with torch.no_grad():
             coarsest: Tensor = features.eval()(torch.zeros(1, 3, *input_size, device=device))[-1]
     except _FAILURES as error:
-        raise _unsuitable(name, str(error).splitlines()[0], f"any input size, here {input_size.cols}") from error
+        raise _unsuitable(
+            name,
+            str(error).splitlines()[0],
+            f"a backbone that accepts an input of {input_size.cols} x {input_size.rows} pixels",
+        ) from error
     features.train()
     channels = features.feature_info.channels()[-1]
     if coarsest.ndim != 4 or coarsest.shape[1] != channels:
-        raise _unsuitable(name, f"a map of {tuple(coarsest.shape)}", f"(1, {channels}, rows, cols)")
+        raise _unsuitable(
+            name,
+            f"a feature map of shape {tuple(coarsest.shape)}",
+            f"a feature map of shape (1, {channels}, rows, cols)",
+        )
     return coarsest
 
 
@@ -120,7 +136,7 @@ def _unsuitable(name: str, got: str, wanted: str) -> InputError:
         f"timm's {name} cannot be the backbone of this SSD",
         got=got,
         wanted=wanted,
-        do="Take another, e.g. mobilenetv4_conv_small, efficientnet_lite0 or resnet18.",
+        do="Choose another backbone, e.g. mobilenetv4_conv_small, efficientnet_lite0 or resnet18.",
     )
 
 
@@ -128,7 +144,7 @@ def _checked(name: str) -> Any:
     """Return timm, if it has such a classifier."""
     require(
         "timm",
-        f"{name} is no backbone of ours, and timm, which has hundreds, is not installed",
+        f"{name} is not a backbone of ssd-edge, and timm, which has hundreds of them, is not installed",
         "Choose one that ssd-edge models lists, or install timm: pip install 'ssd-edge[timm]'",
     )
     import timm
@@ -136,7 +152,7 @@ def _checked(name: str) -> Any:
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=4)
         wanted = f"one like {', '.join(close)}" if close else "one of timm.list_models()"
-        raise InputError("neither ssd-edge nor timm has such a backbone", got=repr(name), wanted=wanted)
+        raise InputError("neither ssd-edge nor timm has this backbone", got=repr(name), wanted=wanted)
     return timm
 
 

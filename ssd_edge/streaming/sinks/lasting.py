@@ -92,7 +92,8 @@ class OutputGroup:
 
     def _fail(self, output: _Output, error: SsdEdgeError) -> None:
         again = output.retry_at is not None
-        output.lost, output.why = output.lost + 1, error.got or error.what
+        output.lost += 1
+        output.why = getattr(error.__cause__, "strerror", None) or error.got or error.what
         output.retry_at = time.monotonic() + RETRY_S
         is_gone = isinstance(error.__cause__, BrokenPipeError)  # the reader has left, as head does
         if self.on_failure is OnFailure.STOP or is_gone or all(other.ended for other in self._outputs):

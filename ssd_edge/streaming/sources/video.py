@@ -95,7 +95,7 @@ class VideoSource(Source):
             raise InputError(f"{self.info.name} holds no frame that can be decoded", do=_DO)
         announced = self._announced or 0
         if frames == index and announced - frames > max(_COUNT_ERROR_FRAMES, _COUNT_ERROR * announced):
-            log.warning(f"{self.info.name} ends after {frames} of {announced} frames; it is cut short or damaged")
+            log.warning(f"{self.info.name} ends after {frames} of {announced} frames; it is truncated or damaged")
 
 
 class _Times:

@@ -46,10 +46,10 @@ _PACKAGE = {
     Peer.ULTRALYTICS: "ultralytics",
 }
 _YOLO = "yolo11n.yaml"  # its smallest detector that has a definition without weights, which would be downloaded
-_ANOTHER = "another network, random weights: times compare, boxes do not"
+_ANOTHER = "another network with random weights: compare only the times, not the boxes"
 _WARNINGS, _ERRORS = 2, 3  # of ONNX Runtime's log; it begins with the first
-_OUR_NMS = "its network, our NMS behind it"
-_ITS_NMS = "our ONNX with fixed shapes, its own NMS"
+_OUR_NMS = "its network, followed by our NMS"
+_ITS_NMS = "our ONNX model with fixed shapes, its own NMS"
 
 
 def peer_entries(peers: Sequence[Peer], ours: Sequence[Entry], folder: Path) -> tuple[list[Entry], list[LeftOut]]:
@@ -99,7 +99,7 @@ def _torchvision(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:
     if entry.checkpoint is None:
         raise InputError(
             f"torchvision needs the checkpoint that {entry.name} was exported from",
-            do="Name the .pt beside it, or run this in the workspace of its training.",
+            do="Give its .pt file too, or run this in the workspace where it was trained.",
         )
     from ssd_edge.model.checkpoint import load_checkpoint
 
@@ -158,7 +158,7 @@ def _opencv(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:  # n
     tensors = head_tensors(source.model)
     cut = heads_only(source.model, tensors, source.spec)
     if cut is None:
-        raise InputError(f"{source.path} has no heads to cut at")
+        raise InputError(f"{source.path} has no heads: it cannot be cut in front of its NMS")
     heads, nms = folder / f"{entry.group}.heads.onnx", folder / f"{entry.group}.nms.onnx"
     onnx.save(cut, heads)
     onnx.save(nms_only(use_non_max_suppression(source.model), source.spec.nms.keep_top_k), nms)
@@ -179,7 +179,9 @@ def _peer(entry: Entry, peer: Peer, model: Path, precision: str, settings: dict[
 
 def _source(entry: Entry) -> SourceModel:
     if entry.source is None:
-        raise InputError(f"the exported ONNX of {entry.name} is not here", do="Copy it beside the engine.")
+        raise InputError(
+            f"the exported ONNX file of {entry.name} is missing", do="Copy the ONNX file next to the engine."
+        )
     return read_graph(entry.source)
 
 

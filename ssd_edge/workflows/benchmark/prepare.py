@@ -40,7 +40,7 @@ def find_images(images: Path | None, folder: Path) -> tuple[tuple[Path, ...], tu
         InputError: there is no image that can be read.
     """
     if images is not None and path_kind(images) == "absent":
-        raise InputError(f"{images} cannot be read", got="no such file or folder", wanted="an image or a folder")
+        raise InputError(f"{images} does not exist", wanted="an image or a folder of images")
     folder.mkdir()
     if images is None:
         return _draw(folder, _DRAWN), ()
@@ -56,7 +56,9 @@ def find_images(images: Path | None, folder: Path) -> tuple[tuple[Path, ...], tu
         chosen.append(folder / f"{len(chosen):02}{path.suffix.lower()}")
         chosen[-1].symlink_to(path.resolve())
     if not chosen:
-        raise InputError(f"{images} has no image that can be read", got=str(left_out[0]) if left_out else "none")
+        raise InputError(
+            f"{images} contains no image that can be read", got=str(left_out[0]) if left_out else "no image file"
+        )
     return tuple(chosen), tuple(left_out)
 
 
@@ -193,4 +195,4 @@ def check_precisions(precisions: Sequence[Precision]) -> None:
         InputError: it is empty.
     """
     if not precisions:
-        raise InputError("there is no precision to build a preset in", wanted=", ".join(map(str, Precision)))
+        raise InputError("no precision is given to build a preset in", wanted=", ".join(map(str, Precision)))

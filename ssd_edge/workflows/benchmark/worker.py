@@ -79,7 +79,7 @@ class Bench:
         self._task, self._clock = task, clock
         self._images = [read_image(Path(path)) for path in task.images]
         if not self._images:
-            raise InputError("there is no image to measure on")
+            raise InputError("no image is given to measure on")
         self._runner = open_runner(task)
         self._runner.detect(self._images[0])
 

@@ -70,8 +70,9 @@ class AccuracyChecker:
         if seen:
             raise InputError(
                 f"{seen} images of {self._labelled.origin} were used for calibration",
-                wanted="other images, as accuracy on calibration images is too optimistic",
-                do="Use others for evaluation (--data, --split) or for calibration: ssd-edge calibrate --images",
+                wanted="different images: accuracy on calibration images is too optimistic",
+                do="Choose other images for evaluation (--data, --split) or for calibration (ssd-edge calibrate "
+                "--images).",
             )
 
     @cached_property
@@ -121,7 +122,7 @@ class AccuracyChecker:
         Raises:
             AccuracyError: there is none; the error's ``result`` is a :class:`FailedGate`.
         """
-        log.info(f"float32: mAP {self.map_float:.4f} on {self._labelled.origin}")
+        log.info(f"FP32: mAP {self.map_float:.4f} on {self._labelled.origin}")
         try:
             mean_ap = partial(self.mean_ap, precision=config.precision, target=config.runtime)
             found = fall_back(quantize, mean_ap, ranked, map_float=self.map_float, max_drop=max_drop)
@@ -138,9 +139,9 @@ class AccuracyChecker:
 
 def accuracy_line(figures: Accuracy, precision: Precision, target: Target) -> str:
     """Return in words what a lowering costs."""
-    where = ", the very graph, on ONNX Runtime" if target.is_tensorrt else ""
+    where = ", of the same graph on ONNX Runtime" if target.is_tensorrt else ""
     before, after = figures.map_50_float, figures.map_50
-    return f"mAP {before:.4f} in float32, {after:.4f} in {precision}{where}: {figures.drop_points:.2f} points lost"
+    return f"mAP {before:.4f} in FP32, {after:.4f} in {precision}{where}: {figures.drop_points:.2f} points lost"
 
 
 def log_remedy(config: BuildConfig, figures: Accuracy) -> None:
@@ -149,6 +150,6 @@ def log_remedy(config: BuildConfig, figures: Accuracy) -> None:
         return
     if figures.map_50 < (1 - _MUCH) * figures.map_50_float:
         log.info(
-            f"more than {100 * _MUCH:g} % of the mAP is lost. --refine may recover part of it; --max-drop 0.5 "
-            "keeps the worst layers in float until at most 0.5 points are lost"
+            f"more than {100 * _MUCH:g} % of the mAP is lost. --refine may recover part of it; --max-drop 0.5 keeps "
+            "the worst layers in FP32 or FP16, so that at most 0.5 points are lost"
         )

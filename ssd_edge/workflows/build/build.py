@@ -207,7 +207,7 @@ def _with_kernels(
         if not layers or not builder.may_keep_float:
             raise
         named = ", ".join(sorted(layers))
-        log.warning(f"TensorRT has no INT8 kernel for {error.layer}: built once more with {named} in float")
+        log.warning(f"TensorRT has no INT8 kernel for {error.layer}: building again with {named} in FP32 or FP16")
     kept = layers | (set(lowered.keep_float) - config.keep_float)
     gate = replace(config.accuracy, max_drop_points=None) if config.accuracy else None
     again = replace(config, accuracy=gate, sensitivity=False)
@@ -224,7 +224,7 @@ def _build_missing(
     )
     for precision in find_alternatives(source, config.precision, config.runtime, config.tensorrt).missing:
         if precision.is_int8 and calibration is None:
-            log.info(f"{precision} is not compared: build --int8 --compare measures the ranges that it needs")
+            log.info(f"{precision} is not compared, as it has no calibration table; build --int8 --compare makes one")
             continue
         log.info(f"building {precision} for comparison")
         other = replace(plain, precision=precision, output=engine_path(source, precision, config.runtime))
@@ -249,7 +249,7 @@ def _log_engine(config: BuildConfig, report: BuildReport, *, is_measured_now: bo
         log.info(f"accuracy as measured earlier: {accuracy_line(made.accuracy, made.precision, made.target)}")
         log_remedy(config, made.accuracy)
     if made.options.keep_float and config.max_drop is not None:
-        log.info(f"in float: {', '.join(made.options.keep_float)}{cost_line(made)}")
+        log.info(f"in FP32 or FP16: {', '.join(made.options.keep_float)}{cost_line(made)}")
 
 
 def _restore_graph(
@@ -268,9 +268,9 @@ def _restore_graph(
     lowered = quantize(source, unranked, builder, calibration, None, progress, fallback=kept)
     if bytes_digest(lowered.model.SerializeToString()) != made.graph_digest:
         raise ArtifactError(
-            f"the graph of {config.engine} cannot be written again",
-            wanted=made.graph_digest,
-            do="Build anew, with --force.",
+            f"the graph of {config.engine} cannot be written: lowering the model again gives a different graph",
+            wanted=f"the graph with digest {made.graph_digest}",
+            do="Build the engine again: add --force.",
         )
     _write_graph(lowered.model, config.graph)
 

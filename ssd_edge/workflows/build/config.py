@@ -90,14 +90,14 @@ class BuildConfig:
     def runtime(self) -> Target:
         """The target, once it is resolved."""
         if self.target is None:
-            raise InputError("the target is not resolved yet", do="Name it: target=")
+            raise InputError("the target is not resolved yet", do="Give it: target=")
         return self.target
 
     @property
     def engine(self) -> Path:
         """Path of the engine; the config must be resolved."""
         if self.output is None:
-            raise InputError("the engine's path is not resolved yet", do="Name it: output=")
+            raise InputError("the engine's path is not resolved yet", do="Give it: output=")
         return self.output
 
     @property
@@ -195,7 +195,7 @@ def resolved(config: BuildConfig, source: SourceModel, workspace: Path) -> Build
     refuse_name(config.engine)
     if config.keep_graph and config.graph.resolve() == source.path.resolve():
         raise InputError(
-            f"--keep-graph would overwrite {source.path}", do="Choose another name for the engine: --output"
+            f"--keep-graph would overwrite {source.path}", do="Choose another name for the engine with --output."
         )
     _check_comparable(config)
     return config
@@ -209,7 +209,7 @@ def _precision(config: BuildConfig) -> Precision:
         return Precision.INT8_FP16
     if not config.runtime.is_tensorrt or config.takes_cache or not is_strongly_typed(config.runtime):
         return Precision.INT8
-    log.info("precision int8-fp16: what is not INT8 computes in float16; in float32 with --fp32")
+    log.info("precision int8-fp16: layers that are not INT8 compute in FP16 (with --fp32, in FP32)")
     return Precision.INT8_FP16
 
 
@@ -221,7 +221,7 @@ def _on_this_board(config: BuildConfig, workspace: Path) -> BuildConfig:
     profile = load_profile(name, workspace)
     tensorrt = config.tensorrt.on_board(profile, config.target)
     memory = f", builder memory {tensorrt.builder_memory_gib:g} GiB" if tensorrt.builder_memory_gib else ""
-    log.info(f"board {name}: {profile.description}{memory}; another profile: --board")
+    log.info(f"board {name}: {profile.description}{memory}; to choose another profile: --board")
     return replace(config, board=name, tensorrt=tensorrt)
 
 
@@ -236,17 +236,27 @@ def _check_quantization(config: BuildConfig) -> None:
     """Raise InputError if an option has no effect on a build of this precision."""
     int8 = config.precision.is_int8
     if config.max_drop is not None and not int8:
-        raise InputError("--max-drop needs --int8 and --data", wanted="labelled images to evaluate the INT8 model on")
+        raise InputError(
+            "--max-drop needs --int8", got=f"precision {config.precision}", do="Add --int8, or leave out --max-drop."
+        )
     if config.refine and (not int8 or config.takes_cache):
-        raise InputError("--refine is for --int8 with Q/DQ", do="Add --int8, and leave out --dla and --implicit.")
+        raise InputError(
+            "--refine needs --int8, without --dla and --implicit", do="Add --int8, and leave out --dla and --implicit."
+        )
     if config.sensitivity and not int8:
-        raise InputError("--sensitivity is for --int8", do="Add --int8, or leave it out.")
+        raise InputError("--sensitivity needs --int8", do="Add --int8, or leave out --sensitivity.")
     if not int8 and (config.ranges or config.images):
-        raise InputError("--ranges and --images are for --int8", do="Add --int8, or leave them out.")
+        raise InputError("--ranges and --images need --int8", do="Add --int8, or leave out --ranges and --images.")
     if config.float_type is not None and config.precision is not Precision.INT8:
-        raise InputError("float_type is for int8", got=f"precision {config.precision}", do="Leave it out.")
+        raise InputError(
+            "float_type is only for precision int8", got=f"precision {config.precision}", do="Leave out float_type."
+        )
     if config.precision is Precision.FP32 and config.keep_float:
-        raise InputError("--keep-float is for --int8 and --fp16", got="a build in which every layer is float32")
+        raise InputError(
+            "--keep-float needs --int8 or --fp16",
+            got="a build in which every layer is FP32",
+            do="Leave out --keep-float.",
+        )
 
 
 def _check_images(config: BuildConfig) -> None:
@@ -254,11 +264,13 @@ def _check_images(config: BuildConfig) -> None:
     if config.images is None:
         return
     if path_kind(config.images) == "absent":
-        raise InputError(f"there is no {config.images}", wanted="a folder of images, a data set or a written set")
+        raise InputError(
+            f"{config.images} does not exist", wanted="a folder of images, a data set or a *.images.json file"
+        )
     if config.ranges is not None and not config.uses_images:
         raise InputError(
-            "--images would not be used: --ranges names a table",
-            do="Leave out one of the two; or calibrate: "
+            "--images has no effect when --ranges names a calibration table",
+            do="Leave out one of the two options, or calibrate on these images: "
             f"ssd-edge calibrate --images {quoted(config.images)} -o {quoted(config.ranges)}",
         )
 
@@ -269,7 +281,7 @@ def _check_layers(config: BuildConfig, source: SourceModel) -> None:
     if unknown:
         near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.3)
         raise InputError(
-            f"{source.path} has no layer {unknown[0]!r} (--keep-float)",
+            f"{source.path} has no layer {unknown[0]!r}, which --keep-float names",
             wanted=", ".join(near) or f"one of its {len(names)} layers",
             do=f"To list all layers: ssd-edge inspect {quoted(source.path)}",
         )
@@ -283,7 +295,11 @@ def _check_target(config: BuildConfig) -> None:
     if config.takes_cache:
         _check_with_cache(config)
     if config.precision is Precision.BF16 and config.target is not Target.OPENVINO:
-        raise InputError(f"{config.target} has no BF16", wanted="--target openvino", do="Leave out --bf16.")
+        raise InputError(
+            f"{config.target} has no bfloat16",
+            wanted="--target openvino",
+            do="Leave out --bf16, or add --target openvino.",
+        )
     if not config.runtime.is_tensorrt:
         _check_on_processor(config)
 
@@ -291,18 +307,20 @@ def _check_target(config: BuildConfig) -> None:
 def _check_on_processor(config: BuildConfig) -> None:
     if config.target is Target.OPENVINO and not config.precision.is_int8 and config.keep_float:
         raise InputError(
-            "OpenVINO chooses itself which layers run in FP16", wanted="--keep-float with --int8", do="Leave it out."
+            "--keep-float with --fp16 is not possible on OpenVINO, which chooses the FP16 layers itself",
+            wanted="--keep-float with --int8",
+            do="Leave out --keep-float.",
         )
     if config.target is Target.ONNXRUNTIME and config.precision is Precision.INT8_FP16:
         raise InputError(
-            "ONNX Runtime on a CPU cannot mix INT8 and FP16", wanted="--int8 alone", do="Leave out --fp16."
+            "ONNX Runtime cannot mix INT8 and FP16 on a CPU", wanted="--int8 without --fp16", do="Leave out --fp16."
         )
     if config.board or config.tensorrt != TrtOptions():
         raise InputError(
             "these options need TensorRT: --batch, --builder-memory, --opt-level, --dla, --implicit, --board, "
             "--compute-capabilities, --version-compatible, --hardware-compatible",
             got=f"--target {config.target}",
-            do="Leave them out, or add --target tensorrt or tensorrt-rtx.",
+            do="Leave out these options, or add --target tensorrt or tensorrt-rtx.",
         )
 
 
@@ -311,32 +329,33 @@ def _check_dla(config: BuildConfig) -> None:
     if config.target is not Target.TENSORRT:
         raise InputError(f"--dla needs TensorRT, not {config.target}", do="Add --target tensorrt, or leave out --dla.")
     if config.precision is Precision.FP32:
-        raise InputError("a DLA cannot compute in float32", do="Add --int8 or --fp16.")
+        raise InputError("a DLA cannot compute in FP32", do="Add --int8 or --fp16.")
     least, _, most = config.tensorrt.batch.sizes
     if least != most:
         raise InputError(
             "a DLA needs a fixed batch size",
             got=":".join(map(str, config.tensorrt.batch.sizes)),
-            do=f"Build for one: --batch {most}",
+            do=f"Give one batch size: --batch {most}",
         )
 
 
 def _check_implicit(config: BuildConfig) -> None:
     if config.target is not Target.TENSORRT:
         raise InputError(
-            f"--implicit needs TensorRT, not {config.target}", do="Add --target tensorrt, or leave it out."
+            f"--implicit needs TensorRT, not {config.target}", do="Add --target tensorrt, or leave out --implicit."
         )
     if not config.precision.is_int8:
-        raise InputError("--implicit is for --int8", do="Add --int8, or leave it out.")
+        raise InputError("--implicit needs --int8", do="Add --int8, or leave out --implicit.")
 
 
 def _check_with_cache(config: BuildConfig) -> None:
     """Raise InputError for what nobody can know before TensorRT has built: with a cache, it lowers the graph itself."""
     if config.accuracy or config.keep_float or config.keep_graph or config.sensitivity:
         raise InputError(
-            "--data, --max-drop, --keep-float, --keep-graph and --sensitivity need Q/DQ",
-            got="INT8 by a calibration cache, as with --dla and --implicit",
-            do="Leave them out, or leave out --dla or --implicit.",
+            "--data, --max-drop, --keep-float, --keep-graph and --sensitivity need INT8 as Q/DQ "
+            "(quantize/dequantize) nodes",
+            got="INT8 from a calibration cache, which --dla and --implicit use",
+            do="Leave out these options, or --dla and --implicit.",
         )
 
 
@@ -347,7 +366,7 @@ def _check_comparable(config: BuildConfig) -> None:
     gpu = describe_gpu()
     if not isinstance(gpu, dict):
         raise InputError(
-            "--compare runs the engines, which need a GPU",
+            "--compare must run the engines, which need a GPU",
             got=gpu or "no CUDA driver on this machine",
             do="Build on the machine that will run them, or leave out --compare.",
         )

@@ -77,7 +77,7 @@ def find_calibration(
         return _calibration(config, checker, table, chosen)
     table = CalibrationTable.load(path)
     table.refuse_if_foreign(path, source.path, source.digest, source.spec.input)
-    log.info(f"using {path}: {table.method} of {table.image_count} images")
+    log.info(f"using {path}: ranges chosen by method {table.method} from {table.image_count} images")
     named, images = config.images, None
     written = _images_of(table, files) if named is not None or config.uses_images else None
     # Where the table's own set is gone, the named images are those to refine or rank with.
@@ -95,8 +95,9 @@ def check_buildable(config: BuildConfig, builder: Builder) -> None:
     builder.check()
     if config.precision.has_fp16 and config.keep_float and not builder.may_keep_float:
         raise InputError(
-            f"{builder.runtime} {builder.runtime_version} chooses the FP16 layers itself",
-            wanted="a strongly typed network (9.0 and later; with --dla 11 and later), for --keep-float with --fp16",
+            f"--keep-float with --fp16 is not possible on {builder.runtime} {builder.runtime_version}, which chooses "
+            "the FP16 layers itself",
+            wanted=f"{builder.runtime} 9.0 or later (with --dla: 11 or later)",
             do="Leave out --fp16 or --keep-float.",
         )
     make_folder(config.engine.parent)
@@ -120,9 +121,9 @@ def _refuse_other_images(
         raise InputError(
             f"{path} was not measured on {named}",
             got=f"ranges of {table.image_count} other images",
-            wanted="the images of the table, or a table of these images",
-            do=f"Calibrate with these: ssd-edge calibrate --images {quoted(named)}; "
-            "or leave them out, or name another table: --ranges",
+            wanted="the images that the table was measured on",
+            do=f"Calibrate on these images (ssd-edge calibrate --images {quoted(named)}), leave out --images, or name "
+            "another table with --ranges.",
         )
 
 

@@ -45,7 +45,7 @@ def quantize(
     lower = _lowering(config, builder)
     if calibration is None:
         if config.precision.has_fp16 and config.target is Target.ONNXRUNTIME:
-            log.info("FP16 is no faster on most CPUs: ONNX Runtime computes it in float32")
+            log.info("FP16 is not faster on most CPUs: ONNX Runtime computes it in FP32")
         model = lower(source.model)
         accuracy = checker.compare(model, config.precision, config.runtime) if checker else None
         return Lowered(model, config.precision, keep_float=tuple(sorted(config.keep_float)), accuracy=accuracy)

@@ -35,7 +35,7 @@ RUNTIMES_FORMAT = "ssd-edge/runtimes/1"
 RUNTIMES_NAME = "runtimes.json"
 VARIABLE = "SSD_EDGE_CPU_RUNTIME"
 """Environment variable that names the processor's runtime for ``--target auto``: nothing is measured then."""
-_FORM = Format(RUNTIMES_FORMAT, "record of runtimes", "Remove it: the next build measures again.")
+_FORM = Format(RUNTIMES_FORMAT, "record of runtimes", "Delete it: the next build measures again.")
 _PROCESSOR = (Target.ONNXRUNTIME, Target.OPENVINO)
 _WORTH = 0.95  # of ONNX Runtime's time: what starts sooner and takes less memory is left for a clear gain only
 
@@ -135,7 +135,7 @@ def _named() -> Target | None:
     if not name:
         return None
     if name not in [target.value for target in _PROCESSOR]:
-        raise InputError(f"{VARIABLE} names no runtime of a processor", got=name, wanted=" or ".join(_PROCESSOR))
+        raise InputError(f"{VARIABLE} does not name a runtime for the CPU", got=name, wanted=" or ".join(_PROCESSOR))
     return Target(name)
 
 
@@ -151,13 +151,15 @@ def _chosen(source: SourceModel, config: BuildConfig, table: CalibrationTable | 
     try:
         made = _measured(source, wanted, table)
     except SsdEdgeError as error:
-        log.warning(f"target {config.target}: runtimes are not compared, as one of them fails: {error}")
+        log.warning(
+            f"target {config.target}: ONNX Runtime and OpenVINO are not compared, as one of them fails: {error}"
+        )
         return None
     _tell(made, path)
     try:
         record.having(made).save(path)
     except InputError as error:
-        log.info(f"the choice is not kept: {error}")
+        log.info(f"the choice of runtime cannot be stored: {error}")
     return made.target
 
 
@@ -171,7 +173,7 @@ def _question(source: SourceModel, precision: Precision) -> RuntimeChoice:
 def _measured(source: SourceModel, wanted: RuntimeChoice, table: CalibrationTable | None) -> RuntimeChoice:
     """Build the model for each runtime, as it is without any tuning, and time both side by side."""
     precision = wanted.precision
-    log.info(f"two runtimes of the processor are installed: timing {precision} on both, once")
+    log.info(f"two runtimes for the CPU are installed: timing {precision} once on both")
     with scratch_folder() as folder:
         engines = []
         for target in _PROCESSOR:
@@ -194,9 +196,9 @@ def _measured(source: SourceModel, wanted: RuntimeChoice, table: CalibrationTabl
 
 def _tell(choice: RuntimeChoice, path: Path, when: str = "") -> None:
     """Say what was chosen, and each time that it was measured beside others: it stays so until it is forced."""
-    log.info(f"target {choice.target}{when}: {choice} an image ({path}); another: --target")
+    log.info(f"target {choice.target}{when}: {choice} per image ({path}); to choose another: --target")
     if choice.is_disturbed:
         log.warning(
-            f"others used {choice.others:.1f} cores meanwhile: on an idle machine the choice may be another; "
-            "build --force measures again"
+            f"other processes used {choice.others:.1f} cores during the timing: on an idle machine the choice may "
+            "differ; to measure again: build --force"
         )

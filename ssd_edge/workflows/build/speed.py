@@ -39,19 +39,21 @@ def with_fallback_cost(
             other = build_lowered(source, plain, builder, folder / "int8.engine").engine
             without, ms = benchmark.median_times([other, report.engine], config.tensorrt.batch.least)
     except SsdEdgeError as error:
-        log.info(f"the cost of the float layers was not measured: {error}")
+        log.info(f"the time that the FP32 or FP16 layers cost was not measured: {error}")
         return report
     made = replace(report.manifest, fallback_cost_ms=round(ms - without, 4))
     made.save(manifest_path(report.engine))
     kept = ", ".join(made.options.keep_float)
-    log.info(f"in float: {kept}{cost_line(made)}: {ms:.2f} ms, and {without:.2f} ms with every layer in INT8")
+    log.info(
+        f"in FP32 or FP16: {kept}{cost_line(made)}: {ms:.2f} ms, against {without:.2f} ms with every layer in INT8"
+    )
     return replace(report, manifest=made)
 
 
 def cost_line(made: EngineManifest) -> str:
     """Return in words what the layers in float cost; empty where that was not timed."""
     cost = made.fallback_cost_ms
-    return "" if cost is None else f", which costs {cost:.2f} ms an image"
+    return "" if cost is None else f", which costs {cost:.2f} ms per image"
 
 
 def with_times(source: SourceModel, config: BuildConfig, report: BuildReport) -> EngineManifest:

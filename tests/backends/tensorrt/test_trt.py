@@ -98,9 +98,9 @@ def test_what_rtx_compiled_is_kept_for_the_next_opening(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said", "mended"),
     [
-        ("cut off", "bright.fp32.tensorrt-rtx.cache is damaged, or of another release or GPU", True),
-        ("of another GPU", "bright.fp32.tensorrt-rtx.cache is damaged, or of another release or GPU", True),
-        ("not writable", "compiled anew at the next start: ", False),
+        ("cut off", "bright.fp32.tensorrt-rtx.cache is damaged, or belongs to another release or GPU", True),
+        ("of another GPU", "bright.fp32.tensorrt-rtx.cache is damaged, or belongs to another release or GPU", True),
+        ("not writable", "compiled again at the next start: ", False),
     ],
 )
 def test_a_runtime_cache_that_is_of_no_use_is_named_and_replaced(
@@ -215,7 +215,7 @@ def test_an_injected_error_is_named_and_everything_is_given_back(
         ({"runtime_version": "8.6.2"}, "got tensorrt 8.6.2 on Emulated sm_87; wanted tensorrt 10.3.0"),
         ({"device": "Xavier sm_72"}, "got tensorrt 10.3.0 on Xavier sm_72"),
         ({"engine_digest": "sha256:0"}, "not the file that its manifest describes"),
-        ({"onnx_digest": "sha256:0"}, "was built from an older"),
+        ({"onnx_digest": "sha256:0"}, "was built from another version of"),
     ],
 )
 def test_an_engine_that_does_not_belong_here_is_refused_with_the_command(

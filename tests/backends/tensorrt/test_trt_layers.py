@@ -68,7 +68,7 @@ def test_names_alone_where_an_engine_was_built_without_details() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"Layers": 7}', "no JSON"])
 def test_what_is_no_inspector_s_answer(text: str) -> None:
-    with pytest.raises(ArtifactError, match="TensorRT's inspector says nothing that can be read: got"):
+    with pytest.raises(ArtifactError, match="the output of TensorRT's engine inspector cannot be read: got"):
         parse_layers(text)
 
 

@@ -19,7 +19,7 @@ def test_cuda_that_does_not_start_is_named_with_what_tensorrt_said(version: str,
     assert said.startswith(
         f"tensorrt {version} cannot start: got CUDA initialization failure with error: 35; wanted a GPU"
     )
-    assert said.endswith("The driver is missing, or older than that; see: ssd-edge doctor")
+    assert said.endswith("Install or update the driver; see: ssd-edge doctor")
 
 
 @pytest.mark.parametrize("kind", ["Builder", "Runtime"])

@@ -95,7 +95,7 @@ PLANTED: list[tuple[str, Plant, str]] = [
     ("name-unsafe", lambda at: list_too(at, "../secret.jpg"), r"outside its folder"),
     ("image-missing", lambda at: picture(at).unlink(), r"names an image that is missing"),
     ("image-unreadable", lambda at: picture(at).write_bytes(b""), r"is empty"),
-    ("image-unreadable", lambda at: picture(at).write_bytes(picture(at).read_bytes()[:900]), r"is cut short"),
+    ("image-unreadable", lambda at: picture(at).write_bytes(picture(at).read_bytes()[:900]), r"is truncated"),
     ("image-unreadable", lambda at: picture(at).write_text("no image"), r"is not an image"),
     (
         "too-many-objects",

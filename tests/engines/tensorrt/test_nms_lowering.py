@@ -67,5 +67,7 @@ def test_a_model_without_the_node_is_refused(lower):
 
 
 def test_a_stripped_model_cannot_be_inlined(model):
-    with pytest.raises(ArtifactError, match=r"no portable body for BatchedNMSDynamic_TRT.*Export the model again"):
+    with pytest.raises(
+        ArtifactError, match=r"no portable implementation of BatchedNMSDynamic_TRT.*Export the model again"
+    ):
         inline_function(strip_function(model))

@@ -40,8 +40,8 @@ def test_the_layer_that_a_message_names(message: str, layer: str) -> None:
         (NO_KERNEL_10, True, "Leave it in float (--keep-float, once for each of its layers: /backbone/0/Conv + "),
         (NO_RUNNERS, True, "its layers: /nms/NonMaxSuppression_30), or raise --builder-memory."),
         (NO_IMPORTER, True, "Export the model again: ssd-edge export"),
-        (TOO_MANY, False, "Export it with fewer candidates: ssd-edge export --max-candidates 3840"),
-        (TURING, False, "Leave 75 out of --compute-capabilities."),
+        (TOO_MANY, False, "Export the model with fewer candidates: ssd-edge export --max-candidates 3840"),
+        (TURING, False, "Remove 75 from --compute-capabilities."),
         (
             "Tactic Selection: no tactics to implement the operation within workspace limit.",
             False,

@@ -141,7 +141,7 @@ def test_nms_that_is_chosen(tmp_path, install, version, nms) -> None:
 def test_an_engine_for_later_releases_takes_no_plugin_that_is_chosen(install) -> None:
     install("10.3.0")
     builder = TrtBuilder(Target.TENSORRT, Precision.FP32, TrtOptions(version_compatible=True, nms=NmsBody.EFFICIENT))
-    with pytest.raises(InputError, match="--version-compatible engines have no plugins: got --nms efficient"):
+    with pytest.raises(InputError, match="an engine with --version-compatible cannot use plugins: got --nms efficient"):
         builder.check()
 
 
@@ -170,7 +170,9 @@ def test_several_contexts_may_use_the_engine(tmp_path, install, version) -> None
 
 def test_8_5_has_no_range_of_batches(tmp_path, install) -> None:
     install("8.5.2.2")
-    with pytest.raises(InputError, match=r"at once with --batch MIN:OPT:MAX: got 1:4:8. Build for one size: --batch 8"):
+    with pytest.raises(
+        InputError, match=r"at once with --batch MIN:OPT:MAX: got 1:4:8. Build for one batch size: --batch 8"
+    ):
         build(tmp_path, options=TrtOptions(Batch(1, 4, 8)))
 
 
@@ -304,7 +306,7 @@ def test_an_engine_of_another_calibration_cache_is_another(tmp_path, install) ->
 @pytest.mark.parametrize(
     ("options", "do"),
     [
-        (TrtOptions(dla=0), r"A DLA runs in FP16 with it: build --fp16 --dla 0"),
+        (TrtOptions(dla=0), r"Use FP16 on the DLA: ssd-edge build --fp16 --dla 0"),
         (TrtOptions(implicit=True), r"Leave out --implicit\."),
     ],
 )
@@ -386,7 +388,7 @@ def test_what_was_measured_is_kept_though_no_engine_comes(tmp_path, install) -> 
 def test_machine_without_gpu_or_without_tensorrt(tmp_path, install, monkeypatch) -> None:
     install("10.3.0")
     monkeypatch.setattr(module, "describe_gpu", lambda: None)
-    with pytest.raises(DeviceError, match="builds on the GPU that must run the engine: got no CUDA driver"):
+    with pytest.raises(DeviceError, match="must build on the GPU that will run the engine: got no CUDA driver"):
         build(tmp_path)
     monkeypatch.delitem(sys.modules, "tensorrt")
     with pytest.raises(MissingPackageError, match="tensorrt is not installed"):

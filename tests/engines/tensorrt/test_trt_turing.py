@@ -51,5 +51,5 @@ def test_tensorrt_rtx_builds_for_turing(tmp_path, monkeypatch, precision) -> Non
         "ssd_edge.engines.tensorrt.network.with_nms",
         lambda lowered, nms, rounds, **_: with_nms(lowered, nms, rounds),
     )
-    with pytest.raises(ArtifactError, match=r"for Turing \(SM75\).*Leave 75 out of --compute-capabilities"):
+    with pytest.raises(ArtifactError, match=r"for Turing \(SM75\).*Remove 75 from --compute-capabilities"):
         builder.build(model, tmp_path / "b.engine")

@@ -138,7 +138,7 @@ def test_on_a_processor_int8_is_with_float32_and_float16_is_refused(squares) -> 
     assert int8(squares, "onnxruntime").path.name == "squares.int8.onnxruntime.engine"
     with pytest.raises(InputError, match="mix INT8 and FP16"):
         int8(squares, "onnxruntime", float_type=FloatType.FP16)
-    with pytest.raises(InputError, match="float_type is for int8: got precision fp16"):
+    with pytest.raises(InputError, match="float_type is only for precision int8: got precision fp16"):
         build(squares, config=BuildConfig(precision=Precision.FP16, float_type=FloatType.FP32))
 
 
@@ -194,16 +194,16 @@ def test_a_layer_without_an_int8_kernel_returns_to_float_once(squares, install, 
     types = given_to(trt)
     assert (types["conv1"], types["conv2"], types["conv3"]) == ("int8", "fp16", "int8")
     assert "has no INT8 kernel for conv2.weight + conv2 + PWN(PWN(conv2.sigmoid), conv2.relu): " in caplog.text
-    assert "with conv2 in float" in caplog.text
+    assert "with conv2 in FP32 or FP16" in caplog.text
     assert int8(squares).reused  # the same build again is known
 
 
 def test_a_layer_whose_kernels_want_more_memory_stays_in_int8(squares, install, caplog) -> None:
     trt = install("10.3.0", no_int8_kernel="conv2", short_of_memory=True)
-    with pytest.raises(ArtifactError, match=r"the memory is too small: got .*conv2.*insufficient to use .*Close other"):
+    with pytest.raises(ArtifactError, match=r"not enough memory: got .*conv2.*insufficient to use .*Close other"):
         int8(squares)
     assert len(called(trt, "parse")) == 1
-    assert "in float" not in caplog.text
+    assert "in FP32 or FP16" not in caplog.text
 
 
 def test_a_layer_that_is_none_of_the_graph_is_named_as_tensorrt_names_it(squares, install, monkeypatch) -> None:
@@ -222,7 +222,7 @@ def test_the_board_s_profile_is_taken_and_said(squares, install, monkeypatch, tm
     limits = {pool.name: size for pool, size in called(trt, "set_memory_pool_limit")}
     assert limits == {"WORKSPACE": 1 << 30, "TACTIC_DRAM": 2 << 30}
     assert "board orin-nano: Jetson Orin Nano" in caplog.text
-    assert "builder memory 1 GiB; another profile: --board" in caplog.text
+    assert "builder memory 1 GiB; to choose another profile: --board" in caplog.text
 
 
 def test_an_unknown_board_s_memory_is_bounded_too(squares, install) -> None:
@@ -261,5 +261,7 @@ def test_a_card_s_memory_is_left_to_tensorrt(squares, install, monkeypatch) -> N
 
 def test_hardware_compatibility_is_refused_where_the_gpu_shares_memory(squares, install) -> None:
     install("10.3.0")
-    with pytest.raises(InputError, match="for GPUs with memory of their own: got a GPU that shares the board's memory"):
+    with pytest.raises(
+        InputError, match="--hardware-compatible is not possible on this GPU: got a GPU that shares the board's memory"
+    ):
         build(squares, config=BuildConfig(target="tensorrt", tensorrt=TrtOptions(hardware_compatible=True)))

@@ -28,15 +28,15 @@ def test_levels_are_laid_out(wrap, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"1,2,3,4", "a.csv is not a table of anchors: wanted a .npy or .json file. Save"),
+        ("a.csv", b"1,2,3,4", "a.csv is not an anchors file: wanted a .npy or .json file. Save"),
         ("a.npy", None, "a.npy cannot be read .No such file"),
-        ("a.npy", b"hello", "a.npy holds no table of anchors: got ValueError"),
-        ("a.npy", b"", "a.npy holds no table of anchors: got EOFError"),
-        ("a.json", b"{", "a.json holds no table of anchors: got JSONDecodeError"),
-        ("a.json", b"[]", "a.json holds no table of anchors: got AttributeError"),
-        ("a.json", b"{}", "a.json holds no table of anchors: got ValueError: .*`levels`"),
-        ("a.json", b'{"levels": [{"rows": 1}]}', "got ValueError: .*; wanted .N, 4. numbers, or levels with rows"),
-        ("a.json", b'{"levels": []}', "a.json holds no table of anchors: got ValueError"),
+        ("a.npy", b"hello", "a.npy contains no table of anchors: got "),
+        ("a.npy", b"", "a.npy contains no table of anchors: got "),
+        ("a.json", b"{", "a.json contains no table of anchors: got "),
+        ("a.json", b"[]", "a.json contains no table of anchors: got "),
+        ("a.json", b"{}", "a.json contains no table of anchors: got .*`levels`"),
+        ("a.json", b'{"levels": [{"rows": 1}]}', "got .*; wanted .N, 4. numbers, or levels with rows"),
+        ("a.json", b'{"levels": []}', "a.json contains no table of anchors: got "),
     ],
 )
 def test_other_files_are_refused(name, content, message, tmp_path):
@@ -49,11 +49,11 @@ def test_other_files_are_refused(name, content, message, tmp_path):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (anchor_table()[:, :3], r"got ValueError: float32 \(80, 3\)"),
-        (anchor_table()[:0], r"got ValueError: float32 \(0, 4\)"),
-        (np.zeros((80, 4), np.int64), r"got ValueError: int64 \(80, 4\)"),
-        (anchor_table() * 300, "a.npy is not in 0..1 of the image: got numbers from 18.75 to 281.25. Divide"),
-        (anchor_table() * np.nan, "a.npy is not in 0..1 of the image"),
+        (anchor_table()[:, :3], r"got float32 \(80, 3\)"),
+        (anchor_table()[:0], r"got float32 \(0, 4\)"),
+        (np.zeros((80, 4), np.int64), r"got int64 \(80, 4\)"),
+        (anchor_table() * 300, "a.npy are not fractions of the image: got numbers from 18.75 to 281.25;.* divide"),
+        (anchor_table() * np.nan, "a.npy are not fractions of the image"),
         (anchor_table() * [1, 1, 0, 1], "not in center form: got row 0 has width 0 and height 0.25; wanted cx cy w h"),
     ],
 )
@@ -65,5 +65,5 @@ def test_other_tables_are_refused(table, message, tmp_path):
 
 def test_a_pickle_in_a_table_is_not_run(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="a.npy holds no table of anchors: got ValueError: Object arrays"):
+    with pytest.raises(InputError, match="a.npy contains no table of anchors: got Object arrays"):
         read_box_table(tmp_path / "a.npy")

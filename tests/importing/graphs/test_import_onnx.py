@@ -196,7 +196,9 @@ def test_ambiguous_outputs_can_be_named(folder):
 
 
 def test_normalisation_is_asked_for_where_it_is_not_known(folder):
-    with pytest.raises(InputError, match="does not say how its pixels are normalized: .* Name them, e.g. --mean 127.5"):
+    with pytest.raises(
+        InputError, match="the normalization of the pixels cannot be read from .* Give both, for example --mean 127.5"
+    ):
         imported(ForeignNet(names=("x", "cls", "loc"), logits=6), folder)
 
 
@@ -206,29 +208,34 @@ def test_another_network_is_named_before_anything_is_asked_for(folder):
     net.model.graph.output[0].type.tensor_type.shape.dim.pop()
     net.model.graph.output[0].name = "logits"
     net.model.graph.node.append(helper.make_node("ReduceMax", ["cls"], ["logits"], axes=[1], keepdims=0))
-    with pytest.raises(ArtifactError, match=r"is not an SSD before its NMS: got an image classifier: logits \(1, 4\)"):
+    with pytest.raises(
+        ArtifactError,
+        match=r"does not have the outputs of an SSD without its NMS: got an image classifier: logits \(1, 4\)",
+    ):
         imported(net, folder)
 
 
 def test_offsets_without_default_boxes_are_refused(folder):
-    with pytest.raises(ArtifactError, match="no boxes x1 y1 x2 y2: .* as in offsets; .*--anchors priors.npy"):
+    with pytest.raises(ArtifactError, match="are not x1 y1 x2 y2: .* as in offsets; .*--anchors priors.npy"):
         imported(ForeignNet(decoded=False), folder)
 
 
 def test_boxes_with_default_boxes_are_refused(folder):
-    with pytest.raises(ArtifactError, match="boxes that are decoded already: .* Leave out --anchors"):
+    with pytest.raises(ArtifactError, match="are already decoded: .* Leave out --anchors"):
         imported(ForeignNet(), folder, Hints(anchors=TABLE))
 
 
 def test_default_boxes_of_another_network_are_refused(folder):
     np.save(folder / "few.npy", anchor_table()[:79])
-    with pytest.raises(InputError, match=r"few.npy does not fit .*theirs.onnx: got 79 anchors; wanted 80"):
+    with pytest.raises(InputError, match=r"few.npy does not match .*theirs.onnx: got 79 anchors; wanted 80"):
         imported(ForeignNet(decoded=False), folder, Hints(anchors="few.npy"))
 
 
 def test_labels_of_another_network_are_refused(folder):
     (folder / "labels.txt").write_text("a\nb\n")
-    with pytest.raises(InputError, match="class names do not fit the weights: got 2 names .a to b.; wanted 3"):
+    with pytest.raises(
+        InputError, match="number of class names does not match the weights: got 2 names .a to b.; wanted 3"
+    ):
         imported(ForeignNet(), folder, Hints(labels=folder / "labels.txt"))
 
 
@@ -239,7 +246,9 @@ def test_other_boxes_or_scores_are_seen_and_leave_nothing(before, folder, monkey
         return scored_boxes(model, other, reading)
 
     monkeypatch.setattr(importing, "scored_boxes", with_other_mean)
-    assert_nothing_written(folder, before, "does not score the boxes of the foreign one: got box differences up to 0")
+    assert_nothing_written(
+        folder, before, "does not give the same boxes and scores as the original graph: got box differences up to 0"
+    )
 
 
 def test_other_detections_are_seen_and_leave_nothing(folder, monkeypatch):
@@ -247,7 +256,9 @@ def test_other_detections_are_seen_and_leave_nothing(folder, monkeypatch):
     monkeypatch.setattr(
         verify, "greedy_nms", lambda boxes, scores, nms: plain(boxes, scores, dataclasses.replace(nms, iou_threshold=1))
     )
-    assert_nothing_written(folder, None, "does not find what greedy NMS finds by hand: got .* detections; wanted")
+    assert_nothing_written(
+        folder, None, "does not give the same detections as a reference NMS: got .* detections; wanted"
+    )
 
 
 def assert_nothing_written(folder, before, message):
@@ -287,9 +298,9 @@ def test_a_layout_that_needs_saying_is_named(folder) -> None:
     net = ForeignNet(
         tail="scores = Identity (all_scores)\n" + LAYOUTS["cxcywh"], weights={"one_half": np.float32([0.5])}
     )
-    with pytest.raises(ArtifactError, match=r"no boxes x1 y1 x2 y2.*--box-layout cxcywh or xywh"):
+    with pytest.raises(ArtifactError, match=r"are not x1 y1 x2 y2.*--box-layout cxcywh or xywh"):
         import_onnx(net.write(folder), folder / "a.onnx", pictures())
-    with pytest.raises(InputError, match="has no meaning for offsets"):
+    with pytest.raises(InputError, match="--box-layout and --anchors cannot be combined"):
         import_onnx(
             ForeignNet(decoded=False).write(folder), None, pictures(),
             Hints(layout=BoxLayout.YXYX, anchors=folder / TABLE),

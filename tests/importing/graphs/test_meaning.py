@@ -39,10 +39,10 @@ def test_scores_are_told_by_their_values(scores, stated, softmaxed):
 @pytest.mark.parametrize(
     ("scores", "stated", "message"),
     [
-        (SIGMOIDS, "auto", "scores that are not of an SSD: got .* sum over the classes is 1.35, .*--activation logits"),
-        (LOGITS, "softmax", "scores that are no softmax over the classes: got --activation softmax. Leave out"),
-        (PROBABILITIES, "logits", "scores that are softmaxed already: got --activation logits. Leave out"),
-        (PROBABILITIES.transpose(0, 2, 1), "auto", "scores that are not of an SSD"),
+        (SIGMOIDS, "auto", "are not those of an SSD: got .* sum over the classes of 1.35,  .*--activation logits"),
+        (LOGITS, "softmax", "are not softmax probabilities over the classes: got --activation softmax. Leave out"),
+        (PROBABILITIES, "logits", "are already softmax probabilities: got --activation logits. Leave out"),
+        (PROBABILITIES.transpose(0, 2, 1), "auto", "are not those of an SSD"),
     ],
 )
 def test_other_scores_are_refused(scores, stated, message):
@@ -62,9 +62,12 @@ def test_boxes_are_taken():
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
-        (np.random.default_rng(0).normal(0, 1, (2, 80, 4)), r"right of and below the first in \d\d% .*--anchors"),
-        (anchor_table()[None], "no boxes x1 y1 x2 y2"),
-        (corners(300), "boxes in pixels: got values from -37.5 to 338; wanted 0..1 of the image. Divide them"),
+        (
+            np.random.default_rng(0).normal(0, 1, (2, 80, 4)),
+            r"right of and below the first one in only \d\d% .*--anchors",
+        ),
+        (anchor_table()[None], "are not x1 y1 x2 y2"),
+        (corners(300), "are in pixels: got values from -37.5 to 338; wanted fractions of the image, 0 to 1. Divide"),
     ],
 )
 def test_what_is_no_box_in_the_unit_square_is_refused(boxes, message):
@@ -75,14 +78,16 @@ def test_what_is_no_box_in_the_unit_square_is_refused(boxes, message):
 def test_offsets_are_taken_and_boxes_refused():
     refuse_decoded(np.random.default_rng(0).normal(0, 1, (2, 80, 4)), anchor_table(), PATH)
     refuse_decoded(np.full((1, 80, 4), [0, 0, 1, 1]), anchor_table(), PATH)
-    with pytest.raises(ArtifactError, match="boxes that are decoded already: .* lie at the anchors; .* Leave"):
+    with pytest.raises(ArtifactError, match="are already decoded: .* at the places of the anchors; .* Leave"):
         refuse_decoded(corners(), anchor_table(), PATH)
 
 
 def test_background_in_the_last_column_is_refused():
     probabilities = np.full((2, 50, 4), 0.01, np.float32)
     probabilities[..., 3] = 0.97
-    with pytest.raises(ArtifactError, match="background last: got a mean probability of 0.97 in column 3"):
+    with pytest.raises(
+        ArtifactError, match="the background in its last column: got a mean probability of 0.97 in column 3"
+    ):
         refuse_background_last(probabilities, PATH)
     refuse_background_last(probabilities[..., ::-1], PATH)
     refuse_background_last(np.full((2, 50, 2), 0.5, np.float32), PATH)

@@ -18,7 +18,8 @@ def test_too_old_is_refused(version):
     model = ForeignNet().model
     model.opset_import[0].version = version
     with pytest.raises(
-        ArtifactError, match=f"cannot be brought to operator set 17: got operator set {version}; wanted 9 or later"
+        ArtifactError,
+        match=f"cannot be converted to ONNX operator set 17: got operator set {version}; wanted .* 9 or later",
     ):
         in_our_opset(model, PATH)
 
@@ -26,14 +27,18 @@ def test_too_old_is_refused(version):
 def test_no_operator_set_is_refused():
     model = ForeignNet().model
     del model.opset_import[:]
-    with pytest.raises(ArtifactError, match="got operator set none; wanted 9 or later. Export it again: torch.onnx"):
+    with pytest.raises(
+        ArtifactError, match="got operator set none; wanted operator set 9 or later. Export the model again: torch.onnx"
+    ):
         in_our_opset(model, PATH)
 
 
 def test_an_operator_without_a_form_in_ours_is_refused():
     model = ForeignNet(opset=20).model
     model.graph.node[1].CopyFrom(helper.make_node("Gelu", ["map"], ["features"]))
-    with pytest.raises(ArtifactError, match=r"got operator set 20 \(.*Gelu.*\); wanted 17. .*opset_version=17"):
+    with pytest.raises(
+        ArtifactError, match=r"got operator set 20 \(.*Gelu.*\); wanted operator set 17. .*opset_version=17"
+    ):
         in_our_opset(model, PATH)
 
 

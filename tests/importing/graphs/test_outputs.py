@@ -34,16 +34,23 @@ def test_outputs_are_found_by_shape_or_name(shapes, names, wanted):
     ("shapes", "operators", "looks_like"),
     [
         ({"y": (1, 1000)}, ["Gemm"], "an image classifier: y .1, 1000."),
-        ({"output0": (1, 84, 8400)}, ["Conv"], "a YOLO, boxes and scores in one output: output0 .1, 84, 8400."),
-        ({"output": (1, 25200, 85)}, ["Conv"], "a YOLO, boxes and scores in one output"),
-        ({"y": (1, 21, 64, 64)}, ["Conv"], "a segmentation or a single feature map"),
-        ({"a": (1, 12, 8, 8), "b": (1, 63, 8, 8)}, ["Conv"], "the maps of a detector, not yet flattened and joined"),
+        ({"output0": (1, 84, 8400)}, ["Conv"], "a YOLO, with boxes and scores in one output: output0 .1, 84, 8400."),
+        ({"output": (1, 25200, 85)}, ["Conv"], "a YOLO, with boxes and scores in one output"),
+        ({"y": (1, 21, 64, 64)}, ["Conv"], "a segmentation network or a single feature map"),
+        (
+            {"a": (1, 12, 8, 8), "b": (1, 63, 8, 8)},
+            ["Conv"],
+            "the feature maps of a detector, not yet flattened and concatenated",
+        ),
         ({"boxes": (9, 4), "labels": (9,)}, ["NonMaxSuppression"], "a detector with its NMS inside"),
         ({"a": (1, 5), "b": (1, 5)}, ["Conv"], "outputs of another kind: a .1, 5., b .1, 5."),
     ],
 )
 def test_other_networks_are_named(shapes, operators, looks_like):
-    with pytest.raises(ArtifactError, match=f"a.onnx is not an SSD before its NMS: got {looks_like}.*; wanted scores"):
+    with pytest.raises(
+        ArtifactError,
+        match=f"a.onnx does not have the outputs of an SSD without its NMS: got {looks_like}.*; wanted scores",
+    ):
         choose_outputs(shapes, model(*operators), PATH)
 
 
@@ -55,11 +62,16 @@ def test_more_than_one_pair_is_refused():
 
 @pytest.mark.parametrize("option", ["scores", "boxes"])
 def test_a_name_that_is_no_output_is_refused(option):
-    with pytest.raises(InputError, match=rf"has no output 'z': got a \(1, 8, 4\). Name one of them: --{option}"):
+    with pytest.raises(
+        InputError, match=rf"has no output 'z': got a \(1, 8, 4\). Choose one of its outputs with --{option}"
+    ):
         choose_outputs({"a": (1, 8, 4)}, model(), PATH, **{option: "z"})
 
 
 def test_shapes_that_follow_the_picture_are_refused():
-    with pytest.raises(ArtifactError, match=r"changes from image to image \(NMS inside\): boxes \(1, 7, 4\)"):
+    with pytest.raises(
+        ArtifactError,
+        match=r"already contains its NMS: got a number of boxes that differs between images: boxes \(1, 7, 4\)",
+    ):
         refuse_changing_sizes(True, {"boxes": (1, 7, 4)}, PATH)
     refuse_changing_sizes(False, {"boxes": (1, 7, 4)}, PATH)

@@ -47,7 +47,7 @@ def test_sizes_that_follow_the_content_are_seen(tmp_path):
 
 
 def test_no_pictures_are_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be tried out: got no images; wanted at least one"):
+    with pytest.raises(InputError, match="there are no images to test .*: wanted at least one"):
         run_probe(ForeignNet().write(tmp_path), "input_0", ENTRY, [])
 
 
@@ -55,7 +55,7 @@ def test_a_graph_that_does_not_run_is_refused(tmp_path):
     net = ForeignNet(weights={"unused": np.zeros(1, np.float32)})
     net.model.graph.node[1].op_type = "NoSuchOperator"
     with pytest.raises(
-        ArtifactError, match="cannot run .*theirs.onnx: got .*NoSuchOperator.* Export it again, and try"
+        ArtifactError, match="cannot run .*theirs.onnx: got .*NoSuchOperator.* Export the model again, and test"
     ):
         run_probe(net.write(tmp_path), "input_0", ENTRY, pictures(1))
 

@@ -25,20 +25,24 @@ from tests.importing.graphs.foreign_net import ForeignNet, pictures
         (b"ftrt\x00\x00", "a TensorRT engine"),
         (b"<!DOCTYPE html>", "a web page"),
         (b"", "an empty file"),
-        (b"\x00\x01\x02", "3 bytes that end or break off inside"),
+        (b"\x00\x01\x02", "3 bytes that are truncated or damaged"),
     ],
 )
 def test_other_files_are_named(content, looks_like, tmp_path):
     path = tmp_path / "a.onnx"
     path.write_bytes(content)
-    with pytest.raises(ArtifactError, match=f"a.onnx is not a whole ONNX file: got {looks_like}; wanted an ONNX model"):
+    with pytest.raises(
+        ArtifactError, match=f"a.onnx is not a complete ONNX file: got {looks_like}; wanted an ONNX model"
+    ):
         read_foreign(path)
 
 
 def test_a_file_that_is_cut_short_is_named(tmp_path):
     path = ForeignNet().write(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ArtifactError, match=r"is not a whole ONNX file: got \d+ bytes that end or break off inside"):
+    with pytest.raises(
+        ArtifactError, match=r"is not a complete ONNX file: got \d+ bytes that are truncated or damaged"
+    ):
         read_foreign(path)
 
 
@@ -49,7 +53,10 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_ours_is_named(tmp_path):
     import_onnx(ForeignNet().write(tmp_path), tmp_path / "ours.onnx", pictures(1))
-    with pytest.raises(ArtifactError, match=r"is an ONNX of ssd-edge already. .*Use it: ssd-edge build .*ours.onnx"):
+    with pytest.raises(
+        ArtifactError,
+        match=r"is already an ONNX file of ssd-edge .* Build an engine from it: ssd-edge build .*ours.onnx",
+    ):
         read_foreign(tmp_path / "ours.onnx")
 
 
@@ -71,7 +78,8 @@ def test_a_quantised_graph_is_refused(tmp_path):
     net = ForeignNet(opset=13, middle=middle, weights={"step": np.float32(0.1), "zero": np.int8(0)})
     net.model.graph.initializer[-1].CopyFrom(numpy_helper.from_array(np.array(0, np.int8), "zero"))
     with pytest.raises(
-        ArtifactError, match="is quantized already: got DequantizeLinear, QuantizeLinear; wanted float32. .*--int8"
+        ArtifactError,
+        match="is already quantized: got DequantizeLinear, QuantizeLinear; wanted a model in FP32. .*--int8",
     ):
         read_foreign(net.write(tmp_path))
 
@@ -85,7 +93,7 @@ def test_half_precision_is_refused(place, tmp_path):
     else:
         net.model.graph.initializer.append(numpy_helper.from_array(np.zeros(2, np.float16), "half"))
         name = "half"
-    with pytest.raises(ArtifactError, match=f"is in half precision: got 1 tensors of 16 bits, the first {name}"):
+    with pytest.raises(ArtifactError, match=f"is in FP16 or bfloat16: got 1 tensors of 16 bits, the first {name}"):
         read_foreign(net.write(tmp_path))
 
 

@@ -37,14 +37,18 @@ def test_input_is_described(dims, size, wanted):
         (
             [(FLOAT, [1, 3, 8, 8]), (TensorProto.INT64, [1, 2])],
             None,
-            r"a.onnx does not take one image: got 2 inputs: x0 float \(1, 3, 8, 8\), x1 int64 \(1, 2\); wanted one",
+            r"does not take one image as its input: got 2 inputs: x0 float \(1, 3, 8, 8\), x1 int64 \(1, 2\)",
         ),
-        ([(TensorProto.UINT8, [1, 3, 8, 8])], None, r"got x0 uint8 \(1, 3, 8, 8\); .*Export it from float32 pixels"),
-        ([(FLOAT, [1, 10])], None, r"got x0 float \(1, 10\); wanted one input, float32 \(B, 3, H, W\)"),
-        ([(FLOAT, [1, 8, 8, 3])], None, r"rows of pixels \(NHWC\), as TensorFlow does: export it as NCHW"),
-        ([(FLOAT, [4, 3, 8, 8])], None, "Export it again with a batch of 1, or a free one"),
+        ([(TensorProto.UINT8, [1, 3, 8, 8])], None, r"got x0 uint8 \(1, 3, 8, 8\); .*Export it with float32 pixels"),
+        (
+            [(FLOAT, [1, 10])],
+            None,
+            r"got x0 float \(1, 10\); wanted one input of type float32 and shape \(batch, 3, height, width\)",
+        ),
+        ([(FLOAT, [1, 8, 8, 3])], None, r"Export it with NCHW input: it takes images as NHWC, as TensorFlow does"),
+        ([(FLOAT, [4, 3, 8, 8])], None, "Export it again with a batch size of 1 or a dynamic one"),
         ([(FLOAT, [1, 3, "H", "W"])], None, "--input-size WIDTHxHEIGHT"),
-        ([(FLOAT, [1, 3, 8, "W"])], (9, 8), "a.onnx has another input size: got --input-size 8x9; wanted anyx8"),
+        ([(FLOAT, [1, 3, 8, "W"])], (9, 8), "a.onnx has a different input size: got --input-size 8x9; wanted anyx8"),
     ],
 )
 def test_other_inputs_are_refused(inputs, size, message):

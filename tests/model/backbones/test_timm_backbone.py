@@ -15,7 +15,8 @@ CLASSES = ("car", "bus")
 def test_without_timm_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(
-        MissingPackageError, match=r"resnet18 is no backbone of ours, and timm, .*pip install 'ssd-edge\[timm\]'"
+        MissingPackageError,
+        match=r"resnet18 is not a backbone of ssd-edge, and timm,  .*pip install 'ssd-edge\[timm\]'",
     ):
         make_spec("ssd300-resnet18", CLASSES)
 
@@ -60,10 +61,10 @@ class TestWithTimm:
     @pytest.mark.parametrize(
         ("preset", "message"),
         [
-            ("ssd300-resnet19", "such a backbone: got 'resnet19'; wanted one like resnet18"),
+            ("ssd300-resnet19", "has this backbone: got 'resnet19'; wanted one like resnet18"),
             ("ssd300-zzzz", "got 'zzzz'; wanted one of timm"),
-            ("ssd300-vit_tiny_patch16_224", "got maps at strides 16, 16, 16; wanted 8. Take another"),
-            ("ssdlite224-swin_tiny_patch4_window7_224", r"constants that its weights do not hold \(.*position_index\)"),
+            ("ssd300-vit_tiny_patch16_224", "got maps at strides 16, 16, 16; wanted maps from stride 8 on. Choose"),
+            ("ssdlite224-swin_tiny_patch4_window7_224", r"constants that are not in its weights \(.*position_index\)"),
         ],
     )
     def test_what_is_no_backbone_is_refused(self, preset: str, message: str) -> None:

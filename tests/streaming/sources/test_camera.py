@@ -336,7 +336,7 @@ def test_a_film_behind_a_url_that_ends_early_is_reported(
     address = serve(functools.partial(QuietFiles, directory=str(tmp_path)))  # type: ignore[arg-type]
     with open_url(parse_uri(f"{address}/video.avi"), 200, ONCE) as source:
         count = len(list(source))
-    assert caplog.messages == [f"{address}/video.avi ends after {count} of 24 frames; it is cut short or damaged"]
+    assert caplog.messages == [f"{address}/video.avi ends after {count} of 24 frames; it is truncated or damaged"]
 
 
 @pytest.mark.parametrize("fps", [float("nan"), float("inf"), 0.0])

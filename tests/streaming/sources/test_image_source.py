@@ -64,8 +64,8 @@ def test_a_truncated_jpeg_is_left_out_of_its_folder_and_named(tmp_path: Path) ->
     source = ImageSource(tmp_path)
     frames = list(source)
     assert [(frame.index, Path(frame.source).name) for frame in frames] == [(0, "a.jpg"), (1, "c.jpg")]
-    assert [(lost.what, lost.why) for lost in source.left_out] == [(str(broken), "is cut short")]
-    with pytest.raises(InputError, match=r"b\.jpg is cut short"):
+    assert [(lost.what, lost.why) for lost in source.left_out] == [(str(broken), "is truncated")]
+    with pytest.raises(InputError, match=r"b\.jpg is truncated"):
         list(ImageSource(broken))
 
 

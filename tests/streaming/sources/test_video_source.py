@@ -73,7 +73,7 @@ def test_a_film_that_was_cut_in_half_is_reported_once(
                 source.interrupt()
     count = frames.index(0, 1) if loop else len(frames)
     assert 6 < count < 18
-    assert caplog.messages == [f"{path} ends after {count} of 24 frames; it is cut short or damaged"]
+    assert caplog.messages == [f"{path} ends after {count} of 24 frames; it is truncated or damaged"]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 24])

@@ -70,7 +70,7 @@ def test_layers_are_ranked_without_a_guard(judged: tuple[str, ...]) -> None:
     assert len(layers) == 5
     assert layers[0][0] in ("conv2", "conv3")  # the channel that was rescaled goes from the one to the other
     assert layers[0][1] > 10 * layers[2][1]
-    shown = result.output.split("adds in INT8 alone, the worst first:\n")[1].splitlines()[:5]
+    shown = result.output.split("when only this layer computes in INT8, worst first:\n")[1].splitlines()[:5]
     assert [tuple(line.split()[1:]) for line in shown] == [(f"{error:.4f}", name) for name, error in layers]
     assert (figures()["format"], figures()["model"]) == ("ssd-edge/sensitivity/1", "selftest")
     assert figures()["onnx_digest"] == file_digest(ONNX)
@@ -98,4 +98,4 @@ def test_the_guard_and_the_ranking_measure_once() -> None:
 def test_float_has_nothing_to_rank() -> None:
     result = CliRunner().invoke(app, ["build", "--sensitivity"])
     assert result.exit_code == 1
-    assert "--sensitivity is for --int8. Add --int8, or leave it out" in result.output
+    assert "--sensitivity needs --int8. Add --int8, or leave out --sensitivity" in result.output

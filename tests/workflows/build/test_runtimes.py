@@ -104,7 +104,7 @@ def test_a_runtime_that_the_environment_names_is_taken_unmeasured(
     monkeypatch.setenv("SSD_EDGE_CPU_RUNTIME", "openvino")
     assert build(workspace=root).manifest.target is OPENVINO
     monkeypatch.setenv("SSD_EDGE_CPU_RUNTIME", "tensorrt")
-    with pytest.raises(InputError, match="SSD_EDGE_CPU_RUNTIME names no runtime of a processor: got tensorrt"):
+    with pytest.raises(InputError, match="SSD_EDGE_CPU_RUNTIME does not name a runtime for the CPU: got tensorrt"):
         build(workspace=root)
     assert not clock.timed
 
@@ -143,7 +143,7 @@ def test_force_measures_again(root: Path, clock: Clock) -> None:
 
 def test_a_damaged_record_is_refused_with_what_to_do(root: Path, clock: Clock) -> None:
     (root / "engines/squares/runtimes.json").write_text("{")
-    with pytest.raises(ArtifactError, match=r"runtimes\.json is a damaged record of runtimes.*Remove it"):
+    with pytest.raises(ArtifactError, match=r"runtimes\.json is a damaged record of runtimes.*Delete it"):
         build(workspace=root)
 
 
@@ -156,7 +156,7 @@ def test_a_runtime_that_fails_is_told_and_the_other_taken(
     monkeypatch.setattr("ssd_edge.engines.openvino_build.compile_bytes", failing)
     with caplog.at_level("WARNING", logger="ssd_edge"):
         assert build(workspace=root).manifest.target is ORT
-    assert "runtimes are not compared, as one of them fails: OpenVINO cannot run it" in caplog.text
+    assert "ONNX Runtime and OpenVINO are not compared, as one of them fails: OpenVINO cannot run it" in caplog.text
     assert not record(root).choices
 
 
@@ -170,15 +170,15 @@ def test_a_busy_machine_is_told(
         build(workspace=root)
     (choice,) = record(root).choices
     assert (choice.others, choice.is_disturbed) == (1.75, True)
-    assert "target openvino: openvino 5.00 ms, onnxruntime 10.00 ms an image" in caplog.text
-    assert "others used 1.8 cores meanwhile" in caplog.text
+    assert "target openvino: openvino 5.00 ms, onnxruntime 10.00 ms per image" in caplog.text
+    assert "other processes used 1.8 cores during" in caplog.text
     fields = json.loads((root / "engines/squares/runtimes.json").read_text())
     assert fields["format"] == "ssd-edge/runtimes/1"
     caplog.clear()
     with caplog.at_level("INFO", logger="ssd_edge"):
         build(workspace=root)
     assert "as measured before" in caplog.text
-    assert "others used 1.8 cores meanwhile" in caplog.text, "it is kept, and so is the doubt"
+    assert "other processes used 1.8 cores during" in caplog.text, "it is kept, and so is the doubt"
 
 
 def test_a_record_that_names_no_runtime_of_a_processor_is_measured_over(root: Path, clock: Clock) -> None:

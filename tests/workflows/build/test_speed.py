@@ -117,7 +117,7 @@ def test_nothing_here_can_run_an_engine_for_a_gpu(workspace: Path, monkeypatch: 
     monkeypatch.setattr("ssd_edge.workflows.build.config.describe_gpu", lambda: None)
     result = run("--target", "tensorrt-rtx", "--compare")
     assert result.exit_code == 1
-    assert "--compare runs the engines, which need a GPU: got no CUDA driver" in result.output
+    assert "--compare must run the engines, which need a GPU: got no CUDA driver" in result.output
     assert not list(FOLDER.glob("*.engine"))
 
 
@@ -127,11 +127,11 @@ def test_what_the_guard_costs_is_said_and_kept(workspace: Path, timed: list[list
     guarded = ("--int8", "--data", "voc", "--max-drop", "1")
     first = run(*guarded, "--images", "images")
     assert timed[0] == ["int8.engine", "selftest.int8.onnxruntime.engine"]
-    costs = "which costs -1.00 ms an image"
-    assert f"{costs}: 2.00 ms, and 3.00 ms with every layer in INT8" in first.output
+    costs = "which costs -1.00 ms per image"
+    assert f"{costs}: 2.00 ms, against 3.00 ms with every layer in INT8" in first.output
     assert manifest("int8")["fallback_cost_ms"] == -1
     again = run(*guarded)
-    assert "in float: " in again.output
+    assert "in FP32 or FP16: " in again.output
     assert costs in again.output
     assert len(timed) == 2  # with the float engine, the first time
 
