@@ -105,7 +105,7 @@ class Worker:
     def _exchange(self, line: str) -> Any:
         sent, answers = self._process.stdin, self._process.stdout
         if sent is None or answers is None:
-            raise WorkerError("the worker has no pipes")
+            raise WorkerError("the worker process has no pipes")
         try:
             sent.write(line.encode() + b"\n")
             sent.flush()
@@ -113,7 +113,7 @@ class Worker:
         except (BrokenPipeError, ValueError):
             answer = b""
         if not answer:
-            raise WorkerError("its process ended", got=self._last_words())
+            raise WorkerError("the worker process ended", got=self._last_words())
         found = parse_json(answer)
         if "error" in found:
             raise WorkerError(str(found["error"]))

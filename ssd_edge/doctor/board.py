@@ -46,7 +46,7 @@ def memory(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     do = "Close other programs, or give the container more." if limit else "Close other programs."
     if jetpack is not None and limit is None:
         do = "Close the desktop, which holds about 1 GiB: sudo systemctl isolate multi-user.target"
-    return warn("memory", f"{found}; building an engine needs 1.5", do)
+    return warn("memory", f"{found}; building an engine needs 1.5 GiB", do)
 
 
 def _container_limit(facts: Facts) -> tuple[int, int] | None:
@@ -68,7 +68,7 @@ def power(facts: Facts) -> CheckResult:
     if mode is None and is_container(facts):
         return ok("power mode", "not to be seen in a container; outside of it: sudo nvpmodel -q")
     if mode is None:
-        return warn("power mode", "nvpmodel does not say", as_root(facts, "nvpmodel -q"))
+        return warn("power mode", "nvpmodel does not show it", as_root(facts, "nvpmodel -q"))
     if mode.startswith("MAXN"):
         return ok("power mode", mode)
     best = max(((name, number) for number, name in modes.items() if name.startswith("MAXN")), default=None)

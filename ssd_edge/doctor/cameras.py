@@ -32,7 +32,7 @@ def opencv(facts: Facts, jetpack: JetPack | None) -> CheckResult:
         return ok("OpenCV", f"{found.version} without GStreamer, which only csi:// and pipeline: sources need{outside}")
     if jetpack.major == 5:
         why = f"{found.version} without GStreamer: no CSI camera; JetPack 5's own is for Python 3.8"
-        return warn("OpenCV", why, "Use a USB or network camera; or flash JetPack 6 where the board takes it")
+        return warn("OpenCV", why, "Use a USB or network camera, or flash JetPack 6 if the board supports it")
     return warn("OpenCV", *_without_gstreamer(facts, found, jetpack))
 
 

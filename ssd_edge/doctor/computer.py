@@ -26,8 +26,8 @@ def python(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     if system is not None and found.version[:2] != (int(system[1]), int(system[2])):
         return warn(
             "Python",
-            f"{text}, and JetPack's TensorRT and OpenCV are for {system[1]}.{system[2]}",
-            f"{_SYSTEM_PYTHON} -m venv --system-site-packages .venv; then install ssd-edge there",
+            f"{text}, but JetPack's TensorRT and OpenCV are for Python {system[1]}.{system[2]}",
+            f"{_SYSTEM_PYTHON} -m venv --system-site-packages .venv; then install ssd-edge in it",
         )
     if not found.sees_system:
         see = let_see_system(found.venv)

@@ -158,8 +158,8 @@ class Recorded:
             raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path} is no record of a machine",
-                got=f"{type(error).__name__}: {error}",
+                f"{path} is not a report of a machine",
+                got=f"missing or invalid content ({error})",
                 wanted="a file that ssd-edge doctor --json wrote",
             ) from error
 

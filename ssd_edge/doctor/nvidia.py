@@ -104,7 +104,7 @@ def _installed_pycuda(facts: Facts, found: Module, jetpack: JetPack | None) -> C
     if problem:
         return missing("pycuda", f"cannot be imported: {problem}", f"{install} --force-reinstall --no-cache-dir")
     if _numbers(found.version) < _OLDEST_PYCUDA:
-        return warn("pycuda", f"{found.version}, before CUDA 13 was known to it", f"{install} --upgrade")
+        return warn("pycuda", f"{found.version}, which does not know CUDA 13", f"{install} --upgrade")
     return ok("pycuda", found.version)
 
 

@@ -11,8 +11,8 @@ from ssd_edge.doctor.verdict import Verdict
 from ssd_edge.reporting.page import Level, note, section, table, write_page
 
 VIRTUAL_MEANS = (
-    "The GPU is virtual: what is proved is how ssd-edge uses it. Nothing is proved of TensorRT, "
-    "of a driver or of a board, and the times mean nothing."
+    "The GPU is virtual: the test shows how ssd-edge uses it. It shows nothing about TensorRT, a driver "
+    "or a board, and the times are meaningless."
 )
 _COLUMNS = ("precision", "runtime", "detections", "worst box", "worst score", "median ms", "p95", "p99", "memory", "")
 _LEVELS: dict[State, Level] = {State.OK: "", State.WARN: "warning", State.MISSING: "error"}

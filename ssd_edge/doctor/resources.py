@@ -27,7 +27,7 @@ def shared_memory(facts: Facts) -> CheckResult | None:
     text = f"/dev/shm {free / _MB:,.0f} of {total / _MB:,.0f} MB free"  # noqa: S108 - looked at, not written
     if free >= _LEAST_SHARED:
         return ok("shared memory", text)
-    return warn("shared memory", text, "docker run --shm-size 2g; without that: train --workers 0")
+    return warn("shared memory", text, "docker run --shm-size 2g, or else: ssd-edge train --workers 0")
 
 
 def limits(facts: Facts) -> CheckResult | None:

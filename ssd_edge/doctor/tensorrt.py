@@ -25,7 +25,7 @@ def tensorrt(facts: Facts, jetpack: JetPack | None) -> CheckResult:
             return ok("TensorRT", NOT_NEEDED)
         if jetpack is not None and jetpack.major == 5:
             why = "JetPack 5's is for Python 3.8, and ssd-edge needs 3.10: ONNX Runtime on the processor is used"
-            return warn("TensorRT", why, "Flash JetPack 6 where the board takes it (Orin); Xavier stays on 5")
+            return warn("TensorRT", why, "Flash JetPack 6 if the board supports it (Orin); Xavier stays on JetPack 5")
         return missing("TensorRT", "not installed", _install_tensorrt(found, jetpack, facts))
     module = facts.module(name)
     if not _usable(module):

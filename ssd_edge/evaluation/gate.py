@@ -105,7 +105,9 @@ def read_baseline(
                 do="Evaluate the baseline model again: ssd-edge eval MODEL DATASET --coco --json",
             )
         reference = Reference(f"{first['path']} of {path}", saved_figure(figure, first))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted=wanted) from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path} is not a baseline", got=f"missing or invalid content ({error})", wanted=wanted
         ) from error

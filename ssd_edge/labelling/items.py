@@ -77,7 +77,7 @@ def find_items(sources: Sequence[str], not_listed: NotListed, skip: str = "") ->
         path = Path(source)
         kind = path_kind(path)
         if kind == "absent":
-            raise InputError(f"{path} cannot be read", got="no such file or folder", wanted="images to label")
+            raise InputError(f"{path} does not exist", wanted="images to label")
         if kind == "folder":
             yield from _below(str(path), _absolute(str(path)), not_listed, skip)
         elif path.suffix.lower() == ".txt":
@@ -92,15 +92,15 @@ def find_items(sources: Sequence[str], not_listed: NotListed, skip: str = "") ->
 def _check_kind(path: Path) -> None:
     if path.name.lower().endswith(_PACKED):
         raise InputError(
-            f"{path} is packed, so that its images cannot be read one by one",
-            wanted="a .tar",
-            do="Unpack it first, e.g.: gunzip FILE.tar.gz",
+            f"{path} is a compressed archive, whose images cannot be read one by one",
+            wanted="an uncompressed .tar",
+            do="Decompress it first, for example: gunzip FILE.tar.gz",
         )
     if path.suffix.lower() not in _LISTED:
         raise InputError(
-            f"{path} is no source of images",
+            f"{path} is not a source of images",
             got=f"suffix {path.suffix!r}",
-            wanted="a folder, an image, a video, .tar, .txt with a path in each line, or .parquet with a column path",
+            wanted="a folder, an image, a video, .tar, a .txt with one path per line, or a .parquet with a column path",
         )
 
 
@@ -193,7 +193,9 @@ def _of_table(path: Path, not_listed: NotListed) -> Iterator[Item]:
             columns = [name for name in ("path", "id") if name in table.schema_arrow.names]
             if "path" not in columns:
                 raise InputError(
-                    f"{path} names no images", got=", ".join(table.schema_arrow.names), wanted="a column path"
+                    f"{path} has no column path",
+                    got=f"the columns {', '.join(table.schema_arrow.names)}",
+                    wanted="a column with the paths of images",
                 )
             for rows in table.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False):
                 found = rows.to_pydict()

@@ -21,7 +21,7 @@ from ssd_edge.labelling.plan import numbers_of, write_plan
 from ssd_edge.labelling.rows import FINGERPRINT_KEY, remove_partials
 
 _PARTS, _LOCK = "parts", ".lock"
-_FORMAT = Format("ssd-edge/label-job/1", "labelling job", "Label into another folder.")
+_FORMAT = Format("ssd-edge/label-job/1", "labelling job", "Choose another folder.")
 _PATIENCE_S = 600.0  # another process may be copying the plan of millions of files
 _LONGEST_SHOWN = 40
 
@@ -94,7 +94,7 @@ class JobFolder:
             InputError: the folder holds another job or something else, or a source cannot be used.
         """
         if path_kind(path) == "file":
-            raise InputError(f"{path} cannot be written", got="a file", wanted="a folder, or a new name")
+            raise InputError(f"{path} is a file", wanted="a new or empty folder")
         make_folder(path)
         _refuse_others(path)
         with scratch_folder() as scratch:
@@ -152,7 +152,7 @@ def _locked(folder: Path) -> Iterator[None]:
         with FileLock(folder / _LOCK, timeout=_PATIENCE_S):
             yield
     except Timeout as error:
-        raise InputError(f"{folder} is in use", got="another process that writes its plan") from error
+        raise InputError(f"{folder} is in use: another process is writing its plan", do="Try again later.") from error
 
 
 def _agree(folder: Path, asked: Job, listed: Path) -> None:
@@ -196,8 +196,8 @@ def _check_same(folder: Path, before: Job, asked: Job) -> None:
         ", ".join(f"{name} {str(getattr(job, name))[:_LONGEST_SHOWN]}" for name in fields) for job in (before, asked)
     )
     raise InputError(
-        f"{folder} holds another job",
+        f"{folder} contains another job",
         got=now,
         wanted=was,
-        do="Label into another folder, or give what it was begun with.",
+        do="Choose another folder, or use the options that the job was started with.",
     )

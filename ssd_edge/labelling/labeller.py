@@ -217,5 +217,5 @@ def batch_size(detector: Detector, wanted: int | None, default: int = 8) -> int:
     """
     most = detector.most_in_batch
     if wanted is not None and most is not None and wanted > most:
-        raise InputError(f"{detector.path} takes no batch of {wanted}", wanted=f"at most {most} images")
+        raise InputError(f"{detector.path} cannot take a batch of {wanted} images", wanted=f"at most {most} images")
     return wanted or most or default

@@ -75,10 +75,10 @@ class LabelActor:
         here = (opener.runtime(), file_digest(Path(opener.path)))
         if here != (job.runtime, job.model_digest):
             raise DeviceError(
-                "a node of the cluster differs from the job",
+                "a node of the cluster has another runtime or another model file than the job",
                 got=", ".join(here),
                 wanted=f"{job.runtime}, {job.model_digest}",
-                do="Install the same version on every node, and share the model's file.",
+                do="Install the same versions on every node, and share the model file.",
             )
         self._plan = PlanReader(self._folder.plan_path)
         self._labeller = Labeller(
@@ -139,8 +139,8 @@ def _joined() -> Iterator[None]:
         raise DeviceError(
             "there is no Ray cluster to join",
             got=str(error)[:200],
-            wanted="one on this machine, or RAY_ADDRESS",
-            do="Start one: ray start --head. On one machine nothing is gained by it: leave the engine local.",
+            wanted="a cluster on this machine, or its address in RAY_ADDRESS",
+            do="Start a cluster with ray start --head. On a single machine Ray has no advantage: use --engine local.",
         ) from error
     try:
         yield
@@ -192,7 +192,7 @@ def _label(
                 images += int(row["images"])
                 progress(done, len(units))
     except ray.exceptions.RayError as error:
-        raise DeviceError("labelling on the cluster failed", got=_said(error)) from error
+        raise DeviceError("labelling on the Ray cluster failed", got=_said(error)) from error
     return images
 
 
@@ -228,9 +228,9 @@ def _actors(needs: Resources) -> int:
     found = sum(map(room, _nodes()))
     if found == 0:
         raise DeviceError(
-            "the Ray cluster has no room for a labeller",
+            "no node of the Ray cluster is large enough to label",
             got=f"{len(_nodes())} nodes",
-            wanted=f"one with {needs.cores} cores" + (" and a GPU" if needs.gpus else ""),
-            do="Ask for fewer threads, or add a node.",
+            wanted=f"a node with {needs.cores} cores" + (" and a GPU" if needs.gpus else ""),
+            do="Use fewer --threads, or add a node.",
         )
     return found

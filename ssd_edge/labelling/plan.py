@@ -81,7 +81,7 @@ def _write(
             parts += 1
     if parts == 0:
         raise InputError(
-            f"{', '.join(map(str, sources))}: there is nothing to label",
+            f"{', '.join(map(str, sources))}: no image or video to label was found",
             got="; ".join(["no images", *(f"cannot be used: {entry}" for entry in not_listed.named[:1])]),
             wanted="images or videos",
         )
@@ -108,15 +108,19 @@ def _once(items: Iterator[Item], doubled: frozenset[int], not_listed: NotListed)
     for item in items:
         if doubled and _short(item.place) in doubled:
             if item.place in places:
-                not_listed.add(item.id, "it is named before")
+                not_listed.add(item.id, "it was already named")
                 continue
             places.add(item.place)
         if doubled and _short(item.id) in doubled:
             if item.kind == "member" and ids.get(item.id) == item.path:
-                not_listed.add(item.id, "its tar has this name before")
+                not_listed.add(item.id, "its tar already contains this name")
                 continue
             if item.id in ids:
-                raise InputError(f"two images have the id {item.id!r}", got=item.path, wanted="ids that differ")
+                raise InputError(
+                    f"two images have the id {item.id!r}",
+                    got=f"the second one in {item.path}",
+                    wanted="a different id for each image",
+                )
             ids[item.id] = item.path
         yield item
 

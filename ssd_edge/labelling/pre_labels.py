@@ -24,10 +24,10 @@ def check_can_be_written(folder: JobFolder) -> None:
     """Raise InputError where a job has frames of videos, which are no files that a label could belong to."""
     if folder.job.videos:
         raise InputError(
-            "frames of a video have no files that labels could belong to",
+            "pre-labels cannot be written for videos, whose frames are not files",
             got=f"{folder.job.videos} videos",
-            wanted="images only",
-            do=f"Label them without {keyword('format')}, or save the frames as images first.",
+            wanted="only images",
+            do=f"Label the videos without {keyword('format')}, or save the frames as images first.",
         )
 
 
@@ -50,7 +50,7 @@ def write_pre_labels(folder: JobFolder, layout: str) -> tuple[Path, int]:
     """
     target, first, small = folder.path / layout, 0, 0
     if path_kind(target) == "folder":
-        log.warning(f"{target} is kept as it is; to have it written anew, remove it")
+        log.warning(f"{target} already exists and is not changed; to write it again, delete it")
         return target, 0
     with folder_written_beside(target, durable=False) as partial, PlanReader(folder.plan_path) as plan:
         writer = open_writer(layout, partial, folder.job.class_names)

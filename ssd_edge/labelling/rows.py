@@ -153,7 +153,7 @@ class PartWriter:
                 return  # another process has written it, and tidied up
             raise InputError(
                 f"{self._path} cannot be written ({error.strerror or error})",
-                do=f"{write_remedy(error)} The same command then goes on.",
+                do=f"{write_remedy(error)} The same command then continues the job.",
             ) from error
 
 
@@ -175,7 +175,7 @@ def read_groups(path: Path, fingerprint: str, columns: Sequence[str] | None = No
     """
     from pyarrow import ArrowException, parquet
 
-    anew = "Remove it; the same command makes it anew."
+    anew = "Delete it; the same command then writes it again."
     try:
         with parquet.ParquetFile(path) as file:
             if (file.schema_arrow.metadata or {}).get(FINGERPRINT_KEY) != fingerprint.encode():

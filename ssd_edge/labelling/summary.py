@@ -183,7 +183,9 @@ def checked_groups(folder: JobFolder, number: int, items: list[Item]) -> Iterato
 
 def _other_images(path: Path) -> ArtifactError:
     return ArtifactError(
-        f"{path} holds other images than the plan", wanted="each once", do="Remove it; the same command makes it anew."
+        f"{path} does not contain the images of the plan",
+        wanted="each image of the part exactly once",
+        do="Delete it; the same command then writes it again.",
     )
 
 

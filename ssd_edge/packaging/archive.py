@@ -125,7 +125,7 @@ def _unpack(archive: Path, file: IO[bytes], scratch: Path) -> None:
                 room -= entry.size
                 if room < 0:
                     raise ArtifactError(
-                        f"{archive} unfolds to too much",
+                        f"{archive} unpacks to too much data",
                         wanted=f"at most {limit('bytes')} bytes",
                         do=how_to_raise("bytes", limit("bytes") - room),
                     )
@@ -150,8 +150,8 @@ def _write(archive: Path, tar: tarfile.TarFile, entry: tarfile.TarInfo, scratch:
 
 def _damaged(archive: Path, got: str) -> ArtifactError:
     return ArtifactError(
-        f"{archive} is not as it was packed",
+        f"{archive} is damaged or has been changed",
         got=got,
         wanted=f"a package{SUFFIX} that ssd-edge package wrote",
-        do="Copy it again, or package the model again.",
+        do="Copy the package again, or package the model again.",
     )

@@ -89,10 +89,10 @@ def choose_image(source: SourceModel, images: Sequence[UInt8Array]) -> CheckedIm
                 best = CheckedImage(pixels, tuple(rows[:count]), floor)
     if best is None:
         raise InputError(
-            f"{source.path} finds nothing to check a package with",
+            f"{source.path} detects nothing that a package could be checked with",
             got=f"no clear detection in {len(images)} images",
-            wanted="an image with objects of its classes",
-            do=f"Name one: {keyword('image', 'PATH')}",
+            wanted="an image with objects of the model's classes",
+            do=f"Give an image: {keyword('image', 'PATH')}",
         )
     return best
 
@@ -136,8 +136,8 @@ def check_detections(model: PackagedModel, form: VariantForm, path: Path) -> Non
     faults = faults_of(path, form, model.checked)
     if faults:
         raise ParityError(
-            f"{path.name} for another host does not find what {model.source.path} finds",
-            got=f"{len(faults)} differences, such as {faults[0]}",
+            f"{path.name} does not give the same detections as {model.source.path}",
+            got=f"{len(faults)} differences, for example {faults[0]}",
             do="Please report this with the version of onnxruntime.",
         )
 

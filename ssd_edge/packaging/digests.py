@@ -35,7 +35,7 @@ def check_sums(folder: Path, *, origin: Path) -> tuple[str, ...]:
         written = read_regular(folder / SUMS_NAME)
     except OSError as error:
         raise _damaged(
-            origin, f"{SUMS_NAME} cannot be read: {error.strerror}", "the digests that were packed with it"
+            origin, f"{SUMS_NAME} cannot be read ({error.strerror})", "the file with the package's digests"
         ) from error
     wanted = _sums_of(folder)
     if written != wanted:
@@ -54,7 +54,9 @@ def files_of(folder: Path) -> Iterator[str]:
         for name in (*folders, *files):
             path = Path(place) / name
             if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                raise _damaged(folder, f"{path.relative_to(folder)} is a link or no file", "files and folders")
+                raise _damaged(
+                    folder, f"{path.relative_to(folder)} is a link or not a regular file", "files and folders"
+                )
         names += [(Path(place) / name).relative_to(folder).as_posix() for name in files]
     yield from sorted(names, key=os.fsencode)
 
@@ -86,10 +88,13 @@ def _difference(written: Mapping[str, str], there: Mapping[str, str]) -> str:
         for names, what in ((changed, "changed"), (missing, "missing"), (added, "not listed"))
         if names
     ]
-    return "; ".join(parts) or f"another form of {SUMS_NAME}"
+    return "; ".join(parts) or f"a different format of {SUMS_NAME}"
 
 
 def _damaged(path: Path, got: str, wanted: str) -> ArtifactError:
     return ArtifactError(
-        f"{path} is not as it was packed", got=got, wanted=wanted, do="Copy it again, or package the model again."
+        f"{path} is damaged or has been changed",
+        got=got,
+        wanted=wanted,
+        do="Copy the package again, or package the model again.",
     )

@@ -48,14 +48,16 @@ class Plan:
         manifest.refuse_if_changed(engine)
         if manifest.target is not Target.TENSORRT:
             raise InputError(
-                f"{engine} is no plan for Triton", got=f"an engine for {manifest.target}", wanted="tensorrt"
+                f"{engine} cannot run on Triton",
+                got=f"an engine for {manifest.target}",
+                wanted="an engine for tensorrt",
             )
         if manifest.onnx_digest != model.source.digest:
             raise InputError(
                 f"{engine} was not built from {model.source.path}",
                 got=manifest.onnx_digest,
                 wanted=model.source.digest,
-                do="Name the model that it was built from, or build it again.",
+                do="Give the model that the engine was built from, or build the engine again.",
             )
         return cls(engine, manifest)
 

@@ -47,8 +47,8 @@ def check_models(folder: Path, record: PackageRecord) -> int:
         faults = faults_of(model, check.form, checked, check.box_tolerance, check.score_tolerance)
         if faults:
             raise ParityError(
-                f"{place.relative_to(folder)}: the model does not find what it found when it was packed",
-                got=f"{len(faults)} differences, such as {faults[0]}",
+                f"{place.relative_to(folder)}: the model does not give the same detections as when it was packaged",
+                got=f"{len(faults)} differences, for example {faults[0]}",
                 wanted=f"{len(check.detections)} detections within {check.box_tolerance:g} of the image",
                 do="Please report this with the version of onnxruntime.",
             )
@@ -58,5 +58,5 @@ def check_models(folder: Path, record: PackageRecord) -> int:
 
 def _inside(folder: Path, path: Path) -> Path:
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise ArtifactError(f"a self-check of {folder} leads out of the package", got=str(path))
+        raise ArtifactError(f"a self-check of {folder} names a file outside of the package", got=str(path))
     return path

@@ -86,7 +86,7 @@ class EngineSlot:
             new.warm_up()
         except Exception as error:  # noqa: BLE001 - whatever a runtime raises leaves the old engine where it is
             new.close()
-            log.error(f"the engine stays {self._current.path}: {new.path} fails ({error})")
+            log.error(f"the engine stays {self._current.path}: {new.path} failed ({error})")
             return False
         self._drop_previous()
         with self._lock:
@@ -96,7 +96,7 @@ class EngineSlot:
             self._previous, self._current, self._probation = self._current, new, _PROBATION
             self._owned.append(new)
             self._labels = needed
-        log.info(f"{new.path} has taken over from {self._previous.path}")
+        log.info(f"the engine is now {new.path}, in place of {self._previous.path}")
         return True
 
     def require(self, labels: frozenset[str]) -> None:
@@ -140,7 +140,7 @@ class EngineSlot:
             if self._previous is None:
                 return False
             self._current, self._previous = self._previous, None
-        log.error(f"{failed.path} failed ({error}); {self._current.path} goes on")
+        log.error(f"{failed.path} failed ({error}); continuing with {self._current.path}")
         threading.Thread(target=self._close_idle, args=(failed,), daemon=True).start()
         return True
 
@@ -160,7 +160,10 @@ class EngineSlot:
 def _check(new: Detector, labels: frozenset[str]) -> None:
     missing = sorted(labels - set(new.class_names))
     if missing:
-        raise InputError(f"{new.path} has no class {', '.join(missing)}", wanted="the classes that the run chose")
+        raise InputError(
+            f"{new.path} has no class {', '.join(missing)}",
+            wanted="a model with the classes that the run keeps or blurs",
+        )
 
 
 def _detect(detector: Detector, batch: Sequence[Captured]) -> list[Detections]:

@@ -84,7 +84,8 @@ def open_fastest(opener: Callable[[Threads], Detector], streams: int) -> Layout:
     measured, threads = max(tried, key=lambda entry: entry[0].fps)
     detector = opener(threads)
     log.info(
-        f"layout: {detector.workers} at a time, batches of up to {measured.batch}, {measured.fps:.1f} FPS measured"
+        f"layout: {detector.workers} inferences in parallel, batches of up to {measured.batch}, "
+        f"{measured.fps:.1f} FPS measured"
     )
     return Layout(detector, threads, measured.batch)
 

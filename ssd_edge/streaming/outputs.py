@@ -179,12 +179,14 @@ def open_image_sinks(path: Path, info: SourceInfo, options: OutputOptions = _DEF
     if suffix in IMAGE_SUFFIXES:
         if info.frames != 1:
             raise InputError(
-                f"{path} is one image", got=f"many frames from {info.name}", do="Give --output a folder or a video."
+                f"{path} can hold only one image",
+                got=f"the many frames of {info.name}",
+                do="Give --output a folder or a video file.",
             )
         return ImageFileSink(path)
     if suffix and path_kind(path) != "folder":
         raise InputError(
-            f"{path} is no known kind of output",
+            f"{path} is not a known kind of output",
             got=f"suffix {path.suffix!r}",
             wanted=f"{', '.join(CODECS)}, an image, or a folder",
         )
@@ -205,7 +207,7 @@ def _check_overwrites_nothing(outputs: Sequence[Path], inputs: Sequence[Path]) -
         for source in inputs:
             check_keeps_input(path, source)
         if path_kind(path) == "file":
-            log.info(f"{path} exists and is replaced")
+            log.info(f"{path} already exists and is replaced")
 
 
 def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> ImageSink:
@@ -216,9 +218,11 @@ def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> ImageSink:
     stack.enter_context(sink)
     port = sink.address.port
     if sink.token_file is None:
-        log.info(f"watch at {sink.address.url}; for other machines, with a token: --serve 0.0.0.0:{port}")
+        log.info(
+            f"to watch, open {sink.address.url}; to watch from other machines, with a token: --serve 0.0.0.0:{port}"
+        )
     else:
-        log.info(f"watch at {sink.address.url}, with the parameter token as {sink.token_file} has it")
+        log.info(f"to watch, open {sink.address.url} with the parameter token, whose value is in {sink.token_file}")
     return sink
 
 
@@ -228,7 +232,7 @@ def _wants_window(options: OutputOptions) -> bool:
         return bool(options.window)
     if (reason := why_no_window()) is not None:
         log.info(
-            f"no window: {reason}; --serve 8080 shows the frames in a browser, --output or --json keeps the "
-            "detections, here only the figures are shown"
+            f"no window: {reason}; only the figures are shown. To see the frames in a browser: --serve 8080; to save "
+            "the detections: --output or --json"
         )
     return reason is None

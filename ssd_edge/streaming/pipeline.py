@@ -233,9 +233,10 @@ class Pipeline:
         busy = self._slot.busy_s()
         if busy > self._hang_s:
             raise InferenceHangError(
-                f"{self._slot.detector.path} has hung",
+                f"the inference of {self._slot.detector.path} has hung",
                 got=f"no answer for {busy:.0f} s",
-                do="What was written is whole; ssd-edge run --supervise, or systemd, starts it anew.",
+                do="The files written so far are complete. To restart automatically: ssd-edge run --supervise, or "
+                "systemd.",
             )
 
     def _is_finished(self) -> bool:

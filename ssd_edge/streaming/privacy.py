@@ -32,7 +32,8 @@ def parse_polygon(text: str) -> Polygon:
     corners = [_CORNER.fullmatch(part) for part in re.split(r"[\s;]+", re.sub(r"\s*,\s*", ",", text.strip()))]
     if len(corners) < 3 or not all(corners):
         raise InputError(
-            f"{text!r} is no mask", wanted="at least three corners, in fractions or pixels: 0,0 0.5,0 0.5,0.3"
+            f"{text!r} is not a mask",
+            wanted="at least three corners x,y in pixels or fractions of the frame, such as 0,0 0.5,0 0.5,0.3",
         )
     return [(float(corner[1]), float(corner[2])) for corner in corners if corner is not None]
 
@@ -53,7 +54,9 @@ class PrivacyMask:
         self._polygons = [np.asarray(polygon, np.float64) for polygon in polygons]
         for polygon in self._polygons:
             if polygon.ndim != 2 or polygon.shape[0] < 3 or polygon.shape[1] != 2 or not np.all(polygon >= 0):
-                raise InputError("a mask has too few corners", got=str(polygon.tolist()), wanted="three or more x, y")
+                raise InputError(
+                    "a mask has too few corners", got=str(polygon.tolist()), wanted="at least three corners x, y"
+                )
         self._first_size: tuple[int, int] | None = None
 
     def blacken(self, frame: Frame) -> Frame:
@@ -77,7 +80,7 @@ class PrivacyMask:
                 raise InputError(
                     "a mask lies outside of the frame",
                     got=" ".join(f"{x:g},{y:g}" for x, y in polygon.tolist()),
-                    wanted=f"corners within {size[0]} x {size[1]}, or fractions from 0 to 1",
+                    wanted=f"corners within {size[0]} x {size[1]} pixels, or fractions from 0 to 1",
                 )
 
 
@@ -96,7 +99,7 @@ class Blur:
         unknown = sorted(self.labels - set(class_names))
         if unknown:
             raise InputError(
-                f"the model has no class {', '.join(map(repr, unknown))}, so nothing would be blurred",
+                f"the model has no class {', '.join(map(repr, unknown))}, which is to be blurred",
                 wanted=", ".join(class_names),
             )
 

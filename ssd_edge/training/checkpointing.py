@@ -87,7 +87,7 @@ class RunState:
                 return cls(**content)
             except TypeError as error:
                 raise _damaged(path, str(error)) from error
-        raise ArtifactError(f"{path} was written by another version", got=repr(found), wanted=_FORMAT)
+        raise ArtifactError(f"{path} was written by another version of ssd-edge", got=repr(found), wanted=_FORMAT)
 
 
 @dataclass
@@ -200,8 +200,8 @@ def _damaged(state: Path, reason: str) -> ArtifactError:
 def _check_processes(before: int, now: int) -> None:
     if before != now:
         raise InputError(
-            "the run was begun with another number of processes",
-            got=str(now),
-            wanted=str(before),
-            do=f"Give it {before} again: --devices {before}, or as many of torchrun.",
+            "the run was started with a different number of processes",
+            got=f"{now} now",
+            wanted=f"{before}, as before",
+            do=f"Use the same number: --devices {before}, or {before} processes of torchrun.",
         )

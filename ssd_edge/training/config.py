@@ -169,7 +169,9 @@ class SavedPlan:
         """
         path = folder / _NAME
         if not path.is_file():
-            raise InputError(f"{folder} is no run that can go on", got=f"no {_NAME}", wanted="a run of train")
+            raise InputError(
+                f"{folder} is not a run that can be resumed", got=f"no {_NAME}", wanted="a run of ssd-edge train"
+            )
         parts = {"spec": lambda text: ModelSpec.from_json(text, origin=str(path))}
         return cls(folder, read_artifact(path, _PlanFile, _FORM, parts=parts, optional=_ADDED))
 
@@ -205,10 +207,10 @@ class SavedPlan:
         digest = _images_digest(labelled)
         if digest != wanted:
             raise InputError(
-                f"{labelled.origin} is not {role} any more",
+                f"{labelled.origin} has changed: it is no longer {role}",
                 got=f"{len(labelled)} images with digest {digest[:19]}…",
                 wanted=f"digest {wanted[:19]}…",
-                do="Put images and labels back as they were, or start a new run.",
+                do="Restore the images and labels, or start a new run.",
             )
 
 

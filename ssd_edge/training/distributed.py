@@ -58,9 +58,9 @@ def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precisio
         )
     except (RuntimeError, ValueError) as error:  # of Fabric, which looks at what there is
         raise InputError(
-            "training cannot begin on these devices",
+            "training cannot start on these devices",
             got=str(error).partition("\n")[0],
-            wanted=f"{devices} of {device}",
+            wanted=f"{devices} devices of type {device}",
             do="Choose another --device, or fewer --devices.",
         ) from error
 
@@ -74,10 +74,10 @@ def check_device(device: Device) -> None:
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not found.get(device, True):
         raise InputError(
-            f"PyTorch finds no {device} device here",
+            f"PyTorch finds no {device} device on this machine",
             got=f"PyTorch {torch.__version__}",
-            wanted=device,
-            do="Take --device cpu, or install PyTorch for your GPU: https://pytorch.org/get-started/locally",
+            wanted=f"a {device} device",
+            do="Use --device cpu, or install PyTorch for your GPU: https://pytorch.org/get-started/locally",
         )
 
 
@@ -95,9 +95,10 @@ def joined(fabric: Fabric) -> Iterator[None]:
         if fabric.world_size == 1 or not _is_broken_group(error):
             raise
         raise TrainingError(
-            f"another of the {fabric.world_size} processes ended",
+            f"another one of the {fabric.world_size} training processes ended",
             got=str(error).partition(". ")[0].rpartition("] ")[2],
-            do="Its own error stands above, where it had one. To go on from the last state: --resume last",
+            do="If it reported an error, the error is shown above. To continue from the last saved state: --resume "
+            "last",
         ) from error
     finally:
         if distributed.is_available() and distributed.is_initialized():

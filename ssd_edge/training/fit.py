@@ -100,10 +100,10 @@ def _check_objects(labelled: LabelledSet, purpose: str, option: str) -> None:
     """Refuse a split that would have a loss of zero from the first step on, or no mean AP after the first epoch."""
     if all(sample.difficult.all() for sample in labelled.samples):
         raise InputError(
-            f"{labelled.origin} holds no object {purpose}",
+            f"{labelled.origin} contains no object {purpose}",
             got=f"{len(labelled)} images",
             wanted="at least one object that is not marked difficult",
-            do=f"Label some, or name another split: {option}",
+            do=f"Label some objects, or choose another split: {option}",
         )
 
 
@@ -121,7 +121,7 @@ def _model(plan: TrainingPlan) -> SSD:
         filled = fill_backbone_(model, read_weights(plan.backbone))
         count, whole = filled.tensors
         others = f", and {filled.others} of the head" if filled.others else ""
-        classes = f"; it knows {', '.join(filled.classes)}" if filled.classes else ""
+        classes = f"; it was trained on {', '.join(filled.classes)}" if filled.classes else ""
         log.info(
             f"backbone from {filled.origin}: {count} of its {whole} tensors, matched by {filled.by}{others}{classes}"
         )
@@ -134,7 +134,7 @@ def _loader(plan: TrainingPlan, share: Share, *, pinned: bool) -> BatchLoader:
     decoded = decode_images(samples, limit_bytes=DECODED_BYTES, least_side=augment.least_side)
     images = len({sample.image for sample in samples})
     if len(decoded) < images:
-        log.info(f"{len(decoded)} of {images} images fit in memory; the others are decoded at each draw")
+        log.info(f"{len(decoded)} of {images} images fit in memory; the others are decoded each time they are used")
     encode = TargetEncoder(anchor_boxes(spec.anchors), spec.box_coding)
     examples = TrainingSet(plan.train_set, augment, encode, seed=plan.seed, decoded=decoded)
     return BatchLoader(

@@ -184,7 +184,7 @@ class BatchLoader:
         for image in images:
             if image and all(lost.what != image for lost in self.left_out):
                 self.left_out = (*self.left_out, LeftOut(image, "cannot be read"))
-                log.warning(f"{image} cannot be read: it is left out, and the next image is learned from in its place")
+                log.warning(f"{image} cannot be read and is left out; the next image is used in its place")
 
 
 class _Loader(DataLoader[Any]):
@@ -271,16 +271,17 @@ def _no_shared_memory(reason: str) -> TrainingError:
     except OSError:
         size = "none"
     return TrainingError(
-        f"shared memory ({_SHM}), through which data workers hand batches over, is full",
-        got=f"{lines[-1].strip()}; {_SHM} holds {size}",
-        wanted="room for a few batches of each worker",
-        do="In a container: docker run --shm-size 1g, or --ipc host. Or prepare batches without workers: --workers 0",
+        f"shared memory ({_SHM}), through which data workers pass on batches, is full",
+        got=f"{lines[-1].strip()}; the size of {_SHM} is {size}",
+        wanted="space for a few batches of each worker",
+        do="In a container, use docker run --shm-size 1g or --ipc host. Otherwise, train without data workers: "
+        "--workers 0",
     )
 
 
 def _worker_died(reason: str) -> TrainingError:
     return TrainingError(
-        "a data worker was ended from outside",
+        "a data worker was killed by another process or by the system",
         got=reason.partition("\n")[0] or "a closed connection",
-        do="Memory is the usual cause: take fewer workers or a smaller batch, for example --workers 0.",
+        do="The usual cause is too little memory: use fewer workers or a smaller batch, for example --workers 0.",
     )

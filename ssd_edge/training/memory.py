@@ -51,11 +51,11 @@ def batch_that_fits(spec: ModelSpec, batch_size: int, machine: Machine) -> tuple
         needed = training_bytes(spec, batch_size // parts, machine.workers)
     if parts > 1:
         log.info(
-            f"batches of {batch_size // parts}, {parts} a step, as {free >> 20} MiB of memory are free; "
-            "to choose: --batch-size, --accumulate"
+            f"batches of {batch_size // parts}, {parts} per step, as {free >> 20} MiB of memory are free; to choose "
+            "other values: --batch-size, --accumulate"
         )
     if needed > _SHARE * free:
-        log.warning(f"training may need {needed >> 20} MiB of memory, and {free >> 20} MiB are free")
+        log.warning(f"training may need {needed >> 20} MiB of memory, but only {free >> 20} MiB are free")
     return batch_size // parts, parts
 
 

@@ -156,10 +156,10 @@ def read_metrics(path: Path) -> list[EpochRecord]:
         raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted="metrics.csv") from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise ArtifactError(
-            f"{path} is not a table of epochs", got=str(error), wanted="a file that train wrote"
+            f"{path} is not a metrics file", got=str(error), wanted="a metrics.csv that ssd-edge train wrote"
         ) from error
     if not records:
-        raise ArtifactError(f"{path} has no epoch", wanted="one line or more below the heading")
+        raise ArtifactError(f"{path} contains no epoch", wanted="at least one line below the heading")
     return records
 
 

@@ -34,16 +34,18 @@ class LossWatch(Callback):
         """
         if record.loss == 0.0:
             raise TrainingError(
-                f"the loss of epoch {record.epoch} is exactly 0: its {record.images} views had no object to learn",
-                wanted="objects in the views",
+                f"the loss of epoch {record.epoch} is exactly 0: its {record.images} images contained no object to "
+                "learn",
+                wanted="objects in the augmented images",
                 do="Look at the labels (ssd-edge data check DATASET --html sheet.html): all objects may be marked "
-                "difficult, or lie outside of their images. If most images are empty, take a larger --batch-size.",
+                "difficult, or lie outside of their images. If most images have no objects, use a larger "
+                "--batch-size.",
             )
         if self._lowest is not None and record.loss > _EXPLODED * self._lowest and not self._warned:
             self._warned = True
             log.warning(
-                f"the loss of epoch {record.epoch} is {record.loss:.3g}, after {self._lowest:.3g} before: the learning "
-                f"rate is most likely too high; start again with --lr {self._rate / 4:.2g}"
+                f"the loss of epoch {record.epoch} is {record.loss:.3g}, but was {self._lowest:.3g} before: the "
+                f"learning rate is probably too high; start again with --lr {self._rate / 4:.2g}"
             )
         self._lowest = record.loss if self._lowest is None else min(self._lowest, record.loss)
 
@@ -59,7 +61,9 @@ def warn_of_poor_outcome(records: Sequence[EpochRecord]) -> None:
         log.warning(
             f"{fell}, but no epoch was validated above mAP@0.5 {best.mean_ap:.4f}: training and validation disagree. "
             "Compare the images and labels of both sets: ssd-edge data check DATASET --html sheet.html. If they are "
-            "alike, train longer: the averaged weights (--ema) follow late in a short run"
+            "alike, train longer: in a short run the averaged weights (--ema) lag behind"
         )
     elif best.mean_ap == 0.0:
-        log.warning(f"mAP@0.5 is 0: not one object of the validation set is found, and {fell}. Train longer (--epochs)")
+        log.warning(
+            f"mAP@0.5 is 0: no object of the validation set is detected, although {fell}. Train longer (--epochs)"
+        )

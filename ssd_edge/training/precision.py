@@ -38,7 +38,9 @@ def choose_precision(spec: ModelSpec, asked: Precision | None, machine: Machine)
     """
     on_gpu = torch.cuda.is_available() and machine.device in ("auto", "cuda")
     if asked == "float16" and not on_gpu:
-        raise InputError("float16 needs a GPU", got=f"--device {machine.device}", wanted="bfloat16 or float32 here")
+        raise InputError(
+            "float16 needs a GPU", got=f"--device {machine.device}", wanted="bfloat16 or float32 on this device"
+        )
     if asked is not None:
         return asked
     if on_gpu:

@@ -50,17 +50,18 @@ class LossOptions:
     def __post_init__(self) -> None:
         if self.classification == "focal" and self.label_smoothing:
             raise InputError(
-                "the focal loss has no label smoothing",
+                "the focal loss cannot be combined with label smoothing",
                 got=f"{self.label_smoothing:g}",
                 wanted="0",
-                do="Leave one of them out: --loss focal or --label-smoothing.",
+                do="Leave out one of the two: --loss focal or --label-smoothing.",
             )
         if self.classification == "focal" and self.negatives_of_empty:
             raise InputError(
-                "the focal loss chooses no hard negatives: it trains on every box of images without objects",
+                "--empty-negatives has no effect with the focal loss, which trains on every anchor of images "
+                "without objects",
                 got=f"{self.negatives_of_empty}",
                 wanted="0",
-                do="Leave one of them out: --loss focal or --empty-negatives.",
+                do="Leave out one of the two: --loss focal or --empty-negatives.",
             )
 
 

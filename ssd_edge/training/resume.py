@@ -35,10 +35,10 @@ def _shared_by_machines() -> Iterator[None]:
         if machines == 1:
             raise
         raise InputError(
-            f"machine {number} of {machines} cannot go on with the run",
+            f"machine {number} of {machines} cannot resume the run",
             got=str(error).rstrip("."),
             wanted="the data set and runs/ of the machine that wrote them, under the same paths",
-            do="Share both between the machines, and start each of them in the folder that holds runs/.",
+            do="Share both between the machines, and start each machine in the folder that contains runs/.",
         ) from error
 
 
@@ -56,20 +56,22 @@ def interrupted_run(named: str, runs: Path) -> Path:
     if named == LAST:
         states = sorted(runs.glob(f"*/{STATE_NAME}"), key=lambda path: path.stat().st_mtime)
         if not states:
-            raise InputError("no run waits to go on", got=f"no {runs / '*' / STATE_NAME}", wanted="an interrupted run")
+            raise InputError(
+                "there is no interrupted run", got=f"no {runs / '*' / STATE_NAME}", wanted="an interrupted run"
+            )
         return states[-1].parent
     folder = next((path for path in (runs / named, Path(named)) if path_kind(path) == "folder"), None)
     if folder is None:
-        raise InputError("there is no such run", got=repr(named), wanted=f"{LAST}, a name in {runs}/, or a folder")
+        raise InputError(f"there is no run {named!r}", wanted=f"{LAST}, a name in {runs}/, or a folder")
     if not (folder / STATE_NAME).is_file():
         finished = (folder / "last.pt").is_file()
         raise InputError(
-            f"{folder} has no {STATE_NAME} to go on from",
-            got="a run that is finished" if finished else "a run that saved nothing yet",
+            f"{folder} cannot be resumed: it has no {STATE_NAME}",
+            got="a run that is finished" if finished else "a run that has not saved anything yet",
             wanted="an interrupted run",
-            do=f"To train on from its weights, start a new run: --backbone {folder / 'best.pt'}"
+            do=f"To continue training from its weights, start a new run: --backbone {folder / 'best.pt'}"
             if finished
-            else "Start it again.",
+            else "Start the run again.",
         )
     return folder
 
@@ -85,7 +87,11 @@ def saved_run(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
     saved = SavedPlan.load(folder)
     data = RunData.of(folder)
     if data is None:
-        raise InputError(f"the images of {folder} are gone", wanted="the data set where it was", do="Put it back.")
+        raise InputError(
+            f"the images of {folder} do not exist any more",
+            wanted="the data set in its old place",
+            do="Put the data set back.",
+        )
     names = saved.spec.class_names
     train_set = open_dataset(Path(data.dataset), data.train_split, names, tolerance=_AS_BEFORE)
     val_set = open_dataset(Path(data.dataset), data.val_split, names, tolerance=_AS_BEFORE)

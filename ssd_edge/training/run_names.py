@@ -47,10 +47,10 @@ def only_training(folder: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise RunInUseError(
-            f"another process trains in {folder}",
+            f"another process is training in {folder}",
             got=_named_owner(owner),
-            wanted="one at a time",
-            do="Wait until it ends, or start a run of another --name.",
+            wanted="only one process",
+            do="Wait until it ends, or start a run with another --name.",
         ) from error
     try:
         owner.write_text(f"{os.getpid()}\n", encoding="utf-8")
@@ -113,13 +113,13 @@ def _holds_run(folder: Path) -> bool:
 def _named(name: str, runs: Path) -> Path:
     folder = runs / name
     if not is_file_name(name):
-        raise InputError("--name is not a name", got=repr(name), wanted=WANTED_NAME)
+        raise InputError("--name is not a valid name", got=repr(name), wanted=WANTED_NAME)
     if is_first_process() and _holds_run(folder):
         go_on = f", or go on with it: --resume {name}" if (folder / STATE_NAME).is_file() else ""
         raise InputError(
-            f"{folder} holds another run",
+            f"{folder} already contains a run",
             got=f"--name {name}",
-            wanted="a name that no run has",
-            do=f"Choose another --name, or remove the folder{go_on}.",
+            wanted="a name that no run has yet",
+            do=f"Choose another --name, or delete the folder{go_on}.",
         )
     return folder

@@ -174,9 +174,9 @@ def _full_memory_named(batches: Sequence[Batch]) -> Iterator[None]:
         size = len(batches[0].paths)
         fewer = f"--batch-size {size // 2} --accumulate {2 * len(batches)}" if size >= 4 else "a smaller --input-size"
         raise TrainingError(
-            f"the GPU's memory is full with {size} images a batch",
+            f"the GPU's memory is full with {size} images per batch",
             got=". ".join(str(error).split(". ")[:3]),
-            do=f"Close other programs on the GPU, or take {fewer}.",
+            do=f"Close other programs on the GPU, or use {fewer}.",
         ) from error
 
 
@@ -187,12 +187,12 @@ def _paths(batches: Sequence[Batch]) -> list[str]:
 def _not_finite(loss: StepLoss, gradient_norm: float, guilty: list[str], everyone: list[str]) -> TrainingError:
     """Name the images that are guilty; where it is none or all of them, the weights are."""
     what = "the gradient" if math.isfinite(loss.total) else "the loss"
-    whose = "on" if guilty else "but the loss of each image alone is, on"
-    do = "Look at these images and their labels; if they are sound, take a smaller --lr."
+    whose = "on" if guilty else "though the loss of each single image is; the batch was"
+    do = "Check these images and their labels; if they are correct, use a smaller --lr."
     if len(guilty) in (0, len(everyone)):
-        do = "No image stands out: take a smaller --lr."
+        do = "No single image is the cause: use a smaller --lr."
     return TrainingError(
-        f"{what} is not finite any more, {whose} {', '.join(guilty or everyone)}",
+        f"{what} is no longer finite, {whose} {', '.join(guilty or everyone)}",
         got=f"localization {loss.localisation:.4g}, confidence {loss.confidence:.4g}, gradient {gradient_norm:.4g}",
         wanted="finite numbers",
         do=do,
@@ -254,7 +254,7 @@ def freeze_(model: nn.Module, prefixes: Sequence[str]) -> None:
             raise _unknown(model, prefix)
         found[0].eval().requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise InputError("every layer is frozen", got=", ".join(prefixes), wanted="something to train")
+        raise InputError("every layer is frozen", got=", ".join(prefixes), wanted="at least one layer to train")
 
 
 def _unknown(model: nn.Module, prefix: str) -> InputError:
@@ -264,5 +264,5 @@ def _unknown(model: nn.Module, prefix: str) -> InputError:
         parent = parent.rpartition(".")[0]
     below = [name for name in names if name.rpartition(".")[0] == parent]
     return InputError(
-        "there is no such layer to freeze", got=repr(prefix), wanted=f"one of {', '.join(sorted(below)[:12])}"
+        f"--freeze names no layer of the network: {prefix!r}", wanted=f"one of {', '.join(sorted(below)[:12])}"
     )

@@ -105,5 +105,5 @@ def _refuse_flat(boxes: FloatArray) -> None:
             f"object {faulty[0] + 1} of {len(boxes)} cannot be trained",
             got=f"box {np.round(boxes[faulty[0]], 4).tolist()}",
             wanted="finite x1 < x2 and y1 < y2",
-            do="Fix its label.",
+            do="Correct its label.",
         )

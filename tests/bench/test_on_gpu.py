@@ -108,7 +108,7 @@ def test_a_batch_that_does_not_fit_ends_the_row(error: Exception) -> None:
 
 def test_another_error_is_no_lack_of_memory() -> None:
     def start(batch: int) -> training_on_gpu.Step:
-        raise TrainingError("the loss is not finite any more", got="nan")
+        raise TrainingError("the loss is no longer finite", got="nan")
 
     with pytest.raises(TrainingError, match="not finite"):
         list(training_on_gpu.rates(start, (2,), 1, "cpu"))

@@ -84,7 +84,7 @@ def test_a_file_that_is_no_record(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     result = run("--from", path)
     assert result.exit_code == 1
-    assert f"{path} is no record of a machine" in result.output
+    assert f"{path} is not a report of a machine" in result.output
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ main()
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["last"], "no run waits to go on: got no runs/*/state.pt"),
+        (["last"], "there is no interrupted run: got no runs/*/state.pt"),
         (["n" * 300], "is not a usable path (File name too long)"),
         (["nowhere"], "there is no such run: got 'nowhere'"),
         (["done"], "runs/done has no state.pt to go on from: got a run that is finished"),
@@ -153,7 +153,7 @@ def test_another_machine_that_does_not_see_the_run_is_told_what_to_share(
         _as_torchrun_starts_it(monkeypatch, WORLD_SIZE="2", LOCAL_WORLD_SIZE="1", RANK=number, GROUP_RANK=number)
         result = resume("stopped")
         assert result.exit_code == 1
-        assert f"machine {number} of 2 cannot go on with the run: got " in result.stderr
+        assert f"machine {number} of 2 cannot resume the run: got " in result.stderr
         assert reason[lacking] in result.stderr
         assert "under the same paths. Share both between the machines" in result.stderr
 

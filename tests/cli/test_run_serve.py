@@ -24,8 +24,8 @@ def test_a_run_can_be_watched_and_ended(tmp_path: Path) -> None:
     command = [*map(str, [sys.executable, "-m", "ssd_edge", "run", film, *options])]
     with running(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stderr is not None
-        said = next(line for line in process.stderr if line.startswith("watch at "))
-        url = said.removeprefix("watch at ").partition(";")[0]
+        said = next(line for line in process.stderr if line.startswith("to watch, open "))
+        url = said.removeprefix("to watch, open ").partition(";")[0]
         assert "for other machines, with a token: --serve 0.0.0.0:" in said
         with urlopen(f"{url}snapshot.jpg", timeout=30) as answer:
             picture = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
@@ -38,4 +38,7 @@ def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
     model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_film(tmp_path / "video.mp4", 6)
     result = CliRunner().invoke(app, ["run", str(film), "--model", str(model), "--serve", "here"])
     assert result.exit_code == 1
-    assert "this is no address to serve at: got 'here'; wanted 8080, or 0.0.0.0:8080" in result.stderr
+    assert (
+        "--serve is not a valid address: got 'here'; wanted a port or HOST:PORT, such as 8080, 0.0.0.0:8080"
+        in result.stderr
+    )

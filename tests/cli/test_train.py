@@ -190,7 +190,7 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("ending", "code"),
     [
-        (TrainingError("a data worker was ended from outside"), 1),
+        (TrainingError("a data worker was killed by another process or by the system"), 1),
         (ArtifactError("a damaged file"), 1),
         (SystemExit(143), 143),  # as SIGTERM's handler raises
     ],
@@ -222,8 +222,11 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
         (["--classes", "odd.bin"], "odd.bin is not text in UTF-8"),
         (["--classes", "red,green"], "blue"),
         (["--name", "../elsewhere"], "--name is not a name: got '../elsewhere'"),
-        (["--name", "taken"], "runs/taken holds another run: got --name taken; wanted a name that no run has. Choose"),
-        (["--name", "stopped"], "or remove the folder, or go on with it: --resume stopped."),
+        (
+            ["--name", "taken"],
+            "runs/taken already contains a run: got --name taken; wanted a name that no run has yet. Choose",
+        ),
+        (["--name", "stopped"], "or delete the folder, or go on with it: --resume stopped."),
         (["--val-split", "dev"], "data contains no data set split 'dev'"),
         (["--device", "mps"], "PyTorch finds no mps device here"),
         (["--precision", "float16"], "float16 needs a GPU"),
@@ -311,7 +314,7 @@ def test_a_split_without_objects_teaches_nothing(workspace: Path) -> None:
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
     result = train("--epochs", "1")
     assert result.exit_code == 1
-    assert "split train holds no object to learn: got 16 images" in result.stderr
+    assert "split train contains no object to learn: got 16 images" in result.stderr
 
 
 def test_a_full_disk_ends_the_run_and_says_what_is_left(workspace: Path) -> None:
@@ -330,7 +333,9 @@ def test_a_loss_that_is_not_finite_names_its_pictures(workspace: Path) -> None:
     result = train("--epochs", "30", "--lr", "1e12")
     assert result.exit_code == 1
     named = r"(data/JPEGImages/train_\d+\.\w+(, |: )){8}"
-    assert re.search(rf"is not finite any more, .*on {named}.*No image stands out: take a smaller --lr", result.stderr)
+    assert re.search(
+        rf"is no longer finite, .* {named}.*No single image is the cause: use a smaller --lr", result.stderr
+    )
 
 
 def test_a_split_without_objects_cannot_choose_the_best_epoch(workspace: Path) -> None:
@@ -338,7 +343,7 @@ def test_a_split_without_objects_cannot_choose_the_best_epoch(workspace: Path) -
         label.write_text(label.read_text().replace("<difficult>0", "<difficult>1"))
     result = train("--epochs", "1")
     assert result.exit_code == 1
-    assert "holds no object to validate on: got 4 images" in result.stderr
+    assert "contains no object to validate on: got 4 images" in result.stderr
 
 
 def test_a_picture_that_cannot_be_read_is_named(workspace: Path) -> None:
@@ -351,7 +356,7 @@ def test_a_picture_that_cannot_be_read_is_named(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fitting", "said"), [(3, "3 of 16 images fit in memory; the others are decoded at"), (16, "")]
+    ("fitting", "said"), [(3, "3 of 16 images fit in memory; the others are decoded each time"), (16, "")]
 )
 def test_it_says_how_many_pictures_fit_in_memory(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, fitting: int, said: str

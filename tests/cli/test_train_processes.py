@@ -169,5 +169,5 @@ def test_of_two_processes_only_the_picture_with_a_bad_loss_is_named(workspace: P
     )
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 1
-    assert f"the loss is not finite any more, on {spoilt}: got" in done.stderr
+    assert f"the loss is no longer finite, on {spoilt}: got" in done.stderr
     assert done.stderr.count("train_") == done.stderr.count(str(spoilt))  # the first process names no other

@@ -213,7 +213,7 @@ def test_a_camera_that_ends_is_named_and_what_it_gave_is_written(tmp_path: Path)
         server.server_close()
     assert done.returncode == 1
     said = " ".join(done.stderr.split())
-    assert "stopped after" in said
+    assert "ended after" in said
     assert "wanted a frame within 1 try" in said
     assert "Traceback" not in done.stderr
     lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]

@@ -66,8 +66,8 @@ def test_the_fields_of_a_given_config_are_converted_too() -> None:
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        (Outer(precision="int4"), "precision has no such value"),  # type: ignore[arg-type]
-        (Outer(precision=Target.TENSORRT), "precision has no such value"),  # type: ignore[arg-type]
+        (Outer(precision="int4"), "precision is not one of the allowed values"),  # type: ignore[arg-type]
+        (Outer(precision=Target.TENSORRT), "precision is not one of the allowed values"),  # type: ignore[arg-type]
         (Outer(gate=Nested(split=3)), r"gate\.split has the wrong type: got int 3"),  # type: ignore[arg-type]
         (Outer(gate=Nested(size=(1, 2, 3))), r"gate\.size has the wrong length: got 3: 1, 2, 3"),  # type: ignore[arg-type]
         (Outer(gate="voc"), "gate has the wrong type"),  # type: ignore[arg-type]

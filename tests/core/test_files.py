@@ -59,7 +59,7 @@ def test_full_disk_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["", ".", "/"])
 def test_a_path_without_a_name_is_named(path: str) -> None:
     with (
-        pytest.raises(InputError, match=r"cannot be written: got a folder; wanted a file's name"),
+        pytest.raises(InputError, match=r"is a folder: wanted the name of a file to write"),
         written_beside(Path(path)),
     ):
         pass
@@ -219,7 +219,7 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
 
 def test_a_folder_takes_the_place_of_no_file(tmp_path: Path) -> None:
     (tmp_path / "images").touch()
-    wanted = "images cannot be written: got a file; wanted a folder"
+    wanted = "images is a file: wanted a folder"
     with pytest.raises(InputError, match=wanted), folder_written_beside(tmp_path / "images"):
         pass
 

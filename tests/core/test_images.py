@@ -140,7 +140,7 @@ def test_folder_lists_pictures_by_name(tmp_path: Path, photo: np.ndarray) -> Non
 
 
 def test_folder_without_pictures_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no images: got 0 other files"):
+    with pytest.raises(InputError, match="contains no images: got 0 other files"):
         list_images(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         list_images(tmp_path / "nowhere")
@@ -191,7 +191,7 @@ def test_pil_images_are_rgb_and_converted(photo: np.ndarray, mode: str) -> None:
 @pytest.mark.parametrize("mode", ["I", "F", "I;16"])
 def test_pil_images_of_more_bits_are_refused(mode: str) -> None:
     pillow = pytest.importorskip("PIL.Image")
-    with pytest.raises(InputError, match=f"got mode {mode}; wanted e.g. RGB"):
+    with pytest.raises(InputError, match=f"got mode {mode}; wanted an 8-bit mode such as RGB"):
         load_image(pillow.new(mode, (4, 4)))
 
 

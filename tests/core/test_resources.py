@@ -91,7 +91,7 @@ def test_descriptors_as_the_system_really_runs_out_of_them() -> None:
     kept: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 3, hard))
     try:
-        with pytest.raises(SsdEdgeError, match="too many files are open: .* ulimit -n"), named_resources():
+        with pytest.raises(SsdEdgeError, match="too many files are open: .*ulimit -n"), named_resources():
             while True:
                 kept.append(os.open(os.devnull, os.O_RDONLY))
     finally:

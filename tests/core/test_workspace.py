@@ -66,7 +66,9 @@ def test_checkpoints_without_a_date_are_not_guessed_among(tmp_path: Path) -> Non
     only = run(tmp_path, "a")
     assert newest_checkpoint(tmp_path).note == f"using {only}"
     last = run(tmp_path, "b")
-    with pytest.raises(InputError, match=f"the newest of 2 checkpoints is unknown.*Name one: ssd-edge export {last}"):
+    with pytest.raises(
+        InputError, match=f"of 2 checkpoints is unknown.*Choose one, for example: ssd-edge export {last}"
+    ):
         newest_checkpoint(tmp_path)
 
 
@@ -77,7 +79,7 @@ def test_single_file_is_said_without_a_count(tmp_path: Path) -> None:
 
 def test_the_model_that_was_exported_last_is_taken(tmp_path: Path) -> None:
     first, last = put(tmp_path / "engines/a/a.onnx"), put(tmp_path / "engines/b/b.onnx")
-    with pytest.raises(InputError, match="the newest of 2 exported models is unknown.*Name one: ssd-edge build"):
+    with pytest.raises(InputError, match="of 2 exported models is unknown.*Choose one, for example: ssd-edge build"):
         newest_onnx(tmp_path)
     set_exported(tmp_path, first)
     assert newest_onnx(tmp_path).path == first

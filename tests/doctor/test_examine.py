@@ -109,7 +109,7 @@ def test_the_advice_lets_a_virtual_environment_see_the_system(tmp_path: Path) ->
 def test_python_that_is_not_the_boards() -> None:
     answers = orin_nano() | {"python": {"version": [3, 12, 1], "machine": "aarch64", "venv": "", "sees_system": True}}
     line = examined(answers)["Python"]
-    assert (line.state, line.found) == (State.WARN, "3.12.1, and JetPack's TensorRT and OpenCV are for 3.10")
+    assert (line.state, line.found) == (State.WARN, "3.12.1, but JetPack's TensorRT and OpenCV are for Python 3.10")
     assert line.do.startswith("/usr/bin/python3 -m venv --system-site-packages .venv")
 
 

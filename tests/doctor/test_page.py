@@ -33,6 +33,6 @@ def test_a_fault_the_stages_and_a_virtual_gpu(tmp_path: Path) -> None:
     stages = (stage_table(GpuStageTimes("graph", [0.1], [1.0], [0.2], [0.01], [2.0], b"")),)
     page = written(tmp_path, verdict(stages=stages, is_virtual=True, graph_differs=True))
     assert "tensorrt (virtual)" in page
-    assert "Nothing is proved of TensorRT" in page
+    assert "It shows nothing about TensorRT" in page
     assert "the CUDA graph gives other outputs than plain enqueue" in page
     assert "GPU Compute Time" in page

@@ -177,5 +177,5 @@ def test_set_without_objects_is_named() -> None:
 
 def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
-    with pytest.raises(MissingPackageError, match=r"needs faster-coco-eval.*pip install 'ssd-edge\[eval\]'"):
+    with pytest.raises(MissingPackageError, match=r"the package faster-coco-eval.*pip install 'ssd-edge\[eval\]'"):
         coco_average_precision([], [], CLASSES)

@@ -70,7 +70,8 @@ def test_missing_class_is_named_with_both_lists(labelled):
     with pytest.raises(InputError) as caught:
         class_numbers(("stop", "cow"), labelled)
     assert str(caught.value) == (
-        "the model does not know yield of two squares: got a model of stop, cow; wanted a model of stop, yield. "
+        "the model does not have the classes yield of two squares: got a model with the classes "
+        "stop, cow; wanted a model with the classes stop, yield. "
         "Evaluate the model on images labelled with its classes, or train a model on these images."
     )
 
@@ -84,5 +85,5 @@ def test_renumbered_keeps_order_and_boxes():
 
 
 def test_empty_set_is_named():
-    with pytest.raises(InputError, match="nothing here holds no images: wanted at least one"):
+    with pytest.raises(InputError, match="nothing here contains no images: wanted at least one"):
         evaluate(find_square({}), SET_NAMES, LabelledSet(SET_NAMES, (), "nothing here"))

@@ -79,7 +79,7 @@ def test_what_a_tar_has_twice_or_as_a_link_is_counted(photos: Path) -> None:
     plan = write_plan(photos / "plan.parquet", ["shard.tar"], 8)
     assert plan.images == 2
     assert {(entry.what, entry.why) for entry in plan.not_listed.named} == {
-        ("shard.tar/a.png", "its tar has this name before"), ("shard.tar/c.png", "it is a link or no file"),
+        ("shard.tar/a.png", "its tar already contains this name"), ("shard.tar/c.png", "it is a link or no file"),
     }  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def test_ids_that_are_given_twice_are_refused(photos: Path) -> None:
 
 
 def test_no_images_are_no_plan(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing to label"):
+    with pytest.raises(InputError, match="no image or video to label"):
         write_plan(tmp_path / "plan.parquet", [str(tmp_path)], 2)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "a.tar").write_text("no tar")

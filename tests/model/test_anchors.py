@@ -137,7 +137,7 @@ def test_scale_tables_of_other_lengths_are_refused(tables: dict[str, tuple[float
 
 
 def test_pixel_tables_of_other_lengths_are_refused() -> None:
-    with pytest.raises(InputError, match="table max_sizes does not fit .* 1 feature maps: got 2 entries; wanted 1"):
+    with pytest.raises(InputError, match="table max_sizes does not match .* 1 feature maps: got 2 entries; wanted 1"):
         anchors_from_sizes([MapSize(1, 1)], MapSize(9, 9), min_sizes=[1], max_sizes=[2, 3], ratios=[[]])
 
 

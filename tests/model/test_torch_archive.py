@@ -109,7 +109,7 @@ def _in_itself() -> Any:
         ({"a": torch.zeros(2, device="meta")}, "that are not dense: got a tensor on 'meta'"),
         ({"a": [torch.eye(3).to_sparse()]}, "that are not dense: got a tensor on 'cpu', sparse_coo"),
         ({"a": torch.zeros(1).expand(1 << 40)}, "larger than the file: got 4398046511104 bytes that repeat 4"),
-        (_nested(80), "refused: got more than 64 containers"),
+        (_nested(80), "refused: got more than 64 nested containers"),
     ],
 )
 def test_tensors_without_values_are_refused(tmp_path: Path, content: Any, reason: str) -> None:

@@ -107,7 +107,7 @@ def test_torchvisions_weights_are_found_by_name(cache: Path) -> None:
     cache.mkdir(parents=True)
     torch.save(TENSORS, cache / "vgg16_features-amdegroot-88682ab5.pth")  # those for SSD's colors, not the classifier's
     assert list(read_weights("torchvision:vgg16").tensors) == ["conv.weight"]
-    with pytest.raises(InputError, match="torchvision has no such classifier: got 'vgg61'"):
+    with pytest.raises(InputError, match="torchvision has no classifier 'vgg61'"):
         read_weights("torchvision:vgg61")
 
 

@@ -157,7 +157,7 @@ def soak(frames: int, settle: int, *, swap: bool = False) -> list[str]:
             wrong.append(f"{done} lines")
         if run.returncode != 0 or any("Traceback" in line for line in said):
             wrong.append(f"exit code {run.returncode}: {''.join(said)[-2000:]}")
-        if swap and (swaps := sum("has taken over" in line for line in said)) != SWAPS:
+        if swap and (swaps := sum("the engine is now" in line for line in said)) != SWAPS:
             wrong.append(f"{swaps} of {SWAPS} engines took over")
         kept = sum(path.stat().st_size for path in folder.rglob("*-*Z*"))
         print(f"{kept / 1e6:.1f} MB of pieces are left")

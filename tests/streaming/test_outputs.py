@@ -31,12 +31,12 @@ def test_the_suffix_chooses_the_output(tmp_path: Path, name: str, info: SourceIn
 
 
 def test_many_frames_do_not_fit_into_one_image(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"out\.jpg is one image: got many frames from video\.mp4"):
+    with pytest.raises(InputError, match=r"out\.jpg can hold only one image: got the many frames of video\.mp4"):
         open_image_sinks(tmp_path / "out.jpg", FILM)
 
 
 def test_another_suffix_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"out\.mov is no known kind of output: got suffix '\.mov'; wanted \.mp4"):
+    with pytest.raises(InputError, match=r"out\.mov is not a known kind of output: got suffix '\.mov'; wanted \.mp4"):
         open_image_sinks(tmp_path / "out.mov", FILM)
 
 

@@ -76,7 +76,7 @@ def test_boxes_at_and_beyond_the_edge_are_no_trouble(box: tuple[float, float, fl
 
 
 def test_a_class_that_the_model_does_not_have_is_refused() -> None:
-    with pytest.raises(InputError, match="no class 'face', so nothing would be blurred"):
+    with pytest.raises(InputError, match="no class 'face', which is to be blurred"):
         Blur(frozenset({"face"})).check(("cat", "dog"))
 
 

@@ -70,7 +70,7 @@ def test_the_boards_own_elements_are_chosen(on_a_board: set[str], number: int) -
 
 def test_without_any_the_way_is_said(on_a_board: set[str]) -> None:
     with pytest.raises(
-        DeviceError, match=r"cannot be scaled in the decoder: .*nvv4l2decoder.*Leave --scale-in-decoder"
+        DeviceError, match=r"cannot be scaled in the decoder: .*nvv4l2decoder.*Leave out --scale-in-decoder"
     ):
         choose_scaler("rtsp://camera/1")
 

@@ -86,7 +86,7 @@ def test_a_faulty_image_is_left_out_and_named_once(
     assert len(seen) == 8
     assert str(faulty) not in seen
     assert [lost.what for lost in loader.left_out] == [str(faulty)]
-    assert caplog.text.count("0002.png cannot be read: it is left out") == 1
+    assert caplog.text.count("0002.png cannot be read and is left out") == 1
 
 
 def test_a_set_without_a_readable_image_is_refused(tmp_path: Path) -> None:

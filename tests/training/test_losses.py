@@ -275,12 +275,12 @@ def test_a_batch_without_objects_can_teach_background() -> None:
 
 
 def test_the_focal_loss_chooses_no_negatives_of_empty_pictures() -> None:
-    with pytest.raises(InputError, match=r"the focal loss chooses no hard negatives: .*: got 3; wanted 0"):
+    with pytest.raises(InputError, match=r"--empty-negatives has no effect with the focal loss, .*: got 3; wanted 0"):
         LossOptions(classification="focal", negatives_of_empty=3)
 
 
 def test_the_focal_loss_has_no_label_smoothing() -> None:
-    with pytest.raises(InputError, match=r"the focal loss has no label smoothing: got 0\.1; wanted 0"):
+    with pytest.raises(InputError, match=r"the focal loss cannot be combined with label smoothing: got 0\.1; wanted 0"):
         LossOptions(classification="focal", label_smoothing=0.1)
 
 

@@ -39,8 +39,11 @@ def test_what_a_run_writes_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", r"metrics.csv is not a table of epochs: got 'epoch'; wanted a file that train wrote"),
-        ("", "metrics.csv has no epoch"),
+        (
+            "a,b\n1,2\n",
+            r"metrics.csv is not a metrics file: got 'epoch'; wanted a metrics.csv that ssd-edge train wrote",
+        ),
+        ("", "metrics.csv contains no epoch"),
         ("epoch,images,seconds\none,1,2\n", "is not a table of epochs: got invalid literal for int"),
         ("epoch,images,seconds\n1,1\n", "is not a table of epochs"),
         ("\x00\n1\n", "is not a table of epochs"),

@@ -40,7 +40,7 @@ def test_a_loss_that_falls_and_a_validation_that_finds_nothing_disagree(caplog: 
 
 def test_nothing_found_is_said(caplog: pytest.LogCaptureFixture) -> None:
     warn_of_poor_outcome([record(1, 8.0, 0.0)])
-    assert "not one object" in warnings(caplog)[0]
+    assert "no object of the validation set is detected" in warnings(caplog)[0]
 
 
 @pytest.mark.parametrize("records", [[record(1, 8.0), record(2, 1.0, 0.4)], [record(1, 8.0)], []])

@@ -168,8 +168,8 @@ def test_a_loss_that_is_no_number_names_the_one_picture_that_has_it(spoil, froze
     student = learner(model, frozen=frozen)
     with pytest.raises(TrainingError) as caught:
         student.step([spoil(random_batch(32), 20)], learning_rate=0.1)
-    assert str(caught.value).startswith("the loss is not finite any more, on 20.jpg: got localization ")
-    assert "Look at these images" in str(caught.value)
+    assert str(caught.value).startswith("the loss is no longer finite, on 20.jpg: got localization ")
+    assert "Check these images" in str(caught.value)
 
 
 def test_a_bad_picture_is_found_in_whichever_batch_of_the_step_it_is() -> None:
@@ -204,9 +204,9 @@ def test_a_batch_norm_of_a_single_value_bears_the_search() -> None:
 def test_where_all_pictures_are_bad_the_learning_rate_is_blamed() -> None:
     batch = some_batch(12)._replace(images=torch.full((12, SIDE, SIDE, 3), torch.inf))
     message = step_error(tiny_model(), [batch])
-    assert message.startswith("the loss is not finite any more, on 0.jpg, 1.jpg, ")
+    assert message.startswith("the loss is no longer finite, on 0.jpg, 1.jpg, ")
     assert "10.jpg, 11.jpg: got localization" in message
-    assert message.endswith("No image stands out: take a smaller --lr.")
+    assert message.endswith("No single image is the cause: use a smaller --lr.")
 
 
 def test_where_no_picture_alone_is_bad_the_error_says_so_and_names_all() -> None:
@@ -217,8 +217,10 @@ def test_where_no_picture_alone_is_bad_the_error_says_so_and_names_all() -> None
     student = Learner(tiny_model(), make_fabric(), endless_together, Optimization(0.1))
     with pytest.raises(TrainingError) as caught:
         student.step([random_batch(3)], learning_rate=0.1)
-    assert "any more, but the loss of each image alone is, on 0.jpg, 1.jpg, 2.jpg: got" in str(caught.value)
-    assert str(caught.value).endswith("No image stands out: take a smaller --lr.")
+    assert "no longer finite, though the loss of each single image is; the batch was 0.jpg, 1.jpg, 2.jpg: got" in str(
+        caught.value
+    )
+    assert str(caught.value).endswith("No single image is the cause: use a smaller --lr.")
 
 
 def float16_learner(model: SSD, criterion=multibox_loss) -> Learner:
@@ -247,9 +249,9 @@ def test_a_float16_gradient_that_no_scale_makes_finite_ends_the_run() -> None:
     before = [parameter.detach().clone() for parameter in model.parameters()]
     student = float16_learner(model)
     next(model.parameters()).register_hook(lambda gradient: gradient * torch.nan)
-    with pytest.raises(TrainingError, match="the gradient is not finite any more") as caught:
+    with pytest.raises(TrainingError, match="the gradient is no longer finite") as caught:
         student.step([random_batch(3)], learning_rate=0.1)
-    assert str(caught.value).endswith("No image stands out: take a smaller --lr.")
+    assert str(caught.value).endswith("No single image is the cause: use a smaller --lr.")
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
 
@@ -266,8 +268,8 @@ def test_a_full_gpu_is_said_with_options_that_need_less() -> None:
     with pytest.raises(TrainingError) as caught:
         student.step([random_batch(6), random_batch(6)], learning_rate=0.1)
     assert str(caught.value) == (
-        "the GPU's memory is full with 6 images a batch: got CUDA out of memory. Tried to allocate 64.37 GiB. GPU 0 "
-        "has a total capacity of 139.80 GiB of which 57.18 GiB is free. Close other programs on the GPU, or take "
+        "the GPU's memory is full with 6 images per batch: got CUDA out of memory. Tried to allocate 64.37 GiB. GPU 0 "
+        "has a total capacity of 139.80 GiB of which 57.18 GiB is free. Close other programs on the GPU, or use "
         "--batch-size 3 --accumulate 4."
     )
 

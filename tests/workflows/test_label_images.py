@@ -141,7 +141,7 @@ def test_another_job_is_refused_by_what_differs(place: Path) -> None:
             with pytest.raises(ssd.InputError, match=f"out holds another job.*{word}"):
                 ssd.label(sources, model, output="out", **call)
         else:
-            assert ssd.label(sources, model, output="out").left_out[0].why == "it is named before"
+            assert ssd.label(sources, model, output="out").left_out[0].why == "it was already named"
     write_photos(place / "photos", 1, first=99)
     with pytest.raises(ssd.InputError, match="images 22"):
         ssd.label("photos", output="out")
@@ -198,7 +198,7 @@ def test_a_part_with_other_images_is_found(place: Path) -> None:
     ssd.label("photos", output="out", images_per_part=4)
     parts = place / "out/parts"
     (parts / "part-000001.parquet").write_bytes((parts / "part-000000.parquet").read_bytes())
-    with pytest.raises(ssd.ArtifactError, match="other images than the plan"):
+    with pytest.raises(ssd.ArtifactError, match="does not contain the images of the plan"):
         ssd.label("photos", output="out", images_per_part=4)
 
 

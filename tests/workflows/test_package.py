@@ -59,7 +59,7 @@ def test_a_flipped_byte_of_any_file_is_found(copy_of) -> None:
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         whole = path.read_bytes()
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 4]))
-        with pytest.raises(ArtifactError, match="is not as it was packed"):
+        with pytest.raises(ArtifactError, match="is damaged or has been changed"):
             ssd.verify_package(folder)
         path.write_bytes(whole)
     ssd.verify_package(folder)

@@ -56,7 +56,7 @@ def test_a_program_sees_no_more_than_the_mask_leaves(workspace: Path) -> None:
 
 
 def test_a_class_to_blur_is_one_of_the_model_and_kept(workspace: Path) -> None:
-    with pytest.raises(InputError, match="no class 'face', so nothing would be blurred"):
+    with pytest.raises(InputError, match="no class 'face', which is to be blurred"):
         run_streams("video.mp4", blur=("face",), window=False)
     with pytest.raises(InputError, match="dog cannot be blurred: got classes="):
         RunConfig(blur=("dog",), classes=("cat",))

@@ -46,7 +46,7 @@ class TorchvisionRunner:
         try:
             self._model.load_state_dict(ours.state_dict())
         except RuntimeError as error:
-            raise ArtifactError(f"torchvision's network does not fit {task.model}", got=str(error)) from error
+            raise ArtifactError(f"torchvision's network does not match {task.model}", got=str(error)) from error
         self._model.eval()
         self._floor = task.score_threshold or 0.0
 

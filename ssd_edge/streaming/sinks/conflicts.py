@@ -17,7 +17,7 @@ def check_keeps_input(output: Path, source: Path) -> None:
         return
     inside = list_images(source) if path_kind(source) == "folder" and path_kind(output) == "file" else []
     if any(output.samefile(path) for path in (source, *inside)):
-        raise InputError(f"{output} is the input itself", wanted="another place", do="Choose another --output.")
+        raise InputError(f"the output {output} is also the input", do="Choose another --output.")
 
 
 def check_distinct(outputs: Sequence[Path]) -> None:
@@ -25,4 +25,4 @@ def check_distinct(outputs: Sequence[Path]) -> None:
     for one, other in combinations(outputs, 2):
         together = path_kind(one) != "absent" and path_kind(other) != "absent" and one.samefile(other)
         if together or one.resolve() == other.resolve():
-            raise InputError(f"{one} is given for two outputs", wanted="a place for each of them")
+            raise InputError(f"{one} is given for two outputs", wanted="a different file or folder for each output")

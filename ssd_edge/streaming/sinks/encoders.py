@@ -87,8 +87,8 @@ def has_av() -> bool:
     if has_pyav():
         return True
     log.warning(
-        "PyAV is not installed, so OpenCV writes videos: of a process that is killed no .mp4 plays (.mkv does), and "
-        "frames are repeated or left out for a constant rate. Install it: pip install av"
+        "PyAV is not installed, so OpenCV writes the videos: after a kill an .mp4 cannot be played (an .mkv "
+        "can), and frames are repeated or left out to keep a constant rate. To install it: pip install av"
     )
     return False
 
@@ -124,7 +124,7 @@ def check_encodable(path: Path) -> None:
         DeviceError: PyAV is not installed, and OpenCV has no FFmpeg.
     """
     if path.suffix.lower() not in CODECS:
-        raise InputError(f"{path} is no video", got=f"suffix {path.suffix!r}", wanted=", ".join(CODECS))
+        raise InputError(f"{path} is not a video file", got=f"suffix {path.suffix!r}", wanted=", ".join(CODECS))
     if not has_av():
         require_utf8(str(path), str(path))
         require_ffmpeg(str(path), "Give --output a folder, or --json a file, instead.")
@@ -249,10 +249,10 @@ class OpenCvEncoder(Encoder):
         readable = count_packets(self._path)
         if readable == 0:
             self._path.unlink(missing_ok=True)
-            raise OSError(0, "none of its frames can be read, for which OpenCV gives no reason")
+            raise OSError(0, "none of its frames can be read (OpenCV gives no reason)")
         self._check_room()
         if readable < self._encoded:
-            raise OSError(0, "frames were lost on their way")
+            raise OSError(0, "frames were lost while writing")
 
     def _due(self, seconds: float) -> int:
         """Return how many frames bring the video up to this time."""
@@ -292,6 +292,6 @@ def _not_encoded(path: Path, size: tuple[int, int], fps: float) -> InputError:
     return InputError(
         f"{path} cannot be encoded",
         got=f"{size[0]} x {size[1]} at {fps:g} FPS",
-        wanted="a size and rate that the codec takes",
-        do="Choose another suffix for --output, or give it a folder.",
+        wanted="a size and rate that the codec supports",
+        do="Choose another suffix for --output, or a folder.",
     )

@@ -49,10 +49,10 @@ class ImageFileSink(ImageSink):
     def __init__(self, path: Path) -> None:
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise InputError(
-                f"{path} is no image", got=f"suffix {path.suffix!r}", wanted=", ".join(sorted(IMAGE_SUFFIXES))
+                f"{path} is not an image file", got=f"suffix {path.suffix!r}", wanted=", ".join(sorted(IMAGE_SUFFIXES))
             )
         if path_kind(path) == "folder":
-            raise InputError(f"{path} cannot be written", got="a folder", wanted="a file")
+            raise InputError(f"{path} is a folder", wanted="an image file to write")
         make_folder(path.parent)
         self._path = path
 

@@ -69,7 +69,7 @@ class LineFile:
         try:
             with self._writing:
                 if self._closed:
-                    raise InputError(f"{self._path} is closed", got="a line that came later")
+                    raise InputError(f"{self._path} is closed and takes no more lines")
                 self._append(self._current(), line)
         except OSError as error:
             raise self._refusal(error) from error
@@ -147,7 +147,7 @@ def _check_writable(path: Path) -> None:
     """Raise InputError where no file can be opened; devices and pipes are left to the first line."""
     kind = path_kind(path)
     if kind == "folder":
-        raise InputError(f"{path} cannot be written", got="a folder", wanted="a file, e.g. boxes.jsonl")
+        raise InputError(f"{path} is a folder", wanted="a file to write, such as boxes.jsonl")
     if kind != "other":
         make_folder(path.parent)
     if kind == "file":

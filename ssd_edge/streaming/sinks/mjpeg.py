@@ -246,7 +246,7 @@ class BrowserSink(ImageSink):
         except OSError as error:
             raise DeviceError(
                 f"nothing can be served at {address} ({error.strerror or error})",
-                do="Choose another port: --serve 8081",
+                do="Choose another port, for example: --serve 8081",
             ) from error
         self.address = Address(address.host, self._server.server_port)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)

@@ -30,8 +30,8 @@ class OutputLock:
         except Timeout as error:
             raise InputError(
                 f"{path} is being written by another run",
-                wanted="one writer for a file",
-                do="Choose another place, or stop the other run.",
+                wanted="only one run that writes a file",
+                do="Choose another file, or stop the other run.",
             ) from error
         except OSError as error:
             raise InputError(f"{path} cannot be locked ({error.strerror or error})") from error

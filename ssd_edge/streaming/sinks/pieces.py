@@ -46,7 +46,7 @@ class Cut:
         if number > 0 and unit.upper() in _BYTES and number * _BYTES[unit.upper()] >= _BYTES["KB"]:
             return cls(size=int(number * _BYTES[unit.upper()]))
         raise InputError(
-            f"{text!r} says not how files are cut", wanted="a time or a size, e.g. 10m, 1h, 1d, 500MB or 2GB"
+            f"--cut {text} is not a time or a size", wanted="a time or a size, such as 10m, 1h, 1d, 500MB or 2GB"
         )
 
     def is_due(self, began: float, now: float, size: int) -> bool:
@@ -105,7 +105,7 @@ class Retention:
             try:
                 surplus = list(self._surplus(time.time()))
             except OSError as error:  # a folder that has gone: the next write will say so
-                log.warning(f"old pieces of {output} cannot be listed: {error.strerror or error}")
+                log.warning(f"the old files of {output} cannot be listed ({error.strerror or error})")
                 return
             for old, reason in surplus:
                 _remove(old.path, reason)
@@ -181,6 +181,6 @@ def _remove(path: Path, reason: str) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        log.warning(f"{path} cannot be removed ({error.strerror or error}), though {reason}")
+        log.warning(f"{path} should be deleted ({reason}), but cannot be ({error.strerror or error})")
     else:
-        log.info(f"removed {path}: {reason}")
+        log.info(f"deleted {path}: {reason}")

@@ -55,7 +55,7 @@ class VideoSink(ImageSink):
     ) -> None:
         check_encodable(path)
         if path_kind(path) == "folder":
-            raise InputError(f"{path} cannot be written", got="a folder", wanted="a file")
+            raise InputError(f"{path} is a folder", wanted="a video file to write")
         make_folder(path.parent)
         self._path, self._fps, self._by_time, self._finite = path, fps, by_time, finite
         self._cut, self._retention, self._fsync_s = cut, retention or Retention(), fsync_s
@@ -71,7 +71,7 @@ class VideoSink(ImageSink):
         """Append the image at its place in time."""
         with self._writing:
             if self._closed:
-                raise InputError(f"{self._path} is closed", got="a frame that came later")
+                raise InputError(f"{self._path} is closed and takes no more frames")
             try:
                 encoder = self._current(frame, drawn)
                 encoder.add(drawn, self._place(frame, encoder.frames))
@@ -105,7 +105,7 @@ class VideoSink(ImageSink):
             self._end_piece()
             log.warning(
                 f"the frames of {frame.source} are now {size[0]} x {size[1]}, no longer {self._size[0]} x "
-                f"{self._size[1]}: {self._path} goes on in another file"
+                f"{self._size[1]}: {self._path} is continued in another file"
             )
         if self._encoder is None:
             self._encoder = self._begin_piece(frame, size, now)
@@ -145,5 +145,5 @@ class VideoSink(ImageSink):
     def _refusal(self, error: OSError) -> InputError:
         return InputError(
             f"{self.last or self._path} takes no more frames ({error.strerror or error})",
-            do=f"What was written until then is kept. {write_remedy(error, 'choose another place with --output')}",
+            do=f"What was written before is kept. {write_remedy(error, 'choose another place with --output')}",
         )

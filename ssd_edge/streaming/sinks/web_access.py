@@ -46,7 +46,9 @@ class Address:
         is_host = bool(re.fullmatch(r"[\w.-]*", host)) or (bare != host and _is_ipv6(bare))
         if not (is_host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
             raise InputError(
-                "this is no address to serve at", got=repr(text), wanted="8080, or 0.0.0.0:8080, or [::]:8080"
+                "--serve is not a valid address",
+                got=repr(text),
+                wanted="a port or HOST:PORT, such as 8080, 0.0.0.0:8080 or [::]:8080",
             )
         return cls(bare or "127.0.0.1", int(port))
 
@@ -106,8 +108,8 @@ def read_token(path: Path) -> str:
     except OSError as error:
         raise InputError(
             f"{path} cannot be written ({error.strerror or error})",
-            wanted="a file for the token that lets other machines look",
-            do="Set XDG_CONFIG_HOME to a folder of yours.",
+            wanted="a file for the token that lets other machines watch",
+            do="Set XDG_CONFIG_HOME to a folder that you may write.",
         ) from error
 
 
@@ -119,7 +121,10 @@ def _existing(path: Path) -> str:
     if shared or not _TOKEN.fullmatch(token):
         got = f"mode {stat.S_IMODE(mode):o}" if shared else "something else"
         raise InputError(
-            f"{path} is no token for the page", got=got, wanted="mode 600", do="Delete it: a new one is made."
+            f"{path} is not a valid token file",
+            got=got,
+            wanted="a token in a file of mode 600",
+            do="Delete it: a new one is then written.",
         )
     return token
 

@@ -48,9 +48,7 @@ class WindowSink(ImageSink):
     def __init__(self, title: str, stop: StopRequest) -> None:
         reason = why_no_window()
         if reason is not None:
-            raise DeviceError(
-                "no window can be shown", got=reason, do="Use --no-window with --output or --json instead."
-            )
+            raise DeviceError("no window can be shown", got=reason, do="Use --no-window, with --output or --json.")
         self._stop = stop
         self._title = title.encode(errors="backslashreplace").decode()  # OpenCV takes no name that is no UTF-8
         self._shown = False

@@ -58,7 +58,7 @@ class CameraMode:
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise InputError(
-                "the camera's rate is out of range", got=f"{self.fps:g} FPS", wanted="a number more than 0"
+                "the camera's frame rate is out of range", got=f"{self.fps:g} FPS", wanted="a number above 0"
             )
 
 
@@ -94,7 +94,7 @@ def open_camera(number: int, shown: str, mode: CameraMode, recovery: Recovery) -
         f"{shown} cannot be opened",
         got=f"cameras {', '.join(found)}" if found else "no camera on this machine",
         wanted=f"/dev/video{number}, which this user may read",
-        do="List them: ls -l /dev/video*. A Jetson's CSI camera is opened so: ssd-edge run csi://0",
+        do="To list cameras: ls -l /dev/video*. To open a CSI camera of a Jetson: ssd-edge run csi://0",
     )
 
     def opener() -> Reader:
@@ -122,7 +122,9 @@ def _by_pipeline(text: str, shown: str, how: str) -> Reader | None:
     """Return what a pipeline reads, and say so; None where it does not start, which is said too."""
     capture = open_capture(text, cv2.CAP_GSTREAMER)
     if capture is None:
-        log.warning(f"{shown} does not start in hardware, and is decoded on the processor; try gst-launch-1.0")
+        log.warning(
+            f"{shown} cannot be decoded in hardware and is decoded on the CPU; to find the reason, try gst-launch-1.0"
+        )
         return None
     log.info(f"{shown}: {how}")
     return CaptureReader(capture, shown, has_stamps=True)
@@ -161,7 +163,7 @@ def open_pipeline(uri: Uri, recovery: Recovery) -> Source:
     absent = DeviceError(
         f"{uri.shown} cannot be opened",
         got="a pipeline that does not start",
-        do=f"Try it: gst-launch-1.0 {uri.shown}",
+        do=f"Test it: gst-launch-1.0 {uri.shown}",
     )
 
     def opener() -> Reader:
@@ -272,8 +274,8 @@ def _processor_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callabl
         if _is_rtsp(uri):
             options["rtsp_transport"] = "tcp"
         return lambda: PyAvReader(uri.target, options, open_s=_CONNECT_S, read_s=2 * stall_s + 1)
-    pipeline = quoted(recommended_pipeline())
-    require_ffmpeg(uri.shown, f"Install PyAV (pip install av), or use GStreamer: ssd-edge run {pipeline}")
+    advice = f"Install PyAV (pip install av), or use GStreamer: ssd-edge run {quoted(recommended_pipeline())}"
+    require_ffmpeg(uri.shown, advice)
 
     def open_by_opencv() -> Reader:
         # FFmpeg throws away what it has read to learn of the stream.
@@ -281,7 +283,7 @@ def _processor_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callabl
         with environment(OPENCV_FFMPEG_CAPTURE_OPTIONS=options):
             capture = open_capture(uri.target, cv2.CAP_FFMPEG, _TIMEOUTS)
         if capture is None:
-            raise StreamError(StreamReason.ERROR, "no answer, or no video; with PyAV installed there would be a reason")
+            raise StreamError(StreamReason.ERROR, "no answer, or no video (install PyAV to see the reason)")
         return CaptureReader(capture, uri.shown, has_stamps=True)
 
     return open_by_opencv
@@ -294,7 +296,7 @@ def _open_video(uri: Uri) -> Source:
 
     capture = opener()
     if capture is None:
-        raise DeviceError(f"{uri.shown} cannot be opened", got="no answer, or no video", do="Try it: ffplay URL")
+        raise DeviceError(f"{uri.shown} cannot be opened", got="no answer, or no video", do="Test it: ffplay URL")
     return VideoSource(uri.shown, capture, opener)
 
 
@@ -341,7 +343,7 @@ def _set_mode(capture: cv2.VideoCapture, mode: CameraMode, shown: str) -> None:
     # CAP_PROP_BUFFERSIZE stays as it is (4): with one buffer the kernel has none while an image is read, and drops the
     # frame that begins then. Latency does not grow by it: the capture thread reads all, and keeps the newest.
     given = {setting: capture.get(setting) for setting in wanted}
-    log.info(f"{shown}: asked for {_asked(mode)}; it gives {_given(capture, given)}")
+    log.info(f"{shown}: requested {_asked(mode)}; the camera gives {_given(capture, given)}")
     if any(value is not None and given[setting] != value for setting, value in wanted.items()):
         width, height, fps = given.values()
-        log.warning(f"{shown} gives {width:.0f} x {height:.0f} at {fps:g} FPS, the nearest that it has")
+        log.warning(f"{shown} gives {width:.0f} x {height:.0f} at {fps:g} FPS, the closest mode that it has")

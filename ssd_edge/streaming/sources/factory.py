@@ -79,29 +79,25 @@ def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, recovery: Recov
 def _refuse_file_options(uri: Uri, *, loop: bool, pace: float | None) -> None:
     if loop or pace is not None:
         raise InputError(
-            f"{uri.shown} has a pace and an end of its own",
-            got="--loop" if loop else "--pace",
+            f"{'--loop' if loop else '--pace'} is only for files, not for {uri.shown}",
             wanted="a file or folder",
-            do="Leave the option out.",
+            do=f"Leave out {'--loop' if loop else '--pace'}.",
         )
 
 
 def _refuse_camera_options(uri: Uri, mode: CameraMode) -> None:
     if mode != _DRIVERS_MODE:
         raise InputError(
-            f"{uri.shown} has a size and rate of its own",
-            got="--width, --height or --fps",
+            f"--width, --height and --fps are only for cameras, not for {uri.shown}",
             wanted="a camera",
-            do="Leave the option out; --pace plays a file at a rate.",
+            do="Leave out these options; to play a file at a frame rate, use --pace.",
         )
 
 
 def _open_file(path: Path, *, loop: bool) -> Source:
     kind = path_kind(path)
     if kind == "absent":
-        raise InputError(
-            f"{path} cannot be read", got="no such file or folder", wanted="an image, a folder of images, or a video"
-        )
+        raise InputError(f"{path} does not exist", wanted="an image, a folder of images, or a video")
     if kind == "folder" or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(path, loop=loop)
     if kind == "file" and path.stat().st_size == 0:

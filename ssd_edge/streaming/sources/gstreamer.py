@@ -21,7 +21,10 @@ _TO_BGR = (
     "video/x-raw, format=(string)BGRx ! videoconvert ! video/x-raw, format=(string)BGR ! "
     "appsink drop=1 max-buffers=1 sync=false"
 )
-_ONLY_ON_JETSON = "Only a Jetson has CSI cameras; there: sudo apt-get install nvidia-l4t-gstreamer. USB: --camera 0"
+_ONLY_ON_JETSON = (
+    "Only a Jetson has CSI cameras; on it, run sudo apt-get install nvidia-l4t-gstreamer. For a USB "
+    "camera, use --camera 0."
+)
 
 
 def has_gstreamer() -> bool:
@@ -36,7 +39,8 @@ def require_gstreamer(shown: str) -> None:
             f"{shown} needs GStreamer",
             got=f"OpenCV {cv2.__version__}, built without it",
             wanted="an OpenCV with GStreamer",
-            do="Use the one of JetPack or the distribution (apt install python3-opencv) in place of the wheel.",
+            do="Uninstall the pip package of OpenCV and use JetPack's or the distribution's (apt install "
+            "python3-opencv); a virtual environment needs --system-site-packages.",
         )
 
 
@@ -52,7 +56,9 @@ def require_elements(pipeline: str, shown: str) -> None:
         raise DeviceError(
             f"{shown} cannot be opened",
             got=f"no GStreamer element {', '.join(missing)} on this machine",
-            do=_ONLY_ON_JETSON if set(missing) & _NVIDIAS else "Install the plugin that has it.",
+            do=_ONLY_ON_JETSON
+            if set(missing) & _NVIDIAS
+            else "Install the GStreamer plugin that contains the element.",
         )
 
 

@@ -125,7 +125,7 @@ class LiveSource(Source):
         with self._swap:
             self._hung = [thread for thread in self._hung if thread.is_alive]
             if self._thread is None and len(self._hung) >= _MOST_HUNG:
-                raise StreamError(StreamReason.TIMEOUT, f"{_MOST_HUNG} attempts before hang in the driver or library")
+                raise StreamError(StreamReason.TIMEOUT, f"{_MOST_HUNG} earlier attempts hang in the driver or library")
             self._thread = self._thread or ReadingThread(self._opener, self.info.name)
             if self._interrupted.is_set():
                 self._thread.wake()
@@ -243,10 +243,10 @@ class LiveSource(Source):
         if not read and self._absent is not None:
             return self._absent
         return DeviceError(
-            f"{self.info.name} stopped after {read} frames" if read else f"{self.info.name} cannot be opened",
+            f"{self.info.name} ended after {read} frames" if read else f"{self.info.name} cannot be opened",
             got=f"{fault.reason.value}: {fault.detail}",
             wanted=self._wanted_tries(),
-            do="See that it is on and connected; --max-retries N tries longer.",
+            do="Check that it is on and connected; to try longer: --max-retries N",
         )
 
     def _wanted_tries(self) -> str:

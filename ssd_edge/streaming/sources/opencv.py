@@ -72,9 +72,9 @@ def require_utf8(target: str, shown: str) -> None:
         target.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{shown} has a name that OpenCV cannot take",
-            got=f"bytes that are no UTF-8 at character {error.start + 1}",
-            do="Rename it.",
+            f"OpenCV cannot open the file name {shown}",
+            got=f"bytes that are not UTF-8 at character {error.start + 1}",
+            do="Rename the file.",
         ) from error
 
 

@@ -35,7 +35,7 @@ class RateLimitedSource(Source):
         wait: Callable[[float], bool] | None = None,
     ) -> None:
         if not (0 < fps < math.inf and 1 / fps <= threading.TIMEOUT_MAX):
-            raise InputError("the pace is out of range", got=f"{fps:g} FPS", wanted="a number more than 0")
+            raise InputError("--pace is out of range", got=f"{fps:g} FPS", wanted="a number above 0")
         super().__init__(dataclasses.replace(source.info, live=True, fps=fps))
         self._source, self._period_s, self._clock = source, 1 / fps, clock
         self._wait = wait or self._interrupted.wait

@@ -77,7 +77,7 @@ def choose_scaler(shown: str, scalers: tuple[Scaler, ...] = SCALERS) -> Scaler:
         if shutil.which("gst-inspect-1.0")
         else "no gst-inspect-1.0 to look for them",
         wanted=names,
-        do="Leave --scale-in-decoder out: the processor scales then.",
+        do="Leave out --scale-in-decoder: the CPU then scales the frames.",
     )
 
 
@@ -121,7 +121,7 @@ def scaled_opener(
         capture = open_capture(pipeline, cv2.CAP_GSTREAMER)
         if capture is None:
             # OpenCV does not say why. A camera that is busy with the connection before is such a case: try again soon.
-            raise StreamError(StreamReason.ERROR, f"GStreamer cannot open it, with {scaler.name}")
+            raise StreamError(StreamReason.ERROR, f"GStreamer cannot open it with {scaler.name}")
         return _ScaledReader(capture, uri.shown, found)
 
     return opener

@@ -81,7 +81,7 @@ def _url(text: str) -> Uri:
     except ValueError:  # what follows the first colon is no port: a part of a password
         is_clear = False
     if not is_clear:
-        raise InputError(f"{shown} is no address that can be opened", got="no host and port", do=_ENCODE)
+        raise InputError(f"{shown} is not an address that can be opened", got="no host and port", do=_ENCODE)
     return Uri("url", text, shown)
 
 
@@ -89,13 +89,13 @@ def _file(text: str) -> Uri:
     if " ! " in text and not _is_path(text):
         raise InputError(
             f"{hide_in_pipeline(text)} cannot be read",
-            got="no such file or folder",
-            do="A pipeline ends in an appsink, or begins with gst: so that no file is taken for one.",
+            got="no such file",
+            do="If it is a pipeline, end it with an appsink, or begin it with gst:",
         )
     if (found := _CREDENTIALS.match(text)) and not os.path.lexists(text):
         raise InputError(
             f"{found[1]}:*** … cannot be opened",
-            got="neither a file nor a scheme",
+            got="neither a file nor a known scheme",
             wanted="rtsp://USER:PASSWORD@HOST/…",
         )
     return Uri("file", text, text)

@@ -16,7 +16,7 @@ from ssd_edge.core.log import log
 from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.opencv import Capture, Opener, frame_count, frame_rate, open_capture, require_utf8
 
-_DO = "Play it elsewhere to see whether it is damaged, or convert it: ffmpeg -i FILE video.mp4"
+_DO = "Play the file with another program to see whether it is damaged, or convert it: ffmpeg -i FILE video.mp4"
 _COUNT_ERROR = 0.02  # of the frames: some containers give a length in seconds, and their count is a guess
 _COUNT_ERROR_FRAMES = 3
 
@@ -34,7 +34,9 @@ def open_video(path: Path, *, loop: bool = False) -> VideoSource:
 
     capture = opener()
     if capture is None:
-        raise InputError(f"{path} is not a video that OpenCV can read", wanted="e.g. .mp4, .avi, .mkv, .webm", do=_DO)
+        raise InputError(
+            f"{path} is not a video that OpenCV can read", wanted="a video such as .mp4, .avi, .mkv or .webm", do=_DO
+        )
     return VideoSource(str(path), capture, opener, loop=loop)
 
 
@@ -86,13 +88,13 @@ class VideoSource(Source):
         self._capture.release()
         capture = self._opener()
         if capture is None:
-            raise InputError(f"{self.info.name} can no longer be opened", wanted="the video that it was")
+            raise InputError(f"{self.info.name} can no longer be opened", wanted="the unchanged video")
         self._capture = capture
 
     def _judge_end(self, index: int, frames: int) -> None:
         """Refuse a video without a frame, and report one, on its first lap, that was cut short."""
         if index == 0:
-            raise InputError(f"{self.info.name} holds no frame that can be decoded", do=_DO)
+            raise InputError(f"{self.info.name} contains no frame that can be decoded", do=_DO)
         announced = self._announced or 0
         if frames == index and announced - frames > max(_COUNT_ERROR_FRAMES, _COUNT_ERROR * announced):
             log.warning(f"{self.info.name} ends after {frames} of {announced} frames; it is truncated or damaged")

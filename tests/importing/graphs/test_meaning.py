@@ -39,7 +39,7 @@ def test_scores_are_told_by_their_values(scores, stated, softmaxed):
 @pytest.mark.parametrize(
     ("scores", "stated", "message"),
     [
-        (SIGMOIDS, "auto", "are not those of an SSD: got .* sum over the classes of 1.35,  .*--activation logits"),
+        (SIGMOIDS, "auto", "are not those of an SSD: got .* sum over the classes of 1.35, .*--activation logits"),
         (LOGITS, "softmax", "are not softmax probabilities over the classes: got --activation softmax. Leave out"),
         (PROBABILITIES, "logits", "are already softmax probabilities: got --activation logits. Leave out"),
         (PROBABILITIES.transpose(0, 2, 1), "auto", "are not those of an SSD"),

@@ -16,7 +16,7 @@ def test_without_timm_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(
         MissingPackageError,
-        match=r"resnet18 is not a backbone of ssd-edge, and timm,  .*pip install 'ssd-edge\[timm\]'",
+        match=r"resnet18 is not a backbone of ssd-edge, and timm, .*pip install 'ssd-edge\[timm\]'",
     ):
         make_spec("ssd300-resnet18", CLASSES)
 

@@ -149,5 +149,8 @@ def test_addresses(text: str, address: Address, url: str, is_open: bool) -> None
 
 @pytest.mark.parametrize("text", ["", "web", "0.0.0.0:", "1:2:x", "-1", "65536", "٣"])
 def test_what_is_no_address_is_named(text: str) -> None:
-    with pytest.raises(InputError, match=r"this is no address to serve at: got '.*'; wanted 8080, or 0\.0\.0\.0:8080"):
+    with pytest.raises(
+        InputError,
+        match=r"--serve is not a valid address: got '.*'; wanted a port or HOST:PORT, such as 8080, 0\.0\.0\.0:8080",
+    ):
         Address.parse(text)

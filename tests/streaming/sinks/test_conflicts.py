@@ -13,10 +13,10 @@ def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
     film.write_bytes(b"x")
     link.symlink_to(film)
     for output in (film, link, tmp_path / "." / "video.mp4"):
-        with pytest.raises(InputError, match="is the input itself"):
+        with pytest.raises(InputError, match="is also the input"):
             check_keeps_input(output, film)
     check_keeps_input(tmp_path / "other.mp4", film)
-    with pytest.raises(InputError, match="is the input itself"):
+    with pytest.raises(InputError, match="is also the input"):
         check_keeps_input(tmp_path, tmp_path)
 
 
@@ -27,7 +27,7 @@ def test_no_picture_of_the_input_folder_is_overwritten(tmp_path: Path) -> None:
     (photos / "notes.txt").touch()
     (tmp_path / "link.jpg").symlink_to(photos / "a.jpg")
     for output in (photos / "a.jpg", tmp_path / "link.jpg"):
-        with pytest.raises(InputError, match="is the input itself"):
+        with pytest.raises(InputError, match="is also the input"):
             check_keeps_input(output, photos)
     for output in (photos / "b.jpg", photos / "notes.txt", tmp_path):
         check_keeps_input(output, photos)

@@ -57,7 +57,7 @@ def test_a_picture_never_takes_the_place_of_its_source(tmp_path: Path) -> None:
     path.write_bytes(b"the only one")
     shown = frame(0, str(path))
     with (
-        pytest.raises(InputError, match=r"a\.png is the input itself"),
+        pytest.raises(InputError, match=r"a\.png is also the input"),
         ImageFolderSink(tmp_path, named_by_source=True) as sink,
     ):
         sink.show(shown, shown.image)

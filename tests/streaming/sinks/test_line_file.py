@@ -57,7 +57,7 @@ def test_a_file_has_one_writer(tmp_path: Path) -> None:
     (tmp_path / "link.jsonl").symlink_to(path)
     for name in (path, tmp_path / "link.jsonl"):
         other = subprocess.run([sys.executable, "-c", program, str(name)], capture_output=True, text=True, timeout=60)
-        assert "is being written by another run: wanted one writer for a file" in other.stderr
+        assert "is being written by another run: wanted only one run that writes a file" in other.stderr
     file.write(LINE)
     file.close()
     assert path.read_bytes() == 2 * LINE
@@ -219,7 +219,7 @@ def test_a_line_that_comes_after_the_end_replaces_nothing(tmp_path: Path) -> Non
     file = LineFile(tmp_path / "a.jsonl")
     file.write(LINE)
     file.close()
-    with pytest.raises(InputError, match=r"a\.jsonl is closed: got a line that came later"):
+    with pytest.raises(InputError, match=r"a\.jsonl is closed and takes no more lines"):
         file.write(LINE)
     assert (tmp_path / "a.jsonl").read_bytes() == LINE
 

@@ -267,7 +267,7 @@ def test_without_pyav_it_is_said_once_what_that_means(
             assert numbers(tmp_path / name) == [1]
     finally:
         encoders.has_av.cache_clear()
-    assert caplog.text.count("PyAV is not installed, so OpenCV writes videos") == 1
+    assert caplog.text.count("PyAV is not installed, so OpenCV writes the videos") == 1
     assert "pip install av" in caplog.text
 
 
@@ -278,7 +278,7 @@ def test_places_that_cannot_be_written_are_refused_before_the_first_frame(tmp_pa
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(InputError, match="got a folder"):
         VideoSink(tmp_path / "folder.mp4", 25.0)
-    with pytest.raises(InputError, match=r"video\.gif is no video: got suffix '\.gif'"):
+    with pytest.raises(InputError, match=r"video\.gif is not a video file: got suffix '\.gif'"):
         VideoSink(tmp_path / "video.gif", 25.0)
 
 

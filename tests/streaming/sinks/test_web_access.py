@@ -116,11 +116,13 @@ def test_a_token_that_others_can_read_or_that_is_none_is_refused(tmp_path: Path)
     path = token_path()
     read_token(path)
     path.chmod(0o644)
-    with pytest.raises(InputError, match="is no token for the page: got mode 644; wanted mode 600"):
+    with pytest.raises(
+        InputError, match="is not a valid token file: got mode 644; wanted a token in a file of mode 600"
+    ):
         read_token(path)
     path.chmod(0o600)
     path.write_text("short")
-    with pytest.raises(InputError, match="is no token"):
+    with pytest.raises(InputError, match="is not a valid token file"):
         read_token(path)
     path.unlink()
     path.symlink_to(tmp_path / "elsewhere")
@@ -180,5 +182,5 @@ def test_addresses_of_both_kinds(text: str, host: str, is_open: bool, url: str) 
 
 @pytest.mark.parametrize("text", ["::1:80", "[::1]", "[::g]:80", "a b:80", "http://h:80"])
 def test_what_is_no_address_of_ipv6_is_named(text: str) -> None:
-    with pytest.raises(InputError, match="this is no address to serve at"):
+    with pytest.raises(InputError, match="--serve is not a valid address"):
         Address.parse(text)

@@ -80,7 +80,7 @@ class FakeCamera:
 @pytest.mark.parametrize(
     ("mode", "reports"),
     [
-        (CameraMode(1920, 1080), ["camera 0 gives 640 x 480 at 30 FPS, the nearest that it has"]),
+        (CameraMode(1920, 1080), ["camera 0 gives 640 x 480 at 30 FPS, the closest mode that it has"]),
         (CameraMode(640, 480, 30), []),
         (CameraMode(), []),
     ],
@@ -159,7 +159,7 @@ def test_a_jetson_decodes_a_usb_camera_in_hardware(
     assert ("format=(string)YUY2" in pipeline) == (not jpeg)
     assert "v4l2src device=/dev/video1 " in pipeline
     assert "width=(int)1280, height=(int)720, framerate=(fraction)30/1" in pipeline
-    said = "in hardware" if starts else "does not start in hardware, and is decoded on the processor"
+    said = "in hardware" if starts else "cannot be decoded in hardware and is decoded on the CPU"
     assert any(said in line for line in caplog.messages)
     if not starts:
         assert opened[-1] == 1  # V4L2
@@ -202,7 +202,7 @@ def test_where_the_board_s_pipeline_does_not_start_the_processor_decodes(
     monkeypatch.setattr(camera, "open_capture", lambda *_: None)
     monkeypatch.setattr(camera, "PyAvReader", lambda target, *_, **__: target)
     assert stream_opener(RTSP, 150, 2.0)() == "rtsp://cam/1"
-    assert "rtsp://cam/1 does not start in hardware, and is decoded on the processor" in caplog.text
+    assert "rtsp://cam/1 cannot be decoded in hardware and is decoded on the CPU" in caplog.text
     monkeypatch.setattr(camera, "has_pyav", lambda: False)
     monkeypatch.setattr(opencv, "is_built_with", lambda _: False)
     with pytest.raises(StreamError, match="a pipeline that does not start, and neither PyAV nor FFmpeg"):
@@ -257,7 +257,7 @@ def test_a_pipeline_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(gstreamer, "has_gstreamer", lambda: True)
     monkeypatch.setattr(camera, "open_capture", lambda *_: None)
     monkeypatch.setattr(camera, "require_elements", lambda *_: None)
-    with pytest.raises(DeviceError, match=r"cannot be opened: got a pipeline that does not start. Try it: gst-launch"):
+    with pytest.raises(DeviceError, match=r"cannot be opened: got a pipeline that does not start. Test it: gst-launch"):
         open_pipeline(parse_uri("nosuchsrc ! appsink"), ONCE)
 
 
@@ -342,7 +342,7 @@ def test_a_film_behind_a_url_that_ends_early_is_reported(
 @pytest.mark.parametrize("fps", [float("nan"), float("inf"), 0.0])
 def test_a_rate_that_is_none_is_refused(fps: float) -> None:
     with pytest.raises(
-        InputError, match=r"the camera's rate is out of range: got \w+ FPS; wanted a number more than 0"
+        InputError, match=r"the camera's frame rate is out of range: got \w+ FPS; wanted a number above 0"
     ):
         CameraMode(fps=fps)
 

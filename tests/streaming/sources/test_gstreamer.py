@@ -119,7 +119,7 @@ def test_a_url_with_quotes_stays_one_word() -> None:
 
 def test_a_pipeline_that_never_starts_is_given_up() -> None:
     found = in_gstreamer(f"videotestsrc is-live=true ! valve drop=true ! {BGR}", patience_s=0.5)
-    assert "cannot be opened: got a pipeline that does not start. Try it: gst-launch-1.0" in found["error"]
+    assert "cannot be opened: got a pipeline that does not start. Test it: gst-launch-1.0" in found["error"]
 
 
 def test_a_pipeline_that_stalls_has_stopped() -> None:
@@ -134,7 +134,7 @@ def test_a_missing_element_is_named_without_waiting_for_it() -> None:
     found = in_gstreamer("nosuchsrc ! videoconvert ! appsink")
     assert found["error"] == (
         "nosuchsrc ! videoconvert ! appsink cannot be opened: got no GStreamer element nosuchsrc on this machine. "
-        "Install the plugin that has it."
+        "Install the GStreamer plugin that contains the element."
     )
 
 

@@ -92,7 +92,7 @@ def test_a_camera_that_stops_is_opened_again_and_counts_on(caplog: pytest.LogCap
     source = live(first, StreamError(StreamReason.TIMEOUT, "no answer"), second, retry=Retry(most=4, first_wait_s=0.0))
     frames, stopped = drain(source)
     assert [(frame.index, int(frame.image[0, 0, 0])) for frame in frames] == [(0, 1), (1, 2), (2, 3)]
-    assert "camera 0 stopped after 3 frames: got not found: gone" in str(stopped)
+    assert "camera 0 ended after 3 frames: got not found: gone" in str(stopped)
     assert first.closed
     assert second.closed
     assert caplog.messages[:3] == [
@@ -146,7 +146,7 @@ def test_the_rate_is_known_once_it_is_open() -> None:
 def test_no_tries_make_a_stop_final() -> None:
     frames, stopped = drain(live(Device(levels(1), fails()), Device(levels(2), fails()), retry=Retry(most=0)))
     assert len(frames) == 1
-    assert "stopped after 1 frames" in str(stopped)
+    assert "ended after 1 frames" in str(stopped)
 
 
 def test_a_silence_is_a_stall_and_then_a_reason_to_open_it_again() -> None:
@@ -262,4 +262,4 @@ def test_attempts_that_hang_for_ever_do_not_grow_in_number() -> None:
     finally:
         lets_go.set()
     assert len(opened) == 8
-    assert "8 attempts before hang in the driver" in str(stopped)
+    assert "8 earlier attempts hang in the driver" in str(stopped)

@@ -75,5 +75,5 @@ def test_an_interrupt_ends_the_wait() -> None:
 
 @pytest.mark.parametrize("fps", [0.0, -5.0, math.nan, math.inf, 5e-324])
 def test_a_pace_that_is_no_positive_number_is_refused(fps: float) -> None:
-    with pytest.raises(InputError, match="the pace is out of range"):
+    with pytest.raises(InputError, match="--pace is out of range"):
         RateLimitedSource(SlowFilm(FakeClock(), []), fps)

@@ -77,7 +77,7 @@ def test_a_file_is_a_file_whatever_its_name(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("text", ["rtsp://me:se/cret@h/x", "rtsp://m e:secret@h/x", "rtsp://me:sec#ret@h/x"])
 def test_a_password_that_hides_the_host_is_refused_with_how_to_write_it(text: str) -> None:
-    with pytest.raises(InputError, match=r"is no address that can be opened.*write / # \? @ .* as %2F") as refused:
+    with pytest.raises(InputError, match=r"is not an address that can be opened.*write / # \? @ .* as %2F") as refused:
         parse_uri(text)
     assert "ret@" not in str(refused.value)
 

@@ -174,7 +174,7 @@ def test_who_cannot_be_opened_is_left_out_and_the_others_go_on() -> None:
 
 def test_one_whose_throughput_fails_keeps_its_latency_and_the_others_all() -> None:
     run = measured(entry("a", "404"), entry("b", "20"))
-    assert [str(missing) for missing in run.left_out] == ["throughput and stages of a: its process ended"]
+    assert [str(missing) for missing in run.left_out] == ["throughput and stages of a: the worker process ended"]
     assert run.measured["a"].blocks.medians == (404.0,) * 6
     assert len(run.measured["b"].throughput) == 2
 
