@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import ssd_edge.engines.tensorrt.release as release_module
 import ssd_edge.workflows.build.config as config_module
 from ssd_edge.core.choices import FloatType, Precision
 from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.graph_contract import ROUNDS_KEY
 from ssd_edge.engines.options import Batch, TrtOptions
 from ssd_edge.graph.half_nodes import half_names
 from ssd_edge.workflows.build.build import BuildConfig, build
@@ -265,3 +267,23 @@ def test_hardware_compatibility_is_refused_where_the_gpu_shares_memory(squares, 
         InputError, match="--hardware-compatible is not possible on this GPU: got a GPU that shares the board's memory"
     ):
         build(squares, config=BuildConfig(target="tensorrt", tensorrt=TrtOptions(hardware_compatible=True)))
+
+
+@pytest.mark.parametrize(
+    ("counted", "said"),
+    [
+        ("9", "NMS: 18 rounds of suppression written out, .*; the images that it was compared on needed 9"),
+        ("0", "NMS: 16 rounds .*; the images that it was compared on needed 0"),
+        (None, "NMS: 16 rounds .*; how many its images need is unknown"),
+    ],
+)
+def test_build_says_how_many_rounds_and_why(squares, install, caplog, counted, said) -> None:
+    caplog.set_level("INFO", logger="ssd_edge")
+    install("11.4.0.106")
+    if counted is not None:
+        model = onnx.load(squares)
+        model.metadata_props.add(key=ROUNDS_KEY, value=counted)
+        onnx.save(model, squares)
+    made = build(squares, config=BuildConfig(target="tensorrt"))
+    assert re.search(said, caplog.text)
+    assert made.manifest.options.nms == ("18 rounds" if counted == "9" else "16 rounds")
