@@ -120,7 +120,7 @@ class IBuilderConfig(TrtObject):
         return feature.name in self._previews
 
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
-        """Take it, or leave the limit as it was: as TensorRT-RTX 1.7 does, asked by ``test_pools.py``."""
+        """Take it, or leave the limit as it was: as TensorRT-RTX 1.7 does, see ``test_against_rtx.py``."""
         self._note("set_memory_pool_limit", self._world.module.MemoryPoolType, pool, pool_size)
         is_free = pool.name in ("WORKSPACE", "TACTIC_SHARED_MEMORY")
         if is_free or (pool_size >= _LEAST_POOL and pool_size.bit_count() == 1):
