@@ -11,6 +11,7 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.log import log
+from ssd_edge.core.native_memory import give_back
 from ssd_edge.streaming.batcher import Captured
 
 _PROBATION = 8  # batches that a new engine must infer before the old one is closed
@@ -155,6 +156,7 @@ class EngineSlot:
             self._idle.wait_for(lambda: all(used is not detector for used, _ in self._busy.values()))
             self._owned = [other for other in self._owned if other is not detector]
         detector.close()
+        give_back()
 
 
 def _check(new: Detector, labels: frozenset[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -48,3 +49,23 @@ def test_threads_share_two_heaps_unless_the_user_says_otherwise() -> None:
 def test_a_setting_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
     assert not limit_arenas()
+
+
+HOLES = """
+from ssd_edge.core.native_memory import give_back
+def resident():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+pieces = [bytearray(100_000) for _ in range(500)]  # 50 MB in the heap: glibc maps larger ones apart
+del pieces[:-1]  # the last one keeps the heap from shrinking
+before = resident()
+give_back()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_holes_in_the_heap_are_given_back() -> None:
+    if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("another C library")
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 30_000  # KiB

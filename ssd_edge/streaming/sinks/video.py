@@ -10,6 +10,7 @@ from ssd_edge.core.errors import InputError, write_remedy
 from ssd_edge.core.files import make_folder, path_kind
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.log import log
+from ssd_edge.core.native_memory import give_back
 from ssd_edge.streaming.sinks.base import ImageSink
 from ssd_edge.streaming.sinks.encoders import CODECS, Encoder, check_encodable, open_encoder
 from ssd_edge.streaming.sinks.output_lock import OutputLock
@@ -133,7 +134,11 @@ class VideoSink(ImageSink):
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
             self.written += encoder.frames
-            encoder.close()
+            try:
+                encoder.close()
+            finally:
+                del encoder  # it goes with the last reference
+                give_back()
 
     def _give_up(self) -> None:
         """Keep what plays of a file that the disk refused."""
