@@ -131,8 +131,8 @@ def measure(preset: str, engine: Path, threads: Threads, folder: Path, options: 
 def main(
     presets: tuple[str, ...] = ("ssd300-vgg16", "ssdlite320-mobilenet-v3-large"),
     *,
-    seconds: float = 1.5,
-    rounds: int = 15,
+    seconds: float = 3.0,
+    rounds: int = 9,
     threads: Literal["latency", "throughput"] = "latency",
     video: bool = False,
 ) -> int:

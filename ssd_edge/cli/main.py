@@ -49,6 +49,8 @@ def _run() -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
                 signal.signal(number, _leave)
+        if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # "reload" to a service that is only beginning
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, _insist)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupt)

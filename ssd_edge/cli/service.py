@@ -122,7 +122,9 @@ class _Supervisor:
         return self._ends
 
     def _once(self) -> int:
+        before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the child inherits it, until it has its own handler
         self._child = subprocess.Popen(self._command)  # noqa: S603 - a list of our own words, no shell
+        signal.signal(signal.SIGUSR1, before)
         while True:
             try:
                 return self._child.wait(0.2)

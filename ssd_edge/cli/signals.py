@@ -76,16 +76,23 @@ class SignalStop(StopRequest):
 
 
 class SignalReload(ReloadRequest):
-    """A request to take up engine and streams anew that SIGUSR1 makes, from when the run reads it."""
+    """A request to take up engine and streams anew that SIGUSR1 makes; it must be made on the main thread.
+
+    The signal counts from the first moment on: one that comes while the engine is opened is answered once it is, and
+    does not end the process, as it would by default.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before = signal.signal(signal.SIGUSR1, lambda _number, _frame: self.request())
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Answer the signal inside the block; must be entered on the main thread."""
-        before = signal.signal(signal.SIGUSR1, lambda _number, _frame: self.request())
+        """What the signal did before this was made, it does again after the block."""
         try:
             yield
         finally:
-            signal.signal(signal.SIGUSR1, before)
+            signal.signal(signal.SIGUSR1, self._before)
 
 
 @contextmanager

@@ -26,8 +26,8 @@ def limit_arenas() -> bool:
 def give_back() -> None:
     """Have glibc return to the system what lies free between what is in use; elsewhere nothing happens.
 
-    An encoder or engine that is opened beside the old one, which then goes, leaves such holes: a run that cuts its videos
-    every hour would grow for weeks. It takes some milliseconds.
+    An encoder or engine that is opened beside the old one, which then goes, leaves such holes: a run that cuts its
+    videos every hour would grow for weeks. It takes some milliseconds.
     """
     _call("malloc_trim", 0)
 

@@ -58,6 +58,44 @@ def test_a_signal_ends_a_run_soon_though_an_opening_hangs(tmp_path: Path, silent
     assert "Traceback" not in said
 
 
+def waits_for(run: subprocess.Popen[str], field: str) -> None:
+    """Wait until the process ignores (``SigIgn``) or handles (``SigCgt``) SIGUSR1."""
+    due = time.monotonic() + 60
+    while time.monotonic() < due:
+        status = Path(f"/proc/{run.pid}/status").read_text()
+        mask = int(status.split(f"{field}:")[1].split()[0], 16)
+        if mask >> (signal.SIGUSR1 - 1) & 1:
+            return
+        time.sleep(0.001)
+    raise AssertionError(f"SIGUSR1 is not in {field}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("supervised", [False, True])
+def test_a_reload_that_comes_while_the_run_begins_neither_ends_it_nor_is_lost(tmp_path: Path, supervised: bool) -> None:
+    model, film = write_tiny_onnx(tmp_path / "bright.onnx"), write_bright_film(tmp_path / "video.mp4", 30)
+    command = [
+        sys.executable, "-m", "ssd_edge", "run", film, "--loop", "--pace", "20", "--model", model, "--json",
+        tmp_path / "boxes.jsonl", "--cut", "1d", *(["--supervise"] if supervised else []),
+    ]  # fmt: skip
+    with running([*map(str, command)], cwd=ROOT, stderr=subprocess.PIPE) as run:
+        waits_for(run, "SigIgn")
+        run.send_signal(signal.SIGUSR1)
+        waits_for(run, "SigCgt")
+        run.send_signal(signal.SIGUSR1)
+        assert run.stderr is not None
+        said = [""] if supervised else [run.stderr.readline()]
+        while said[-1] and "the engine is still" not in said[-1]:
+            said.append(run.stderr.readline())
+        due = time.monotonic() + 60
+        while sum(len(lines(piece)) for piece in tmp_path.glob("boxes-*.jsonl")) < 5 and time.monotonic() < due:
+            time.sleep(0.05)
+        assert run.poll() is None, said
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(30) == 0
+        assert "restarted" not in run.stderr.read()
+
+
 HANGING = """
 import sys, time
 from ssd_edge.backends.detector import Detector
