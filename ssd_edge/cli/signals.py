@@ -88,7 +88,7 @@ class SignalReload(ReloadRequest):
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """What the signal did before this was made, it does again after the block."""
+        """Handle the signal inside the block, and restore the handler that was there before this was made."""
         try:
             yield
         finally:
