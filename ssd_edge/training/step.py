@@ -263,6 +263,4 @@ def _unknown(model: nn.Module, prefix: str) -> InputError:
     while parent and parent not in names:
         parent = parent.rpartition(".")[0]
     below = [name for name in names if name.rpartition(".")[0] == parent]
-    return InputError(
-        f"--freeze names no layer of the network: {prefix!r}", wanted=f"one of {', '.join(sorted(below)[:12])}"
-    )
+    return InputError(f"there is no layer {prefix!r} to freeze", wanted=f"one of {', '.join(sorted(below)[:12])}")

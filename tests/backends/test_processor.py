@@ -98,7 +98,10 @@ def test_images_that_are_no_block_of_memory(model: Path) -> None:
     ],
 )
 def test_a_batch_that_does_not_fit_is_refused(model: Path, batch: np.ndarray) -> None:
-    with open_backend(model) as backend, pytest.raises(InputError, match=r"does not fit bright.*uint8 \(B >= 1, 64"):
+    with (
+        open_backend(model) as backend,
+        pytest.raises(InputError, match=r"does not match the input of bright.*uint8 \(B >= 1, 64"),
+    ):
         backend.infer(batch)
 
 

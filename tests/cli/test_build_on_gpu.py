@@ -158,7 +158,7 @@ def test_what_tensorrt_said_of_a_build_lies_beside_its_engine(tmp_path: Path) ->
     assert f"warning: {cast}" in lines
     assert f"TensorRT gave {len(lines)} warnings: engines/squares/{log.name}" in said
     assert f"tensorrt: {cast}" in said
-    assert "of these layers 5 on the DLA, each of them a part of the graph as a whole, and " in said
+    assert "of these layers, 5 run on the DLA, each a whole part of the graph, and " in said
     text = log.read_text()
     assert "TensorRT gave" not in workspace.run("build", "--fp16", "--dla", "0").stderr
     assert log.read_text() == text  # nothing was built
@@ -179,4 +179,4 @@ def test_float32_that_cannot_be_promised_is_refused(tmp_path: Path, release: str
     """8.x takes FP16 for any layer once it is allowed."""
     workspace = Workspace(tmp_path, release)
     said = workspace.run("build", "--fp16", "--keep-float", "conv2", code=int(release == "8.6")).stderr
-    assert ("chooses the FP16 layers itself: wanted a strongly typed network" in said) == (release == "8.6")
+    assert ("chooses the FP16 layers itself: wanted " in said) == (release == "8.6")

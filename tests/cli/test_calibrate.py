@@ -59,7 +59,7 @@ def test_the_run_says_what_the_model_learnt_from(tmp_path: Path) -> None:
     RunData(str(tmp_path / "drawn"), "train", "val").save(run_folder)
     result = run("calibrate", "--method", "minmax")
     assert result.exit_code == 0, result.output
-    assert "using what selftest trained on" in result.output
+    assert "using the training data of selftest" in result.output
     assert json.loads(Path("calibration/selftest.images.json").read_text())["split"] == "train"
 
 
@@ -188,7 +188,7 @@ def test_a_picture_of_the_set_that_has_changed(tmp_path: Path) -> None:
     (tmp_path / "images/003.png").unlink()
     result = run("calibrate")
     assert result.exit_code == 1
-    assert "003.png of calibration/selftest.images.json has changed since it was chosen" in result.output
+    assert "003.png has changed since it was chosen (listed in calibration/selftest.images.json)" in result.output
 
 
 def test_a_file_that_is_no_onnx(tmp_path: Path) -> None:
@@ -204,7 +204,10 @@ def test_a_table_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
     before = (tmp_path / "engines/selftest/selftest.onnx").read_bytes()
     result = run("calibrate", "--images", "images", "--output", name)
     assert result.exit_code == 1
-    assert f"{name} is not a name for a calibration table: wanted a name that ends with .ranges.json" in result.output
+    assert (
+        f"{name} is not a valid name for a calibration table: wanted a name that ends with .ranges.json"
+        in result.output
+    )
     assert (tmp_path / "engines/selftest/selftest.onnx").read_bytes() == before
 
 
@@ -312,7 +315,8 @@ def test_kept_pictures_calibrate_wherever_the_folder_is_copied(tmp_path: Path, m
     refused = run("calibrate")
     assert refused.exit_code == 1
     assert (
-        "selftest.images/0003.png of calibration/selftest.images.json has changed since it was chosen" in refused.output
+        "selftest.images/0003.png has changed since it was chosen (listed in calibration/selftest.images.json)"
+        in refused.output
     )
 
 

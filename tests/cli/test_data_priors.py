@@ -90,4 +90,4 @@ def test_boxes_of_another_network_are_refused(workspace: Path) -> None:
         "train", "data", "--preset", "ssd192-tiny", "--no-check", "--priors", "priors.json", "--input-size", 96
     )
     assert result.exit_code == 1
-    assert "priors.json holds anchors for another network" in result.stderr
+    assert "priors.json contains anchors for another network" in result.stderr

@@ -145,7 +145,7 @@ def test_an_int8_build_in_its_workspace_needs_no_further_argument(
     monkeypatch.chdir(copied.folder)
     result = CliRunner().invoke(app, ["build", "--int8"])
     assert result.exit_code == 0, result.stderr
-    assert "using what signs trained on: " in result.stderr
+    assert "using the training data of signs: " in result.stderr
     assert list((copied.folder / "engines/signs").glob("*.int8.onnxruntime.engine"))
 
 

@@ -64,7 +64,7 @@ def test_candidates_that_are_not_looked_at_are_told(workspace: Path) -> None:
     few = ["export", "--check-images", "photos", "--max-candidates", "50", "--keep-top-k", "50"]
     result = CliRunner().invoke(app, few)
     assert result.exit_code == 0, result.stderr
-    said = r"2 of 2 images have more than 50 .* down to score 0\.\d\d .*--max-candidates"
+    said = r"2 of 2 images have more than 50 .* down to a score of 0\.\d\d .*--max-candidates"
     assert re.search(said, result.stderr)
     all_of_them = [*few, "--score-threshold", "0.6"]
     assert "--max-candidates" not in CliRunner().invoke(app, all_of_them).stderr
@@ -88,7 +88,7 @@ def test_empty_folder_of_images(workspace: Path) -> None:
     (workspace / "empty").mkdir()
     result = CliRunner().invoke(app, ["export", "--check-images", "empty"])
     assert result.exit_code == 1
-    assert "empty holds no images" in result.stderr
+    assert "empty contains no images" in result.stderr
 
 
 def test_missing_package_says_what_to_install(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,7 +180,7 @@ def test_a_folder_names_what_it_holds(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert f"{tmp_path} is a folder: wanted one file in it: squares.onnx" in result.output
     (tmp_path / "empty").mkdir()
-    assert "empty is a folder: wanted a model, an engine or a table" in run(tmp_path / "empty").output
+    assert "empty is a folder: wanted a model, an engine or a calibration table" in run(tmp_path / "empty").output
     for number in range(10):
         (tmp_path / "empty" / f"{number}.onnx").touch()
     assert "6.onnx, 7.onnx and 2 more" in run(tmp_path / "empty").output

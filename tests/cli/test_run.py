@@ -219,7 +219,7 @@ def broken(workspace: Path) -> Path:
         (["video.mp4", "--json", LONG], "File name too long"),
         (["video.mp4", "--model", f"{LONG}.onnx"], "File name too long"),
         (["video.mp4", "--model", "nope.engine"], "nope.engine cannot be read: got no such file; wanted a model"),
-        (["caf\udce9.mp4"], "has a name that OpenCV cannot take"),
+        (["caf\udce9.mp4"], "OpenCV cannot open"),
         (["video.mp4", "--width", "640"], "--width, --height and --fps are only for cameras, not for video.mp4"),
         (["0", "--loop"], "--loop is only for files, not for camera 0"),
     ],

@@ -88,7 +88,11 @@ def test_a_killed_process_ends_the_run_with_an_error(workspace: Path, launcher: 
         os.kill(_second_process(process.pid), signal.SIGKILL)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    sign = "Signal 9 (SIGKILL) received" if launcher == "torchrun" else "another of the 2 processes ended: got "
+    sign = (
+        "Signal 9 (SIGKILL) received"
+        if launcher == "torchrun"
+        else "another one of the 2 training processes ended: got "
+    )
     assert sign in stderr
     assert Path("runs/killed/state.pt").is_file()
 

@@ -254,7 +254,7 @@ def test_memory_that_a_container_may_have() -> None:
         "read /sys/fs/cgroup/memory.stat": f"anon 1\ninactive_file {gib // 4}\n",
     }
     line = examined(answers)["memory"]
-    assert line.found == "1.2 GiB free of 2.0, which this container may have; building an engine needs 1.5"
+    assert line.found == "1.2 GiB free of 2.0, which this container may have; building an engine needs 1.5 GiB"
     assert line.do == "Close other programs, or give the container more."
     assert examined(answers | {"read /sys/fs/cgroup/memory.max": "max\n"})["memory"].found == "6.0 GiB free of 8.0"
 

@@ -65,5 +65,5 @@ def test_a_log_that_cannot_be_written_is_said(tmp_path: Path, caplog: pytest.Log
 
 def test_layers_on_each_are_counted() -> None:
     layers = [EngineLayer("{ForeignNode[a...c]}", "DLA", "int8"), EngineLayer("nms", "PluginV2", "unknown")]
-    assert count_on_dla(layers).startswith("1 on the DLA, ")
-    assert count_on_dla(layers[1:]) == "0 on the DLA, each of them a part of the graph as a whole, and 1 on the GPU"
+    assert count_on_dla(layers).startswith("1 run on the DLA, ")
+    assert count_on_dla(layers[1:]) == "0 run on the DLA, each a whole part of the graph, and 1 on the GPU"

@@ -83,7 +83,7 @@ def test_our_own_keep_no_weights_elsewhere(tmp_path: Path) -> None:
 
 
 LEADS_OUT = "outside of its folder"
-IS_NO_FILE = "which is no file"
+IS_NO_FILE = "which is not a file"
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,9 @@ def test_a_cut_off_checkpoint_is_refused(saved: Path) -> None:
 def test_another_archive_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
         archive.writestr("a.txt", "text")
-    with pytest.raises(ArtifactError, match=r"a\.pt is a damaged checkpoint: got .*Copy it again, or train again"):
+    with pytest.raises(
+        ArtifactError, match=r"a\.pt is a damaged checkpoint: got .*Copy the file again, or train again"
+    ):
         load_checkpoint(tmp_path / "a.pt")
 
 

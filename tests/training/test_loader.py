@@ -126,7 +126,7 @@ def test_workers_leave_ctrl_c_to_the_process_that_saves(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_worker_that_is_killed_ends_the_run_with_a_named_error(tmp_path: Path) -> None:
     loader = BatchLoader(training_set(squares(tmp_path, 64)), batch_size=2, workers=1, seed=0)
-    message = r"a data worker was ended from outside: .*--workers 0"
+    message = r"a data worker was killed by another process or by the system: .*--workers 0"
     with pytest.raises(TrainingError, match=message), named_worker_death():
         for batch in loader.epoch(1):
             assert len(batch.paths) == 2
@@ -150,7 +150,7 @@ def test_a_worker_that_was_killed_with_a_lock_in_its_hands_does_not_hang_the_run
 
 @pytest.mark.parametrize("error", [EOFError(), ConnectionResetError("reset")])
 def test_a_worker_that_dies_while_it_hands_a_batch_over_is_named_too(error: Exception) -> None:
-    message = "ended from outside: got (a closed connection|reset)"
+    message = "by the system: got (a closed connection|reset)"
     with pytest.raises(TrainingError, match=message), named_worker_death():
         raise error
 

@@ -44,9 +44,9 @@ def test_what_a_run_writes_is_read_back(tmp_path: Path) -> None:
             r"metrics.csv is not a metrics file: got 'epoch'; wanted a metrics.csv that ssd-edge train wrote",
         ),
         ("", "metrics.csv contains no epoch"),
-        ("epoch,images,seconds\none,1,2\n", "is not a table of epochs: got invalid literal for int"),
-        ("epoch,images,seconds\n1,1\n", "is not a table of epochs"),
-        ("\x00\n1\n", "is not a table of epochs"),
+        ("epoch,images,seconds\none,1,2\n", "is not a metrics file: got invalid literal for int"),
+        ("epoch,images,seconds\n1,1\n", "is not a metrics file"),
+        ("\x00\n1\n", "is not a metrics file"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -60,5 +60,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"metrics.csv cannot be read .No such file"):
         read_metrics(tmp_path / "metrics.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ArtifactError, match="is not a table of epochs"):
+    with pytest.raises(ArtifactError, match="is not a metrics file"):
         read_metrics(tmp_path / "binary.csv")

@@ -175,7 +175,7 @@ def test_a_loss_that_is_no_number_names_the_one_picture_that_has_it(spoil, froze
 def test_a_bad_picture_is_found_in_whichever_batch_of_the_step_it_is() -> None:
     other = random_batch(4, seed=1)._replace(paths=[f"other{number}.jpg" for number in range(4)])
     message = step_error(tiny_model(), [random_batch(4), with_endless_target(other, 2)])
-    assert "any more, on other2.jpg: got" in message
+    assert "no longer finite, on other2.jpg: got" in message
 
 
 def test_the_search_for_a_bad_picture_leaves_batch_norm_as_it_is() -> None:
@@ -280,7 +280,7 @@ def test_fabric_says_nothing_of_its_own(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_layer_that_is_not_there_cannot_be_frozen() -> None:
-    with pytest.raises(InputError, match=r"no such layer to freeze: got 'backbone.feature'; wanted one of backbone"):
+    with pytest.raises(InputError, match=r"there is no layer 'backbone.feature' to freeze: wanted one of backbone"):
         learner(tiny_model(), frozen=("backbone.feature",))
 
 

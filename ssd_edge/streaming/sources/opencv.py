@@ -72,9 +72,9 @@ def require_utf8(target: str, shown: str) -> None:
         target.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"OpenCV cannot open the file name {shown}",
+            f"OpenCV cannot open {shown}",
             got=f"bytes that are not UTF-8 at character {error.start + 1}",
-            do="Rename the file.",
+            do="Use a name or address in UTF-8.",
         ) from error
 
 

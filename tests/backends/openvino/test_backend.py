@@ -54,7 +54,7 @@ def test_other_devices_are_refused(name: str) -> None:
 
 
 def test_a_device_that_is_not_here(engine: Path) -> None:
-    with pytest.raises(DeviceError, match=r"OpenVINO finds no NPU here: got CPU.*leave out --device"):
+    with pytest.raises(DeviceError, match=r"OpenVINO finds no NPU on this machine: got CPU.*leave out --device"):
         OpenVinoBackend(engine, device="npu")
 
 

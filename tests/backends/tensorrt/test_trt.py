@@ -247,6 +247,6 @@ def test_an_engine_whose_plugin_is_gone_is_refused(tmp_path: Path) -> None:
 
 def test_a_bug_while_an_engine_is_opened_leaves_nothing_behind(tmp_path: Path) -> None:
     answer, report = rehearse(f"{HERE}:opening_with_a_bug", folder=str(tmp_path))
-    assert "ended: got ZeroDivisionError: a bug (trt_rehearsals.py, line " in answer
+    assert "ended unexpectedly: got ZeroDivisionError: a bug (trt_rehearsals.py, line " in answer
     assert report["faults"] == []
     assert nothing_left(report)

@@ -45,10 +45,10 @@ def test_places_that_cannot_be_written_are_refused_before_the_first_frame(tmp_pa
         ImageFolderSink(tmp_path / "file" / "out", named_by_source=True)
     with pytest.raises(InputError, match="wanted a writable folder"):
         ImageFileSink(tmp_path / "file" / "out.png")
-    with pytest.raises(InputError, match=r"out\.pdf is no image: got suffix '\.pdf'"):
+    with pytest.raises(InputError, match=r"out\.pdf is not an image file: got suffix '\.pdf'"):
         ImageFileSink(tmp_path / "out.pdf")
     (tmp_path / "out.jpg").mkdir()
-    with pytest.raises(InputError, match=r"out\.jpg cannot be written: got a folder"):
+    with pytest.raises(InputError, match=r"out\.jpg is a folder"):
         ImageFileSink(tmp_path / "out.jpg")
 
 

@@ -94,7 +94,7 @@ def test_stdout_is_written_and_stays_open(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be written: got a folder; wanted a file"):
+    with pytest.raises(InputError, match=r"is a folder: wanted a file"):
         JsonLinesSink(tmp_path)
 
 

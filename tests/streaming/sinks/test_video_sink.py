@@ -276,7 +276,7 @@ def test_places_that_cannot_be_written_are_refused_before_the_first_frame(tmp_pa
     with pytest.raises(InputError, match="wanted a writable folder"):
         VideoSink(tmp_path / "file" / "video.mp4", 25.0)
     (tmp_path / "folder.mp4").mkdir()
-    with pytest.raises(InputError, match="got a folder"):
+    with pytest.raises(InputError, match="is a folder"):
         VideoSink(tmp_path / "folder.mp4", 25.0)
     with pytest.raises(InputError, match=r"video\.gif is not a video file: got suffix '\.gif'"):
         VideoSink(tmp_path / "video.gif", 25.0)

@@ -133,7 +133,7 @@ class FakeWorker:
         if action == "reopen":
             self.layout = (values["workers"], values["threads"])
         if action == "throughput" and self.task.model == "404":
-            raise WorkerError("its process ended")
+            raise WorkerError("the worker process ended")
         if action == "throughput" and values["batch"] > 4:
             raise WorkerError("it takes 4 at most")
         return {
