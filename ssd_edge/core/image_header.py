@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Callable
 
-from ssd_edge.core.jpeg import JPEG_START, jpeg_frame_size
+from ssd_edge.core.jpeg import JPEG_START, is_one_scan, jpeg_frame_size
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _SCAN = re.compile(rb"\xff\xda\x00[\x06-\x0c][\x01-\x04]")  # in coded pixels no FF is followed by DA
@@ -31,8 +31,13 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
 
 
 def scan_count(data: bytes) -> int:
-    """Return how many scans a JPEG has, each of which is decoded over the whole image; 0 of another format."""
-    return sum(1 for _ in _SCAN.finditer(data)) if data.startswith(JPEG_START) else 0
+    """Return how many scans a JPEG has, each of which is decoded over the whole image; 0 of another format.
+
+    Where the first scan of a sequential JPEG has all components, a decoder reads no other: it is the only one.
+    """
+    if not data.startswith(JPEG_START):
+        return 0
+    return 1 if is_one_scan(data) else sum(1 for _ in _SCAN.finditer(data))
 
 
 def _jpeg(data: bytes) -> tuple[int, int] | None:

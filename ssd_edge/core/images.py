@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from os import PathLike
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import path_kind, written_beside
+from ssd_edge.core.files import open_regular, written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.image_header import scan_count, stored_size
 from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
@@ -59,13 +60,13 @@ def image_bytes(path: Path) -> bytes:
     Raises:
         InputError: the file is missing, empty, cut short, or unfolds to more than the limits of images.
     """
-    if path_kind(path) == "other":
-        raise InputError(f"{path} is not a regular file", got="a device, pipe or socket", wanted="an image file")
     try:
-        check_stored_size(path, path.stat().st_size)
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})", wanted="an image file") from error
+        with open_regular(path) as file:
+            check_stored_size(path, os.fstat(file.fileno()).st_size)
+            data = file.read()
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise InputError(f"{path} cannot be read ({reason or error})", wanted="an image file") from error
     check_image_bytes(path, data)
     return data
 
@@ -96,16 +97,16 @@ def check_stored_size(path: Path, size: int) -> None:
 
 def _check_unfolded(path: Path, data: bytes) -> None:
     """Raise InputError where decoding would take more memory or time than any photo: kilobytes can stand for that."""
-    width, height = stored_size(data) or (0, 0)
-    if width * height > limit("pixels"):
+    (width, height), pixels = stored_size(data) or (0, 0), limit("pixels")
+    if width * height > pixels:
         raise InputError(
             f"{path} has too many pixels",
             got=f"{width} x {height}",
-            wanted=f"at most {limit('pixels')}",
+            wanted=f"at most {pixels}",
             do=how_to_raise("pixels", width * height),
         )
     scans = scan_count(data)
-    most = min(limit("scans"), _SCANS_OF_THE_LARGEST * limit("pixels") // max(width * height, 1))
+    most = min(limit("scans"), _SCANS_OF_THE_LARGEST * pixels // max(width * height, 1))
     if scans > most:
         raise InputError(
             f"{path} is a JPEG of {width} x {height} with too many scans",

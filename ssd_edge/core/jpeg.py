@@ -9,6 +9,7 @@ JPEG_START = b"\xff\xd8"
 START_OF_SCAN = 0xDA
 APP1 = 0xE1
 _FILL = 0xFF
+_SEQUENTIAL = {0xC0, 0xC1}  # by Huffman's codes
 _NO_FRAME = {0xC4, 0xC8, 0xCC}  # C4, C8 and CC of C0..CF hold tables, not the frame (table B.1)
 
 
@@ -31,3 +32,14 @@ def jpeg_frame_size(data: bytes) -> tuple[int, int] | None:
             height, width = struct.unpack(">HH", data[offset + 5 : offset + 9])
             return (width, height) if height else None
     return None
+
+
+def is_one_scan(data: bytes) -> bool:
+    """Return whether a JPEG is sequential and its first scan has all of its components (B.2.2, B.2.3)."""
+    components = 0
+    for marker, offset in jpeg_segments(data):
+        if marker in _SEQUENTIAL and offset + 10 <= len(data):
+            components = data[offset + 9]
+        elif marker == START_OF_SCAN and offset + 5 <= len(data):
+            return components > 0 and data[offset + 4] == components
+    return False

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 _STDERR = 2
 _lock = threading.Lock()
@@ -36,14 +36,9 @@ def output_descriptors() -> tuple[int, ...]:
     return 1, _STDERR
 
 
-@contextmanager
-def image_lines_dropped() -> Iterator[None]:
+def image_lines_dropped() -> AbstractContextManager[None]:
     """Drop what native libraries write to stderr inside the block, where that takes nothing else along."""
-    if not _is_apart:
-        yield
-        return
-    with lines_dropped():
-        yield
+    return lines_dropped() if _is_apart else nullcontext()
 
 
 @contextmanager
