@@ -11,7 +11,7 @@ from tests.test_architecture import imports_of
 BENCH = Path(__file__).parents[2] / "bench"
 PACED = {  # they play cameras at a rate, count over seconds of the clock, or time whole processes
     "latency", "end_to_end", "_memory_source",
-    "many_streams", "_slow_worker", "_decode_and_engine", "label", "label_kills", "label_on_ray",
+    "many_streams", "_slow_worker", "_decode_and_engine", "_turns", "label_kills", "label_on_ray",
 }  # fmt: skip
 SCRIPTS = sorted(path for path in BENCH.glob("*.py") if path.name != "_options.py")
 
