@@ -4,9 +4,10 @@
     python3 selfcheck.py --runtime openvino
     python3 selfcheck.py --runtime triton --url localhost:8001
 
-It needs NumPy, OpenCV or Pillow, and the runtime; nothing of ssd-edge. It ends with 0 where all detections are there
-and no others, and with 1 otherwise. An engine in half precision or INT8 differs by more than the model itself: give it
-``--box-tolerance 0.02 --score-tolerance 0.05``.
+It needs NumPy, OpenCV or Pillow, and the runtime; nothing of ssd-edge. For OpenVINO it needs onnx, too, where the model
+is the exported file itself (of Triton's ONNX Runtime, or of a board), which calls its NMS as a function. It ends with 0
+where all detections are there and no others, and with 1 otherwise. An engine in half precision or INT8 differs by more
+than the model itself: give it ``--box-tolerance 0.02 --score-tolerance 0.05``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Array = np.ndarray[Any, Any]
 Row = tuple[float, float, float, float, float, float]
 """Class, score, x1, y1, x2, y2; corners in 0..1 of the image."""
 
+_NMS_DOMAIN = b"trt.plugins"
 FLOAT_NCHW, FRIGATE_SSD, FRIGATE_YOLONAS = "float-nchw", "frigate-ssd", "frigate-yolonas"
 
 
@@ -95,7 +97,10 @@ def read_image(path: Path) -> Array:
         from PIL import Image
 
         return np.asarray(Image.open(path).convert("RGB"))[..., ::-1]
-    return np.asarray(cv2.imread(str(path)), np.uint8)
+    image = cv2.imread(str(path))
+    if image is None:
+        raise OSError(f"{path} is missing, or no image")
+    return np.asarray(image, np.uint8)
 
 
 @contextmanager
@@ -118,9 +123,22 @@ def _openvino(model: Path, check: Mapping[str, Any], tensor: Array, _: str) -> l
     with no_telemetry():
         import openvino
 
-    compiled = openvino.Core().compile_model(str(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(_inlined(model)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled({check["input"]: tensor})
     return [np.asarray(found[compiled.output(name)]) for name in check["outputs"]]
+
+
+def _inlined(model: Path) -> bytes:
+    """Return a model with its functions written out: OpenVINO reads none, and would take the NMS for a plugin."""
+    data = model.read_bytes()
+    if _NMS_DOMAIN not in data:
+        return data
+    import onnx
+    import onnx.inliner
+
+    written: bytes = onnx.inliner.inline_local_functions(onnx.load_from_string(data)).SerializeToString()
+    return written
 
 
 def _triton(_: Path, check: Mapping[str, Any], tensor: Array, url: str) -> list[Array]:
@@ -133,6 +151,7 @@ def _triton(_: Path, check: Mapping[str, Any], tensor: Array, url: str) -> list[
     return [answer.as_numpy(name) for name in check["outputs"]]
 
 
+_PIP = {"PIL": "opencv-python", "tritonclient": "'tritonclient[grpc]'"}
 RUNTIMES = {"onnxruntime": _onnxruntime, "openvino": _openvino, "triton": _triton}
 
 
@@ -167,7 +186,13 @@ def main(words: Sequence[str] | None = None) -> int:
     options = _options(words)
     failed = False
     for path in options.checks or sorted(Path(__file__).parent.glob("*.json")):
-        count, faults = _faults(path, options)
+        try:
+            count, faults = _faults(path, options)
+        except ImportError as error:
+            name = str(error.name)
+            sys.exit(f"selfcheck.py: {name} is not installed: pip install {_PIP.get(name, name)}")
+        except OSError as error:
+            sys.exit(f"selfcheck.py: {error}")
         failed = failed or bool(faults)
         print(f"{path.stem}: {f'{len(faults)} differences' if faults else f'the same {count} detections'}")
         for fault in faults:

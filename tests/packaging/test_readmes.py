@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -29,6 +30,8 @@ def commands(package: Path) -> list[str]:
 
 
 def runs_here(line: str) -> bool:
+    if "--runtime openvino" in line and importlib.util.find_spec("openvino") is None:
+        return False  # pip install 'ssd-edge[openvino]'
     return not any(re.match(pattern, line) for pattern in ELSEWHERE)
 
 

@@ -53,10 +53,9 @@ def test_rows_are_read_as_each_form_has_them() -> None:
         np.testing.assert_allclose(found, [ROW], atol=1e-6)
 
 
-def run(package: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-I", str(package / "selfcheck" / "selfcheck.py")], capture_output=True, text=True, check=False
-    )
+def run(package: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(package / "selfcheck" / "selfcheck.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_script_runs_alone(copy_of) -> None:
@@ -79,3 +78,29 @@ def test_the_script_sees_a_model_whose_weights_changed(copy_of) -> None:
     assert done.returncode == 1
     assert "tensorrt: the same" not in done.stdout
     assert "onnxruntime: the same" in done.stdout
+
+
+@pytest.mark.parametrize("host", ["triton", "board", "frigate", "deepstream"])
+def test_openvino_runs_every_form_the_exported_file_too(copy_of, host: str) -> None:
+    pytest.importorskip("openvino")
+    package = copy_of(host)
+    done = run(package, "--runtime", "openvino")
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = sorted(path.stem for path in (package / "selfcheck").glob("*.json"))
+    assert [line.partition(": the same ")[0] for line in done.stdout.splitlines()] == checks
+
+
+def test_what_the_script_lacks_is_said_in_a_sentence(copy_of) -> None:
+    package = copy_of("board")
+    script = package / "selfcheck" / "selfcheck.py"
+    program = (
+        f"import runpy, sys; sys.modules['onnxruntime'] = None; runpy.run_path({str(script)!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-Ic", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "selfcheck.py: onnxruntime is not installed: pip install onnxruntime\n"
+    (package / "selfcheck" / "image.png").unlink()
+    done = run(package)
+    assert done.returncode == 1
+    assert "image.png is missing, or no image" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
