@@ -21,6 +21,7 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.images import check_image_bytes, check_stored_size, decode_image, read_image
+from ssd_edge.core.native_lines import image_lines_dropped
 from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.rows import Rows
 
@@ -133,7 +134,9 @@ class Labeller:
 
     def _read_and_infer(self, items: list[Item]) -> Rows:
         batch = self._buffer()
-        return self._infer([self._read(item, out) for item, out in zip(items, batch, strict=False)], batch)
+        with image_lines_dropped():  # once a batch: to open and close descriptors for each image takes longer
+            frames = [self._read(item, out) for item, out in zip(items, batch, strict=False)]
+        return self._infer(frames, batch)
 
     def _read(self, item: Item, out: UInt8Array) -> Frame:
         try:
@@ -207,15 +210,3 @@ def member_bytes(item: Item) -> bytes:
             do="Copy or download the file again.",
         )
     return data
-
-
-def batch_size(detector: Detector, wanted: int | None, default: int = 8) -> int:
-    """Return the images of a batch: what is wanted, else the most that the runtime takes, or ``default`` for no limit.
-
-    Raises:
-        InputError: the runtime takes no batch of the size that is wanted.
-    """
-    most = detector.most_in_batch
-    if wanted is not None and most is not None and wanted > most:
-        raise InputError(f"{detector.path} cannot take a batch of {wanted} images", wanted=f"at most {most} images")
-    return wanted or most or default

@@ -1,5 +1,7 @@
 """Labelling on a Ray cluster: Ray Data hands units to actors, one for each GPU or group of cores.
 
+Nothing is opened where the command runs: what the job must know of its model is asked of a node that can run it.
+
 An actor writes a unit's part itself, whole or not at all. Ray calls a unit's task again where its node is lost: a part
 that is there already is passed over, and one that two actors write has the same rows. So each image has one row.
 """
@@ -13,17 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import Any, Protocol
+from typing import Any
 
+import cv2
 import numpy as np
 
-from ssd_edge.backends.detector import Detector
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.log import quiet_logger
 from ssd_edge.core.progress import Progress
 from ssd_edge.labelling.job import JobFolder
 from ssd_edge.labelling.labeller import Labeller, OpenVideo
+from ssd_edge.labelling.opener import ModelFacts, Opener
 from ssd_edge.labelling.plan import PlanReader
 from ssd_edge.labelling.run import label_units
 
@@ -37,47 +40,37 @@ class Resources:
     """Resources that an actor takes.
 
     Attributes:
-        cores: processor cores.
+        cores: processor cores; None for four, or for what the smallest node has for each actor.
         gpus: 1 for a model that runs on a GPU, else 0.
     """
 
-    cores: int
+    cores: int | None
     gpus: int
 
 
-class Opener(Protocol):
-    """Opens the job's model on whatever node it is unpickled on."""
-
-    @property
-    def path(self) -> str:
-        """The model's file."""
-
-    def open(self, cores: int) -> Detector:
-        """Load the model for so many cores."""
-
-    def runtime(self) -> str:
-        """Return what it runs on there, with the version."""
-
-    def device(self) -> str:
-        """Return the kind of processor or GPU there."""
+@dataclass(frozen=True)
+class _Needs:
+    cores: int
+    gpus: int
 
 
 class LabelActor:
     """One open detector on a node; Ray Data calls it with units.
 
     Raises:
-        DeviceError: the node has another model, or another version of what runs it, than the job.
+        DeviceError: the node has another model, or another version of what runs it or decodes images, than the job.
     """
 
     def __init__(self, folder: str, opener: Opener, open_video: OpenVideo, cores: int) -> None:
         self._folder = JobFolder.read(Path(folder))
         job, self._device = self._folder.job, opener.device()
-        here = (opener.runtime(), file_digest(Path(opener.path)))
-        if here != (job.runtime, job.model_digest):
+        here = (opener.runtime(), f"OpenCV {cv2.__version__}", file_digest(Path(opener.path)))
+        wanted = (job.runtime, f"OpenCV {job.opencv}", job.model_digest)
+        if here != wanted:
             raise DeviceError(
                 "a node of the cluster has another runtime or another model file than the job",
                 got=", ".join(here),
-                wanted=f"{job.runtime}, {job.model_digest}",
+                wanted=", ".join(wanted),
                 do="Install the same versions on every node, and share the model file.",
             )
         self._plan = PlanReader(self._folder.plan_path)
@@ -93,10 +86,34 @@ class LabelActor:
         return {"unit": np.array(numbers), "images": np.array([made.get(number, 0) for number in numbers])}
 
 
+def model_facts_on_ray(opener: Opener, resources: Resources) -> ModelFacts:
+    """Return what a job has to know of its model, from a node that can run it: this machine need not be one.
+
+    Raises:
+        DeviceError: there is no cluster, or it has not the resources of one actor, or the model cannot be opened there.
+    """
+    import ray
+
+    with joined():
+        needs = _needs(resources)
+        _actors(needs)
+        task = ray.remote(_model_facts).options(num_cpus=needs.cores, num_gpus=needs.gpus)
+        try:
+            facts: ModelFacts = ray.get(task.remote(opener, needs.cores))
+        except ray.exceptions.RayError as error:
+            raise DeviceError("the model cannot be opened on the cluster", got=_said(error)) from error
+    return facts
+
+
+def _model_facts(opener: Opener, cores: int) -> ModelFacts:
+    with opener.open(cores) as detector:
+        return ModelFacts.of(detector, opener)
+
+
 def label_on_ray(
     folder: JobFolder,
     units: list[int],
-    resources: Resources | None,
+    resources: Resources,
     opener: Opener,
     open_video: OpenVideo,
     progress: Progress,
@@ -108,7 +125,8 @@ def label_on_ray(
     Args:
         folder: of the job.
         units: to be labelled.
-        resources: of an actor; by default a GPU, or four cores or what the smallest node has.
+        resources: of an actor. Actors are placed by them alone: a node without a GPU, as the head may be, gets no
+            actor that needs one.
         opener: opens the model on a node.
         open_video: reads a video.
         progress: called after units.
@@ -116,13 +134,13 @@ def label_on_ray(
     Raises:
         DeviceError: there is no cluster, or it has not the resources of one actor, or its work fails.
     """
-    with _joined():
-        needs = resources or Resources(_smallest_group(), 0)
+    with joined():
+        needs = _needs(resources)
         return _label(folder, units, needs, _actors(needs), opener, open_video, progress)
 
 
 @contextmanager
-def _joined() -> Iterator[None]:
+def joined() -> Iterator[None]:
     """Be a part of a cluster: the one that the program has joined, or for the block one that is there.
 
     None is started: a cluster listens on the network, and says so much of itself as who starts it allows.
@@ -166,7 +184,7 @@ def _same_signals() -> Iterator[None]:
 def _label(
     folder: JobFolder,
     units: list[int],
-    needs: Resources,
+    needs: _Needs,
     actors: int,
     opener: Opener,
     open_video: OpenVideo,
@@ -214,22 +232,34 @@ def _nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in nodes if node["Alive"]]
 
 
-def _smallest_group() -> int:
-    return max(1, min([_GROUP, *(int(node.get("CPU", 0)) for node in _nodes() if node.get("CPU", 0) >= 1)]))
+def _needs(resources: Resources) -> _Needs:
+    """Return what an actor takes of the nodes that are there."""
+    cores, gpus = resources.cores, resources.gpus
+    if cores is None:
+        shares = [int(node.get("CPU", 0) // (_room(node, _Needs(0, gpus)) if gpus else 1)) for node in _able(gpus)]
+        cores = max(1, min([_GROUP, *(share for share in shares if share)]))
+    return _Needs(cores, gpus)
 
 
-def _actors(needs: Resources) -> int:
+def _able(gpus: int) -> list[dict[str, float]]:
+    return [node for node in _nodes() if node.get("GPU", 0) >= gpus]
+
+
+def _room(node: dict[str, float], needs: _Needs) -> int:
+    """Return how many actors a node has room for."""
+    rooms = [int(node.get("CPU", 0) // needs.cores)] if needs.cores else []
+    if needs.gpus:
+        rooms.append(int(node.get("GPU", 0) // needs.gpus))
+    return min(rooms)
+
+
+def _actors(needs: _Needs) -> int:
     """Return how many actors the cluster has room for."""
-
-    def room(node: dict[str, float]) -> int:
-        by_cores = int(node.get("CPU", 0) // needs.cores)
-        return min(by_cores, int(node.get("GPU", 0) // needs.gpus)) if needs.gpus else by_cores
-
-    found = sum(map(room, _nodes()))
+    found = sum(_room(node, needs) for node in _nodes())
     if found == 0:
         raise DeviceError(
             "no node of the Ray cluster is large enough to label",
-            got=f"{len(_nodes())} nodes",
+            got=f"{len(_nodes())} nodes, of which {len(_able(1))} have GPUs",
             wanted=f"a node with {needs.cores} cores" + (" and a GPU" if needs.gpus else ""),
             do="Use fewer --threads, or add a node.",
         )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from ssd_edge.labelling.items import Item
 from ssd_edge.labelling.job import JobFolder
-from ssd_edge.labelling.labeller import Labeller
+from ssd_edge.labelling.labeller import Group, Labeller
 from ssd_edge.labelling.plan import PlanReader, numbers_of
 from ssd_edge.labelling.rows import DEVICE_KEY, PartWriter, read_groups, table_of
+
+_GROUPS_BEHIND = 2  # that wait for the disk, of some thousand rows each
 
 
 def remove_failed(folder: JobFolder, shard: tuple[int, int]) -> None:
@@ -35,25 +39,63 @@ def label_units(
 ) -> Iterator[tuple[int, int]]:
     """Label units and write their parts; yield the number of each and its images, once its part is on the disk.
 
+    Parts are written on a thread of their own: a slow disk delays no inference before some thousand rows wait for it.
+
     Raises:
         SsdEdgeError: the model fails, or a part cannot be written; what was written before is kept.
     """
-    job, metadata = folder.job, {**folder.metadata, DEVICE_KEY: device.encode()}
-    writer: PartWriter | None = None
-    images = 0
-    try:
+    with _Writing(folder, device) as writing:
         for group in labeller.label(_missing(folder, plan, units)):
-            if writer is None:
-                writer, images = PartWriter(folder.part_path(group.unit), metadata), 0
-            writer.add(table_of(group.rows, job.model_id, job.class_names))
-            images += len(group.rows)
-            if group.is_last:
-                writer.finish()
-                writer = None
-                yield group.unit, images
-    finally:
-        if writer is not None:
-            writer.abandon()
+            yield from writing.add(group)
+        yield from writing.rest()
+
+
+class _Writing:
+    """Writes groups of rows in their order, on one thread; a context manager that leaves no part half written."""
+
+    def __init__(self, folder: JobFolder, device: str) -> None:
+        self._folder, self._metadata = folder, {**folder.metadata, DEVICE_KEY: device.encode()}
+        self._writer: PartWriter | None = None
+        self._images = 0
+        self._waiting: deque[Future[tuple[int, int] | None]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ssd-edge-write")
+
+    def add(self, group: Group) -> Iterator[tuple[int, int]]:
+        """Hand over rows, and yield the parts that are whole by now; wait only where the disk is far behind."""
+        self._waiting.append(self._thread.submit(self._write, group))
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) > _GROUPS_BEHIND):
+            yield from self._next()
+
+    def rest(self) -> Iterator[tuple[int, int]]:
+        """Yield the other parts, as soon as each is whole."""
+        while self._waiting:
+            yield from self._next()
+
+    def _next(self) -> Iterator[tuple[int, int]]:
+        part = self._waiting.popleft().result()
+        if part is not None:
+            yield part
+
+    def _write(self, group: Group) -> tuple[int, int] | None:
+        """Write rows; return the number and the images of a part that is whole with them."""
+        job = self._folder.job
+        if self._writer is None:
+            self._writer, self._images = PartWriter(self._folder.part_path(group.unit), self._metadata), 0
+        self._writer.add(table_of(group.rows, job.model_id, job.class_names))
+        self._images += len(group.rows)
+        if not group.is_last:
+            return None
+        self._writer.finish()
+        self._writer = None
+        return group.unit, self._images
+
+    def __enter__(self) -> _Writing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        if self._writer is not None:
+            self._writer.abandon()
 
 
 def _missing(folder: JobFolder, plan: PlanReader, units: Iterable[int]) -> Iterator[tuple[int, list[Item]]]:

@@ -27,10 +27,11 @@ class LabelConfig:
             4 cores an actor. More than cores help where reading is slow.
         batch: images of a batch; by default 8, or what the engine takes at most.
         every: label every N-th frame of a video.
-        images_per_part: images of one Parquet file; a kill loses the work on the two that are not written yet.
+        images_per_part: images of one Parquet file; a kill loses the work on those that are not written yet.
         retry_errors: first remove the parts in which an image could not be read, so that they are labelled again.
         device: that computes: of a checkpoint ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``, of an engine for
-            OpenVINO ``cpu``, ``gpu`` or ``npu``; others have no choice.
+            OpenVINO ``cpu``, ``gpu`` or ``npu``; others have no choice. On Ray ``cuda`` for a checkpoint: Ray gives
+            each actor its GPU.
     """
 
     output: Path = Path("labels")
@@ -51,6 +52,10 @@ class LabelConfig:
         for name in bounds:
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), whole=True)
+        if self.engine is LabelEngine.RAY and ":" in self.device:
+            raise InputError(
+                "Ray gives each actor its GPU", got=f"device {self.device}", wanted=self.device.partition(":")[0]
+            )
         number, count = self.shard
         if not 1 <= number <= count:
             raise InputError("the shard is out of range", got=f"{number} of {count}", wanted="i of n with 1 <= i <= n")

@@ -6,11 +6,11 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 from typing_extensions import Unpack
 
 from ssd_edge.backends.cpu import physical_cores
@@ -25,8 +25,9 @@ from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stag
 from ssd_edge.core.requirements import require_labelling
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.labelling.job import Job, JobFolder
-from ssd_edge.labelling.labeller import Labeller, batch_size
-from ssd_edge.labelling.on_ray import Resources, label_on_ray
+from ssd_edge.labelling.labeller import Labeller
+from ssd_edge.labelling.on_ray import Resources, joined, label_on_ray, model_facts_on_ray
+from ssd_edge.labelling.opener import ModelFacts
 from ssd_edge.labelling.plan import PlanReader
 from ssd_edge.labelling.pre_labels import check_can_be_written, write_pre_labels
 from ssd_edge.labelling.rows import remove_partials
@@ -117,14 +118,15 @@ def label(
     named = [sources] if isinstance(sources, (str, Path)) or not isinstance(sources, Sequence) else list(sources)
     path = find_model(workspace) if model is None else Path(model)
     run = _Run(chosen, path, [str(Path(source)) for source in named], Path(workspace))
-    with stage(progress, "listing"):
-        folder = run.folder
-    if chosen.format is not None:
-        check_can_be_written(folder)
-    began = time.monotonic()
-    with stage(progress, "labelling") as report:
-        labelled = run.label(report)
-    seconds = time.monotonic() - began
+    with joined() if chosen.engine is LabelEngine.RAY else nullcontext():
+        with stage(progress, "listing"):
+            folder = run.folder
+        if chosen.format is not None:
+            check_can_be_written(folder)
+        began = time.monotonic()
+        with stage(progress, "labelling") as report:
+            labelled = run.label(report)
+        seconds = time.monotonic() - began
     with stage(progress, "counting"):
         return run.result(labelled, seconds)
 
@@ -153,19 +155,29 @@ class _Run:
     @cached_property
     def folder(self) -> JobFolder:
         """The job's folder, entered; nothing is written before the model is open."""
-        detector = self.detector
+        facts = self._facts()
         job = Job(
-            model=detector.spec.name,
+            model=facts.name,
             model_digest=file_digest(self.model),
-            class_names=detector.class_names,
-            runtime=self.opener.runtime(),
-            opencv=cv2.__version__,
-            score_threshold=detector.score_threshold,
-            batch=batch_size(detector, self.config.batch),
+            class_names=facts.class_names,
+            runtime=facts.runtime,
+            opencv=facts.opencv,
+            score_threshold=facts.score_threshold,
+            batch=facts.batch_size(self.config.batch),
             every=self.config.every,
             images_per_part=self.config.images_per_part,
         )
         return JobFolder.enter(self.config.output, job, self.sources)
+
+    def _facts(self) -> ModelFacts:
+        """Return what the job takes over from its model, which on a cluster is opened on a node that can run it."""
+        if self.config.engine is LabelEngine.RAY:
+            return model_facts_on_ray(self.opener, self._resources)
+        return ModelFacts.of(self.detector, self.opener)
+
+    @property
+    def _resources(self) -> Resources:
+        return Resources(self.config.threads, int(is_for_gpu(self.model) or self.config.device.startswith("cuda")))
 
     def label(self, report: Progress) -> int:
         """Label what waits, and return how many images that were."""
@@ -174,11 +186,9 @@ class _Run:
         units = self.folder.waiting(self.config.shard)
         log.info(f"{self.folder.path}: {len(units)} of {self.folder.job.parts} parts to label")
         if self.config.engine is LabelEngine.RAY:
-            self.detector.close()
-            gpus = int(is_for_gpu(self.model) or self.config.device.startswith("cuda"))
-            threads = self.config.threads
-            needs = Resources(threads or 4, gpus) if threads or gpus else None
-            return label_on_ray(self.folder, units, needs, self.opener, read_video, report) if units else 0
+            if not units:
+                return 0
+            return label_on_ray(self.folder, units, self._resources, self.opener, read_video, report)
         images = 0
         with self.detector as detector, self._labeller(detector) as labeller, self._plan() as plan:
             device = self.opener.device()

@@ -14,7 +14,7 @@ from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector, open_backend, open_detector
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.labelling.items import Item
-from ssd_edge.labelling.labeller import Labeller, batch_size, member_bytes, read_item
+from ssd_edge.labelling.labeller import Labeller, member_bytes, read_item
 from ssd_edge.labelling.rows import Rows
 from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.labelling.photos import SIZE, box_of, image_of, write_photos
@@ -198,11 +198,3 @@ def test_bytes_of_a_tar_are_checked(tmp_path: Path) -> None:
             read_item(item)
     with pytest.raises(InputError, match="cut short"):
         member_bytes(Item("a", str(path), "member", 5, size))
-
-
-def test_the_size_of_a_batch(model: Path, tmp_path: Path) -> None:
-    fixed = write_tiny_onnx(tmp_path / "fixed.onnx", batch=3)
-    with open_detector(model) as free, open_detector(fixed) as three:
-        assert [batch_size(free, None), batch_size(free, 5), batch_size(three, None)] == [8, 5, 3]
-        with pytest.raises(InputError, match="no batch of 5"):
-            batch_size(three, 5)
