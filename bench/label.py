@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench._drawn_photos import write_photos
-from bench._figures import report
 from bench._label_jobs import engine_for
 from bench._options import run
 from bench._turns import Turns, take_turns
@@ -123,7 +122,6 @@ def verdict(rounds: list[Round], threads: int) -> int:
         f"median ratio {ratio:.3f}, memory {worst.early_mib:.1f} to {worst.late_mib:.1f} MiB; 10 million images: "
         f"{1e7 / rate / 3600:.1f} h on {threads} cores, {core_ms * 1e4 / 3600:.1f} core hours"
     )
-    report("label_core_ms", core_ms)
     return 0 if ratio >= LEAST and is_flat else 1
 
 

@@ -30,7 +30,7 @@ class Opener(Protocol):
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a job takes over from its open model and the node that it is open on.
+    """Facts that a job takes over from its open model and the node that it is open on.
 
     Attributes:
         path: the model's file.

@@ -79,7 +79,7 @@ def test_a_damaged_image_is_a_row_and_moves_no_other(model: Path, tmp_path: Path
     paths[4].unlink()
     (rows,) = labelled(model, [items_of(paths)])
     assert [error is None for error in rows.errors] == [True, False, True, True, False, True]
-    assert "cut short" in str(rows.errors[1])
+    assert "truncated" in str(rows.errors[1])
     assert "No such file" in str(rows.errors[4])
     assert (rows.sizes[1], len(rows.found[1]), rows.error_count) == (None, 0, 2)
     for number in (0, 2, 3, 5):
@@ -196,5 +196,5 @@ def test_bytes_of_a_tar_are_checked(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match="^a "):
             read_item(item)
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="is truncated"):
         member_bytes(Item("a", str(path), "member", 5, size))
