@@ -172,7 +172,7 @@ class OrtBackend:
             )
         session = self._session  # another thread may close the backend meanwhile
         if session is None:
-            raise ArtifactError(f"{self._path} has been closed", do="Load the model again.")
+            raise ArtifactError(f"{self._path} is closed", do="Load the model again.")
         with ort_errors(self._path):
             return RawOutputs(*session.run(OUTPUT_NAMES, {INPUT_NAME: batch}))
 

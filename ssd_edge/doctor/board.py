@@ -66,7 +66,7 @@ def power(facts: Facts) -> CheckResult:
     modes = _power_modes(facts.text(_NVPMODEL_CONF) or "")
     mode = _power_mode(facts, modes)
     if mode is None and is_container(facts):
-        return ok("power mode", "not to be seen in a container; outside of it: sudo nvpmodel -q")
+        return ok("power mode", "not visible in a container; on the host: sudo nvpmodel -q")
     if mode is None:
         return warn("power mode", "nvpmodel does not show it", as_root(facts, "nvpmodel -q"))
     if mode.startswith("MAXN"):

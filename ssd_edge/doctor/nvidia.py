@@ -20,7 +20,7 @@ def gpu(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     """Return the GPU."""
     found = facts.gpu()
     if isinstance(found, Gpu) and is_virtual_name(found.name):
-        return ok("GPU", f"{found.name}: virtual, so no device is here, and TensorRT cannot be evaluated by it")
+        return ok("GPU", f"{found.name}: virtual; without a real device it shows nothing about TensorRT")
     if isinstance(found, Gpu):
         major, minor = found.compute_capability
         kind = "shares the board's memory" if found.integrated else f"{found.memory / (1 << 30):.1f} GiB"
@@ -70,9 +70,9 @@ def cuda(facts: Facts, jetpack: JetPack | None) -> CheckResult:
         return ok("CUDA toolkit", version[1])
     built = facts.module("pycuda")
     if built is not None and not _pycuda_problem(facts, built):
-        return ok("CUDA toolkit", "none, and not needed: pycuda is built")
+        return ok("CUDA toolkit", "none; not needed, as pycuda is already built")
     if built is None or _cuda_python(facts):
-        return ok("CUDA toolkit", "none, and not needed: cuda-python is not compiled")
+        return ok("CUDA toolkit", "none; not needed, as cuda-python is not compiled here")
     major, minor = found.driver_cuda
     package = f"cuda-toolkit-{major}-{minor}" if jetpack else "nvidia-cuda-toolkit"
     return warn("CUDA toolkit", "none; pip needs it to build pycuda", as_root(facts, f"apt-get install {package}"))
@@ -90,7 +90,7 @@ def pycuda(facts: Facts, jetpack: JetPack | None) -> CheckResult:
     if found is None and tensorrt_module(facts) is None and jetpack is not None and jetpack.major == 5:
         return ok("pycuda", "not installed, and not needed without TensorRT")
     if other and (found is None or _pycuda_problem(facts, found)):
-        return ok("pycuda", f"cuda-python {other} takes its place")
+        return ok("pycuda", f"cuda-python {other} is used instead")
     if found is None:
         return missing("pycuda", "neither it nor cuda-python is installed", _cuda_python_install(facts))
     return _installed_pycuda(facts, found, jetpack)

@@ -87,7 +87,7 @@ def plugins(facts: Facts) -> CheckResult:
         return ok("NMS", "plain ONNX in the graph")
     if NMS_OP in facts.plugins(name):
         return ok("NMS", f"plugin {NMS_OP}")
-    return ok("NMS", f"{NMS_OP} is not registered by this TensorRT; the builder puts plain ONNX in its place")
+    return ok("NMS", f"{NMS_OP} is not in this TensorRT; the builder uses plain ONNX instead")
 
 
 def _usable(module: Module | None) -> bool:

@@ -85,7 +85,7 @@ def graph_gain(tables: Sequence[StageTable]) -> str:
     if "graph" not in by_mode:
         return "no CUDA graph: this engine cannot be captured"
     plain, graph = (_whole(by_mode[mode]) for mode in ("enqueue", "graph"))
-    return f"CUDA graph: {graph:.3f} ms a frame, plain enqueue {plain:.3f} ms ({plain / graph:.2f} times as long)"
+    return f"CUDA graph: {graph:.3f} ms per frame, plain enqueue {plain:.3f} ms ({plain / graph:.2f} times as long)"
 
 
 def _whole(table: StageTable) -> float:
@@ -192,8 +192,14 @@ class Verdict:
             return [self.error]
         allowed = self.allowed
         rules = [
-            (self.compared > 0, "nothing was detected, so nothing is proved; try --images with what it detects"),
-            (self.lost == 0, f"{self.lost} detections differ from float32"),
+            (
+                self.compared > 0,
+                (
+                    "nothing was detected, so nothing was tested; use --images with images of objects that the engine "
+                    "detects"
+                ),
+            ),
+            (self.lost == 0, f"{self.lost} detections differ from FP32"),
             (self.worst_box <= allowed.box, f"a box is {self.worst_box:.3f} off (1 - IoU; {allowed.box:g} allowed)"),
             (self.worst_score <= allowed.score, f"a score is {self.worst_score:.3f} off ({allowed.score:g} allowed)"),
             (not self.graph_differs, "the CUDA graph gives other outputs than plain enqueue"),

@@ -102,11 +102,12 @@ class TrainingPlan:
             f"learning from {train.origin}: {len(train)} images, {train.object_count} objects",
             *([self.weights_note] if self.weights_note else []),
             *self._warnings(),
-            f"evaluating by {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
-            f"{preset} at {size.height} x {size.width} from {beginning}, {length}, "
-            f"{self._images_a_step()} images a step, "
-            f"peak learning rate {settings.learning_rate:g} ({settings.schedule}), "
-            f"augmentation {recipe.augmentation}, {mirrored}, seed {self.seed}, {self.machine.workers} workers",
+            f"validating on {val.origin}: {len(val)} images; classes: {', '.join(self.spec.class_names)}",
+            (
+                f"{preset} at {size.height} x {size.width} from {beginning}, {length}, {self._images_a_step()} images "
+                f"per step, peak learning rate {settings.learning_rate:g} ({settings.schedule}), augmentation "
+                f"{recipe.augmentation}, {mirrored}, seed {self.seed}, {self.machine.workers} workers"
+            ),
             f"writing {self.folder}",
         ]
 
@@ -114,13 +115,10 @@ class TrainingPlan:
         """Return what to know of images that teach nothing, and of a split that is used twice."""
         said, loss, empty = [], self.recipe.optimisation.loss, self.train_set.empty_count
         if empty and loss.classification != "focal" and not loss.negatives_of_empty:
-            hold, them = ("s hold", "them") if empty > 1 else (" holds", "it")
-            said.append(
-                f"{empty} image{hold} no object: the loss learns nothing from {them}; "
-                f"--empty-negatives 3 makes {them} count"
-            )
+            hold, are, them = ("s contain", "are", "them") if empty > 1 else (" contains", "is", "it")
+            said.append(f"{empty} image{hold} no object and {are} not trained on; to use {them}: --empty-negatives 3")
         if {sample.image for sample in self.val_set.samples} & {sample.image for sample in self.train_set.samples}:
-            said.append("some images to validate on are trained on too: their mAP says nothing about other images")
+            said.append("some validation images are also training images: the mAP says nothing about other images")
         return said
 
     def _images_a_step(self) -> str:

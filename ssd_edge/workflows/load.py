@@ -137,7 +137,7 @@ class TorchBackend:
         check_batch(batch, self._spec)
         with self._lock:
             if self._model is None:
-                raise ArtifactError(f"{self._path} has been closed", do="Load the model again.")
+                raise ArtifactError(f"{self._path} is closed", do="Load the model again.")
             found = self._model.infer(batch, threads=self._threads)
         kept = self._spec.nms.keep_top_k
         raw = RawOutputs(

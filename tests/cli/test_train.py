@@ -68,7 +68,7 @@ def test_trains_and_leaves_checkpoints_and_metrics(workspace: Path) -> None:
     assert "16 images, 16 objects" in result.stderr
     assert "classes: blue, green, red" in result.stderr or "classes: red, green, blue" in result.stderr
     assert (
-        "ssd192-tiny at 64 x 64 from random weights, 2 epochs, 8 images a step, peak learning rate 0.01 (cosine)"
+        "ssd192-tiny at 64 x 64 from random weights, 2 epochs, 8 images per step, peak learning rate 0.01 (cosine)"
         in result.stderr
     )
     assert "not mirrored, seed 4, 0 workers" in result.stderr
@@ -147,7 +147,7 @@ def test_processes_on_several_machines_do_not_measure_each_for_itself(
     monkeypatch.setattr("ssd_edge.workflows.training_run.fit", record)
     result = train("--precision", "auto")
     assert used == ["float32"]
-    assert "8 x 2 devices images a step" in result.stderr
+    assert "8 x 2 devices images per step" in result.stderr
 
 
 def test_classes_come_from_a_list_or_a_file(workspace: Path) -> None:
@@ -300,8 +300,8 @@ def test_pictures_that_teach_nothing_are_counted(
 
     monkeypatch.setattr("ssd_edge.workflows.training_run.fit", record)
     for count, line in (
-        (1, "1 image holds no object: the loss learns nothing from it; --empty-negatives 3 makes it count\n"),
-        (2, "2 images hold no object: the loss learns nothing from them; --empty-negatives 3 makes them count\n"),
+        (1, "1 image contains no object and is not trained on; to use it: --empty-negatives 3\n"),
+        (2, "2 images contain no object and are not trained on; to use them: --empty-negatives 3\n"),
     ):
         label = sorted(Path("data/Annotations").glob("train_*.xml"))[count]
         label.write_text(re.sub("<object>.*</object>", "", label.read_text(), flags=re.DOTALL))

@@ -200,7 +200,7 @@ def test_container_on_a_jetson_is_known_for_what_it_is() -> None:
     found = examined(jetson_container())
     assert found["machine"].found == "NVIDIA Jetson Orin Nano Developer Kit Super, its L4T release cannot be seen"
     assert found["machine"].do == "In a container: docker run -v /etc/nv_tegra_release:/etc/nv_tegra_release:ro …"
-    assert found["power mode"].found == "not to be seen in a container; outside of it: sudo nvpmodel -q"
+    assert found["power mode"].found == "not visible in a container; on the host: sudo nvpmodel -q"
     assert set(not_ok(jetson_container())) == {"machine"}
     assert "those are for outside of this container" in found["OpenCV"].found
     assert "csi://0" not in found["cameras"].found
@@ -266,7 +266,7 @@ def test_unknown_l4t() -> None:
 
 
 def test_desktop_tells_how_the_nms_is_lowered() -> None:
-    assert "plain ONNX in its place" in examined(desktop())["NMS"].found
+    assert "plain ONNX instead" in examined(desktop())["NMS"].found
     assert examined(orin_nano())["NMS"].found == "plugin BatchedNMSDynamic_TRT"
 
 
@@ -359,7 +359,7 @@ def test_pycuda_that_was_compiled_for_another_cuda() -> None:
     assert (line.state, line.found) == (State.MISSING, f"cannot be imported: {problem}")
     assert line.do == "pip install 'pycuda>=2025.1.2' --force-reinstall --no-cache-dir"
     without_compiler = desktop() | {"run nvcc --version": None}
-    assert examined(without_compiler)["CUDA toolkit"].found == "none, and not needed: pycuda is built"
+    assert examined(without_compiler)["CUDA toolkit"].found == "none; not needed, as pycuda is already built"
     assert examined(without_compiler | {"module pycuda.driver": broken})["CUDA toolkit"].state is State.WARN
 
 
@@ -388,7 +388,7 @@ def test_cuda_python_takes_the_place_of_pycuda() -> None:
     assert not_ok(answers) == {"pycuda": (State.MISSING, "pip install 'cuda-bindings==12.*'")}
     bindings = {"module cuda.bindings": {"version": "12.9.0", "file": ""}, "distribution cuda-bindings": "12.9.0"}
     assert not_ok(answers | bindings) == {}
-    assert examined(answers | bindings)["pycuda"].found == "cuda-python 12.9.0 takes its place"
+    assert examined(answers | bindings)["pycuda"].found == "cuda-python 12.9.0 is used instead"
 
 
 def test_a_torch_for_the_processor_beside_a_gpu() -> None:

@@ -80,14 +80,16 @@ def test_a_broken_engine_is_caught(tmp_path: Path) -> None:
         fine = prove(good, good, pictures, precision="fp32", runtime="onnxruntime", frames=60)
         poor = prove(bad, good, pictures, precision="fp32", runtime="onnxruntime", frames=60)
     assert fine.faults == []
-    assert any("detections differ from float32" in fault for fault in poor.faults)
+    assert any("detections differ from FP32" in fault for fault in poor.faults)
 
 
 def test_nothing_detected_proves_nothing(tmp_path: Path) -> None:
     black = [np.zeros((128, 128, 3), np.uint8)]
     with open_detector(write_square_model(tmp_path / "good.onnx")) as good:
         verdict = prove(good, good, black, precision="fp32", runtime="onnxruntime", frames=3)
-    assert verdict.faults == ["nothing was detected, so nothing is proved; try --images with what it detects"]
+    assert verdict.faults == [
+        "nothing was detected, so nothing was tested; use --images with images of objects that the engine detects"
+    ]
 
 
 def run(*arguments: object):
@@ -208,7 +210,7 @@ def test_an_engine_that_is_not_what_was_predicted(with_graph: Path) -> None:
     result = run(with_graph, "--images", "images", "--frames", 20)
     assert result.exit_code == 1
     assert re.search(rf"int8 on onnxruntime: \d+ detections differ from its own graph, {graph}", result.output)
-    assert "differ from float32" not in result.output
+    assert "differ from FP32" not in result.output
 
 
 def test_where_no_graph_was_kept_it_is_said_how(with_graph: Path) -> None:

@@ -63,7 +63,7 @@ def test_every_precision_is_built_run_and_compared(tmp_path: Path, release: str)
 def test_nothing_can_be_taken_for_a_device(tmp_path: Path) -> None:
     done, found, _ = selftest(tmp_path, "10.3")
     lines = {line["name"]: line["found"] for line in found["lines"]}
-    assert lines["GPU"] == "Emulated: virtual, so no device is here, and TensorRT cannot be evaluated by it"
+    assert lines["GPU"] == "Emulated: virtual; without a real device it shows nothing about TensorRT"
     assert "It shows nothing about TensorRT" in done.stderr
     page = (tmp_path / "selftest.html").read_text()
     assert "It shows nothing about TensorRT" in page
@@ -158,7 +158,7 @@ def test_a_record_of_a_virtual_gpu_is_reported_as_such(tmp_path: Path) -> None:
     path = tmp_path / "board.json"
     path.write_text(json.dumps({"format": FACTS_FORMAT, "lines": [], "facts": {**desktop(), "gpu": gpu}}))
     result = CliRunner().invoke(app, ["doctor", "--from", str(path)])
-    assert "ACME Virtual GPU: virtual, so no device is here" in result.output
+    assert "ACME Virtual GPU: virtual; without a real device" in result.output
 
 
 def test_arguments_reach_the_command_on_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:

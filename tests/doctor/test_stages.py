@@ -27,5 +27,5 @@ def test_a_spread_has_the_percentiles_of_its_values() -> None:
 
 def test_the_gain_of_the_graph_is_said() -> None:
     tables = [stage_table(times("enqueue", host=3.0)), stage_table(times("graph", host=1.0))]
-    assert graph_gain(tables) == "CUDA graph: 2.000 ms a frame, plain enqueue 4.000 ms (2.00 times as long)"
+    assert graph_gain(tables) == "CUDA graph: 2.000 ms per frame, plain enqueue 4.000 ms (2.00 times as long)"
     assert "cannot be captured" in graph_gain(tables[:1])

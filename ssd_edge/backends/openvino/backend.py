@@ -92,7 +92,7 @@ class OpenVinoBackend:
             )
         pool = self._pool  # another thread may close the backend meanwhile
         if pool is None:
-            raise ArtifactError(f"{self._path} has been closed", do="Load the model again.")
+            raise ArtifactError(f"{self._path} is closed", do="Load the model again.")
         with openvino_errors(self._path):
             return _inferred(pool, batch, self._batch)
 

@@ -76,7 +76,7 @@ class GpuThread:
 
     def _ask_to_end(self) -> None:
         with self._lock:
-            self._error = self._error or DeviceError(f"{self._path} has been closed", do="Load the model again.")
+            self._error = self._error or DeviceError(f"{self._path} is closed", do="Load the model again.")
             self._jobs.put(None)
 
     def _work(self, opened: Future[tuple[int, int]]) -> None:
