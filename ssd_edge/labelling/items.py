@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.core.left_out import LeftOut
+from ssd_edge.core.secrets import hide_in_url
 
 Kind = Literal["file", "member", "video"]
 
@@ -21,6 +23,7 @@ JOB_NAME, PLAN_NAME = "job.json", "plan.parquet"
 """Files by which the folder of a job is known."""
 _LISTED = IMAGE_SUFFIXES | VIDEO_SUFFIXES | {".tar"}
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a drive of Windows has one letter
 _MOST_NAMED = 100
 _ROWS = 10_000  # of a table of paths that are in memory at a time
 
@@ -76,6 +79,12 @@ def find_items(sources: Sequence[str], not_listed: NotListed, skip: str = "") ->
     for source in sources:
         path = Path(source)
         kind = path_kind(path)
+        if kind == "absent" and _ADDRESS.match(source):
+            raise InputError(
+                f"{hide_in_url(source)} is an address, and nothing is fetched",
+                wanted="a file or folder",
+                do="Download it, or mount it.",
+            )
         if kind == "absent":
             raise InputError(f"{path} does not exist", wanted="images to label")
         if kind == "folder":
@@ -107,25 +116,32 @@ def _check_kind(path: Path) -> None:
 def _below(shown: str, folder: str, not_listed: NotListed, skip: str) -> Iterator[Item]:
     """Yield what lies in a folder and below, but for what is hidden and for labelling jobs, whose images lie elsewhere.
 
-    Links to folders are not followed.
+    Links to folders are not followed. Folders may lie in one another as deep as the system lets them.
     """
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        not_listed.add(shown, error.strerror or str(error))
-        return
-    if sum(entry.name in (JOB_NAME, PLAN_NAME) for entry in entries) == 2:
-        not_listed.add(shown, "it is the folder of a labelling job")
-        return
-    for entry in entries:
-        if entry.name.startswith(".") or entry.path == skip:
-            continue
-        name = entry.name if shown == "." else f"{shown}/{entry.name}"
+    waiting = _entries(shown, folder, not_listed, skip)
+    while waiting:
+        name, entry = waiting.pop()
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(name, entry.path, not_listed, skip)
+            waiting += _entries(name, entry.path, not_listed, skip)
         elif _suffix(entry.name) in _LISTED:
             yield from _of_file(name, entry.path, not_listed)
+
+
+def _entries(shown: str, folder: str, not_listed: NotListed, skip: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return the entries of a folder and the names to show, the first one last; see :func:`_below`."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name, reverse=True)
+    except OSError as error:
+        not_listed.add(shown, error.strerror or str(error))
+        return []
+    if sum(entry.name in (JOB_NAME, PLAN_NAME) for entry in entries) == 2:
+        not_listed.add(shown, "it is the folder of a labelling job")
+        return []
+    before = "" if shown == "." else f"{shown}/"
+    return [
+        (f"{before}{entry.name}", entry) for entry in entries if not entry.name.startswith(".") and entry.path != skip
+    ]
 
 
 def _of_file(shown: str, path: str, not_listed: NotListed) -> Iterator[Item]:
@@ -144,6 +160,9 @@ def _of_tar(shown: str, path: str, not_listed: NotListed) -> Iterator[Item]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
+                if tar.offset <= member.offset:
+                    not_listed.add(shown, "a member has a negative size: the rest of it cannot be read")
+                    return
                 if _suffix(member.name) in IMAGE_SUFFIXES:
                     if why := _why_not(member):
                         not_listed.add(f"{shown}/{member.name}", why)
@@ -152,7 +171,7 @@ def _of_tar(shown: str, path: str, not_listed: NotListed) -> Iterator[Item]:
                 tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
         if not _has_end(path, tar.offset):
             not_listed.add(shown, "it is truncated")
-    except (tarfile.TarError, OSError) as error:
+    except (tarfile.TarError, OSError, ValueError, RecursionError) as error:  # the latter of long names in a row
         not_listed.add(shown, f"the rest of it cannot be read: {error}")
 
 
@@ -173,14 +192,18 @@ def _has_end(path: str, offset: int) -> bool:
 
 
 def _of_list(path: Path, not_listed: NotListed) -> Iterator[Item]:
-    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         for line in lines:
-            if named := line.rstrip("\r\n"):
+            named = line.rstrip("\r\n")
+            if named.strip():
                 yield from _named(path, named, not_listed)
 
 
 def _named(path: Path, named: str, not_listed: NotListed) -> Iterator[Item]:
-    """Yield what a list or table names; a name is relative to its folder."""
+    """Yield what a list or table names; a name is relative to its folder, and an address is none."""
+    if _ADDRESS.match(named):
+        not_listed.add(hide_in_url(named), "it is an address, and nothing is fetched")
+        return
     shown = named if named.startswith("/") or str(path.parent) == "." else f"{path.parent}/{named}"
     yield from _of_file(shown, _absolute(shown), not_listed)
 
@@ -197,6 +220,8 @@ def _of_table(path: Path, not_listed: NotListed) -> Iterator[Item]:
                     got=f"the columns {', '.join(table.schema_arrow.names)}",
                     wanted="a column with the paths of images",
                 )
+            for name in columns:
+                _check_column(path, name, table.schema_arrow.field(name).type)
             for rows in table.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False):
                 found = rows.to_pydict()
                 for named, given in zip(found["path"], found.get("id", [None] * len(rows)), strict=True):
@@ -207,6 +232,19 @@ def _of_table(path: Path, not_listed: NotListed) -> Iterator[Item]:
                         yield item if given is None else _with_id(item, str(given))
     except ArrowException as error:
         raise InputError(f"{path} cannot be read", got=str(error), wanted="a Parquet file") from error
+
+
+def _check_column(table: Path, name: str, kind: Any) -> None:
+    from pyarrow import types
+
+    values = kind.value_type if types.is_dictionary(kind) else kind
+    is_text = types.is_string(values) or types.is_large_string(values) or str(values) == "string_view"
+    if not is_text and not (name == "id" and types.is_integer(values)):
+        raise InputError(
+            f"the column {name} of {table} cannot be used",
+            got=str(kind),
+            wanted="text" if name == "path" else "text or whole numbers",
+        )
 
 
 def _with_id(item: Item, given: str) -> Item:

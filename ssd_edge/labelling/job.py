@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import filecmp
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ssd_edge.core.artifact import Format, read_artifact
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import make_folder, path_kind, text_digest, written_beside
 from ssd_edge.core.temp_dir import scratch_folder
 from ssd_edge.labelling.items import JOB_NAME, PLAN_NAME, NotListed
@@ -137,8 +138,24 @@ class JobFolder:
 
     def done(self) -> frozenset[int]:
         """Return the units that are labelled."""
-        found = (path.stem.removeprefix("part-") for path in self.parts_path.glob("part-*.parquet"))
-        return frozenset(int(number) for number in found if number.isdecimal())
+        found = {path.name for path in self.parts_path.glob("part-*.parquet")}
+        return frozenset(number for number in range(self.job.parts) if self.part_path(number).name in found)
+
+    def check_parts(self) -> None:
+        """Check that a program that reads all files of the folder of parts reads the rows of this job, each once.
+
+        Raises:
+            ArtifactError: a file is no part of it.
+        """
+        own = {self.part_path(number).name for number in range(self.job.parts)}
+        strays = sorted(path.name for path in self.parts_path.glob("*.parquet") if path.name not in own)
+        if strays:
+            raise ArtifactError(
+                f"{self.parts_path / strays[0]} is no part of this job",
+                got=f"{len(strays)} such files",
+                wanted=f"part-000000.parquet to {self.part_path(self.job.parts - 1).name}",
+                do="Move them away: programs that read the folder would read their rows, too.",
+            )
 
     def waiting(self, shard: tuple[int, int]) -> list[int]:
         """Return the units of a shard that are not labelled yet."""
@@ -157,13 +174,16 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _agree(folder: Path, asked: Job, listed: Path) -> None:
     """Write plan and job into a new folder, or compare the job with that of one which has it."""
-    if path_kind(folder / JOB_NAME) != "absent":
+    plan, is_new = folder / PLAN_NAME, path_kind(folder / JOB_NAME) == "absent"
+    if is_new:
+        _refuse_others(folder)
+    else:
         _check_same(folder, _read_job(folder / JOB_NAME), asked)
-        return
-    _refuse_others(folder)
-    with written_beside(folder / PLAN_NAME) as partial:
-        shutil.copyfile(listed, partial)
-    _write_job(folder / JOB_NAME, asked)
+    if path_kind(plan) != "file" or not filecmp.cmp(listed, plan, shallow=False):  # a lost or damaged one is mended
+        with written_beside(plan) as partial:
+            shutil.copyfile(listed, partial)
+    if is_new:
+        _write_job(folder / JOB_NAME, asked)
 
 
 def _refuse_others(folder: Path) -> None:

@@ -71,7 +71,7 @@ def _add_part(writer: SetWriter, part: Part, items: list[Item], first: int) -> i
             continue
         item = items[number]
         suffix = Path(item.id if item.kind == "member" else item.path).suffix  # an id of a table may have any
-        stem = Path(item.id).name.removesuffix(suffix)[:_LONGEST_STEM]
+        stem = _plain(Path(item.id).name.removesuffix(suffix)[:_LONGEST_STEM])
         image = writer.image_path(_SPLIT, f"{first + number:07d}-{stem}", suffix)
         _place(item, image)
         objects = [
@@ -83,6 +83,11 @@ def _add_part(writer: SetWriter, part: Part, items: list[Item], first: int) -> i
         width, height = part.sizes[number].tolist()
         writer.add(_SPLIT, image, (width, height), objects)
     return small
+
+
+def _plain(name: str) -> str:
+    """Return a name without what would end a line of a list, or what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "_" for sign in name)
 
 
 def _place(item: Item, image: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FINGERPRINT_KEY, DEVICE_KEY, WORKER_KEY = b"ssd_edge.fingerprint", b"ssd_edge.device", b"ssd_edge.worker"
 _PARTIAL = ".partial"
+_PARTIAL_NAME = re.compile(r"\.part-\d+\.(?P<host>.+)\.(?P<pid>\d+)\.[0-9a-f]+\.partial")
 
 
 @dataclass
@@ -161,8 +163,8 @@ def remove_partials(folder: Path, *, everyones: bool) -> None:
     """Remove what ended processes of this machine, or any, left half written."""
     mine = socket.gethostname()
     for path in folder.glob(f".part-*{_PARTIAL}"):
-        host, pid = path.name.removesuffix(_PARTIAL).split(".", 2)[2].rsplit(".", 2)[:2]
-        if everyones or (host == mine and not Path(f"/proc/{pid}").exists()):
+        match = _PARTIAL_NAME.fullmatch(path.name)
+        if match and (everyones or (match["host"] == mine and not Path(f"/proc/{match['pid']}").exists())):
             with suppress(OSError):
                 path.unlink()
 

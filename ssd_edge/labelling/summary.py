@@ -148,8 +148,10 @@ def summarize(folder: JobFolder, training: SetStatistics | str, dataset: str) ->
         dataset: the training set.
 
     Raises:
-        ArtifactError: a part is damaged, belongs to another job, or holds other images than its unit.
+        ArtifactError: a part is damaged, belongs to another job, or holds other images than its unit; or a file beside
+            the parts is none.
     """
+    folder.check_parts()
     counts, digest, done = _Counts(folder.job.class_names), RowsDigest(), 0
     with PlanReader(folder.plan_path) as plan:
         for number in sorted(folder.done()):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -151,3 +153,88 @@ def test_shards_divide_the_units() -> None:
     shards = [list(numbers_of(11, (number, 4))) for number in range(1, 5)]
     assert sorted(number for shard in shards for number in shard) == list(range(11))
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_an_address_is_not_fetched_and_its_password_is_nowhere(photos: Path) -> None:
+    (photos / "list.txt").write_text("https://user:secret@example.com/a.jpg\ns3://bucket/b.jpg\n  \nphotos/0007.png\n")
+    parquet.write_table(pyarrow.table({"path": ["rtsp://user:secret@camera/1"]}), photos / "t.parquet")
+    items, not_listed = found("list.txt", "t.parquet")
+    assert [item.id for item in items] == ["photos/0007.png"]
+    assert (not_listed.count, "secret" in str(not_listed.named)) == (3, False)
+    assert not_listed.named[0].what.endswith("example.com/a.jpg")
+    with pytest.raises(InputError, match="is an address, and nothing is fetched") as refused:
+        found("https://user:secret@example.com/shard.tar")
+    assert "secret" not in str(refused.value)
+    (photos / "x:").mkdir()  # one letter, as a drive of Windows
+    write_photos(photos / "x:", 1)
+    (photos / "list.txt").write_text("x:/0000.png")
+    assert len(found("list.txt")[0]) == 1
+
+
+def test_a_list_from_windows(photos: Path) -> None:
+    (photos / "list.txt").write_bytes(b"\xef\xbb\xbfphotos/0007.png\r\nphotos/b/0000.png\r\n")
+    assert [item.id for item in found("list.txt")[0]] == ["photos/0007.png", "photos/b/0000.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "wanted"),
+    [
+        ("path", [1, 2], "wanted text"),
+        ("path", [b"a.png", b"b.png"], "wanted text"),
+        ("path", [["a.png"], ["b.png"]], "wanted text"),
+        ("id", [["a"], ["b"]], "wanted text or whole numbers"),
+        ("id", [1.5, 2.5], "wanted text or whole numbers"),
+    ],
+)
+def test_a_column_of_another_kind_is_refused_by_its_name(
+    photos: Path, name: str, values: list[object], wanted: str
+) -> None:
+    parquet.write_table(pyarrow.table({"path": ["a.png", "b.png"], name: values}), photos / "t.parquet")
+    with pytest.raises(InputError, match=rf"the column {name} of t\.parquet cannot be used.*{wanted}"):
+        found("t.parquet")
+
+
+def test_a_column_may_be_a_dictionary_and_an_id_a_number(photos: Path) -> None:
+    paths = pyarrow.array(["photos/0007.png"]).dictionary_encode()
+    parquet.write_table(pyarrow.table({"path": paths, "id": [17]}), photos / "t.parquet")
+    assert [item.id for item in found("t.parquet")[0]] == ["17"]
+
+
+def test_names_of_a_tar_lead_nowhere(photos: Path) -> None:
+    data = (photos / "photos/0007.png").read_bytes()
+    with tarfile.open(photos / "h.tar", "w") as tar:
+        for name in ("../x.png", "/etc/y.png", "a/../../z.png"):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    items, _ = found("h.tar")
+    assert [item.id for item in items] == ["h.tar/../x.png", "h.tar//etc/y.png", "h.tar/a/../../z.png"]
+    assert {item.path for item in items} == {str(photos / "h.tar")}
+    assert [member_bytes(item) for item in items] == [data] * 3
+
+
+def test_a_tar_that_leads_back_to_its_beginning_ends(photos: Path) -> None:
+    """A negative size: Python before 3.11.14 reads the same header for ever."""
+    member = tarfile.TarInfo("a.png")
+    member.size = -tarfile.BLOCKSIZE
+    (photos / "back.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+    items, not_listed = found("back.tar")
+    assert (items, not_listed.count) == ([], 1)
+
+
+def test_a_tar_of_long_names_without_end_ends(photos: Path) -> None:
+    name = tarfile.TarInfo("././@LongLink")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 1
+    (photos / "long.tar").write_bytes((name.tobuf(tarfile.GNU_FORMAT) + bytes(512)) * 3000)
+    items, not_listed = found("long.tar")
+    assert (items, not_listed.count) == ([], 1)
+
+
+def test_folders_lie_in_one_another_as_deep_as_they_may(photos: Path) -> None:
+    deep = photos / "deep" / "/".join("d" * 1500)
+    subprocess.run(["mkdir", "-p", deep], check=True)
+    try:
+        (photos / "photos/0007.png").rename(deep / "a.png")
+        assert [item.path for item in found("deep")[0]] == [str(deep / "a.png")]
+    finally:
+        subprocess.run(["rm", "-r", photos / "deep"], check=True)  # Python's own rmtree calls itself for each

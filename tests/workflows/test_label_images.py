@@ -138,7 +138,7 @@ def test_another_job_is_refused_by_what_differs(place: Path) -> None:
         call = {"sources": "photos", "model": None, **options}
         sources, model = call.pop("sources"), call.pop("model")
         if word:
-            with pytest.raises(ssd.InputError, match=f"out holds another job.*{word}"):
+            with pytest.raises(ssd.InputError, match=f"out contains another job.*{word}"):
                 ssd.label(sources, model, output="out", **call)
         else:
             assert ssd.label(sources, model, output="out").left_out[0].why == "it was already named"
@@ -202,6 +202,39 @@ def test_a_part_with_other_images_is_found(place: Path) -> None:
         ssd.label("photos", output="out", images_per_part=4)
 
 
+def test_a_lost_or_damaged_plan_is_made_anew(place: Path) -> None:
+    before = ssd.label("photos", output="out", images_per_part=8)
+    plan = (place / "out/plan.parquet").read_bytes()
+    for damage in (b"junk", None):
+        (place / "out/plan.parquet").unlink()
+        if damage is not None:
+            (place / "out/plan.parquet").write_bytes(damage)
+        (place / "out/parts/part-000001.parquet").unlink()
+        again = ssd.label("photos", output="out", images_per_part=8)
+        assert (again.labelled, again.summary.digest) == (8, before.summary.digest)
+        assert (place / "out/plan.parquet").read_bytes() == plan
+
+
+@pytest.mark.parametrize("name", ["part-0.parquet", "part-000009.parquet", "copy.parquet"])
+def test_a_file_beside_the_parts_that_would_double_rows_is_refused(place: Path, name: str) -> None:
+    ssd.label("photos", output="out", images_per_part=8)
+    parts = place / "out/parts"
+    (parts / name).write_bytes((parts / "part-000000.parquet").read_bytes())
+    with pytest.raises(ssd.ArtifactError, match=rf"{name} is no part of this job: .*Move them away"):
+        ssd.label("photos", output="out", images_per_part=8)
+    (parts / name).unlink()
+    assert ssd.label("photos", output="out", images_per_part=8).labelled == 0
+
+
+def test_pre_labels_have_names_of_one_line(place: Path) -> None:
+    names = pyarrow.table({"path": ["photos/0000.png"], "id": ["a\nb\x1b[31m"]})
+    parquet.write_table(names, place / "t.parquet")
+    labels = ssd.label("t.parquet", output="out", format="voc").labels
+    assert labels is not None
+    assert [path.name for path in labels.rglob("*.png")] == ["0000000-a_b_[31m.png"]
+    assert len(open_dataset(labels, "train", None)) == 1
+
+
 def test_tars_and_videos_beside_folders(place: Path) -> None:
     write_tar(place / "shard.tar", write_photos(place / "more", 3, first=50))
     write_bright_film(place / "film.mp4", 5)
@@ -215,7 +248,7 @@ def test_tars_and_videos_beside_folders(place: Path) -> None:
     assert result.summary.images == 9
     assert [row["boxes"] for row in rows[3:6]] == [row["boxes"] for row in rows[6:]]
     np.testing.assert_allclose(rows[0]["boxes"], [[0, 0, 32, 32]], atol=2.0)
-    with pytest.raises(ssd.InputError, match="frames of a video"):
+    with pytest.raises(ssd.InputError, match="videos, whose frames are not files"):
         ssd.label(["film.mp4"], output="other", format="coco")
 
 
@@ -271,7 +304,7 @@ def test_images_that_failed_are_tried_again_where_it_is_asked_for(place: Path) -
 def test_nothing_that_can_be_read_is_an_error(place: Path) -> None:
     (place / "bad").mkdir()
     (place / "bad/a.png").write_text("no image")
-    with pytest.raises(ssd.InputError, match="not one of the images"):
+    with pytest.raises(ssd.InputError, match="none of the images can be read"):
         ssd.label("bad", output="out")
     assert len(rows_of("out")) == 1
 
