@@ -96,6 +96,8 @@ def measure(model: Path, folder: Path, frames: int, rounds: int, fps: float) -> 
     for name, found, cpu in (("bare", alone, spent[True]), ("to the line", whole, spent[False])):
         shown = ", ".join(f"p{percent} {percentile_ms(found, percent):.2f} ms" for percent in (50, 90, 99))
         print(f"{name:12} {shown}, processor {1000 * cpu / rounds / frames:.2f} ms a frame, {len(found)} frames")
+    if percentile_ms(alone, 90) > 1000 / fps:
+        print("NOT ALONE, or too slow an engine: it does not keep the pace, and frames wait for those before them")
     holds = middle <= MIDDLE and tail <= TAIL
     print(
         f"{'holds ' if holds else 'MISSED'} {model.name}: ratio of p50 {middle:.3f} (at most {MIDDLE}), "
