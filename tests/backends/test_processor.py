@@ -161,5 +161,5 @@ def test_an_engine_without_manifest_is_refused(engine: Path) -> None:
 
 @pytest.mark.parametrize(("form", "device"), [("onnx", "gpu"), (Target.ONNXRUNTIME, "npu"), (Target.OPENVINO, "cuda")])
 def test_a_device_that_a_runtime_has_not_is_refused(tiny_onnx: Path, form: str, device: str) -> None:
-    with pytest.raises(InputError, match=rf"got .*'{device}'; wanted .*cpu"):
+    with pytest.raises(InputError, match=rf"'{device}'.* wanted .*cpu"):
         open_backend(form_of(tiny_onnx, form), device=device)

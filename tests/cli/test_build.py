@@ -159,14 +159,14 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
         (("--target", "tensorrt", "--fp16", "--implicit"), "--implicit needs --int8"),
         (
             ("--target", "tensorrt", "--fp16", "--dla", 0, "--batch", "1:4:8"),
-            "fixed batch size: got 1:4:8. Build for one: ",
+            "fixed batch size: got 1:4:8. Give one batch size: ",
         ),
         (("--batch", "8:1"), "invalid --batch"),
         (
             ("--builder-memory", "nan"),
             "--builder-memory is out of range: got nan; wanted more than 0 and at most 1024 GiB",
         ),
-        (("--fp16", "--keep-float", "conv9"), "has no layer 'conv9' (--keep-float): wanted conv"),
+        (("--fp16", "--keep-float", "conv9"), "has no layer 'conv9', which --keep-float names: wanted conv"),
         (("--board", "toaster"), "there is no board profile 'toaster'"),
         (("--compute-capabilities", "ampere"), "invalid --compute-capabilities"),
         (("--target", "tensorrt"), "tensorrt is not installed"),

@@ -33,7 +33,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--target", "tensorrt"), "tensorrt is not installed"),
         (("--data", "nowhere"), "nowhere is not a folder"),
         (("--data", "voc", "--split", "test"), "voc contains no data set split 'test'"),
-        (("--data", "others"), "the model does not know crimson of VOC others"),
+        (("--data", "others"), "the model does not have the classes crimson of VOC others"),
         (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration: wanted different images"),
         (("--refine",), "--refine needs more calibration images: got 10; wanted at least 16"),
         (("-o", "blocked/x.engine"), "blocked cannot be written"),
@@ -58,7 +58,7 @@ def test_what_cannot_be_built_is_refused_before_ranges_are_measured(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--compute-capabilities", "99"), "builds for no GPU of compute capability 99"),
+        (("--compute-capabilities", "99"), "cannot build for GPUs of compute capability 99"),
         (("--version-compatible",), "has no --version-compatible"),
     ],
 )

@@ -36,7 +36,7 @@ def test_a_folder_of_pictures_gives_a_set_and_a_table() -> None:
     result = run("calibrate", "--images", "images", "--max-images", 16)
     assert result.exit_code == 0, result.output
     assert "using engines/selftest/selftest.onnx" in result.output
-    assert "chose 16 images of images\n" in result.output
+    assert "chose 16 images from images\n" in result.output
     assert "wrote calibration/selftest.images.json: 16 images" in result.output
     assert "output error on 2 held-out images: minmax" in result.output
     table = CalibrationTable.load(TABLE)
@@ -95,7 +95,7 @@ def test_pictures_of_16_bits_grey_and_with_alpha_are_pictures(tmp_path: Path) ->
 
 def test_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for folder, found in (("empty", "empty holds no"), ("absent", "absent is not a folder")):
+    for folder, found in (("empty", "empty contains no"), ("absent", "absent is not a folder")):
         result = run("calibrate", "--images", folder)
         assert result.exit_code == 1
         assert found in result.output
@@ -261,7 +261,7 @@ def test_of_a_set_that_is_chosen_nothing_is_chosen(option: tuple[object, ...]) -
     result = run("calibrate", *option)
     assert result.exit_code == 1
     assert "calibration/selftest.images.json contains 20 images that have already been chosen" in result.output
-    assert "Choose again: ssd-edge calibrate --images images, with these options" in result.output
+    assert "Choose again, with these options: ssd-edge calibrate --images images" in result.output
     assert run("calibrate", "--images", "images", "--method", "minmax", *option[:2]).exit_code == 0
 
 

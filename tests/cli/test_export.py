@@ -57,7 +57,7 @@ def test_compares_on_what_the_run_was_judged_by(workspace: Path) -> None:
     result = CliRunner().invoke(app, ["export"])
     assert result.exit_code == 0, result.stderr
     assert "the validation images of runs/first cannot be read: " in result.stderr
-    assert "comparing on 8 drawn scenes" in result.stderr
+    assert "comparing on 8 generated scenes" in result.stderr
 
 
 def test_candidates_that_are_not_looked_at_are_told(workspace: Path) -> None:

@@ -96,7 +96,7 @@ def test_what_the_result_cannot_do_is_said(tmp_path: Path) -> None:
         (["a.onnx"], "a.onnx cannot be read (No such file or directory)"),
         (
             ["a.onnx", "--mean", "1", "2", "3"],
-            "--mean and --std must be given together: got one of them; wanted both or none",
+            "--mean and --std must be given together: got only one of the two",
         ),
         (["a.onnx", "--anchors", "a.json"], "a.json cannot be read"),
         (["a.onnx", "--labels", "b.txt"], "b.txt cannot be read"),

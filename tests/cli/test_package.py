@@ -27,7 +27,7 @@ def test_a_package_is_made_and_verified(exported: Path, tmp_path: Path) -> None:
     assert "README.md" in made.stdout
     found = run("--verify", folder.with_name("for-triton.tar.gz"))
     assert found.exit_code == 0, found.output
-    assert "is whole: selftest for triton" in found.stderr
+    assert "is complete and unchanged: selftest for triton" in found.stderr
     (folder / "labels.txt").write_text("other\n")
     damaged = run("--verify", folder)
     assert damaged.exit_code == 1
@@ -45,4 +45,4 @@ def test_one_of_the_two_is_asked_for(exported: Path, tmp_path: Path) -> None:
 def test_the_option_of_another_host_is_named_as_it_is_typed(exported: Path) -> None:
     refused = run(exported, "--for", "board", "--max-batch", 4)
     assert refused.exit_code == 1
-    assert "--max-batch is not for board" in " ".join(refused.stderr.split())
+    assert "--max-batch has no effect on a package for board" in " ".join(refused.stderr.split())

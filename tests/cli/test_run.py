@@ -149,7 +149,7 @@ def test_without_display_and_output_the_figures_are_shown_and_the_user_is_told(w
 def test_an_output_that_exists_is_replaced_and_said(workspace: Path) -> None:
     (workspace / "boxes.jsonl").write_text("old\n")
     result = run("video.mp4", "--json", "boxes.jsonl")
-    assert "boxes.jsonl exists and is replaced" in result.stderr
+    assert "boxes.jsonl already exists and is replaced" in result.stderr
     assert len(lines(workspace / "boxes.jsonl")) == 10
 
 
@@ -174,10 +174,10 @@ def broken(workspace: Path) -> Path:
     ("arguments", "message"),
     [
         (["empty.jpg"], "empty.jpg is empty"),
-        (["absent.mp4"], "absent.mp4 cannot be read: got no such file or folder"),
+        (["absent.mp4"], "absent.mp4 does not exist"),
         (["cut/b.jpg"], "cut/b.jpg is truncated"),
         (["cut"], "cut/b.jpg is truncated"),
-        (["empty-folder"], "empty-folder holds no images"),
+        (["empty-folder"], "empty-folder contains no images"),
         (["notes.mp4"], "notes.mp4 is not a video that OpenCV can read"),
         (["--camera", "63"], "camera 63 cannot be opened"),
         (["rtsp://127.0.0.1:9/x", "--max-retries", "0"], "rtsp://127.0.0.1:9/x cannot be opened: got not found"),
@@ -190,7 +190,7 @@ def broken(workspace: Path) -> Path:
         (["video.mp4", "--camera", "0"], "SOURCE and --camera cannot be combined"),
         (["video.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
         (["video.mp4", "--model", "text.onnx"], "text.onnx is not an ONNX file"),
-        (["video.mp4", "--model", "absent.onnx"], "absent.onnx cannot be read"),
+        (["video.mp4", "--model", "absent.onnx"], "absent.onnx does not exist"),
         (["video.mp4", "--model", "best.pt"], "ssd-edge export best.pt"),
         (["video.mp4", "--output", "video.mp4"], "the output video.mp4 is also the input"),
         (["cut", "--output", "cut"], "the output cut is also the input"),
@@ -218,7 +218,7 @@ def broken(workspace: Path) -> Path:
         (["video.mp4", "--output", f"{LONG}.mp4"], "File name too long"),
         (["video.mp4", "--json", LONG], "File name too long"),
         (["video.mp4", "--model", f"{LONG}.onnx"], "File name too long"),
-        (["video.mp4", "--model", "nope.engine"], "nope.engine cannot be read: got no such file; wanted a model"),
+        (["video.mp4", "--model", "nope.engine"], "nope.engine does not exist: wanted a model"),
         (["caf\udce9.mp4"], "OpenCV cannot open"),
         (["video.mp4", "--width", "640"], "--width, --height and --fps are only for cameras, not for video.mp4"),
         (["0", "--loop"], "--loop is only for files, not for camera 0"),

@@ -89,7 +89,7 @@ def change_manifest(engine: Path, **changes: Any) -> None:
         (manifest_cut_off, "bright.fp32.tensorrt.json is a damaged manifest"),
         (from_another_board, "got tensorrt 10.3.0 on Xavier sm_72; wanted tensorrt 10.3.0 on Emulated sm_87. Rebuild"),
         (from_another_jetpack, "got tensorrt 8.6.2 on Emulated sm_87; wanted tensorrt 10.3.0 on Emulated sm_87"),
-        (gone, "bright.fp32.tensorrt.engine cannot be read: got no such file"),
+        (gone, "bright.fp32.tensorrt.engine does not exist"),
     ],
 )
 def test_an_engine_that_cannot_run_is_named_with_what_to_do(tmp_path: Path, spoil: Any, said: str) -> None:

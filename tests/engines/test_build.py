@@ -125,12 +125,14 @@ def test_foreign_onnx_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_engine_needs_its_suffix(onnx: Path) -> None:
-    with pytest.raises(InputError, match=r"b\.onnx is no name for an engine: wanted a name that ends with \.engine"):
+    with pytest.raises(
+        InputError, match=r"b\.onnx is not a valid name for an engine: wanted a name that ends with \.engine"
+    ):
         build_engine(onnx, onnx.with_name("b.onnx"))
 
 
 def test_unwritable_place_is_named_and_the_old_engine_stays(onnx: Path, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file")
-    with pytest.raises(InputError, match="blocked cannot be written: got"):
+    with pytest.raises(InputError, match="blocked cannot be written"):
         build_engine(onnx, tmp_path / "blocked" / "b.engine")
     assert (tmp_path / "blocked").read_text() == "a file"

@@ -75,7 +75,7 @@ def test_int8_layers_that_openvino_computes_in_float_are_told(
     monkeypatch.setattr(openvino_build, "executed_precisions", lambda _: {"conv1": "int8", "conv3": "fp32"})
     with caplog.at_level(logging.WARNING, logger="ssd_edge"):
         built(tmp_path, Precision.INT8, table)
-    assert "OpenVINO computes 1 of 5 INT8 layers in float: conv3" in caplog.text
+    assert "OpenVINO does not compute 1 of 5 INT8 layers in INT8: conv3" in caplog.text
 
 
 def test_a_processor_without_the_float_type_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_the_labels_must_fit() -> None:
 def test_weights_that_are_not_whole_are_refused() -> None:
     theirs = weights(21)
     del theirs["extras.3.weight"]
-    with pytest.raises(ArtifactError, match=r"of ssd.pytorch-ssd300 do not fit .*got no backbone.extra.2.2.weight"):
+    with pytest.raises(ArtifactError, match=r"of ssd.pytorch-ssd300 do not match .*got no backbone.extra.2.2.weight"):
         AMDEGROOT.convert(theirs, None)
     del theirs["loc.0.weight"]
     with pytest.raises(

@@ -47,7 +47,7 @@ def test_classes_are_counted_without_background() -> None:
 def test_heads_that_do_not_belong_together_are_refused(logits: int, offsets: int) -> None:
     heads = {"conf": torch.zeros(logits, 1), "loc": torch.zeros(offsets, 1)}
     with pytest.raises(
-        ArtifactError, match=f"heads of this f do not belong together: got {logits} logits and {offsets}"
+        ArtifactError, match=f"heads of this f do not match each other: got {logits} logits and {offsets}"
     ):
         class_count(heads, logits="conf", offsets="loc", family="f")
 

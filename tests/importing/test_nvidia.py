@@ -67,7 +67,7 @@ def test_the_half_precision_files_of_torch_hub_give_the_same() -> None:
 def test_another_backbone_is_refused() -> None:
     tensors = dict(weights())
     tensors["additional_blocks.0.0.weight"] = torch.zeros(256, 256, 1, 1)  # ResNet34's
-    with pytest.raises(ArtifactError, match=r"of nvidia_ssd do not fit the network: got backbone.extra.0.0.weight"):
+    with pytest.raises(ArtifactError, match=r"of nvidia_ssd do not match the network: got backbone.extra.0.0.weight"):
         NVIDIA.convert(tensors, None)
 
 

@@ -81,14 +81,14 @@ def test_weights_of_before_pytorch_0_4_1_have_no_counters() -> None:
 
 def test_a_wrong_number_of_names_is_refused() -> None:
     tensors = _tensors("mb2-ssd-lite")
-    with pytest.raises(InputError, match="got 6 names .*; wanted 5, without background"):
+    with pytest.raises(InputError, match="got 6 names .*; wanted 5 names, without the background"):
         recognize(tensors, origin="w.pth").convert(tensors, tuple("abcdef"))
 
 
 def test_another_width_is_refused_by_its_first_tensor() -> None:
     tensors = _tensors("mb2-ssd-lite") | {"base_net.0.0.weight": torch.empty(16, 3, 3, 3, device="meta")}
     with pytest.raises(
-        ArtifactError, match=r"weights of mb2-ssd-lite do not fit .*features\.0\.0\.0\.weight of float32"
+        ArtifactError, match=r"weights of mb2-ssd-lite do not match .*features\.0\.0\.0\.weight of float32"
     ):
         recognize(tensors, origin="w.pth").convert(tensors, None)
 

@@ -67,7 +67,7 @@ def test_damaged_set_is_named(tmp_path: Path, text: str) -> None:
 
 def test_empty_and_missing_folders(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no images"):
+    with pytest.raises(InputError, match="contains no images"):
         choose_images(tmp_path / "empty")
     with pytest.raises(InputError, match="is not a folder"):
         choose_images(tmp_path / "none")

@@ -179,7 +179,7 @@ def test_the_log_says_whether_a_graph_is_used(tmp_path: Path) -> None:
     assert lines == ["CUDA graph for batches of 1"] * 2
     lines, report = rehearse(f"{HERE}:logged", folder=str(tmp_path), env={"SSD_EDGE_STANDIN_NO_GRAPH": "1"})
     assert len(lines) == 2
-    assert lines[0].startswith("no CUDA graph for batches of 1, plain enqueue instead: ")
+    assert lines[0].startswith("no CUDA graph for batches of 1, using plain enqueue instead: ")
     assert report["graph_launches"] == 0
     assert report["faults"] == []
     assert nothing_left(report)
@@ -240,7 +240,7 @@ def test_an_engine_for_all_later_cards_is_none_for_a_board(tmp_path: Path, integ
 def test_an_engine_whose_plugin_is_gone_is_refused(tmp_path: Path) -> None:
     changes = {"in_release": "11.4", "options": {"nms": "plugin"}}
     error, report = rehearse(f"{HERE}:refused", "11.4", folder=str(tmp_path), **changes)
-    assert "needs a plugin that tensorrt 11.4.0.106 has not" in error
+    assert "needs a plugin that tensorrt 11.4.0.106 does not have" in error
     assert error.endswith("bright.onnx")
     assert nothing_left(report)
 

@@ -77,7 +77,7 @@ def test_a_folder_of_damaged_images_is_refused_even_in_a_loop(tmp_path: Path) ->
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no images"):
+    with pytest.raises(InputError, match="contains no images"):
         ImageSource(tmp_path)
 
 
