@@ -95,7 +95,7 @@ def unpacked(archive: Path) -> Iterator[Path]:
         try:
             with _opened(archive) as file:
                 _unpack(archive, file, scratch)
-        except (OSError, EOFError, zlib.error, tarfile.TarError, UnicodeError, ValueError) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError, UnicodeError, ValueError, RecursionError) as error:
             if isinstance(error, OSError) and error.errno is not None and error.errno not in _BAD_NAMES:
                 raise  # a full disk, say, which is no fault of the archive
             raise _damaged(archive, getattr(error, "strerror", None) or str(error)) from error

@@ -4,12 +4,13 @@ import errno
 import io
 import os
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
 
 from ssd_edge.core.errors import ArtifactError, InputError
-from ssd_edge.packaging.archive import archive_of, unpacked, write_archive
+from ssd_edge.packaging.archive import _HEADER, archive_of, unpacked, write_archive
 from ssd_edge.packaging.digests import check_sums, write_sums
 
 
@@ -89,6 +90,20 @@ def test_what_cannot_be_read_and_a_full_disk_are_no_damage(folder: Path, monkeyp
 
     monkeypatch.setattr("ssd_edge.packaging.archive._write", full)
     with pytest.raises(InputError, match="TMPDIR"), unpacked(archive_of(folder)):
+        pass
+
+
+def test_names_for_names_without_end_are_damage(tmp_path: Path) -> None:
+    long = tarfile.TarInfo("././@LongLink")
+    long.type, long.size = tarfile.GNUTYPE_LONGNAME, 1
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for _ in range(3000):
+            tar.addfile(long, io.BytesIO(b"a"))
+    path = tmp_path / "m.tar.gz"
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    path.write_bytes(_HEADER + deflate.compress(packed.getvalue()) + deflate.flush() + bytes(8))
+    with pytest.raises(ArtifactError, match="recursion"), unpacked(path):
         pass
 
 
