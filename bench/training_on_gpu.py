@@ -139,7 +139,7 @@ def rates(start: Callable[[int], Step], batches: tuple[int, ...], steps: int, de
         except torch.OutOfMemoryError:
             return
         except TrainingError as error:
-            if "memory is full" not in str(error):
+            if not isinstance(error.__cause__, torch.OutOfMemoryError):
                 raise
             return
         finally:
