@@ -35,12 +35,14 @@ class RunInUseError(InputError):
 def only_training(folder: Path) -> Iterator[None]:
     """Keep other trainings out of ``folder``, which is made, until the block ends.
 
-    The system gives the lock back however this process ends. A folder that is still empty at the end is removed again.
+    The system gives the lock back however this process ends. A folder that is still empty at the end is removed again,
+    and so are the parents that were made for it.
 
     Raises:
         RunInUseError: another process trains there.
         InputError: the folder cannot be written.
     """
+    made = [folder, *(parent for parent in folder.parents if not parent.exists())]
     make_folder(folder)
     lock, owner = FileLock(folder / LOCK_NAME), folder / OWNER_NAME
     try:
@@ -60,7 +62,8 @@ def only_training(folder: Path) -> Iterator[None]:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
         with suppress(OSError):
-            folder.rmdir()
+            for empty in made:
+                empty.rmdir()
 
 
 def _named_owner(owner: Path) -> str:

@@ -74,7 +74,10 @@ def test_a_run_that_still_learns_cannot_go_on_twice(monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("workspace")
 def test_what_ends_before_it_begins_leaves_no_folder() -> None:
     assert train("--classes", "red").exit_code == 1
-    assert not list(Path("runs").iterdir())
+    assert not Path("runs").exists()
+    Path("runs/kept").mkdir(parents=True)
+    assert train("--classes", "red").exit_code == 1
+    assert list(Path("runs").iterdir()) == [Path("runs/kept")]
 
 
 def test_the_other_processes_of_a_run_claim_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
