@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,7 @@ from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import TrainingPlan
 from ssd_edge.training.dataset import TrainingSet, decode_images
 from ssd_edge.training.distributed import joined, make_fabric, quiet_lightning
+from ssd_edge.training.kept_memory import kept_memory
 from ssd_edge.training.loader import BatchLoader, Share
 from ssd_edge.training.loop import Ending, Training
 from ssd_edge.training.metrics import EpochRecord
@@ -92,7 +94,8 @@ def fit(
             progress=progress,
             save_every_s=machine.save_every_s,
         )
-        ending = training.run(state)
+        with kept_memory() if fabric.device.type == "cpu" else nullcontext():
+            ending = training.run(state)
         return FinishedRun(files=files, ending=ending, records=training.records(), left_out=loader.left_out)
 
 
