@@ -18,6 +18,8 @@ from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model
 from ssd_edge.training.config import Machine
+from ssd_edge.training.depthwise import replace_depthwise_
+from ssd_edge.training.kept_memory import kept_memory
 from ssd_edge.training.recipe import Precision
 
 _TRIAL_BATCH = 4
@@ -77,17 +79,18 @@ def measure_precisions(model: SSD, *, batch_size: int) -> PrecisionTimes:
     """Time both precisions in turns on a copy of the model, which itself is left as it is.
 
     Processors without bfloat16 instructions (AVX512-BF16, AMX, Arm BF16) emulate it several times slower, and depthwise
-    convolutions gain nothing from it where plain ones gain a factor of two or three. Plain ones are timed first: where
+    convolutions gain little from it where plain ones gain a factor of two or three. Plain ones are timed first: where
     they gain nothing no network does, and a pass of VGG16 would take minutes. One thread's own processor time is
     counted: whatever else runs on the machine does not change the choice.
     """
-    with _one_thread():
+    with _one_thread(), kept_memory():
         convolution = nn.Conv2d(_CHANNELS, _CHANNELS, kernel_size=3, padding=1)
         times = _both_times(convolution, torch.zeros(1, _CHANNELS, _CELLS, _CELLS))
         if not times.bfloat16_pays:
             return times
-        entry = model.spec.input
-        return _both_times(copy.deepcopy(model).train(), torch.zeros(batch_size, 3, entry.height, entry.width))
+        entry, network = model.spec.input, copy.deepcopy(model).train()
+        replace_depthwise_(network)
+        return _both_times(network, torch.zeros(batch_size, 3, entry.height, entry.width))
 
 
 def _both_times(network: nn.Module, inputs: Tensor) -> PrecisionTimes:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -10,6 +12,8 @@ from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
+from ssd_edge.model.zoo import build_model, make_spec
+from ssd_edge.training.depthwise import DepthwiseConv2d
 from ssd_edge.training.distributed import make_fabric
 from ssd_edge.training.loader import Batch
 from ssd_edge.training.losses import MultiboxCriterion
@@ -17,7 +21,7 @@ from ssd_edge.training.optimizer import layer_rates
 from ssd_edge.training.recipe import LossOptions, Optimization, Precision
 from ssd_edge.training.step import Learner, not_finite_alone
 from ssd_edge.training.targets import Targets
-from tests.training.factories import SIDE, multibox_loss, tiny_anchors, tiny_model, tiny_spec
+from tests.training.factories import CLASS_NAMES, SIDE, multibox_loss, tiny_anchors, tiny_model, tiny_spec
 
 
 def some_batch(pictures: int = 2) -> Batch:
@@ -287,3 +291,18 @@ def test_a_layer_that_is_not_there_cannot_be_frozen() -> None:
 def test_something_must_be_left_to_train() -> None:
     with pytest.raises(InputError, match="every layer is frozen: got backbone, head"):
         learner(tiny_model(), frozen=("backbone", "head"))
+
+
+def test_depthwise_layers_learn_by_the_faster_gradients_in_bfloat16_on_a_processor() -> None:
+    spec = make_spec("ssdlite320-mobilenet-v3-large", CLASS_NAMES, input_size=96)
+    anchors = spec.anchors.count
+    targets = Targets(torch.arange(2 * anchors).reshape(2, -1) % 4, torch.zeros(2, anchors, 4))
+    batch = Batch(torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8), targets, ["0.jpg", "1.jpg"])
+    for precision, kind in (("bfloat16", DepthwiseConv2d), ("float32", torch.nn.Conv2d)):
+        model = build_model(spec)
+        before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+        loss = learner(model, precision=precision).step([batch], learning_rate=0.1)
+        layers = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Conv2d) and m.groups > 1}
+        assert {type(layer) for layer in layers.values()} == {kind}
+        assert math.isfinite(loss.total)
+        assert all(not torch.equal(layer.weight, before[f"{name}.weight"]) for name, layer in layers.items())
