@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -46,11 +48,32 @@ def make_sgd(
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             groups[_Group(rates[name], weight_decay if parameter.ndim > 1 else 0.0)].append(parameter)
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [{"params": found, "weight_decay": group.weight_decay, "rate": group.rate} for group, found in groups.items()],
         lr=learning_rate,
         momentum=momentum,
     )
+    fused = _can_fuse(found[0].device for found in groups.values())
+    _set_fused(optimizer, fused=fused)
+    optimizer.register_load_state_dict_post_hook(partial(_set_fused, fused=fused))
+    return optimizer
+
+
+def _set_fused(optimizer: torch.optim.Optimizer, *, fused: bool) -> None:
+    """Choose the form of the update; a state may come from another machine, whose choice must not stay."""
+    for group in optimizer.param_groups:
+        group["fused"] = fused or None  # None leaves the choice to PyTorch
+
+
+def _can_fuse(devices: Iterable[torch.device]) -> bool:
+    """Whether this PyTorch updates weights on a processor in one pass over each; on a GPU its own choice is best."""
+    if {device.type for device in devices} != {"cpu"}:
+        return False
+    try:
+        torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, fused=True)
+    except (TypeError, RuntimeError):  # before 2.3; before processors were supported
+        return False
+    return True
 
 
 def layer_rates(model: nn.Module, *, backbone_rate: float, layer_decay: float) -> dict[str, float]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from ssd_edge.training.optimizer import make_sgd, set_learning_rate
@@ -24,3 +25,40 @@ def test_all_groups_get_the_learning_rate() -> None:
     optimiser = make_sgd(nn.Linear(2, 2), learning_rate=0.1, momentum=0.9, weight_decay=0)
     set_learning_rate(optimiser, 0.025)
     assert [group["lr"] for group in optimiser.param_groups] == [0.025] * len(optimiser.param_groups)
+
+
+def test_weights_are_updated_in_one_pass_where_pytorch_can() -> None:
+    model, reference = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+    reference.load_state_dict(model.state_dict())
+    optimiser = make_sgd(model, learning_rate=0.1, momentum=0.9, weight_decay=5e-4)
+    plain = torch.optim.SGD(
+        [{"params": [reference.weight], "weight_decay": 5e-4}, {"params": [reference.bias]}], lr=0.1, momentum=0.9
+    )
+    for step in range(3):
+        for own, other in zip(model.parameters(), reference.parameters(), strict=True):
+            own.grad = torch.full_like(own, 0.5 - step)
+            other.grad = own.grad.clone()
+        set_learning_rate(optimiser, 0.1)
+        optimiser.step()
+        plain.step()
+    for own, other in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(own, other)
+    assert [group["fused"] for group in optimiser.param_groups] == [_fuses() or None] * 2
+
+
+def _fuses() -> bool:
+    try:
+        torch.optim.SGD([torch.zeros(1, requires_grad=True)], fused=True)
+    except (TypeError, RuntimeError):
+        return False
+    return True
+
+
+def test_a_state_from_another_machine_does_not_bring_its_choice() -> None:
+    optimiser = make_sgd(nn.Linear(2, 2), learning_rate=0.1, momentum=0.9, weight_decay=0)
+    chosen = optimiser.param_groups[0]["fused"]
+    state = optimiser.state_dict()
+    for group in state["param_groups"]:
+        group["fused"] = None if chosen else True
+    optimiser.load_state_dict(state)
+    assert [group["fused"] for group in optimiser.param_groups] == [chosen] * len(optimiser.param_groups)
