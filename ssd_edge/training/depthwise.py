@@ -1,7 +1,9 @@
 """Depthwise convolutions that train in bfloat16 on a processor, with float32 where bfloat16 has no fast kernel.
 
 oneDNN 3 (PyTorch 2.14) computes the gradient of a strided depthwise convolution's input, and that of the weights of a
-kernel larger than 3, by plain loops in bfloat16: 5 to 70 times as slow as in float32 (docs/measured.md).
+kernel larger than 3, by plain loops in bfloat16: 3 to 70 times as slow as in float32 (docs/measured.md). And on a map
+of one cell the gradient of a weight that only padding meets is whatever its memory held, now and then not finite. So
+small maps give their weights a float32 gradient, too; there it costs nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _LARGEST_FAST_KERNEL = 3
+_SMALL_MAP = 6  # cells of a side
 _Pair = tuple[int, ...]
 
 
 class _Geometry(NamedTuple):
-    """What a convolution does besides its weights."""
+    """Settings of a convolution besides its weights."""
 
     stride: _Pair
     padding: _Pair
@@ -47,7 +50,7 @@ class _DepthwiseConvolution(torch.autograd.Function):
             like = torch.empty_like(features, dtype=torch.float32 if exact else features.dtype)
             of_features = _gradients(gradient, like, weight, geometry, [True, False, False])[0].to(features.dtype)
         if wants_weight:
-            exact = max(weight.shape[2:]) > _LARGEST_FAST_KERNEL
+            exact = max(weight.shape[2:]) > _LARGEST_FAST_KERNEL or min(features.shape[2:]) < _SMALL_MAP
             values = features.float() if exact else features
             of_weight = _gradients(gradient, values, weight, geometry, [False, True, False])[1].to(weight.dtype)
         of_bias = gradient.sum(dim=(0, 2, 3), dtype=torch.float32) if wants_bias else None

@@ -40,12 +40,14 @@ def test_its_gradients_are_those_of_double_precision(kernel: int, stride: int, b
         assert difference < 3 * _BFLOAT16_DIGITS, name
 
 
-def test_what_bfloat16_is_slow_at_has_the_digits_of_float32() -> None:
+@pytest.mark.parametrize(("kernel", "side"), [(5, 12), (3, 5), (3, 2), (3, 1)])
+def test_what_bfloat16_is_slow_or_wrong_at_has_the_digits_of_float32(kernel: int, side: int) -> None:
     torch.manual_seed(0)
-    layer = nn.Conv2d(8, 8, 5, 2, 2, groups=8, bias=False)
+    layer = nn.Conv2d(8, 8, kernel, 2, kernel // 2, groups=8, bias=False)
     holder = nn.Sequential(layer)
     replace_depthwise_(holder)
-    features, of_output = torch.randn(2, 8, 12, 12).bfloat16(), torch.randn(2, 8, 6, 6).bfloat16()
+    features = torch.randn(2, 8, side, side).bfloat16()
+    of_output = torch.randn(2, 8, (side + 1) // 2, (side + 1) // 2).bfloat16()
     _, of_features, of_weight = gradients(holder[0], features, of_output)
     _, wanted, weight = gradients(layer, features.float(), of_output.float())
     assert torch.equal(of_features, wanted.bfloat16())
