@@ -5,9 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _M_ARENA_MAX = -8  # of malloc.h
 _ARENAS = 2
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+_NEVER = -1  # of the trim threshold
+_USUAL_MAPPINGS = 65536
+_LARGEST_MMAP_THRESHOLD = 32 << 20  # that glibc comes to by itself; it trims from twice as much on
+_KEPT_BY_USER = {"GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}
 
 
 def limit_arenas() -> bool:
@@ -30,6 +37,31 @@ def give_back() -> None:
     videos every hour would grow for weeks. It takes some milliseconds.
     """
     _call("malloc_trim", 0)
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Let the process keep what it frees until the block ends, and give it back then.
+
+    A training step frees its activations and gradients, and the next one takes as much. glibc unmaps blocks of 32 MiB
+    and more at once, and trims what is free at the end of its heap; each page is then faulted in and cleared again,
+    which took a third of SSDLite320's step on two threads (docs/measured.md). The peak is that of a step either way.
+
+    Without glibc, and where the environment has settings for its allocator, nothing is done. At the end the thresholds
+    are those that glibc comes to by itself in a process with large blocks. Of two blocks at once the first to end
+    ends it for both.
+    """
+    if _KEPT_BY_USER & os.environ.keys() or not _call("mallopt", _M_MMAP_MAX, 0):
+        yield
+        return
+    _call("mallopt", _M_TRIM_THRESHOLD, _NEVER)
+    try:
+        yield
+    finally:
+        _call("mallopt", _M_MMAP_MAX, _USUAL_MAPPINGS)
+        _call("mallopt", _M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+        _call("mallopt", _M_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)
+        give_back()
 
 
 def _call(name: str, *numbers: int) -> int:

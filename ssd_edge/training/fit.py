@@ -13,6 +13,7 @@ from ssd_edge.backends import cpu
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
+from ssd_edge.core.native_memory import kept_memory
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.data.augment import Augment
@@ -27,7 +28,6 @@ from ssd_edge.training.checkpointing import RunState
 from ssd_edge.training.config import TrainingPlan
 from ssd_edge.training.dataset import TrainingSet, decode_images
 from ssd_edge.training.distributed import joined, make_fabric, quiet_lightning
-from ssd_edge.training.kept_memory import kept_memory
 from ssd_edge.training.loader import BatchLoader, Share
 from ssd_edge.training.loop import Ending, Training
 from ssd_edge.training.metrics import EpochRecord

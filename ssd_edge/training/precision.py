@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.log import log
+from ssd_edge.core.native_memory import kept_memory
 from ssd_edge.core.ranks import world_size
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model
 from ssd_edge.training.config import Machine
 from ssd_edge.training.depthwise import replace_depthwise_
-from ssd_edge.training.kept_memory import kept_memory
 from ssd_edge.training.recipe import Precision
 
 _TRIAL_BATCH = 4
