@@ -27,6 +27,11 @@ class AnchorLevel:
     step: tuple[float, float]
     sizes: tuple[tuple[float, float], ...]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where a cell has no anchor; files are read through this, too."""
+        if not self.sizes:
+            raise ValueError("a feature map has no anchors")
+
 
 @dataclass(frozen=True)
 class AnchorTable:

@@ -95,8 +95,19 @@ def replace_choice(model: onnx.ModelProto, body: onnx.FunctionProto, text: str) 
         body: to be changed.
         text: nodes in ONNX text that make ``kept``, (B, M) of 1 and 0, of ``ranked_scores``, ``ranked_classes`` and
             ``ranked_boxes``. They may read the attributes of the node and what ``nms_steps.constants`` names.
+
+    Raises:
+        ArtifactError: an attribute or output of the body has a name that ONNX text cannot hold.
     """
     candidates = _candidates(body)
+    strange = [name for name in (*body.attribute, *body.output) if not (name.isascii() and name.isidentifier())]
+    if strange:
+        raise ArtifactError(
+            "the graph is damaged",
+            got=f"{strange[0][:80]!r} in its {NMS_OP}",
+            wanted="the function as ssd-edge export wrote it",
+            do="Export the model again: ssd-edge export",
+        )
     rows = next(entry.i for entry in _node_of(model).attribute if entry.name == "keepTopK")
     steps = f"{constants(candidates)}{ranks()}{text}{best_kept(min(rows, candidates), rows)}"
     outputs = ", ".join(body.output)

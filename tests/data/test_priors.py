@@ -125,7 +125,15 @@ def test_the_file_gives_back_what_was_saved_and_fits_its_network_only(tmp_path: 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": "x"}, "is not a file of anchors"), ({"anchors": {}}, "damaged"), ({"more": 1}, "damaged")],
+    [
+        ({"format": "x"}, "is not a file of anchors"),
+        ({"anchors": {}}, "damaged"),
+        ({"more": 1}, "damaged"),
+        (
+            {"anchors": {"levels": [{"rows": 1, "cols": 1, "step": [1, 1], "sizes": []}]}},
+            "a feature map has no anchors",
+        ),
+    ],
 )
 def test_damaged_files_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = tmp_path / "p.json"

@@ -13,6 +13,7 @@ import onnx.parser
 import onnxruntime
 import pytest
 
+from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.graph_contract import EFFICIENT_NMS, OUTPUT_NAMES, ROUNDS_KEY
 from ssd_edge.engines.ort_build import use_non_max_suppression
 from ssd_edge.graph.nms_bodies import inline_function, rounds_counted, rounds_for, use_efficient_nms, write_out_rounds
@@ -228,3 +229,14 @@ def test_names_of_foreign_graphs_need_not_be_onnx_text():
     made = use_efficient_nms(model)
     assert any("/decode:scores/0" in node.input for node in made.graph.node)
     onnx.checker.check_model(inline_function(write_out_rounds(model, 16)), full_check=True)
+
+
+@pytest.mark.parametrize("part", ["attribute", "output"])
+def test_a_function_with_a_name_that_is_no_onnx_text_is_refused(part):
+    model = onnx.ModelProto()
+    model.CopyFrom(nms_model(WIDE))
+    getattr(model.functions[0], part)[-1] = "{name}"
+    with pytest.raises(ArtifactError, match=r"the graph is damaged: got '\{name\}' in its BatchedNMS"):
+        write_out_rounds(model, 16)
+    with pytest.raises(ArtifactError, match="the graph is damaged"):
+        use_non_max_suppression(model)

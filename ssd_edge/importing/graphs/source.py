@@ -183,7 +183,9 @@ def _refusal(path: Path, got: str, do: str) -> ArtifactError:
 def _described(value: onnx.ValueInfoProto) -> str:
     kind = value.type.tensor_type
     dims = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in kind.shape.dim)
-    return f"{value.name} {TensorProto.DataType.Name(kind.elem_type).lower()} ({dims})"
+    known = kind.elem_type in TensorProto.DataType.values()
+    type_name = TensorProto.DataType.Name(kind.elem_type).lower() if known else f"of the unknown type {kind.elem_type}"
+    return f"{value.name} {type_name} ({dims})"
 
 
 def in_our_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:

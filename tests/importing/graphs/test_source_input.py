@@ -39,6 +39,7 @@ def test_input_is_described(dims, size, wanted):
             None,
             r"does not take one image as its input: got 2 inputs: x0 float \(1, 3, 8, 8\), x1 int64 \(1, 2\)",
         ),
+        ([(2**31 - 1, [1, 3, 8, 8])], None, r"got x0 of the unknown type 2147483647 \(1, 3, 8, 8\)"),
         ([(TensorProto.UINT8, [1, 3, 8, 8])], None, r"got x0 uint8 \(1, 3, 8, 8\); .*Export it with float32 pixels"),
         (
             [(FLOAT, [1, 10])],
