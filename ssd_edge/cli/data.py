@@ -46,7 +46,8 @@ def synth(
     ] = SynthesizeConfig.seed,
     format: Annotated[LabelFormat, typer.Option(help="Format of the labels.")] = SynthesizeConfig.format,
     video: Annotated[
-        Path | None, _video(help="Also write a video to this file, and its objects as JSON lines.")
+        Path | None,
+        _video(help="Also write a video to this file, and the objects in it to a .truth.jsonl file beside it."),
     ] = None,
     frames: Annotated[int, _video(help="Length of the video in frames, at 30 FPS.", min=1)] = SynthesizeConfig.frames,
     video_size: Annotated[str, _video(help="Video size in pixels, WIDTHxHEIGHT.")] = size_text(
@@ -81,7 +82,7 @@ def synth(
 
 
 def stats(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images (VOC, COCO, YOLO or CSV).", metavar="DATASET")],
     split: Annotated[
         list[str] | None, typer.Option("--split", help="Split to count; repeatable (default: train, val and test).")
     ] = None,

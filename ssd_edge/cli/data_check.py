@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images (VOC, COCO, YOLO or CSV).", metavar="DATASET")],
     split: Annotated[
         list[str] | None, typer.Option("--split", help="Split to check; repeatable (default: train, val and test).")
     ] = None,

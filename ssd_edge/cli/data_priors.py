@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def priors(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images (VOC, COCO, YOLO or CSV).", metavar="DATASET")],
     preset: Annotated[str, typer.Option("--preset", help="Network whose anchors are fitted.")] = FitPriorsConfig.preset,
     input_size: Annotated[
         int | None, typer.Option("--input-size", help="Input size of the network in pixels (default: the preset's).")

@@ -13,7 +13,7 @@ from ssd_edge.workflows.split_data_config import SplitDataConfig
 
 
 def split(
-    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images (VOC, COCO, YOLO or CSV).", metavar="DATASET")],
     source: Annotated[
         str | None, typer.Option("--split", help="Split to divide (default: train, or the only split).")
     ] = SplitDataConfig.split,

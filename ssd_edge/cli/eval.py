@@ -21,7 +21,7 @@ _metrics, _gates, _outputs = (
 
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="One or more .pt, .onnx or .engine files.", metavar="MODEL")],
-    dataset: Annotated[Path, typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET")],
+    dataset: Annotated[Path, typer.Argument(help="Labelled images (VOC, COCO, YOLO or CSV).", metavar="DATASET")],
     split: Annotated[
         str | None,
         typer.Option("--split", help="Split to evaluate on (default: test, else the split that training set aside)."),

@@ -63,7 +63,7 @@ def import_model(
         _input(help="Mean that is subtracted per channel, for pixels of 0 to 255, e.g. 123.7 116.8 103.9."),
     ] = None,
     std: Annotated[
-        Triple | None, _input(help="Standard deviation that each channel is divided by, for pixels of 0 to 255.")
+        Triple | None, _input(help="Standard deviation of each channel, for pixels of 0 to 255, e.g. 58.4 57.1 57.4.")
     ] = None,
     color: Annotated[
         Color, _input(help="Channel order of the network's input; --mean and --std are in this order too.")

@@ -35,7 +35,7 @@ def inspect(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A .pt, .onnx or .engine file, a manifest, calibration table, calibration set or layer ranking.",
+            help="A .pt, .onnx or .engine file, or a .json that calibrate, build or --sensitivity wrote.",
         ),
     ],
     json_path: Annotated[

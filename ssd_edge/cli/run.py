@@ -202,7 +202,7 @@ def run(
     ] = None,
     keep_days: Annotated[
         float | None,
-        _outputs("--keep-days", help="Delete files made with --cut that were begun more than this many days ago."),
+        _outputs("--keep-days", help="Delete files made with --cut that were started more than N days ago."),
     ] = None,
     keep_gb: Annotated[
         float | None,

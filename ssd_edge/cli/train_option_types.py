@@ -14,7 +14,7 @@ _network, _learning, _loss, _data, _machine = (
 
 Dataset = Annotated[
     Path | None,
-    typer.Argument(help="Labelled images in VOC, COCO or YOLO format.", metavar="DATASET", show_default=False),
+    typer.Argument(help="Labelled images (VOC, COCO, YOLO or CSV).", metavar="DATASET", show_default=False),
 ]
 Name = Annotated[
     str | None, typer.Option("--name", help="Name of the model and of runs/<name> (default: <preset>-<number>).")
@@ -138,7 +138,10 @@ WeightDecay = Annotated[
     float | None, _learning("--weight-decay", min=0, help="Weight decay of SGD (default: the preset's).")
 ]
 ClipNorm = Annotated[
-    float | None, _learning("--clip-norm", min=0, help="Maximum gradient norm; 0 for no limit (default: 10).")
+    float | None,
+    _learning(
+        "--clip-norm", min=0, help="Limit of the size (norm) of the gradient in a step; 0 for no limit (default: 10)."
+    ),
 ]
 Ema = Annotated[
     float | None,

@@ -74,7 +74,11 @@ def _pose(path: Path, nodes: dict[str, yaml.Node]) -> int | None:
     values = _values(path, "kpt_shape", nodes["kpt_shape"])
     if len(values) != 2 or not all(value.isdecimal() and len(value) < 5 for value in values):
         got = ", ".join(values)
-        raise InputError(f"{path}: the value of 'kpt_shape' is invalid", got=got[:80], wanted="[points, 2 or 3]")
+        raise InputError(
+            f"{path}: the value of 'kpt_shape' is invalid",
+            got=got[:80],
+            wanted="[number of keypoints, values of each: 2 or 3], such as [17, 3]",
+        )
     return int(values[0]) * int(values[1])
 
 

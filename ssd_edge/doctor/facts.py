@@ -152,7 +152,7 @@ class Recorded:
         try:
             record = parse_json(path.read_text(encoding="utf-8"))
             if record["format"] != FACTS_FORMAT:
-                raise ValueError(f"format {record['format']!r}")
+                raise ValueError(f"its format is {record['format']!r}")
             self._answers: Mapping[str, Any] = record["facts"]
         except OSError as error:
             raise InputError(f"{path} cannot be read ({error.strerror or error})") from error

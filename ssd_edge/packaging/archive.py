@@ -110,7 +110,7 @@ def _opened(archive: Path) -> BinaryIO:
         return open_regular(archive)
     except OSError as error:
         raise InputError(
-            f"{archive} cannot be read ({error.strerror or error})", wanted=f"a package{SUFFIX}"
+            f"{archive} cannot be read ({error.strerror or error})", wanted=f"a {SUFFIX} that ssd-edge package wrote"
         ) from error
 
 

@@ -37,8 +37,8 @@ def _shared_by_machines() -> Iterator[None]:
         raise InputError(
             f"machine {number} of {machines} cannot resume the run",
             got=str(error).rstrip("."),
-            wanted="the data set and runs/ of the machine that wrote them, under the same paths",
-            do="Share both between the machines, and start each machine in the folder that contains runs/.",
+            wanted="the same data set and the same runs/ on all machines, under the same paths",
+            do="Share both between the machines. Start the training on each in the folder that contains runs/.",
         ) from error
 
 

@@ -256,7 +256,10 @@ def stream_opener(uri: Uri, rtsp_latency_ms: int, stall_s: float) -> Callable[[]
 
 
 def _no_decoder() -> Reader:
-    raise StreamError(StreamReason.ERROR, "a pipeline that does not start, and neither PyAV nor FFmpeg")
+    raise StreamError(
+        StreamReason.ERROR,
+        "GStreamer cannot open it, and neither PyAV nor an OpenCV with FFmpeg is installed: pip install av",
+    )
 
 
 def _is_rtsp(uri: Uri) -> bool:

@@ -268,7 +268,7 @@ def _restore_graph(
     lowered = quantize(source, unranked, builder, calibration, None, progress, fallback=kept)
     if bytes_digest(lowered.model.SerializeToString()) != made.graph_digest:
         raise ArtifactError(
-            f"the graph of {config.engine} cannot be written: lowering the model again gives a different graph",
+            f"the graph of {config.engine} cannot be written: converting the model again gives a different graph",
             wanted=f"the graph with digest {made.graph_digest}",
             do="Build the engine again: add --force.",
         )
