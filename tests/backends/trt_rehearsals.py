@@ -73,6 +73,8 @@ def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
             return (Frame(picture(number), number, 0.0, "frames") for number in range(frames))
 
     class Keep:
+        needs_image = False
+
         def __init__(self) -> None:
             self.found: list[Any] = []
             self.allocations: list[int] = []
