@@ -13,7 +13,7 @@ from ssd_edge.core.native_memory import kept_memory, limit_arenas
 # Threads that take and keep memory at one time: glibc gives each a heap of its own, eight a core at most.
 PROGRAM = """
 import threading
-from ssd_edge.core.native_memory import kept_memory, limit_arenas
+from ssd_edge.core.native_memory import limit_arenas
 print(limit_arenas())
 meet, kept = threading.Barrier(8), []
 def work():

@@ -54,7 +54,7 @@ def test_a_run_that_saved_nothing_yet_keeps_its_folder() -> None:
         assert "writing runs/ssd192-tiny-2" in result.stderr
         named = train("--epochs", "1", "--name", "ssd192-tiny-1")
         assert named.exit_code == 1
-        assert f"another process trains in runs/ssd192-tiny-1: got process {other.pid}" in named.stderr
+        assert f"another process is training in runs/ssd192-tiny-1: got process {other.pid}" in named.stderr
     assert train("--epochs", "1", "--name", "ssd192-tiny-1", "--no-report").exit_code == 0  # it was killed
     assert not [*Path("runs").glob(f"*/{LOCK_NAME}"), *Path("runs").glob(f"*/{OWNER_NAME}")]
 
@@ -66,7 +66,7 @@ def test_a_run_that_still_learns_cannot_go_on_twice(monkeypatch: pytest.MonkeyPa
     with another_training("runs/stopped"):
         result = resume("last")
         assert result.exit_code == 1
-        assert "another process trains in runs/stopped" in result.stderr
+        assert "another process is training in runs/stopped" in result.stderr
         assert Path("runs/stopped/state.pt").read_bytes() == state
     assert resume("last", "--no-report").exit_code == 0
 

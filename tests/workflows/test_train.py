@@ -223,9 +223,9 @@ def test_keywords_are_the_fields_of_the_config() -> None:
         ({"batch_size": 1}, "batch_size is out of range: got 1; wanted at least 2"),
         ({"warmup": 0.6}, "warmup is out of range: got 0.6; wanted 0 to 0.5"),
         ({"lr": float("nan")}, "lr is out of range: got nan"),
-        ({"schedule": "linear"}, "schedule has no such value: got 'linear'; wanted 'cosine', 'steps'"),
+        ({"schedule": "linear"}, "schedule is not one of the allowed values: got 'linear'; wanted 'cosine', 'steps'"),
         ({"freeze": "backbone"}, "freeze has the wrong type: got str 'backbone'; wanted a list"),
-        ({"device": "auto"}, "device has no such value: got 'auto'; wanted 'cpu', 'cuda', 'mps'"),
+        ({"device": "auto"}, "device is not one of the allowed values: got 'auto'; wanted 'cpu', 'cuda', 'mps'"),
     ],
 )
 def test_an_option_that_cannot_be_is_named(options: dict[str, Any], message: str) -> None:
@@ -234,5 +234,5 @@ def test_an_option_that_cannot_be_is_named(options: dict[str, Any], message: str
 
 
 def test_paths_are_taken_as_text_or_as_paths() -> None:
-    with pytest.raises(InputError, match="there is no such run: got 'no/run'"):
+    with pytest.raises(InputError, match="there is no run 'no/run'"):
         train(resume=Path("no/run"))
