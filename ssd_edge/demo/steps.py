@@ -230,10 +230,10 @@ def report(plan: DemoPlan, files: DemoFiles, before: Sequence[Done], progress: P
         files.report,
         evaluated,
         run,
-        title="Road signs: from drawn images to boxes on a video",
+        title="Road signs: from generated images to boxes on a video",
         subtitle=f"{PRESET} at {plan.input_size} × {plan.input_size}, trained for {plan.epochs} epochs, or "
-        f"{plan.minutes:g} minutes, on {plan.train} drawn images, evaluated on {plan.test} that were drawn "
-        "from another seed.",
+        f"{plan.minutes:g} minutes, on {plan.train} generated images, evaluated on {plan.test} that were generated "
+        "with another seed.",
         steps=[StepTime(done.name, done.facts["detail"], done.seconds) for done in before],
         stills=files.stills,
         still_count=plan.stills,

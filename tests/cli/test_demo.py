@@ -101,7 +101,7 @@ def test_figures_are_printed_and_on_the_page(finished: tuple[DemoFiles, str]) ->
         assert f"<td>{entry['map']:.4f}</td>" in page
     assert 'src="preview.webm"' in page
     assert 'href="detections.jsonl"' in page
-    assert "trained for 2 epochs, or 0.2 minutes, on 32 drawn images, evaluated on 12" in page
+    assert "trained for 2 epochs, or 0.2 minutes, on 32 generated images, evaluated on 12" in page
 
 
 def nothing(files: DemoFiles) -> None:
