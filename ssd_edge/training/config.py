@@ -205,7 +205,7 @@ class SavedPlan:
         digest = _images_digest(labelled)
         if digest != wanted:
             raise InputError(
-                f"{labelled.origin} has changed: it is no longer {role}",
+                f"{labelled.origin} has changed and is no longer {role}",
                 got=f"{len(labelled)} images with digest {digest[:19]}…",
                 wanted=f"digest {wanted[:19]}…",
                 do="Restore the images and labels, or start a new run.",

@@ -66,7 +66,7 @@ def interrupted_run(named: str, runs: Path) -> Path:
     if not (folder / STATE_NAME).is_file():
         finished = (folder / "last.pt").is_file()
         raise InputError(
-            f"{folder} cannot be resumed: it has no {STATE_NAME}",
+            f"{folder} cannot be resumed, as it has no {STATE_NAME}",
             got="a run that is finished" if finished else "a run that has not saved anything yet",
             wanted="an interrupted run",
             do=f"To continue training from its weights, start a new run: --backbone {folder / 'best.pt'}"

@@ -69,7 +69,7 @@ def test_a_guarded_build_is_found_before_it_is_lowered(lowered: list[str]) -> No
     assert "layers in FP32 or FP16: mAP" not in again.output
     assert f"already built {ENGINE}" in again.output
     judged = next(line for line in again.output.splitlines() if line.startswith("accuracy as measured earlier: mAP"))
-    assert f"mAP {manifest()['accuracy']['map_50_float']:.4f} in float32" in judged
+    assert f"mAP {manifest()['accuracy']['map_50_float']:.4f} in FP32" in judged
     assert f"in FP32 or FP16: {', '.join(kept)}" in again.output
     assert "times as measured earlier: int8 is" in again.output
     assert ENGINE.read_bytes() == stamp

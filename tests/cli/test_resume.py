@@ -123,7 +123,7 @@ main()
         (["last"], "there is no interrupted run: got no runs/*/state.pt"),
         (["n" * 300], "is not a usable path (File name too long)"),
         (["nowhere"], "there is no run 'nowhere'"),
-        (["done"], "runs/done cannot be resumed: it has no state.pt: got a run that is finished"),
+        (["done"], "runs/done cannot be resumed, as it has no state.pt: got a run that is finished"),
         (["done", "--lr", "0.1"], "--lr cannot be changed when a run is resumed"),
         (["done", "data"], "the data set cannot be changed when a run is resumed"),
     ],
@@ -144,8 +144,8 @@ def test_another_machine_that_does_not_see_the_run_is_told_what_to_share(
     stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")
     where = {"the run": "runs", "its data": "data", "its state": "runs/stopped/state.pt"}[lacking]
     reason = {
-        "the run": "there is no run 'stopped'",
-        "its data": "images of runs/stopped do not exist",
+        "the run": "there is no run",
+        "its data": "images of runs/stopped do not exist any more",
         "its state": "has no state.pt",
     }
     Path(where).rename("elsewhere")
@@ -168,8 +168,7 @@ def _as_torchrun_starts_it(monkeypatch: pytest.MonkeyPatch, **environment: str) 
 
 
 @pytest.mark.parametrize(
-    ("split", "role"),
-    [("train", "longer what the run trained on: got 16"), ("val", "longer what the run was validated on")],
+    ("split", "role"), [("train", "what the run trained on: got 16"), ("val", "what the run was validated on")]
 )
 def test_other_labels_or_pictures_are_refused(monkeypatch: pytest.MonkeyPatch, split: str, role: str) -> None:
     stop_after(monkeypatch, 2, "--epochs", "3", "--name", "stopped")
@@ -188,7 +187,7 @@ def test_other_labels_or_pictures_are_refused(monkeypatch: pytest.MonkeyPatch, s
 def _refused(role: str) -> None:
     result = resume("stopped")
     assert result.exit_code == 1
-    assert f"is no {role}" in result.stderr
+    assert f"is no longer {role}" in result.stderr
 
 
 def test_a_damaged_plan_or_state_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

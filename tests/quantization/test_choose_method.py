@@ -54,5 +54,5 @@ def test_where_nothing_scores_no_figure_is_given(
     source, chosen, histograms = observed(tmp_path)
     with caplog.at_level("INFO", logger="ssd_edge"):
         assert best_method(source, histograms, chosen, chosen.paths[-1:]) is Method.MINMAX
-    assert "nothing scores above 2 on 1 image: nothing was compared" in caplog.text
+    assert "no box has a score above 2 on 1 image, so nothing was compared" in caplog.text
     assert "0.0000" not in caplog.text

@@ -58,7 +58,7 @@ def test_weight_beyond_half_is_refused() -> None:
     for entry in model.graph.initializer:
         if entry.name == "conv2.weight":
             entry.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(entry) * np.float32(1e6), entry.name))
-    with pytest.raises(ArtifactError, match=r"conv2 is too large for FP16.*at most 65504.*--keep-float conv2"):
+    with pytest.raises(ArtifactError, match=r"conv2 are too large for FP16.*at most 65504.*--keep-float conv2"):
         to_half(model)
 
 

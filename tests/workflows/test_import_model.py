@@ -42,5 +42,5 @@ def test_a_graph_says_what_was_found_in_it(tmp_path: Path, capfd: pytest.Capture
 
 def test_a_choice_may_be_given_by_its_name(tmp_path: Path) -> None:
     ForeignNet().write(tmp_path, "signs.onnx")
-    with pytest.raises(InputError, match="color has no such value: got 'grb'; wanted 'rgb', 'bgr'"):
+    with pytest.raises(InputError, match="color is not one of the allowed values: got 'grb'; wanted 'rgb', 'bgr'"):
         import_model(tmp_path / "signs.onnx", color="grb")  # type: ignore[arg-type]

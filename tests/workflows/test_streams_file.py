@@ -60,7 +60,10 @@ ONE = '[[stream]]\nname = "a"\nsource = "0"\n'
         (HEAD + ONE + "treshold = 0.5\n", "there is no key 'treshold'.*Did you mean threshold"),
         (HEAD + ONE + "threshold = 'high'\n", r"\[\[stream\]\] 'a': score_threshold has the wrong type"),
         (HEAD + ONE + "every = 0\n", "every is out of range: got 0"),
-        (HEAD + "[engine]\noptimize_for = 'many'\n" + ONE, r"\[engine\]: optimize_for has no such value: got 'many'"),
+        (
+            HEAD + "[engine]\noptimize_for = 'many'\n" + ONE,
+            r"\[engine\]: optimize_for is not one of the allowed values: got 'many'",
+        ),
         (HEAD + "[engine]\nevery = 2\n" + ONE, r"\[engine\]: there is no key 'every'"),
         (HEAD + "camera = 1\n" + ONE, "there is no key 'camera'"),
     ],

@@ -105,7 +105,7 @@ def test_an_option_that_does_not_exist_and_both_forms_at_once(workspace: Path) -
         build(precison="int8", workspace=workspace)  # type: ignore[call-arg]
     with pytest.raises(InputError, match="options are given twice"):
         build(config=BuildConfig(), precision="int8", workspace=workspace)
-    with pytest.raises(InputError, match="precision has no such value: got 'int7'"):
+    with pytest.raises(InputError, match="precision is not one of the allowed values: got 'int7'"):
         build(precision="int7", workspace=workspace)  # type: ignore[arg-type]
 
 
