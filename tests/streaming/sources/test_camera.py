@@ -205,7 +205,7 @@ def test_where_the_board_s_pipeline_does_not_start_the_processor_decodes(
     assert "rtsp://cam/1 cannot be decoded in hardware and is decoded on the CPU" in caplog.text
     monkeypatch.setattr(camera, "has_pyav", lambda: False)
     monkeypatch.setattr(opencv, "is_built_with", lambda _: False)
-    with pytest.raises(StreamError, match="a pipeline that does not start, and neither PyAV nor FFmpeg"):
+    with pytest.raises(StreamError, match="GStreamer cannot open it, and neither PyAV nor an OpenCV with FFmpeg"):
         stream_opener(RTSP, 150, 2.0)()
 
 
