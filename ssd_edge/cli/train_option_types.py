@@ -224,7 +224,10 @@ Workers = Annotated[
     int | None,
     _machine("--workers", min=0, help="Data-loading processes per device (default: half of the cores)."),
 ]
-Cores = Annotated[int | None, _machine("--cores", min=1, help="CPU cores to train on (default: all).")]
+Cores = Annotated[
+    int | None,
+    _machine("--cores", min=1, help="CPU cores to train on (default: all, or one if other programs use them)."),
+]
 Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"], _machine("--device", help="Device to train on. auto: a GPU if there is one.")
 ]

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ssd_edge.backends import cpu
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import text_digest, written_beside
@@ -16,7 +17,7 @@ from ssd_edge.core.spec import ModelSpec
 from ssd_edge.training.recipe import Device, Recipe
 
 _NAME = "plan.json"
-_ADDED = frozenset({"weights_note", "limit_minutes"})  # fields that plans of this version may lack
+_ADDED = frozenset({"weights_note", "limit_minutes", "threads"})  # fields that plans of this version may lack
 _FORMAT = "ssd-edge/training-plan/2"
 _FORM = Format(_FORMAT, "plan of a training run", "Train again.")
 
@@ -56,6 +57,7 @@ class TrainingPlan:
         seed: of weights, order and views.
         backbone: what to fill the backbone from; None leaves it random.
         weights_note: where the weights to begin with are from, or why they are random.
+        threads: of a processor, asked for or chosen when the run began; None for all cores.
         machine: where.
     """
 
@@ -70,7 +72,14 @@ class TrainingPlan:
     backbone: str | None = None
     weights_note: str = ""
     limit_minutes: float | None = None
+    threads: int | None = None
     machine: Machine = Machine()
+
+    @property
+    def cores(self) -> int:
+        """Cores of the processor to train on: those asked for, now or when the run began, or else all."""
+        everything = cpu.physical_cores()
+        return self.machine.cores or min(self.threads or everything, everything)
 
     def save(self) -> None:
         """Write it into the run's folder, without the images but with their digests."""
@@ -86,6 +95,7 @@ class TrainingPlan:
             "backbone": self.backbone and hide_in_url(self.backbone),
             "weights_note": self.weights_note,
             "limit_minutes": self.limit_minutes,
+            "threads": self.threads,
         }
         with written_beside(self.folder / _NAME) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -143,6 +153,7 @@ class _PlanFile:
     backbone: str | None
     weights_note: str = ""
     limit_minutes: float | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +209,7 @@ class SavedPlan:
             backbone=self.content.backbone,
             weights_note=self.content.weights_note,
             limit_minutes=self.content.limit_minutes,
+            threads=self.content.threads,
             machine=machine,
         )
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from lightning_fabric import Fabric
 
-from ssd_edge.backends import cpu
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
@@ -77,7 +76,7 @@ def fit(
     machine, optimisation = plan.machine, plan.recipe.optimisation
     fabric = make_fabric(device=machine.device, devices=machine.devices, precision=optimisation.precision)
     with joined(fabric):
-        torch.set_num_threads(max(1, (machine.cores or cpu.physical_cores()) // machine.devices))
+        torch.set_num_threads(max(1, plan.cores // machine.devices))
         _seed(plan.seed, fabric)
         share, pinned = Share(fabric.global_rank, fabric.world_size), fabric.device.type == "cuda"
         loader = _loader(plan, share, pinned=pinned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -83,14 +83,20 @@ def measure_precisions(model: SSD, *, batch_size: int) -> PrecisionTimes:
     they gain nothing no network does, and a pass of VGG16 would take minutes. One thread's own processor time is
     counted: whatever else runs on the machine does not change the choice.
     """
-    with _one_thread(), kept_memory():
+    with on_threads(1), kept_memory():
         convolution = nn.Conv2d(_CHANNELS, _CHANNELS, kernel_size=3, padding=1)
         times = _both_times(convolution, torch.zeros(1, _CHANNELS, _CELLS, _CELLS))
         if not times.bfloat16_pays:
             return times
-        entry, network = model.spec.input, copy.deepcopy(model).train()
+        return _both_times(*trial_pass(model, batch_size, bfloat16=True))
+
+
+def trial_pass(model: SSD, batch_size: int, *, bfloat16: bool) -> tuple[nn.Module, Tensor]:
+    """Return a copy of the model as it trains on a processor, and a batch for it, (B, 3, H, W) float32."""
+    entry, network = model.spec.input, copy.deepcopy(model).train()
+    if bfloat16:
         replace_depthwise_(network)
-        return _both_times(network, torch.zeros(batch_size, 3, entry.height, entry.width))
+    return network, torch.zeros(batch_size, 3, entry.height, entry.width)
 
 
 def _both_times(network: nn.Module, inputs: Tensor) -> PrecisionTimes:
@@ -99,25 +105,27 @@ def _both_times(network: nn.Module, inputs: Tensor) -> PrecisionTimes:
     float32_s: list[float] = []
     bfloat16_s: list[float] = []
     while len(float32_s) < 2 or (len(float32_s) < _MOST_ROUNDS and sum(float32_s + bfloat16_s) < _ENOUGH_S):
-        float32_s.append(_pass_seconds(network, inputs, bfloat16=False))
-        bfloat16_s.append(_pass_seconds(network, inputs, bfloat16=True))
+        float32_s.append(pass_seconds(network, inputs, bfloat16=False, clock=time.thread_time))
+        bfloat16_s.append(pass_seconds(network, inputs, bfloat16=True, clock=time.thread_time))
     return PrecisionTimes(min(float32_s), min(bfloat16_s))
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def on_threads(number: int) -> Iterator[None]:
+    """Let PyTorch compute on this many threads until the block ends."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _pass_seconds(network: nn.Module, inputs: Tensor, *, bfloat16: bool) -> float:
-    started = time.thread_time()
+def pass_seconds(network: nn.Module, inputs: Tensor, *, bfloat16: bool, clock: Callable[[], float]) -> float:
+    """Return what a forward and backward pass on a processor takes by a clock, in seconds."""
+    started = clock()
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         outputs = network(inputs)
     parts = [outputs] if isinstance(outputs, Tensor) else outputs
     torch.autograd.backward([part.float().sum() for part in parts])
-    return time.thread_time() - started
+    return clock() - started

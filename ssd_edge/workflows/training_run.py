@@ -45,6 +45,7 @@ from ssd_edge.training.recipe import Recipe, recipe_for
 from ssd_edge.training.resume import interrupted_run, saved_run
 from ssd_edge.training.run_names import new_run, only_training
 from ssd_edge.training.tensorboard import TensorBoardLog
+from ssd_edge.training.threads import choose_threads
 from ssd_edge.training.validator import Validate
 from ssd_edge.workflows.train_config import TRAIN_SPLIT, VAL_SPLIT, TrainConfig, TrainResult
 from ssd_edge.workflows.training_choice import (
@@ -98,7 +99,7 @@ def run_training(
         warn_of_poor_outcome(run.records)
         page = None
         if config.report and is_first_process():
-            page = report_on(folder, plan.val_set, cores=machine.cores, progress=progress)
+            page = report_on(folder, plan.val_set, cores=plan.cores, progress=progress)
         return TrainResult(
             path=run.files.best,
             last=run.files.last,
@@ -176,11 +177,12 @@ def _new_plan(
     if config.batch_size is None:
         batch_size, parts = batch_that_fits(spec, network.recipe.batch_size, machine)
         config = replace(config, batch_size=batch_size, accumulate=(config.accumulate or 1) * parts)
+    precision = choose_precision(spec, config.precision, machine)
     plan = TrainingPlan(
         spec=spec,
         train_set=train_set,
         val_set=val_set,
-        recipe=config.recipe(choose_precision(spec, config.precision, machine), network.recipe),
+        recipe=config.recipe(precision, network.recipe),
         folder=folder,
         minutes=config.minutes if config.epochs is None else None,
         limit_minutes=None if config.epochs is None else config.minutes,
@@ -188,6 +190,7 @@ def _new_plan(
         seed=config.seed,
         backbone=weights.source,
         weights_note=weights.why,
+        threads=config.cores or choose_threads(spec, precision, machine),
         machine=machine,
     )
     for line in plan.summary(network.preset):

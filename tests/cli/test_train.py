@@ -32,6 +32,8 @@ FAST = [
     "0",
     "--precision",
     "float32",
+    "--cores",
+    "1",
 ]
 
 

@@ -34,10 +34,10 @@ def test_no_network_is_timed_where_not_even_a_convolution_gains(
     """A pass of VGG16 in emulated bfloat16 takes minutes."""
     seen = set()
 
-    def pass_seconds(network: nn.Module, inputs: Tensor, *, bfloat16: bool) -> float:
+    def pass_seconds(network: nn.Module, inputs: Tensor, *, bfloat16: bool, clock: object) -> float:
         seen.add(type(network))
         return bfloat16_s if bfloat16 else 1.0
 
-    monkeypatch.setattr(precision, "_pass_seconds", pass_seconds)
+    monkeypatch.setattr(precision, "pass_seconds", pass_seconds)
     assert measure_precisions(tiny_model(), batch_size=1).bfloat16_pays == (bfloat16_s < 1)
     assert seen == timed

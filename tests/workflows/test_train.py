@@ -35,6 +35,7 @@ FAST: dict[str, Any] = {
     "batch_size": 8,
     "workers": 0,
     "precision": "float32",
+    "cores": 1,
     "check": False,
     "tensorboard": False,
     "report": False,
@@ -165,7 +166,7 @@ def test_only_the_machine_may_change_when_a_run_goes_on() -> None:
 def test_the_process_is_as_it_was_before(workers: int) -> None:
     torch.manual_seed(11)
     before = process_state()
-    train("data", epochs=1, cores=1, **{**FAST, "workers": workers, "tensorboard": True, "report": True})
+    train("data", epochs=1, **{**FAST, "workers": workers, "tensorboard": True, "report": True})
     assert process_state() == before
 
 
@@ -179,7 +180,7 @@ def test_the_process_is_as_it_was_before_after_ctrl_c_too() -> None:
 
 @pytest.mark.usefixtures("workspace")
 def test_it_trains_on_a_thread_to_the_same_bits() -> None:
-    settings = {**FAST, "epochs": 1, "cores": 1}
+    settings = {**FAST, "epochs": 1}
     results = [train("data", name="main", **settings)]
     thread = threading.Thread(target=lambda: results.append(train("data", name="thread", **{**settings, "workers": 1})))
     thread.start()
