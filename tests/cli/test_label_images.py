@@ -57,8 +57,8 @@ def test_shards_say_what_waits() -> None:
         (("label", "photos", "--shard", "2"), 1, "wanted I/N"),
         (("label", "photos", "--shard", "0/2"), 1, "the shard is out of range"),
         (("label", "photos", "--engine", "spark"), 2, "spark"),
-        (("label", "gone"), 1, "gone cannot be read"),
-        (("label", "photos", "--device", "cuda"), 1, "runs on the processor only"),
+        (("label", "gone"), 1, "gone does not exist"),
+        (("label", "photos", "--device", "cuda"), 1, "runs on the CPU only"),
     ],
 )
 def test_what_is_wrong_is_refused(arguments: tuple[object, ...], code: int, words: str) -> None:

@@ -26,7 +26,7 @@ def test_a_run_can_be_watched_and_ended(tmp_path: Path) -> None:
         assert process.stderr is not None
         said = next(line for line in process.stderr if line.startswith("to watch, open "))
         url = said.removeprefix("to watch, open ").partition(";")[0]
-        assert "for other machines, with a token: --serve 0.0.0.0:" in said
+        assert "from other machines, with a token: --serve 0.0.0.0:" in said
         with urlopen(f"{url}snapshot.jpg", timeout=30) as answer:
             picture = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape[2] == 3

@@ -184,7 +184,7 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(workspace: Path, monkeypatch: py
         pictures = 8
         result = train("--epochs", "3", "--name", "lost")
         assert result.exit_code == 130
-        assert "stopped before the first checkpoint was saved; runs/lost can be used again" in result.stderr
+        assert "stopped before the first checkpoint was saved; the name runs/lost can be used again" in result.stderr
     assert sorted(path.name for path in Path("runs/lost").iterdir()) == ["data.json", "plan.json", "tensorboard"]
     assert train("--epochs", "1", "--name", "lost").exit_code == 0  # its name is free
 
@@ -214,23 +214,23 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--val-every", "2", "--minutes", "1"], "--val-every counts epochs: got --minutes; wanted --epochs"),
+        (["--val-every", "2", "--minutes", "1"], "--val-every counts epochs and needs --epochs: got only --minutes"),
         (["--preset", "ssd9000"], "there is no preset 'ssd9000'"),
         (["--classes", " , "], "--classes lists no class"),
         (["--classes", "red,green,blue,red"], "--classes lists a class twice: got red"),
         (["--classes", "red,green,blue,Background"], "--classes lists 'Background' as a class"),
-        (["--name", "n" * 300], f"--name is not a name: got '{'n' * 300}'; wanted at most 100 bytes"),
+        (["--name", "n" * 300], f"--name is not a valid name: got '{'n' * 300}'; wanted at most 100 bytes"),
         (["--backbone", "n" * 300], "is not a usable path (File name too long)"),
         (["--classes", "odd.bin"], "odd.bin is not text in UTF-8"),
         (["--classes", "red,green"], "blue"),
-        (["--name", "../elsewhere"], "--name is not a name: got '../elsewhere'"),
+        (["--name", "../elsewhere"], "--name is not a valid name: got '../elsewhere'"),
         (
             ["--name", "taken"],
             "runs/taken already contains a run: got --name taken; wanted a name that no run has yet. Choose",
         ),
         (["--name", "stopped"], "or delete the folder, or go on with it: --resume stopped."),
         (["--val-split", "dev"], "data contains no data set split 'dev'"),
-        (["--device", "mps"], "PyTorch finds no mps device here"),
+        (["--device", "mps"], "PyTorch finds no mps device"),
         (["--precision", "float16"], "float16 needs a GPU"),
         (["--batch-size", "32"], "the training images do not fill one batch: got 16 images"),
     ],

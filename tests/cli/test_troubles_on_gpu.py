@@ -87,7 +87,7 @@ def change_manifest(engine: Path, **changes: Any) -> None:
             "bright.fp32.tensorrt.json does not exist: wanted the manifest",
         ),
         (manifest_cut_off, "bright.fp32.tensorrt.json is a damaged manifest"),
-        (from_another_board, "got tensorrt 10.3.0 on Xavier sm_72; wanted tensorrt 10.3.0 on Emulated sm_87. Rebuild"),
+        (from_another_board, "got tensorrt 10.3.0 on Xavier sm_72; wanted tensorrt 10.3.0 on Emulated sm_87. Build"),
         (from_another_jetpack, "got tensorrt 8.6.2 on Emulated sm_87; wanted tensorrt 10.3.0 on Emulated sm_87"),
         (gone, "bright.fp32.tensorrt.engine does not exist"),
     ],

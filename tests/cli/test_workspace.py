@@ -108,7 +108,11 @@ def test_a_pinned_engine_stays_until_it_is_unpinned(workspace: Path, engines: li
     ("arguments", "code", "message"),
     [
         (["nothing"], 1, "nothing is not an engine of this workspace: wanted first, second"),
-        (["squares"], 1, "squares means 2 engines: wanted one of engines/squares/first.engine, engines/squares/second"),
+        (
+            ["squares"],
+            1,
+            "squares matches 2 engines: wanted one of engines/squares/first.engine, engines/squares/second",
+        ),
         (["elsewhere/x.engine"], 1, "elsewhere/x.engine is not an engine of this workspace"),
         ([], 2, "give either an engine or --newest"),
         (["first", "--newest"], 2, "give either an engine or --newest"),

@@ -84,7 +84,7 @@ def test_faults_are_named(tmp_path: Path, row: str, message: str) -> None:
 
 def test_missing_splits_and_escaping_folders_are_refused(tmp_path: Path) -> None:
     config = write_yolo(tmp_path, "")
-    with pytest.raises(InputError, match=r"data\.yaml no data set split 'val'.*It contains these splits: train"):
+    with pytest.raises(InputError, match=r"contains no data set split 'val'.*It contains these splits: train"):
         read(config, "val")
     config.write_text("train: ../../elsewhere/images\nnames: [cat]\n")
     with pytest.raises(InputError, match=r"data\.yaml names a file outside its folder"):

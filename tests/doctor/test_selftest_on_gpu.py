@@ -93,7 +93,7 @@ def test_an_engine_that_computes_something_else_is_found_out(tmp_path: Path) -> 
     done, found, _ = selftest(tmp_path, broken="yes")
     assert done.returncode == 1
     assert found["selftest"][0]["faults"]
-    assert "float32" in done.stderr
+    assert "FP32" in done.stderr
 
 
 @pytest.mark.parametrize("lost_at", ["150", "1000"])

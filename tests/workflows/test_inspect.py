@@ -86,5 +86,5 @@ def test_an_engine_is_read_where_there_is_no_pytorch(folder: Path) -> None:
 
 def test_a_file_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.h5").touch()
-    with pytest.raises(InputError, match="is not a file of ssd-edge"):
+    with pytest.raises(InputError, match="is not a file that ssd-edge wrote"):
         inspect(tmp_path / "a.h5")

@@ -158,7 +158,7 @@ def test_a_workspace_finds_its_model(tmp_path: Path, caplog: pytest.LogCaptureFi
         ({"threads": 0}, "threads is out of range: got 0"),
         ({"threads": "4"}, "threads has the wrong type: got str '4'"),
         ({"score_threshold": "0.5"}, "the score threshold has the wrong type: got str '0.5'"),
-        ({"device": "cuda"}, "runs on the processor only: got device 'cuda'; wanted 'auto' or 'cpu'"),
+        ({"device": "cuda"}, "runs on the CPU only: got device 'cuda'; wanted 'auto' or 'cpu'"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, object], message: str) -> None:
@@ -169,11 +169,11 @@ def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, object], mes
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:99", "cpu:1"])
 def test_a_device_that_pytorch_does_not_find(forms: Forms, device: str) -> None:
-    with pytest.raises(InputError, match=f"PyTorch finds no device '{device}' here"):
+    with pytest.raises(InputError, match=f"PyTorch finds no device '{device}'"):
         load(forms[0], device=device)
 
 
-@pytest.mark.parametrize(("name", "message"), [("absent.onnx", "no such file"), ("model.tflite", "is not a model")])
+@pytest.mark.parametrize(("name", "message"), [("absent.onnx", "does not exist"), ("model.tflite", "is not a model")])
 def test_other_files_are_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load(tmp_path / name)

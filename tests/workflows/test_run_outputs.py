@@ -80,7 +80,7 @@ def test_what_is_cut_goes_on_in_further_files_and_the_oldest_go(
     assert workspace / result.path in list(workspace.glob("a-*.mkv"))
     lines = [line for piece in pieces for line in lines_of(piece)]
     assert sorted(line["seq"] for line in lines) == list(range(20))  # type: ignore[type-var]
-    assert f"removed {old.name}: it began more than 30 days ago" in caplog.text
+    assert f"deleted {old.name}: it began more than 30 days ago" in caplog.text
 
 
 def test_pieces_are_kept_only_of_what_is_cut() -> None:

@@ -35,5 +35,5 @@ def test_the_command_names_what_comes_next(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_something_must_be_left_to_learn_from() -> None:
-    with pytest.raises(InputError, match="nothing is left"):
+    with pytest.raises(InputError, match="leave too little to train on"):
         ssd.SplitDataConfig(val_fraction=0.5, test_fraction=0.5)

@@ -53,7 +53,7 @@ ONE = '[[stream]]\nname = "a"\nsource = "0"\n'
     ("text", "message"),
     [
         ("= 1", "is not valid TOML"),
-        (ONE, f'is not a file of streams: got None; wanted format = "{re.escape(FORMAT)}"'),
+        (ONE, f'is not a streams file: got format = None; wanted format = "{re.escape(FORMAT)}"'),
         (HEAD, "has no streams"),
         (HEAD + "[[stream]]\nname = 'a'\n", "has no name or no source"),
         (HEAD + ONE + ONE, "two streams are called 'a'"),

@@ -91,7 +91,7 @@ def test_without_matplotlib_the_page_is_there_all_the_same(workspace: Path, monk
 
 def test_a_report_that_fails_does_not_lose_the_run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_):
-        raise InputError("curves.png cannot be written", got="No space left on device")
+        raise InputError("curves.png cannot be written (No space left on device)")
 
     monkeypatch.setattr("ssd_edge.workflows.training_report.save_charts", full)
     result = train()
@@ -105,14 +105,14 @@ def test_a_report_that_fails_does_not_lose_the_run(workspace: Path, monkeypatch:
 
 def test_a_run_without_a_best_checkpoint_is_named(run: Path) -> None:
     (run / "best.pt").unlink()
-    with pytest.raises(InputError, match=r"best.pt cannot be read"):
+    with pytest.raises(InputError, match=r"best.pt does not exist"):
         write_training_report(run, open_dataset(Path("data"), "val", CLASS_NAMES))
 
 
 def test_a_foreign_checkpoint_is_not_judged(run: Path) -> None:
     model = tiny_model()
     save_checkpoint(run / "best.pt", model, {})
-    with pytest.raises(InputError, match="the model does not know mauve"):
+    with pytest.raises(InputError, match="the model does not have the classes mauve"):
         write_training_report(run, open_dataset(Path("data"), "val", (*CLASS_NAMES, "mauve")))
 
 

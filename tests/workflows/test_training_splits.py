@@ -48,7 +48,7 @@ def test_it_is_set_aside_kept_and_evaluated_on_and_a_run_goes_on_with_it(
     found = evaluate(resumed.path, "data")
     assert {sample.image.name for sample in found.labelled.samples} == {Path(name).name for name in lists["val"]}
     assert found.models[0].evaluation.accuracy.mean_ap == pytest.approx(resumed.mean_ap)
-    with pytest.raises(InputError, match="learned from 19 of these 24"):
+    with pytest.raises(InputError, match="was trained on 19 of these 24"):
         evaluate(resumed.path, "data", split="train")
 
 
@@ -74,5 +74,5 @@ def test_what_is_there_or_named_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_an_explicit_split_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
     write_data(tmp_path / "data", splits={"train": 4})
-    with pytest.raises(InputError, match="no split 'val'"):
+    with pytest.raises(InputError, match="no data set split 'val'"):
         train(tmp_path / "data", val_split="val", workspace=tmp_path, **FAST)
