@@ -33,7 +33,7 @@ class DemoPlan:
     test: int = 240
     size: tuple[int, int] = (320, 180)
     input_size: int = 192
-    epochs: int = 24
+    epochs: int = 20
     minutes: float = 6.0
     batch_size: int | None = None
     workers: int | None = None

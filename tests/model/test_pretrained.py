@@ -180,5 +180,5 @@ def test_a_backbone_that_names_its_parts_otherwise_refuses_foreign_weights_too()
     model = detector("ssdlite300-mobilenet-v2")
     model.backbone.trunk = model.backbone.features
     del model.backbone.features
-    with pytest.raises(ArtifactError, match=r"resnet18\.pth is not of the classifier"):
+    with pytest.raises(ArtifactError, match=r"resnet18\.pth does not match the backbone"):
         fill_backbone_(model, Weights(classifier("resnet18").state_dict(), "resnet18.pth"))

@@ -52,5 +52,5 @@ def _with_number(weights: dict[str, Any]) -> None:
 def test_what_does_not_fit_is_named(change: Any, message: str) -> None:
     weights = dict(tiny_model().state_dict())
     change(weights)
-    with pytest.raises(ArtifactError, match=r"the weights of w\.pt do not fit the network: .*" + message):
+    with pytest.raises(ArtifactError, match=r"the weights of w\.pt do not match the network: .*" + message):
         with_weights(tiny_spec(), weights, origin="w.pt")

@@ -218,7 +218,7 @@ def test_a_state_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
         RunState.load(path)
     torch.save({"format": "ssd-edge/run-state/0"}, path)
     with pytest.raises(
-        ArtifactError, match=r"another version: got 'ssd-edge/run-state/0'; wanted ssd-edge/run-state/2"
+        ArtifactError, match=r"another version of ssd-edge: got 'ssd-edge/run-state/0'; wanted ssd-edge/run-state/2"
     ):
         RunState.load(path)
     torch.save({"format": "ssd-edge/run-state/2", "epoch": 3}, path)

@@ -49,7 +49,7 @@ def test_a_step_sees_as_many_images_in_smaller_batches(
     free(monkeypatch, int(training_bytes(spec, 32) / 0.7) - (1 << 20))
     with caplog.at_level(logging.INFO, "ssd_edge"):
         assert batch_that_fits(spec, 32, CPU) == (16, 2)
-    assert "batches of 16, 2 a step" in caplog.text
+    assert "batches of 16, 2 per step" in caplog.text
     free(monkeypatch, 1 << 20)
     with caplog.at_level(logging.INFO, "ssd_edge"):
         assert batch_that_fits(spec, 32, CPU) == (4, 8)
