@@ -119,12 +119,13 @@ def build_model(spec: ModelSpec) -> SSD:
         NotImplementedError: the architecture's initializers leave out a layer of a kind that they do not know.
     """
     architecture, model = _find(spec.architecture), network(spec).to_empty(device="cpu")
-    floats = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
-    for tensor in floats.values():
-        tensor.fill_(math.nan)
+    # One value of each stands for all: in a forked child the threads of an operation on many never come.
+    firsts = {name: tensor.view(-1)[:1] for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    for first in firsts.values():
+        first.fill_(math.nan)
     architecture.initialize_backbone(model.backbone)
     architecture.initialize_head(model.head)
-    if left_out := [name for name, tensor in floats.items() if tensor.isnan().any()]:
+    if left_out := [name for name, first in firsts.items() if first.isnan()]:
         raise NotImplementedError(f"{spec.architecture} has no initializer for {', '.join(left_out[:3])}")
     return model
 

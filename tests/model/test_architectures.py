@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +16,7 @@ from ssd_edge.model.anchors import MapSize
 from ssd_edge.model.architectures import build_model, empty_backbone, network
 from ssd_edge.model.backbones.compact import CompactBackbone
 from ssd_edge.model.zoo import make_spec, preset_names
+from tests.documents import ROOT
 from tests.model.factories import CLASSES, tiny_model, tiny_spec
 
 
@@ -51,6 +55,25 @@ def test_a_layer_that_no_initializer_knows_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setitem(architectures._ARCHITECTURES, "compact", normed)
     with pytest.raises(NotImplementedError, match=r"compact .*backbone\.norm\.weight"):
         build_model(tiny_spec())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_builds_a_network_though_its_parent_has_computed_on_threads() -> None:
+    """OpenMP's threads are not forked: the child's first operation on many values would wait for them for ever."""
+    script = """
+import os, signal, torch
+from tests.model.factories import tiny_model
+torch.set_num_threads(2)
+torch.ones(1 << 22).mul_(2)
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    tiny_model()
+    os._exit(0)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120, check=False)
+    assert done.returncode == 0
 
 
 def test_the_seed_decides_the_weights() -> None:
