@@ -257,7 +257,7 @@ def calibrate_model(
     make_folder(files.folder)
     held_out = _held_out(chosen, method)
     work = text_digest(source.digest + "".join(chosen.digests[: len(chosen.images) - held_out]))
-    state = output.parent / f".{files.model}.{work.removeprefix('sha256:')[:12]}.partial.npz"
+    state = output.parent / f".{files.model}.{work.removeprefix('sha256:')[:12]}.state.npz"
     with stage(progress, "calibrating") as report:
         table = measure_ranges(source, chosen, method, held_out=held_out, state=state, progress=report)
     _save(table, output, chosen, files, keep_images=keep_images)
