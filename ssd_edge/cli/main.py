@@ -56,6 +56,7 @@ def _run() -> None:
             signal.signal(signal.SIGINT, _interrupt)
         _spin_briefly()
         _silence_opencv()
+        sys.unraisablehook = _report_unraisable
         sys.excepthook = _show_traceback  # before typer keeps it as the one to call
         from ssd_edge.cli.app import app
 
@@ -91,6 +92,12 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
     from ssd_edge.core.shell import printable
 
     sys.stderr.write(printable(hide_in_text("".join(traceback.format_exception(kind, error, trace)))))
+
+
+def _report_unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Report what a callback of Python swallowed, but not a stop: that is raised again until it unwinds."""
+    if not isinstance(lost.exc_value, KeyboardInterrupt | SystemExit):
+        sys.__unraisablehook__(lost)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -206,3 +206,23 @@ def test_a_traceback_shows_no_password_and_obeys_no_terminal(capsys: pytest.Capt
     assert "RuntimeError: rtsp://" in shown
     assert "s3cret" not in shown
     assert not set(shown) & {"\x1b", "\x07", "\x9b"}
+
+
+@pytest.mark.parametrize(("raised", "shown"), [("SystemExit(143)", False), ("ValueError('odd')", True)])
+def test_a_stop_that_a_callback_swallows_leaves_no_traceback(raised: str, shown: bool) -> None:
+    """As Python's own locks of modules do, whose callbacks run while something is imported."""
+    script = f"""
+import sys, weakref
+from ssd_edge.cli import main
+sys.unraisablehook = main._report_unraisable
+class Thing: pass
+def callback(_):
+    raise {raised}
+thing = Thing()
+kept = weakref.ref(thing, callback)
+del thing
+print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "went on\n"
+    assert ("Exception ignored" in done.stderr) == shown
