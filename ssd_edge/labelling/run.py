@@ -57,6 +57,7 @@ class _Writing:
         self._folder, self._metadata = folder, {**folder.metadata, DEVICE_KEY: device.encode()}
         self._writer: PartWriter | None = None
         self._images = 0
+        self._has_failed = False
         self._waiting: deque[Future[tuple[int, int] | None]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ssd-edge-write")
 
@@ -77,7 +78,18 @@ class _Writing:
             yield part
 
     def _write(self, group: Group) -> tuple[int, int] | None:
-        """Write rows; return the number and the images of a part that is whole with them."""
+        """Write rows; return the number and the images of a part that is whole with them.
+
+        Groups behind one that failed are not written: they would finish its part, without its rows.
+        """
+        if self._has_failed:
+            return None
+        self._has_failed = True  # until these rows are written
+        part = self._written(group)
+        self._has_failed = False
+        return part
+
+    def _written(self, group: Group) -> tuple[int, int] | None:
         job = self._folder.job
         if self._writer is None:
             self._writer, self._images = PartWriter(self._folder.part_path(group.unit), self._metadata), 0

@@ -119,3 +119,30 @@ def test_who_stops_asking_leaves_nothing_half_written(folder: JobFolder) -> None
     found = names(folder)
     assert found == part_names(len(found))
     assert not any(thread.name.startswith("ssd-edge-write") for thread in threading.enumerate())
+
+
+def test_a_part_that_lost_rows_to_a_full_disk_is_not_finished_with_the_next(
+    folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next group is handed over before the failure of the one before it is looked at."""
+    add, calls, handed_over = PartWriter.add, [], threading.Event()
+
+    def full_once(writer: PartWriter, table: object) -> None:
+        calls.append(writer)
+        if len(calls) == 1:
+            assert handed_over.wait(60)
+            raise InputError("part-000000 cannot be written (No space left on device)")
+        add(writer, table)  # type: ignore[arg-type]
+
+    class Ahead(Labeller):
+        def label(self, units: Iterator[tuple[int, list[Item]]]) -> Iterator[Group]:
+            groups = super().label(units)
+            yield next(groups)
+            yield next(groups)
+            handed_over.set()
+            yield from groups
+
+    monkeypatch.setattr(PartWriter, "add", full_once)
+    with pytest.raises(InputError, match="No space left"):
+        list(labelled(folder, Ahead()))
+    assert names(folder) == []
