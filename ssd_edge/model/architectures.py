@@ -116,7 +116,7 @@ def build_model(spec: ModelSpec) -> SSD:
 
     Raises:
         ArtifactError: no such architecture, or the spec's anchors do not lie on its feature maps.
-        NotImplementedError: the architecture's initializers leave out a layer of a kind that they do not know.
+        RuntimeError: the architecture's initializers leave out a layer: a mistake in its backbone.
     """
     architecture, model = _find(spec.architecture), network(spec).to_empty(device="cpu")
     # One value of each stands for all: in a forked child the threads of an operation on many never come.
@@ -126,7 +126,7 @@ def build_model(spec: ModelSpec) -> SSD:
     architecture.initialize_backbone(model.backbone)
     architecture.initialize_head(model.head)
     if left_out := [name for name, first in firsts.items() if first.isnan()]:
-        raise NotImplementedError(f"{spec.architecture} has no initializer for {', '.join(left_out[:3])}")
+        raise RuntimeError(f"{spec.architecture} has no initializer for {', '.join(left_out[:3])}")
     return model
 
 

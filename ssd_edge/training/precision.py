@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,8 @@ from ssd_edge.core.log import log
 from ssd_edge.core.native_memory import kept_memory
 from ssd_edge.core.ranks import world_size
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.timing import time_calls
+from ssd_edge.model.predict import torch_threads
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model
 from ssd_edge.training.config import Machine
@@ -38,7 +39,7 @@ def choose_precision(spec: ModelSpec, asked: Precision | None, machine: Machine)
     Raises:
         InputError: float16 on a processor.
     """
-    on_gpu = torch.cuda.is_available() and machine.device in ("auto", "cuda")
+    on_gpu = uses_cuda(machine)
     if asked == "float16" and not on_gpu:
         raise InputError(
             "float16 needs a GPU", got=f"--device {machine.device}", wanted="bfloat16 or float32 on this device"
@@ -50,6 +51,11 @@ def choose_precision(spec: ModelSpec, asked: Precision | None, machine: Machine)
         log.info(f"using {chosen} on the GPU")
         return chosen
     return "float32" if world_size(machine.devices) > 1 else _measured(spec)
+
+
+def uses_cuda(machine: Machine) -> bool:
+    """Whether a run trains on an NVIDIA GPU."""
+    return torch.cuda.is_available() and machine.device in ("auto", "cuda")
 
 
 def _measured(spec: ModelSpec) -> Precision:
@@ -83,9 +89,10 @@ def measure_precisions(model: SSD, *, batch_size: int) -> PrecisionTimes:
     they gain nothing no network does, and a pass of VGG16 would take minutes. One thread's own processor time is
     counted: whatever else runs on the machine does not change the choice.
     """
-    with on_threads(1), kept_memory():
-        convolution = nn.Conv2d(_CHANNELS, _CHANNELS, kernel_size=3, padding=1)
-        times = _both_times(convolution, torch.zeros(1, _CHANNELS, _CELLS, _CELLS))
+    with torch_threads(1), kept_memory():
+        convolution = nn.Conv2d(_CHANNELS, _CHANNELS, kernel_size=3, padding=1).to(memory_format=torch.channels_last)
+        inputs = torch.zeros(1, _CHANNELS, _CELLS, _CELLS).to(memory_format=torch.channels_last)
+        times = _both_times(convolution, inputs)
         if not times.bfloat16_pays:
             return times
         return _both_times(*trial_pass(model, batch_size, bfloat16=True))
@@ -96,36 +103,19 @@ def trial_pass(model: SSD, batch_size: int, *, bfloat16: bool) -> tuple[nn.Modul
     entry, network = model.spec.input, copy.deepcopy(model).train()
     if bfloat16:
         replace_depthwise_(network)
-    return network, torch.zeros(batch_size, 3, entry.height, entry.width)
+    inputs = torch.zeros(batch_size, 3, entry.height, entry.width)
+    return network.to(memory_format=torch.channels_last), inputs.to(memory_format=torch.channels_last)
 
 
 def _both_times(network: nn.Module, inputs: Tensor) -> PrecisionTimes:
-    network.to(memory_format=torch.channels_last)
-    inputs = inputs.to(memory_format=torch.channels_last)
-    float32_s: list[float] = []
-    bfloat16_s: list[float] = []
-    while len(float32_s) < 2 or (len(float32_s) < _MOST_ROUNDS and sum(float32_s + bfloat16_s) < _ENOUGH_S):
-        float32_s.append(pass_seconds(network, inputs, bfloat16=False, clock=time.thread_time))
-        bfloat16_s.append(pass_seconds(network, inputs, bfloat16=True, clock=time.thread_time))
-    return PrecisionTimes(min(float32_s), min(bfloat16_s))
+    passes = {bfloat16: partial(training_pass, network, inputs, bfloat16=bfloat16) for bfloat16 in (False, True)}
+    times = time_calls(passes, rounds=_MOST_ROUNDS, at_least=2, budget_s=_ENOUGH_S, warm_up=0, clock=time.thread_time)
+    return PrecisionTimes(times[False].spread.minimum / 1000, times[True].spread.minimum / 1000)
 
 
-@contextmanager
-def on_threads(number: int) -> Iterator[None]:
-    """Let PyTorch compute on this many threads until the block ends."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def pass_seconds(network: nn.Module, inputs: Tensor, *, bfloat16: bool, clock: Callable[[], float]) -> float:
-    """Return what a forward and backward pass on a processor takes by a clock, in seconds."""
-    started = clock()
+def training_pass(network: nn.Module, inputs: Tensor, *, bfloat16: bool) -> None:
+    """Compute a batch and its gradients on a processor."""
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         outputs = network(inputs)
     parts = [outputs] if isinstance(outputs, Tensor) else outputs
     torch.autograd.backward([part.float().sum() for part in parts])
-    return clock() - started

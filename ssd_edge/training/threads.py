@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
-import time
+from functools import partial
 from typing import NamedTuple
-
-import torch
 
 from ssd_edge.backends import cpu
 from ssd_edge.core.log import log
 from ssd_edge.core.native_memory import kept_memory
 from ssd_edge.core.ranks import world_size
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.timing import time_calls
+from ssd_edge.model.predict import torch_threads
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model
 from ssd_edge.training.config import Machine
-from ssd_edge.training.precision import on_threads, pass_seconds, trial_pass
+from ssd_edge.training.precision import training_pass, trial_pass, uses_cuda
 from ssd_edge.training.recipe import Precision
 
 _TRIAL_BATCH = 4
@@ -34,9 +33,9 @@ def choose_threads(spec: ModelSpec, precision: Precision, machine: Machine) -> i
 
     It is chosen once for a run, which goes on with it, as the number of threads decides the last digits of sums.
     """
-    on_gpu = torch.cuda.is_available() and machine.device in ("auto", "cuda")
     cores = cpu.physical_cores()
-    if on_gpu or cores == 1 or machine.cores is not None or world_size(machine.devices) > 1:
+    elsewhere = uses_cuda(machine) or machine.device == "mps"
+    if elsewhere or cores == 1 or machine.cores is not None or world_size(machine.devices) > 1:
         return None
     times = measure_threads(build_model(spec), cores, bfloat16=precision == "bfloat16")
     if not times.one_is_faster:
@@ -63,16 +62,12 @@ class ThreadTimes(NamedTuple):
 def measure_threads(model: SSD, cores: int, *, bfloat16: bool) -> ThreadTimes:
     """Time passes on one thread and on all cores in turns; the model itself is left as it is."""
     network, inputs = trial_pass(model, _TRIAL_BATCH, bfloat16=bfloat16)
-    network.to(memory_format=torch.channels_last)
-    inputs = inputs.to(memory_format=torch.channels_last)
-    one_s: list[float] = []
-    all_s: list[float] = []
+
+    def on(threads: int) -> None:
+        with torch_threads(threads):
+            training_pass(network, inputs, bfloat16=bfloat16)
+
     with kept_memory():
-        for threads in (1, cores):  # the first pass of each takes memory and starts threads
-            with on_threads(threads):
-                pass_seconds(network, inputs, bfloat16=bfloat16, clock=time.perf_counter)
-        while not one_s or (len(one_s) < _ROUNDS and sum(one_s + all_s) < _ENOUGH_S):
-            for threads, seconds in ((1, one_s), (cores, all_s)):
-                with on_threads(threads):
-                    seconds.append(pass_seconds(network, inputs, bfloat16=bfloat16, clock=time.perf_counter))
-    return ThreadTimes(statistics.median(one_s), statistics.median(all_s))
+        passes = {threads: partial(on, threads) for threads in (1, cores)}
+        times = time_calls(passes, rounds=_ROUNDS, budget_s=_ENOUGH_S, warm_up=0)
+    return ThreadTimes(times[1].median_ms / 1000, times[cores].median_ms / 1000)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from ssd_edge.core.timing import Timing
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training import precision
 from ssd_edge.training.precision import PrecisionTimes, measure_precisions
@@ -34,10 +37,10 @@ def test_no_network_is_timed_where_not_even_a_convolution_gains(
     """A pass of VGG16 in emulated bfloat16 takes minutes."""
     seen = set()
 
-    def pass_seconds(network: nn.Module, inputs: Tensor, *, bfloat16: bool, clock: object) -> float:
-        seen.add(type(network))
-        return bfloat16_s if bfloat16 else 1.0
+    def time_calls(passes: dict[bool, Any], **_: object) -> dict[bool, Timing]:
+        seen.update(type(call.args[0]) for call in passes.values())
+        return {False: Timing((1000.0,)), True: Timing((1000 * bfloat16_s,))}
 
-    monkeypatch.setattr(precision, "pass_seconds", pass_seconds)
+    monkeypatch.setattr(precision, "time_calls", time_calls)
     assert measure_precisions(tiny_model(), batch_size=1).bfloat16_pays == (bfloat16_s < 1)
     assert seen == timed

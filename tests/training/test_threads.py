@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def test_one_thread_is_taken_only_where_it_is_clearly_faster(
 
 
 @pytest.mark.usefixtures("four_cores")
-@pytest.mark.parametrize("machine", [Machine(cores=2), Machine(devices=2)])
+@pytest.mark.parametrize("machine", [Machine(cores=2), Machine(devices=2), Machine(device="mps")])
 def test_what_is_asked_for_is_not_measured(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
     asked = _measured(monkeypatch, ThreadTimes(1.0, 9.0))
     assert choose_threads(SPEC, "float32", machine) is None
@@ -55,15 +56,16 @@ def test_what_is_asked_for_is_not_measured(monkeypatch: pytest.MonkeyPatch, mach
 def test_passes_are_timed_in_turns_and_leave_model_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     model, before, used = tiny_model(), torch.get_num_threads(), []
 
-    def pass_seconds(network: nn.Module, inputs: Tensor, *, bfloat16: bool, clock: object) -> float:
+    def training_pass(network: nn.Module, inputs: Tensor, *, bfloat16: bool) -> None:
         assert network is not model
         used.append(torch.get_num_threads())
-        return 3.0 if torch.get_num_threads() == 2 else 1.0
+        time.sleep(0.05 if torch.get_num_threads() == 2 else 0.001)
 
-    monkeypatch.setattr(threads, "pass_seconds", pass_seconds)
-    assert measure_threads(model, 2, bfloat16=False) == ThreadTimes(1.0, 3.0)
-    assert used[:4] == [1, 2, 1, 2]
-    assert len(used) <= 2 + 2 * 5
+    monkeypatch.setattr(threads, "training_pass", training_pass)
+    times = measure_threads(model, 2, bfloat16=False)
+    assert times.one_s < times.all_s
+    assert times.one_is_faster
+    assert used == [1, 2] * (len(used) // 2)
     assert torch.get_num_threads() == before
 
 
