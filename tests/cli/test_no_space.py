@@ -96,7 +96,7 @@ def test_a_graph_without_space(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "full"), [(1_000, "selftest.images.json"), (7_000, ".partial.npz"), (4_500, "selftest.ranges.json")]
+    ("most", "full"), [(1_000, "selftest.images.json"), (7_000, ".state.npz"), (4_500, "selftest.ranges.json")]
 )
 def test_a_calibration_without_space(workspace: Path, most: int, full: str) -> None:
     pictures = 36 if full.endswith("npz") else 10  # of few images no state is kept
