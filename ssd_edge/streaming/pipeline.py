@@ -16,12 +16,12 @@ from collections.abc import Callable, Generator, Sequence
 from ssd_edge.backends.detector import Detector
 from ssd_edge.core.errors import InferenceHangError
 from ssd_edge.core.interruptible import leave_behind
+from ssd_edge.core.opencv_pool import no_opencv_pool
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.batcher import Batcher
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.sources.base import Source
-from ssd_edge.streaming.sources.opencv import one_thread_a_call
 from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.streaming.timing import RunClock, RunSummary
 from ssd_edge.streaming.track import POLL_S, Result, ResultQueue, Stream, Track
@@ -101,7 +101,7 @@ class Pipeline:
             InferenceHangError: an inference does not come back; the results before it are written.
         """
         self._keeps_images = False
-        with one_thread_a_call():
+        with no_opencv_pool():
             if len(self._streams) == 1 and not self._dynamic:
                 self._run_one()
             else:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
@@ -22,6 +21,7 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDat
 from ssd_edge.core.errors import InputError, SsdEdgeError, TrainingError
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
+from ssd_edge.core.opencv_pool import no_opencv_pool
 from ssd_edge.training.dataset import Draw, Example, TrainingSet
 from ssd_edge.training.targets import Targets
 
@@ -164,7 +164,7 @@ class BatchLoader:
             TrainingError: a worker process died.
         """
         self._draws.set_epoch(number, done=done, end=end)
-        with no_opencv_threads():
+        with no_opencv_pool():  # the workers keep to one thread, which leaves the cores to the network
             batches = iter(self._loader)
         while True:
             with named_worker_death():
@@ -221,20 +221,6 @@ def grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
     """Yield lists of ``size`` batches; the last may be shorter."""
     while group := list(itertools.islice(batches, size)):
         yield group
-
-
-@contextmanager
-def no_opencv_threads() -> Iterator[None]:
-    """Stop OpenCV's threads while workers are forked: a fork inherits the pool without its threads and hangs.
-
-    The workers keep to one thread, which leaves the cores to the network.
-    """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def start_worker(_number: int) -> None:

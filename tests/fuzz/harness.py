@@ -28,6 +28,7 @@ from typing import Any
 LONGEST_S = 10.0
 """Processor seconds that a mutant may take more than the sound files; a busy machine stretches the clock."""
 LONGEST_WALL_S = 60.0
+_LONGEST_SOUND_S = 240.0
 MOST_BYTES = 2 << 30
 """Of memory, above the peak with the sound files."""
 _POLL_S = 0.005
@@ -122,7 +123,9 @@ class Sound:
             self.folder.mkdir(parents=True)
             done = in_child(lambda: kind.make(self.folder), base / "made", self.folder, limits=False)
             if done.code:
-                raise RuntimeError(f"{kind.name}: the sound files cannot be made\n{done.stderr.decode()}")
+                raise RuntimeError(
+                    f"{kind.name}: the sound files cannot be made {done.stopped}\n{done.stderr.decode()}"
+                )
             made[kind.make] = self.folder
         self.peaks: dict[Arguments, int] = {}
         self.times: dict[Arguments, float] = {}
@@ -130,7 +133,9 @@ class Sound:
             with _box(base, self.folder) as box:
                 outcome = run_command(command, box, limits=False)
             if outcome.code not in kind.sound_codes:
-                raise RuntimeError(f"{kind.name}: {' '.join(command)} fails\n{outcome.stderr.decode()}")
+                raise RuntimeError(
+                    f"{kind.name}: {' '.join(command)} fails {outcome.stopped}\n{outcome.stderr.decode()}"
+                )
             self.peaks[command], self.times[command] = outcome.peak_bytes, outcome.cpu_s
 
 
@@ -248,8 +253,8 @@ def _watch(number: int, place: Path, *, limits: bool, peak: int) -> Outcome:
         found, status, usage = os.wait4(number, os.WNOHANG)
         if found:
             break
-        if limits and not stopped:
-            stopped = _too_much(number, began, peak)
+        if not stopped:
+            stopped = _too_much(number, began, peak, LONGEST_WALL_S if limits else _LONGEST_SOUND_S)
             if stopped:
                 os.kill(number, signal.SIGKILL)  # not yet reaped; its group goes below
         time.sleep(_POLL_S)
@@ -265,9 +270,9 @@ def _watch(number: int, place: Path, *, limits: bool, peak: int) -> Outcome:
     )  # fmt: skip
 
 
-def _too_much(number: int, began: float, peak: int) -> str:
-    if time.monotonic() - began > LONGEST_WALL_S:
-        return f"hangs: more than {LONGEST_WALL_S:.0f} s"
+def _too_much(number: int, began: float, peak: int, longest_s: float) -> str:
+    if time.monotonic() - began > longest_s:
+        return f"hangs: more than {longest_s:.0f} s"
     with suppress(OSError, IndexError, ValueError):
         resident = int(Path(f"/proc/{number}/statm").read_text().split()[1]) * resource.getpagesize()
         if peak and resident > peak + MOST_BYTES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -114,37 +113,6 @@ def quiet_stderr() -> Iterator[None]:
     sys.stderr.flush()
     with lines_dropped(), quiet_opencv():
         yield
-
-
-@contextmanager
-def one_thread_a_call() -> Iterator[None]:
-    """Have OpenCV compute on the calling thread inside the block, in the whole process.
-
-    Streams have threads of their own. OpenCV's pool spins after each resize of some microseconds: half a millisecond of
-    processor time a frame, which the engine then lacks. Blocks may overlap; the last one to end undoes it.
-    """
-    with _POOL.lock:
-        if _POOL.users == 0:
-            _POOL.threads = cv2.getNumThreads()
-            cv2.setNumThreads(1)
-        _POOL.users += 1
-    try:
-        yield
-    finally:
-        with _POOL.lock:
-            _POOL.users -= 1
-            if _POOL.users == 0:
-                cv2.setNumThreads(_POOL.threads)
-
-
-class _Pool:
-    """Who uses :func:`one_thread_a_call`, and what was set before."""
-
-    def __init__(self) -> None:
-        self.lock, self.users, self.threads = threading.Lock(), 0, 0
-
-
-_POOL = _Pool()
 
 
 def frame_rate(capture: Capture) -> float | None:
