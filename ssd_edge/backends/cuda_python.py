@@ -239,5 +239,10 @@ def memcpy_dtoh_async(host: npt.NDArray[Any], device: int, stream: Stream) -> No
 def _address(host: npt.NDArray[Any]) -> int:
     """Return where an array lies, which must be one piece of memory: the driver copies bytes, not rows."""
     if not host.flags.c_contiguous:
-        raise DeviceError("only a contiguous array can be copied to or from the GPU", got=f"strides {host.strides}")
+        raise DeviceError(
+            "an array cannot be copied to or from the GPU",
+            got=f"strides {host.strides}",
+            wanted="a contiguous array",
+            do="This is a bug in ssd-edge: please report it.",
+        )
     return int(host.ctypes.data_as(ctypes.c_void_p).value or 0)

@@ -105,7 +105,7 @@ class Worker:
     def _exchange(self, line: str) -> Any:
         sent, answers = self._process.stdin, self._process.stdout
         if sent is None or answers is None:
-            raise WorkerError("the worker process has no pipes")
+            raise WorkerError("this is a bug in ssd-edge: the worker process has no pipes", do="Please report it.")
         try:
             sent.write(line.encode() + b"\n")
             sent.flush()

@@ -83,7 +83,12 @@ def bench(
         ),
     ] = BenchConfig.rounds,
     launches: Annotated[
-        int, _rounds("--launches", min=1, help="Number of process starts for each compared model.")
+        int,
+        _rounds(
+            "--launches",
+            min=1,
+            help="How often each compared model is started in a new process; the start-up time is the median.",
+        ),
     ] = BenchConfig.launches,
     confidence: Annotated[
         float, _rounds("--confidence", min=0.5, max=0.9999, help="Confidence level of the intervals, 0.5 to 1.")

@@ -83,7 +83,7 @@ def build(
         _precision(
             "--keep-float",
             metavar="LAYER",
-            help="Name of a layer to keep in FP32 or FP16 (`ssd-edge inspect` lists the names); repeatable.",
+            help="Name of a layer to keep in FP32 (`ssd-edge inspect` lists the names); repeatable.",
         ),
     ] = None,
     refine: Annotated[
@@ -129,7 +129,7 @@ def build(
         _tensorrt(
             "--batch",
             metavar="N|MIN:OPT:MAX",
-            help="Batch size, or MIN:OPT:MAX such as 1:4:8.",
+            help="Batch size; or the smallest size, the size to optimize for and the largest, e.g. 1:4:8.",
         ),
     ] = str(BATCH.best),
     builder_memory: Annotated[
@@ -137,7 +137,8 @@ def build(
         _tensorrt(
             "--builder-memory",
             metavar="GIB",
-            help="Workspace memory that a kernel may use, in GiB (default: TensorRT's own).",
+            help="Scratch memory that one kernel may use (TensorRT's workspace), in GiB (default: the board profile's, "
+            "else TensorRT's).",
         ),
     ] = None,
     opt_level: Annotated[
@@ -184,7 +185,8 @@ def build(
         _tensorrt(
             "--board",
             metavar="NAME",
-            help="Name of a board profile (engines/boards/<NAME>.toml) that supplies defaults.",
+            help="Name of a board profile (engines/boards/<NAME>.toml) that supplies defaults (default on a Jetson: "
+            "its own profile).",
         ),
     ] = None,
     timing_cache: Annotated[
@@ -257,5 +259,5 @@ def _float_type(*, fp16: bool, fp32: bool) -> FloatType | None:
 def _capabilities(text: str | None) -> tuple[int, ...]:
     parts = [part.strip().replace(".", "") for part in (text or "").split(",") if part.strip()]
     if not all(part.isdigit() for part in parts):
-        raise InputError("invalid --compute-capabilities", got=repr(text), wanted="numbers such as 86,120")
+        raise InputError("--compute-capabilities is invalid", got=repr(text), wanted="numbers such as 86,120")
     return tuple(dict.fromkeys(int(part) for part in parts))

@@ -112,7 +112,7 @@ def label(
 def _parsed(shard: str) -> tuple[int, int]:
     match = _SHARD.fullmatch(shard)
     if not match:
-        raise InputError("invalid --shard", got=repr(shard), wanted="I/N, such as 1/4")
+        raise InputError("--shard is invalid", got=repr(shard), wanted="I/N, such as 1/4")
     return int(match[1]), int(match[2])
 
 

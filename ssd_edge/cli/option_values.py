@@ -22,7 +22,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = _SIZE.fullmatch(text)
     if not match:
-        raise InputError("invalid size", got=repr(text), wanted="WIDTHxHEIGHT, such as 320x240")
+        raise InputError("the size is invalid", got=repr(text), wanted="WIDTHxHEIGHT, such as 320x240")
     return int(match[1]), int(match[2])
 
 
@@ -37,7 +37,7 @@ def parse_input_size(text: str | None) -> tuple[int, int] | None:
     if text.isdecimal():
         return int(text), int(text)
     if not _SIZE.fullmatch(text):
-        raise InputError("invalid --input-size", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 300 or 320x240")
+        raise InputError("--input-size is invalid", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 300 or 320x240")
     return parse_size(text)
 
 
@@ -56,5 +56,5 @@ def parse_numbers(text: str | None, option: str, example: str) -> tuple[int, ...
         return None
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() for word in words):
-        raise InputError(f"invalid {option}", got=repr(text), wanted=f"whole numbers separated by commas, {example}")
+        raise InputError(f"{option} is invalid", got=repr(text), wanted=f"whole numbers separated by commas, {example}")
     return tuple(int(word) for word in words)

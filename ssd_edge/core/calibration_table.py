@@ -33,7 +33,9 @@ class Histogram:
     def __post_init__(self) -> None:
         if not -math.inf < self.low <= self.high < math.inf or min(self.counts, default=0) < 0:
             raise ArtifactError(
-                "invalid histogram", got=f"{self.low} to {self.high}", wanted="finite, low <= high, no count below 0"
+                "a histogram is invalid",
+                got=f"{self.low} to {self.high}",
+                wanted="finite, low <= high, no count below 0",
             )
 
 
@@ -52,7 +54,7 @@ class TensorRange:
 
     def __post_init__(self) -> None:
         if not -_LARGEST <= self.low <= self.high <= _LARGEST:  # no number is neither less nor more
-            raise ArtifactError("invalid range", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
+            raise ArtifactError("a range is invalid", got=f"{self.low} to {self.high}", wanted="finite, low <= high")
 
     @property
     def amax(self) -> float:

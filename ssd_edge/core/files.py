@@ -54,7 +54,7 @@ def open_regular(path: Path) -> BinaryIO:
     os.close(descriptor)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    raise OSError(errno.EINVAL, "a device, pipe or socket", str(path))
+    raise OSError(errno.EINVAL, "it is a device, pipe or socket, not a regular file", str(path))
 
 
 def read_regular(path: Path) -> bytes:

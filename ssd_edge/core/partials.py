@@ -50,7 +50,7 @@ def held(path: Path, *, folder: bool = False) -> Iterator[None]:
 def check_written(path: Path) -> None:
     """Raise FileNotFoundError where nobody wrote to a file that :func:`held` made; an empty text is written, too."""
     if path.stat().st_mtime_ns == _UNWRITTEN:
-        raise FileNotFoundError(errno.ENOENT, "nothing was written", str(path))
+        raise FileNotFoundError(errno.ENOENT, "no bytes were written to the new file", str(path))
 
 
 def _locked(path: Path, *, folder: bool) -> int:

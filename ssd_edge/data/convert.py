@@ -99,7 +99,7 @@ def check_target(target: Path, dataset: Path) -> None:
     place, data = target.resolve(), dataset.resolve()
     if place == data or place in data.parents or data in place.parents:
         raise InputError(
-            f"of the output folder {target} and the data set {dataset}, one contains the other",
+            f"the output folder {target} contains the data set {dataset}, or lies inside it",
             wanted="an output folder outside of the data set, which is not changed",
             do="Choose another folder: --output DIR",
         )

@@ -38,7 +38,7 @@ class Batch:
             InputError: it is neither.
         """
         if not re.fullmatch(r"\d+(:\d+:\d+)?", text):
-            raise InputError("invalid --batch", got=repr(text), wanted="a number, or MIN:OPT:MAX such as 1:4:8")
+            raise InputError("--batch is invalid", got=repr(text), wanted="a number, or MIN:OPT:MAX such as 1:4:8")
         numbers = [int(part) for part in text.split(":")]
         return cls(*numbers) if len(numbers) == 3 else cls(*numbers * 3)
 

@@ -109,7 +109,8 @@ def _check_kind(path: Path) -> None:
         raise InputError(
             f"{path} is not a source of images",
             got=f"suffix {path.suffix!r}",
-            wanted="a folder, an image, a video, .tar, a .txt with one path per line, or a .parquet with a column path",
+            wanted="a folder, an image, a video, a .tar, a .txt with one path per line, or a .parquet with a column "
+            "'path'",
         )
 
 
@@ -216,9 +217,9 @@ def _of_table(path: Path, not_listed: NotListed) -> Iterator[Item]:
             columns = [name for name in ("path", "id") if name in table.schema_arrow.names]
             if "path" not in columns:
                 raise InputError(
-                    f"{path} has no column path",
-                    got=f"the columns {', '.join(table.schema_arrow.names)}",
-                    wanted="a column with the paths of images",
+                    f"{path} has no column 'path'",
+                    got=f"the columns {', '.join(map(repr, table.schema_arrow.names))}",
+                    wanted="a column 'path' with the paths of the images",
                 )
             for name in columns:
                 _check_column(path, name, table.schema_arrow.field(name).type)
@@ -226,7 +227,7 @@ def _of_table(path: Path, not_listed: NotListed) -> Iterator[Item]:
                 found = rows.to_pydict()
                 for named, given in zip(found["path"], found.get("id", [None] * len(rows)), strict=True):
                     if named is None:
-                        not_listed.add(str(path), "a row has no path")
+                        not_listed.add(str(path), "a row has no value in the column 'path'")
                         continue
                     for item in _named(path, str(named), not_listed):
                         yield item if given is None else _with_id(item, str(given))
@@ -241,7 +242,7 @@ def _check_column(table: Path, name: str, kind: Any) -> None:
     is_text = types.is_string(values) or types.is_large_string(values) or str(values) == "string_view"
     if not is_text and not (name == "id" and types.is_integer(values)):
         raise InputError(
-            f"the column {name} of {table} cannot be used",
+            f"the column {name!r} of {table} cannot be used",
             got=str(kind),
             wanted="text" if name == "path" else "text or whole numbers",
         )

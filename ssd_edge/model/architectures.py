@@ -126,7 +126,10 @@ def build_model(spec: ModelSpec) -> SSD:
     architecture.initialize_backbone(model.backbone)
     architecture.initialize_head(model.head)
     if left_out := [name for name, first in firsts.items() if first.isnan()]:
-        raise RuntimeError(f"{spec.architecture} has no initializer for {', '.join(left_out[:3])}")
+        raise RuntimeError(
+            f"this is a bug in the network {spec.architecture!r}: its initializers leave these weights without values: "
+            f"{', '.join(left_out[:3])}"
+        )
     return model
 
 

@@ -82,7 +82,7 @@ def _last(predictor: nn.Module) -> nn.Conv2d:
     """Return the convolution that gives the values of a predictor."""
     found = predictor if isinstance(predictor, nn.Conv2d) else list(predictor.children())[-1]
     if not isinstance(found, nn.Conv2d):
-        raise TypeError(f"the last layer of a predictor is a {type(found).__name__}")
+        raise TypeError(f"this is a bug in the network: a predictor ends with {type(found).__name__}, not Conv2d")
     return found
 
 
@@ -97,7 +97,7 @@ def _set_background(model: SSD, batch: Tensor, candidates: int) -> None:
     for predictor in model.head.classification_head.module_list:
         convolution = _last(predictor)
         if convolution.bias is None:
-            raise TypeError("the predictors of an SSD have biases")
+            raise TypeError("this is a bug in the network: the last convolution of a predictor has no bias")
         convolution.bias[:: model.spec.num_logits] += (low + high) / 2
 
 

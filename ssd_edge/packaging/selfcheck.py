@@ -99,7 +99,7 @@ def read_image(path: Path) -> Array:
         return np.asarray(Image.open(path).convert("RGB"))[..., ::-1]
     image = cv2.imread(str(path))
     if image is None:
-        raise OSError(f"{path} is missing, or no image")
+        raise OSError(f"{path} is missing, or is not an image")
     return np.asarray(image, np.uint8)
 
 

@@ -241,8 +241,8 @@ def _candidates(
         return images, [frozenset()] * len(images), ()
     if split in EVALUATION_SPLITS:
         raise InputError(
-            f"the split {split!r} of {source} is used for evaluation",
-            wanted="other images for calibration: otherwise the measured accuracy of INT8 is too optimistic",
+            f"the split {split!r} of {source} is used for evaluation, so it cannot be used for calibration",
+            wanted="images on which no model is evaluated",
             do="Use the training images: --split train",
         )
     labelled = open_dataset(source, split, tolerance=tolerance)

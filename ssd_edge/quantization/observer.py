@@ -70,7 +70,7 @@ class Observer:
         """
         if len(images) < _AT_LEAST:
             raise InputError(
-                "too few images for calibration",
+                "there are too few images for calibration",
                 got=str(len(images)),
                 wanted=f"at least {_AT_LEAST}, better a few hundred",
                 do="Give more images: ssd-edge calibrate --images FOLDER",

@@ -62,7 +62,11 @@ def write_cache(table: CalibrationTable, model: onnx.ModelProto, *, version: str
     lines = [f"TRT-{_version_number(version)}-{algorithm}"]
     for name, entry in with_common_ranges(table, model).ranges.items():
         if "\n" in name or "\r" in name:
-            raise ArtifactError(f"the tensor {name!r} cannot be stored in a calibration cache")
+            raise ArtifactError(
+                f"the tensor {name!r} cannot be stored in a calibration cache",
+                wanted="a name without line breaks",
+                do="Build without --dla and --implicit.",
+            )
         lines.append(f"{name}: {struct.pack('>f', symmetric_scale(entry.amax)).hex()}")
     return ("\n".join(lines) + "\n").encode()
 
@@ -72,5 +76,6 @@ def _version_number(version: str) -> int:
     try:
         major, minor, patch = (int(part) for part in version.split(".")[:3])
     except ValueError as error:
-        raise ArtifactError("invalid TensorRT version", got=version, wanted="a version such as 10.3.0") from error
+        what, wanted = "the version of TensorRT is invalid", "a version such as 10.3.0"
+        raise ArtifactError(what, got=version, wanted=wanted) from error
     return major * (10_000 if major >= 10 else 1_000) + minor * 100 + patch

@@ -163,7 +163,7 @@ def _check(new: Detector, labels: frozenset[str]) -> None:
     missing = sorted(labels - set(new.class_names))
     if missing:
         raise InputError(
-            f"{new.path} has no class {', '.join(missing)}",
+            f"{new.path} has no class {', '.join(map(repr, missing))}",
             wanted="a model with the classes that the run keeps or blurs",
         )
 

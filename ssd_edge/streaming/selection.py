@@ -58,7 +58,7 @@ class DetectionFilter:
         """Raise InputError where a label is none of the model's."""
         unknown = sorted(self.labels - set(class_names))
         if unknown:
-            raise InputError(f"the model has no class {', '.join(unknown)}", wanted=", ".join(class_names))
+            raise InputError(f"the model has no class {', '.join(map(repr, unknown))}", wanted=", ".join(class_names))
 
     def kept(self, found: Detections) -> Detections:
         """Return the detections that are kept, in the same order."""

@@ -108,7 +108,7 @@ class _Moments:
 
     def __post_init__(self) -> None:
         if self.norm.running_mean is None or self.norm.running_var is None:
-            raise ValueError("a batch norm without running statistics")
+            raise ValueError("this is a bug in the network: a batch norm has no running statistics")
         self._running = (self.norm.running_mean, self.norm.running_var)
         self._before = (self._running[0].clone(), self._running[1].clone())
 

@@ -17,6 +17,7 @@ from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.runs import BEST_NAME, record_run
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import BoxCoding, ModelSpec, NmsSpec
 from ssd_edge.core.workspace import set_exported
 from ssd_edge.exporting.parity_images import check_images
@@ -138,9 +139,9 @@ def _unused(root: Path, name: str) -> Path:
     path = root / "runs" / name / BEST_NAME
     if path.exists():
         raise InputError(
-            f"{path} already exists",
-            wanted="a new file",
-            do=f"Choose another name with --name, or replace the file: --output {path}",
+            f"{path} already exists, and it may be a trained model",
+            wanted="the path of a new file",
+            do=f"Choose another name: --name NAME. To overwrite this file nevertheless, add: --output {quoted(path)}",
         )
     return path
 

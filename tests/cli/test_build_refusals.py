@@ -34,7 +34,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--data", "nowhere"), "nowhere is not a folder"),
         (("--data", "voc", "--split", "test"), "voc contains no data set split 'test'"),
         (("--data", "others"), "the model does not have the classes crimson of VOC others"),
-        (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration: wanted different images"),
+        (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration, so the accuracy would be"),
         (("--refine",), "--refine needs more calibration images: got 10; wanted at least 16"),
         (("-o", "blocked/x.engine"), "blocked cannot be written"),
         (("-o", "images.engine"), "images.engine is a folder"),
@@ -59,7 +59,7 @@ def test_what_cannot_be_built_is_refused_before_ranges_are_measured(
     ("arguments", "message"),
     [
         (("--compute-capabilities", "99"), "cannot build for GPUs of compute capability 99"),
-        (("--version-compatible",), "has no --version-compatible"),
+        (("--version-compatible",), "does not support --version-compatible"),
     ],
 )
 def test_what_rtx_cannot_do_is_refused_before_ranges_are_measured(

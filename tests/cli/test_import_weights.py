@@ -43,8 +43,8 @@ def test_a_file_of_jetson_inference_becomes_a_run(tensors: dict[str, torch.Tenso
     code, _, said = call("sq-ssd-lite-Epoch-99-Loss-2.4.pth")
     assert code == 1
     assert (
-        f"{run} already exists: wanted a new file. Choose another name with --name, or replace the file: --output {run}"
-        in said
+        f"{run} already exists, and it may be a trained model: wanted the path of a new file. Choose another name: "
+        f"--name NAME. To overwrite this file nevertheless, add: --output {run}" in said
     )
     assert call("sq-ssd-lite-Epoch-99-Loss-2.4.pth", "--output", str(run), "--name", "signs")[0] == 0
     assert load_checkpoint(run).spec.name == "signs"

@@ -183,7 +183,7 @@ def broken(workspace: Path) -> Path:
         (["rtsp://127.0.0.1:9/x", "--max-retries", "0"], "rtsp://127.0.0.1:9/x cannot be opened: got not found"),
         (["rtsp://127.0.0.1:9/x", "--reconnect", "0"], "rtsp://127.0.0.1:9/x cannot be opened: got not found"),
         (["video.mp4", "video.mp4", "--output", "a.mp4"], "a.mp4 can take only one source: got several"),
-        (["video.mp4", "--classes", "zebra"], "the model has no class zebra"),
+        (["video.mp4", "--classes", "zebra"], "the model has no class 'zebra'"),
         (["video.mp4", "--classes", "dog=high"], "the threshold in --classes dog=high is not a number from 0 to 1"),
         (["--config", "absent.toml"], "absent.toml cannot be read"),
         (["--config", "a.toml", "--every", "2"], "cannot be combined with sources or options: got every"),

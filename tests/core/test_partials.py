@@ -109,7 +109,7 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
 def test_a_writer_that_writes_nothing_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("old")
-    with pytest.raises(InputError, match="nothing was written"), written_beside(path):
+    with pytest.raises(InputError, match="no bytes were written"), written_beside(path):
         pass
     assert path.read_text() == "old"
     with written_beside(path) as partial:

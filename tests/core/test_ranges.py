@@ -102,7 +102,7 @@ def test_endless_nesting(tmp_path: Path) -> None:
 
 
 def test_no_range() -> None:
-    with pytest.raises(ArtifactError, match="invalid range"):
+    with pytest.raises(ArtifactError, match="a range is invalid"):
         TensorRange(2, 1)
-    with pytest.raises(ArtifactError, match="invalid range"):
+    with pytest.raises(ArtifactError, match="a range is invalid"):
         TensorRange(0, float("nan"))

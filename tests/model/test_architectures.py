@@ -53,7 +53,7 @@ def test_a_layer_that_no_initializer_knows_is_refused(monkeypatch: pytest.Monkey
 
     normed = dataclasses.replace(architectures._ARCHITECTURES["compact"], backbone=Normed)
     monkeypatch.setitem(architectures._ARCHITECTURES, "compact", normed)
-    with pytest.raises(RuntimeError, match=r"compact .*backbone\.norm\.weight"):
+    with pytest.raises(RuntimeError, match=r"a bug in the network 'compact': .*backbone\.norm\.weight"):
         build_model(tiny_spec())
 
 

@@ -102,5 +102,5 @@ def test_what_the_script_lacks_is_said_in_a_sentence(copy_of) -> None:
     (package / "selfcheck" / "image.png").unlink()
     done = run(package)
     assert done.returncode == 1
-    assert "image.png is missing, or no image" in done.stderr.splitlines()[-1]
+    assert "image.png is missing, or is not an image" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

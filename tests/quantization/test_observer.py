@@ -186,7 +186,7 @@ def test_work_is_kept_every_few_pictures(parts, tmp_path: Path, monkeypatch) -> 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_pictures(parts, count: int) -> None:
     onnx, pictures = parts
-    with pytest.raises(InputError, match=f"too few images for calibration: got {count}; wanted at least 2"):
+    with pytest.raises(InputError, match=f"there are too few images for calibration: got {count}; wanted at least 2"):
         observer(onnx).observe(pictures[:count])
 
 

@@ -57,7 +57,7 @@ def test_no_scale_is_zero(amax) -> None:
 
 
 def test_what_does_not_fit() -> None:
-    with pytest.raises(ArtifactError, match="invalid TensorRT version: got ten"):
+    with pytest.raises(ArtifactError, match="the version of TensorRT is invalid: got ten"):
         write_cache(table({}), NOTHING, version="ten")
     with pytest.raises(ArtifactError, match="cannot be stored in a calibration cache"):
         write_cache(table({"a\nb": TensorRange(0, 1)}), NOTHING, version="8.5.2")

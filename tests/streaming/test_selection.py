@@ -55,7 +55,7 @@ def test_the_lowest_threshold_is_what_the_engine_must_report() -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(InputError, match="the model has no class zebra: wanted cat, dog, fox"):
+    with pytest.raises(InputError, match="the model has no class 'zebra': wanted cat, dog, fox"):
         DetectionFilter(0.5, frozenset({"zebra"})).check(NAMES)
     with pytest.raises(InputError, match="dog is out of range: got 1.5"):
         DetectionFilter(0.5, None, {"dog": 1.5})

@@ -163,7 +163,7 @@ def test_what_is_refused(film: Path, model: Path) -> None:
     with pytest.raises(InputError, match="no source is given"), stream([], model):
         pass
     with (
-        pytest.raises(InputError, match="the model has no class zebra: wanted cat, dog"),
+        pytest.raises(InputError, match="the model has no class 'zebra': wanted cat, dog"),
         stream(film, model, classes=["zebra"]),
     ):
         pass

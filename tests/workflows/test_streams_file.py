@@ -171,7 +171,7 @@ def test_a_stream_that_comes_later_has_its_own_threshold(workspace: Path, runnin
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ('classes = ["zebra"]\n', "the model has no class zebra"),
+        ('classes = ["zebra"]\n', "the model has no class 'zebra'"),
         ("every = 0\n", "every is out of range"),
     ],
 )

@@ -78,7 +78,12 @@ def parse_layers(text: str) -> list[EngineLayer]:
         layers: Sequence[Any] = parse_json(text)["Layers"]
         return [_layer(entry) for entry in layers]
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError("the output of TensorRT's engine inspector cannot be read", got=f"{text[:80]!r}") from error
+        raise ArtifactError(
+            "the output of TensorRT's engine inspector cannot be read",
+            got=f"{text[:80]!r}",
+            wanted="JSON with a list 'Layers'",
+            do="Please report this with the version of TensorRT.",
+        ) from error
 
 
 def layers_path(engine: Path) -> Path:

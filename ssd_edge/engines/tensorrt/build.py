@@ -154,7 +154,7 @@ class TrtBuilder:
                 "an engine with --version-compatible cannot use plugins", got=f"--nms {self.nms}", do=_NO_NMS
             )
         if wanted and wanted not in self._plugins:
-            raise InputError(f"{self._release} has no plugin {wanted}", got=f"--nms {self.nms}", do=_NO_NMS)
+            raise InputError(f"{self._release} does not have the plugin {wanted}", got=f"--nms {self.nms}", do=_NO_NMS)
 
     def build(
         self, model: onnx.ModelProto, engine: Path, progress: Progress = silent, *, calibration_cache: bytes = b""

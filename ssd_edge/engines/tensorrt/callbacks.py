@@ -14,7 +14,8 @@ def refuse_without_calibrators(trt: Any, *, for_dla: bool) -> None:
     """Raise InputError where a release has no calibrators any more."""
     if not hasattr(trt, "IInt8EntropyCalibrator2"):
         raise InputError(
-            f"TensorRT {trt.__version__} has no calibration caches",
+            f"TensorRT {trt.__version__} does not support calibration caches, which "
+            f"{'INT8 on a DLA' if for_dla else '--implicit'} needs",
             do="Use FP16 on the DLA: ssd-edge build --fp16 --dla 0" if for_dla else "Leave out --implicit.",
         )
 

@@ -70,11 +70,11 @@ def advice_for(messages: Sequence[str], *, may_keep_float: bool, warnings: Seque
         layer = layer_in(messages)
         if not may_keep_float or not layer:
             return "Raise --builder-memory, or build in another precision."
-        return f"Leave it in float (--keep-float, once for each of its layers: {layer}), or raise --builder-memory."
+        return f"Keep it in FP32 (--keep-float, once for each of its layers: {layer}), or raise --builder-memory."
     for pattern, do in _ADVICE:
         if any(re.search(pattern, message) for message in messages):
             return do
-    return "Report it, with all that TensorRT said and with: ssd-edge doctor --json board.json"
+    return "Please report this with all of TensorRT's messages, and with: ssd-edge doctor --json board.json"
 
 
 def is_expected(message: str, *, without_gpu: bool) -> bool:
@@ -126,7 +126,7 @@ class Release:
     def require(self, has: bool, option: str) -> None:
         """Raise InputError where this release cannot do what an option asks for."""
         if not has:
-            raise InputError(f"{self} has no {option}", do=f"Build without {option}.")
+            raise InputError(f"{self} does not support {option}", do=f"Build without {option}.")
 
     def failure(
         self, what: str, messages: Sequence[str], *, may_keep_float: bool, warnings: Sequence[str] = ()

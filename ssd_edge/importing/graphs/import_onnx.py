@@ -148,8 +148,8 @@ def _read_outputs(outputs: Outputs, path: Path, probe: Probe, hints: Hints, tabl
     if hints.layout is not BoxLayout.XYXY:
         raise InputError(
             "--box-layout and --anchors cannot be combined",
-            got=f"--box-layout {hints.layout.value} and --anchors",
-            wanted="--anchors for offsets, or --box-layout for decoded boxes",
+            wanted="only one of the two",
+            do="If the model outputs offsets, leave out --box-layout; if it outputs boxes, leave out --anchors.",
         )
     if len(table.boxes) != boxes.shape[1]:
         raise InputError(

@@ -100,7 +100,7 @@ def _refuse_precision(model: onnx.ModelProto, path: Path) -> None:
             f"{path} is already quantized",
             got=", ".join(quantized),
             wanted="a model in FP32",
-            do="Import the FP32 model that it was made from, and quantize that one with ssd-edge build --int8.",
+            do="Import the FP32 model from which this file was made. ssd-edge build --int8 then quantizes it.",
         )
     half = [entry.name for entry in model.graph.initializer if entry.data_type in _HALF]
     half += [entry.name for entry in model.graph.input if entry.type.tensor_type.elem_type in _HALF]

@@ -249,7 +249,7 @@ class OpenCvEncoder(Encoder):
         readable = count_packets(self._path)
         if readable == 0:
             self._path.unlink(missing_ok=True)
-            raise OSError(0, "no frame of what was written can be read back; OpenCV gives no reason")
+            raise OSError(0, "none of the written frames can be read back, and OpenCV gives no reason")
         self._check_room()
         if readable < self._encoded:
             raise OSError(0, "frames were lost while writing")

@@ -22,7 +22,7 @@ def write_bench_page(path: Path, result: BenchResult) -> None:
     write_page(
         path,
         title="Benchmark",
-        subtitle=f"{len(result.contestants)} contestants in turns, {result.images}",
+        subtitle=f"{len(result.contestants)} models, measured in turns on {result.images}",
         cards=[card(f"{entry.latency.median:.2f} ms", entry.name) for entry in result.contestants[:_MOST_LINES]],
         sections=[_machine(result), *map(_section, bench_tables(result)), *_charts(result)],
         footer=f"{result.machine.processor}, {result.at}",

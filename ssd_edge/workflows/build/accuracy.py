@@ -69,8 +69,9 @@ class AccuracyChecker:
         seen = len(calibrated & set(self._image_digests))
         if seen:
             raise InputError(
-                f"{seen} images of {self._labelled.origin} were used for calibration",
-                wanted="different images: accuracy on calibration images is too optimistic",
+                f"{seen} images of {self._labelled.origin} were used for calibration, so the accuracy would be too "
+                "optimistic",
+                wanted="images that were not used for calibration",
                 do="Choose other images for evaluation (--data, --split) or for calibration (ssd-edge calibrate "
                 "--images).",
             )

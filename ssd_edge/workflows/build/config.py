@@ -42,7 +42,7 @@ class BuildConfig:
         images: images to calibrate with, where there is not a table yet: a folder, a data set, or a written set. The
             model's own table must have been measured on them; with ``ranges`` they are what ``refine`` and
             ``sensitivity`` use.
-        keep_float: names of layers to leave in float.
+        keep_float: names of layers to keep in FP32.
         refine: equalize layers and correct biases for INT8, where held-out images gain.
         sensitivity: rank the layers by the error that each adds in INT8, and write the ranking beside the ONNX.
         accuracy: measure the lowered model before it is built, and hold it to a limit.
@@ -296,7 +296,8 @@ def _check_target(config: BuildConfig) -> None:
         _check_with_cache(config)
     if config.precision is Precision.BF16 and config.target is not Target.OPENVINO:
         raise InputError(
-            f"{config.target} has no bfloat16",
+            "ssd-edge builds bfloat16 engines only for OpenVINO",
+            got=f"--target {config.target}",
             wanted="--target openvino",
             do="Leave out --bf16, or add --target openvino.",
         )

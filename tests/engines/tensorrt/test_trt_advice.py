@@ -37,7 +37,7 @@ def test_the_layer_that_a_message_names(message: str, layer: str) -> None:
     ("message", "may_keep_float", "do"),
     [
         (NO_KERNEL_10, False, "Raise --builder-memory, or build in another precision."),
-        (NO_KERNEL_10, True, "Leave it in float (--keep-float, once for each of its layers: /backbone/0/Conv + "),
+        (NO_KERNEL_10, True, "Keep it in FP32 (--keep-float, once for each of its layers: /backbone/0/Conv + "),
         (NO_RUNNERS, True, "its layers: /nms/NonMaxSuppression_30), or raise --builder-memory."),
         (NO_IMPORTER, True, "Export the model again: ssd-edge export"),
         (TOO_MANY, False, "Export the model with fewer candidates: ssd-edge export --max-candidates 3840"),
@@ -51,7 +51,7 @@ def test_the_layer_that_a_message_names(message: str, layer: str) -> None:
         (
             "something else",
             False,
-            "Report it, with all that TensorRT said and with: ssd-edge doctor --json board.json",
+            "Please report this with all of TensorRT's messages, and with: ssd-edge doctor --json board.json",
         ),
     ],
 )

@@ -92,7 +92,7 @@ def test_layers_of_an_engine_that_is_there_are_ranked_without_judging_it_again(
 
 def test_the_guard_and_the_ranking_measure_once() -> None:
     result = run("--images", "images", "--data", "voc", "--max-drop", 1, "--sensitivity")
-    assert result.output.count("the worst first") == 1
+    assert result.output.count("worst first") == 1
 
 
 def test_float_has_nothing_to_rank() -> None:

@@ -192,7 +192,10 @@ def test_keywords_are_the_fields_of_the_config(config: type, options: type) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "bf16", "target": "onnxruntime"}, "onnxruntime has no bfloat16: wanted --target openvino"),
+        (
+            {"precision": "bf16", "target": "onnxruntime"},
+            "bfloat16 engines only for OpenVINO: got --target onnxruntime; wanted --target openvino",
+        ),
         (
             {"precision": "fp16", "target": "openvino", "keep_float": ["conv2"]},
             "OpenVINO, which chooses the FP16 layers itself",
