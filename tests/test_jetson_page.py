@@ -1,4 +1,4 @@
-"""docs/jetson.md, which no board has proved: every program, package, image and path on it has a source or says so."""
+"""docs/jetson.md, which no board has proved: every program, package, image and path on it has a row with its source."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_page_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", named())
-def test_each_name_has_a_source_or_is_called_unproven(name: str) -> None:
+def test_each_name_is_in_a_table_of_sources(name: str) -> None:
     rows = [cell for cell in sourced() if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", cell)]
     assert rows, f"{name} stands on the page and in no table with its source"
     assert all(sourced()[row] for row in rows)

@@ -106,7 +106,7 @@ class UsableSet:
                 raise self._too_bad(bad, count, what, tolerance)
         if self.emptied_classes:
             raise InputError(
-                f"{self.labelled.origin} has no usable object of class {', '.join(self.emptied_classes)}",
+                f"{self.labelled.origin} has no usable object of class {', '.join(map(repr, self.emptied_classes))}",
                 got=f"objects that cannot be used, the first: {self._first_fault()}",
                 wanted="at least one usable object of each labelled class",
                 do="Correct the labels.",

@@ -159,7 +159,7 @@ def class_numbers(class_names: Sequence[str], labelled: LabelledSet) -> IntArray
     missing = [name for name in labelled.class_names if name not in class_names]
     if missing:
         raise InputError(
-            f"the model does not have the classes {', '.join(missing)} of {labelled.origin}",
+            f"the model does not have the classes {', '.join(map(repr, missing))} of {labelled.origin}",
             got=f"a model with the classes {', '.join(class_names)}",
             wanted=f"a model with the classes {', '.join(labelled.class_names)}",
             do="Evaluate the model on images labelled with its classes, or train a model on these images.",

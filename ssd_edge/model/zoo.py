@@ -105,7 +105,7 @@ def find_preset(name: str) -> Preset:
     lite, side, backbone = bool(parts["lite"]), int(parts["side"]), parts["backbone"]
     if side not in _TIMM_SIDES:
         wanted = f"{_TIMM_SIDES[0]} to {_TIMM_SIDES[-1]}"
-        raise InputError(f"preset {name} has an input size that is out of range", got=str(side), wanted=wanted)
+        raise InputError(f"the input size of preset {name!r} is out of range", got=str(side), wanted=wanted)
     mean, std = normalization(backbone)
     return Preset(
         timm_architecture(backbone, lite=lite),
@@ -127,4 +127,4 @@ def _check_size(name: str, preset: Preset, width: int, height: int) -> None:
         return
     side = f"{width}" if width == height else f"{width}x{height}"
     wanted = f"{preset.input_size}" if sizes is None else f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
-    raise InputError(f"preset {name} has no anchors for this input size", got=side, wanted=wanted)
+    raise InputError(f"preset {name!r} has no anchors for this input size", got=side, wanted=wanted)

@@ -33,7 +33,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--target", "tensorrt"), "tensorrt is not installed"),
         (("--data", "nowhere"), "nowhere is not a folder"),
         (("--data", "voc", "--split", "test"), "voc contains no data set split 'test'"),
-        (("--data", "others"), "the model does not have the classes crimson of VOC others"),
+        (("--data", "others"), "the model does not have the classes 'crimson' of VOC others"),
         (("--data", "voc", "--images", "voc/JPEGImages"), "were used for calibration, so the accuracy would be"),
         (("--refine",), "--refine needs more calibration images: got 10; wanted at least 16"),
         (("-o", "blocked/x.engine"), "blocked cannot be written"),

@@ -255,7 +255,7 @@ def test_class_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "zoo", ("cat", "dog", "emu"))
     result = run(write_tiny_onnx(tmp_path / "bright.onnx"), dataset)
     assert result.exit_code == 1
-    assert "the model does not have the classes emu of VOC" in result.stderr
+    assert "the model does not have the classes 'emu' of VOC" in result.stderr
     assert (
         "got a model with the classes cat, dog, Fußgänger; wanted a model with the classes cat, dog, emu"
         in result.stderr

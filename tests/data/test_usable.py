@@ -158,7 +158,7 @@ def test_more_than_a_tenth_is_refused_unless_it_is_asked_for(tmp_path: Path, wri
 @writers
 def test_a_class_without_an_object_left_is_refused(tmp_path: Path, write: Write) -> None:
     write(tmp_path, with_fault(("dog", 50, 30, 70, 30)))
-    with pytest.raises(InputError, match="has no usable object of class dog: got objects that cannot be used"):
+    with pytest.raises(InputError, match="has no usable object of class 'dog': got objects that cannot be used"):
         open_dataset(tmp_path, "train", tolerance=ANY)
 
 

@@ -70,7 +70,7 @@ def test_missing_class_is_named_with_both_lists(labelled):
     with pytest.raises(InputError) as caught:
         class_numbers(("stop", "cow"), labelled)
     assert str(caught.value) == (
-        "the model does not have the classes yield of two squares: got a model with the classes "
+        "the model does not have the classes 'yield' of two squares: got a model with the classes "
         "stop, cow; wanted a model with the classes stop, yield. "
         "Evaluate the model on images labelled with its classes, or train a model on these images."
     )

@@ -62,7 +62,7 @@ def test_tinys_default_boxes_meet_squares_of_8_to_60_percent(input_size: int) ->
 @pytest.mark.parametrize(
     ("preset", "input_size", "message"),
     [
-        ("ssd300-vgg16", 320, "preset ssd300-vgg16 has no anchors for this input size: got 320; wanted 300"),
+        ("ssd300-vgg16", 320, "preset 'ssd300-vgg16' has no anchors for this input size: got 320; wanted 300"),
         ("ssd192-tiny", 100, "got 100; wanted 64 to 1024 in steps of 32"),
         ("ssd192-tiny", 32, "got 32; wanted 64 to 1024"),
         ("ssd192-tiny", 0, "got 0; wanted 64 to 1024"),

@@ -112,7 +112,7 @@ def test_a_run_without_a_best_checkpoint_is_named(run: Path) -> None:
 def test_a_foreign_checkpoint_is_not_judged(run: Path) -> None:
     model = tiny_model()
     save_checkpoint(run / "best.pt", model, {})
-    with pytest.raises(InputError, match="the model does not have the classes mauve"):
+    with pytest.raises(InputError, match="the model does not have the classes 'mauve'"):
         write_training_report(run, open_dataset(Path("data"), "val", (*CLASS_NAMES, "mauve")))
 
 

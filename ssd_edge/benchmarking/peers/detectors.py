@@ -79,7 +79,7 @@ def _network(spec: ModelSpec) -> Any:
 
     name = NETWORKS.get(spec.architecture)
     if name is None:
-        raise ArtifactError(f"torchvision has no network {spec.architecture}", wanted=", ".join(NETWORKS))
+        raise ArtifactError(f"torchvision has no network {spec.architecture!r}", wanted=", ".join(NETWORKS))
     build = partial(
         getattr(detection, name),
         weights=None,

@@ -105,7 +105,7 @@ def _torchvision(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:
 
     architecture = load_checkpoint(entry.checkpoint).spec.architecture
     if architecture not in NETWORKS:
-        raise InputError(f"torchvision has no network {architecture}", wanted=", ".join(NETWORKS))
+        raise InputError(f"torchvision has no network {architecture!r}", wanted=", ".join(NETWORKS))
     yield _peer(entry, Peer.TORCHVISION, entry.checkpoint, "fp32", {}, "eager mode")
 
 
@@ -158,7 +158,11 @@ def _opencv(entry: Entry, has_int8: bool, folder: Path) -> Iterator[Entry]:  # n
     tensors = head_tensors(source.model)
     cut = heads_only(source.model, tensors, source.spec)
     if cut is None:
-        raise InputError(f"{source.path} has no heads: it cannot be cut in front of its NMS")
+        raise InputError(
+            f"{source.path} cannot be cut in front of its NMS",
+            wanted="a network with the heads of an SSD",
+            do="Leave out --against opencv-dnn for this model.",
+        )
     heads, nms = folder / f"{entry.group}.heads.onnx", folder / f"{entry.group}.nms.onnx"
     onnx.save(cut, heads)
     onnx.save(nms_only(use_non_max_suppression(source.model), source.spec.nms.keep_top_k), nms)
