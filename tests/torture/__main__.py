@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", default="", help="with commas between; by default all")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs, and by their children
     names = tuple(filter(None, chosen.commands.split(",")))
     with tempfile.TemporaryDirectory(prefix="ssd-edge-torture-") as folder:
         torture = _signals if chosen.what == "signals" else _disks
