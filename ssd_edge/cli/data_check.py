@@ -10,6 +10,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say, show_table, write_json
 from ssd_edge.cli.data_tables import show_statistics
+from ssd_edge.cli.option_values import parse_input_size
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.log import counted
 
@@ -33,7 +34,10 @@ def check(
         str | None, typer.Option("--preset", help="Network; shows how many objects its anchors match.")
     ] = None,
     input_size: Annotated[
-        int | None, typer.Option("--input-size", help="Input size of the network in pixels (default: the preset's).")
+        str | None,
+        typer.Option(
+            "--input-size", metavar="N|WxH", help="Input size of the network in pixels (default: the preset's)."
+        ),
     ] = None,
     priors: Annotated[
         Path | None, typer.Option("--priors", help="Anchors file written by `data priors`, to match with the objects.")
@@ -50,7 +54,8 @@ def check(
     """Find all issues in a data set; exit code 1 if there are errors."""
     from ssd_edge.workflows.check_data import CheckDataConfig, check_data
 
-    config = CheckDataConfig(tuple(split) if split else None, classes, preset, input_size, priors, html)
+    size = parse_input_size(input_size)
+    config = CheckDataConfig(tuple(split) if split else None, classes, preset, size, priors, html)
     with bars() as progress:
         result = check_data(dataset, config=config, progress=progress)
     _show(result, limit, stderr=str(json) == "-")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bars, say, show_table
-from ssd_edge.cli.option_values import parse_numbers
+from ssd_edge.cli.option_values import parse_input_size, parse_numbers, size_text
 from ssd_edge.workflows.fit_priors_config import PRIORS, FitPriorsConfig
 
 if TYPE_CHECKING:
@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
 def priors(
     dataset: Annotated[Path, typer.Argument(help="Labelled images (VOC, COCO, YOLO or CSV).", metavar="DATASET")],
-    preset: Annotated[str, typer.Option("--preset", help="Network whose anchors are fitted.")] = FitPriorsConfig.preset,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="Network whose anchors are fitted (default: the one that `train` chooses)."),
+    ] = None,
     input_size: Annotated[
-        int | None, typer.Option("--input-size", help="Input size of the network in pixels (default: the preset's).")
+        str | None,
+        typer.Option(
+            "--input-size", metavar="N|WxH", help="Input size of the network in pixels (default: as `train` has it)."
+        ),
     ] = None,
     split: Annotated[
         str, typer.Option("--split", help="Data set split; the anchors (priors) are fitted to its objects.")
@@ -45,7 +51,7 @@ def priors(
     from ssd_edge.workflows.fit_priors import fit_priors
 
     numbers = parse_numbers(per_level, "--per-level", "one for all feature maps, or one per feature map")
-    config = FitPriorsConfig(preset, input_size, split, val_split, numbers, output, seed)
+    config = FitPriorsConfig(preset, parse_input_size(input_size), split, val_split, numbers, output, seed)
     with bars() as progress:
         result = fit_priors(dataset, config=config, progress=progress)
     _show_gains(result)
@@ -54,8 +60,8 @@ def priors(
         maps = f"{fitted.fitted_levels} finest of {result.levels} feature maps"
         say(f"fitted the anchors of the {maps}; {fitted.anchors.count} anchors in all")
     else:
-        say(f"fitted anchors are no better than those of {preset} on this data; {output} contains the preset's anchors")
-    words = ["--preset", preset, *(["--input-size", str(input_size)] if input_size else []), "--priors", str(output)]
+        say(f"fitted anchors are no better than {result.preset}'s on this data; {output} contains the preset's anchors")
+    words = ["--preset", result.preset, "--input-size", size_text(result.input_size), "--priors", str(output)]
     say(f"wrote {output}; next: {shlex.join(['ssd-edge', 'train', str(dataset), *words])}")
 
 

@@ -103,6 +103,7 @@ def import_model(
     """Import an SSD from another project, and check that it gives the same detections."""
     from ssd_edge.workflows.import_model import import_model as import_any
 
+    side = parse_input_size(input_size)
     config = ImportConfig(
         source=source,
         output=output,
@@ -112,7 +113,7 @@ def import_model(
         mean=mean,
         std=std,
         color=color,
-        input_size=parse_input_size(input_size) or (size and (size[1], size[0])),
+        input_size=(side, side) if isinstance(side, int) else side or (size and (size[1], size[0])),
         anchors=anchors,
         variances=variances,
         scores=scores,

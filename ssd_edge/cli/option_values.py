@@ -26,8 +26,8 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_input_size(text: str | None) -> tuple[int, int] | None:
-    """Return (width, height) from ``300`` or ``320x240``; None if nothing is given.
+def parse_input_size(text: str | None) -> int | tuple[int, int] | None:
+    """Return the side from ``300``, or (width, height) from ``320x240``; None if nothing is given.
 
     Raises:
         InputError: the text has another form.
@@ -35,7 +35,7 @@ def parse_input_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     if text.isdecimal():
-        return int(text), int(text)
+        return int(text)
     if not _SIZE.fullmatch(text):
         raise InputError("--input-size is invalid", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 300 or 320x240")
     return parse_size(text)

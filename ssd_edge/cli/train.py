@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import typer
 
 from ssd_edge.cli import train_option_types as option
 from ssd_edge.cli.console import bars, hush, say
+from ssd_edge.cli.option_values import parse_input_size
 from ssd_edge.cli.signals import one_stop
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.ranks import is_first_process
@@ -85,22 +85,10 @@ def options_of(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options as fields of :class:`TrainConfig`, which have the same names."""
     options = {name: value for name, value in given.items() if name != "dataset"}
     options["freeze"] = [name.strip() for name in (given["freeze"] or "").split(",") if name.strip()]
-    options["input_size"] = None if given["input_size"] is None else parse_input_size(given["input_size"])
+    options["input_size"] = parse_input_size(given["input_size"])
     for name in ("precision", "device"):
         options[name] = None if given[name] == "auto" else given[name]
     return options
-
-
-def parse_input_size(text: str) -> int | tuple[int, int]:
-    """Return the side or (width, height) of ``320`` or ``512x288``.
-
-    Raises:
-        InputError: the text is something else.
-    """
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
-    if not match:
-        raise InputError("--input-size is invalid", got=repr(text), wanted="N or WIDTHxHEIGHT, such as 300 or 512x288")
-    return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
 def refuse_other_options(context: typer.Context) -> None:

@@ -59,8 +59,8 @@ class PriorsFile:
         Raises:
             InputError: they were fitted for another network or another input size; ``origin`` names the file.
         """
-        got = f"{self.preset} at {self.height} x {self.width}"
-        wanted = f"{preset} at {spec.input.height} x {spec.input.width}"
+        got = f"{self.preset} at {self.width} x {self.height}"
+        wanted = f"{preset} at {spec.input.width} x {spec.input.height}"
         maps = [(level.rows, level.cols) for level in self.anchors.levels]
         if got != wanted or maps != [(level.rows, level.cols) for level in spec.anchors.levels]:
             raise InputError(

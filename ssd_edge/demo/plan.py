@@ -16,8 +16,8 @@ class DemoPlan:
 
     Attributes:
         train, val, test: images.
-        size: (width, height) of the images; of the shape of the video, so that the square input squeezes both alike.
-        input_size: side of the network's square input.
+        size: (width, height) of the images; of the shape of the video.
+        input_size: (width, height) of the network's input; of the same shape, as a square would squeeze small signs.
         epochs: passes over the training set.
         minutes: that training may take, validation included.
         batch_size: images a training step; by default the preset's.
@@ -32,7 +32,7 @@ class DemoPlan:
     val: int = 120
     test: int = 240
     size: tuple[int, int] = (320, 180)
-    input_size: int = 192
+    input_size: tuple[int, int] = (288, 160)
     epochs: int = 20
     minutes: float = 6.0
     batch_size: int | None = None
@@ -55,7 +55,7 @@ QUICK = DemoPlan(
     val=6,
     test=12,
     size=(96, 72),
-    input_size=64,
+    input_size=(64, 64),
     epochs=2,
     minutes=0.2,
     batch_size=8,
@@ -91,6 +91,11 @@ class DemoFiles:
     def video_objects(self) -> Path:
         """Objects in the frames of the video."""
         return self.video.with_suffix(".truth.jsonl")
+
+    @property
+    def priors(self) -> Path:
+        """Anchors that are fitted to the images to train on."""
+        return self.folder / "priors.json"
 
     @property
     def run(self) -> Path:

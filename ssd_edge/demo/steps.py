@@ -67,7 +67,7 @@ def demo_steps(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback = no
             work(train_model),
             settings=plan.settings("input_size", "epochs", "minutes", "batch_size", "workers"),
             inputs=[files.data],
-            outputs=[files.run],
+            outputs=[files.priors, files.run],
             packages=["torch"],
         ),
         Step(
@@ -135,19 +135,22 @@ def draw_video(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> 
 
 
 def train_model(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) -> Facts:
-    """Train the preset from random weights, in bfloat16 where that is faster here.
+    """Fit the preset's anchors, and train it from random weights, in bfloat16 where that is faster here.
 
     Views are never mirrored: a sign that points left is not one that points right.
     """
     require_training()
+    from ssd_edge.workflows.fit_priors import fit_priors
     from ssd_edge.workflows.train import train
 
     shutil.rmtree(files.run, ignore_errors=True)  # an older one, of other data or another plan
+    fit_priors(files.data, preset=PRESET, input_size=plan.input_size, output=files.priors, progress=progress)
     run = train(
         files.data,
         preset=PRESET,
         name=MODEL_NAME,
         input_size=plan.input_size,
+        priors=files.priors,
         epochs=plan.epochs,
         minutes=plan.minutes,
         batch_size=plan.batch_size,
@@ -231,7 +234,7 @@ def report(plan: DemoPlan, files: DemoFiles, before: Sequence[Done], progress: P
         evaluated,
         run,
         title="Road signs: from generated images to boxes on a video",
-        subtitle=f"{PRESET} at {plan.input_size} × {plan.input_size}, trained for {plan.epochs} epochs, or "
+        subtitle=f"{PRESET} at {' × '.join(map(str, plan.input_size))}, trained for {plan.epochs} epochs, or "
         f"{plan.minutes:g} minutes, on {plan.train} generated images, evaluated on {plan.test} that were generated "
         "with another seed.",
         steps=[StepTime(done.name, done.facts["detail"], done.seconds) for done in before],

@@ -38,7 +38,7 @@ class CheckDataConfig:
             images and label files that are in none of them are found too.
         classes: their names, a text of these with commas between, or a file with one a line; None for the data's own.
         preset: the network whose anchors must match the objects; None for no such check but by ``priors``.
-        input_size: side of the network's input in pixels; None for the preset's.
+        input_size: side of the network's input in pixels, or (width, height); None for the preset's.
         priors: anchors that ``fit_priors`` wrote; None for the preset's.
         html: the contact sheet of the worst images to write; None for none.
     """
@@ -46,7 +46,7 @@ class CheckDataConfig:
     splits: tuple[str, ...] | None = None
     classes: tuple[str, ...] | str | None = None
     preset: str | None = None
-    input_size: int | None = None
+    input_size: int | tuple[int, int] | None = None
     priors: Path | None = None
     html: Path | None = None
 
@@ -57,7 +57,7 @@ class CheckDataOptions(TypedDict, total=False):
     splits: tuple[str, ...] | list[str] | None
     classes: tuple[str, ...] | list[str] | str | None
     preset: str | None
-    input_size: int | None
+    input_size: int | tuple[int, int] | list[int] | None
     priors: AnyPath | None
     html: AnyPath | None
 

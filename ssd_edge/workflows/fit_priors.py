@@ -42,6 +42,8 @@ class FitPriorsResult:
     Attributes:
         path: the file that was written; where no fit is better, it holds the preset's own anchors.
         config: what was asked for.
+        preset: the network.
+        input_size: (width, height) of its input, in pixels.
         fitted: the anchors, and what they gain where they were fitted to.
         levels: feature maps of the network.
         validation: what they gain on other images; None where there are none.
@@ -50,6 +52,8 @@ class FitPriorsResult:
 
     path: Path | None
     config: FitPriorsConfig
+    preset: str
+    input_size: tuple[int, int]
     fitted: FittedPriors
     levels: int
     validation: Gain | None
@@ -85,14 +89,20 @@ def fit_priors(
     """
     require_torch()
     from ssd_edge.model.zoo import make_spec  # loads torch
+    from ssd_edge.workflows.training_choice import choose_network, data_facts
 
     config = config_from(FitPriorsConfig, config, options)
     folder = Path(dataset)
     train = open_dataset(folder, config.split)
-    spec = make_spec(config.preset, train.class_names, input_size=config.input_size)
+    preset, input_size = config.preset, config.input_size
+    if preset is None:
+        choice = choose_network(data_facts(train, None), None)
+        preset, input_size = choice.preset, input_size or choice.input_size
+        log.info(f"network: {preset}, {choice.reason}; to choose another (see ssd-edge models): --preset")
+    spec = make_spec(preset, train.class_names, input_size=input_size)
     boxes = unit_boxes(train)
-    size = f"{spec.input.height} x {spec.input.width}"
-    log.info(f"fitting {config.preset} at {size} to {train.origin}: {len(boxes)} objects")
+    size = f"{spec.input.width} x {spec.input.height}"
+    log.info(f"fitting {preset} at {size} to {train.origin}: {len(boxes)} objects")
     levels = len(spec.anchors.levels)
     with stage(progress, "fitting") as report:
         report(0, 1)
@@ -101,9 +111,10 @@ def fit_priors(
     output = config.output or Path(workspace) / PRIORS
     if not fitted.are_better:
         fitted = dataclasses.replace(fitted, anchors=spec.anchors, after=fitted.before, fitted_levels=0)
-    _save(output, fitted, spec, config.preset, train.origin)
+    _save(output, fitted, spec, preset, train.origin)
     validation = _validation(folder, config, spec, fitted)
-    return FitPriorsResult(output, config, fitted, levels, validation, train.left_out)
+    sides = spec.input.width, spec.input.height
+    return FitPriorsResult(output, config, preset, sides, fitted, levels, validation, train.left_out)
 
 
 def _counts(per_level: tuple[int, ...] | int | None, levels: int) -> tuple[int, ...] | None:

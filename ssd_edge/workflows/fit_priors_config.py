@@ -18,8 +18,8 @@ class FitPriorsConfig:
     """Options of fitting anchors.
 
     Attributes:
-        preset: the network.
-        input_size: side of its input in pixels; None for the preset's.
+        preset: the network; None for the one that ``train`` chooses for this data set.
+        input_size: side of its input in pixels, or (width, height); None for the one that ``train`` uses.
         split: images to fit to.
         val_split: images to evaluate the fit on besides; None for val if there is one.
         per_level: boxes of a cell: one number, or one for each feature map; None for as many as there are now.
@@ -27,8 +27,8 @@ class FitPriorsConfig:
         seed: of the first centers, 0 or more.
     """
 
-    preset: str = "ssd192-tiny"
-    input_size: int | None = None
+    preset: str | None = None
+    input_size: int | tuple[int, int] | None = None
     split: str = "train"
     val_split: str | None = None
     per_level: tuple[int, ...] | int | None = None
@@ -36,14 +36,14 @@ class FitPriorsConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_limits(self, {"input_size": (1, math.inf), "seed": (0, math.inf)})
+        check_limits(self, {"seed": (0, math.inf)})
 
 
 class FitPriorsOptions(TypedDict, total=False):
     """The fields of :class:`FitPriorsConfig`, as keywords."""
 
-    preset: str
-    input_size: int | None
+    preset: str | None
+    input_size: int | tuple[int, int] | list[int] | None
     split: str
     val_split: str | None
     per_level: tuple[int, ...] | list[int] | int | None

@@ -25,7 +25,7 @@ from ssd_edge.data.anchor_recall import MATCH_IOU, AnchorRecall, best_overlaps, 
 from ssd_edge.data.find import open_dataset
 from ssd_edge.data.label_files import listed_class_names
 from ssd_edge.data.lint.check import LintReport, lint_dataset
-from ssd_edge.data.priors_file import with_priors
+from ssd_edge.data.priors_file import PriorsFile, with_priors
 from ssd_edge.evaluation.evaluate import evaluate
 from ssd_edge.model.imagenet import ChosenWeights, imagenet_weights
 from ssd_edge.model.predict import TorchDetector
@@ -49,6 +49,7 @@ from ssd_edge.training.threads import choose_threads
 from ssd_edge.training.validator import Validate
 from ssd_edge.workflows.train_config import TRAIN_SPLIT, VAL_SPLIT, TrainConfig, TrainResult
 from ssd_edge.workflows.training_choice import (
+    NetworkChoice,
     choose_network,
     data_facts,
     fitted_anchors,
@@ -212,7 +213,11 @@ def _network(config: TrainConfig, train_set: LabelledSet, val_set: LabelledSet, 
     if config.preset is not None:
         return _Network(config.preset, config.input_size, recipe_for(config.preset))
     facts = data_facts(train_set, sizes)
-    choice = choose_network(facts, read_named_weights(config.backbone))
+    if config.priors is not None:
+        fitted = PriorsFile.load(config.priors)
+        choice = NetworkChoice(fitted.preset, (fitted.width, fitted.height), f"whose anchors {config.priors} contains")
+    else:
+        choice = choose_network(facts, read_named_weights(config.backbone))
     size = config.input_size or choice.input_size
     log.info(f"network: {choice.preset}, {choice.reason}; to choose another (see ssd-edge models): --preset")
     return _Network(choice.preset, size, suited_recipe(choice.preset, facts.images, len(val_set)))

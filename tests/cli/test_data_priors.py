@@ -9,9 +9,12 @@ from typer.testing import CliRunner
 from ssd_edge.cli.app import app
 from ssd_edge.data.priors_file import PriorsFile
 from ssd_edge.model.checkpoint import load_checkpoint
+from ssd_edge.workflows.training_choice import DEFAULT_PRESET
 from tests.data.folders import draw, voc_object, write_voc
 
 LONG = "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
+TINY = ("--preset", "ssd192-tiny")
+FAST = ("--epochs", 1, "--batch-size", 4, "--workers", 0, "--precision", "float32")
 
 
 def run(*arguments: object):
@@ -39,8 +42,7 @@ def test_a_model_with_fitted_boxes_trains_exports_builds_and_runs(workspace: Pat
     assert result.exit_code == 0, result.output
     assert "train (fitted to)" in result.stdout
     following = result.stderr.partition("next: ssd-edge ")[2].split()
-    fast = ("--epochs", 1, "--batch-size", 4, "--workers", 0, "--precision", "float32")
-    result = run(*following, "--no-check", "--name", "bars", *fast)
+    result = run(*following, "--no-check", "--name", "bars", *FAST)
     assert result.exit_code == 0, result.output
     fitted = PriorsFile.load(Path("priors.json")).anchors
     assert load_checkpoint(Path("runs/bars/best.pt")).spec.anchors == fitted
@@ -51,20 +53,54 @@ def test_a_model_with_fitted_boxes_trains_exports_builds_and_runs(workspace: Pat
     assert json.loads(Path("found.jsonl").read_text())["source"].endswith("photo.jpg")
 
 
+def test_a_rectangular_input_is_fitted_and_checked_and_trained_on(workspace: Path) -> None:
+    result = run("data", "priors", "data", *TINY, "--input-size", "128x64")
+    assert result.exit_code == 0, result.output
+    assert (PriorsFile.load(Path("priors.json")).width, PriorsFile.load(Path("priors.json")).height) == (128, 64)
+    checked = run("data", "check", "data", *TINY, "--input-size", "128x64", "--priors", "priors.json")
+    assert "the anchors of ssd192-tiny match" in checked.stderr
+    following = result.stderr.partition("next: ssd-edge ")[2].split()
+    result = run(*following, "--no-check", "--name", "bars", *FAST)
+    assert result.exit_code == 0, result.output
+    spec = load_checkpoint(Path("runs/bars/best.pt")).spec
+    assert (spec.input.width, spec.input.height) == (128, 64)
+
+
+def test_without_a_preset_the_network_is_that_of_train(workspace: Path) -> None:
+    assert run("data", "priors", "data").exit_code == 0
+    fitted = PriorsFile.load(Path("priors.json"))
+    assert fitted.preset == DEFAULT_PRESET
+    size = f"{fitted.width}x{fitted.height}"
+    again = run("data", "priors", "data", "--preset", fitted.preset, "--input-size", size, "--output", "named.json")
+    assert again.exit_code == 0, again.output
+    assert PriorsFile.load(Path("named.json")).anchors == fitted.anchors
+
+
+def test_train_takes_the_network_of_the_anchors(workspace: Path) -> None:
+    assert run("data", "priors", "data", *TINY, "--input-size", "128x64").exit_code == 0
+    result = run(
+        "train", "data", "--no-check", "--priors", "priors.json", "--backbone", "none", "--name", "bars", *FAST
+    )
+    assert result.exit_code == 0, result.output
+    spec = load_checkpoint(Path("runs/bars/best.pt")).spec
+    assert spec.anchors == PriorsFile.load(Path("priors.json")).anchors
+    assert (spec.input.width, spec.input.height) == (128, 64)
+
+
 def test_where_no_fit_helps_the_presets_anchors_are_written(workspace: Path) -> None:
-    assert run("data", "priors", "data", "--input-size", 64, "--output", "first.json").exit_code == 0
+    assert run("data", "priors", "data", *TINY, "--input-size", 64, "--output", "first.json").exit_code == 0
     first = PriorsFile.load(Path("first.json"))
     assert first.fitted_to["after"]["recall"] > first.fitted_to["before"]["recall"]
     for path in Path("data/Annotations").iterdir():
         box = LONG.format(11, 9, 60, 48)  # half of the image in both directions
         path.write_text(f"<annotation>{voc_object('bar', box)}</annotation>")
-    result = run("data", "priors", "data", "--input-size", 64, "--output", "second.json")
+    result = run("data", "priors", "data", *TINY, "--input-size", 64, "--output", "second.json")
     assert result.exit_code == 0, result.output
     second = PriorsFile.load(Path("second.json"))
     before, after = second.fitted_to["before"], second.fitted_to["after"]
     assert after["recall"] == before["recall"] == 1.0
     assert after["mean_iou"] > before["mean_iou"] + 0.005  # which alone is worth a file
-    repeated = run("data", "priors", "data", "--input-size", 64, "--per-level", 1, "--output", "third.json")
+    repeated = run("data", "priors", "data", *TINY, "--input-size", 64, "--per-level", 1, "--output", "third.json")
     assert repeated.exit_code == 0, repeated.output
     assert Path("third.json").is_file()
 
@@ -79,13 +115,13 @@ def test_where_no_fit_helps_the_presets_anchors_are_written(workspace: Path) -> 
     ],
 )
 def test_faults_are_named(workspace: Path, options: tuple[str, ...], message: str) -> None:
-    result = run("data", "priors", "data", *options)
+    result = run("data", "priors", "data", *options, *(() if "--preset" in options else TINY))
     assert result.exit_code == 1
     assert message in result.stderr
 
 
 def test_boxes_of_another_network_are_refused(workspace: Path) -> None:
-    assert run("data", "priors", "data", "--input-size", 64).exit_code == 0
+    assert run("data", "priors", "data", *TINY, "--input-size", 64).exit_code == 0
     result = run(
         "train", "data", "--preset", "ssd192-tiny", "--no-check", "--priors", "priors.json", "--input-size", 96
     )

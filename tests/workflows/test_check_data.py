@@ -70,7 +70,7 @@ def test_fitted_anchors_are_checked_by_the_file(signs: Path) -> None:
 
 
 def test_the_file_lies_in_the_workspace_where_none_is_named(signs: Path) -> None:
-    fitted = fit_priors(signs, input_size=64, workspace=str(signs.parent))
+    fitted = fit_priors(signs, preset="ssd192-tiny", input_size=64, workspace=str(signs.parent))
     assert fitted.path == signs.parent / "priors.json"
     assert fitted.path.is_file()
 
