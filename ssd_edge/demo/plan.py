@@ -33,7 +33,7 @@ class DemoPlan:
     test: int = 240
     size: tuple[int, int] = (320, 180)
     input_size: tuple[int, int] = (288, 160)
-    epochs: int = 20
+    epochs: int = 16
     minutes: float = 6.0
     batch_size: int | None = None
     workers: int | None = None
