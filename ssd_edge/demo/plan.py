@@ -34,7 +34,7 @@ class DemoPlan:
     size: tuple[int, int] = (320, 180)
     input_size: tuple[int, int] = (288, 160)
     epochs: int = 16
-    minutes: float = 6.0
+    minutes: float = 7.0
     batch_size: int | None = None
     workers: int | None = None
     video_size: tuple[int, int] = (1280, 720)
