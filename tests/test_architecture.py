@@ -54,7 +54,7 @@ LAZY = {
     "streaming/outputs.py": {"streaming.sinks.mjpeg", "streaming.sinks.web_access"},  # a web server, TLS
     "workflows/check_data.py": {"model.zoo"},
     "workflows/export.py": {"exporting.export_onnx", "exporting.parity_images"},
-    "workflows/fit_priors.py": {"model.zoo"},
+    "workflows/fit_priors.py": {"model.zoo", "workflows.training_choice"},
     "workflows/import_model.py": {"importing.fetch", "importing.weights"},
     "workflows/inspect.py": {"model.checkpoint"},
     "workflows/open_model.py": {"graph.sizes", "model.checkpoint", "model.predict"},

@@ -15,6 +15,7 @@ from ssd_edge.workflows.build.build import build
 from ssd_edge.workflows.chain_report import StageLatency, StepTime, VideoRun, write_chain_report, write_preview
 from ssd_edge.workflows.evaluate import EvaluateResult, evaluate
 from ssd_edge.workflows.export import export
+from ssd_edge.workflows.fit_priors import fit_priors
 from ssd_edge.workflows.run_streams import run_streams
 from ssd_edge.workflows.synthesize import synthesize
 
@@ -140,7 +141,6 @@ def train_model(plan: DemoPlan, files: DemoFiles, progress: ProgressCallback) ->
     Views are never mirrored: a sign that points left is not one that points right.
     """
     require_training()
-    from ssd_edge.workflows.fit_priors import fit_priors
     from ssd_edge.workflows.train import train
 
     shutil.rmtree(files.run, ignore_errors=True)  # an older one, of other data or another plan
