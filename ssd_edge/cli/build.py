@@ -54,7 +54,9 @@ def build(
     keep_graph: Annotated[
         bool,
         typer.Option(
-            "--keep-graph", help="Also write the graph that the engine is built from as .onnx, for eval and inspect."
+            "--keep-graph",
+            help="Also write the converted graph from which the engine is built, as an .onnx file for eval and "
+            "inspect.",
         ),
     ] = False,
     compare: Annotated[
@@ -97,7 +99,7 @@ def build(
         bool,
         _precision(
             "--sensitivity",
-            help="Rank layers by the output error that each causes in INT8; writes <model>.sensitivity.*",
+            help="Measure the output error of each layer when only it is INT8; writes <model>.sensitivity.*",
         ),
     ] = False,
     table: Annotated[
@@ -137,8 +139,8 @@ def build(
         _tensorrt(
             "--builder-memory",
             metavar="GIB",
-            help="Scratch memory that one kernel may use (TensorRT's workspace), in GiB (default: the board profile's, "
-            "else TensorRT's).",
+            help="Scratch memory that one kernel may use (TensorRT's workspace), in GiB (default: from the board "
+            "profile; without a profile, an eighth of the memory on a Jetson, else TensorRT's own limit).",
         ),
     ] = None,
     opt_level: Annotated[

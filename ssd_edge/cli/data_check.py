@@ -40,7 +40,10 @@ def check(
         ),
     ] = None,
     priors: Annotated[
-        Path | None, typer.Option("--priors", help="Anchors file written by `data priors`, to match with the objects.")
+        Path | None,
+        typer.Option(
+            "--priors", help="Anchors file written by `data priors`; shows how many objects its anchors match."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Maximum number of issues to list.")] = 20,
     html: Annotated[

@@ -59,7 +59,7 @@ def evaluate(
             metavar="MAP",
             min=0.0,
             max=1.0,
-            help="Exit with code 1 if a model's mAP (or the figure of --gate-on) is below this, 0 to 1.",
+            help="Exit with code 1 if a model's mAP is below this, 0 to 1; --gate-on chooses another accuracy measure.",
         ),
     ] = None,
     max_drop: Annotated[
@@ -81,7 +81,7 @@ def evaluate(
     ] = None,
     gate_on: Annotated[
         GateFigure,
-        _gates("--gate-on", help="Accuracy figure that --min-map and --max-drop check; coco-* implies --coco."),
+        _gates("--gate-on", help="Accuracy measure that --min-map and --max-drop check; coco-* implies --coco."),
     ] = EvaluateConfig.gate_on,
     max_bad: Annotated[
         float,

@@ -77,7 +77,13 @@ def import_model(
         Path | None,
         _heads(help="Anchors, for a model that outputs offsets: .npy of shape (N, 4), cx cy w h, or .json."),
     ] = None,
-    variances: Annotated[Four, _heads(help="Variances of the offsets, for cx cy w h.")] = ImportConfig.variances,
+    variances: Annotated[
+        Four,
+        _heads(
+            help="Factors (SSD's variances) by which the offsets cx cy w h are multiplied when boxes are decoded, "
+            "e.g. 0.1 0.1 0.2 0.2."
+        ),
+    ] = ImportConfig.variances,
     scores: Annotated[
         str | None, _heads(metavar="OUTPUT", help="Name of the output with the scores (default: found by its shape).")
     ] = None,

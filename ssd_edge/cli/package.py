@@ -67,7 +67,9 @@ def package(
     ] = None,
     workspace: Annotated[
         Path,
-        typer.Option("--workspace", metavar="FOLDER", help="Workspace: the folder with engines/ and calibration/."),
+        typer.Option(
+            "--workspace", metavar="FOLDER", help="Workspace: the folder with runs/, calibration/ and engines/."
+        ),
     ] = Path(),
 ) -> None:
     """Package an exported model for DeepStream, Frigate, Triton or a board, with digests, and check the package."""

@@ -13,7 +13,8 @@ from ssd_edge.cli.console import say, show_table, write_json
 from ssd_edge.core.shell import quoted
 
 Workspace = Annotated[
-    Path, typer.Option("--workspace", metavar="FOLDER", help="Workspace: the folder with runs/ and engines/.")
+    Path,
+    typer.Option("--workspace", metavar="FOLDER", help="Workspace: the folder with runs/, calibration/ and engines/."),
 ]
 
 

@@ -136,7 +136,11 @@ def folder_written_beside(folder: Path, *, durable: bool = True) -> Iterator[Pat
         InputError: it cannot be made or written, or ``folder`` is something else, or has no name: ``.`` or ``..``.
     """
     if folder.name in ("", ".."):
-        raise InputError(f"{folder} cannot be replaced", got="a folder without a name", wanted="a folder with a name")
+        raise InputError(
+            f"{folder} cannot be replaced",
+            got="a path that does not end in a name",
+            wanted="a path such as out/signs",
+        )
     if path_kind(folder) not in ("folder", "absent"):
         raise InputError(f"{folder} is a file", wanted="a folder to replace, or a new name")
     partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}{MARK}.{kind}") for kind in ("partial", "old"))

@@ -136,7 +136,7 @@ class UsableSet:
         return InputError(
             f"{self.labelled.origin}: {bad} of {counted(count, what)} cannot be used",
             got=f"{commonest}; the first: {self._first_fault()}",
-            wanted=f"at most {tolerance.max_bad:.0%}",
+            wanted=f"at most {tolerance.max_bad:.0%} of the {what}s",
             do=f"Correct them, or use the rest anyway: {keyword('max_bad', min(_above(bad / count), 1.0))}",
         )
 

@@ -221,8 +221,8 @@ def _unreadable(
     if share > tolerance.max_bad or bad == len(paths):
         raise InputError(
             f"{bad} of {len(paths)} images cannot be used",
-            got=f"first {faults[0][1]}".rstrip("."),
-            wanted=f"at most {tolerance.max_bad:.0%}",
+            got=f"{share:.0%} of the images; the first: {faults[0][1]}".rstrip("."),
+            wanted=f"at most {tolerance.max_bad:.0%} of the images",
             do="" if bad == len(paths) else f"Use the rest anyway: {keyword('max_bad', f'{share + 0.005:.2f}')}",
         )
     for _, error in faults:

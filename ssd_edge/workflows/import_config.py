@@ -32,7 +32,7 @@ class ImportConfig:
         input_size: (width, height) of the input in pixels, if the graph leaves them open, or if weights do not say it
             (pytorch-ssd, jetson-inference).
         anchors: anchors, ``.npy`` (N, 4) cx cy w h or ``.json``, where the graph gives offsets.
-        variances: of the offsets, for cx cy w h.
+        variances: factors by which the offsets cx, cy, w and h are multiplied when boxes are decoded.
         scores: name of the output with the scores; by default found by its shape.
         boxes: name of the output with boxes or offsets; by default found by its shape.
         activation: what the scores are.

@@ -54,7 +54,9 @@ class LabelConfig:
                 check_number(name, getattr(self, name), whole=True)
         if self.engine is LabelEngine.RAY and ":" in self.device:
             raise InputError(
-                "Ray gives each actor its GPU", got=f"device {self.device}", wanted=self.device.partition(":")[0]
+                "the number of a device cannot be chosen with Ray, which assigns the GPUs",
+                got=f"device {self.device}",
+                wanted=f"device {self.device.partition(':')[0]}",
             )
         number, count = self.shard
         if not 1 <= number <= count:

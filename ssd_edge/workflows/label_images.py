@@ -228,5 +228,9 @@ class _Run:
         with written_beside(self.folder.path / SUMMARY_NAME) as partial:
             partial.write_text(result.to_json(), encoding="utf-8")
         if summary.complete and summary.errors == summary.images:
-            raise InputError("none of the images can be read", got=f"first {unread[0]}", wanted="images")
+            raise InputError(
+                "none of the images can be read",
+                got=f"this first error: {unread[0]}",
+                wanted="at least one image that can be read",
+            )
         return result

@@ -84,7 +84,7 @@ def synthesize(
     config = config_from(SynthesizeConfig, config, options)
     target = None if folder is None else Path(folder)
     if target is None and config.video is None:
-        raise InputError("nothing is given to generate", wanted="a folder for a data set, or video=")
+        raise InputError("it is not said what to generate", wanted="a folder for a data set, or the argument video")
     if target is not None:
         _check_set(config)
     if config.video is not None:

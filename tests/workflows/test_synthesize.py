@@ -165,7 +165,7 @@ def test_keywords_are_the_fields_of_the_config() -> None:
 
 
 def test_nothing_to_draw_is_refused() -> None:
-    with pytest.raises(InputError, match="nothing is given to generate"):
+    with pytest.raises(InputError, match="it is not said what to generate: wanted a folder"):
         synthesize(None)
 
 

@@ -104,8 +104,8 @@ def is_softmaxed(scores: FloatArray, stated: Activation, path: Path) -> bool:
     if stated == "auto" and in_range and not found:
         raise ArtifactError(
             f"the scores of {path} are not those of an SSD",
-            got=f"values from 0 to 1 with a sum over the classes of {scores.sum(axis=-1).mean():.3g}, as a sigmoid "
-            "gives",
+            got=f"values from 0 to 1 with a sum over the classes of {scores.sum(axis=-1).mean():.3g}, so they are "
+            "probably the results of a sigmoid",
             wanted="logits, or a softmax over the classes and background",
             do="If they are logits nevertheless, add --activation logits.",
         )
@@ -136,8 +136,7 @@ def refuse_not_decoded(boxes: FloatArray, path: Path) -> None:
     if ordered < _MOSTLY:
         raise ArtifactError(
             f"the boxes of {path} are not x1 y1 x2 y2",
-            got=f"the second corner to the right of and below the first one in only {ordered:.0%} of the boxes, as "
-            "in offsets",
+            got=f"x2 >= x1 and y2 >= y1 in only {ordered:.0%} of the boxes, so they are probably offsets",
             wanted="decoded boxes, or offsets together with their anchors",
             do="For offsets, give the anchors: --anchors priors.npy. For boxes in another order: --box-layout "
             "cxcywh or xywh.",

@@ -195,21 +195,26 @@ def in_our_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         ArtifactError: it is too old, names no operator set, or holds an operator that has no form in ours.
     """
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    if len(versions) != 1 or versions[0] < OLDEST_OPSET:
-        raise _opset_refusal(path, ", ".join(map(str, versions)) or "none", f"{OLDEST_OPSET} or later")
+    wanted = f"one operator set of ONNX, {OLDEST_OPSET} or later"
+    if len(versions) != 1:
+        several = f"{len(versions)} operator sets of ONNX: {', '.join(map(str, versions))}"
+        raise _opset_refusal(path, several if versions else "no operator set of ONNX", wanted)
+    if versions[0] < OLDEST_OPSET:
+        raise _opset_refusal(path, f"operator set {versions[0]}", f"operator set {OLDEST_OPSET} or later")
     try:
         converted = onnx.version_converter.convert_version(model, OPSET)
         converted.ir_version = _IR_VERSION
         onnx.checker.check_model(converted, full_check=True)
     except (RuntimeError, ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise _opset_refusal(path, f"{versions[0]} ({' '.join(str(error).split())})", f"{OPSET}") from error
+        got = f"operator set {versions[0]} ({' '.join(str(error).split())})"
+        raise _opset_refusal(path, got, f"operator set {OPSET}") from error
     return converted
 
 
 def _opset_refusal(path: Path, got: str, wanted: str) -> ArtifactError:
     return ArtifactError(
         f"{path} cannot be converted to ONNX operator set {OPSET}",
-        got=f"operator set {got}",
-        wanted=f"operator set {wanted}",
+        got=got,
+        wanted=wanted,
         do=f"Export the model again: torch.onnx.export(…, opset_version={OPSET})",
     )

@@ -216,7 +216,9 @@ def test_another_network_is_named_before_anything_is_asked_for(folder):
 
 
 def test_offsets_without_default_boxes_are_refused(folder):
-    with pytest.raises(ArtifactError, match="are not x1 y1 x2 y2: .* as in offsets; .*--anchors priors.npy"):
+    with pytest.raises(
+        ArtifactError, match="are not x1 y1 x2 y2: got x2 >= x1 .* probably offsets; .*--anchors priors.npy"
+    ):
         imported(ForeignNet(decoded=False), folder)
 
 

@@ -28,8 +28,17 @@ def test_no_operator_set_is_refused():
     model = ForeignNet().model
     del model.opset_import[:]
     with pytest.raises(
-        ArtifactError, match="got operator set none; wanted operator set 9 or later. Export the model again: torch.onnx"
+        ArtifactError,
+        match="got no operator set of ONNX; wanted one operator set of ONNX, 9 or later. Export the model",
     ):
+        in_our_opset(model, PATH)
+
+
+def test_two_operator_sets_are_refused():
+    model = ForeignNet().model
+    model.opset_import.extend([helper.make_opsetid("ai.onnx", 18)])
+    first = model.opset_import[0].version
+    with pytest.raises(ArtifactError, match=f"got 2 operator sets of ONNX: {first}, 18; wanted one operator set"):
         in_our_opset(model, PATH)
 
 
