@@ -394,7 +394,7 @@ def _one(sound: Sound, base: Path, seed: int, number: int, report: Report, *, co
             report.failures.append(Failure(kind.name, number, how, command, tuple(faults), said))
             if keep is not None:
                 kept = keep / f"{kind.name}-{seed}-{number}"
-            shutil.copytree(box, kept, symlinks=True, dirs_exist_ok=True, ignore=_pipes)
+                shutil.copytree(box, kept, symlinks=True, dirs_exist_ok=True, ignore=_pipes)
 
 
 def _pipes(folder: str, names: list[str]) -> list[str]:
