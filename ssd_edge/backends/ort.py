@@ -127,10 +127,12 @@ class OrtBackend:
         self._session: onnxruntime.InferenceSession | None = open_session(
             path, threads=self._threads.per_worker, spin=self._threads.spin, optimize=not is_engine
         )
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        with ort_errors(path):  # names and metadata become text here
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            metadata = self._session.get_modelmeta().custom_metadata_map
         self._spec = read_spec(
             path,
-            self._session.get_modelmeta().custom_metadata_map,
+            metadata,
             tuple(Tensor(entry.name, entry.type, tuple(entry.shape)) for entry in inputs),
             tuple(Tensor(entry.name, entry.type, tuple(entry.shape)) for entry in outputs),
         )

@@ -6,7 +6,6 @@ import atexit
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
@@ -88,6 +87,8 @@ def _silence_opencv() -> None:
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print a traceback (``--debug``) as other text is printed: without passwords and without what a terminal obeys."""
+    import traceback  # late: a Ctrl-C before the handlers are set would be shown as one
+
     from ssd_edge.core.secrets import hide_in_text
     from ssd_edge.core.shell import printable
 

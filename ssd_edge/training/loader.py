@@ -9,8 +9,10 @@ import itertools
 import shutil
 import signal
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing.queues import Queue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -227,6 +229,16 @@ def start_worker(_number: int) -> None:
     """Leave Ctrl-C, and a terminal that is closed, to the process that can save."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    Queue._on_queue_feeder_error = staticmethod(_unless_ended)  # type: ignore[attr-defined]
+
+
+def _unless_ended(error: Exception, _item: object) -> None:
+    """Print the error of a thread that sends batches, as Python does, but not where the main process is ending.
+
+    That removes the folder of sockets first, and the worker that is still sending would print a traceback.
+    """
+    if not isinstance(error, FileNotFoundError | ConnectionError | BrokenPipeError):
+        traceback.print_exception(error)
 
 
 @contextmanager

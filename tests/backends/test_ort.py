@@ -62,6 +62,14 @@ def test_a_damaged_onnx_is_named(tmp_path: Path) -> None:
         OrtBackend(path)
 
 
+def test_metadata_that_are_no_text_are_named(tiny_onnx: Path) -> None:
+    content = tiny_onnx.read_bytes()
+    assert content.count(b'"mean"') == 1
+    tiny_onnx.write_bytes(content.replace(b'"mean"', b'"m\x80an"'))
+    with pytest.raises(ArtifactError, match="cannot run .*: got 'utf-8' codec"):
+        OrtBackend(tiny_onnx)
+
+
 def test_a_missing_onnx_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.onnx does not exist"):
         OrtBackend(tmp_path / "absent.onnx")

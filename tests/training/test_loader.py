@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +28,28 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert order(0, 1) == order(0, 1)
     assert order(0, 1) != order(0, 2)
     assert order(0, 1) != order(1, 1)
+
+
+def test_a_worker_is_silent_where_the_sockets_of_an_ending_process_are_gone() -> None:
+    """After SIGTERM the main process removes their folder while a worker may still send a batch."""
+    script = """
+import multiprocessing, pickle, time
+from ssd_edge.training.loader import start_worker
+
+class Unsendable:
+    def __init__(self, error): self.error = error
+    def __reduce__(self): raise self.error
+
+start_worker(0)
+queue = multiprocessing.get_context("fork").Queue()
+for error in (FileNotFoundError("gone"), RuntimeError("this one is told")):
+    queue.put(Unsendable(error))
+queue.close()
+queue.join_thread()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert "this one is told" in done.stderr
+    assert "gone" not in done.stderr
 
 
 def test_several_processes_cut_the_batches_of_one() -> None:

@@ -100,6 +100,13 @@ def _open_file(path: Path, *, loop: bool) -> Source:
         raise InputError(f"{path} does not exist", wanted="an image, a folder of images, or a video")
     if kind == "folder" or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(path, loop=loop)
+    if kind == "other":  # opening a pipe would wait for a writer, inside OpenCV, where no signal is heeded
+        raise InputError(
+            f"{path} is not a regular file",
+            got="a device, pipe or socket",
+            wanted="a video file",
+            do="To read what another program sends, use an address such as udp:// or rtsp://, or a GStreamer pipeline.",
+        )
     if kind == "file" and path.stat().st_size == 0:
         raise InputError(f"{path} is empty", wanted="a video")
     return open_video(path, loop=loop)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -35,6 +36,12 @@ def test_a_pace_makes_a_file_live(tmp_path: Path) -> None:
 def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.mp4 does not exist"):
         open_source(str(tmp_path / "absent.mp4"))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "video.mp4")
+    with pytest.raises(InputError, match=r"video\.mp4 is not a regular file"):
+        open_source(str(tmp_path / "video.mp4"))
 
 
 def test_an_empty_video_is_named(tmp_path: Path) -> None:
