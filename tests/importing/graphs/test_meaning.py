@@ -64,7 +64,7 @@ def test_boxes_are_taken():
     [
         (
             np.random.default_rng(0).normal(0, 1, (2, 80, 4)),
-            r"right of and below the first one in only \d\d% .*--anchors",
+            r"x2 >= x1 and y2 >= y1 in only \d\d% .*--anchors",
         ),
         (anchor_table()[None], "are not x1 y1 x2 y2"),
         (corners(300), "are in pixels: got values from -37.5 to 338; wanted fractions of the image, 0 to 1. Divide"),

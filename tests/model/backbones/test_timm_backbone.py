@@ -23,7 +23,7 @@ def test_without_timm_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("side", [95, 1281])
 def test_a_size_out_of_range_is_refused(side: int) -> None:
-    with pytest.raises(InputError, match=f"input size that is out of range: got {side}; wanted 96 to 1280"):
+    with pytest.raises(InputError, match=f"out of range: got {side}; wanted 96 to 1280"):
         make_spec(f"ssd{side}-resnet18", CLASSES)
 
 
