@@ -38,6 +38,11 @@ _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _STANDARD_DOMAINS = ("", "ai.onnx")
 OLDEST_OPSET = 9  # what PyTorch 1.1 to 1.6 wrote by default, and with it the first files of jetson-inference
 _IR_VERSION = 8  # the first that knows model-local functions
+_ONNX_ERRORS = (
+    onnx.checker.ValidationError,
+    onnx.shape_inference.InferenceError,
+    onnx.version_converter.ConvertError,
+)
 _WANTED = "one input of type float32 and shape (batch, 3, height, width)"
 
 
@@ -205,7 +210,7 @@ def in_our_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         converted = onnx.version_converter.convert_version(model, OPSET)
         converted.ir_version = _IR_VERSION
         onnx.checker.check_model(converted, full_check=True)
-    except (RuntimeError, ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (RuntimeError, ValueError, *_ONNX_ERRORS) as error:
         got = f"operator set {versions[0]} ({' '.join(str(error).split())})"
         raise _opset_refusal(path, got, f"operator set {OPSET}") from error
     return converted

@@ -42,6 +42,15 @@ def test_two_operator_sets_are_refused():
         in_our_opset(model, PATH)
 
 
+def test_a_node_whose_input_comes_from_nowhere_is_refused():
+    """The converter raises an error of its own, which is none of Python's."""
+    model = ForeignNet().model
+    model.opset_import[0].version = 13
+    model.graph.node[0].input[0] = "nowhere"
+    with pytest.raises(ArtifactError, match="got operator set 13 .*nowhere.* wanted operator set 17"):
+        in_our_opset(model, PATH)
+
+
 def test_an_operator_without_a_form_in_ours_is_refused():
     model = ForeignNet(opset=20).model
     model.graph.node[1].CopyFrom(helper.make_node("Gelu", ["map"], ["features"]))
