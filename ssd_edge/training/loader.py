@@ -237,7 +237,7 @@ def _unless_ended(error: Exception, _item: object) -> None:
 
     That removes the folder of sockets first, and the worker that is still sending would print a traceback.
     """
-    if not isinstance(error, FileNotFoundError | ConnectionError | BrokenPipeError):
+    if not isinstance(error, FileNotFoundError | ConnectionError):
         traceback.print_exception(error)
 
 

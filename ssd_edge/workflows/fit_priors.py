@@ -97,8 +97,8 @@ def fit_priors(
     preset, input_size = config.preset, config.input_size
     if preset is None:
         choice = choose_network(data_facts(train, None), None)
-        preset, input_size = choice.preset, input_size or choice.input_size
-        log.info(f"network: {preset}, {choice.reason}; to choose another (see ssd-edge models): --preset")
+        preset, input_size = choice.preset, choice.input_size if input_size is None else input_size
+        log.info(str(choice))
     spec = make_spec(preset, train.class_names, input_size=input_size)
     boxes = unit_boxes(train)
     size = f"{spec.input.width} x {spec.input.height}"

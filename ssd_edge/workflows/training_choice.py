@@ -79,6 +79,9 @@ class NetworkChoice:
     input_size: tuple[int, int] | None
     reason: str
 
+    def __str__(self) -> str:
+        return f"network: {self.preset}, {self.reason}; to choose another (see ssd-edge models): --preset"
+
 
 def data_facts(labelled: LabelledSet, sizes: Sizes | None) -> DataFacts:
     """Return what the choice goes by.

@@ -218,8 +218,8 @@ def _network(config: TrainConfig, train_set: LabelledSet, val_set: LabelledSet, 
         choice = NetworkChoice(fitted.preset, (fitted.width, fitted.height), f"whose anchors {config.priors} contains")
     else:
         choice = choose_network(facts, read_named_weights(config.backbone))
-    size = config.input_size or choice.input_size
-    log.info(f"network: {choice.preset}, {choice.reason}; to choose another (see ssd-edge models): --preset")
+    size = choice.input_size if config.input_size is None else config.input_size
+    log.info(str(choice))
     return _Network(choice.preset, size, suited_recipe(choice.preset, facts.images, len(val_set)))
 
 
