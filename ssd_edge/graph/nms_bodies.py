@@ -26,6 +26,12 @@ LEAST_ROUNDS = 16
 _KEPT_ROW = "kept_row"  # (B, 1, M), 1 where a candidate is kept
 _RANKED = ("ranked_scores", "ranked_classes", "ranked_boxes")  # of the portable body, of every release
 _OPSET = 17
+_ATTRIBUTES = {  # of the node, which the lowerings read
+    "keepTopK": onnx.AttributeProto.INT,
+    "numClasses": onnx.AttributeProto.INT,
+    "scoreThreshold": onnx.AttributeProto.FLOAT,
+    "iouThreshold": onnx.AttributeProto.FLOAT,
+}
 
 
 def rounds_counted(model: onnx.ModelProto) -> int | None:
@@ -43,7 +49,7 @@ def strip_function(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model without the portable body, for a runtime where the plugin is registered.
 
     Raises:
-        ArtifactError: the model has no BatchedNMS node.
+        ArtifactError: the model has no BatchedNMS node, or a damaged one.
     """
     _node_of(model)
     stripped = copied(model)
@@ -58,7 +64,10 @@ def inline_function(model: onnx.ModelProto) -> onnx.ModelProto:
         ArtifactError: the model has no BatchedNMS node, or the body was stripped from it.
     """
     _check_body(model)
-    inlined = onnx.inliner.inline_selected_functions(model, [(NMS_DOMAIN, NMS_OP)])
+    try:
+        inlined = onnx.inliner.inline_selected_functions(model, [(NMS_DOMAIN, NMS_OP)])
+    except Exception as error:  # what a damaged graph makes onnx raise has no common base
+        raise _damaged(" ".join(str(error).split())[:200]) from error
     replace_all(inlined.opset_import, (entry for entry in inlined.opset_import if entry.domain != NMS_DOMAIN))
     return inlined
 
@@ -97,17 +106,10 @@ def replace_choice(model: onnx.ModelProto, body: onnx.FunctionProto, text: str) 
             ``ranked_boxes``. They may read the attributes of the node and what ``nms_steps.constants`` names.
 
     Raises:
-        ArtifactError: an attribute or output of the body has a name that ONNX text cannot hold.
+        ArtifactError: the body, or its node, is not as the export writes it.
     """
+    _check_written_by_export(body)
     candidates = _candidates(body)
-    strange = [name for name in (*body.attribute, *body.output) if not (name.isascii() and name.isidentifier())]
-    if strange:
-        raise ArtifactError(
-            "the graph is damaged",
-            got=f"{strange[0][:80]!r} in its {NMS_OP}",
-            wanted="the function as ssd-edge export wrote it",
-            do="Export the model again: ssd-edge export",
-        )
     rows = next(entry.i for entry in _node_of(model).attribute if entry.name == "keepTopK")
     steps = f"{constants(candidates)}{ranks()}{text}{best_kept(min(rows, candidates), rows)}"
     outputs = ", ".join(body.output)
@@ -192,9 +194,47 @@ def _written_out(count: int, one_round: Callable[[str, str], str]) -> str:
 
 
 def _candidates(body: onnx.FunctionProto) -> int:
-    """Return M, the pairs that a portable body ranks."""
-    counts = (node for node in body.node if "pair_count" in node.output)
-    return next(int(onnx.numpy_helper.to_array(node.attribute[0].t)[0]) for node in counts)
+    """Return M, the pairs that a portable body ranks.
+
+    Raises:
+        ArtifactError: the body does not say it.
+    """
+    return _count(body, "pair_count") or 0
+
+
+def _count(body: onnx.FunctionProto, name: str) -> int | None:
+    """Return a count that a portable body holds as a constant; None where it has none of that name."""
+    maker = next((node for node in body.node if name in node.output), None)
+    if maker is None:
+        return None
+    values = [entry.t for entry in maker.attribute if entry.type == onnx.AttributeProto.TENSOR]
+    counts = [count for value in values for count in onnx.numpy_helper.to_array(value).reshape(-1).tolist()]
+    if len(counts) != 1 or not isinstance(counts[0], int) or counts[0] < 1:
+        raise _damaged(f"{counts!s:.80} for its {name}")
+    return int(counts[0])
+
+
+def _check_written_by_export(body: onnx.FunctionProto) -> None:
+    """Raise ArtifactError where a portable body lacks what lowerings build upon, or a name is no ONNX text."""
+    strange = [name for name in (*body.attribute, *body.output) if not (name.isascii() and name.isidentifier())]
+    made = {name for node in body.node for name in node.output}
+    missing = [name for name in (*_RANKED, "pair_count") if name not in made]
+    if strange:
+        raise _damaged(repr(strange[0][:80]))
+    if missing:
+        raise _damaged(f"no {missing[0]}")
+    if not any(entry.domain == "" for entry in body.opset_import):
+        raise _damaged("no version of ONNX's operators")
+    _count(body, "near_count")
+
+
+def _damaged(got: str) -> ArtifactError:
+    return ArtifactError(
+        "the graph is damaged",
+        got=f"{got} in its {NMS_OP}",
+        wanted="the function as ssd-edge export wrote it",
+        do="Export the model again: ssd-edge export",
+    )
 
 
 _EFFICIENT = """
@@ -238,6 +278,10 @@ def _node_of(model: onnx.ModelProto) -> onnx.NodeProto:
             wanted="a model that ssd-edge export wrote",
             do="Export the model again: ssd-edge export",
         )
+    types = {entry.name: entry.type for entry in found.attribute}
+    wrong = [name for name, kind in _ATTRIBUTES.items() if types.get(name) != kind]
+    if wrong or next(entry.i for entry in found.attribute if entry.name == "keepTopK") < 1:
+        raise _damaged(f"no valid {wrong[0] if wrong else 'keepTopK'}")
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.core.graph_contract import EFFICIENT_NMS, OUTPUT_NAMES, ROUNDS_KEY
+from ssd_edge.engines.openvino_nms import use_openvino_nms
 from ssd_edge.engines.ort_build import use_non_max_suppression
 from ssd_edge.graph.nms_bodies import inline_function, rounds_counted, rounds_for, use_efficient_nms, write_out_rounds
 from ssd_edge.graph.nms_rounds import rounds_needed
@@ -231,12 +234,67 @@ def test_names_of_foreign_graphs_need_not_be_onnx_text():
     onnx.checker.check_model(inline_function(write_out_rounds(model, 16)), full_check=True)
 
 
-@pytest.mark.parametrize("part", ["attribute", "output"])
-def test_a_function_with_a_name_that_is_no_onnx_text_is_refused(part):
+def without_opset(model: onnx.ModelProto) -> None:
+    del model.functions[0].opset_import[:]
+
+
+def without_candidates(model: onnx.ModelProto) -> None:
+    body = model.functions[0]
+    body.node.remove(next(node for node in body.node if "pair_count" in node.output))
+
+
+def with_two_counts(model: onnx.ModelProto) -> None:
+    maker = next(node for node in model.functions[0].node if "near_count" in node.output)
+    maker.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.array([1, 2])))
+
+
+def without_scores(model: onnx.ModelProto) -> None:
+    for node in model.functions[0].node:
+        node.output[:] = [name.replace("ranked_scores", "other") for name in node.output]
+
+
+def without_rows(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.op_type.startswith("BatchedNMS"))
+    node.attribute.remove(next(entry for entry in node.attribute if entry.name == "keepTopK"))
+
+
+def with_threshold_in_words(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.op_type.startswith("BatchedNMS"))
+    entry = next(entry for entry in node.attribute if entry.name == "iouThreshold")
+    entry.CopyFrom(onnx.helper.make_attribute("iouThreshold", "half"))
+
+
+def with_a_strange_attribute(model: onnx.ModelProto) -> None:
+    model.functions[0].attribute[-1] = "{name}"
+
+
+def with_a_strange_output(model: onnx.ModelProto) -> None:
+    model.functions[0].output[-1] = "{name}"
+
+
+DAMAGES = {
+    "no version of ONNX's operators": without_opset,
+    "no pair_count": without_candidates,
+    r"\[1, 2\] for its near_count": with_two_counts,
+    "no ranked_scores": without_scores,
+    "no valid keepTopK": without_rows,
+    "no valid iouThreshold": with_threshold_in_words,
+    r"'\{name\}'": with_a_strange_attribute,
+    r"'\{name\}' ": with_a_strange_output,
+}
+
+LOWERINGS = [partial(write_out_rounds, rounds=16), use_non_max_suppression, partial(use_openvino_nms, batch=1)]
+
+
+@pytest.mark.parametrize("got", DAMAGES)
+@pytest.mark.parametrize(
+    "lower", [partial(write_out_rounds, rounds=16), use_non_max_suppression, partial(use_openvino_nms, batch=1)]
+)
+def test_a_damaged_function_or_node_is_refused_by_every_lowering(
+    got: str, lower: Callable[[onnx.ModelProto], onnx.ModelProto]
+) -> None:
     model = onnx.ModelProto()
     model.CopyFrom(nms_model(WIDE))
-    getattr(model.functions[0], part)[-1] = "{name}"
-    with pytest.raises(ArtifactError, match=r"the graph is damaged: got '\{name\}' in its BatchedNMS"):
-        write_out_rounds(model, 16)
-    with pytest.raises(ArtifactError, match="the graph is damaged"):
-        use_non_max_suppression(model)
+    DAMAGES[got](model)
+    with pytest.raises(ArtifactError, match=f"the graph is damaged: got {got.strip()} in its BatchedNMS"):
+        lower(model)
