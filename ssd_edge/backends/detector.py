@@ -242,15 +242,19 @@ def open_backend(path: Path, threads: Threads | None = None, device: str | None 
         device: ``cpu``, ``gpu``, ``gpu:1``, ``npu`` or ``auto`` for an engine of OpenVINO. Others have no choice:
             ``auto`` and the only one that they run on (``cpu``; ``cuda``) are taken.
     """
-    from ssd_edge.backends.openvino.backend import OpenVinoBackend
-    from ssd_edge.backends.ort import OrtBackend
-    from ssd_edge.backends.tensorrt.backend import TrtBackend
-
     target = target_of(path)
     if target is Target.OPENVINO:
+        from ssd_edge.backends.openvino.backend import OpenVinoBackend
+
         return OpenVinoBackend(path, threads, device)
     _check_device(path, device, on_gpu=target.is_tensorrt)
-    return TrtBackend(path) if target.is_tensorrt else OrtBackend(path, threads)
+    if target.is_tensorrt:
+        from ssd_edge.backends.tensorrt.backend import TrtBackend
+
+        return TrtBackend(path)
+    from ssd_edge.backends.ort import OrtBackend
+
+    return OrtBackend(path, threads)
 
 
 def _check_device(path: Path, device: str | None, *, on_gpu: bool) -> None:
@@ -300,11 +304,15 @@ def read_manifest_for_here(engine: Path) -> EngineManifest:
         MissingPackageError: its runtime is not installed.
         DeviceError: it needs a GPU, and there is none.
     """
-    from ssd_edge.backends.openvino.backend import read_manifest_for_openvino
-    from ssd_edge.backends.ort import read_manifest_for_cpu
-    from ssd_edge.backends.tensorrt.backend import read_manifest_for_gpu
-
     target = EngineManifest.load(manifest_path(engine)).target
     if target.is_tensorrt:
+        from ssd_edge.backends.tensorrt.backend import read_manifest_for_gpu
+
         return read_manifest_for_gpu(engine)
-    return (read_manifest_for_openvino if target is Target.OPENVINO else read_manifest_for_cpu)(engine)
+    if target is Target.OPENVINO:
+        from ssd_edge.backends.openvino.backend import read_manifest_for_openvino
+
+        return read_manifest_for_openvino(engine)
+    from ssd_edge.backends.ort import read_manifest_for_cpu
+
+    return read_manifest_for_cpu(engine)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.sample import LabelledObject, refuse_too_many
-from ssd_edge.core.text_parsers import parse_xml
+from ssd_edge.core.xml_parser import parse_xml
 from ssd_edge.data.label_files import (
     ImageFolders,
     checked_class_names,

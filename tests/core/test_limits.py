@@ -12,8 +12,9 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.image_header import scan_count, stored_size
 from ssd_edge.core.images import IMAGE_SUFFIXES, read_image
 from ssd_edge.core.limits import LIMITS, VARIABLE, how_to_raise, limit, parse_limits
-from ssd_edge.core.text_parsers import parse_json, parse_xml
+from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.core.torch_zip import archive_members
+from ssd_edge.core.xml_parser import parse_xml
 
 
 @pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))

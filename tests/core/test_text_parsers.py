@@ -11,7 +11,8 @@ from ssd_edge.core.choices import Metric
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.core.text_parsers import parse_json, parse_toml, parse_xml
+from ssd_edge.core.text_parsers import parse_json, parse_toml
+from ssd_edge.core.xml_parser import parse_xml
 from ssd_edge.data.coco import scan_coco
 from ssd_edge.data.video_truth import read_video_truth
 from ssd_edge.data.voc import read_voc_annotation
@@ -39,14 +40,6 @@ def _deep(kind: str, depth: int) -> str:
 def test_what_is_nested_without_end_is_a_value_error(kind: str, depth: int) -> None:
     with suppress(ValueError):
         PARSERS[kind](_deep(kind, depth))
-
-
-def test_large_xml_has_a_limit_of_depth_and_small_xml_needs_none() -> None:
-    wide = "<a>" + "<b/>" * 50_000 + "</a>"
-    assert len(parse_xml(wide)) == 50_000
-    with pytest.raises(ValueError, match="more than 100 nested elements"):
-        parse_xml(_deep("xml", 10_000))
-    assert parse_xml("<a><b>1</b></a>").findtext("b") == "1"
 
 
 def _board(path: Path) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -63,6 +65,20 @@ def test_a_stop_from_another_thread_leaves_whole_files(workspace: Path) -> None:
     timer.join()
     assert result.stopped
     assert len(lines.read_text().splitlines()) == result.frames
+
+
+def test_a_run_imports_neither_what_trains_nor_another_runtime(workspace: Path) -> None:
+    """What is imported counts in the time to the first line, and in the memory of a board."""
+    script = (
+        "import sys; from ssd_edge.workflows.run_streams import run_streams\n"
+        "assert run_streams('video.mp4', json_path='boxes.jsonl').frames == 10\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=workspace, capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split())
+    assert {"numpy", "cv2", "onnxruntime", "ssd_edge.backends.ort"} <= modules
+    others = ("torch", "onnx", "openvino", "tensorrt", "matplotlib", "pandas", "rich", "typer", "xml.etree.ElementTree")
+    assert not modules & {*others, "ssd_edge.backends.tensorrt.backend", "ssd_edge.backends.openvino.backend"}
 
 
 def test_nothing_of_the_process_changes(workspace: Path) -> None:
