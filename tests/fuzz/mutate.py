@@ -146,10 +146,10 @@ def mutate_json(text: bytes, rng: Random, outside: Path) -> bytes:
     if draw < 0.3:
         return mutate_bytes(text, rng)
     try:
-        tree = json.loads(text)
-    except ValueError:  # changed once before
+        tree = mutate_tree(json.loads(text), rng, outside)
+        return json.dumps(tree).encode("utf-8", "surrogatepass")
+    except (ValueError, RecursionError):  # changed once before
         return mutate_bytes(text, rng)
-    return json.dumps(mutate_tree(tree, rng, outside)).encode("utf-8", "surrogatepass")
 
 
 def mutate_lines(data: bytes, rng: Random, outside: Path) -> bytes:

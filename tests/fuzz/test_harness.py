@@ -114,3 +114,9 @@ def test_a_mutant_is_found_again_by_its_seed_and_number(tmp_path: Path) -> None:
     first, again = ([mutate_json(text, Random(f"5/json/{n}"), tmp_path) for n in range(50)] for _ in range(2))
     assert first == again
     assert len(set(first)) > 40
+
+
+def test_what_was_nested_without_end_can_be_changed_once_more(tmp_path: Path) -> None:
+    text = b"[" * 100_000
+    mutants = [mutate_json(text, Random(f"5/json/{number}"), tmp_path) for number in range(20)]
+    assert all(isinstance(mutant, bytes) for mutant in mutants)
