@@ -49,7 +49,7 @@ def export(
         int | None,
         typer.Option(
             help="NMS without TensorRT's plugin: number of best (box, class) pairs to consider (default: as in the "
-            "checkpoint)."
+            "checkpoint, or 1000 if the images need more)."
         ),
     ] = None,
 ) -> None:
