@@ -49,7 +49,7 @@ def strip_function(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model without the portable body, for a runtime where the plugin is registered.
 
     Raises:
-        ArtifactError: the model has no BatchedNMS node, or a damaged one.
+        ArtifactError: the model has no BatchedNMS node.
     """
     _node_of(model)
     stripped = copied(model)
@@ -110,7 +110,7 @@ def replace_choice(model: onnx.ModelProto, body: onnx.FunctionProto, text: str) 
     """
     _check_written_by_export(body)
     candidates = _candidates(body)
-    rows = next(entry.i for entry in _node_of(model).attribute if entry.name == "keepTopK")
+    rows = int(_attributes(_node_of(model))["keepTopK"])
     steps = f"{constants(candidates)}{ranks()}{text}{best_kept(min(rows, candidates), rows)}"
     outputs = ", ".join(body.output)
     header = f'<opset_import: ["" : {_OPSET}], domain: "lowering">\nchoice <{", ".join(body.attribute)}>'
@@ -133,7 +133,7 @@ def use_efficient_nms(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     stripped = strip_function(model)
     node = _node_of(stripped)
-    values = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+    values = _attributes(node)
     text = _EFFICIENT.format(
         rows=values["keepTopK"],
         score=values["scoreThreshold"],
@@ -278,11 +278,20 @@ def _node_of(model: onnx.ModelProto) -> onnx.NodeProto:
             wanted="a model that ssd-edge export wrote",
             do="Export the model again: ssd-edge export",
         )
-    types = {entry.name: entry.type for entry in found.attribute}
-    wrong = [name for name, kind in _ATTRIBUTES.items() if types.get(name) != kind]
-    if wrong or next(entry.i for entry in found.attribute if entry.name == "keepTopK") < 1:
-        raise _damaged(f"no valid {wrong[0] if wrong else 'keepTopK'}")
     return found
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, int | float]:
+    """Return the attributes of an NMS node that lowerings read.
+
+    Raises:
+        ArtifactError: one of them is missing, or is no such number.
+    """
+    found = {entry.name: entry for entry in node.attribute}
+    for name, kind in _ATTRIBUTES.items():
+        if name not in found or found[name].type != kind or (name == "keepTopK" and found[name].i < 1):
+            raise _damaged(f"no valid {name}")
+    return {name: onnx.helper.get_attribute_value(found[name]) for name in _ATTRIBUTES}
 
 
 def _is_nms(domain: str, name: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+import onnx.checker
 from onnx import TensorProto
 
 from ssd_edge.core.errors import ArtifactError, InputError
@@ -69,6 +70,7 @@ def read_graph(path: Path) -> SourceModel:
             f"{path} cannot be read ({error.strerror or error})", wanted="a file that ssd-edge export wrote"
         ) from error
     model = parse_onnx(data, path)
+    _check_graph(model, path)
     check_sizes(model, path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if SPEC_KEY not in metadata:
@@ -78,6 +80,19 @@ def read_graph(path: Path) -> SourceModel:
             do=f"If it is an SSD of another project, import it: ssd-edge import {quoted(path)}",
         )
     return SourceModel(path, model, ModelSpec.from_json(metadata[SPEC_KEY], origin=str(path)), bytes_digest(data))
+
+
+def _check_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Raise ArtifactError where nodes, tensors and opsets do not go together: all that follows builds upon them."""
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # what a damaged graph makes onnx raise has no common base
+        raise ArtifactError(
+            f"{path} is damaged",
+            got=" ".join(str(error).split())[:200],
+            wanted="a valid ONNX graph",
+            do="Export the model again: ssd-edge export",
+        ) from error
 
 
 def lowered_to(model: onnx.ModelProto) -> str:
