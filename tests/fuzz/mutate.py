@@ -122,7 +122,7 @@ def _change(container: Any, key: Any, rng: Random, outside: Path) -> None:
     elif kind == 5 and isinstance(value, str) and value:
         at = rng.randrange(len(value))
         container[key] = value[:at] + hostile_text(rng, outside) + value[at:]
-    elif kind == 6 and isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif kind == 6 and isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300:
         container[key] = rng.choice((-value, value + 1, value * 1000, str(value), value / 7))
     elif kind == 7:
         container[key] = hostile_text(rng, outside)

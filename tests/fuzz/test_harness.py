@@ -116,7 +116,7 @@ def test_a_mutant_is_found_again_by_its_seed_and_number(tmp_path: Path) -> None:
     assert len(set(first)) > 40
 
 
-def test_what_was_nested_without_end_can_be_changed_once_more(tmp_path: Path) -> None:
-    text = b"[" * 100_000
-    mutants = [mutate_json(text, Random(f"5/json/{number}"), tmp_path) for number in range(20)]
-    assert all(isinstance(mutant, bytes) for mutant in mutants)
+def test_what_was_made_hostile_can_be_changed_once_more(tmp_path: Path) -> None:
+    for text in (b"[" * 100_000, b"[" + b"9" * 4000 + b", 1e999, NaN]"):
+        mutants = [mutate_json(text, Random(f"5/json/{number}"), tmp_path) for number in range(100)]
+        assert all(isinstance(mutant, bytes) for mutant in mutants)
