@@ -15,8 +15,9 @@ from ssd_edge.cli.data_priors import priors
 from ssd_edge.cli.data_split import split
 from ssd_edge.cli.data_tables import show_statistics
 from ssd_edge.cli.old_options import Command
-from ssd_edge.cli.option_values import parse_size, size_text
+from ssd_edge.cli.option_values import parse_size
 from ssd_edge.core.choices import LabelFormat
+from ssd_edge.core.shell import size_text
 from ssd_edge.workflows.synthesize_config import SynthesizeConfig
 
 _video = partial(typer.Option, rich_help_panel="Video")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssd_edge.cli.console import bars, say, show_table
-from ssd_edge.cli.option_values import parse_input_size, parse_numbers, size_text
+from ssd_edge.cli.option_values import parse_input_size, parse_numbers
+from ssd_edge.core.shell import size_text
 from ssd_edge.workflows.fit_priors_config import PRIORS, FitPriorsConfig
 
 if TYPE_CHECKING:

@@ -9,11 +9,6 @@ from ssd_edge.core.errors import InputError
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
-def size_text(size: tuple[int, int]) -> str:
-    """Return ``320x240``, which :func:`parse_size` reads."""
-    return f"{size[0]}x{size[1]}"
-
-
 def parse_size(text: str) -> tuple[int, int]:
     """Return (width, height) from ``320x240``.
 

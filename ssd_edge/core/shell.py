@@ -14,6 +14,11 @@ def quoted(path: str | os.PathLike[str]) -> str:
     return shlex.quote(os.fspath(path))
 
 
+def size_text(size: int | tuple[int, int]) -> str:
+    """Return a size as options take it: ``300``, the side of a square, or ``320x240``, width and height."""
+    return str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
+
+
 def is_control(sign: str) -> bool:
     """Return whether a terminal obeys a sign instead of showing it, or cannot show it."""
     return unicodedata.category(sign) in ("Cc", "Cs") or ord(sign) in _BIDI

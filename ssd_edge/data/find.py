@@ -27,6 +27,7 @@ _OTHER_NAMES = {  # of the same part, by other tools
     "val": ("valid", "validation", "dev"),
     "test": ("testing",),
 }
+_RUNS = "runs"  # of a workspace: training makes it before it reads the data
 _OTHER_FORMATS = "Give the folder that contains these files. Other formats can be converted: see docs/data.md#convert"
 _WRAPPERS = 2  # folders that an archive may put around a data set
 _LAYOUTS: tuple[Callable[[Path], dict[str, FoundSplit]], ...] = (voc_splits, coco_splits, yolo_splits, table_splits)
@@ -150,7 +151,7 @@ def _nothing_found(folder: Path, split: str, splits: Sequence[str]) -> InputErro
         f"a *.yaml with the key {split!r}, obj.data, or *.txt beside or near the images (YOLO)",
         "*.csv with filename, class, xmin, ymin, xmax, ymax",
     )
-    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [folder.name]
+    there = sorted(path.name for path in folder.iterdir() if path.name != _RUNS) if folder.is_dir() else [folder.name]
     return InputError(
         f"{folder} contains no data set split {split!r}",
         got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",

@@ -17,7 +17,7 @@ from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stag
 from ssd_edge.core.ranks import is_first_process, processes_here
 from ssd_edge.core.run_data import RunData
 from ssd_edge.core.sample import LabelledSet
-from ssd_edge.core.shell import quoted
+from ssd_edge.core.shell import quoted, size_text
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.temp_dir import sockets_in_scratch
 from ssd_edge.core.tolerance import Tolerance
@@ -293,11 +293,6 @@ def _check_command(dataset: Path, config: TrainConfig) -> str:
     words = [] if splits == (TRAIN_SPLIT, VAL_SPLIT) else ["--split", splits[0], "--split", splits[1]]
     words += ["--classes", classes if isinstance(classes, str) else ",".join(classes)] if classes else []
     return shlex.join(["ssd-edge", "data", "check", str(dataset), *words])
-
-
-def size_text(size: int | tuple[int, int]) -> str:
-    """Return an input size as ``--input-size`` takes it."""
-    return str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
 
 
 def _fit_command(dataset: Path, config: TrainConfig) -> str:

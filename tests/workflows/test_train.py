@@ -237,3 +237,11 @@ def test_an_option_that_cannot_be_is_named(options: dict[str, Any], message: str
 def test_paths_are_taken_as_text_or_as_paths() -> None:
     with pytest.raises(InputError, match="there is no run 'no/run'"):
         train(resume=Path("no/run"))
+
+
+def test_an_empty_folder_is_called_so_and_stays_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the run is there when the data are read: it is none of what was found."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="contains no data set split 'train': got an empty folder;"):
+        train(".", **FAST)
+    assert not list(tmp_path.iterdir())
