@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.core.environment import environment
+from ssd_edge.core.environment import environment, unchanged_environment
 
 PACKAGE = Path(__file__).parent.parent.parent / "ssd_edge"
 RECORDERS = {"onnxruntime", "onnxsim", "openvino"}
@@ -73,3 +73,14 @@ def _is_guard(node: ast.AST) -> bool:
     if isinstance(node, ast.With):
         return any("no_telemetry()" in ast.unparse(item) for item in node.items)
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def test_after_the_block_every_variable_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSD_EDGE_TEST_CHANGED", "user's")
+    monkeypatch.setenv("SSD_EDGE_TEST_REMOVED", "")
+    before = dict(os.environ)
+    with pytest.raises(KeyError), unchanged_environment():
+        os.environ.update(SSD_EDGE_TEST_CHANGED="a package's", SSD_EDGE_TEST_NEW="a package's")
+        del os.environ["SSD_EDGE_TEST_REMOVED"]
+        raise KeyError
+    assert dict(os.environ) == before

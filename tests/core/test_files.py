@@ -244,3 +244,37 @@ def test_a_folder_in_the_place_of_a_file_is_not_called_want_of_space(tmp_path: P
         written_beside(tmp_path / "best.pt") as partial,
     ):
         partial.write_bytes(b"x")
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", "{}/.."])
+def test_a_folder_without_a_name_is_not_replaced(tmp_path: Path, path: str) -> None:
+    with (
+        pytest.raises(InputError, match="cannot be replaced: got a path that does not end in a name"),
+        folder_written_beside(Path(path.format(tmp_path))),
+    ):
+        pytest.fail("it was given a folder to write to")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two renames nothing has the name: where the second fails, the first is undone."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "old.txt").write_text("old")
+    rename = Path.rename
+
+    def refuse_the_new(self: Path, target: Path) -> Path:
+        if target == folder and (self / "new.txt").exists():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_new)
+    with (
+        pytest.raises(InputError, match="data cannot be written .Permission denied"),
+        folder_written_beside(folder) as partial,
+    ):
+        (partial / "new.txt").write_text("new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
+    assert [entry.name for entry in folder.iterdir()] == ["old.txt"]

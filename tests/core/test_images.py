@@ -10,6 +10,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import as_bgr, list_images, load_image, read_image, write_image
+from ssd_edge.core.limits import VARIABLE
 
 
 @pytest.fixture
@@ -24,6 +25,14 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
     tiff += orientation.to_bytes(4, "little") + b"\x00" * 4
     block = b"Exif\x00\x00" + tiff
     return jpeg[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + jpeg[2:]
+
+
+def png_that_says(side: int) -> bytes:
+    """A PNG of one pixel whose header says another size."""
+    data = bytearray(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
+    data[16:24] = side.to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
 
 
 def test_png_returns_the_same_pixels(tmp_path: Path, photo: np.ndarray) -> None:
@@ -107,10 +116,7 @@ def test_bytes_behind_the_end_do_not_matter(tmp_path: Path, photo: np.ndarray) -
 
 def test_picture_too_large_for_opencv_is_named(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
-    data = bytearray(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
-    data[16:24] = (40_000).to_bytes(4, "big") * 2
-    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
-    path.write_bytes(data)
+    path.write_bytes(png_that_says(40_000))
     with pytest.raises(InputError, match="huge.png has too many pixels: got 40000 x 40000; wanted at most"):
         read_image(path)
 
@@ -219,3 +225,22 @@ def test_other_arrays_are_refused_with_what_to_do(array: np.ndarray, got: str, d
 def test_other_things_are_no_image() -> None:
     with pytest.raises(InputError, match="the argument is not an image: got NoneType"):
         load_image(None)  # type: ignore[arg-type]
+
+
+def test_an_image_that_a_raised_limit_lets_pass_and_opencv_does_not_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "pixels=2G")
+    path = tmp_path / "huge.png"
+    path.write_bytes(png_that_says(40_000))
+    with pytest.raises(InputError, match=r"huge\.png cannot be decoded: got OpenCV's error .*; wanted .*2\^30 pixels"):
+        read_image(path)
+
+
+def test_an_image_that_its_format_cannot_hold_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "wide.jpg"
+    path.write_bytes(b"old")
+    with pytest.raises(InputError, match=r"wide\.jpg cannot be encoded: got uint8 \(1, 70000, 3\)"):
+        write_image(path, np.zeros((1, 70_000, 3), np.uint8))  # the sides of a JPEG have 16 bits
+    assert [entry.name for entry in tmp_path.iterdir()] == ["wide.jpg"]
+    assert path.read_bytes() == b"old"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -9,9 +11,10 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.files import read_text
 from ssd_edge.core.image_header import scan_count, stored_size
 from ssd_edge.core.images import IMAGE_SUFFIXES, read_image
-from ssd_edge.core.limits import LIMITS, VARIABLE, how_to_raise, limit, parse_limits
+from ssd_edge.core.limits import LIMITS, VARIABLE, how_to_raise, limit, parse_limits, set_limits
 from ssd_edge.core.text_parsers import parse_json
 from ssd_edge.core.torch_zip import archive_members
 from ssd_edge.core.xml_parser import parse_xml
@@ -125,3 +128,42 @@ def test_the_way_to_raise_a_limit_is_one(monkeypatch: pytest.MonkeyPatch) -> Non
             text = how_to_raise(name, needed).rpartition(f"{VARIABLE}=")[2]
             monkeypatch.setenv(VARIABLE, text)
             assert limit(name) >= needed
+
+
+def test_a_lossy_webp_and_one_with_alpha_tell_the_size_that_opencv_decodes() -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (23, 37, 4), dtype=np.uint8)
+    for kind, image in ((b"VP8 ", noise[..., :3]), (b"VP8X", noise)):
+        data = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 50])[1].tobytes()
+        assert data[12:16] == kind
+        assert stored_size(data) == cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[1::-1]
+
+
+def test_a_bitmap_with_the_header_of_os2_tells_the_size_that_pillow_reads() -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    width, height = 300, 2
+    pixels = bytes((3 * width + 3) // 4 * 4 * height)
+    head = struct.pack("<2sIIIIHHHH", b"BM", 26 + len(pixels), 0, 26, 12, width, height, 1, 24)
+    assert stored_size(head + pixels) == (width, height) == pillow.open(io.BytesIO(head + pixels)).size
+
+
+def test_limits_of_the_command_line_hold_beside_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "bytes=3G")
+    set_limits(["pixels=400M"])
+    assert (limit("bytes"), limit("pixels")) == (3_000_000_000, 400_000_000)
+    said = os.environ[VARIABLE]  # what a process that is started gets
+    with pytest.raises(InputError, match="pixel=1"):
+        set_limits(["pixel=1"])
+    set_limits([])
+    assert os.environ[VARIABLE] == said
+    assert parse_limits(said) == {"bytes": 3_000_000_000, "pixels": 400_000_000}
+
+
+def test_a_text_that_is_larger_than_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    path.touch()
+    os.truncate(path, LIMITS["bytes"] + 1)  # a hole, of which the disk holds nothing
+    with pytest.raises(
+        InputError, match=rf"a\.txt is too large: got {LIMITS['bytes'] + 1} bytes; wanted at most"
+    ) as it:
+        read_text(path)
+    assert it.value.do == how_to_raise("bytes", LIMITS["bytes"] + 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from ssd_edge.core.native_lines import lines_dropped
 
 PROGRAM = """
 import os, sys, threading
@@ -63,3 +67,34 @@ def test_the_command_line_drops_them(damaged: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert all(line.startswith("ssd-edge: ") for line in done.stderr.splitlines())
+
+
+def open_descriptors() -> set[int]:
+    return {number for number in range(256) if _is_open(number)}
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("missing", ["dup", "open"])
+def test_where_no_descriptor_is_left_lines_are_written_and_none_leaks(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], missing: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = open_descriptors()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, missing, refuse)
+        with lines_dropped():
+            os.write(2, b"inside\n")
+    assert open_descriptors() == before
+    with lines_dropped():
+        os.write(2, b"dropped\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "inside\nafter\n"

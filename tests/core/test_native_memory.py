@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ssd_edge.core.native_memory import kept_memory, limit_arenas
+from ssd_edge.core.native_memory import give_back, kept_memory, limit_arenas
 
 # Threads that take and keep memory at one time: glibc gives each a heap of its own, eight a core at most.
 PROGRAM = """
@@ -122,3 +122,26 @@ def test_nothing_is_done_with_another_c_library(monkeypatch: pytest.MonkeyPatch)
     with kept_memory():
         pass
     assert calls == ["mallopt"]
+
+
+class OtherLibrary:
+    """As ctypes shows a C library without glibc's own functions."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize("system", ["darwin", "linux"])
+def test_where_the_c_library_is_another_nothing_is_set_and_the_block_runs(
+    monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    for name in ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    opened = []
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: opened.append(path) or OtherLibrary())
+    assert limit_arenas() is False
+    with pytest.raises(KeyError), kept_memory():
+        raise KeyError
+    give_back()
+    assert (opened == []) == (system == "darwin")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import multiprocessing
 import os
@@ -142,3 +144,100 @@ def test_young_scratch_folders_are_left(tmp_path: Path, monkeypatch: pytest.Monk
     with scratch_folder():
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*mine, "ssd-edge-scratch-abcd1234"])
+
+
+def is_locked(path: Path) -> bool:
+    """As another process would find out."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def test_a_lock_that_a_sweep_holds_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    sweep = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(sweep, fcntl.LOCK_EX)
+    monkeypatch.setattr(time, "sleep", lambda _: os.close(sweep))
+    with partials.held(path):
+        assert is_locked(path)
+    assert not is_locked(path)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_a_sweep_takes_away_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
+) -> None:
+    path, flock, taken = tmp_path / "a", fcntl.flock, []
+
+    def too_late(descriptor: int, how: int) -> None:
+        if not taken:
+            taken.append(path.rmdir() if folder else path.unlink())
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    with partials.held(path, folder=folder):
+        assert path.is_dir() == folder
+        assert is_locked(path)
+    assert taken
+
+
+def test_a_lock_that_never_comes_free_does_not_keep_from_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waits = tmp_path / "a", []
+    other = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with partials.held(path):
+        path.write_text("whole")
+    os.close(other)
+    assert (path.read_text(), len(waits)) == ("whole", 20)
+
+
+def test_where_the_system_has_no_locks_files_are_written_and_nothing_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (tmp_path / ".b.1.ssd-edge.partial").write_text("perhaps of another machine, which writes")
+    write(tmp_path)
+    assert (tmp_path / "new.txt").read_text() == "whole"
+    assert hidden(tmp_path) == [".b.1.ssd-edge.partial"]
+
+
+def test_what_cannot_be_removed_is_not_counted_as_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "ab":
+        (tmp_path / f".{name}.1.ssd-edge.partial").write_text("half")
+    unlink = Path.unlink
+
+    def refuse_one(self: Path, missing_ok: bool = False) -> None:
+        if self.name.startswith(".a."):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(self))
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse_one)
+    with caplog.at_level(logging.INFO, "ssd_edge"):
+        write(tmp_path)
+    assert (tmp_path / "new.txt").read_text() == "whole"
+    assert hidden(tmp_path) == [".a.1.ssd-edge.partial"]
+    assert "removed 1 unfinished file of a run that was killed: .b.1.ssd-edge.partial" in caplog.text
+
+
+def test_inside_one_folder_of_sockets_there_is_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    monkeypatch.delitem(config, "tempdir", raising=False)
+    with sockets_in_scratch():
+        outer = config["tempdir"]
+        with sockets_in_scratch():
+            assert config["tempdir"] == outer
+        assert (config["tempdir"], list(tmp_path.iterdir())) == (outer, [Path(outer)])

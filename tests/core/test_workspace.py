@@ -12,6 +12,7 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.manifest import manifest_path
 from ssd_edge.core.runs import RECORD_NAME
 from ssd_edge.core.workspace import (
+    clear_current,
     current_path,
     make_current,
     newest_checkpoint,
@@ -210,3 +211,20 @@ def test_a_damaged_record_is_named_and_a_build_writes_it_anew(tmp_path: Path, te
         newest_engine(tmp_path)
     make_current(tmp_path, engine, "built")
     assert newest_engine(tmp_path).path == engine
+
+
+def test_a_record_that_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    make_current(tmp_path, engine(tmp_path, "a", day=1), "pinned")
+    clear_current(tmp_path)
+    clear_current(tmp_path)  # nothing is pinned: nothing to do
+    assert not current_path(tmp_path).exists()
+    current_path(tmp_path).mkdir()
+    with pytest.raises(InputError, match=rf"{current_path(tmp_path).name} cannot be removed"):
+        clear_current(tmp_path)
+
+
+def test_a_workspace_that_has_a_checkpoint_only_is_told_to_export_it(tmp_path: Path) -> None:
+    run(tmp_path, "a", day=1)
+    with pytest.raises(InputError) as absent:
+        newest_onnx(tmp_path)
+    assert absent.value.do == "Export one: ssd-edge export"
