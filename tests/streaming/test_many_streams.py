@@ -13,6 +13,7 @@ from ssd_edge.backends.detector import Detector
 from ssd_edge.core.errors import ArtifactError, DeviceError, InferenceHangError, InputError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.batcher import Captured
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.states import StreamState
@@ -139,15 +140,20 @@ def test_an_inference_that_hangs_is_an_error_after_what_came_before(streams: int
     hang.set()
 
 
-def test_a_stop_is_answered_though_the_inference_hangs() -> None:
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_stop_is_answered_though_the_inference_hangs(streams: int) -> None:
     hang, stop = threading.Event(), StopRequest()
     backend = Batches()
     backend.on_frame = lambda level: hang.wait(LIMIT_S) and None if level == 3 else None
     threading.Timer(0.3, stop.request).start()
     began = time.monotonic()
-    summary = Pipeline([Stream(Count(10), [Kept()])], Detector(backend), stop=stop).run()
+    kept = [Kept() for _ in range(streams)]
+    summary = Pipeline([Stream(Count(10), [sink]) for sink in kept], Detector(backend), stop=stop).run()
     assert time.monotonic() - began < 2.3
-    assert (summary.stopped, summary.frames) == (True, 3)
+    assert summary.stopped
+    assert summary.frames == sum(len(sink.frames) for sink in kept)
+    assert all(sink.frames == list(range(len(sink.frames))) for sink in kept)
+    assert max(len(sink.frames) for sink in kept) == 3
     hang.set()
 
 
@@ -226,6 +232,47 @@ def test_an_engine_that_cannot_run_leaves_the_old_one(fault: str, caplog: pytest
     assert not slot.replace(opener)
     assert slot.detector is before
     assert "the engine stays fake.onnx" in caplog.text
+
+
+def test_an_engine_that_is_ready_only_after_the_end_is_closed() -> None:
+    old, new = Batches(), Batches()
+    slot = EngineSlot(Detector(old), owns=True)
+
+    def end_meanwhile(_: int) -> None:  # in the warm-up
+        slot.close()
+
+    new.on_frame = end_meanwhile
+    assert not slot.replace(lambda: Detector(new))
+    assert (old.closed, new.closed) == (1, 1)
+    assert slot.detector.path == old.path
+
+
+def test_an_engine_that_fails_on_two_threads_at_once_is_put_back_once(caplog: pytest.LogCaptureFixture) -> None:
+    old, new = Batches(), Batches()
+    slot, both = EngineSlot(Detector(old)), threading.Barrier(2)
+    before = slot.detector
+    assert slot.replace(lambda: Detector(new))
+
+    def fail(_: int) -> None:
+        both.wait(LIMIT_S)
+        raise ArtifactError("the graph failed")
+
+    new.on_frame = fail
+    frame = next(iter(Count(1)))
+    found: list[int] = []
+
+    def infer() -> None:
+        found.append(len(slot.detect([Captured(frame, slot.preprocess(frame.image), 0.0, 0.0)])))
+
+    threads = [threading.Thread(target=infer) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT_S)
+    assert (found, len(old.sizes)) == ([1, 1], 2)  # both frames by the engine before
+    assert slot.detector is before
+    _until(lambda: new.closed == 1)
+    assert sum("continuing with" in line for line in caplog.messages) == 1
 
 
 def _until(condition) -> None:  # type: ignore[no-untyped-def]

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.streaming.outputs import open_image_sinks, video_rate
+from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.outputs import OutputOptions, open_image_sinks, open_outputs, video_rate
 from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
 from ssd_edge.streaming.sinks.video import VideoSink
+from ssd_edge.streaming.sinks.web_access import read_token, token_path
 from ssd_edge.streaming.sources.base import SourceInfo
 
 FILM = SourceInfo("video.mp4", live=False, fps=50.0, frames=9)
@@ -64,3 +68,18 @@ def test_a_film_has_the_rate_of_its_source(info: SourceInfo, rate: float) -> Non
 def test_a_name_that_is_too_long_is_refused(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(InputError, match="File name too long"):
         open_image_sinks(tmp_path / ("a" * 300 + suffix), PHOTO)
+
+
+def test_who_may_watch_from_elsewhere_is_told_the_file_of_the_token_and_not_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    caplog.set_level("INFO", "ssd_edge")
+    token = read_token(token_path())
+    for serve, names_it in (("0.0.0.0:0", True), ("127.0.0.1:0", False)):
+        caplog.clear()
+        with ExitStack() as stack:
+            open_outputs(stack, CAMERA, [], OutputOptions(serve=serve), StopRequest())
+        (line,) = caplog.messages
+        assert re.search(r"http://127\.0\.0\.1:\d+/ ?", line)
+        assert (str(token_path()) in line, token in line) == (names_it, False)

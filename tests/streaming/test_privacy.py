@@ -99,3 +99,18 @@ def test_what_is_shown_is_blurred_and_the_frame_is_not() -> None:
     assert len(np.unique(inside, axis=0)) < 64
     AnnotatedSink([kept], Blur(frozenset({"Fußgänger"}))).write(frame, Detections.empty())
     assert np.array_equal(kept.image, noise)
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [],
+        [(0.0, 0.0), (1.0, 1.0)],
+        [(0.0, 0.0), (0.5, 0.0), (-0.1, 0.5)],
+        [(0.0, 0.0), (float("nan"), 0.0), (1.0, 1.0)],
+    ],
+    ids=["none", "two", "negative", "no number"],
+)
+def test_a_mask_that_hides_no_area_is_refused_before_the_first_frame(polygon: list[tuple[float, float]]) -> None:
+    with pytest.raises(InputError, match="wanted at least three corners"):
+        PrivacyMask([CORNER, polygon])

@@ -86,3 +86,9 @@ def test_a_scene_at_rest_is_inferred_once_in_five_seconds() -> None:
 def test_what_moves_is_inferred() -> None:
     gate = FrameGate(FrameSelection(motion=0.01))
     assert all(gate.passes(moving(number / 25)) for number in range(50))
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.5, True, "2"])
+def test_every_nth_frame_needs_a_whole_number(every: object) -> None:
+    with pytest.raises(InputError, match="every .*got"):
+        FrameSelection(every=every)  # type: ignore[arg-type]

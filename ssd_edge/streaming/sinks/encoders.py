@@ -176,15 +176,20 @@ class AvEncoder(Encoder):
     def close(self) -> None:
         """Finish the file."""
         try:
+            self._finish()
+        except self._av.error.FFmpegError as error:
+            if not self._file.failed:  # of a file that has refused something, the container complains again
+                raise OSError(0, f"the encoder failed at the end: {error.strerror}") from error
+        finally:
+            self._file.close()
+
+    def _finish(self) -> None:
+        try:
             if not self._file.failed:
                 for packet in self._stream.encode():
                     self._container.mux(packet)
-            self._container.close()
-        except self._av.error.FFmpegError:  # of a file that has refused something, the container complains again
-            if not self._file.failed:
-                raise
         finally:
-            self._file.close()
+            self._container.close()  # it may hold half a second of frames
 
     def _planes(self, image: UInt8Array) -> UInt8Array:
         """Return (H * 3 / 2, W) Y, U and V of an even size; OpenCV converts faster than FFmpeg."""

@@ -8,11 +8,10 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from socket import AF_INET, AF_INET6, AddressFamily
 from urllib.parse import parse_qs, urlsplit
@@ -163,7 +162,7 @@ class Access:
 
     def is_shown(self, target: str, headers: Headers) -> bool:
         """Whether a request shows the token: as ``?token=``, a cookie, or ``Authorization: Bearer``."""
-        shown = [*parse_qs(urlsplit(target).query).get("token", []), _cookie(headers.get("Cookie", ""))]
+        shown = [*parse_qs(urlsplit(target).query).get("token", []), *_cookies(headers.get("Cookie", ""))]
         shown.append(headers.get("Authorization", "").removeprefix("Bearer "))
         return any(hmac.compare_digest(text.encode(), self.token.encode()) for text in shown)
 
@@ -175,9 +174,9 @@ def _host_of(header: str) -> str:
         return ""
 
 
-def _cookie(header: str) -> str:
-    try:
-        found = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found is not None else ""
+def _cookies(header: str) -> Iterator[str]:
+    """Yield the values of our cookie; those of other programs of this host may have names that http.cookies refuses."""
+    for pair in header.split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE:
+            yield value

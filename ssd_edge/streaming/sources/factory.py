@@ -56,6 +56,7 @@ def open_source(
     parsed = parse_uri(uri)
     if scale_to is not None:
         _refuse_file_options(parsed, loop=loop, pace=pace)
+        require_utf8(parsed.target, parsed.shown)
         return open_scaled(parsed, scale_to, rtsp_latency_ms, recovery)
     if parsed.kind != "file":
         _refuse_file_options(parsed, loop=loop, pace=pace)

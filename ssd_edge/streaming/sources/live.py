@@ -127,8 +127,6 @@ class LiveSource(Source):
             if self._thread is None and len(self._hung) >= _MOST_HUNG:
                 raise StreamError(StreamReason.TIMEOUT, f"{_MOST_HUNG} earlier attempts hang in the driver or library")
             self._thread = self._thread or ReadingThread(self._opener, self.info.name)
-            if self._interrupted.is_set():
-                self._thread.wake()
             return self._thread
 
     def _leave(self, thread: ReadingThread) -> None:

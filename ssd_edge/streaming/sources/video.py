@@ -122,7 +122,7 @@ class _Times:
         if index == 0:
             return 0.0
         if found <= self._last:  # no time stamps, or none that grow
-            found = index * self._interval if self._interval else elapsed
+            found = self._last + self._interval if self._interval else max(elapsed, self._last)
         self._step, self._last = found - self._last, found
         return found
 

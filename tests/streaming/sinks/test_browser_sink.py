@@ -154,3 +154,14 @@ def test_what_is_no_address_is_named(text: str) -> None:
         match=r"--serve is not a valid address: got '.*'; wanted a port or HOST:PORT, such as 8080, 0\.0\.0\.0:8080",
     ):
         Address.parse(text)
+
+
+def test_who_asks_while_the_run_ends_is_told_that_there_is_no_image(sink: BrowserSink) -> None:
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(ask(sink, "/snapshot.jpg").status))
+    asking.start()
+    time.sleep(0.1)  # it waits for the first frame
+    assert answers == []
+    sink.close()
+    asking.join(LIMIT_S)
+    assert answers == [503]

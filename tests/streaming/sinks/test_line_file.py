@@ -245,3 +245,59 @@ def test_a_disk_that_does_not_answer_holds_up_no_end(tmp_path: Path, monkeypatch
     answers.set()
     writer.join(10)
     assert (tmp_path / "a.jsonl").read_bytes() == LINE
+
+
+def test_lines_that_the_disk_loses_at_the_end_are_said_and_the_file_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    file = LineFile(path, fsync_s=1000.0)
+    file.write(LINE)
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(InputError, match=r"a\.jsonl cannot be written .Input/output error"):
+            file.close()
+    assert names(tmp_path) == ["a.jsonl"]
+    LineFile(path).close()
+
+
+def test_an_output_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".a.jsonl.lock").mkdir()
+    with pytest.raises(InputError, match=r"a\.jsonl cannot be locked"):
+        LineFile(tmp_path / "a.jsonl")
+    assert names(tmp_path) == [".a.jsonl.lock"]
+
+
+def test_what_is_not_cut_goes_on_in_one_file(tmp_path: Path) -> None:
+    assert not Cut().is_due(began=0.0, now=1e9, size=10**15)
+    file = LineFile(tmp_path / "a.jsonl", cut=Cut())
+    for _ in range(3):
+        file.write(LINE)
+    file.close()
+    assert (file.pieces, len(names(tmp_path))) == (1, 1)
+
+
+def test_a_piece_that_cannot_be_deleted_is_named_and_one_that_has_gone_counts_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="ssd_edge")
+    stays, gone, old, newest = (piece(tmp_path, age, 400_000) for age in (4, 3, 2, 1))
+    stays.unlink()
+    stays.mkdir()
+    gone.unlink()
+    gone.symlink_to(tmp_path / "elsewhere")  # listed, and has no size any more
+    retention = Retention(days=3.5, gigabytes=0.0005)
+    retention.register(tmp_path / "a.jsonl")
+    retention.enforce(tmp_path / "a.jsonl", newest)
+    assert [path.is_dir() or path.is_symlink() or path.exists() for path in (stays, gone, old, newest)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert f"{stays} should be deleted (it began more than 3.5 days ago), but cannot be" in caplog.text
+    assert f"deleted {old}: the pieces had more than" in caplog.text

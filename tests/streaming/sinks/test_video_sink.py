@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -296,3 +298,32 @@ def test_a_frame_that_comes_after_the_end_begins_no_further_piece(tmp_path: Path
     with pytest.raises(InputError, match=r"video\.mkv is closed"):
         show(sink, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["video.mkv"]
+
+
+def test_a_disk_that_does_not_answer_holds_up_no_end(
+    tmp_path: Path, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, answers, began = tmp_path / "video.mkv", threading.Event(), threading.Event()
+    sink = VideoSink(path, 25.0)
+    show(sink, 0)
+    add = type(sink._encoder).add
+
+    def hang(self: encoders.Encoder, image: np.ndarray, seconds: float) -> None:
+        began.set()
+        answers.wait(30)
+        add(self, image, seconds)
+
+    monkeypatch.setattr(type(sink._encoder), "add", hang)
+    writer = threading.Thread(target=show, args=(sink, 1))
+    writer.start()
+    assert began.wait(10)
+    asked = time.monotonic()
+    sink.close()
+    assert time.monotonic() - asked < 2
+    with pytest.raises(InputError, match="is being written by another run"):
+        VideoSink(path, 25.0)  # it is still being written
+    answers.set()
+    writer.join(10)
+    sink.close()
+    assert numbers(path) == [0, 1]
+    VideoSink(path, 25.0).close()

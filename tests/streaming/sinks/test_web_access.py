@@ -184,3 +184,16 @@ def test_addresses_of_both_kinds(text: str, host: str, is_open: bool, url: str) 
 def test_what_is_no_address_of_ipv6_is_named(text: str) -> None:
     with pytest.raises(InputError, match="--serve is not a valid address"):
         Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    ["a/b=1; {}", "{}; a,b=1", "=; {}", 'theme="dark; x"; {}', "ssd-edge-token=old; {}"],
+    ids=["refused before", "refused behind", "no name", "quoted", "of another path"],
+)
+def test_cookies_of_other_programs_on_the_host_lock_nobody_out(shared: BrowserSink, cookies: str) -> None:
+    """Browsers send the cookies of all ports; Python's reader gives up at a name such as a/b."""
+    token = read_token(token_path())
+    assert ask(shared, Cookie=cookies.format(f"ssd-edge-token={token}")).status == 200
+    assert ask(shared, Cookie=cookies.format(f"ssd-edge-token={token[:-1]}")).status == 401
+    assert ask(shared, Cookie=cookies.format(f"x-ssd-edge-token={token}")).status == 401

@@ -11,7 +11,7 @@ import pytest
 
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.streaming.sources import gstreamer
-from ssd_edge.streaming.sources.gstreamer import require_elements
+from ssd_edge.streaming.sources.gstreamer import has_element, require_elements
 from tests.processes import running
 
 PYTHON = "/usr/bin/python3"  # the wheels of PyPI have no GStreamer, the distribution's package has
@@ -170,3 +170,12 @@ def test_a_csi_camera_away_from_a_jetson_is_explained(installed: list[str]) -> N
 def test_without_the_tool_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gstreamer.shutil, "which", lambda name: None)
     require_elements("nosuchsrc ! appsink", "it")
+
+
+def test_an_element_is_there_where_gstreamer_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not has_element("videoconvert")  # nobody can tell
+    program = tmp_path / "gst-inspect-1.0"
+    program.write_text('#!/bin/sh\n[ "$1 $2" = "--exists videoconvert" ]\n')
+    program.chmod(0o755)
+    assert (has_element("videoconvert"), has_element("nvv4l2decoder")) == (True, False)

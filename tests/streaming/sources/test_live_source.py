@@ -11,6 +11,7 @@ import pytest
 
 from ssd_edge.core.errors import DeviceError
 from ssd_edge.core.frame import Frame
+from ssd_edge.streaming.sources import capture_clock
 from ssd_edge.streaming.sources.live import LiveSource
 from ssd_edge.streaming.sources.reader import Reader, StampedImage
 from ssd_edge.streaming.sources.retry import Retry
@@ -263,3 +264,23 @@ def test_attempts_that_hang_for_ever_do_not_grow_in_number() -> None:
         lets_go.set()
     assert len(opened) == 8
     assert "8 earlier attempts hang in the driver" in str(stopped)
+
+
+def test_images_that_stay_the_same_are_counted_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(capture_clock, "_FROZEN_S", 0.0)  # from the first repetition on
+    caplog.set_level(logging.INFO, "ssd_edge")
+    source = live(Device(levels(1, 2, 2, 2, 3, 3, 4), fails()))
+    frames, _ = drain(source)
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 2, 2, 3, 3, 4]  # they are delivered all the same
+    assert source.monitor.status.repeated == 3
+    said = [line for line in caplog.messages if "has given the same image" in line]
+    assert len(said) == 2  # at 2 and at 3, whatever the number of images
+
+
+def test_a_dark_scene_is_no_frozen_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_clock, "_FROZEN_S", 0.0)
+    source = live(Device(levels(0, 0, 0), fails()))
+    drain(source)
+    assert source.monitor.status.repeated == 0

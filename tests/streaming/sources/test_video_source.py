@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.streaming.sources.video import open_video
+from ssd_edge.streaming.sources.video import _Times, open_video
 from tests.streaming.films import number_of, write_film
 
 CASE = Path(__file__).parents[4] / "shared" / "cases" / "13-variable-frame-rate"
@@ -144,3 +144,23 @@ def test_times_of_a_file_with_another_rate_in_each_half_are_those_of_its_table(n
     found = times_of(CASE / name)
     assert found == pytest.approx(wanted, abs=0.0005)
     assert (name, round(found[29], 3)) == (name, 0.967)
+
+
+@pytest.mark.parametrize(
+    ("fps", "stamps", "times"),
+    [
+        (25.0, [0.0] * 4, [0.0, 0.04, 0.08, 0.12]),
+        (25.0, [5.0, 6.0, 7.0, 7.0, 8.0], [0.0, 1.0, 2.0, 2.04, 3.0]),
+        (25.0, [5.0, 6.0, 5.5, 8.0], [0.0, 1.0, 1.04, 3.0]),
+        (None, [0.0] * 4, [0.0, 0.5, 1.0, 1.5]),
+        (None, [0.0, 9.0, 9.0, 10.0], [0.0, 9.0, 9.0, 10.0]),
+    ],
+    ids=["no stamps", "one twice", "one that falls", "neither stamps nor rate", "one twice and no rate"],
+)
+def test_time_never_runs_back_where_stamps_do_not_rise(
+    fps: float | None, stamps: list[float], times: list[float]
+) -> None:
+    """The third of a slow video had the time of a fast one's: it was shown before the second."""
+    given = iter(stamps)
+    clock = _Times(fps, lambda: next(given))
+    assert [clock.of(index, 0.5 * index) for index in range(len(stamps))] == pytest.approx(times)
