@@ -12,7 +12,14 @@ from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.log import log
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.core.text_parsers import parse_json
-from ssd_edge.data.label_files import ImageFolders, checked_class_names, inner_path, missing_image, read_label_text
+from ssd_edge.data.label_files import (
+    ImageFolders,
+    checked_class_names,
+    inner_path,
+    is_file,
+    missing_image,
+    read_label_text,
+)
 from ssd_edge.data.scan import ScannedImage, ScannedSet, measured_image, of_image
 
 _MAX_JSON_BYTES = 2 << 30  # COCO's own file has 0.45 GB; parsed, a file takes some eight times its size in memory
@@ -136,8 +143,8 @@ def _found_image(
     """The file of an image, its size, and why it cannot be read."""
     place = inner_path(folders.folders[0], name.replace("\\", "/"), origin=path, root=folders.root)
     relative = place.relative_to(folders.folders[0]) if place.is_relative_to(folders.folders[0]) else None
-    image = place if relative is None or place.is_file() else folders.find(str(relative))
-    if image is None or not image.is_file():
+    image = place if relative is None or is_file(place) else folders.find(str(relative))
+    if image is None or not is_file(image):
         raise missing_image(place, origin=path)
     return image, *measured_image(image)
 

@@ -11,7 +11,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.tolerance import TOLERANT, Tolerance
 from ssd_edge.data.label_files import folders_in
-from ssd_edge.data.layouts.coco import coco_splits, is_coco
+from ssd_edge.data.layouts.coco import coco_splits, folder_of, is_coco
 from ssd_edge.data.layouts.split import FoundSplit
 from ssd_edge.data.layouts.table import table_splits
 from ssd_edge.data.layouts.voc import voc_splits
@@ -113,7 +113,7 @@ def found_splits(folder: Path) -> dict[str, FoundSplit]:
     if path_kind(folder) == "file" and folder.suffix in (".yaml", ".yml"):
         return yaml_splits(folder)
     if path_kind(folder) == "file" and folder.suffix == ".json" and is_coco(folder):
-        folder = folder.parent
+        folder = folder_of(folder)
     _refuse_no_folder(folder)
     for place in _unwrapped(folder):
         splits: dict[str, FoundSplit] = {}

@@ -83,17 +83,6 @@ def _inside(root: Path, name: str) -> Path | None:
     return None
 
 
-def existing_image(image: Path, *, origin: Path) -> Path:
-    """Return ``image``, which the label file ``origin`` belongs to.
-
-    Raises:
-        LabelError: there is no such file.
-    """
-    if not _is_file(image):
-        raise missing_image(image, origin=origin)
-    return image
-
-
 def missing_image(image: Path, *, origin: Path) -> LabelError:
     """Return the error of a label file whose image is not there."""
     error = LabelError(
@@ -208,16 +197,17 @@ def listed_class_names(classes: str | Sequence[str] | None) -> tuple[str, ...] |
     """
     if classes is None:
         return None
-    if isinstance(classes, str) and _is_file(classes):
+    if isinstance(classes, str) and is_file(classes):
         return read_class_file(Path(classes))
     names = classes.split(",") if isinstance(classes, str) else classes
     return checked_class_names([name.strip() for name in names if name.strip()], origin=Path("--classes"))
 
 
-def _is_file(path: Path | str) -> bool:
+def is_file(path: Path | str) -> bool:
+    """Whether a file is at a path that a label file may have named; a name that is too long names none."""
     try:
         return path_kind(Path(path)) == "file"
-    except InputError:  # too long for a file's name
+    except InputError:
         return False
 
 

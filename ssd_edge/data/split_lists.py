@@ -11,6 +11,7 @@ from pathlib import Path
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import written_beside
+from ssd_edge.data.layouts.coco import folder_of
 from ssd_edge.data.scan import ScannedImage, ScannedSet
 
 SPLIT_FILE = "split.json"
@@ -127,7 +128,9 @@ def _unlisted(scanned: ScannedSet, root: Path, lists: SplitLists) -> tuple[Scann
 
 def dataset_root(dataset: Path) -> Path:
     """Return the folder that paths of a data set are relative to: that of a data.yaml, or the data set's own."""
-    return dataset.parent if dataset.suffix in (".yaml", ".yml", ".json") else dataset
+    if dataset.suffix == ".json":
+        return folder_of(dataset)
+    return dataset.parent if dataset.suffix in (".yaml", ".yml") else dataset
 
 
 def relative_name(image: Path, root: Path) -> str:

@@ -15,6 +15,7 @@ from ssd_edge.data.label_files import (
     ImageFolders,
     checked_class_names,
     inner_path,
+    is_file,
     is_image_name,
     missing_image,
     read_label_text,
@@ -67,8 +68,8 @@ def table_columns(header: Sequence[str]) -> Columns | None:
     return found if min(found[key] for key in _COLUMNS) >= 0 else None
 
 
-def read_rows(path: Path, *, limit: int | None = None) -> list[list[str]]:
-    """Return the rows of a table, the first ``limit`` of them.
+def read_rows(path: Path) -> list[list[str]]:
+    """Return the rows of a table.
 
     Raises:
         LabelError: it is unreadable or too large.
@@ -76,15 +77,10 @@ def read_rows(path: Path, *, limit: int | None = None) -> list[list[str]]:
     """
     text = read_label_text(path, limit=_MAX_TABLE_BYTES)
     csv.field_size_limit(_LONGEST_FIELD)
-    rows: list[list[str]] = []
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=";" if _has_semicolons(text) else ","):
-            rows.append(row)
-            if limit is not None and len(rows) == limit:
-                break
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=";" if _has_semicolons(text) else ","))
     except csv.Error as error:
         raise InputError(f"{path} is not a valid CSV file", got=str(error), wanted="a table of objects") from error
-    return rows
 
 
 def _has_semicolons(text: str) -> bool:
@@ -165,7 +161,7 @@ def _scan_image(table: Table, name: str, rows: list[tuple[int, list[str]]], colu
 def _found_image(table: Table, name: str) -> Path:
     folders = table.images
     place = inner_path(folders.folders[0], name.replace("\\", "/"), origin=table.path, root=folders.root)
-    if place.is_file() and is_image_name(place.name):
+    if is_file(place) and is_image_name(place.name):
         return place
     inside = place.relative_to(folders.folders[0]) if place.is_relative_to(folders.folders[0]) else place
     found = folders.find(str(inside))

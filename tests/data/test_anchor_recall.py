@@ -39,6 +39,17 @@ def test_objects_become_fractions_without_the_difficult_and_those_outside(tmp_pa
     np.testing.assert_allclose(found, [[0.1, 0.25, 0.6, 0.75], [0, 0, 0.5, 0.5]], atol=1e-6)
 
 
+def test_objects_of_images_without_a_known_size_are_left_out(tmp_path: Path) -> None:
+    box = np.array([[10, 20, 60, 60]], np.float32)
+    samples = [
+        Sample(tmp_path / f"{name}.jpg", box, np.zeros(1, np.int64), np.zeros(1, bool), np.zeros(1)) for name in "ab"
+    ]
+    labelled = LabelledSet(("a",), tuple(samples), "test")
+    found = unit_boxes(labelled, sizes={samples[1].image: (200, 80)})  # neither is read
+    np.testing.assert_allclose(found, [[0.05, 0.25, 0.3, 0.75]], atol=1e-6)
+    assert unit_boxes(labelled, sizes={}).shape == (0, 4)
+
+
 def test_reach_counts_an_overlap_of_exactly_a_half() -> None:
     assert AnchorRecall.of(np.array([0.5, 0.25, 1.0, 0.25])) == AnchorRecall(4, 0.5, 0.5)
     assert AnchorRecall.of(np.zeros(0)) == AnchorRecall(0, 1.0, 1.0)

@@ -107,3 +107,25 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_unknown_label_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="label format 'xml' is unknown: wanted voc, coco, yolo"):
         open_writer("xml", tmp_path, ("a",))
+
+
+@pytest.mark.parametrize("name", ["annotations/instances_train.json", "ann/result.json", "result.json"])
+def test_coco_is_found_by_its_file_too(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    write_coco(tmp_path, coco_document(), name=f"../{name}", images="images")
+    (split,) = dataset_splits(path)
+    assert dataset_splits(tmp_path) == (split,)
+    by_file, by_folder = (open_dataset(place, split) for place in (path, tmp_path))
+    assert by_file.digest == by_folder.digest
+    assert {sample.image.resolve() for sample in by_file.samples} == {
+        (tmp_path / "images" / name).resolve() for name in ("a.jpg", "b.jpg")
+    }
+
+
+def test_json_of_something_else_is_no_data_set(tmp_path: Path) -> None:
+    write_coco(tmp_path, coco_document())
+    for name, text in (("package.json", '{"name": "x"}'), ("empty.json", "")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=rf"{name} is not a folder: got a file"):
+            open_dataset(tmp_path / name, "train")

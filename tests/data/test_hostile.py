@@ -11,7 +11,7 @@ import pytest
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.sample import MAX_OBJECTS
 from ssd_edge.data.coco import scan_coco
-from ssd_edge.data.find import open_dataset
+from ssd_edge.data.find import open_dataset, usable_split
 from ssd_edge.data.label_files import checked_class_names, inner_path
 from ssd_edge.data.voc import read_voc_annotation
 from tests.data.folders import coco_document, voc_object, write_coco, write_voc, write_yolo
@@ -99,11 +99,22 @@ def test_file_names_that_lead_outside_are_refused(tmp_path: Path, name: str) -> 
         open_dataset(tmp_path, "train")
 
 
-def test_a_name_longer_than_any_file_system_takes_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["a" * 5000, "a" * 300, "a" * 300 + " 1", "a/" * 3000 + "b -1"])
+def test_a_name_longer_than_any_file_system_takes_is_named(tmp_path: Path, line: str) -> None:
     write_voc(tmp_path, voc_object(), stem="a")
-    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("a" * 5000)
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text(line)
     with pytest.raises(InputError, match=r"1 of 1 image cannot be used.*names an image that is missing: got .{,300};"):
         open_dataset(tmp_path, "train", ["cat"])
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "y/" * 3000 + "b.jpg"])
+def test_a_name_in_coco_longer_than_any_file_system_takes_is_missing(tmp_path: Path, name: str) -> None:
+    document = coco_document()
+    document["images"][1]["file_name"] = name
+    write_coco(tmp_path, document)
+    usable = usable_split(tmp_path, "train")
+    assert (usable.images, usable.left_out_images) == (2, 1)
+    assert [finding.fault.kind for finding in usable.findings] == ["image-missing"]
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, '{"images": [' + "9" * 5000 + "]}"])

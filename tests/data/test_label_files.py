@@ -8,7 +8,6 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.data.label_files import (
     ImageFolders,
     checked_class_names,
-    existing_image,
     inner_path,
     read_class_file,
     read_label_text,
@@ -81,8 +80,3 @@ def test_images_are_found_by_stem_whatever_their_suffix(tmp_path: Path) -> None:
     folders = ImageFolders(tmp_path / "nowhere", tmp_path)
     assert [folders.find(name) for name in ("v1.2", "b", "x/c", "b.JPG")] == [image, upper, inner, upper]
     assert [folders.find(name) for name in ("v1", "none", "", "x", "../b", str(image), "a\0")] == [None] * 7
-
-
-def test_missing_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"list\.txt names an image that is missing: got nothing at .*a\.jpg"):
-        existing_image(tmp_path / "a.jpg", origin=ORIGIN)

@@ -55,6 +55,14 @@ def test_no_centre_can_be_moved_to_a_median_that_is_nearer() -> None:
     np.testing.assert_allclose(centers, [np.median(sizes[nearest == number], axis=0) for number in range(5)])
 
 
+def test_a_sample_of_many_sizes_has_the_same_clusters() -> None:
+    boxes = scattered(SIDES, 45_000).astype(np.float64)
+    sizes = np.concatenate([boxes[:, 2:] - boxes[:, :2], [[0.9, 0.9]]])
+    centers = cluster_sizes(sizes, 3, np.random.default_rng(1))
+    np.testing.assert_allclose(sorted(centers.tolist()), SIDES, atol=0.01)
+    np.testing.assert_array_equal(centers, cluster_sizes(sizes, 3, np.random.default_rng(1)))
+
+
 def test_fewer_sizes_than_centres_are_repeated() -> None:
     centers = cluster_sizes(np.full((4, 2), 0.5), 3, np.random.default_rng(0))
     np.testing.assert_array_equal(centers, np.full((3, 2), 0.5))

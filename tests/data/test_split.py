@@ -143,3 +143,11 @@ def test_only_a_part_of_a_json_is_taken_for_a_list() -> None:
     assert ListedPart.named("train") is None
     assert ListedPart.named("split.json") is None
     assert ListedPart.named("C:/x/split.json:val") == ListedPart(Path("C:/x/split.json"), "val")
+
+
+def test_frames_that_cannot_be_read_are_scenes_of_their_own(tmp_path: Path) -> None:
+    frames = [written(tmp_path, f"f_{number:03}.jpg", scene(7)) for number in range(4)]
+    assert len(set(scenes(frames, examine_images(frames, pixels=True)).tolist())) == 1
+    for number in (1, 2):
+        frames[number].write_bytes(b"no image %d" % number)
+    assert scenes(frames, examine_images(frames, pixels=True)).tolist() == [0, 1, 2, 0]

@@ -211,3 +211,24 @@ def test_poses_are_read_as_what_they_are_or_refused(tmp_path: Path) -> None:
         open_dataset(tmp_path, "train")
     (tmp_path / "data.yaml").write_text("train: images\nnames: [cat, dog]\nkpt_shape: [2, 2]\n")
     assert objects_of(open_dataset(tmp_path, "train"), "0") == [(0, False, [70, 8, 80, 24])]
+
+
+def test_outlines_whose_points_are_no_keypoints_are_read_as_outlines(tmp_path: Path) -> None:
+    """Ten numbers: a box and two points with a mark each, or five points; a mark is 0, 1 or 2."""
+    write_yolo(tmp_path, [[SOUND] for _ in range(5)])
+    for path in (tmp_path / "labels").iterdir():
+        path.write_text("0 0.5 0.5 0.7 0.4 0.6 0.6 0.8 0.7 0.5 0.7\n")
+    assert objects_of(open_dataset(tmp_path, "train"), "0") == [(0, False, [50, 32, 80, 56])]
+
+
+@writers
+def test_clipped_boxes_are_counted_in_the_log(tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    one, far = ("dog", 70, 10, 100.4, 30), ("cat", 70, 10, 233, 30)
+    for folder, boxes, wanted in (
+        ("one", [one], "1 box clipped at the edge, 0 by more than a pixel"),
+        ("more", [one, far], "2 boxes clipped at the edge, 1 by more than a pixel"),
+    ):
+        write(tmp_path / folder, [[SOUND, *boxes], [SOUND]])
+        with caplog.at_level("INFO", logger="ssd_edge"):
+            assert open_dataset(tmp_path / folder, "train", tolerance=ANY).left_out == ()
+        assert wanted in caplog.text

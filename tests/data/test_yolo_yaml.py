@@ -50,6 +50,8 @@ def test_quotes_may_hold_comments_and_escapes(tmp_path: Path) -> None:
 def test_all_values_are_text_and_other_keys_are_passed_over(tmp_path: Path) -> None:
     text = "names: [no, 1.0, null, 007]\nother: &a !!set {x, y}\nagain: *a\n"
     assert read_yolo_yaml(_written(tmp_path, text)).class_names == ("no", "1.0", "null", "007")
+    config = read_yolo_yaml(_written(tmp_path, "? [train, names]\n: [x]\n? {val: y}\n: z\nnames: [cat]\ntest: t\n"))
+    assert (config.class_names, config.splits) == (("cat",), {"test": ("t",)})
 
 
 def test_agrees_with_a_whole_yaml_reader(tmp_path: Path) -> None:

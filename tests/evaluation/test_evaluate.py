@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import write_image
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.sample import LabelledSet, Sample
+from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.evaluation.evaluate import class_numbers, evaluate, renumbered
 
 SET_NAMES = ("stop", "yield")
@@ -87,3 +92,48 @@ def test_renumbered_keeps_order_and_boxes():
 def test_empty_set_is_named():
     with pytest.raises(InputError, match="nothing here contains no images: wanted at least one"):
         evaluate(find_square({}), SET_NAMES, LabelledSet(SET_NAMES, (), "nothing here"))
+
+
+def with_unreadable(labelled: LabelledSet, *, sound: int) -> tuple[LabelledSet, Path]:
+    """The first sample ``sound`` times and the second, whose file is no image."""
+    broken = labelled.samples[1].image
+    broken.write_bytes(b"no image")
+    return replace(labelled, samples=(labelled.samples[1], *labelled.samples[:1] * sound)), broken
+
+
+def test_an_image_that_cannot_be_read_is_left_out_named_and_counted(labelled, caplog):
+    listed, broken = with_unreadable(labelled, sound=9)
+    before = LeftOut("other.xml", "was left out before")
+    seen = []
+
+    def detect(image):
+        seen.append(image.shape)
+        return find_square({4: 0})(image)
+
+    with caplog.at_level("WARNING", logger="ssd_edge"):
+        result = evaluate(detect, SET_NAMES, replace(listed, left_out=(before,)))
+    assert len(seen) == 1 + 9  # the first that can be read once more, beforehand
+    assert (len(result.detections), result.detect_ms.shape) == (9, (9,))
+    assert result.accuracy.mean_ap == 1.0  # its object counts as none that was missed
+    assert broken not in {sample.image for sample in result.labelled.samples}
+    assert result.labelled.left_out == (before, LeftOut(str(broken), "is not an image that OpenCV can read"))
+    assert f"{broken} is not an image" in caplog.text
+    assert len(listed.samples) == 10
+
+
+@pytest.mark.parametrize(
+    ("sound", "tolerance"), [(8, Tolerance()), (99, Tolerance(strict=True)), (99, Tolerance(max_bad=0))]
+)
+def test_more_images_than_are_tolerated_end_the_evaluation(labelled, sound, tolerance):
+    listed, broken = with_unreadable(labelled, sound=sound)
+    seen = []
+    with pytest.raises(InputError, match=rf"{broken.name} is not an image"):
+        evaluate(seen.append, SET_NAMES, listed, tolerance=tolerance)
+    assert seen == []
+
+
+def test_a_set_of_which_no_image_can_be_read_is_refused(labelled):
+    for sample in labelled.samples:
+        sample.image.unlink()
+    with pytest.raises(InputError, match="no objects to evaluate: got 0 images"):
+        evaluate(find_square({}), SET_NAMES, labelled, tolerance=Tolerance(max_bad=1))

@@ -142,6 +142,8 @@ def test_nothing_is_written_into_or_around_the_data(tmp_path: Path) -> None:
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(InputError, match="not empty"):
         ssd.convert_data(tmp_path / "all" / "data", output=tmp_path / "full")
+    with pytest.raises(InputError, match="is a file: wanted a new or empty folder"):
+        ssd.convert_data(tmp_path / "all" / "data", output=tmp_path / "full" / "mine.txt")
     (tmp_path / "full" / "mine.txt").unlink()
     assert state(tmp_path) == before
 

@@ -53,6 +53,11 @@ def _scan(folder: Path, split: str, path: Path, class_names: Sequence[str] | Non
     return scan_coco(path, ImageFolders(*_image_folders(folder, split, path), root=folder), class_names)
 
 
+def folder_of(path: Path) -> Path:
+    """Return the folder of the data set that a JSON file belongs to: its own, or that of its ``annotations``."""
+    return path.parent.parent if path.parent.name.lower() in _LIST_FOLDERS else path.parent
+
+
 def is_coco(path: Path) -> bool:
     """Whether a JSON file, of whatever size, speaks of images, annotations and categories."""
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ssd_edge.core.errors import InputError
 from ssd_edge.data.label_files import ImageFolders, files_named, folders_in
 from ssd_edge.data.layouts.split import (
     IMAGE_FOLDERS,
@@ -29,6 +28,9 @@ def table_splits(folder: Path) -> dict[str, FoundSplit]:
     TensorFlow's object detection, ``ImageID,…,LabelName,…,XMin,…`` of Open Images, ``image,xmin,…,label`` of VoTT), in
     the folder, in ``annotations``, ``labels`` or ``data``, or in a folder named like a split. The split is what the
     file's name speaks of, or its folder's; else it is ``all``.
+
+    Raises:
+        InputError: the names of Open Images' classes cannot be read.
     """
     found: dict[str, tuple[Path, bool]] = {}
     for path in _tables(folder):
@@ -76,10 +78,7 @@ def _class_names(folder: Path) -> dict[str, str]:
     path = next((path for place in places for path in files_named(place, _CLASS_DESCRIPTIONS)), None)
     if path is None:
         return {}
-    try:
-        return {row[0].strip(): row[1].strip() for row in read_rows(path) if len(row) > 1}
-    except InputError:
-        return {}
+    return {row[0].strip(): row[1].strip() for row in read_rows(path) if len(row) > 1}
 
 
 def _image_folders(folder: Path, split: str, path: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from ssd_edge.data.label_files import (
     checked_class_names,
     files_named,
     folders_in,
+    is_file,
     list_image_names,
     read_class_file,
     read_label_lines,
@@ -124,7 +125,7 @@ def _is_of_one_class(place: VocPlace, path: Path) -> bool:
 
 
 def _is_name(place: VocPlace, line: str) -> bool:
-    return place.images.find(line) is not None or (place.annotations / f"{line}.xml").is_file()
+    return place.images.find(line) is not None or is_file(place.annotations / f"{line}.xml")
 
 
 def _in_split_folders(folder: Path) -> dict[str, VocPlace]:

@@ -14,6 +14,7 @@ from ssd_edge.core.log import log
 from ssd_edge.data.label_files import (
     files_named,
     inner_path,
+    is_file,
     is_there,
     list_image_names,
     missing_image,
@@ -142,7 +143,7 @@ def _listed_image(name: str, place: Path, root: Path) -> Path:
     """A line is relative to the data set, or to its list; CVAT's begin with a folder that its archives do not have."""
     first = inner_path(root, name, origin=place, root=root)
     others = [place.parent / name, root / name.removeprefix(_CVAT_FOLDER)] if not Path(name).is_absolute() else []
-    found = next((path for path in (first, *others) if path.is_file()), None)
+    found = next((path for path in (first, *others) if is_file(path)), None)
     if found is None:
         raise missing_image(first, origin=place)
     return found
@@ -172,7 +173,7 @@ def _read_data_file(path: Path) -> dict[str, str]:
 def _without_folder(folder: Path, name: str) -> Path:
     """A file that obj.data names, as it says or in the folder of obj.data itself."""
     place = inner_path(folder, name, origin=folder / "obj.data", root=folder)
-    return place if place.is_file() else folder / Path(name).name
+    return place if is_file(place) else folder / Path(name).name
 
 
 def _lists_images(folder: Path, stem: str) -> bool:
