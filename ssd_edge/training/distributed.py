@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import distributed
 
 from ssd_edge.core.errors import InputError, TrainingError
@@ -56,10 +57,10 @@ def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precisio
             strategy="ddp" if several else "auto",
             precision=_FABRIC_PRECISION[precision],
         )
-    except (RuntimeError, ValueError) as error:  # of Fabric, which looks at what there is
+    except (RuntimeError, ValueError, MisconfigurationException) as error:  # of Fabric, which looks at what there is
         raise InputError(
             "training cannot start on these devices",
-            got=str(error).partition("\n")[0],
+            got=" ".join(str(error).split()),
             wanted=f"{devices} devices of type {device}",
             do="Choose another --device, or fewer --devices.",
         ) from error

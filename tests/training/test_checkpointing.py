@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,9 @@ def test_a_state_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
     path.write_bytes(b"PK nonsense")
     with pytest.raises(ArtifactError, match=r"state\.pt is damaged"):
         RunState.load(path)
+    torch.save([1, 2], path)
+    with pytest.raises(ArtifactError, match=r"state\.pt is damaged: got list"):
+        RunState.load(path)
     torch.save({"format": "ssd-edge/run-state/0"}, path)
     with pytest.raises(
         ArtifactError, match=r"another version of ssd-edge: got 'ssd-edge/run-state/0'; wanted ssd-edge/run-state/2"
@@ -224,6 +228,41 @@ def test_a_state_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
     torch.save({"format": "ssd-edge/run-state/2", "epoch": 3}, path)
     with pytest.raises(ArtifactError, match="is damaged"):
         RunState.load(path)
+
+
+@pytest.fixture(scope="module")
+def stopped(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, RunFolder(folder), stop_at=7)
+    return folder / "state.pt"
+
+
+def test_a_run_goes_on_with_as_many_processes_only(pictures: Path, stopped: Path) -> None:
+    state = replace(RunState.load(stopped), processes=2)
+    with pytest.raises(InputError, match="a different number of processes: got 1 now; wanted 2.*--devices 2"):
+        run(pictures, RunFolder(stopped.parent), state=state)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weights", {}),
+        ("average", {"x": torch.zeros(1)}),
+        ("optimiser", {"state": {}, "param_groups": []}),
+        ("random", torch.zeros(3)),
+        ("records", [{"epoch": 1, "nothing": 2}]),
+        ("losses", torch.zeros(2, 3)),
+        ("losses", None),
+        ("validations", 7),
+    ],
+)
+def test_a_state_whose_parts_do_not_fit_is_damaged(pictures: Path, stopped: Path, name: str, value: object) -> None:
+    before = stopped.read_bytes()
+    state = replace(RunState.load(stopped), **{name: value})
+    with pytest.raises(ArtifactError, match=r"state\.pt is damaged: got \w+Error: .*Train again"):
+        run(pictures, RunFolder(stopped.parent), state=state)
+    assert stopped.read_bytes() == before
 
 
 def test_a_full_disk_leaves_the_state_before(pictures: Path, tmp_path: Path) -> None:

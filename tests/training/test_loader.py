@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import InputError, TrainingError
+from ssd_edge.training import loader as loader_module
 from ssd_edge.training.loader import ALONE, Batch, BatchLoader, Share, ShuffledDraws, named_worker_death
 from tests.training.factories import SIDE, squares, tiny_anchors
 from tests.training.test_dataset import training_set
@@ -197,3 +198,19 @@ def test_full_shared_memory_is_named_with_what_to_do(text: str) -> None:
 def test_other_faults_of_the_program_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="shape mismatch"), named_worker_death():
         raise RuntimeError("shape mismatch")
+
+
+@pytest.mark.parametrize("reason", ["Killed", "Segmentation fault"])
+def test_a_worker_that_the_system_ended_is_named(reason: str) -> None:
+    text = f"DataLoader worker (pid 9) is killed by signal: {reason}.\nmore"
+    with (
+        pytest.raises(TrainingError, match=rf"got DataLoader worker .pid 9. is killed by signal: {reason}\. The usual"),
+        named_worker_death(),
+    ):
+        raise RuntimeError(text)
+
+
+def test_a_machine_without_shared_memory_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader_module, "_SHM", tmp_path / "none")
+    with pytest.raises(TrainingError, match=r"the size of .*none is none; wanted"), named_worker_death():
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No such file (2)")

@@ -77,3 +77,10 @@ def test_a_container_has_what_its_limit_leaves(tmp_path: Path, monkeypatch: pyte
     assert memory._available(CPU) == 2 << 30
     (tmp_path / "limit").write_text("max\n")
     assert memory._available(CPU) == 16 << 30
+
+
+def test_on_a_gpu_its_own_memory_counts(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(training_bytes(spec, 16) / 0.7) + 1024, 1 << 40))
+    for device, wanted in (("cuda", (16, 2)), ("auto", (16, 2)), ("mps", (32, 1))):  # what MPS has is not known
+        assert batch_that_fits(spec, 32, Machine(device=device, workers=0)) == wanted

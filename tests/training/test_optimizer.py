@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -62,3 +63,22 @@ def test_a_state_from_another_machine_does_not_bring_its_choice() -> None:
         group["fused"] = None if chosen else True
     optimiser.load_state_dict(state)
     assert [group["fused"] for group in optimiser.param_groups] == [chosen] * len(optimiser.param_groups)
+
+
+@pytest.mark.parametrize("error", [TypeError("unexpected keyword 'fused'"), RuntimeError("fused needs a GPU")])
+def test_a_pytorch_that_cannot_fuse_updates_weight_by_weight(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    whole = torch.optim.SGD
+
+    def earlier(parameters: object, *, fused: bool | None = None, **settings: float) -> torch.optim.SGD:
+        if fused:
+            raise error
+        return whole(parameters, **settings)
+
+    monkeypatch.setattr(torch.optim, "SGD", earlier)
+    optimiser = make_sgd(nn.Linear(2, 2), learning_rate=0.1, momentum=0.9, weight_decay=0)
+    assert {group["fused"] for group in optimiser.param_groups} == {None}
+
+
+def test_other_devices_than_processors_keep_pytorchs_choice() -> None:
+    optimiser = make_sgd(nn.Linear(2, 2, device="meta"), learning_rate=0.1, momentum=0.9, weight_decay=0)
+    assert {group["fused"] for group in optimiser.param_groups} == {None}

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.timing import Timing
 from ssd_edge.model.ssd import SSD
 from ssd_edge.training import precision
-from ssd_edge.training.precision import PrecisionTimes, measure_precisions
+from ssd_edge.training.config import Machine
+from ssd_edge.training.precision import PrecisionTimes, choose_precision, measure_precisions
 from tests.training.factories import tiny_model
 
 
@@ -44,3 +46,18 @@ def test_no_network_is_timed_where_not_even_a_convolution_gains(
     monkeypatch.setattr(precision, "time_calls", time_calls)
     assert measure_precisions(tiny_model(), batch_size=1).bfloat16_pays == (bfloat16_s < 1)
     assert seen == timed
+
+
+@pytest.mark.parametrize(("has_bfloat16", "chosen"), [(True, "bfloat16"), (False, "float16")])
+def test_gpus_compute_in_the_short_format_that_they_have(
+    monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, chosen: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bfloat16)
+    monkeypatch.setattr(precision, "_measured", lambda spec: pytest.fail("a processor was measured"))
+    spec = tiny_model().spec
+    assert choose_precision(spec, None, Machine(device="cuda")) == chosen
+    assert choose_precision(spec, None, Machine(device="auto")) == chosen
+    assert choose_precision(spec, "float32", Machine(device="auto")) == "float32"
+    with pytest.raises(InputError, match="float16 needs a GPU: got --device cpu"):
+        choose_precision(spec, "float16", Machine(device="cpu"))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.training.run_names import LOCK_NAME, OWNER_NAME, new_run, only_training
@@ -98,3 +99,16 @@ def test_the_lock_says_who_holds_it(tmp_path: Path) -> None:
     with only_training(tmp_path / "run"):
         assert (tmp_path / "run" / OWNER_NAME).read_text() == f"{os.getpid()}\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_lock_whose_owner_is_not_written_yet_is_respected(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    with (
+        FileLock(folder / LOCK_NAME),
+        pytest.raises(InputError, match="got a process that has its lock"),
+        only_training(folder),
+    ):
+        pytest.fail("two trainings in one folder")
+    with only_training(folder):
+        assert (folder / OWNER_NAME).read_text() == f"{os.getpid()}\n"
