@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench._figures import report
 from bench._options import run
-from ssd_edge.benchmarking.startup import Startup, measure_startup
+from ssd_edge.benchmarking.startup import Startup, measure_startup, usual_environment
 from ssd_edge.core.timing import time_calls
 
 COMMANDS = {
@@ -42,7 +42,7 @@ def first_lines(model: Path, rounds: int) -> list[Startup]:
 
 
 def main(*, rounds: int = 9, model: Path | None = None) -> None:
-    start = partial(subprocess.run, stdout=subprocess.DEVNULL, check=True)
+    start = partial(subprocess.run, stdout=subprocess.DEVNULL, check=True, env=usual_environment())
     calls = {name: partial(start, [sys.executable, *arguments]) for name, arguments in COMMANDS.items()}
     for name, timing in time_calls(calls, rounds=rounds).items():  # the first round, not timed, reads the disk
         spread = timing.spread
