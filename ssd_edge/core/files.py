@@ -100,7 +100,7 @@ def written_beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """
     if not path.name:
         raise InputError(f"{path} is a folder", wanted="the name of a file to write")
-    _refuse_device(path)
+    refuse_device(path)
     partial = path.with_name(f".{_short_stem(path)}.{os.getpid()}{MARK}.partial{path.suffix}")
     make_folder(path.parent)
     sweep_once(path.parent)
@@ -188,8 +188,11 @@ def flush_names(folder: Path) -> None:
         flush_file(folder)
 
 
-def _refuse_device(path: Path) -> None:
-    """A rename would put a file in the place of /dev/null itself, or of /dev/stdout, a link that leads into /proc."""
+def refuse_device(path: Path) -> None:
+    """Raise InputError where a new file would take the place of a device, pipe or socket, such as /dev/null.
+
+    /dev/stdout is a link that leads into /proc.
+    """
     if path_kind(path) == "other" or (path.is_symlink() and path.readlink().is_relative_to("/proc")):
         raise InputError(
             f"{path} is not a regular file", got="a device, pipe or socket", wanted="a regular file, or a new name"

@@ -22,7 +22,7 @@ from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.choices import Target
 from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
-from ssd_edge.core.files import written_beside
+from ssd_edge.core.files import path_kind, refuse_device, written_beside
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.runs import Run, list_runs
@@ -106,6 +106,18 @@ def read_current(root: Path) -> CurrentEngine | None:
         ArtifactError: the file is damaged, or of another version of the format.
     """
     return _read(current_path(root), CurrentEngine)
+
+
+def check_notes(root: Path) -> None:
+    """Find out before long work, not after it, that what it ends with cannot be noted.
+
+    Raises:
+        InputError: a folder, or what is no regular file, is in the place of ``current.json`` or ``exported.json``.
+    """
+    for path in (current_path(root), root / ENGINES / EXPORTED_NAME):
+        refuse_device(path)
+        if path_kind(path) == "folder":
+            raise InputError(f"{path} is a folder", wanted="a file that ssd-edge writes", do=f"Remove {path}.")
 
 
 def make_current(root: Path, engine: Path, why: Why) -> CurrentEngine | None:

@@ -12,6 +12,7 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.manifest import manifest_path
 from ssd_edge.core.runs import RECORD_NAME
 from ssd_edge.core.workspace import (
+    check_notes,
     clear_current,
     current_path,
     make_current,
@@ -228,3 +229,16 @@ def test_a_workspace_that_has_a_checkpoint_only_is_told_to_export_it(tmp_path: P
     with pytest.raises(InputError) as absent:
         newest_onnx(tmp_path)
     assert absent.value.do == "Export one: ssd-edge export"
+
+
+@pytest.mark.parametrize("name", ["current.json", "exported.json"])
+def test_a_note_that_cannot_be_written_is_found_beforehand(tmp_path: Path, name: str) -> None:
+    check_notes(tmp_path)
+    place = tmp_path / "engines" / name
+    place.mkdir(parents=True)
+    with pytest.raises(InputError, match=rf"{name} is a folder.*Remove"):
+        check_notes(tmp_path)
+    place.rmdir()
+    os.mkfifo(place)
+    with pytest.raises(InputError, match=f"{name} is not a regular file"):
+        check_notes(tmp_path)

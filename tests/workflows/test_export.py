@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,11 @@ def test_limits_that_contradict_each_other_are_refused(workspace: Path, tmp_path
     with pytest.raises(ArtifactError, match="is out of range"):
         export(workspace=workspace, output=tmp_path / "a.onnx", **options)
     assert not (tmp_path / "a.onnx").exists()
+
+
+def test_a_note_that_cannot_be_written_ends_it_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "engines").mkdir()
+    os.mkfifo(tmp_path / "engines/exported.json")
+    with pytest.raises(InputError, match=r"exported\.json is not a regular file"):
+        export(tmp_path / "best.pt", workspace=tmp_path)
+    assert [path.name for path in (tmp_path / "engines").iterdir()] == ["exported.json"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,12 @@ def test_the_accuracy_of_a_float_type_is_measured_where_it_is_computed(
 def test_build_reads_top_to_bottom() -> None:
     """At most 60 lines, its docstring included."""
     assert len(inspect.getsource(build).splitlines()) <= 60
+
+
+def test_a_note_that_cannot_be_written_ends_it_before_the_work(workspace: Path) -> None:
+    before = sorted(workspace.rglob("*"))
+    os.mkfifo(workspace / "engines/current.json")
+    with pytest.raises(InputError, match=r"current\.json is not a regular file"):
+        build(workspace=workspace)
+    (workspace / "engines/current.json").unlink()
+    assert sorted(workspace.rglob("*")) == before
