@@ -241,8 +241,8 @@ def file_digest(path: Path) -> str:
 
 
 def text_digest(text: str) -> str:
-    """Return ``sha256:<64 hex digits>`` of the text in UTF-8."""
-    return bytes_digest(text.encode())
+    """Return ``sha256:<64 hex digits>`` of the text in UTF-8, which also holds what JSON can and UTF-8 should not."""
+    return bytes_digest(text.encode("utf-8", "surrogatepass"))
 
 
 def bytes_digest(data: bytes) -> str:

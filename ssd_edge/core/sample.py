@@ -129,7 +129,7 @@ class LabelledSet:
     @property
     def digest(self) -> str:
         """``sha256:<64 hex digits>`` of names and labels of all images in their order, and of the classes."""
-        digest = hashlib.sha256("\n".join(self.class_names).encode())
+        digest = hashlib.sha256("\n".join(self.class_names).encode("utf-8", "surrogatepass"))
         for sample in self.samples:
             digest.update(f"\n{sample.image.name}\n".encode("utf-8", "surrogateescape"))
             for labels in (sample.boxes, sample.class_ids, sample.difficult):

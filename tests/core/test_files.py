@@ -278,3 +278,10 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
         (partial / "new.txt").write_text("new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
     assert [entry.name for entry in folder.iterdir()] == ["old.txt"]
+
+
+def test_a_text_that_utf8_does_not_hold_has_a_digest_too() -> None:
+    """Half of a pair, as JSON may escape it, and a byte of a name that is no UTF-8."""
+    texts = ("plain", "\ud800", "\udcff", "\ud800\udcff")
+    assert len({text_digest(text) for text in texts}) == len(texts)
+    assert text_digest("plain") == f"sha256:{hashlib.sha256(b'plain').hexdigest()}"
