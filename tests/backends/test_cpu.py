@@ -1,9 +1,11 @@
+import os
 import platform
 from pathlib import Path
 
 import pytest
 
-from ssd_edge.backends.cpu import cpu_device
+from ssd_edge.backends import cpu
+from ssd_edge.backends.cpu import cpu_device, physical_cores
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,21 @@ def test_the_device_lists_what_chooses_kernels(
 def test_a_system_without_cpuinfo_gives_the_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     assert cpu_device(tmp_path / "absent") == "arm64"
+
+
+def test_a_cpuinfo_without_flags_gives_the_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor\t: 0\nisa\t\t: rv64imafdc\nnotes: Features avx2\n")
+    assert cpu_device(path) == "riscv64"
+
+
+def test_a_system_that_pins_no_process_counts_all_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS: neither an affinity nor a list of siblings."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(cpu, "_CPU_FOLDER", Path("/nowhere"))
+    monkeypatch.setattr(cpu, "_CGROUP_LIMIT", Path("/nowhere"))
+    assert physical_cores() == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert physical_cores() == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 
 import pytest
 
@@ -69,3 +70,31 @@ def test_a_machine_without_a_driver_uses_nothing(monkeypatch: pytest.MonkeyPatch
 )
 def test_a_gpu_that_calls_itself_virtual(name: str, is_virtual: bool) -> None:
     assert cuda_driver.is_virtual_name(name) == is_virtual
+
+
+class NoGpu:
+    """A driver that works and sees no GPU, as in a container that was started without one."""
+
+    def __init__(self, _: str) -> None:
+        self.called: list[str] = []
+        opened.append(self)
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        def call(*_: object) -> int:
+            self.called.append(name)
+            return 0
+
+        return call
+
+
+opened: list[NoGpu] = []
+
+
+def test_a_driver_without_a_gpu_is_not_asked_about_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", NoGpu)
+    opened.clear()
+    found = cuda_driver.describe_gpu()
+    assert isinstance(found, str)
+    assert "no GPU" in found
+    assert opened[0].called == ["cuInit", "cuDeviceGetCount"]
+    assert not cuda_driver.is_virtual()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.ort import OrtBackend
+from ssd_edge.backends.ort_session import open_session, ort_errors
 from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 from tests.backends.tiny_onnx import KEPT, SIZE, tiny_spec, write_tiny_onnx
+from tests.full_disk import full_after
 
 
 def picture(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
@@ -115,3 +118,18 @@ def test_threads_spin_for_a_tenth_of_a_millisecond_or_not_at_all(
     with OrtBackend(tiny_onnx, Threads(1, per_worker=2, spin=spin)) as backend:
         backend.infer(np.zeros((1, SIZE, SIZE, 3), np.uint8))
     assert seen == [("1" if spin else "0", "100", "1")]
+
+
+def test_an_optimized_graph_that_the_disk_refuses_is_the_disks_error(tiny_onnx: Path) -> None:
+    """ONNX Runtime says only that it failed."""
+    path = tiny_onnx.with_suffix(".engine")
+    with full_after(100), pytest.raises(OSError, match="too large") as refused:
+        open_session(tiny_onnx, threads=1, optimize=True, save_to=path)
+    assert (refused.value.errno, refused.value.filename) == (errno.EFBIG, str(path))
+
+
+def test_where_the_disk_has_room_again_what_onnx_runtime_said_is_kept(tiny_onnx: Path) -> None:
+    path = tiny_onnx.with_suffix(".engine")
+    for save_to, kind in ((path, OSError), (None, ArtifactError)):
+        with pytest.raises(kind, match="Protobuf serialization failed"), ort_errors(tiny_onnx, save_to):
+            raise RuntimeError("Protobuf serialization failed")

@@ -207,7 +207,8 @@ def runtime_cache(folder: str, spoil: str = "") -> dict[str, Any]:
         if opening == 0:
             whole = path.read_bytes()
             _spoil(path, spoil)
-    return {"compiled": compiled, "lines": lines, "mended": path.is_file() and path.read_bytes() == whole}
+    mended = path.is_file() and not path.is_symlink() and path.read_bytes() == whole
+    return {"compiled": compiled, "lines": lines, "mended": mended}
 
 
 def _spoil(path: Path, how: str) -> None:
@@ -218,6 +219,9 @@ def _spoil(path: Path, how: str) -> None:
     elif how == "not writable":
         path.unlink()
         path.mkdir()
+    elif how == "not readable":
+        path.unlink()
+        path.symlink_to("/proc/self/mem")  # a regular file whose beginning nobody can read
 
 
 def _listen() -> list[str]:

@@ -66,11 +66,16 @@ class TrtEngine:
             self._runtime.engine_host_code_allowed = True  # such an engine carries a runtime of its own
         if manifest.options.dla is not None:
             self._runtime.DLA_core = manifest.options.dla  # else all engines run on the first core
+        self._cache: RuntimeCache | None = None
         self._engine: Any = self._load(manifest)
-        self._check_tensors()
-        has_cache = keeps_cache and hasattr(self._engine, "create_runtime_config")
-        self._cache = RuntimeCache(self._trt, self._engine, path) if has_cache else None
-        low, _, high = self._engine.get_tensor_profile_shape(INPUT_NAME, 0)
+        try:
+            self._check_tensors()
+            if keeps_cache and hasattr(self._engine, "create_runtime_config"):
+                self._cache = RuntimeCache(self._trt, self._engine, path)
+            low, _, high = self._engine.get_tensor_profile_shape(INPUT_NAME, 0)
+        except BaseException:
+            self._drop()
+            raise
         self.limits = (int(next(iter(low))), int(next(iter(high))))
 
     def shape(self, name: str, batch: int) -> tuple[int, ...]:
@@ -105,6 +110,9 @@ class TrtEngine:
         """Drop the engine, then its runtime; the contexts must be gone."""
         if self._cache is not None:
             self._cache.save()
+        self._drop()
+
+    def _drop(self) -> None:
         self._cache = None
         self._engine = None
         self._runtime = None
@@ -134,9 +142,8 @@ class TrtEngine:
             )
 
     def _check_tensors(self) -> None:
-        engine = self._engine
-        names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
-        found = {name: str(engine.get_tensor_dtype(name)).rpartition(".")[2] for name in names}
+        names = [self._engine.get_tensor_name(number) for number in range(self._engine.num_io_tensors)]
+        found = {name: str(self._engine.get_tensor_dtype(name)).rpartition(".")[2] for name in names}
         if found != CONTRACT:
             raise ArtifactError(
                 f"{self._path} does not have the inputs and outputs of an ssd-edge model",

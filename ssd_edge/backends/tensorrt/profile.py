@@ -15,6 +15,7 @@ from ssd_edge.backends.tensorrt.session import Plan
 from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.graph_contract import INPUT_NAME, OUTPUT_NAMES
+from ssd_edge.core.log import log
 from ssd_edge.core.timing import Stopwatch
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ def _graph(cuda: Cuda, context: TrtContext, stream: Stream) -> Iterator[Plan | N
     try:
         yield Plan(context, graph)
     finally:
-        graph.close()
+        try:
+            graph.close()
+        except CaptureError as error:  # of a GPU that fails, whose own error is on its way
+            log.warning("the GPU did not free the CUDA graph: %s", error)
 
 
 class _Bench:

@@ -101,6 +101,7 @@ def test_what_rtx_compiled_is_kept_for_the_next_opening(tmp_path: Path) -> None:
         ("cut off", "bright.fp32.tensorrt-rtx.cache is damaged, or belongs to another release or GPU", True),
         ("of another GPU", "bright.fp32.tensorrt-rtx.cache is damaged, or belongs to another release or GPU", True),
         ("not writable", "compiled again at the next start: ", False),
+        ("not readable", "cannot be read (Input/output error): kernels are compiled again", False),
     ],
 )
 def test_a_runtime_cache_that_is_of_no_use_is_named_and_replaced(

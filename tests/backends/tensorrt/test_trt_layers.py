@@ -41,6 +41,7 @@ GEMM_11 = {
     "Inputs": [{"Name": "x", "Format": "LINEAR", "Datatype": "BF16"}],
     "Outputs": [{"Name": "y", "Format": "LINEAR", "DataType": "FP32"}],
 }
+LISTED = {"Name": "shuffle", "LayerType": "Shuffle", "Inputs": ["x", "Half"], "Outputs": [{"Format/Datatype": "Int8"}]}
 CONSTANT_11 = {"Name": "anchors", "LayerType": "Constant", "Inputs": [], "Outputs": []}
 
 
@@ -54,6 +55,7 @@ CONSTANT_11 = {"Name": "anchors", "LayerType": "Constant", "Inputs": [], "Output
         (PIXELS_10, "Cast", "uint8"),
         (GEMM_11, "MatrixMultiply", "bf16"),
         (CONSTANT_11, "Constant", "unknown"),
+        (LISTED, "Shuffle", "int8"),  # a name is no type
     ],
 )
 @pytest.mark.parametrize("tensors", ["Bindings", "I/O Tensors"])
