@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from types import TracebackType
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from ssd_edge.benchmarking.task import Task
 from ssd_edge.core.errors import SsdEdgeError
@@ -51,6 +51,8 @@ class Worker:
         self._process = subprocess.Popen(  # noqa: S603 - this very Python, no shell
             [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
+        self._sent = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
         try:
             self.opened = self._exchange(task.to_json())
             self.cold_start_s = time.monotonic() - began
@@ -83,10 +85,9 @@ class Worker:
     def close(self) -> None:
         """End it, by force where it does not end by itself."""
         self._resume()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        for pipe in (self._sent, self._answers):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
         try:
             self._process.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -103,13 +104,10 @@ class Worker:
         self.close()
 
     def _exchange(self, line: str) -> Any:
-        sent, answers = self._process.stdin, self._process.stdout
-        if sent is None or answers is None:
-            raise WorkerError("this is a bug in ssd-edge: the worker process has no pipes", do="Please report it.")
         try:
-            sent.write(line.encode() + b"\n")
-            sent.flush()
-            answer = answers.readline()
+            self._sent.write(line.encode() + b"\n")
+            self._sent.flush()
+            answer = self._answers.readline()
         except (BrokenPipeError, ValueError):
             answer = b""
         if not answer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 
 
 def say(answer: object) -> None:
@@ -27,8 +29,12 @@ def main() -> None:
         elif request["do"] == "die":
             sys.stderr.write("out of luck\n")
             sys.exit(3)
+        elif request["do"] == "fall silent":
+            os.close(1)
         else:
             say({"error": "no such action"})
+    if task is not None and task["kind"] == "stay":
+        time.sleep(60)
 
 
 if __name__ == "__main__":

@@ -112,3 +112,16 @@ def test_a_real_neighbor_is_noticed_and_our_own_child_is_none() -> None:
         alone, beside = told.report(), untold.report()
     assert beside.others > alone.others + 0.05  # beside many others it gets little
     assert beside.is_disturbed
+
+
+def test_processes_that_end_while_they_are_counted_are_left_out(tmp_path: Path) -> None:
+    mine = sorted(os.sched_getaffinity(0))[0]
+    (tmp_path / "stat").write_text(f"cpu{mine} 100 0 0 0 0 0 0 0 0 0\n")
+    for number in ("77", "78"):
+        (tmp_path / number).mkdir()
+    (tmp_path / "77" / "comm").write_text("a\n")  # it ends between its name and its times
+    assert process_times(tmp_path) == {77: ("a", 0.0)}
+    with_gone, without = cpu_times((78, 4711), tmp_path), cpu_times((), tmp_path)
+    assert with_gone is not None
+    assert without is not None
+    assert with_gone.own == pytest.approx(without.own, abs=0.1)

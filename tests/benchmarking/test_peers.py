@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import types
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,10 @@ def test_torchvision_sees_what_our_checkpoint_sees(tmp_path: Path, preset: str) 
     found, wanted = runner.detect(images[0]), TorchDetector(model).detect(images[0])
     assert len(found) == pytest.approx(len(wanted), abs=2)  # one may lie on the threshold
     same(found[:50], wanted[:50], box=0.5, score=1e-3)
+    network = weakref.ref(runner._model)
+    runner.close()
+    gc.collect()
+    assert network() is None
 
 
 def test_a_peer_that_cannot_take_part_is_left_out_with_the_reason(
@@ -159,6 +165,22 @@ def test_a_yolo_is_asked_by_its_own_predict(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "ultralytics", types.SimpleNamespace(YOLO=Yolo))  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(set_num_threads=lambda _: None))  # type: ignore[arg-type]
     settings = {"network": "yolo11n.yaml", "side": "320"}
-    found = UltralyticsRunner(Task("ultralytics", settings=settings)).detect(np.zeros((9, 9, 3), np.uint8))
+    runner = UltralyticsRunner(Task("ultralytics", settings=settings))
+    network, found = weakref.ref(runner._model), runner.detect(np.zeros((9, 9, 3), np.uint8))
     assert (found.scores.tolist(), found.class_ids.tolist()) == ([pytest.approx(0.7), pytest.approx(0.2)], [1, 3])
     assert asked == [{"imgsz": 320, "conf": 0.01, "verbose": False}]
+    runner.close()
+    gc.collect()
+    assert network() is None, "its memory is free for the next"
+
+
+def test_a_plain_session_is_held_as_any_backend(tmp_path: Path, ours: Entry) -> None:
+    entries, _ = peer_entries([Peer.ONNXRUNTIME], [ours], tmp_path)
+    images = np.stack([frame.image for frame in sample_frames(2, 3)])
+    with open_detector(Path(ours.task.model)) as detector:
+        sized = np.stack([detector.preprocess(image) for image in images])
+        wanted = detector.detect_batch(list(images))
+    with graphs.OrtPeer(entries[0].task) as peer:
+        assert isinstance(peer, graphs.OrtPeer)
+        found = peer.infer(sized)
+    assert found.num_detections.ravel().tolist() == [len(entry) for entry in wanted]

@@ -54,3 +54,15 @@ def test_without_a_tool_nothing_is_read(tmp_path: Path, monkeypatch: pytest.Monk
     with PowerMonitor() as monitor:
         pass
     assert monitor.readings() == {}
+
+
+def test_a_jetson_is_read_by_its_own_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool(tmp_path, "nvidia-smi", ["1200, 2619, 100, 40, 10"])  # JetPack has one, which knows no such figures
+    tool(tmp_path, "tegrastats", [TEGRASTATS, TEGRASTATS.replace("9241mW", "9261mW")])
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with PowerMonitor() as monitor:
+        deadline = time.monotonic() + 10
+        while len(monitor._rows) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    power = monitor.readings()["power, mW"]
+    assert (power.least, power.median, power.most) == (9241, 9251, 9261)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ssd_edge.benchmarking import process
 from ssd_edge.benchmarking.process import Worker, WorkerError
 from ssd_edge.benchmarking.task import Task
 
@@ -34,8 +35,20 @@ def test_a_worker_answers_stands_still_and_ends() -> None:
 
 
 def test_a_worker_that_dies_says_its_last_words() -> None:
-    with Worker(Task("echo"), ECHO) as worker, pytest.raises(WorkerError, match="exit code 3, out of luck"):
-        worker.ask("die")
+    with Worker(Task("echo"), ECHO) as worker:
+        for action in ("die", "time"):  # and whoever asks later is told the same
+            with pytest.raises(WorkerError, match="exit code 3, out of luck"):
+                worker.ask(action)
+
+
+def test_a_worker_that_lives_and_gives_no_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_PATIENCE_S", 0.1)
+    with Worker(Task("stay"), ECHO) as worker:
+        pid = worker.pid
+        with pytest.raises(WorkerError, match="ended: got no answer"):
+            worker.ask("fall silent")
+        assert Path(f"/proc/{pid}").exists()
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_a_worker_that_cannot_open_gives_the_reason_and_is_gone() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ NETWORKS = {
     "mobilenet-v3-large-lite-reduced": "ssdlite320_mobilenet_v3_large",
 }
 """torchvision's constructor of each architecture of ours that it has."""
+
+_SHOWN = 200  # characters of what PyTorch says
 
 
 class TorchvisionRunner:
@@ -46,7 +49,8 @@ class TorchvisionRunner:
         try:
             self._model.load_state_dict(ours.state_dict())
         except RuntimeError as error:
-            raise ArtifactError(f"torchvision's network does not match {task.model}", got=str(error)) from error
+            got = shorten(str(error), _SHOWN, placeholder=" …")  # it names each of hundreds of tensors
+            raise ArtifactError(f"torchvision's network does not match {task.model}", got=got) from error
         self._model.eval()
         self._floor = task.score_threshold or 0.0
 
