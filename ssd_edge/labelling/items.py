@@ -87,6 +87,8 @@ def find_items(sources: Sequence[str], not_listed: NotListed, skip: str = "") ->
             )
         if kind == "absent":
             raise InputError(f"{path} does not exist", wanted="images to label")
+        if kind == "other":
+            raise InputError(f"{path} is not a regular file", got="a device, pipe or socket", wanted="images to label")
         if kind == "folder":
             yield from _below(str(path), _absolute(str(path)), not_listed, skip)
         elif path.suffix.lower() == ".txt":

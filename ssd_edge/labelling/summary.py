@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -194,7 +195,7 @@ def _other_images(path: Path) -> ArtifactError:
 def _are_frames(ids: list[str], video: str, last: int) -> tuple[bool, int]:
     """Return whether they are later frames of a video, each once, or a video without frames; and the last."""
     if ids == [video]:
-        return last < 0, 0
+        return last < 0, sys.maxsize  # nothing may follow
     for found in ids:
         number = found.removeprefix(f"{video}#")
         if not number.isdecimal() or int(number) <= last:

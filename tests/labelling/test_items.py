@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -238,3 +239,44 @@ def test_folders_lie_in_one_another_as_deep_as_they_may(photos: Path) -> None:
         assert [item.path for item in found("deep")[0]] == [str(deep / "a.png")]
     finally:
         subprocess.run(["rm", "-r", photos / "deep"], check=True)  # Python's own rmtree calls itself for each
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tar", "a.parquet", "a.png"])
+def test_a_pipe_is_refused_without_waiting_for_it(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=f"{name} is not a regular file"):
+        found(tmp_path / name)
+
+
+def test_a_folder_that_goes_away_meanwhile_is_counted(photos: Path) -> None:
+    write_photos(photos / "photos/c", 1)
+    not_listed = NotListed()
+    items = find_items(["photos"], not_listed)
+    assert next(items).id == "photos/0007.png"
+    shutil.rmtree(photos / "photos/b")
+    assert [item.id for item in items] == ["photos/a.MP4", "photos/c/0000.png"]
+    assert [(entry.what, entry.why) for entry in not_listed.named] == [("photos/b", "No such file or directory")]
+
+
+def test_a_member_of_a_tar_that_lies_in_pieces_is_counted(photos: Path) -> None:
+    image = photos / "photos/b/0000.png"
+    sparse = tarfile.TarInfo("a.png")
+    sparse.type = tarfile.GNUTYPE_SPARSE
+    with tarfile.open(photos / "shard.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(sparse)
+        tar.add(image, "b.png")
+    items, not_listed = found("shard.tar")
+    assert [member_bytes(item) for item in items] == [image.read_bytes()]
+    assert [(entry.what, entry.why) for entry in not_listed.named] == [
+        ("shard.tar/a.png", "its bytes do not lie in one piece")
+    ]
+
+
+def test_a_row_without_a_path_is_counted(photos: Path) -> None:
+    table = pyarrow.table({"id": ["a", "b", "c"], "path": ["b/0001.png", None, "0007.png"]})
+    parquet.write_table(table, photos / "photos/table.parquet")
+    items, not_listed = found("photos/table.parquet")
+    assert [item.id for item in items] == ["a", "c"]
+    assert [(entry.what, entry.why) for entry in not_listed.named] == [
+        ("photos/table.parquet", "a row has no value in the column 'path'")
+    ]
