@@ -29,9 +29,7 @@ def _rounds(ranked: FloatArray, iou_threshold: float) -> int:
     """Return the rounds of the (M, 4) boxes of one class, best first."""
     suppresses = np.triu(iou_matrix(ranked, ranked) > np.float32(iou_threshold), 1)
     kept: npt.NDArray[np.bool_] = np.ones(len(ranked), np.bool_)
-    for count in range(len(ranked)):
-        settled = ~(suppresses & kept[:, None]).any(axis=0)
-        if np.array_equal(settled, kept):
-            return count
-        kept = settled
-    return len(ranked)
+    count = 0  # never more than the boxes: each round settles the best of those that are not settled
+    while not np.array_equal(settled := ~(suppresses & kept[:, None]).any(axis=0), kept):
+        kept, count = settled, count + 1
+    return count

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, numpy_helper
 
 from ssd_edge.core.errors import ArtifactError
+from ssd_edge.graph.function_calls import check_calls
 
 LARGEST_AXIS = 1 << 31
 """No axis of a tensor is longer, and no input of a graph has more elements."""
@@ -31,7 +32,7 @@ def parse_onnx(data: bytes, path: Path, *, weights_beside: bool = False) -> onnx
 
     Raises:
         NotOnnxError: the bytes are no ONNX.
-        ArtifactError: a tensor is damaged, of an absurd size, or lies elsewhere.
+        ArtifactError: a tensor is damaged, of an absurd size, or lies elsewhere; functions call each other without end.
     """
     model = onnx.ModelProto()
     try:
@@ -41,6 +42,9 @@ def parse_onnx(data: bytes, path: Path, *, weights_beside: bool = False) -> onnx
     nodes = (*model.graph.node, *(node for function in model.functions for node in function.node))
     if not all(isinstance(text, str) for node in nodes for text in (node.op_type, node.name, *node.input)):
         raise _damaged(path, "the name of an operator or a tensor", "bytes that are no text", "UTF-8")
+    if any(node.op_type == "Constant" and not node.attribute for node in nodes):  # ONNX's own checker lets it pass
+        raise _damaged(path, "a node 'Constant'", "no value", "a value")
+    check_calls(model, path)
     outside = [tensor for tensor in _tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
     if outside:
         _load_outside(model, outside, path, allowed=weights_beside)

@@ -81,8 +81,6 @@ def _members(path: Path) -> list[str]:
 
 def _archive(path: Path) -> str:
     names = _members(path)
-    if "constants.pkl" in names:
-        return "a TorchScript program"
     if {"config.json", "metadata.json"} <= set(names):
         return "a Keras file"
     if all(name.endswith(".npy") for name in names):

@@ -116,3 +116,44 @@ def test_weights_are_read_in_the_folder_of_the_model_only(tmp_path: Path, locati
     (folder / "a.onnx").write_bytes(net.model.SerializeToString())
     with pytest.raises(ArtifactError, match=f"a.onnx (keeps its weights in another|is damaged).*{reason}"):
         read_foreign(folder / "a.onnx")
+
+
+@pytest.mark.parametrize("where", ["graph", "function"])
+def test_a_constant_without_a_value_is_refused(tmp_path: Path, where: str) -> None:
+    model = copied(square_model())
+    (model.graph if where == "graph" else model.functions[0]).node.append(helper.make_node("Constant", [], ["none"]))
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ArtifactError, match=r"a\.onnx is damaged: a node 'Constant': got no value"):
+        read_graph(path)
+
+
+def test_tensors_in_a_list_are_looked_at_too(tmp_path: Path) -> None:
+    model, sound = copied(square_model()), numpy_helper.from_array(np.ones(3, np.float32), "sound")
+    odd = copied_tensor(sound, "odd", dims=4)
+    model.graph.node.append(helper.make_node("Own", [], ["x"], domain="elsewhere", values=[sound, odd]))
+    with pytest.raises(ArtifactError, match="is damaged: the tensor 'odd': got .*wanted as many values"):
+        parse_onnx(model.SerializeToString(), tmp_path / "a.onnx")
+    odd.dims[0] = 3
+    model.graph.node[-1].attribute[0].CopyFrom(helper.make_attribute("values", [sound, odd]))
+    assert parse_onnx(model.SerializeToString(), tmp_path / "a.onnx") == model
+
+
+def copied_tensor(tensor: TensorProto, name: str, *, dims: int) -> TensorProto:
+    copy = TensorProto()
+    copy.CopyFrom(tensor)
+    copy.name = name
+    copy.dims[0] = dims
+    return copy
+
+
+def test_weights_of_a_function_are_read_beside_the_model(tmp_path: Path) -> None:
+    net = ForeignNet()
+    tensor = numpy_helper.from_array(np.ones(16, np.float32), "w")
+    _outside(tensor, "w.data")
+    (tmp_path / "w.data").write_bytes(np.ones(16, np.float32).tobytes())
+    constant = helper.make_node("Constant", [], ["w"], value=tensor)
+    net.model.functions.append(helper.make_function("own", "F", [], ["w"], [constant], [helper.make_opsetid("", 11)]))
+    model = parse_onnx(net.model.SerializeToString(), tmp_path / "a.onnx", weights_beside=True)
+    (read,) = model.functions[0].node
+    np.testing.assert_array_equal(numpy_helper.to_array(read.attribute[0].t), np.ones(16, np.float32))

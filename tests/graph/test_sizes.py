@@ -55,3 +55,33 @@ def test_large_weights_are_weighed_and_not_copied(tmp_path: Path, monkeypatch: p
         check_sizes(model, tmp_path / "a.onnx")
     monkeypatch.setenv(VARIABLE, "tensor=49152")
     check_sizes(model, tmp_path / "a.onnx")
+
+
+INSIDE = """{ c = Constant <value = bool {1}> () y = If (c) <
+        then_branch = t () => (float[N, 3, 64, 64] a) { d = Constant <value = bool {1}> ()
+            a = If (d) <
+                then_branch = tt () => (float[N, 3, 64, 64] b) { n = Constant <value = int64[1] {3000000000}> ()
+                    big = ConstantOfShape (n) b = Add (x, big) },
+                else_branch = te () => (float[N, 3, 64, 64] e) { e = Relu (x) }> },
+        else_branch = e () => (float[N, 3, 64, 64] f) { f = Relu (x) }> }"""
+
+
+def test_a_huge_tensor_in_a_branch_of_a_branch_is_refused(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(f"{HEAD} {INSIDE}")
+    onnx.checker.check_model(model)
+    with pytest.raises(ArtifactError, match=r"too large: '(big|b)': got \d{10,} bytes"):
+        check_sizes(model, tmp_path / "a.onnx")
+    check_sizes(onnx.parser.parse_model(f"{HEAD} {INSIDE}".replace("3000000000", "64")), tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("kind", [onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED, 99])
+def test_elements_of_no_known_size_count_as_four_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    model = onnx.parser.parse_model(f"{HEAD} {{ y = Relu (x) }}")
+    model.graph.initializer.add(name="w", dims=[3, 64, 64], data_type=kind)
+    monkeypatch.setenv(VARIABLE, "tensor=49151")
+    with pytest.raises(ArtifactError, match=r"too large: 'w': got 49152 bytes"):
+        check_sizes(model, tmp_path / "a.onnx")
+    monkeypatch.setenv(VARIABLE, "tensor=49152")
+    check_sizes(model, tmp_path / "a.onnx")

@@ -129,3 +129,23 @@ def test_a_form_is_no_exported_model(exported: Path, tmp_path: Path) -> None:  #
 def test_tensorrt_rtx_builds_it(exported: Path, form: VariantForm) -> None:  # noqa: F811
     source = read_onnx(exported)
     assert built_by_tensorrt_rtx(make_variant(source.model, source.spec, form)) > 100_000
+
+
+@pytest.mark.parametrize("first", ["Cast", "Transpose"])
+def test_pixels_are_taken_in_whatever_order_the_graph_turns_them(exported: Path, images, first: str) -> None:  # noqa: F811
+    """A graph may turn the bytes and then make floats of them; the float form has nothing to cut out then."""
+    source = read_onnx(exported)
+    graph = Graph(source.model)
+    (cast,) = graph.consumers("images")
+    (transpose,) = graph.consumers(cast.output[0])
+    if first == "Transpose":
+        turned = helper.make_node("Transpose", ["images"], ["turned"], "turned", perm=[0, 3, 1, 2])
+        graph.replace(cast, [turned])
+        graph.replace(transpose, [helper.make_node("Cast", ["turned"], [transpose.output[0]], "floats", to=1)])
+    before = graph.finished()
+    made = make_variant(before, source.spec, VariantForm.FLOAT_NCHW)
+    pixels = preprocess(images[0], source.spec.input)
+    wanted, found = run(before, pixels[None]), run(made, input_of("float-nchw", pixels))
+    assert len(wanted[1])
+    for one, other in zip(wanted, found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

@@ -136,6 +136,9 @@ def test_the_resolution_is_given_or_said_to_be_assumed(tmp_path: Path, caplog: p
     )
     assert import_weights(tmp_path / "w.pth", tmp_path / "a.pt").spec.input.width == 300
     assert "the file does not contain its input size, so 300x300 is assumed" in caplog.text
+    caplog.clear()
+    assert import_weights(tmp_path / "w.pth", tmp_path / "a.pt", size=(300, 300)).spec.input.width == 300
+    assert "is assumed" not in caplog.text
     report = import_weights(tmp_path / "w.pth", tmp_path / "b.pt", size=(512, 512))
     assert load_checkpoint(tmp_path / "b.pt").spec == report.spec
     assert (report.spec.input.height, report.spec.anchors.count) == (512, 6 * (1024 + 256 + 64 + 16 + 4 + 1))

@@ -60,7 +60,7 @@ def read_foreign(path: Path) -> onnx.ModelProto:
             do=f"Build an engine from it: ssd-edge build {quoted(path)}",
         )
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        model = _inlined(model, path)
     _refuse_precision(model, path)
     _refuse_domains(model, path)
     weights = {entry.name for entry in model.graph.initializer}
@@ -68,6 +68,18 @@ def read_foreign(path: Path) -> onnx.ModelProto:
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     return model
+
+
+def _inlined(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except (RuntimeError, ValueError, *_ONNX_ERRORS) as error:
+        raise ArtifactError(
+            f"{path} has functions that cannot be followed",
+            got=" ".join(str(error).split())[:200],
+            wanted="functions that fit the nodes that call them",
+            do="Export the model again.",
+        ) from error
 
 
 def _parse(path: Path) -> onnx.ModelProto:

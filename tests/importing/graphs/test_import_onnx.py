@@ -24,11 +24,14 @@ from ssd_edge.importing.graphs import import_onnx as importing
 from ssd_edge.importing.graphs import verify
 from ssd_edge.importing.graphs.import_onnx import Hints, import_onnx
 from ssd_edge.importing.graphs.normalization import Normalization
-from ssd_edge.importing.graphs.surgery import scored_boxes
+from ssd_edge.importing.graphs.outputs import Outputs
+from ssd_edge.importing.graphs.source import in_our_opset, read_foreign
+from ssd_edge.importing.graphs.surgery import Reading, finished, scored_boxes
 from tests.importing.graphs.by_hand import Recipe, assert_same, detections
-from tests.importing.graphs.foreign_net import BOXES, ForeignNet, anchor_table, pictures
+from tests.importing.graphs.foreign_net import BOXES, SIZE, VARIANCES, ForeignNet, anchor_table, pictures
 
 TABLE, LEVELS = "priors.npy", "priors.json"
+READING = Reading(Outputs("scores", "boxes"), softmaxed=True, anchors=None)
 
 
 @pytest.fixture
@@ -307,3 +310,23 @@ def test_a_layout_that_needs_saying_is_named(folder) -> None:
             ForeignNet(decoded=False).write(folder), None, pictures(),
             Hints(layout=BoxLayout.YXYX, anchors=folder / TABLE),
         )  # fmt: skip
+
+
+def test_scales_are_limited_where_the_network_limits_them(folder) -> None:
+    sides = {}
+    for limit in (0.01, math.inf):
+        report = imported(ForeignNet(decoded=False), folder, Hints(anchors=TABLE, coding=BoxCoding(VARIANCES, limit)))
+        with open_detector(report.onnx) as detector:
+            boxes = detector.detect(pictures()[0]).boxes
+        sides[limit] = float((boxes[:, 2:] - boxes[:, :2]).max()) / SIZE
+    largest = 0.5 * math.exp(0.01)  # of the larger anchors
+    assert sides[0.01] <= largest + 1e-6 < sides[math.inf]
+
+
+def test_a_graph_that_does_not_go_together_with_ours_is_refused(folder) -> None:
+    report = imported(ForeignNet(), folder)
+    graph = scored_boxes(in_our_opset(read_foreign(folder / "theirs.onnx"), folder), report.spec, READING)
+    assert finished(graph, report.spec, "sha256:0", 2).graph.node
+    graph.graph.node[4].input[0] = "nowhere"
+    with pytest.raises(ArtifactError, match="cannot be combined with preprocessing and NMS: got .*nowhere.*report"):
+        finished(graph, report.spec, "sha256:0", 2)

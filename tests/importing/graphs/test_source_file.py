@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
+from ssd_edge.backends.detector import open_detector
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.importing.graphs.import_onnx import import_onnx
 from ssd_edge.importing.graphs.source import read_foreign
@@ -115,3 +116,37 @@ def test_importing_a_graph_needs_no_torch():
     script = "import sys, ssd_edge.importing.graphs.import_onnx; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def with_function(*functions):
+    """A foreign net whose ReLU is a function ``own.F``: named functions of (inputs, outputs, operator)."""
+    net, opsets = ForeignNet(opset=17), [helper.make_opsetid("", 17)]
+    relu = next(node for node in net.model.graph.node if node.op_type == "Relu")
+    relu.domain, relu.op_type = "own", "F"
+    net.model.opset_import.append(helper.make_opsetid("own", 1))
+    for inputs, outputs, operator in functions:
+        node = helper.make_node(operator, ["a"], ["b"])
+        net.model.functions.append(helper.make_function("own", "F", inputs, outputs, [node], opsets))
+    return net
+
+
+def test_functions_are_written_out(tmp_path):
+    report = import_onnx(with_function((["a"], ["b"], "Relu")).write(tmp_path), tmp_path / "ours.onnx", pictures(1))
+    plain = import_onnx(ForeignNet(opset=17).write(tmp_path), tmp_path / "plain.onnx", pictures(1))
+    with open_detector(report.onnx) as one, open_detector(plain.onnx) as other:
+        found, wanted = one.detect(pictures()[0]), other.detect(pictures()[0])
+    assert len(found) > 3
+    np.testing.assert_array_equal(found.boxes, wanted.boxes)
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        [([], ["b"], "Relu")],
+        [(["a"], [], "Relu")],
+        [(["a"], ["b"], "Relu"), (["a"], ["b"], "Exp")],
+    ],
+)
+def test_functions_that_do_not_fit_their_calls_are_refused(functions, tmp_path):
+    with pytest.raises(ArtifactError, match=r"theirs\.onnx has functions that cannot be followed: got .*Export"):
+        read_foreign(with_function(*functions).write(tmp_path))
