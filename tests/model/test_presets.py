@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, SSDLite320_MobileNet_V3_Large_Weights
 
+from ssd_edge.core.anchor_spec import AnchorSpec, AnchorTable
 from ssd_edge.model.anchors import anchor_boxes
-from ssd_edge.model.presets import PRESETS
+from ssd_edge.model.presets import PRESETS, preset_of
 from ssd_edge.model.zoo import build_model, make_spec, network_cost
 
 CLASSES = tuple(f"class {number}" for number in range(20))
@@ -81,3 +84,17 @@ def test_random_weights_pass_a_signal_to_the_coarsest_map(preset: str) -> None:
         maps = model.backbone(torch.randn(1, 3, 300, 300))
     deviations = [float(level.std()) for level in maps]
     assert all(0.02 < deviation < 50 for deviation in deviations), deviations
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_known_by_its_network_and_other_networks_are_none(preset: str) -> None:
+    for classes in (CLASSES, CLASSES[:1]):
+        assert preset_of(make_spec(preset, classes)) == preset
+    spec = make_spec(preset, CLASSES)
+    first, *others = spec.anchors.levels
+    fitted = replace(spec.anchors, levels=(replace(first, sizes=((0.123, 0.2), *first.sizes[1:])), *others))
+    foreign = AnchorSpec((), table=AnchorTable(9))
+    for anchors in (fitted, AnchorSpec(spec.anchors.levels[:1]), foreign):
+        assert preset_of(replace(spec, anchors=anchors)) == ""
+    assert preset_of(replace(spec, architecture="foreign-onnx")) == ""
+    assert preset_of(replace(spec, input=replace(spec.input, mean=(1.0, 2.0, 3.0)))) == ""

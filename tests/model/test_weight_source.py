@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from ssd_edge.core.errors import ArtifactError, InputError
-from ssd_edge.model.weight_source import read_weights
+from ssd_edge.model.weight_source import read_safetensors, read_weights
 
 TENSORS = {"conv.weight": torch.ones(2, 2)}
 
@@ -135,3 +136,13 @@ def test_a_source_that_is_nothing_is_refused() -> None:
         read_weights("imagenet")
     with pytest.raises(InputError, match="neither ssd-edge nor timm has this backbone: got 'no_such_net'"):
         read_weights("timm:no_such_net")
+
+
+def test_safetensors_that_cannot_be_read_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("safetensors.torch")
+    with pytest.raises(InputError, match=r"none\.safetensors cannot be read .No such file"):
+        read_safetensors(tmp_path / "none.safetensors")
+    (tmp_path / "weights.safetensors").touch()
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(InputError, match=r"weights\.safetensors needs safetensors: .*pip install safetensors"):
+        read_weights(str(tmp_path / "weights.safetensors"))

@@ -84,7 +84,7 @@ def pretrained(name: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError, ValueError) as error:  # requests' and the hub's errors are OSErrors
         raise InputError(
             f"timm's weights for {name} cannot be downloaded",
-            got=next(iter(str(error).splitlines()), type(error).__name__),
+            got=_first_line(error),
             wanted="an internet connection, or the weights in timm's cache",
             do="Download the weights on a machine with internet access, and give the file: --backbone FILE",
         ) from error
@@ -96,7 +96,7 @@ def _classifier(name: str) -> Any:
         model = _checked(name).create_model(name, pretrained=False, features_only=True)
     except _FAILURES as error:
         raise _unsuitable(
-            name, str(error).splitlines()[0], "a backbone that timm can create with features_only=True"
+            name, _first_line(error), "a backbone that timm can create with features_only=True"
         ) from error
     unsaved = {key for key, _ in model.named_buffers()} - model.state_dict().keys()
     if unsaved:
@@ -117,7 +117,7 @@ def _coarsest(name: str, features: Any, input_size: MapSize) -> Tensor:
     except _FAILURES as error:
         raise _unsuitable(
             name,
-            str(error).splitlines()[0],
+            _first_line(error),
             f"a backbone that accepts an input of {input_size.cols} x {input_size.rows} pixels",
         ) from error
     features.train()
@@ -129,6 +129,11 @@ def _coarsest(name: str, features: Any, input_size: MapSize) -> Tensor:
             f"a feature map of shape (1, {channels}, rows, cols)",
         )
     return coarsest
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says, or its kind: an assertion may say nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _unsuitable(name: str, got: str, wanted: str) -> InputError:

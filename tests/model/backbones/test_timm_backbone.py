@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -70,3 +71,63 @@ class TestWithTimm:
     def test_what_is_no_backbone_is_refused(self, preset: str, message: str) -> None:
         with pytest.raises(InputError, match=message):
             make_spec(preset, CLASSES)
+
+    @pytest.mark.parametrize(
+        ("error", "got"), [(AssertionError(), "AssertionError"), (RuntimeError("no maps\nmore"), "no maps; ")]
+    )
+    def test_a_network_that_gives_no_maps_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, error: Exception, got: str
+    ) -> None:
+        import timm
+
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patch, pytest.raises(InputError, match=f"cannot be the backbone.*got {got}"):
+            patch.setattr(timm, "create_model", fail)
+            make_spec("ssd300-resnet18", CLASSES)
+        monkeypatch.setattr(timm.models.ResNet, "forward", fail)
+        monkeypatch.setattr(timm.models.FeatureListNet, "forward", fail)
+        with pytest.raises(InputError, match=f"resnet18 cannot .*got {got}.*an input of 300 x 300 pixels"):
+            make_spec("ssd300-resnet18", CLASSES)
+
+    @pytest.mark.parametrize("turned", [lambda last: last.permute(0, 2, 3, 1), lambda last: last.flatten(2)])
+    def test_maps_without_their_channels_second_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch, turned: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        import timm
+
+        whole = timm.models.FeatureListNet.forward
+        monkeypatch.setattr(
+            timm.models.FeatureListNet, "forward", lambda self, images: [turned(last) for last in whole(self, images)]
+        )
+        with pytest.raises(InputError, match=r"got a feature map of shape \(1, .*wanted .* \(1, 512, rows, cols\)"):
+            make_spec("ssd300-resnet18", CLASSES)
+
+    def test_its_own_weights_are_taken_or_what_to_do_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import timm
+
+        from ssd_edge.model.weight_source import read_weights
+
+        source, asked = timm.create_model("resnet18", pretrained=False), []
+
+        def create(name: str, *, pretrained: bool) -> torch.nn.Module:
+            asked.append((name, pretrained))
+            return source
+
+        monkeypatch.setattr(timm, "create_model", create)
+        weights = read_weights("timm:resnet18")
+        assert (asked, weights.origin) == ([("resnet18", True)], "timm's resnet18")
+        assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in weights.tensors.items())
+        assert len(weights.tensors) == len(source.state_dict())
+
+        def offline(name: str, *, pretrained: bool) -> torch.nn.Module:
+            raise OSError("cannot reach the hub\nTraceback …")
+
+        monkeypatch.setattr(timm, "create_model", offline)
+        with pytest.raises(
+            InputError,
+            match=r"weights for resnet18 cannot be downloaded: got cannot reach the hub; .*"
+            "--backbone FILE",
+        ):
+            read_weights("timm:resnet18")
