@@ -160,8 +160,10 @@ def test_who_asks_while_the_run_ends_is_told_that_there_is_no_image(sink: Browse
     answers: list[int] = []
     asking = threading.Thread(target=lambda: answers.append(ask(sink, "/snapshot.jpg").status))
     asking.start()
-    time.sleep(0.1)  # it waits for the first frame
-    assert answers == []
+    due = time.monotonic() + LIMIT_S
+    while not (sink._server._open and not sink._server._asking) and time.monotonic() < due:
+        time.sleep(0.01)
+    assert answers == []  # it has asked, and waits for the first frame
     sink.close()
     asking.join(LIMIT_S)
     assert answers == [503]
