@@ -184,8 +184,12 @@ def _faults(path: Path, options: argparse.Namespace) -> tuple[int, list[str]]:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the checks and return the exit code."""
     options = _options(words)
+    folder = Path(__file__).resolve().parent
+    checks = options.checks or sorted(folder.glob("*.json"))
+    if not checks:
+        sys.exit(f"selfcheck.py: there is no check in {folder}: unpack the whole package, or name a JSON file")
     failed = False
-    for path in options.checks or sorted(Path(__file__).parent.glob("*.json")):
+    for path in checks:
         try:
             count, faults = _faults(path, options)
         except ImportError as error:
@@ -193,6 +197,8 @@ def main(words: Sequence[str] | None = None) -> int:
             sys.exit(f"selfcheck.py: {name} is not installed: pip install {_PIP.get(name, name)}")
         except OSError as error:
             sys.exit(f"selfcheck.py: {error}")
+        except Exception as error:  # noqa: BLE001 - a damaged file, or a runtime, which raises whatever it meets
+            sys.exit(f"selfcheck.py: {path} cannot be checked: {type(error).__name__}: {error}")
         failed = failed or bool(faults)
         print(f"{path.stem}: {f'{len(faults)} differences' if faults else f'the same {count} detections'}")
         for fault in faults:
