@@ -62,10 +62,9 @@ def peer_entries(peers: Sequence[Peer], ours: Sequence[Entry], folder: Path) -> 
     """
     found: list[Entry] = []
     left_out: list[LeftOut] = []
-    firsts = {entry.group: entry for entry in reversed(ours)}
+    groups = list(dict.fromkeys(entry.group for entry in ours))
     for peer in peers:
-        groups = list(firsts)[:1] if peer is Peer.ULTRALYTICS else list(firsts)
-        for group in groups:
+        for group in groups[:1] if peer is Peer.ULTRALYTICS else groups:
             has_int8 = any(entry.group == group and Precision.INT8.value in entry.precision for entry in ours)
             try:
                 found += _of_peer(peer, _best_known(ours, group), has_int8, folder)
