@@ -2,13 +2,23 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import ssd_edge as ssd
 from ssd_edge.core.errors import ArtifactError, InputError, ParityError
+from ssd_edge.core.files import file_digest
+from ssd_edge.core.images import read_image
+from ssd_edge.core.preprocess import preprocess
+from ssd_edge.doctor.sample_model import sample_frames
+from ssd_edge.graph.source import read_onnx
 from ssd_edge.packaging.archive import archive_of
 from ssd_edge.packaging.digests import write_sums
+from ssd_edge.quantization.calibrate import CalibrationFiles
+from ssd_edge.quantization.image_set import ImageSet
+from ssd_edge.workflows import package
 from tests.quantization.square_model import write_pictures, write_square_model
 
 
@@ -145,3 +155,52 @@ def test_an_image_without_objects_is_refused(exported: Path, tmp_path: Path, mon
     with pytest.raises(InputError, match="image=PATH"):
         ssd.package(exported, host="board", image=exported.parent / "0.png", workspace=tmp_path)
     assert not (tmp_path / "packages").exists()
+
+
+def calibrated_on(workspace: Path, exported: Path, images: list[Path]) -> CalibrationFiles:
+    files = CalibrationFiles.of(read_onnx(exported), workspace)
+    files.folder.mkdir(parents=True)
+    digests = tuple(file_digest(path) for path in images)
+    ImageSet(str(workspace), "", 0, tuple(map(str, images)), digests).save(files.image_set)
+    return files
+
+
+def packed_image(folder: Path) -> np.ndarray:
+    return read_image(folder / "selfcheck" / "image.png")
+
+
+def test_the_image_is_one_of_the_calibration_set_eight_of_which_are_tried(
+    exported: Path, tmp_path: Path, monkeypatch
+) -> None:
+    tried: list[np.ndarray] = []
+    choose = package.choose_image
+    monkeypatch.setattr(package, "choose_image", lambda source, images: tried.extend(images) or choose(source, images))
+    images = write_pictures(tmp_path / "images", 20)
+    calibrated_on(tmp_path, exported, images)
+    made = ssd.package(exported, host="board", workspace=tmp_path)
+    for found, path in zip(tried, images[:16:2], strict=True):
+        np.testing.assert_array_equal(found, read_image(path))
+    candidates = [preprocess(image, read_onnx(exported).spec.input) for image in tried]
+    assert sum(np.array_equal(packed_image(made.path), image) for image in candidates) == 1
+
+
+@pytest.mark.parametrize("fault", ["no set", "damaged set", "an image is gone"])
+def test_without_a_readable_calibration_set_scenes_are_drawn(
+    exported: Path, tmp_path: Path, monkeypatch, caplog, fault: str
+) -> None:
+    """Drawn ones have objects of the demo's classes, and this model knows squares: squares are drawn here."""
+    drawn = [frame.image for frame in sample_frames(8, seed=3)]
+    monkeypatch.setattr(package, "draw_scene", lambda *values: SimpleNamespace(image=drawn[values[-1]]))
+    if fault != "no set":
+        images = write_pictures(tmp_path / "images", 2, seed=9)
+        files = calibrated_on(tmp_path, exported, images)
+        if fault == "damaged set":
+            files.image_set.write_text("{}")
+        else:
+            images[0].unlink()
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        made = ssd.package(exported, host="board", workspace=tmp_path)
+    assert "--image" in caplog.text
+    assert ("the images of the calibration set cannot be read: " in caplog.text) == (fault != "no set")
+    candidates = [preprocess(image, read_onnx(exported).spec.input) for image in drawn]
+    assert sum(np.array_equal(packed_image(made.path), image) for image in candidates) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssd_edge.backends.detector import usable_here
 from ssd_edge.benchmarking.task import OURS, Task
-from ssd_edge.core.errors import InputError, SsdEdgeError
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.workspace import list_engines, newest_engine, newest_onnx
@@ -69,10 +69,7 @@ def default_models(root: Path) -> list[Path]:
 
 
 def _is_of(engine: Path, onnx_digest: str) -> bool:
-    try:
-        return usable_here(engine) and EngineManifest.load(manifest_path(engine)).onnx_digest == onnx_digest
-    except SsdEdgeError:
-        return False
+    return usable_here(engine) and EngineManifest.load(manifest_path(engine)).onnx_digest == onnx_digest
 
 
 def is_file_name(name: str) -> bool:

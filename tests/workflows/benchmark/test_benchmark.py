@@ -23,7 +23,7 @@ from ssd_edge.core.files import file_digest
 from ssd_edge.core.graph_contract import DIGEST_KEY
 from ssd_edge.core.progress import ProgressEvent, no_progress
 from ssd_edge.workflows.benchmark import run as running
-from ssd_edge.workflows.benchmark.benchmark import bench
+from ssd_edge.workflows.benchmark.benchmark import _contestants, bench
 from ssd_edge.workflows.benchmark.config import BenchConfig, BenchOptions
 from ssd_edge.workflows.benchmark.entries import Entry, default_models, of_files
 from ssd_edge.workflows.benchmark.prepare import find_images, with_sources, write_heads
@@ -319,3 +319,23 @@ def test_by_default_the_engines_of_the_current_model_take_part(tmp_path: Path) -
     assert default_models(tmp_path) == [first]
     use_engine(stranger, workspace=tmp_path)
     assert default_models(tmp_path) == [stranger]
+
+
+def test_a_share_of_the_peak_is_of_the_type_that_a_network_multiplies_in(tmp_path: Path) -> None:
+    source = write_square_model(tmp_path / "squares.onnx")
+    run = measured(
+        dataclasses.replace(entry("a", "10"), source=source),
+        dataclasses.replace(entry("b", "20"), precision="int8"),
+        dataclasses.replace(entry("c", "10", runtime="tensorrt"), precision="fp32"),
+        dataclasses.replace(entry("d", "10"), same_network=False),
+        dataclasses.replace(entry("e", "10"), group="unknown"),
+        roofline=True,
+    )
+    a, b, c, d, e = _contestants(run)
+    assert a.macs is not None
+    assert a.macs == b.macs == c.macs > 0, "those of one group have one network"
+    assert a.peak_share == pytest.approx(2 * a.macs / 0.010 / 450e9)
+    assert (b.peak_share, c.peak_share) == (None, None), "no peak is known of int8, and none of a GPU"
+    assert (d.macs, d.peak_share, d.agreement) == (None, None, None)
+    assert (e.macs, e.peak_share) == (None, None)
+    assert [entry.ratio is None for entry in (a, b, e)] == [True, False, True]
