@@ -158,7 +158,7 @@ def _own_outputs(config: RunConfig, name: str, number: int) -> RunConfig:
 
 def _next_port(address: str, number: int) -> str:
     head, colon, port = address.rpartition(":")
-    return f"{head}{colon}{int(port) + number}" if port.isdigit() else address
+    return f"{head}{colon}{int(port) + number}" if port.isascii() and port.isdigit() else address
 
 
 def _short_name(uri: str) -> str:

@@ -1,0 +1,52 @@
+"""What several sources get apart: names, files and ports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssd_edge.core.errors import InputError
+from ssd_edge.workflows.stream_config import RunConfig
+from ssd_edge.workflows.stream_plan import plans_of
+
+SOURCES = ["gate.mp4", "yard.mp4", "gate.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("address", "addresses"),
+    [
+        ("8080", ["8080", "8081", "8082"]),
+        ("0.0.0.0:8080", ["0.0.0.0:8080", "0.0.0.0:8081", "0.0.0.0:8082"]),
+        ("[::1]:80", ["[::1]:80", "[::1]:81", "[::1]:82"]),
+        ("localhost", ["localhost"] * 3),
+        ("host:²", ["host:²"] * 3),
+    ],
+)
+def test_each_source_is_served_on_a_port_of_its_own(address: str, addresses: list[str]) -> None:
+    """What is no port stays as it is, and is refused where it is opened."""
+    plans = plans_of(SOURCES, RunConfig(serve=address))
+    assert [plan.config.serve for plan in plans] == addresses
+    (alone,) = plans_of("gate.mp4", RunConfig(serve=address))
+    assert alone.config.serve == address
+
+
+def test_files_are_called_like_their_sources_which_are_told_apart(tmp_path: Path) -> None:
+    plans = plans_of(SOURCES, RunConfig(output=tmp_path / "videos", json_path=tmp_path / "boxes"))
+    names = [plan.name for plan in plans]
+    assert len(set(names)) == 3
+    assert [plan.config.output for plan in plans] == [tmp_path / "videos" / f"{name}.mkv" for name in names]
+    assert [plan.config.json_path for plan in plans] == [tmp_path / "boxes" / f"{name}.jsonl" for name in names]
+
+
+@pytest.mark.parametrize("lines", ["-", "all.jsonl"])
+def test_stdout_and_a_file_take_the_lines_of_all(lines: str) -> None:
+    assert {plan.config.json_path for plan in plans_of(SOURCES, RunConfig(json_path=Path(lines)))} == {Path(lines)}
+
+
+def test_a_window_shows_only_one_source() -> None:
+    with pytest.raises(InputError, match="window can show only one source.*--serve"):
+        plans_of(SOURCES, RunConfig(window=True))
+    assert [plan.config.window for plan in plans_of(SOURCES, RunConfig())] == [False] * 3, "nor is one opened by itself"
+    (alone,) = plans_of("gate.mp4", RunConfig(window=True))
+    assert alone.config.window
