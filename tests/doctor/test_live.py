@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
 import cv2
 import onnxruntime
 
+from ssd_edge.doctor import live
 from ssd_edge.doctor.facts import Facts
 from ssd_edge.doctor.live import Live
 
@@ -87,3 +90,20 @@ def test_plugins_of_a_broken_tensorrt(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "half_tensorrt.py").write_text("__version__ = '10.3.0'")
     monkeypatch.syspath_prepend(tmp_path)
     assert Facts(Live()).plugins("half_tensorrt") == []
+
+
+def test_a_command_that_cannot_start_or_hangs_has_no_answer(tmp_path: Path, monkeypatch) -> None:
+    for name, text in (("broken", "#!/no/such/interpreter\n"), ("slow", "#!/bin/sh\nexec sleep 60\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(live, "_SECONDS", 0.05)
+    assert Facts(Live()).output("broken") is None
+    assert Facts(Live()).output("slow") is None
+
+
+def test_the_room_of_a_disk(tmp_path: Path) -> None:
+    facts = Facts(Live())
+    total, free = facts.room(str(tmp_path)) or (0, 0)
+    assert (total, 0 < free <= total) == (shutil.disk_usage(tmp_path).total, True)
+    assert facts.room(str(tmp_path / "absent")) is None

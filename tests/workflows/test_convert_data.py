@@ -178,3 +178,35 @@ def test_the_annotations_hold_no_path_of_this_machine(tmp_path: Path) -> None:
         assert texts
         assert not any(str(tmp_path) in path.read_text() for path in texts)
     assert json.loads((tmp_path / "coco" / "annotations" / "instances_train.json").read_text())["images"]
+
+
+def test_two_splits_of_one_name_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    write_voc(tmp_path / "data", voc_object(), stem="a")
+    lists = tmp_path / "data/ImageSets/Main"
+    (lists / "train.txt").unlink()
+    for split in ("val", "valid"):
+        (lists / f"{split}.txt").write_text("a\n")
+    with pytest.raises(InputError, match=r"two splits would both be written as val.*--split"):
+        ssd.convert_data(tmp_path / "data", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    made = ssd.convert_data(tmp_path / "data", splits=["valid"], output=tmp_path / "out")
+    assert sum(made.images.values()) == 1
+
+
+def test_the_list_of_training_and_validation_images_together_is_not_written_too(tmp_path: Path) -> None:
+    for stem in "abc":
+        write_voc(tmp_path / "data", voc_object(), stem=stem)
+    lists = tmp_path / "data/ImageSets/Main"
+    for split, stems in (("train", "ab"), ("val", "c"), ("trainval", "abc")):
+        (lists / f"{split}.txt").write_text("\n".join(stems) + "\n")
+    assert ssd.convert_data(tmp_path / "data", output=tmp_path / "out").images == {"train": 2, "val": 1}
+    (lists / "val.txt").unlink()
+    assert set(ssd.convert_data(tmp_path / "data", output=tmp_path / "both").images) == {"train", "trainval"}
+
+
+def test_a_folder_without_labels_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/notes.md").write_text("nothing")
+    with pytest.raises(InputError, match="VOC.*COCO.*YOLO"):
+        ssd.convert_data(tmp_path / "data", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 import ssd_edge as ssd
 from ssd_edge.data.find import open_dataset
 from ssd_edge.labelling import job
+from ssd_edge.labelling.on_ray import Resources
+from ssd_edge.workflows import label_images
 from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.labelling.photos import box_of, write_photos, write_tar
 from tests.processes import running
@@ -355,3 +358,28 @@ def test_what_was_done_before_a_signal_is_kept(place: Path, number: signal.Signa
     assert result.summary.digest == ssd.label("photos", output="whole", images_per_part=2, batch=2).summary.digest
     assert [row["id"] for row in rows_of("out")] == [f"photos/{number:04d}.png" for number in range(COUNT)]
     assert not list(parts.glob(".*"))
+
+
+def test_a_cluster_gets_what_waits_and_gives_the_same_rows(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray is not installed everywhere: what it is asked for is done here, by a call of its own."""
+    whole = ssd.label("photos", output="whole", images_per_part=8)
+    asked: list[tuple[int, Resources]] = []
+
+    def on_ray(folder: job.JobFolder, units, resources: Resources, opener, open_video, report) -> int:
+        asked.append((len(units), resources))
+        assert opener.path == str(place / "engines/bright/bright.onnx")
+        assert len(list(open_video(place / "film.mp4"))) == 9
+        return ssd.label("photos", output=folder.path, images_per_part=8).labelled
+
+    write_bright_film(place / "film.mp4", 9)
+    monkeypatch.setattr(label_images, "require_labelling", lambda **_: None)
+    monkeypatch.setattr(label_images, "joined", nullcontext)
+    monkeypatch.setattr(label_images, "label_on_ray", on_ray)
+    monkeypatch.setattr(
+        label_images, "model_facts_on_ray", lambda opener, _: label_images.ModelFacts.of(opener.open(1), opener)
+    )
+    first = ssd.label("photos", output="out", images_per_part=8, threads=2, engine="ray")
+    assert (first.labelled, first.summary.digest) == (COUNT, whole.summary.digest)
+    again = ssd.label("photos", output="out", images_per_part=8, engine="ray")
+    assert (again.labelled, again.summary.digest) == (0, whole.summary.digest)
+    assert asked == [(3, Resources(2, 0))], "nothing waited, and no cluster was troubled"

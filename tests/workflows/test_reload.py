@@ -24,9 +24,8 @@ ENTRY = '[[stream]]\nname = "{0}"\nsource = "{0}.mp4"\njson = "{0}.jsonl"\n'
 class Pipeline:
     """Keeps the names of the streams that are added to it and taken from it."""
 
-    statuses: dict[str, Any] = {}
-
     def __init__(self) -> None:
+        self.statuses: dict[str, Any] = {}
         self.added: list[str] = []
         self.removed: list[str] = []
 
