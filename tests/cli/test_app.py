@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from ssd_edge import __version__
+from ssd_edge.cli import app as cli
 from ssd_edge.cli.app import Commands, app, load_command, root
 from ssd_edge.core.errors import InputError
 from tests.quantization.square_model import write_square_model
@@ -149,3 +152,58 @@ def test_a_stdout_that_takes_no_more_is_one_sentence_and_exit_1(command: list[st
         )
     assert result.returncode == 1
     assert result.stderr == "ssd-edge: cannot write to stdout: No space left on device\n"
+
+
+@pytest.fixture
+def dropped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was given up of the output, whose descriptors stay those of the tests."""
+    seen: list[str] = []
+    monkeypatch.setattr(cli, "drop_unread_output", lambda: seen.append("unread"))
+    monkeypatch.setattr(cli, "drop_stdout", lambda: seen.append("stdout"))
+    return seen
+
+
+def leave_by(error: BaseException | None, flushing: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command that ends so, with a stdout that is flushed so."""
+
+    class Output(io.StringIO):
+        def flush(self) -> None:
+            if flushing is not None:
+                raise flushing
+
+    monkeypatch.setattr(sys, "stdout", Output())
+    typer.main.get_command(app_that_raises(error or typer.Exit(0))).main(["work"])
+
+
+@pytest.mark.parametrize("flushing", [True, False], ids=["at the end", "in a command"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_broken_pipe_ends_quietly_only_where_it_is_that_of_the_output(
+    monkeypatch: pytest.MonkeyPatch, dropped: list[str], gone: bool, flushing: bool
+) -> None:
+    monkeypatch.setattr(cli, "is_reader_gone", lambda: gone)
+    error = BrokenPipeError("of a process that was started, perhaps")
+    with pytest.raises(SystemExit if gone else BrokenPipeError) as ended:
+        leave_by(None if flushing else error, error if flushing else None, monkeypatch)
+    assert dropped == (["unread"] if gone else [])
+    assert not gone or ended.value.code == 141  # type: ignore[union-attr]
+
+
+def test_only_a_full_stdout_is_told_as_one(
+    monkeypatch: pytest.MonkeyPatch, dropped: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        leave_by(None, OSError(errno.ENOSPC, "No space left on device"), monkeypatch)
+    assert (ended.value.code, dropped) == (1, ["stdout"])
+    assert capsys.readouterr().err == "ssd-edge: cannot write to stdout: No space left on device\n"
+    with pytest.raises(OSError, match="Input/output error"):
+        leave_by(None, OSError(errno.EIO, "Input/output error"), monkeypatch)
+    assert dropped == ["stdout"]
+
+
+def test_an_import_that_fails_otherwise_leads_to_the_doctor() -> None:
+    broken = app_that_raises(ImportError("cannot import name 'x' from 'y'"))
+    result = CliRunner().invoke(broken, ["work"])
+    assert result.exit_code == 1
+    assert "cannot import name 'x' from 'y'" in result.stderr
+    assert "ssd-edge doctor" in result.stderr
+    assert isinstance(CliRunner().invoke(broken, ["--debug", "work"]).exception, ImportError)

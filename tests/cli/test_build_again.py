@@ -194,6 +194,21 @@ def test_the_graph_of_an_engine_that_is_there(
     assert f"wrote the graph: {graph}" in run(*options, "--keep-graph").output
 
 
+def test_a_graph_that_is_no_longer_that_of_the_engine_is_not_written() -> None:
+    run("--int8", "--keep-graph")
+    graph, manifest = ENGINE.with_suffix(".onnx"), ENGINE.with_suffix(".json")
+    graph.unlink()
+    fields = json.loads(manifest.read_text())
+    fields["graph_digest"] = "sha256:" + "1" * 64
+    manifest.write_text(json.dumps(fields))
+    result = CliRunner().invoke(app, ["build", "--int8", "--keep-graph"])
+    assert result.exit_code == 1
+    assert "converting the model again gives a different graph" in result.output
+    assert "add --force" in result.output
+    assert not graph.exists()
+    assert f"wrote the graph: {graph}" in run("--int8", "--keep-graph", "--force").output
+
+
 def test_the_graph_lies_beside_the_engine_that_is_written() -> None:
     result = run("--keep-graph", "-o", "elsewhere/fast.engine")
     assert "wrote the graph: elsewhere/fast.onnxruntime.onnx" in result.output

@@ -84,6 +84,10 @@ def test_nothing_is_built_to_compare_with_what_cannot_be_built(workspace: Path) 
         (("--images", "images"), "--ranges and --images need --int8. Add --int8, or leave out --ranges and --images."),
         (("--ranges", "a.ranges.json", "--fp16"), "--ranges and --images need --int8"),
         (("--keep-float", "conv2"), "--keep-float needs --int8 or --fp16"),
+        (("--max-drop", "1"), "--max-drop needs --data: wanted labelled images"),
+        (("--max-drop", "1", "--data", "voc"), "--max-drop needs --int8: got precision fp32"),
+        (("--bf16", "--int8"), "--bf16 and --int8 cannot be combined"),
+        (("--bf16", "--target", "onnxruntime"), "bf16"),
     ],
 )
 def test_options_that_would_not_be_heeded(workspace: Path, arguments: tuple[str, ...], message: str) -> None:

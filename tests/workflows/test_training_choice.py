@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torchvision import models
 
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
+from ssd_edge.model.anchors import anchor_boxes
 from ssd_edge.model.imagenet import ChosenWeights
 from ssd_edge.model.weight_source import Weights
 from ssd_edge.model.zoo import find_preset, make_spec, preset_names
@@ -119,6 +121,25 @@ def test_anchors_are_fitted_where_that_gains() -> None:
     assert before.recall + 0.1 < after.recall
     square, sizes = labelled(*((0, (x, y, x + 96 * 1.25, y + 72 * 1.25)) for x, y in corners))
     assert fitted_anchors(spec, square, sizes).anchors.count == spec.anchors.count
+
+
+def test_anchors_stay_where_nothing_is_gained() -> None:
+    spec = make_spec("ssd192-tiny", ["a", "b"])
+    assert fitted_anchors(spec, *labelled()) is spec, "there is no object to fit them to"
+    matched = anchor_boxes(spec.anchors)[::37] * 192
+    corners = np.concatenate([matched[:, :2] - matched[:, 2:] / 2, matched[:, :2] + matched[:, 2:] / 2], axis=1)
+    inside = corners[((corners >= 0) & (corners <= 192)).all(axis=1)]
+    assert len(inside) > 20
+    assert fitted_anchors(spec, *labelled(*((0, tuple(box)) for box in inside.tolist()), size=(192, 192))) is spec
+
+
+def test_without_timm_its_classifiers_fit_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_choice, "preset_names", lambda: [])
+    monkeypatch.setitem(sys.modules, "timm", None)
+    weights = Weights({"conv_stem.weight": torch.zeros(32, 3, 3, 3)}, "efficientnet_lite0_ra-37913777.pth")
+    choice = choose_network(LARGE, weights)
+    assert choice.preset == DEFAULT_PRESET
+    assert "fit no backbone" in choice.reason
 
 
 def test_few_images_are_seen_more_often_in_smaller_batches() -> None:

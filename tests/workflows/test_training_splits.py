@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +19,8 @@ from ssd_edge.workflows.train import train
 from ssd_edge.workflows.train_config import TrainConfig
 from ssd_edge.workflows.training_splits import training_splits
 from tests.cli.test_train import write_data
+from tests.data.folders import voc_object, write_voc
+from tests.data.test_split import scene, written
 from tests.training.conftest import one_thread  # noqa: F401  (a fixture)
 from tests.workflows.test_train import FAST, Stop, weights
 
@@ -70,6 +74,26 @@ def test_what_is_there_or_named_is_taken_as_it_is(tmp_path: Path) -> None:
     train_split, val_split = chosen(tmp_path / "one", tmp_path, val_fraction=0.5)
     assert len(open_dataset(tmp_path / "one", val_split)) == 4
     assert len(open_dataset(tmp_path / "one", train_split)) == 4
+
+
+def test_two_that_are_named_are_taken_unseen(tmp_path: Path) -> None:
+    assert chosen(tmp_path / "absent", tmp_path, train_split="a", val_split="b") == ("a", "b")
+
+
+def test_scenes_on_both_sides_and_classes_on_one_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = tmp_path / "data"
+    for number in range(16):
+        write_voc(data, voc_object("cat") + (voc_object("dog") if number == 0 else ""), stem=f"f{number}")
+        written(data / "JPEGImages", f"f{number}.jpg", cv2.resize(np.roll(scene(5), number // 4, axis=1), (100, 80)))
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        chosen(data, tmp_path, val_fraction=0.25)
+    assert "4 of the 16 images of split train are set aside for validation" in caplog.text
+    assert "16 images show scenes that are divided between both sets" in caplog.text
+    assert "not in the validation set, as too few scenes show them: dog" in caplog.text
+    write_data(tmp_path / "whole", splits={"train": 24})
+    caplog.clear()
+    chosen(tmp_path / "whole", tmp_path)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_an_explicit_split_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:

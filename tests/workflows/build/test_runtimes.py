@@ -160,6 +160,22 @@ def test_a_runtime_that_fails_is_told_and_the_other_taken(
     assert not record(root).choices
 
 
+def test_a_choice_that_cannot_be_stored_is_taken_and_measured_again(
+    root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise InputError("runtimes.json cannot be written (No space left on device)")
+
+    monkeypatch.setattr(RuntimeRecord, "save", full)
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        assert build(workspace=root).manifest.target is OPENVINO
+    assert "the choice of runtime cannot be stored: runtimes.json cannot be written" in caplog.text
+    assert not (root / "engines/squares/runtimes.json").exists()
+    before = len(clock.timed)
+    build(workspace=root)
+    assert len(clock.timed) > before
+
+
 def test_a_busy_machine_is_told(
     root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -136,6 +136,27 @@ def test_what_the_guard_costs_is_said_and_kept(workspace: Path, timed: list[list
     assert len(timed) == 2  # with the float engine, the first time
 
 
+def test_a_guard_whose_cost_cannot_be_timed_is_kept(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(models: list[Path], batch: int) -> list[float]:
+        raise DeviceError("the GPU is gone")
+
+    monkeypatch.setattr("ssd_edge.engines.benchmark.median_times", broken)
+    onnx.save(rescaled(square_model(), 2000), FOLDER / "selftest.onnx")
+    write_labelled(workspace / "voc")
+    result = run("--int8", "--data", "voc", "--max-drop", "1", "--images", "images")
+    assert result.exit_code == 0, result.output
+    assert "layers cost was not measured: the GPU is gone" in result.output
+    assert manifest("int8")["options"]["keep_float"]
+    assert manifest("int8")["fallback_cost_ms"] is None
+
+
+def test_int8_is_not_compared_without_ranges(workspace: Path, timed: list[list[str]]) -> None:
+    result = run("--compare")
+    assert result.exit_code == 0, result.output
+    assert "int8 is not compared, as it has no calibration table; build --int8 --compare makes one" in result.output
+    assert [path.name for path in FOLDER.glob("*.engine")] == ["selftest.fp32.onnxruntime.engine"]
+
+
 def test_nothing_is_timed_where_the_guard_returned_nothing(workspace: Path, timed: list[list[str]]) -> None:
     write_labelled(workspace / "voc")
     result = run("--int8", "--images", "images", "--data", "voc", "--max-drop", "50")
