@@ -122,16 +122,21 @@ def _unpack(archive: Path, file: IO[bytes], scratch: Path) -> None:
     with gzip.open(file, "rb") as plain:
         with tarfile.open(fileobj=plain, mode="r|") as tar:
             for entry in tar:
-                room -= entry.size
-                if room < 0:
-                    raise ArtifactError(
-                        f"{archive} unpacks to too much data",
-                        wanted=f"at most {limit('bytes')} bytes",
-                        do=how_to_raise("bytes", limit("bytes") - room),
-                    )
+                room = _less(room, entry.size, archive)
                 _write(archive, tar, entry, scratch)
-        while plain.read(_CHUNK):  # the check sum comes last
-            pass
+        while chunk := plain.read(_CHUNK):  # the check sum comes last
+            room = _less(room, len(chunk), archive)
+
+
+def _less(room: int, size: int, archive: Path) -> int:
+    """Return the bytes that an archive may still unpack to, of which ``size`` have come."""
+    if size > room:
+        raise ArtifactError(
+            f"{archive} unpacks to too much data",
+            wanted=f"at most {limit('bytes')} bytes",
+            do=how_to_raise("bytes", limit("bytes") - room + size),
+        )
+    return room - size
 
 
 def _write(archive: Path, tar: tarfile.TarFile, entry: tarfile.TarInfo, scratch: Path) -> None:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.doctor import build_memory
-from ssd_edge.doctor.build_memory import watch_memory
 from tools.emulator.rehearse import command_line, needs_emulator
 
 
@@ -32,18 +30,3 @@ def test_each_form_of_the_nms_is_captured_or_not(
     assert "rounds on tensorrt" in (tmp_path / "selftest.html").read_text()
     assert record["camera"] is None
     assert all("build_mib" in verdict for verdict in record["selftest"])
-
-
-def test_the_largest_drop_of_the_memory_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "meminfo"
-    monkeypatch.setattr(build_memory, "_MEMINFO", path)
-
-    def free(mib: int) -> None:
-        path.write_text(f"MemTotal: 9999999 kB\nMemAvailable:   {1024 * mib} kB\n")
-
-    free(3000)
-    with watch_memory() as drop:
-        free(1800)
-        drop.look()
-        free(2900)
-    assert drop.mib == 1200

@@ -16,6 +16,7 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.images import write_image
+from ssd_edge.doctor import selftest
 from ssd_edge.doctor.sample_model import sample_frames, sample_graph, sample_spec
 from ssd_edge.doctor.selftest import Difference, compare, prove
 from ssd_edge.doctor.verdict import PREDICTED_TOLERANCES, Prediction
@@ -236,3 +237,16 @@ def test_more_than_rounding_is_a_fault(changes: dict[str, float], fault: str) ->
     fine = Prediction("g.onnx", PREDICTED_TOLERANCES["int8"], lost=0, worst_box=0.2, worst_score=0.04)
     assert fine.faults == []
     assert dataclasses.replace(fine, **changes).faults == [fault]
+
+
+@pytest.mark.parametrize("text", [None, "Name:\tpython\n"], ids=["no account", "an account without the line"])
+def test_memory_that_the_system_does_not_tell_is_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    assert 20 < selftest.resident_mib() < 100_000
+    if text is not None:
+        (tmp_path / "status").write_text(text)
+    monkeypatch.setattr(selftest, "_STATUS", tmp_path / "status")
+    assert selftest.resident_mib() == 0.0
+    (tmp_path / "status").write_text("Name:\tpython\nVmRSS:\t   2048 kB\n")
+    assert selftest.resident_mib() == 2.0

@@ -121,7 +121,31 @@ def test_an_archive_that_unfolds_to_too_much_is_refused(folder: Path, monkeypatc
         pass
 
 
-def hostile(tmp_path: Path, *entries: tarfile.TarInfo) -> Path:
+def test_an_archive_holds_one_folder(tmp_path: Path) -> None:
+    archive = hostile(tmp_path, tarfile.TarInfo("a/file"), tarfile.TarInfo("b/file"))
+    with pytest.raises(ArtifactError, match="2 entries at the top"), unpacked(archive):
+        pass
+    with unpacked(hostile(tmp_path, tarfile.TarInfo("a/file"))) as found:
+        assert [path.name for path in found.iterdir()] == ["file"]
+    with pytest.raises(ArtifactError, match="0 entries at the top"), unpacked(hostile(tmp_path)):
+        pass
+
+
+def test_what_follows_the_last_member_is_checked_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = hostile(tmp_path, tarfile.TarInfo("m/file"), behind=bytes(3 << 20))
+    with unpacked(archive) as found:
+        assert (found / "file").read_bytes() == b""
+    monkeypatch.setenv("SSD_EDGE_LIMITS", "bytes=1M")
+    with pytest.raises(ArtifactError, match="unpacks to too much data.*--limit bytes="), unpacked(archive):
+        pass
+    monkeypatch.delenv("SSD_EDGE_LIMITS")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])  # of the check sum
+    with pytest.raises(ArtifactError, match="is damaged or has been changed"), unpacked(archive):
+        pass
+
+
+def hostile(tmp_path: Path, *entries: tarfile.TarInfo, behind: bytes = b"") -> Path:
     """An archive with our header and members of another's making."""
     from ssd_edge.packaging.archive import _Gzip
 
@@ -132,6 +156,6 @@ def hostile(tmp_path: Path, *entries: tarfile.TarInfo) -> Path:
             tar.addfile(entry)
     with archive.open("wb") as file:
         packer = _Gzip(file)
-        packer.write(plain.getvalue())
+        packer.write(plain.getvalue() + behind)
         packer.finish()
     return archive

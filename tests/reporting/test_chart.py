@@ -73,6 +73,7 @@ def test_a_line_of_zeros_has_an_axis():
         (1, 300, {"whole": True}, [50, 100, 150, 200, 250, 300]),
         (1, 300, {"whole": True, "most": 5}, [100, 200, 300]),
         (0, 3e-7, {}, [0, 1e-7, 2e-7, 3e-7]),
+        (0, 1e20, {}, [0, 1e20]),
     ],
 )
 def test_ticks_are_round(low, high, options, ticks):
