@@ -130,6 +130,14 @@ def test_what_is_no_engine_of_the_workspace(
     assert message in " ".join(said.split()).replace("│ ", "")
 
 
+def test_the_only_engine_of_a_model_is_meant_by_the_models_name(workspace: Path) -> None:
+    write_square_model(workspace / "engines/squares/squares.onnx")
+    assert call("build", "--target", "onnxruntime", "--output", "engines/squares/first.engine")[0] == 0
+    code, _, said = call("use", "squares")
+    assert code == 0, said
+    assert said.startswith("run uses engines/squares/first.engine: ")
+
+
 def test_a_copied_workspace_runs_the_same_engine(workspace: Path, engines: list[str], tmp_path: Path) -> None:
     call("build", "--target", "onnxruntime", "--output", "engines/squares/first.engine")  # asked for last
     assert taken(workspace) == "engines/squares/first.engine"

@@ -90,6 +90,19 @@ def test_options_out_of_their_limits_are_refused(dataset: Path, option: dict[str
         evaluate("m.onnx", dataset, **option)  # type: ignore[arg-type]
 
 
+def test_images_that_change_between_two_models_are_refused(tmp_path: Path, dataset: Path) -> None:
+    models = [write_tiny_onnx(tmp_path / "bright.onnx"), write_tiny_onnx(tmp_path / "poor.onnx", shift=0.4)]
+
+    def damage(event: ProgressEvent) -> None:
+        if (event.stage, event.done) == ("poor.onnx", 0):
+            next(path for path in sorted(dataset.rglob("*")) if path.suffix in (".png", ".jpg")).write_bytes(b"gone")
+
+    with pytest.raises(InputError, match="changed during the evaluation.*again"):
+        evaluate(models, dataset, max_bad=0.9, html=tmp_path / "page.html", progress=damage)
+    assert not (tmp_path / "page.html").exists()
+    assert len(evaluate(models, dataset, max_bad=0.9).labelled) == 2
+
+
 def test_no_model_is_refused(dataset: Path) -> None:
     with pytest.raises(InputError, match="no model is given to evaluate"):
         evaluate([], dataset)

@@ -21,7 +21,7 @@ from ssd_edge.engines.openvino_build import OpenVinoBuilder
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.workflows.export import export
-from ssd_edge.workflows.load import load
+from ssd_edge.workflows.load import TorchBackend, load
 from tests.backends.tiny_onnx import SCORE, write_tiny_onnx
 from tests.exporting.models import lively_model, pictures
 
@@ -47,6 +47,15 @@ def all_forms(checkpoint: Path, workspace: Path) -> Forms:
         build_engine(onnx, builder=builder).engine for builder in (OrtBuilder(), OpenVinoBuilder(Precision.FP32))
     )
     return checkpoint, onnx, *engines
+
+
+def test_a_checkpoint_is_closed_with_its_block(forms: Forms) -> None:
+    with TorchBackend(forms[0], device="cpu", threads=1) as backend:
+        side = backend.spec.input.height
+        batch = np.zeros((1, side, side, 3), np.uint8)
+        assert backend.infer(batch).boxes.shape[0] == 1
+    with pytest.raises(ArtifactError, match=r"best\.pt is closed"):
+        backend.infer(batch)
 
 
 def assert_agree(one: Detections, other: Detections, threshold: float, size: tuple[int, int]) -> int:

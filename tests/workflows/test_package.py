@@ -5,7 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 import ssd_edge as ssd
 from ssd_edge.core.errors import ArtifactError, InputError, ParityError
@@ -14,6 +16,7 @@ from ssd_edge.core.images import read_image
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.doctor.sample_model import sample_frames
 from ssd_edge.graph.source import read_onnx
+from ssd_edge.packaging import contents
 from ssd_edge.packaging.archive import archive_of
 from ssd_edge.packaging.digests import write_sums
 from ssd_edge.quantization.calibrate import CalibrationFiles
@@ -100,6 +103,29 @@ def test_an_engine_is_compared_too(exported: Path, packages, tmp_path: Path) -> 
     assert ssd.verify_package(packages["board"], engine=engine).detections > 1
 
 
+def changed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model of squares that scores less."""
+    weight = next(entry for entry in model.graph.initializer if entry.name == "logits.weight")
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(0.5), weight.name))
+    return model
+
+
+def test_an_engine_of_another_model_is_found(packages, exported: Path, tmp_path: Path) -> None:
+    onnx.save(changed(onnx.load(exported)), tmp_path / "other.onnx")
+    engine = ssd.build(tmp_path / "other.onnx", target="onnxruntime", workspace=tmp_path).path
+    with pytest.raises(ParityError, match="does not give the same detections.*differences.*Build the engine") as found:
+        ssd.verify_package(packages["board"], engine=engine)
+    assert str(engine) in str(found.value)
+
+
+def test_a_form_that_sees_something_else_is_not_packed(exported: Path, tmp_path: Path, monkeypatch) -> None:
+    make = contents.make_variant
+    monkeypatch.setattr(contents, "make_variant", lambda *values: changed(make(*values)))
+    with pytest.raises(ParityError, match="does not give the same detections as .*squares.onnx"):
+        ssd.package(exported, host="frigate", image=exported.parent / "0.png", workspace=tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_only_a_package_is_replaced(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(InputError, match="is not a package and will not be replaced"):
@@ -149,8 +175,6 @@ def test_what_is_no_package_is_no_package(exported: Path, tmp_path: Path) -> Non
 
 
 def test_an_image_without_objects_is_refused(exported: Path, tmp_path: Path, monkeypatch) -> None:
-    from ssd_edge.packaging import contents
-
     monkeypatch.setattr(contents, "_LEAST_GAP", 1.0)
     with pytest.raises(InputError, match="image=PATH"):
         ssd.package(exported, host="board", image=exported.parent / "0.png", workspace=tmp_path)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.timing import STAGES
+from ssd_edge.workflows import run_streams as running
 from ssd_edge.workflows.run_streams import run_streams
 from ssd_edge.workflows.stream_config import RunConfig
 from tests.backends.tiny_onnx import write_tiny_onnx
@@ -96,6 +98,26 @@ def test_nothing_of_the_process_changes(workspace: Path) -> None:
     )
     assert state() == before
     assert all(seen == before[:2] for seen in during)
+
+
+def test_a_goal_that_is_named_lays_out_several_streams_by_the_best_batch(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    batches: list[int] = []
+    pipeline = running.Pipeline
+    monkeypatch.setattr(
+        running, "measure_batches", lambda _, streams: asked.append(streams) or SimpleNamespace(batch=2)
+    )
+    monkeypatch.setattr(
+        running, "Pipeline", lambda *v, **options: batches.append(options["max_batch"]) or pipeline(*v, **options)
+    )
+    write_bright_film(workspace / "other.mp4", 10)
+    sources = [workspace / "video.mp4", workspace / "other.mp4"]
+    assert run_streams(sources, optimize_for="throughput", workspace=workspace).frames == 20
+    assert run_streams(sources, optimize_for="latency", max_batch=1, workspace=workspace).frames == 20
+    assert run_streams(sources[0], optimize_for="throughput", workspace=workspace).frames == 10
+    assert (asked, batches) == ([2], [2, 1, 1]), "what is named or of one stream is not measured"
 
 
 def test_what_is_refused(workspace: Path) -> None:

@@ -13,6 +13,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import write_image
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.engines.build import build_engine
+from ssd_edge.streaming.sources.camera_rate import CameraRate
 from ssd_edge.workflows.diagnose import DiagnoseResult
 from ssd_edge.workflows.selftest import SelftestResult, Verdict, selftest
 from ssd_edge.workflows.selftest_config import SelftestConfig, SelftestOptions
@@ -60,6 +61,21 @@ def test_an_engine_that_detects_nothing_has_a_fault(tmp_path: Path) -> None:
     result = selftest(engine, tmp_path / "black", config=config, machine=MACHINE)
     assert len(result.faults) == 1
     assert "nothing was detected" in result.faults[0]
+
+
+def test_a_camera_is_measured_or_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = build_engine(write_square_model(tmp_path / "squares.onnx")).engine
+    write_pictures(tmp_path / "images", 1)
+    absent = selftest(engine, tmp_path / "images", frames=1, camera=63, machine=MACHINE, workspace=tmp_path)
+    assert absent.camera is None
+    assert "camera 63: it cannot be opened, or gives no image" in map(str, absent.left_out)
+    rate = CameraRate(30.0, 24.0, 2.0, (640, 480))
+    monkeypatch.setattr("ssd_edge.workflows.selftest.measure_rate", lambda *_: rate)
+    found = selftest(engine, tmp_path / "images", frames=1, camera=1, machine=MACHINE, workspace=tmp_path)
+    assert (found.camera, found.left_out) == (rate, ())
+    page = found.path.read_text()
+    assert "camera 1" in page
+    assert str(rate) in page
 
 
 def test_images_without_an_engine(tmp_path: Path) -> None:

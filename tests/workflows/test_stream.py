@@ -15,6 +15,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.sources.base import Source, SourceInfo
+from ssd_edge.workflows import stream as streaming
 from ssd_edge.workflows import stream_plan
 from ssd_edge.workflows.load import load
 from ssd_edge.workflows.stream import stream
@@ -140,6 +141,15 @@ def test_several_sources_share_a_detector_and_keep_their_order(tmp_path: Path, f
         pairs = [(frame.source, frame.index, frame.width, len(found)) for frame, found in frames]
     assert [pair[1:] for pair in pairs if pair[0] == str(film)] == [(index, 128, 1) for index in range(20)]
     assert [pair[1:] for pair in pairs if pair[0] == str(other)] == [(index, 64, 1) for index in range(12)]
+
+
+def test_a_batch_that_is_named_is_not_measured(
+    tmp_path: Path, film: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_bright_film(tmp_path / "other.mp4", 12)
+    monkeypatch.setattr(streaming, "measure_batches", lambda *_: pytest.fail("it was measured"))
+    with load(model) as detect, stream([film, other], detect, max_batch=1) as frames:
+        assert len(list(frames)) == 32
 
 
 def test_frames_and_detections_are_selected(film: Path, model: Path) -> None:

@@ -65,6 +65,8 @@ ONE = '[[stream]]\nname = "a"\nsource = "0"\n'
             r"\[engine\]: optimize_for is not one of the allowed values: got 'many'",
         ),
         (HEAD + "[engine]\nevery = 2\n" + ONE, r"\[engine\]: there is no key 'every'"),
+        (HEAD + "engine = 1\n" + ONE, r"engine is not a table: wanted a table \[engine\]"),
+        (HEAD + "defaults = []\n" + ONE, "defaults is not a table"),
         (HEAD + "camera = 1\n" + ONE, "there is no key 'camera'"),
     ],
 )
