@@ -216,3 +216,10 @@ def test_rtx_engine_by_the_profile_of_desktop_cards(workspace: Path) -> None:
     result = run("build", "--target", "tensorrt-rtx", "--board", "desktop")
     assert result.exit_code == 0, result.output
     assert manifest("fp32.tensorrt-rtx")["device"] == "sm_75+sm_80+sm_86+sm_89+sm_120"
+
+
+def test_images_that_were_left_out_are_counted(workspace: Path) -> None:
+    (workspace / "images/000.png").write_bytes(b"damaged")
+    result = run("build", "--int8", "--images", "images")
+    assert result.exit_code == 0, result.output
+    assert "1 image left out, for example images/000.png" in " ".join(result.output.split())

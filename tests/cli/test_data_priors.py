@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from typer.testing import CliRunner
 from ssd_edge.cli.app import app
 from ssd_edge.data.priors_file import PriorsFile
 from ssd_edge.model.checkpoint import load_checkpoint
+from ssd_edge.model.zoo import make_spec
+from ssd_edge.workflows import fit_priors as workflow
 from ssd_edge.workflows.training_choice import DEFAULT_PRESET
 from tests.data.folders import draw, voc_object, write_voc
 
@@ -103,6 +106,20 @@ def test_where_no_fit_helps_the_presets_anchors_are_written(workspace: Path) -> 
     repeated = run("data", "priors", "data", *TINY, "--input-size", 64, "--per-level", 1, "--output", "third.json")
     assert repeated.exit_code == 0, repeated.output
     assert Path("third.json").is_file()
+
+
+def test_a_fit_that_is_no_better_is_said_and_not_written(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = workflow.fit_anchors
+    monkeypatch.setattr(
+        workflow,
+        "fit_anchors",
+        lambda *values, **options: replace(found := made(*values, **options), after=found.before),
+    )
+    result = run("data", "priors", "data", *TINY, "--input-size", 64)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stderr.split())
+    assert "no better than ssd192-tiny's on this data; priors.json contains the preset's anchors" in said
+    assert PriorsFile.load(Path("priors.json")).anchors == make_spec("ssd192-tiny", ["bar"], input_size=64).anchors
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -13,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
-from ssd_edge.core.errors import ParityError
+from ssd_edge.core.errors import InputError, ParityError
 from ssd_edge.core.manifest import EngineManifest, manifest_path
-from ssd_edge.demo.plan import QUICK, DemoFiles
+from ssd_edge.demo.plan import FULL, QUICK, DemoFiles, DemoPlan
 
 pytest.importorskip("torch")
 
@@ -185,3 +186,18 @@ def test_without_pytorch_it_says_what_to_install(copied: DemoFiles, monkeypatch:
     assert result.exit_code == 1
     assert "training needs PyTorch" in result.stderr
     assert "pip install 'ssd-edge[train,export]'" in result.stderr
+
+
+@pytest.mark.parametrize(("quick", "plan"), [(True, QUICK), (False, FULL)])
+def test_the_time_to_train_can_be_chosen(monkeypatch: pytest.MonkeyPatch, quick: bool, plan: DemoPlan) -> None:
+    asked: list[DemoPlan] = []
+
+    def stop(plan: DemoPlan, *_: object, **__: object) -> None:
+        asked.append(plan)
+        raise InputError("enough")
+
+    monkeypatch.setattr("ssd_edge.demo.steps.run_demo", stop)
+    for minutes in ([], ["--minutes", "2.5"]):
+        result = CliRunner().invoke(app, ["demo", *(["--quick"] if quick else []), *minutes])
+        assert (result.exit_code, result.stderr) == (1, "ssd-edge: enough\n")
+    assert asked == [plan, dataclasses.replace(plan, minutes=2.5)]

@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from ssd_edge.doctor.facts import FACTS_FORMAT
+from ssd_edge.streaming.sources.camera_rate import CameraRate
+from ssd_edge.workflows.diagnose import DiagnoseResult
+from ssd_edge.workflows.selftest import SelftestResult
 from tests.doctor.machines import bare_cpu, orin_nano
 
 ROOT = Path(__file__).parents[2]
@@ -116,3 +119,17 @@ def test_a_record_that_is_not_there(tmp_path: Path) -> None:
     result = run("--from", tmp_path / "none.json")
     assert result.exit_code == 1
     assert "No such file" in result.output
+
+
+def test_the_selftest_tells_the_rate_of_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rate = CameraRate(30.0, 24.0, 2.0, (640, 480))
+    monkeypatch.chdir(tmp_path)
+
+    def tested(*_: object, machine: DiagnoseResult, camera: int, **__: object) -> SelftestResult:
+        return SelftestResult(tmp_path / "selftest.html", (), machine, camera=rate if camera == 1 else None)
+
+    monkeypatch.setattr("ssd_edge.workflows.selftest.selftest", tested)
+    said = " ".join(run("--selftest", "--camera", "1").stderr.split())
+    assert f"camera: {rate}" in said
+    assert "attach it to a bug report" in said
+    assert "camera: " not in run("--selftest", "--camera", "2").stderr

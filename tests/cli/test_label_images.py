@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
+from ssd_edge.workflows.label_model import ModelOpener
 from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.labelling.photos import write_photos
 
@@ -48,6 +49,15 @@ def test_shards_say_what_waits() -> None:
     assert first.exit_code == 0
     assert "1 of 3 parts are left to other shards" in first.output
     assert "complete; digest sha256:" in run(*arguments, "--shard", "2/2").output
+
+
+def test_parts_of_different_processors_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("label", "photos", "--images-per-part", 2, "--threads", 1, "--batch-size", 2)
+    words = "different processors were used, so the last digits may differ"
+    monkeypatch.setattr(ModelOpener, "device", lambda _: "one kind")
+    assert words not in run(*arguments, "--shard", "1/2").output
+    monkeypatch.setattr(ModelOpener, "device", lambda _: "another")
+    assert f"{words}: another, one kind" in " ".join(run(*arguments, "--shard", "2/2").output.split())
 
 
 @pytest.mark.parametrize(

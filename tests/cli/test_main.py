@@ -226,3 +226,23 @@ print("went on")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "went on\n"
     assert ("Exception ignored" in done.stderr) == shown
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143)])
+def test_a_stop_that_got_lost_is_raised_again_and_one_that_unwinds_is_not(
+    monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    """As an import that fails on it does: the stop is what the error came from."""
+    monkeypatch.setattr(main, "_stops", [stop])
+    with pytest.raises(type(stop)) as again:
+        main._insist(signal.SIGALRM, None)
+    assert again.value.args == stop.args
+    try:
+        try:
+            raise stop
+        finally:
+            raise ImportError("initialization failed")
+    except ImportError:
+        main._insist(signal.SIGALRM, None)
+    monkeypatch.setattr(main, "_stops", [])
+    main._insist(signal.SIGALRM, None)

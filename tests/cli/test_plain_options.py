@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import pytest
 import typer
 
 from ssd_edge.cli.app import _COMMANDS, load_command
 from ssd_edge.cli.old_options import Command
-from ssd_edge.cli.plain_options import _Plain, spare_conversion
+from ssd_edge.cli.plain_options import _kind, _Plain, spare_conversion
 from ssd_edge.core.choices import Precision
 
 ARGUMENTS = {
@@ -104,3 +104,29 @@ def test_a_run_starts_without_what_it_does_not_use() -> None:
     assert "ssd_edge.workflows.run_streams" in found
     unused = {"pydantic", "rich", "http.server", "ssl", "torch", "onnx", "openvino", "ssd_edge.evaluation.evaluate"}
     assert not unused & set(found)
+
+
+def test_a_list_of_choices_keeps_its_default_and_converts_what_is_typed() -> None:
+    def several(kinds: Annotated[list[Precision], typer.Option("--kind")] = [Precision.INT8, Precision.FP32]) -> None:  # noqa: B006 - as a command is written
+        """Takes several."""
+
+    assert parsed(command_of(several), []) == {"kinds": [Precision.INT8, Precision.FP32]}
+    assert parsed(command_of(several), ["--kind", "fp16"]) == {"kinds": [Precision.FP16]}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        (int, (int, False)),
+        (int | None, (int, False)),
+        (Optional[Path], (Path, False)),  # noqa: UP045 - as older code writes it
+        (list[str], (str, True)),
+        (list[str] | None, (str, True)),
+        (Precision | None, (Precision, False)),
+        (int | str, None),
+        (list[list[int]], None),
+        (dict[str, int], None),
+    ],
+)
+def test_only_simple_types_are_spared(annotation: Any, kind: tuple[type, bool] | None) -> None:
+    assert _kind(annotation) == kind

@@ -188,6 +188,10 @@ def broken(workspace: Path) -> Path:
         (["--config", "absent.toml"], "absent.toml cannot be read"),
         (["--config", "a.toml", "--every", "2"], "cannot be combined with sources or options: got every"),
         (["video.mp4", "--camera", "0"], "SOURCE and --camera cannot be combined"),
+        (["video.mp4", "--config", "a.toml"], "SOURCE and --config cannot be combined. Write the source into a.toml."),
+        (["--camera", "0", "--config", "a.toml"], "SOURCE and --config cannot be combined"),
+        (["0", "--supervise", "--json", "a.jsonl"], "--supervise would overwrite what was written before. Add --cut"),
+        (["0", "--supervise", "--output", "a.mkv"], "--supervise would overwrite what was written before. Add --cut"),
         (["video.mp4", "--model", "foreign.onnx"], "foreign.onnx was not exported by ssd-edge"),
         (["video.mp4", "--model", "text.onnx"], "text.onnx is not an ONNX file"),
         (["video.mp4", "--model", "absent.onnx"], "absent.onnx does not exist"),
@@ -382,3 +386,10 @@ def test_a_run_never_imports_torch(workspace: Path) -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert len(lines(workspace / "boxes.jsonl")) == 10
+
+
+def test_a_stream_that_failed_is_exit_code_1_and_the_others_are_whole(workspace: Path) -> None:
+    result = run("video.mp4", "63", "--json", "all.jsonl")
+    assert result.exit_code == 1
+    assert "camera 63 cannot be opened" in result.output
+    assert [line["frame"] for line in lines(workspace / "all.jsonl")] == list(range(10))

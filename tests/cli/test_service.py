@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ssd_edge.cli import service
 from ssd_edge.cli.service import SystemdNotifier, supervise
 from ssd_edge.streaming.states import StreamState, StreamStatus
 from tests.backends.tiny_onnx import write_tiny_onnx
@@ -181,3 +183,25 @@ def test_a_signal_ends_the_run_and_its_supervisor(tmp_path: Path) -> None:
         _, said = run.communicate(timeout=30)
     assert run.returncode == 0, said
     assert all(lines(piece) for piece in tmp_path.glob("boxes-*.jsonl"))
+
+
+def test_a_signal_ends_a_supervisor_that_waits_to_restart(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    monkeypatch.setattr(service, "_FIRST_WAIT_S", 30.0)
+    before = signal.getsignal(signal.SIGTERM)
+    starts: list[int] = []
+    once = service._Supervisor._once
+
+    def counted(self: service._Supervisor) -> int:
+        starts.append(once(self))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        return starts[-1]
+
+    monkeypatch.setattr(service._Supervisor, "_once", counted)
+    alarm = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        assert supervise(["/bin/sh", "-c", "exit 75"]) == 0
+    finally:
+        signal.signal(signal.SIGALRM, alarm)
+    assert starts == [75]
+    assert "ended with exit code 75; it is restarted in" in caplog.text
+    assert signal.getsignal(signal.SIGTERM) is before
