@@ -86,8 +86,10 @@ class StreamingHistogram:
         counts, exponent = np.asarray(state["counts"]), state["exponent"]
         if counts.shape != histogram.counts.shape or counts.dtype != np.int64 or type(exponent) not in (int, NoneType):
             raise ValueError("no counts of a histogram")
-        histogram.counts, histogram.exponent = counts, exponent
-        histogram.low, histogram.high = float(state["low"]), float(state["high"])
+        low, high = float(state["low"]), float(state["high"])
+        if counts.min() < 0 or not counts.any() or not -math.inf < low <= high < math.inf:
+            raise ValueError("no values in a histogram")
+        histogram.counts, histogram.exponent, histogram.low, histogram.high = counts, exponent, low, high
         return histogram
 
     def _reach(self, magnitude: float) -> None:
@@ -129,8 +131,6 @@ def percentile(histogram: StreamingHistogram, percent: float = PERCENTILE) -> Ra
     That is ONNX Runtime's definition. Inside a bin the values are taken to be spread evenly.
     """
     total = int(histogram.counts.sum())
-    if total == 0:
-        return minmax(histogram)
     shares = np.concatenate([[0.0], np.cumsum(histogram.counts) / total])
     cut = (100 - percent) / 200
     low, high = (_at_share(histogram, shares, share) for share in (cut, 1 - cut))
@@ -195,8 +195,6 @@ def _divergence(counts: Float64Array, bins: int) -> float:
 def mse(histogram: StreamingHistogram) -> Range:
     """Return the range of the least mean squared error of 255 even steps, of 64 shrinkings of the extremes."""
     held = histogram.counts > 0
-    if not held.any():
-        return minmax(histogram)
     counts = histogram.counts[held].astype(np.float64)
     centers = np.asarray((np.arange(-SIDE_BINS, SIDE_BINS) + 0.5)[held] * histogram.width, np.float64)
     shares = np.linspace(1 / _MSE_CANDIDATES, 1, _MSE_CANDIDATES)
@@ -231,8 +229,6 @@ METHODS: Mapping[Method, Callable[[StreamingHistogram], Range]] = {
 def compact_counts(histogram: StreamingHistogram) -> tuple[float, float, tuple[int, ...]]:
     """Return low, high and at most 256 counts in between: whole bins of the histogram put together."""
     held = np.flatnonzero(histogram.counts)
-    if len(held) == 0:
-        return 0.0, 0.0, ()
     first, last = int(held[0]), int(held[-1]) + 1
     together = -(-(last - first) // _FINAL_BINS)
     bins = -(-(last - first) // together)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.choices import Method
-from ssd_edge.quantization.calibrate import best_method
+from ssd_edge.quantization.calibrate import best_method, measure_ranges
+from ssd_edge.quantization.range_estimators import make_table
 from tests.quantization.square_model import observed
 
 
@@ -56,3 +57,16 @@ def test_where_nothing_scores_no_figure_is_given(
         assert best_method(source, histograms, chosen, chosen.paths[-1:]) is Method.MINMAX
     assert "no box has a score above 2 on 1 image, so nothing was compared" in caplog.text
     assert "0.0000" not in caplog.text
+
+
+@pytest.mark.parametrize("method", [Method.MINMAX, Method.ENTROPY])
+def test_ranges_of_images_on_which_nothing_scores_are_measured_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: Method
+) -> None:
+    source, chosen, histograms = observed(tmp_path)
+    wanted = make_table(histograms, method, source, chosen).ranges
+    assert measure_ranges(source, chosen, method).ranges == wanted
+    assert "nothing was compared" not in caplog.text
+    monkeypatch.setattr("ssd_edge.quantization.output_error._SCORE_OF_INTEREST", 2.0)
+    assert measure_ranges(source, chosen, method).ranges == wanted
+    assert "no box has a score above 2 on" in caplog.text

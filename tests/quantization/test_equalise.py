@@ -110,3 +110,27 @@ def test_hostile_network_is_mended(tmp_path) -> None:
     plain, mended, wanted = error(hostile, "a"), error(equalize(hostile).model, "b"), error(tame, "c")
     assert plain > 5 * wanted
     assert mended < 1.5 * wanted
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "limits"), [(1.0, HIGHEST, 3), (-1.0, HIGHEST, 3), (0.0, None, 2), (None, HIGHEST, 3)]
+)
+def test_a_clip_that_is_no_relu_with_an_upper_limit_stays(low: float | None, high: float | None, limits: int) -> None:
+    model = chain("Clip")
+    clip = model.graph.node[1]
+    for position, value in ((1, low), (2, high)):
+        if value is None:
+            clip.input[position] = ""
+        else:
+            entry = next(entry for entry in model.graph.initializer if entry.name == clip.input[position])
+            entry.CopyFrom(numpy_helper.from_array(np.array(value, np.float32), entry.name))
+    del clip.input[limits:]
+    made = equalize(model, table_with(HIGHEST / 2))
+    assert made.scales == {}
+    for wanted, found in zip(answers(model), answers(made.model), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_clip_whose_range_was_not_measured_stays() -> None:
+    table = CalibrationTable("m", "", "", ("",) * 2, "minmax", {"other": TensorRange(0, 1)})
+    assert equalize(chain("Clip"), table).scales == {}

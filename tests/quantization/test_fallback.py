@@ -11,8 +11,8 @@ from ssd_edge.doctor.sample_model import sample_frames
 from ssd_edge.quantization.fallback import fall_back
 from ssd_edge.quantization.output_error import OutputError
 from ssd_edge.quantization.qdq_ort import quantize
-from ssd_edge.quantization.sensitivity import LayerError, convolutions, sensitivity, sensitivity_svg
-from tests.quantization.square_model import rescaled, square_model, squares_missed, table_of
+from ssd_edge.quantization.sensitivity import LayerError, Ranking, convolutions, sensitivity, sensitivity_svg
+from tests.quantization.square_model import observed, rescaled, square_model, squares_missed, table_of
 
 
 def test_layers_are_ranked_by_the_error_they_add(tmp_path) -> None:
@@ -95,3 +95,16 @@ def test_hostile_network_is_rescued(tmp_path) -> None:
     made = fall_back(lower, found, lambda: layers, map_float=1.0, max_drop=0.5)
     assert made.keep_float <= {"conv2", "conv3"}
     assert made.map_lowered == 1
+
+
+def test_layers_are_not_ranked_by_images_on_which_nothing_scores(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, chosen, _ = observed(tmp_path)
+    there = sorted(tmp_path.iterdir())
+    monkeypatch.setattr("ssd_edge.quantization.output_error._SCORE_OF_INTEREST", 2.0)
+    asked: list[frozenset[str]] = []
+    ranking = Ranking(source, asked.append, chosen.paths, lambda *_: None)
+    assert ranking.names() == ranking.names() == convolutions(source.model)
+    assert (asked, sorted(tmp_path.iterdir())) == ([], there)
+    assert caplog.text.count("the layers are not ranked: no box has a score above 2 on 8 images") == 1

@@ -64,3 +64,22 @@ def test_state_survives() -> None:
 def test_what_is_not_finite_is_named(value) -> None:
     with pytest.raises(ArtifactError, match="conv_7 is not finite"):
         StreamingHistogram().add(np.array([1, value], np.float32), name="conv_7")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"counts": np.zeros(8192, np.int64)},
+        {"counts": np.full(8192, -1)},
+        {"counts": np.ones(5, np.int64)},
+        {"counts": np.ones(8192)},
+        {"exponent": 1.5},
+        {"low": np.nan},
+        {"high": np.inf},
+        {"low": 9.5},
+    ],
+)
+def test_a_state_that_counts_nothing_or_the_impossible_is_none(change: dict[str, object]) -> None:
+    state = of(np.arange(-5, 9, 0.1)).state()
+    with pytest.raises(ValueError, match="histogram"):
+        StreamingHistogram.restored(state | change)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.find import open_dataset
 from ssd_edge.quantization.image_set import ImageSet, choose_images
 from ssd_edge.workflows.synthesize import synthesize
+from tests.data.folders import write_yolo
 
 
 def grey(path: Path, value: int) -> Path:
@@ -110,3 +112,13 @@ def test_a_set_with_fields_that_are_none(tmp_path: Path, folder: Path, changes: 
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     with pytest.raises(ArtifactError, match=r"m\.images\.json is a damaged calibration set"):
         ImageSet.load(path)
+
+
+@pytest.mark.parametrize("rows", ["", "0 .5 .5 .1 .1\n"])
+def test_a_split_of_which_no_image_can_be_read_is_refused(tmp_path: Path, rows: str) -> None:
+    write_yolo(tmp_path, rows)
+    tolerant = Tolerance(max_bad=1)
+    assert len(choose_images(tmp_path, split="train", tolerance=tolerant).images) == 1
+    (tmp_path / "images" / "train" / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError, match="contains no images: wanted at least one image"):
+        choose_images(tmp_path, split="train", tolerance=tolerant)

@@ -99,3 +99,13 @@ def test_leaves_another_beginning_alone() -> None:
     model = first_layer(GREY)
     model.graph.node[3].op_type = "Add"
     assert fold_pixels(Graph(model), frozenset()) is None
+
+
+@pytest.mark.parametrize("tensor", ["images", "planes", "normalised"])
+def test_leaves_alone_what_something_else_reads_too(tensor: str) -> None:
+    model = first_layer(GREY)
+    model.graph.node.append(make_node("Identity", [tensor], "seen"))
+    model.graph.output.append(helper.make_tensor_value_info("seen", TensorProto.UNDEFINED, None))
+    graph = Graph(model)
+    assert fold_pixels(graph, frozenset()) is None
+    assert graph.finished().graph.node == model.graph.node

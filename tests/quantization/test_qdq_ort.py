@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -8,6 +9,7 @@ from ssd_edge.backends.detector import open_detector
 from ssd_edge.backends.ort_session import make_session
 from ssd_edge.core.errors import ArtifactError
 from ssd_edge.quantization.qdq_ort import Affine, Scheme, quantize, scheme_for
+from tests.quantization.gated_model import gated_model, measured, outputs
 from tests.quantization.square_model import square_model, squares_missed, table_of
 
 
@@ -95,3 +97,20 @@ def test_a_bias_beyond_32_bits_coarsens_the_weights() -> None:
     lowered = quantize(model, table_for(model))
     bias = next(entry for entry in lowered.graph.initializer if entry.name == "logits.bias.stored")
     assert abs(onnx.numpy_helper.to_array(bias).astype(float)).max() <= 2**30 + 1
+
+
+def test_a_pool_of_maxima_stays_in_eight_bits_with_the_range_of_what_it_reads() -> None:
+    pooled = (
+        "[act] active = HardSwish (stem)\n[most] wide = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (active)"
+    )
+    model = gated_model(16, activation=pooled)
+    lowered = quantize(model, measured(model))
+    pool = next(node for node in lowered.graph.node if node.op_type == "MaxPool")
+    readers = [node for node in lowered.graph.node if pool.output[0] in node.input]
+    makers = [node for node in lowered.graph.node if pool.input[0] in node.output]
+    assert [node.op_type for node in (*makers, *readers)] == ["DequantizeLinear", "QuantizeLinear"]
+    values = {entry.name: onnx.numpy_helper.to_array(entry) for entry in lowered.graph.initializer}
+    for one, other in zip(makers[0].input[1:], readers[0].input[1:], strict=True):
+        assert values[one] == values[other]
+    (wanted,), (found,) = outputs(model, ["answer"]), outputs(lowered, ["answer"])
+    assert np.abs(found - wanted).max() < 0.1 * np.ptp(wanted)

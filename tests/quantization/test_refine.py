@@ -9,8 +9,11 @@ from typer.testing import CliRunner
 
 from ssd_edge.backends.detector import open_detector
 from ssd_edge.cli.app import app
+from ssd_edge.core.choices import Method
 from ssd_edge.core.images import read_image
-from tests.quantization.square_model import rescaled, square_model, squares_missed, write_pictures
+from ssd_edge.quantization.range_estimators import make_table
+from ssd_edge.quantization.refine import refine
+from tests.quantization.square_model import observed, rescaled, square_model, squares_missed, write_pictures
 
 
 @pytest.fixture
@@ -80,3 +83,14 @@ def test_the_mixed_network_of_tensorrt_is_improved_too(hostile: Path) -> None:
     result = build("--fp16", "--target", "tensorrt-rtx", "--refine")
     assert result.exit_code == 0, result.exception
     assert "corrected: output error on 8 held-out images" in result.output
+
+
+def test_nothing_is_changed_by_images_on_which_nothing_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, chosen, histograms = observed(tmp_path, 16)
+    table = make_table(histograms, Method.MINMAX, source, chosen)
+    monkeypatch.setattr("ssd_edge.quantization.output_error._SCORE_OF_INTEREST", 2.0)
+    made = refine(source, table, chosen, lambda *_: pytest.fail("nothing is to be lowered"))
+    assert (made.model, made.table, made.steps) == (source.model, table, ())
+    assert "not refined: no box has a score above 2 on 8 images" in caplog.text
