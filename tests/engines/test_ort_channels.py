@@ -96,3 +96,14 @@ def test_other_activations_are_filled_too() -> None:
     lowered = quantize(model, measured(model))
     (expected,), (found,) = outputs(lowered, ["answer"]), outputs(fill_channels(lowered, 16), ["answer"])
     np.testing.assert_array_equal(found, expected)
+
+
+def test_convolutions_of_some_groups_are_not_filled() -> None:
+    weights = ", ".join(str(0.1 * number) for number in range(20 * 10))
+    grouped = (
+        f"parts = Constant <value = float[20, 10, 1, 1] {{{weights}}}> ()\n"
+        "half = Relu (stem)\n[parted] wide = Conv <group = 2> (half, parts)"
+    )
+    model = gated_model(20, activation=grouped)
+    lowered = quantize(model, measured(model))
+    assert depthwise_widths(fill_channels(lowered, 16)) == [2, 20]

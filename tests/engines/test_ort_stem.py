@@ -179,3 +179,18 @@ def test_engines_find_the_same_and_group_columns_where_that_pays(tmp_path: Path,
             found, expected = ours.detect(picture), plain.detect(picture)
             np.testing.assert_array_equal(found.boxes, expected.boxes)
             np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.parametrize("reason", ["the canvas is made", "another operator", "the border is read twice"])
+def test_a_border_that_is_no_picture_of_one_color_stays(reason: str) -> None:
+    model = bordered(stem(pads=(0, 0, 0, 0)), (1, 1, 1, 1))
+    if reason == "the canvas is made":
+        model.graph.node.insert(0, helper.make_node("Identity", ["canvas"], ["made canvas"]))
+        model.graph.node[2].input[1] = "made canvas"
+    elif reason == "another operator":
+        model.graph.node[1].op_type = "Min"
+    else:
+        model.graph.node.append(helper.make_node("Identity", ["padded"], ["seen"]))
+    before = model.SerializeToString()
+    assert not read_columns_together(model)
+    assert model.SerializeToString() == before

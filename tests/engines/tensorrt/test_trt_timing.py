@@ -85,3 +85,20 @@ def test_a_file_that_cannot_be_written_costs_no_engine(tmp_path: Path, told: lis
     assert len(told) == 1
     assert told[0].startswith("the next build times its kernels anew: ")
     assert "blocked cannot be written" in told[0]
+
+
+def test_a_cache_that_cannot_be_read_costs_time_only(
+    tmp_path: Path, told: list[str], listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, config = tmp_path / "timing.cache", Config(listener)
+    path.write_bytes(b"10.3")
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        TimingCache(path, listener, told.append).load(config)
+    assert config.set == [b""]
+    assert told == [f"{path} cannot be read (Permission denied): kernels are timed anew"]
+    assert path.read_bytes() == b"10.3"
