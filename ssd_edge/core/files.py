@@ -42,6 +42,23 @@ def path_kind(path: Path) -> PathKind:
     return "file" if stat.S_ISREG(mode) else "other"
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is at a path that another file may have named; a path that is none leads nowhere."""
+    return _is_kind(path, "file")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is at such a path."""
+    return _is_kind(path, "folder")
+
+
+def _is_kind(path: Path, kind: PathKind) -> bool:
+    try:
+        return path_kind(path) == kind
+    except InputError:
+        return False
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading; a device, a pipe or a socket, where reading could wait or go on without end, is refused.
 

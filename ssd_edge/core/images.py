@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import open_regular, written_beside
+from ssd_edge.core.files import open_regular, path_kind, written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.image_header import scan_count, stored_size
 from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
@@ -166,7 +166,7 @@ def list_images(folder: Path, *, below: bool = False) -> list[Path]:
     Raises:
         InputError: it is not a folder, or holds no image.
     """
-    if not folder.is_dir():
+    if path_kind(folder) != "folder":
         raise InputError(f"{folder} is not a folder", wanted="a folder of images")
     found = folder.rglob("*") if below else folder.iterdir()
     images = sorted(path for path in found if _is_image(path) and not _is_hidden(path.relative_to(folder)))

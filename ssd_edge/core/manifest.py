@@ -11,7 +11,7 @@ from pathlib import Path
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.choices import Precision, Target
 from ssd_edge.core.errors import ArtifactError
-from ssd_edge.core.files import file_digest, written_beside
+from ssd_edge.core.files import file_digest, is_file, written_beside
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.core.text_parsers import parse_json
@@ -168,7 +168,7 @@ class EngineManifest:
     def refuse_if_stale(self, engine: Path) -> None:
         """Raise ArtifactError where the ONNX has changed since; where it was not copied along nothing can be said."""
         onnx = self.onnx_path(engine)
-        if onnx.is_file() and file_digest(onnx) != self.onnx_digest:
+        if is_file(onnx) and file_digest(onnx) != self.onnx_digest:
             raise ArtifactError(
                 f"{engine} was built from another version of {onnx}",
                 got=f"an ONNX file with digest {file_digest(onnx)}",

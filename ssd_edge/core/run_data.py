@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from ssd_edge.core.files import written_beside
+from ssd_edge.core.files import is_file, is_folder, written_beside
 
 _NAME = "data.json"
 _LIST = ".json:"  # a part of a list of images, such as split.json:val
@@ -41,7 +41,7 @@ class RunData:
             found = msgspec.json.decode((run / _NAME).read_bytes(), type=cls)
         except (OSError, msgspec.MsgspecError, RecursionError):
             return None
-        if not Path(found.dataset).exists():
+        if not (is_folder(Path(found.dataset)) or is_file(Path(found.dataset))):
             return None
         return cls(found.dataset, _found(found.train_split, run), _found(found.val_split, run))
 

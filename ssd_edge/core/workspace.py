@@ -22,7 +22,7 @@ from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.choices import Target
 from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
-from ssd_edge.core.files import path_kind, refuse_device, written_beside
+from ssd_edge.core.files import is_file, path_kind, refuse_device, written_beside
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.runs import Run, list_runs
@@ -256,7 +256,7 @@ def newest_engine(root: Path, usable: Callable[[Path], bool] = _any_file) -> Cho
     current = read_current(root)
     named = current.path(root) if current is not None else None
     engines = {path: _built_at(path) for path in _whole_files(root, "*.engine") if usable(path)}
-    if current is not None and named is not None and named.is_file() and (named in engines or usable(named)):
+    if current is not None and named is not None and is_file(named) and (named in engines or usable(named)):
         is_only = current.why == "built" and {named, *engines} == {named}
         return Choice(named, f"using {named}" + ("" if is_only else f", {_WHY[current.why]}"))
     if not engines:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import is_file
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.log import log
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
@@ -16,7 +17,6 @@ from ssd_edge.data.label_files import (
     ImageFolders,
     checked_class_names,
     inner_path,
-    is_file,
     missing_image,
     read_label_text,
 )

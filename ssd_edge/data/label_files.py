@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import path_kind
+from ssd_edge.core.files import is_file, path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.limits import how_to_raise
@@ -197,18 +197,10 @@ def listed_class_names(classes: str | Sequence[str] | None) -> tuple[str, ...] |
     """
     if classes is None:
         return None
-    if isinstance(classes, str) and is_file(classes):
+    if isinstance(classes, str) and is_file(Path(classes)):
         return read_class_file(Path(classes))
     names = classes.split(",") if isinstance(classes, str) else classes
     return checked_class_names([name.strip() for name in names if name.strip()], origin=Path("--classes"))
-
-
-def is_file(path: Path | str) -> bool:
-    """Whether a file is at a path that a label file may have named; a name that is too long names none."""
-    try:
-        return path_kind(Path(path)) == "file"
-    except InputError:
-        return False
 
 
 def read_label_lines(path: Path, *, limit_bytes: int = _MAX_LABEL_BYTES) -> list[str]:

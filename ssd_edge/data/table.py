@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import is_file
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.data.label_files import (
     ImageFolders,
     checked_class_names,
     inner_path,
-    is_file,
     is_image_name,
     missing_image,
     read_label_text,

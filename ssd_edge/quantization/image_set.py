@@ -15,7 +15,7 @@ import numpy as np
 
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtifactError, InputError, keyword
-from ssd_edge.core.files import file_digest, text_digest, written_beside
+from ssd_edge.core.files import file_digest, is_file, text_digest, written_beside
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.images import list_images, read_image
 from ssd_edge.core.left_out import LeftOut
@@ -156,7 +156,7 @@ class ImageSet:
     def refuse_if_changed(self, path: Path) -> None:
         """Raise InputError where an image is gone or has changed since it was chosen (into ``path``)."""
         for image, digest in zip(self.paths, self.digests, strict=True):
-            found = file_digest(image) if image.is_file() else "no file"
+            found = file_digest(image) if is_file(image) else "no file"
             if found != digest:
                 raise InputError(
                     f"{image} has changed since it was chosen (listed in {path})",

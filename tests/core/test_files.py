@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from ssd_edge.core.errors import InputError, write_remedy
-from ssd_edge.core.files import file_digest, folder_written_beside, make_folder, path_kind, text_digest, written_beside
+from ssd_edge.core.files import (
+    file_digest,
+    folder_written_beside,
+    is_file,
+    is_folder,
+    make_folder,
+    path_kind,
+    text_digest,
+    written_beside,
+)
 from tests.full_disk import full_after
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open files are told by Linux's /proc")
@@ -202,6 +211,10 @@ def test_a_path_of_which_nobody_can_tell_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=f"is not a usable path ..*{reason}."):
             path_kind(tmp_path / name)
+        assert not is_file(tmp_path / name)
+        assert not is_folder(tmp_path / name)
+    assert is_folder(tmp_path)
+    assert not is_file(tmp_path)
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:

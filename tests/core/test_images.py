@@ -244,3 +244,9 @@ def test_an_image_that_its_format_cannot_hold_is_not_written(tmp_path: Path) -> 
         write_image(path, np.zeros((1, 70_000, 3), np.uint8))  # the sides of a JPEG have 16 bits
     assert [entry.name for entry in tmp_path.iterdir()] == ["wide.jpg"]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "y/" * 3000])
+def test_a_folder_that_no_folder_can_be_called_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="is not a usable path .File name too long"):
+        list_images(tmp_path / name)

@@ -86,3 +86,8 @@ def test_other_format_is_refused(tmp_path: Path, found: str, do: str) -> None:
 
 def test_manifest_lies_beside_the_engine() -> None:
     assert manifest_path(Path("engines/m/m.int8.onnxruntime.engine")) == Path("engines/m/m.int8.onnxruntime.json")
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".onnx", "y/" * 3000 + "a.onnx", "a\0b.onnx"])
+def test_of_an_onnx_that_no_file_can_be_called_nothing_is_said(tmp_path: Path, name: str) -> None:
+    manifest(onnx=name).refuse_if_stale(tmp_path / "tiny.fp32.onnxruntime.engine")

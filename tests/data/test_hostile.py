@@ -13,6 +13,7 @@ from ssd_edge.core.sample import MAX_OBJECTS
 from ssd_edge.data.coco import scan_coco
 from ssd_edge.data.find import open_dataset, usable_split
 from ssd_edge.data.label_files import checked_class_names, inner_path
+from ssd_edge.data.lint.check import lint_dataset
 from ssd_edge.data.voc import read_voc_annotation
 from tests.data.folders import coco_document, voc_object, write_coco, write_voc, write_yolo
 
@@ -176,3 +177,13 @@ def test_a_data_yaml_of_thousands_of_names_is_read_at_once(tmp_path: Path) -> No
     began = time.process_time()
     assert len(open_dataset(config, "train").class_names) == 9_000
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("name", ["z" * 300 + "/b", "y/" * 3000 + "b"])
+def test_folders_that_no_folder_can_be_called_are_checked_like_others(tmp_path: Path, name: str) -> None:
+    write_voc(tmp_path / "voc", voc_object())
+    (tmp_path / "voc" / "ImageSets" / "Main" / "train.txt").write_text(f"a\n{name}\n")
+    assert "image-missing" in {issue.kind for issue in lint_dataset(tmp_path / "voc").issues}
+    config = write_yolo(tmp_path / "yolo", "", config=f"train: {name}\nnames: [cat, dog]\n")
+    with pytest.raises(InputError, match="File name too long"):
+        open_dataset(config, "train")

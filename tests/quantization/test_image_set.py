@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -122,3 +123,10 @@ def test_a_split_of_which_no_image_can_be_read_is_refused(tmp_path: Path, rows: 
     (tmp_path / "images" / "train" / "a.jpg").write_bytes(b"no image")
     with pytest.raises(InputError, match="contains no images: wanted at least one image"):
         choose_images(tmp_path, split="train", tolerance=tolerant)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "y/" * 3000 + "a.png"])
+def test_an_image_that_no_file_can_be_called_is_gone(tmp_path: Path, folder: Path, name: str) -> None:
+    chosen = choose_images(folder, limit=2)
+    with pytest.raises(InputError, match="has changed since it was chosen .*got no file"):
+        replace(chosen, images=(chosen.images[0], name)).refuse_if_changed(tmp_path / "m.images.json")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from ssd_edge.core.files import is_file
 from ssd_edge.data.label_files import (
     CLASS_FILE,
     ImageFolders,
     checked_class_names,
     files_named,
     folders_in,
-    is_file,
     list_image_names,
     read_class_file,
     read_label_lines,

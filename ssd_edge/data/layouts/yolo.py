@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError, keyword
-from ssd_edge.core.files import path_kind
+from ssd_edge.core.files import is_file, path_kind
 from ssd_edge.core.images import list_images
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.log import log
 from ssd_edge.data.label_files import (
     files_named,
     inner_path,
-    is_file,
     is_there,
     list_image_names,
     missing_image,

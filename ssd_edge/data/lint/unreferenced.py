@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ssd_edge.core.files import is_folder
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.data.lint.issue import Issue
 from ssd_edge.data.scan import ScannedSet
@@ -61,7 +62,7 @@ def _lost_labels(scanned: Mapping[str, ScannedSet], faulty: set[Path], known_ste
     """Files beside the used label files, of the same suffix, that no image has."""
     used = {entry.origin for found in scanned.values() for entry in found.images}
     taken = used | faulty
-    kinds = {(path.parent, path.suffix) for path in used if path.suffix in _LABEL_SUFFIXES and path.parent.is_dir()}
+    kinds = {(path.parent, path.suffix) for path in used if path.suffix in _LABEL_SUFFIXES and is_folder(path.parent)}
     return [
         path
         for folder, suffix in sorted(kinds)

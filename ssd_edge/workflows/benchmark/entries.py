@@ -9,6 +9,7 @@ from pathlib import Path
 from ssd_edge.backends.detector import usable_here
 from ssd_edge.benchmarking.task import OURS, Task
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import is_file
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.workspace import list_engines, newest_engine, newest_onnx
@@ -92,7 +93,7 @@ def _of_file(path: Path, name: str, config: BenchConfig, images: tuple[str, ...]
         made = EngineManifest.load(manifest_path(path))
         source = made.onnx_path(path)
         return Entry(
-            name, made.spec.name, task, str(made.precision), str(made.target), source if source.is_file() else None
+            name, made.spec.name, task, str(made.precision), str(made.target), source if is_file(source) else None
         )
     if path.suffix == PT:
         return Entry(name, path.parent.name if path.stem == "best" else path.stem, task, "fp32", "torch", None, path)
