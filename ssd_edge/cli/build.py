@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -260,6 +261,6 @@ def _float_type(*, fp16: bool, fp32: bool) -> FloatType | None:
 
 def _capabilities(text: str | None) -> tuple[int, ...]:
     parts = [part.strip().replace(".", "") for part in (text or "").split(",") if part.strip()]
-    if not all(part.isdigit() for part in parts):
+    if not all(re.fullmatch("[0-9]{1,4}", part) for part in parts):
         raise InputError("--compute-capabilities is invalid", got=repr(text), wanted="numbers such as 86,120")
     return tuple(dict.fromkeys(int(part) for part in parts))

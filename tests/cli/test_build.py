@@ -162,6 +162,8 @@ def test_a_layer_kept_in_float_is_written_down(workspace: Path) -> None:
             "fixed batch size: got 1:4:8. Give one batch size: ",
         ),
         (("--batch", "8:1"), "--batch is invalid"),
+        (("--target", "tensorrt-rtx", "--compute-capabilities", "8²"), "--compute-capabilities is invalid: got '8²'"),
+        (("--target", "tensorrt-rtx", "--compute-capabilities", "9" * 5000), "--compute-capabilities is invalid"),
         (
             ("--builder-memory", "nan"),
             "--builder-memory is out of range: got nan; wanted more than 0 and at most 1024 GiB",
