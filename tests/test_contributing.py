@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,12 @@ def test_issue_forms_ask_for_the_machine(form: Path) -> None:
     assert all(part["attributes"]["label"] for part in inputs)
     assert len({part["id"] for part in inputs}) == len(inputs)
     assert any("`ssd-edge doctor --json -`" in part["attributes"].get("description", "") for part in inputs)
+
+
+def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
+    """pytest does not enter folders of some names, such as ``build``, and says nothing of it."""
+    passed_over = pytestconfig.getini("norecursedirs")
+    folders = {parent for path in (ROOT / "tests").rglob("test_*.py") for parent in path.relative_to(ROOT).parents}
+    left = [str(folder) for folder in folders for name in passed_over if fnmatch.fnmatch(folder.name, name)]
+    assert not left
+    assert "tests/workflows/build" in map(str, folders)
