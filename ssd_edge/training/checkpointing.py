@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.model.checkpoint import write_archive
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.torch_archive import load_archive
@@ -167,8 +167,6 @@ class RunParts:
         _check_processes(state.processes, self.processes)
         try:
             return self._restored(state)
-        except SsdEdgeError:
-            raise
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise _damaged(self.files.state, reason) from error

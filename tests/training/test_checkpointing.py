@@ -265,6 +265,15 @@ def test_a_state_whose_parts_do_not_fit_is_damaged(pictures: Path, stopped: Path
     assert stopped.read_bytes() == before
 
 
+def test_a_folder_that_cannot_be_written_is_not_called_a_damaged_state(
+    pictures: Path, stopped: Path, tmp_path: Path
+) -> None:
+    """Whose advice is to train again: the state would be lost."""
+    (tmp_path / "metrics.csv").mkdir()
+    with pytest.raises(InputError, match=r"metrics\.csv cannot be written"):
+        run(pictures, RunFolder(tmp_path), state=RunState.load(stopped))
+
+
 def test_a_full_disk_leaves_the_state_before(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(pictures, RunFolder(tmp_path), stop_at=7)

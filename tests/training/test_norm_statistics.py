@@ -114,3 +114,9 @@ def test_a_short_run_is_validated_with_the_statistics_of_its_averaged_weights(tm
     for name, value in statistics(saved).items():
         torch.testing.assert_close(value, wanted[name], rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(value, kept[-1][name])
+
+
+def test_a_norm_without_statistics_is_a_bug_that_is_named() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)).eval()
+    with pytest.raises(ValueError, match="a batch norm has no running statistics"):
+        estimate_norms_(model, ["0"], views(1), DecodedSSD(tiny_model()).normalized)

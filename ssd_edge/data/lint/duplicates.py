@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ _LEAST_CONTRAST = 4.0
 _LARGEST_BUCKET = 2000
 
 Place = tuple[str, Path]
+_Sketched = tuple[Place, UInt8Array]
 
 
 def duplicate_issues(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[Issue]:
@@ -52,10 +53,10 @@ def near_duplicate_issues(places: Sequence[Place], examined: Mapping[Path, Exami
     2013), whose 256 bits say where the sketch grows brighter; a pair is near where the sketches differ by 3 of 256
     gray levels in the mean. Sketches without contrast are left out: one white wall looks like another.
     """
-    kept = [place for place in dict.fromkeys(places) if _has_contrast(examined[place[1]].sketch)]
+    kept = list(_with_contrast(dict.fromkeys(places), examined))
     reported: set[Path] = set()
-    for first, second in _candidates(kept, examined):
-        (split, image), (other_split, other) = kept[second], kept[first]
+    for first, second in _candidates(kept):
+        (split, image), (other_split, other) = kept[second][0], kept[first][0]
         pair = examined[image], examined[other]
         if split == other_split or image in reported or pair[0].digest == pair[1].digest or not _near(*pair):
             continue
@@ -71,11 +72,11 @@ def near_pairs(images: Sequence[Path], examined: Mapping[Path, ExaminedImage]) -
         images: each once.
         examined: what each file is.
     """
-    kept = [number for number, image in enumerate(images) if _has_contrast(examined[image].sketch)]
-    places: list[Place] = [(str(number), images[number]) for number in kept]
-    for first, second in _candidates(places, examined):
-        if _near(examined[places[first][1]], examined[places[second][1]]):
-            yield kept[first], kept[second]
+    kept = list(_with_contrast(((str(number), image) for number, image in enumerate(images)), examined))
+    for first, second in _candidates(kept):
+        (number, image), (other_number, other) = kept[first][0], kept[second][0]
+        if _near(examined[image], examined[other]):
+            yield int(number), int(other_number)
 
 
 def sketch_difference(first: ExaminedImage, second: ExaminedImage) -> float | None:
@@ -89,8 +90,12 @@ def _same(other: Path, image: Path) -> str:
     return "the image too" if other == image else f"the same image as {other}"
 
 
-def _has_contrast(sketch: UInt8Array | None) -> bool:
-    return sketch is not None and float(sketch.std()) >= _LEAST_CONTRAST
+def _with_contrast(places: Iterable[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[_Sketched]:
+    """Yield the places whose image can be read and has contrast, with its sketch."""
+    for place in places:
+        sketch = examined[place[1]].sketch
+        if sketch is not None and float(sketch.std()) >= _LEAST_CONTRAST:
+            yield place, sketch
 
 
 def _near(first: ExaminedImage, second: ExaminedImage) -> bool:
@@ -98,23 +103,21 @@ def _near(first: ExaminedImage, second: ExaminedImage) -> bool:
     return difference is not None and difference <= _NEAR_GREY
 
 
-def _candidates(places: Sequence[Place], examined: Mapping[Path, ExaminedImage]) -> Iterator[tuple[int, int]]:
+def _candidates(places: Sequence[_Sketched]) -> Iterator[tuple[int, int]]:
     """Pairs of numbers, the smaller first, that share a band of their hash; each pair once."""
     buckets: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
     seen: set[tuple[int, int]] = set()
-    for number, (_, image) in enumerate(places):
-        for band, bits in enumerate(_hash_bands(examined[image].sketch)):
+    for number, ((split, _), sketch) in enumerate(places):
+        for band, bits in enumerate(_hash_bands(sketch)):
             bucket = buckets[band, bits]
             for earlier in bucket:
-                if (earlier, number) not in seen and places[earlier][0] != places[number][0]:
+                if (earlier, number) not in seen and places[earlier][0][0] != split:
                     seen.add((earlier, number))
                     yield earlier, number
             if len(bucket) < _LARGEST_BUCKET:
                 bucket.append(number)
 
 
-def _hash_bands(sketch: UInt8Array | None) -> list[bytes]:
-    if sketch is None:
-        return []
+def _hash_bands(sketch: UInt8Array) -> list[bytes]:
     brighter = sketch[:, 1:] > sketch[:, :-1]
     return [np.packbits(rows).tobytes() for rows in np.array_split(brighter, _BANDS)]
