@@ -34,7 +34,7 @@ class GrowingFile:
 
     def write(self, data: bytes) -> int:
         """Write all of it, and return its length."""
-        if not self.failed and self._descriptor is not None:
+        if data and not self.failed and self._descriptor is not None:  # nothing, past the end, makes no file longer
             try:
                 self._write(self._descriptor, data)
             except OSError:

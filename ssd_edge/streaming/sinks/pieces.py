@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -103,26 +103,28 @@ class Retention:
         with self._lock:
             self._growing[output] = piece
             try:
-                surplus = list(self._surplus(time.time()))
+                old, stay = self._pieces()
             except OSError as error:  # a folder that has gone: the next write will say so
                 log.warning(f"the old files of {output} cannot be listed ({error.strerror or error})")
                 return
-            for old, reason in surplus:
-                _remove(old.path, reason)
+            self._remove_surplus(old, stay, time.time())
 
-    def _surplus(self, now: float) -> Iterator[tuple[_Piece, str]]:
-        old, stay = self._pieces()
+    def _remove_surplus(self, old: Sequence[_Piece], stay: Sequence[_Piece], now: float) -> None:
+        """Remove pieces, oldest first; one that cannot be removed still takes its room, and a younger one goes."""
         sizes = {piece.path: _size(piece.path) for piece in (*old, *stay)}
-        total, limit = sum(sizes.values()), (self._gigabytes or 0) * 10**9
+        total = sum(sizes.values())
         for piece in old:
-            if self._days is not None and now - _seconds(piece.stamp) > self._days * _DAY_S:
-                reason = f"it began more than {self._days:g} days ago"
-            elif self._gigabytes is not None and total > limit:
-                reason = f"the pieces had more than {self._gigabytes:g} GB"
-            else:
-                continue
-            total -= sizes[piece.path]
-            yield piece, reason
+            reason = self._reason(piece, total, now)
+            if reason and _remove(piece.path, reason):
+                total -= sizes[piece.path]
+
+    def _reason(self, piece: _Piece, total: int, now: float) -> str:
+        """Return why a piece must go where all have ``total`` bytes; empty where it may stay."""
+        if self._days is not None and now - _seconds(piece.stamp) > self._days * _DAY_S:
+            return f"it began more than {self._days:g} days ago"
+        if self._gigabytes is not None and total > self._gigabytes * 10**9:
+            return f"the pieces had more than {self._gigabytes:g} GB"
+        return ""
 
     def _pieces(self) -> tuple[list[_Piece], list[_Piece]]:
         """Return the pieces that may go, oldest first, and those of each output that stay: the newest, the growing."""
@@ -177,10 +179,12 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _remove(path: Path, reason: str) -> None:
+def _remove(path: Path, reason: str) -> bool:
+    """Remove a file, or say that it cannot be; return whether it is gone."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         log.warning(f"{path} should be deleted ({reason}), but cannot be ({error.strerror or error})")
-    else:
-        log.info(f"deleted {path}: {reason}")
+        return False
+    log.info(f"deleted {path}: {reason}")
+    return True

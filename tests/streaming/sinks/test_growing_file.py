@@ -20,6 +20,8 @@ def test_it_is_written_and_moved_in_as_any_file(tmp_path: Path) -> None:
         (b"x", -3, os.SEEK_END),
         (b"yz", 4, os.SEEK_CUR),
         (b"w", -2, os.SEEK_END),
+        (b"", 90, os.SEEK_SET),
+        (b"", -2, os.SEEK_END),
     ):
         assert file.write(data) == known.write(data)
         assert file.seek(offset, whence) == known.seek(offset, whence)

@@ -130,6 +130,25 @@ def test_the_oldest_pieces_go_first_and_nothing_else(tmp_path: Path, caplog: pyt
     assert f"deleted {pieces[0]}: the pieces had more than 0.0009 GB" in caplog.text
 
 
+def test_a_piece_that_cannot_be_removed_still_takes_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pieces = [piece(tmp_path, age, 400_000) for age in (4, 3, 2, 1)]
+    unlink = Path.unlink
+
+    def held(path: Path, missing_ok: bool = False) -> None:
+        if path == pieces[0]:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", held)
+    retention = Retention(gigabytes=0.0009)
+    retention.register(tmp_path / "a.jsonl")
+    retention.enforce(tmp_path / "a.jsonl", pieces[-1])
+    assert [path.exists() for path in pieces] == [True, False, False, True]
+    assert f"{pieces[0]} should be deleted" in caplog.text
+
+
 def test_pieces_that_are_too_old_go(tmp_path: Path) -> None:
     pieces = [piece(tmp_path, age, 10) for age in (8, 7.1, 6.9, 1)]
     retention = Retention(days=7)
