@@ -182,7 +182,15 @@ def check_limits(config: Any, limits: Mapping[str, tuple[float, float]]) -> None
         check_number(name, value)
         if not least <= value <= most:
             bounds = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
-            raise InputError(f"{name} is out of range", got=f"{value}", wanted=bounds)
+            raise InputError(f"{name} is out of range", got=f"{value!s:.40}", wanted=bounds)
+
+
+def shown_number(value: float) -> str:
+    """Return a number for an error; a whole one that no float can hold, as a file may name it, is cut short."""
+    try:
+        return f"{value:g}"
+    except OverflowError:
+        return f"{value!s:.20}…"
 
 
 def check_number(name: str, value: Any, *, whole: bool = False) -> None:

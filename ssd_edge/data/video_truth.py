@@ -74,7 +74,7 @@ def _read_object(path: Path, number: int, entry: Any) -> LabelledObject:
     try:
         x1, y1, x2, y2 = (float(value) for value in entry["box"])
         return LabelledObject.of_box(str(entry["label"]), (x1, y1, x2, y2), bool(entry.get("difficult", False)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path}: frame {number} has a damaged object",
             got=str(entry)[:80],

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from ssd_edge.core.choices import NmsBody, Target
+from ssd_edge.core.config import shown_number
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.manifest import EngineOptions
 from ssd_edge.engines.boards import BoardProfile
@@ -79,7 +80,7 @@ class TrtOptions:
         if self.builder_memory_gib is not None and not 0 < self.builder_memory_gib <= _MOST_GIB:
             raise InputError(
                 "--builder-memory is out of range",
-                got=f"{self.builder_memory_gib:g}",
+                got=shown_number(self.builder_memory_gib),
                 wanted=f"more than 0 and at most {_MOST_GIB:g} GiB",
             )
 

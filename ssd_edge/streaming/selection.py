@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from ssd_edge.core.config import check_number
+from ssd_edge.core.config import check_number, shown_number
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame, UInt8Array
@@ -41,7 +41,7 @@ class DetectionFilter:
         for name, score in {"the score threshold": self.score_threshold, **self.thresholds}.items():
             check_number(name, score)
             if not 0 <= score < 1:
-                raise InputError(f"{name} is out of range", got=f"{score:g}", wanted="0 <= threshold < 1")
+                raise InputError(f"{name} is out of range", got=shown_number(score), wanted="0 <= threshold < 1")
 
     @property
     def labels(self) -> frozenset[str]:
@@ -100,7 +100,9 @@ class FrameSelection:
             if value is not None:
                 check_number(name, value)
                 if not 0 < value <= most:
-                    raise InputError(f"{name} is out of range", got=f"{value:g}", wanted=f"0 < {name} <= {most:g}")
+                    raise InputError(
+                        f"{name} is out of range", got=shown_number(value), wanted=f"0 < {name} <= {most:g}"
+                    )
 
 
 class FrameGate:

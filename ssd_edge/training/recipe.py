@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from ssd_edge.core.config import shown_number
 from ssd_edge.core.errors import InputError
 from ssd_edge.training.schedule import ScheduleName
 
@@ -51,7 +52,7 @@ class LossOptions:
         if self.classification == "focal" and self.label_smoothing:
             raise InputError(
                 "the focal loss cannot be combined with label smoothing",
-                got=f"{self.label_smoothing:g}",
+                got=shown_number(self.label_smoothing),
                 wanted="0",
                 do="Leave out one of the two: --loss focal or --label-smoothing.",
             )

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from ssd_edge.core.choices import Precision, Target
-from ssd_edge.core.config import AnyPath, check_limits, config_from
+from ssd_edge.core.config import AnyPath, check_limits, config_from, shown_number
 from ssd_edge.core.errors import InputError
+from ssd_edge.engines.options import TrtOptions
+from ssd_edge.streaming.selection import DetectionFilter, FrameSelection
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,28 @@ def test_a_limit_is_of_numbers() -> None:
         with pytest.raises(InputError, match=what):
             check_limits(Config(batch=value), {"batch": (1, 8)})  # type: ignore[arg-type]
     check_limits(Config(), {"batch": (1, 8), "max_drop": (0, 1)})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda number: DetectionFilter(number),
+        lambda number: FrameSelection(detect_fps=number),
+        lambda number: TrtOptions(builder_memory_gib=number),
+        lambda number: check_limits(Config(batch=number), {"batch": (1, 8)}),
+    ],
+)
+def test_a_number_that_no_float_holds_is_out_of_range(make: Callable[[int], object]) -> None:
+    """A file can say such a number, of up to 4,300 digits."""
+    with pytest.raises(InputError) as caught:
+        make(10**400)
+    assert "out of range" in caught.value.what
+    assert caught.value.got.startswith("10000")
+    assert len(caught.value.got) <= 40
+
+
+def test_numbers_in_errors_are_short() -> None:
+    assert [shown_number(value) for value in (1.0, 0.25, -3, 10**400)] == ["1", "0.25", "-3", "1" + 19 * "0" + "…"]
 
 
 def test_both_styles_at_once_are_refused() -> None:

@@ -41,6 +41,7 @@ GOOD = '{"frame": 0, "source": "a", "detections": []}\n'
         (GOOD + GOOD, "line 2 is out of order: got frame 0; wanted frame 1"),
         (GOOD.replace("[]", '[{"box": [1, 2]}]'), "frame 0 has a damaged object"),
         (GOOD.replace("[]", "[5]"), "frame 0 has a damaged object"),
+        (GOOD.replace("[]", f'[{{"box": [1, 2, 3, {10**400}], "label": "dog"}}]'), "frame 0 has a damaged object"),
         (
             GOOD.replace("[]", '[{"box": [1, 2, 3, 4], "label": "cow"}]'),
             "frame 0: object 1 .cow. has an unknown class",

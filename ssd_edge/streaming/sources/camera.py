@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import cv2
 
+from ssd_edge.core.config import shown_number
 from ssd_edge.core.environment import environment
 from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.log import log
@@ -58,7 +59,9 @@ class CameraMode:
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise InputError(
-                "the camera's frame rate is out of range", got=f"{self.fps:g} FPS", wanted="a number above 0"
+                "the camera's frame rate is out of range",
+                got=f"{shown_number(self.fps)} FPS",
+                wanted="a number above 0",
             )
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from ssd_edge.core.config import shown_number
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
 from ssd_edge.streaming.sources.base import Source
@@ -35,7 +36,7 @@ class RateLimitedSource(Source):
         wait: Callable[[float], bool] | None = None,
     ) -> None:
         if not (0 < fps < math.inf and 1 / fps <= threading.TIMEOUT_MAX):
-            raise InputError("--pace is out of range", got=f"{fps:g} FPS", wanted="a number above 0")
+            raise InputError("--pace is out of range", got=f"{shown_number(fps)} FPS", wanted="a number above 0")
         super().__init__(dataclasses.replace(source.info, live=True, fps=fps))
         self._source, self._period_s, self._clock = source, 1 / fps, clock
         self._wait = wait or self._interrupted.wait

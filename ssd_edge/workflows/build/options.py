@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssd_edge.core.config import AnyPath
+from ssd_edge.core.config import AnyPath, shown_number
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.workspace import ENGINES
 from ssd_edge.engines.options import TrtOptions
@@ -32,4 +32,6 @@ class AccuracyGate:
 
     def __post_init__(self) -> None:
         if self.max_drop_points is not None and not self.max_drop_points >= 0:
-            raise InputError("max_drop_points is out of range", got=f"{self.max_drop_points:g}", wanted="0 or more")
+            raise InputError(
+                "max_drop_points is out of range", got=shown_number(self.max_drop_points), wanted="0 or more"
+            )
