@@ -49,7 +49,7 @@ def export(
         int | None,
         typer.Option(
             help="NMS without TensorRT's plugin: number of best (box, class) pairs to consider (default: as in the "
-            "checkpoint, or 1000 if the images need more)."
+            "checkpoint)."
         ),
     ] = None,
 ) -> None:
@@ -79,5 +79,6 @@ def _show(result: ExportResult) -> None:
         say(
             f"{len(parity.last_scores)} of {parity.images} images have more than {nms.max_candidates} (box, class) "
             f"pairs above score {nms.score_threshold:g}; only the best of them are considered, down to a score of "
-            f"{max(parity.last_scores):.2f} (TensorRT's plugin has no such limit). To consider more: --max-candidates"
+            f"{max(parity.last_scores):.2f} (TensorRT's plugin has no such limit). To consider more, for crowded "
+            "scenes: --max-candidates 1000"
         )

@@ -33,8 +33,6 @@ from ssd_edge.model.ssd import SSD
 from ssd_edge.model.weights import with_weights
 
 _LIMITS = ("keep_top_k", "max_candidates", "top_k")  # each at most the next
-_CROWDED = 1000  # candidates where the images have more objects than the checkpoint's number is enough for
-_CUT = 0.05  # a candidate of this score is worth looking at
 _OUTPUTS = ("boxes", "scores")
 _BATCH = "batch"
 
@@ -65,10 +63,6 @@ def export_onnx(
 ) -> ExportReport:
     """Write the ONNX of a checkpoint (docs: "The graph contract"), if it holds what the checkpoint does.
 
-    If pairs of box and class that score more than 0.05 would be left out in one of the images, the graph looks at 1,000
-    candidates: where many objects are close together, that gives 0.3 to 0.4 points of mAP@0.5 for half a millisecond.
-    A limit that ``nms_changes`` names stays.
-
     Args:
         checkpoint: a file written by :func:`~ssd_edge.model.checkpoint.save_checkpoint`.
         output: the ONNX; by default ``engines/<name>/<name>.onnx`` below ``root``.
@@ -82,60 +76,37 @@ def export_onnx(
         ArtifactError: the checkpoint is damaged, or a changed value is out of range.
         ParityError: the detections differ, or there are none; ``output`` is left as it was.
     """
-    changes = nms_changes or {}
-    loaded = load_checkpoint(checkpoint)
-    model = _with_nms(loaded.model, changes, checkpoint)
+    model = _model_of(checkpoint, nms_changes or {})
     output = output or root / "engines" / model.spec.name / f"{model.spec.name}.onnx"
     with written_beside(output) as partial:
-        traced, digest = decoded_graph(model), file_digest(checkpoint)
-
-        def compared() -> tuple[onnx.ModelProto, ParityReport]:
-            graph = _complete(traced, model.spec, digest)
-            onnx.save(graph, partial)
-            with OrtBackend(partial) as backend:
-                return graph, check_parity(model, backend, images, progress=progress)
-
-        graph, parity = compared()
-        if not set(_LIMITS) & set(changes) and _is_crowded(parity, model.spec.nms):
-            log.info(
-                f"the NMS looks at {_CROWDED} candidates in place of {model.spec.nms.max_candidates}: some that score "
-                f"{max(parity.last_scores):.2f} would be left out; to change it: --max-candidates"
-            )
-            model = _with_nms(loaded.model, {"max_candidates": _CROWDED, **changes}, checkpoint)
-            graph, parity = compared()
+        graph = onnx_model(model, file_digest(checkpoint))
+        onnx.save(graph, partial)
+        with OrtBackend(partial) as backend:
+            parity = check_parity(model, backend, images, progress=progress)
         parity.refuse_if_broken(checkpoint, output)
         graph.metadata_props.add(key=ROUNDS_KEY, value=str(parity.nms_rounds))
         onnx.save(graph, partial)
     return ExportReport(output, model.spec, parity)
 
 
-def _is_crowded(parity: ParityReport, nms: NmsSpec) -> bool:
-    """Whether candidates that are worth looking at are left out."""
-    return nms.max_candidates < _CROWDED and max(parity.last_scores, default=0.0) > _CUT
-
-
 def onnx_model(model: SSD, checkpoint_digest: str) -> onnx.ModelProto:
     """Return the complete ONNX of a network; the same weights and spec give the same bytes."""
-    return _complete(decoded_graph(model), model.spec, checkpoint_digest)
-
-
-def _complete(traced: onnx.ModelProto, spec: ModelSpec, checkpoint_digest: str) -> onnx.ModelProto:
-    """Return the traced graph with its NMS and all that its readers look for."""
-    graph = attach_nms(traced, spec)
-    graph.graph.name = spec.name
+    graph = attach_nms(decoded_graph(model), model.spec)
+    graph.graph.name = model.spec.name
     graph.producer_name, graph.producer_version = "ssd-edge", __version__
-    metadata = {SPEC_KEY: spec.to_json(), DIGEST_KEY: checkpoint_digest, VERSION_KEY: __version__}
+    metadata = {SPEC_KEY: model.spec.to_json(), DIGEST_KEY: checkpoint_digest, VERSION_KEY: __version__}
     onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
     return graph
 
 
-def _with_nms(model: SSD, changes: Mapping[str, Any], checkpoint: Path) -> SSD:
-    """Return the network with its NMS changed as was asked."""
-    if not changes:
-        return model
-    spec = dataclasses.replace(model.spec, nms=changed_nms(model.spec.nms, changes))
-    return with_weights(spec, model.state_dict(), origin=str(checkpoint))
+def _model_of(checkpoint: Path, nms_changes: Mapping[str, Any]) -> SSD:
+    """Load the network, its spec changed as was asked."""
+    loaded = load_checkpoint(checkpoint)
+    if not nms_changes:
+        return loaded.model
+    spec = dataclasses.replace(loaded.spec, nms=changed_nms(loaded.spec.nms, nms_changes))
+    return with_weights(spec, loaded.model.state_dict(), origin=str(checkpoint))
 
 
 def changed_nms(nms: NmsSpec, changes: Mapping[str, Any]) -> NmsSpec:

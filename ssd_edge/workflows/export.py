@@ -34,8 +34,7 @@ class ExportConfig:
         iou_threshold: a box that overlaps a better one of its class by more is dropped, 0 to 1.
         top_k: boxes that the NMS keeps of each class before it suppresses.
         keep_top_k: detections of an image.
-        max_candidates: best (box, class) pairs that are looked at where there is no plugin; by default as in the
-            checkpoint, or 1,000 where good ones would be left out.
+        max_candidates: best (box, class) pairs that are looked at where there is no plugin.
     """
 
     output: Path | None = None

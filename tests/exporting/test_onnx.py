@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -15,11 +14,8 @@ from ssd_edge.core.files import file_digest
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.exporting import export_onnx as exporting
-from ssd_edge.exporting.export_onnx import decoded_graph, export_onnx, onnx_model
-from ssd_edge.model.checkpoint import save_checkpoint
+from ssd_edge.exporting.export_onnx import export_onnx, onnx_model
 from ssd_edge.model.predict import TorchDetector
-from ssd_edge.model.ssd import SSD
-from ssd_edge.model.weights import with_weights
 from tests.exporting.conftest import DIGEST
 from tests.exporting.models import lively_model, pictures
 
@@ -98,46 +94,6 @@ def test_changed_thresholds_are_in_the_spec_and_in_the_graph(tiny_checkpoint, tm
     assert (found > 0.3).all()
 
 
-def few_candidates(path: Path, model: SSD, **limits: float) -> Path:
-    nms = dataclasses.replace(model.spec.nms, max_candidates=30, keep_top_k=20, top_k=40, **limits)
-    spec = dataclasses.replace(model.spec, nms=nms)
-    save_checkpoint(path, with_weights(spec, model.state_dict(), origin="test"))
-    return path
-
-
-def test_where_good_candidates_would_be_left_out_more_are_looked_at(tiny_model, tmp_path, images, caplog):
-    checkpoint = few_candidates(tmp_path / "few.pt", tiny_model)
-    with caplog.at_level("INFO", logger="ssd_edge"):
-        report = export_onnx(checkpoint, tmp_path / "m.onnx", images)
-    nms = report.spec.nms
-    assert (nms.max_candidates, nms.keep_top_k, nms.top_k) == (1000, 20, 1000)
-    assert "looks at 1000 candidates in place of 30" in caplog.text
-    whole = dataclasses.replace(tiny_model.spec.nms, keep_top_k=20, top_k=1000)
-    spec = dataclasses.replace(tiny_model.spec, nms=whole)
-    detector = TorchDetector(with_weights(spec, tiny_model.state_dict(), origin="test"))
-    with OrtBackend(report.onnx) as backend:
-        raw = backend.infer(batch_of(images, report.spec))
-    for image, scores in zip(images, raw.scores, strict=True):
-        np.testing.assert_allclose(scores, detector.detect(image).scores[:20], atol=1e-4)
-
-
-@pytest.mark.parametrize("named", ["keep_top_k", "max_candidates", "top_k"])
-def test_a_limit_that_is_named_stays(tiny_model, tmp_path, images, named):
-    checkpoint = few_candidates(tmp_path / "few.pt", tiny_model)
-    value = {"keep_top_k": 10, "max_candidates": 35, "top_k": 35}[named]
-    report = export_onnx(checkpoint, tmp_path / "m.onnx", images, nms_changes={named: value})
-    assert report.spec.nms.max_candidates in (30, 35)
-    assert max(report.parity.last_scores) > 0.05
-
-
-def test_where_only_poor_candidates_are_left_out_the_limit_stays(tiny_model, tmp_path, images, monkeypatch):
-    monkeypatch.setattr(exporting, "_CUT", 0.999)
-    checkpoint = few_candidates(tmp_path / "few.pt", tiny_model)
-    report = export_onnx(checkpoint, tmp_path / "m.onnx", images)
-    assert report.spec.nms.max_candidates == 30
-    assert 0 < max(report.parity.last_scores) < 0.999
-
-
 def test_a_threshold_out_of_range_is_refused(tiny_checkpoint, tmp_path, images):
     with pytest.raises(ArtifactError, match=r"score_threshold is out of range: got 1\.5; wanted 0 <= threshold < 1"):
         export_onnx(tiny_checkpoint, tmp_path / "m.onnx", images, nms_changes={"score_threshold": 1.5})
@@ -147,15 +103,15 @@ def test_a_threshold_out_of_range_is_refused(tiny_checkpoint, tmp_path, images):
 def test_a_graph_that_gives_other_detections_is_not_written(tiny_checkpoint, tmp_path, images, monkeypatch):
     """Break the weights that place boxes, between the network and the file."""
 
-    def broken(model):
-        graph = decoded_graph(model)
+    def broken(model, digest):
+        graph = onnx_model(model, digest)
         for tensor in graph.graph.initializer:
             if tensor.name.endswith("regression_head.module_list.0.weight"):
                 weights = onnx.numpy_helper.to_array(tensor) * np.float32(3)
                 tensor.CopyFrom(onnx.numpy_helper.from_array(weights, tensor.name))
         return graph
 
-    monkeypatch.setattr(exporting, "decoded_graph", broken)
+    monkeypatch.setattr(exporting, "onnx_model", broken)
     target = tmp_path / "m.onnx"
     with pytest.raises(ParityError, match=r"m\.onnx was not written: its detections differ from those of .*best\.pt"):
         export_onnx(tiny_checkpoint, target, images)
