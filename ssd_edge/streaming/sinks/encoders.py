@@ -68,8 +68,7 @@ class Encoder(ABC):
         """Append a frame at its time from the first one, which rises from frame to frame.
 
         Raises:
-            OSError: the disk refuses.
-            InputError: the codec does.
+            OSError: the disk or the codec refuses.
         """
 
     @abstractmethod
@@ -77,7 +76,7 @@ class Encoder(ABC):
         """Finish the file; what was taken plays, also after an error.
 
         Raises:
-            OSError: the disk refuses the rest.
+            OSError: the disk or the codec refuses the rest.
         """
 
 
@@ -169,8 +168,13 @@ class AvEncoder(Encoder):
         frame.pts, frame.time_base, self._last_tick = tick, self._time_base, tick
         if seconds - self._last_key_s >= _KEY_FRAME_S:
             frame.pict_type, self._last_key_s = self._av.video.frame.PictureType.I, seconds
-        for packet in self._stream.encode(frame):
-            self._container.mux(packet)
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except self._av.error.FFmpegError as error:
+            if isinstance(error, OSError):  # of the system, with its number
+                raise
+            raise OSError(0, f"the encoder failed: {error.strerror}") from error
         self.frames += 1
 
     def close(self) -> None:

@@ -72,6 +72,31 @@ def test_an_encoder_that_fails_at_the_end_is_named_and_what_it_gave_plays(
     VideoSink(path, 25.0).close()  # its lock is free
 
 
+@NEEDS_AV
+@pytest.mark.parametrize("suffix", CODECS)
+def test_an_encoder_that_fails_during_a_run_is_named_and_what_it_gave_plays(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import av
+
+    class Broken:
+        def encode(self, frame: object = None) -> None:
+            raise av.error.ExternalError(542398533, "Generic error in an external library")
+
+    path = tmp_path / f"a{suffix}"
+    sink = VideoSink(path, 25.0)
+    for number in range(3):
+        show(sink, number)
+    monkeypatch.setattr(sink._encoder, "_stream", Broken())
+    with pytest.raises(InputError, match=rf"a\{suffix} .*Generic error in an external library") as refused:
+        show(sink, 3)
+    assert "What was written before is kept" in refused.value.do
+    sink.close()
+    assert sink.written == 3
+    assert numbers(path) == [0, 1, 2]
+    VideoSink(path, 25.0).close()  # its lock is free
+
+
 def test_frames_that_opencv_lost_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenCV's writer reports nothing: the file is read back, and here gives fewer frames than it was given."""
     path = tmp_path / "a.avi"
