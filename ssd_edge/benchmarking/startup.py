@@ -56,7 +56,7 @@ def measure_startup(model: Path, images: Path) -> Startup | None:
 def usual_environment() -> dict[str, str]:
     """Return the environment for a process whose start is timed: Python keeps what it compiles, as on users' machines.
 
-    Some build machines forbid it. There every start compiles a hundred modules, which took a fifth of the time.
+    Some build machines forbid it. There every start would compile a hundred modules, which no user waits for.
     """
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
