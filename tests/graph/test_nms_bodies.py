@@ -272,29 +272,26 @@ def with_a_strange_output(model: onnx.ModelProto) -> None:
     model.functions[0].output[-1] = "{name}"
 
 
-DAMAGES = {
-    "no version of ONNX's operators": without_opset,
-    "no pair_count": without_candidates,
-    r"\[1, 2\] for its near_count": with_two_counts,
-    "no ranked_scores": without_scores,
-    "no valid keepTopK": without_rows,
-    "no valid iouThreshold": with_threshold_in_words,
-    r"'\{name\}'": with_a_strange_attribute,
-    r"'\{name\}' ": with_a_strange_output,
-}
-
+DAMAGES = [
+    (without_opset, "no version of ONNX's operators"),
+    (without_candidates, "no pair_count"),
+    (with_two_counts, r"\[1, 2\] for its near_count"),
+    (without_scores, "no ranked_scores"),
+    (without_rows, "no valid keepTopK"),
+    (with_threshold_in_words, "no valid iouThreshold"),
+    (with_a_strange_attribute, r"'\{name\}'"),
+    (with_a_strange_output, r"'\{name\}'"),
+]
 LOWERINGS = [partial(write_out_rounds, rounds=16), use_non_max_suppression, partial(use_openvino_nms, batch=1)]
 
 
-@pytest.mark.parametrize("got", DAMAGES)
-@pytest.mark.parametrize(
-    "lower", [partial(write_out_rounds, rounds=16), use_non_max_suppression, partial(use_openvino_nms, batch=1)]
-)
+@pytest.mark.parametrize(("damage", "got"), DAMAGES)
+@pytest.mark.parametrize("lower", LOWERINGS)
 def test_a_damaged_function_or_node_is_refused_by_every_lowering(
-    got: str, lower: Callable[[onnx.ModelProto], onnx.ModelProto]
+    damage: Callable[[onnx.ModelProto], None], got: str, lower: Callable[[onnx.ModelProto], onnx.ModelProto]
 ) -> None:
     model = onnx.ModelProto()
     model.CopyFrom(nms_model(WIDE))
-    DAMAGES[got](model)
-    with pytest.raises(ArtifactError, match=f"the graph is damaged: got {got.strip()} in its BatchedNMS"):
+    damage(model)
+    with pytest.raises(ArtifactError, match=f"the graph is damaged: got {got} in its BatchedNMS"):
         lower(model)
