@@ -6,8 +6,9 @@
 
 It needs NumPy, OpenCV or Pillow, and the runtime; nothing of ssd-edge. For OpenVINO it needs onnx, too, where the model
 is the exported file itself (of Triton's ONNX Runtime, or of a board), which calls its NMS as a function. It ends with 0
-where all detections are there and no others, and with 1 otherwise. An engine in half precision or INT8 differs by more
-than the model itself: give it ``--box-tolerance 0.02 --score-tolerance 0.05``.
+where all detections are there and no others, and with 1 otherwise; a check that cannot be made is named on stderr, and
+the others go on. An engine in half precision or INT8 differs by more than the model itself: give it
+``--box-tolerance 0.02 --score-tolerance 0.05``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,15 @@ Row = tuple[float, float, float, float, float, float]
 
 _NMS_DOMAIN = b"trt.plugins"
 FLOAT_NCHW, FRIGATE_SSD, FRIGATE_YOLONAS = "float-nchw", "frigate-ssd", "frigate-yolonas"
+_UNPACK = "Unpack the whole package again."
+_LONGEST = 300  # letters of what a runtime says
+
+
+class CheckError(Exception):
+    """A check that cannot be made: what was got and wanted, and what to do, in one line."""
+
+    def __init__(self, got: str, wanted: str, do: str) -> None:
+        super().__init__(f"got {' '.join(got.split())[:_LONGEST]}; wanted {wanted}. {do}")
 
 
 def input_of(form: str, image: Array) -> Array:
@@ -97,9 +107,9 @@ def read_image(path: Path) -> Array:
         from PIL import Image
 
         return np.asarray(Image.open(path).convert("RGB"))[..., ::-1]
-    image = cv2.imread(str(path))
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise OSError(f"{path} is missing, or is not an image")
+        raise OSError("no image")
     return np.asarray(image, np.uint8)
 
 
@@ -167,18 +177,84 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < np.inf
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_rows(value: object) -> bool:
+    rows = value if isinstance(value, list) else [value]
+    return all(isinstance(row, list) and len(row) == 6 and all(map(_is_number, row)) for row in rows)
+
+
+_FIELDS = {
+    **dict.fromkeys(("image", "model", "name", "form", "input"), (_is_text, "a text")),
+    **dict.fromkeys(("floor", "box_tolerance", "score_tolerance"), (_is_number, "a number")),
+    "outputs": (_are_names, "a list of names"),
+    "detections": (_are_rows, "a list of rows of six numbers"),
+}
+
+
+def _read_check(path: Path) -> dict[str, Any]:
+    """Return the fields of a check; CheckError where one that is read is missing, or is of another kind."""
+    try:
+        check = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckError(str(error.strerror), "a file of JSON", _UNPACK) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckError(f"{type(error).__name__}: {error}", "JSON as it was packed", _UNPACK) from error
+    if not isinstance(check, dict):
+        raise CheckError(f"a {type(check).__name__}", "an object of JSON", _UNPACK)
+    for name, (is_valid, kind) in _FIELDS.items():
+        if name not in check:
+            raise CheckError(f"no {name}", kind, _UNPACK)
+        if not is_valid(check[name]):
+            raise CheckError(f"{check[name]!r:.80} as its {name}", kind, _UNPACK)
+    return check
+
+
+def _image_of(path: Path) -> Array:
+    try:
+        return read_image(path)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # OpenCV and Pillow have no common base
+        reason = getattr(error, "strerror", None) or error
+        raise CheckError(f"{path} ({reason})", "the packaged image", _UNPACK) from error
+
+
 def _faults(path: Path, options: argparse.Namespace) -> tuple[int, list[str]]:
     """Return how many detections there should be, and what is wrong with those that there are."""
-    check = json.loads(path.read_text(encoding="utf-8"))
+    check = _read_check(path)
     check["name"] = options.name or check["name"]
-    image = read_image(path.parent / check["image"])
+    image = _image_of(path.parent / check["image"])
     model = options.model or path.parent / check["model"]
-    outputs = RUNTIMES[options.runtime](model, check, input_of(check["form"], image), options.url)
-    found = rows_of(check["form"], outputs, (image.shape[1], image.shape[0]))
     box = check["box_tolerance"] if options.box_tolerance is None else options.box_tolerance
     score = check["score_tolerance"] if options.score_tolerance is None else options.score_tolerance
     wanted = [tuple(row) for row in check["detections"]]
-    return len(wanted), differences(wanted, found, check["floor"], box, score)
+    try:
+        outputs = RUNTIMES[options.runtime](model, check, input_of(check["form"], image), options.url)
+        found = rows_of(check["form"], outputs, (image.shape[1], image.shape[0]))
+        return len(wanted), differences(wanted, found, check["floor"], box, score)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # a damaged file, or a runtime, which raises whatever it meets
+        raise _no_detections(f"{type(error).__name__}: {error}", model, check["name"], options) from error
+
+
+def _no_detections(got: str, model: Path, name: str, options: argparse.Namespace) -> CheckError:
+    if options.runtime == "triton":
+        do = "Start the server with this package's models, or name its port with --url and the model with --name."
+        return CheckError(got, f"detections of {name} from {options.url}", do)
+    do = f"Unpack the whole package again; if that does not help, install {options.runtime} again."
+    return CheckError(got, f"detections of {model} by {options.runtime}", do)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -192,13 +268,13 @@ def main(words: Sequence[str] | None = None) -> int:
     for path in checks:
         try:
             count, faults = _faults(path, options)
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             name = str(error.name)
             sys.exit(f"selfcheck.py: {name} is not installed: pip install {_PIP.get(name, name)}")
-        except OSError as error:
-            sys.exit(f"selfcheck.py: {error}")
-        except Exception as error:  # noqa: BLE001 - a damaged file, or a runtime, which raises whatever it meets
-            sys.exit(f"selfcheck.py: {path} cannot be checked: {type(error).__name__}: {error}")
+        except CheckError as error:
+            print(f"selfcheck.py: {path} cannot be checked: {error}", file=sys.stderr)
+            failed = True
+            continue
         failed = failed or bool(faults)
         print(f"{path.stem}: {f'{len(faults)} differences' if faults else f'the same {count} detections'}")
         for fault in faults:
