@@ -199,7 +199,10 @@ def _candidates(body: onnx.FunctionProto) -> int:
     Raises:
         ArtifactError: the body does not say it.
     """
-    return _count(body, "pair_count") or 0
+    candidates = _count(body, "pair_count")
+    if candidates is None:
+        raise _damaged("no pair_count")
+    return candidates
 
 
 def _count(body: onnx.FunctionProto, name: str) -> int | None:
@@ -218,7 +221,7 @@ def _check_written_by_export(body: onnx.FunctionProto) -> None:
     """Raise ArtifactError where a portable body lacks what lowerings build upon, or a name is no ONNX text."""
     strange = [name for name in (*body.attribute, *body.output) if not (name.isascii() and name.isidentifier())]
     made = {name for node in body.node for name in node.output}
-    missing = [name for name in (*_RANKED, "pair_count") if name not in made]
+    missing = [name for name in _RANKED if name not in made]
     if strange:
         raise _damaged(repr(strange[0][:80]))
     if missing:
