@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge.core.environment import no_telemetry
-from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
+from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError, one_line
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -97,7 +97,7 @@ def ort_errors(path: Path, save_to: Path | None = None) -> Iterator[None]:
             raise _why_not_written(save_to, str(error)) from error
         raise ArtifactError(
             f"ONNX Runtime {ort_version()} cannot run {path}",
-            got=" ".join(str(error).split()),
+            got=one_line(error),
             do="Export the model again: ssd-edge export",
         ) from error
 

@@ -10,6 +10,7 @@ from typing import Any
 from ssd_edge.core.secrets import hide_in_text
 
 _KEYWORD = re.compile("\0([a-z_]+)=([^\0]*)\0")  # no path holds a zero byte
+_LONGEST = 300
 
 
 def keyword(name: str, value: object = "") -> str:
@@ -63,6 +64,15 @@ class SsdEdgeError(Exception):
         for part, text in self._marked.items():
             if "\0" in text:
                 setattr(self, part, getattr(self, part).replace(_plain(text), _KEYWORD.sub(option, text)))
+
+
+def one_line(error: object) -> str:
+    """Return what a library says, in one line; of more than 300 characters only the first, and an ellipsis.
+
+    Credentials of addresses are hidden before the cut, which could leave a part that is no address any more.
+    """
+    words = hide_in_text(" ".join(str(error).split()))
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 2].rstrip()} …"
 
 
 def _plain(text: str) -> str:

@@ -16,7 +16,7 @@ import onnx.inliner
 import onnx.parser
 from onnx import TensorProto
 
-from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.errors import ArtifactError, one_line
 from ssd_edge.core.graph_contract import NMS_DOMAIN, NMS_OP, ROUNDS_KEY
 from ssd_edge.graph.editor import copied, needed_nodes, replace_all
 from ssd_edge.graph.nms_steps import best_kept, constants, overlaps, ranks, suppression, valid_pairs
@@ -67,7 +67,7 @@ def inline_function(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         inlined = onnx.inliner.inline_selected_functions(model, [(NMS_DOMAIN, NMS_OP)])
     except Exception as error:  # what a damaged graph makes onnx raise has no common base
-        raise _damaged(" ".join(str(error).split())[:200]) from error
+        raise _damaged(one_line(error)) from error
     replace_all(inlined.opset_import, (entry for entry in inlined.opset_import if entry.domain != NMS_DOMAIN))
     return inlined
 

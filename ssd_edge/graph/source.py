@@ -9,7 +9,7 @@ import onnx
 import onnx.checker
 from onnx import TensorProto
 
-from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError, one_line
 from ssd_edge.core.files import bytes_digest, read_regular
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.shell import quoted
@@ -89,7 +89,7 @@ def _check_graph(model: onnx.ModelProto, path: Path) -> None:
     except Exception as error:  # what a damaged graph makes onnx raise has no common base
         raise ArtifactError(
             f"{path} is damaged",
-            got=" ".join(str(error).split())[:200],
+            got=one_line(error),
             wanted="a valid ONNX graph",
             do="Export the model again: ssd-edge export",
         ) from error

@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ssd_edge.core.errors import DeviceError
+from ssd_edge.core.errors import DeviceError, one_line
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.log import quiet_logger
 from ssd_edge.core.progress import Progress
@@ -156,7 +156,7 @@ def joined() -> Iterator[None]:
     except ConnectionError as error:
         raise DeviceError(
             "there is no Ray cluster to join",
-            got=str(error)[:200],
+            got=one_line(error),
             wanted="a cluster on this machine, or its address in RAY_ADDRESS",
             do="Start a cluster with ray start --head. On a single machine Ray has no advantage: use --engine local.",
         ) from error

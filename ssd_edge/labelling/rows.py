@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import ArtifactError, InputError, write_remedy
+from ssd_edge.core.errors import ArtifactError, InputError, one_line, write_remedy
 from ssd_edge.core.files import flush_file, flush_names
 from ssd_edge.core.frame import FloatArray
 
@@ -185,7 +185,7 @@ def read_groups(path: Path, fingerprint: str, columns: Sequence[str] | None = No
             for number in range(file.num_row_groups):
                 yield file.read_row_group(number, columns, use_threads=False)
     except (ArrowException, OSError) as error:
-        raise ArtifactError(f"{path} is damaged", got=str(error)[:200], do=anew) from error
+        raise ArtifactError(f"{path} is damaged", got=one_line(error), do=anew) from error
 
 
 def read_device(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError, one_line
 from ssd_edge.model.checkpoint import write_archive
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.torch_archive import load_archive
@@ -168,8 +168,7 @@ class RunParts:
         try:
             return self._restored(state)
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise _damaged(self.files.state, reason) from error
+            raise _damaged(self.files.state, one_line(f"{type(error).__name__}: {error}")) from error
 
     def _restored(self, state: RunState) -> RunPosition:
         self.learner.model.load_state_dict(state.weights)

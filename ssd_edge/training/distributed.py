@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import distributed
 
-from ssd_edge.core.errors import InputError, TrainingError
+from ssd_edge.core.errors import InputError, TrainingError, one_line
 from ssd_edge.core.log import quiet_logger
 from ssd_edge.core.ranks import from_torchrun
 from ssd_edge.training.recipe import Device, Precision
@@ -60,7 +60,7 @@ def make_fabric(*, device: Device = "cpu", devices: int = 1, precision: Precisio
     except (RuntimeError, ValueError, MisconfigurationException) as error:  # of Fabric, which looks at what there is
         raise InputError(
             "training cannot start on these devices",
-            got=" ".join(str(error).split()),
+            got=one_line(error),
             wanted=f"{devices} devices of type {device}",
             do="Choose another --device, or fewer --devices.",
         ) from error

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ssd_edge.core.errors import InputError, SsdEdgeError, keyword
+from ssd_edge.core.errors import InputError, SsdEdgeError, keyword, one_line
 
 
 def test_message_says_what_got_wanted_do() -> None:
@@ -33,3 +33,15 @@ def test_keywords_become_options_and_nothing_else_of_the_message_does() -> None:
         "a.json: --baseline of data/min_map=3/ needs --max-drop: got min_map=; wanted at least 0.5 (--min-map). "
         "Say --max-drop 0.5. Or --overwrite. Or other=1."
     )
+
+
+def test_what_a_library_says_on_many_lines_stands_in_one() -> None:
+    assert one_line(RuntimeError("\n  shape\tmismatch:\n\n 3 and 4\n")) == "shape mismatch: 3 and 4"
+    assert one_line("x" * 300) == "x" * 300
+    assert one_line("x\n" * 300) == "x " * 149 + "…"
+    assert one_line("x" * 301) == "x" * 298 + " …"
+
+
+def test_a_cut_through_an_address_shows_no_part_of_its_password() -> None:
+    for before in range(250, 300):
+        assert "hunter" not in one_line(f"{'x' * before} rtsp://admin:hunter2@camera/stream of a long name")

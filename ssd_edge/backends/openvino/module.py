@@ -14,14 +14,13 @@ from typing import Any
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.core.choices import Precision
 from ssd_edge.core.environment import no_telemetry, unchanged_environment
-from ssd_edge.core.errors import ArtifactError, DeviceError, InputError, MissingPackageError
+from ssd_edge.core.errors import ArtifactError, DeviceError, InputError, MissingPackageError, one_line
 
 PROCESSOR, AUTO = "CPU", "AUTO"
 _DEVICE = re.compile(r"(cpu|npu|auto|gpu(?::\d{1,2})?)", re.IGNORECASE)
 _FLOAT = {Precision.FP16: "f16", Precision.INT8_FP16: "f16", Precision.BF16: "bf16"}
 _CAPABILITY = {"f16": "FP16", "bf16": "BF16"}
 _PLACE = re.compile(r"Exception from \S+|failed at \S+")
-_WORDS = 300  # characters of an error of OpenVINO
 
 
 def is_installed() -> bool:
@@ -152,4 +151,4 @@ def openvino_errors(path: Path) -> Iterator[None]:
 
 def _in_words(text: str) -> str:
     """Return an error without the lines that say where in OpenVINO's source it was raised."""
-    return " ".join(_PLACE.sub(" ", text).split())[:_WORDS]
+    return one_line(_PLACE.sub(" ", text))

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from ssd_edge.benchmarking.task import Task
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.errors import ArtifactError, one_line
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.spec import ModelSpec
 
@@ -23,8 +22,6 @@ NETWORKS = {
     "mobilenet-v3-large-lite-reduced": "ssdlite320_mobilenet_v3_large",
 }
 """torchvision's constructor of each architecture of ours that it has."""
-
-_SHOWN = 200  # characters of what PyTorch says
 
 
 class TorchvisionRunner:
@@ -49,7 +46,7 @@ class TorchvisionRunner:
         try:
             self._model.load_state_dict(ours.state_dict())
         except RuntimeError as error:
-            got = shorten(str(error), _SHOWN, placeholder=" …")  # it names each of hundreds of tensors
+            got = one_line(error)  # it names each of hundreds of tensors
             raise ArtifactError(f"torchvision's network does not match {task.model}", got=got) from error
         self._model.eval()
         self._floor = task.score_threshold or 0.0

@@ -13,7 +13,7 @@ import onnx.inliner
 import onnx.version_converter
 from onnx import TensorProto
 
-from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError, one_line
 from ssd_edge.core.files import read_regular
 from ssd_edge.core.graph_contract import SPEC_KEY
 from ssd_edge.core.shell import quoted
@@ -76,7 +76,7 @@ def _inlined(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     except (RuntimeError, ValueError, *_ONNX_ERRORS) as error:
         raise ArtifactError(
             f"{path} has functions that cannot be followed",
-            got=" ".join(str(error).split())[:200],
+            got=one_line(error),
             wanted="functions that fit the nodes that call them",
             do="Export the model again.",
         ) from error
@@ -223,7 +223,7 @@ def in_our_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         converted.ir_version = _IR_VERSION
         onnx.checker.check_model(converted, full_check=True)
     except (RuntimeError, ValueError, *_ONNX_ERRORS) as error:
-        got = f"operator set {versions[0]} ({' '.join(str(error).split())})"
+        got = f"operator set {versions[0]} ({one_line(error)})"
         raise _opset_refusal(path, got, f"operator set {OPSET}") from error
     return converted
 

@@ -16,7 +16,7 @@ from onnx.compose import add_prefix
 
 from ssd_edge import __version__
 from ssd_edge.core.choices import BoxLayout
-from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.errors import ArtifactError, one_line
 from ssd_edge.core.frame import FloatArray
 from ssd_edge.core.graph_contract import DIGEST_KEY, INPUT_NAME, ROUNDS_KEY, SPEC_KEY, VERSION_KEY
 from ssd_edge.core.spec import ModelSpec
@@ -96,7 +96,7 @@ def finished(scored: onnx.ModelProto, spec: ModelSpec, source_digest: str, nms_r
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ArtifactError(
             f"{spec.name}: the imported graph cannot be combined with preprocessing and NMS",
-            got=" ".join(str(error).split()),
+            got=one_line(error),
             do="Please report this with the file's exporter and version.",
         ) from error
     return model
