@@ -108,16 +108,23 @@ def read_current(root: Path) -> CurrentEngine | None:
     return _read(current_path(root), CurrentEngine)
 
 
-def check_notes(root: Path) -> None:
-    """Find out before long work, not after it, that what it ends with cannot be noted.
+def check_note(root: Path, name: str, made: Path | None) -> None:
+    """Find out before long work, not after it, that what it makes cannot be noted.
+
+    Args:
+        root: the workspace.
+        name: of the note, :data:`CURRENT_NAME` or :data:`EXPORTED_NAME`.
+        made: the file that the work makes; one outside of ``engines/`` is not noted. None for one inside.
 
     Raises:
-        InputError: a folder, or what is no regular file, is in the place of ``current.json`` or ``exported.json``.
+        InputError: a folder, or what is no regular file, is in the place of the note.
     """
-    for path in (current_path(root), root / ENGINES / EXPORTED_NAME):
-        refuse_device(path)
-        if path_kind(path) == "folder":
-            raise InputError(f"{path} is a folder", wanted="a file that ssd-edge writes", do=f"Remove {path}.")
+    if made is not None and _inside(root, made) is None:
+        return
+    path = root / ENGINES / name
+    refuse_device(path)
+    if path_kind(path) == "folder":
+        raise InputError(f"{path} is a folder", wanted="a file that ssd-edge writes", do=f"Remove {path}.")
 
 
 def make_current(root: Path, engine: Path, why: Why) -> CurrentEngine | None:
@@ -132,7 +139,7 @@ def make_current(root: Path, engine: Path, why: Why) -> CurrentEngine | None:
     if name is None:
         return None
     before = _current_or_none(root)
-    if before is not None and why == "built" and before.why == "pinned" and before.path(root).is_file():
+    if before is not None and why == "built" and before.why == "pinned" and is_file(before.path(root)):
         return before
     made = CurrentEngine(name, why, _utc_now())
     _write(current_path(root), made)
@@ -204,7 +211,7 @@ def newest_onnx(root: Path) -> Choice:
         raise _nothing(root / "engines/*/*.onnx", "an exported model", _to_get_a_model(root))
     noted = _read(root / ENGINES / EXPORTED_NAME, ExportedModel)
     newest = root / ENGINES / noted.onnx if noted is not None else None
-    if newest is not None and newest.is_file():
+    if newest is not None and is_file(newest):
         return Choice(newest, f"using {newest}{_of(len({*found, newest}))}")
     if len(found) == 1:
         return Choice(found[0], f"using {found[0]}")
@@ -311,7 +318,7 @@ def _inside(root: Path, path: Path) -> str | None:
     """Return a path relative to ``engines/``; None where it lies elsewhere."""
     try:
         return path.resolve().relative_to((root / ENGINES).resolve()).as_posix()
-    except ValueError:
+    except (OSError, ValueError, RuntimeError):  # it is no path at all, which who writes there says
         return None
 
 

@@ -14,7 +14,7 @@ from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.core.workspace import check_notes, named_or_newest, newest_checkpoint, set_exported
+from ssd_edge.core.workspace import EXPORTED_NAME, check_note, named_or_newest, newest_checkpoint, set_exported
 
 if TYPE_CHECKING:
     from ssd_edge.exporting.parity import ParityReport
@@ -114,7 +114,7 @@ def export(
     from ssd_edge.exporting.export_onnx import export_onnx
     from ssd_edge.exporting.parity_images import check_images
 
-    check_notes(root)
+    check_note(root, EXPORTED_NAME, config.output)
     path = named_or_newest(checkpoint, newest_checkpoint, root)
     most = _DRAWN_OR_SEEN if config.check_images is None else _MOST_READ
     images = check_images(config.check_images, most=most, run=path.parent)

@@ -12,7 +12,9 @@ from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.manifest import manifest_path
 from ssd_edge.core.runs import RECORD_NAME
 from ssd_edge.core.workspace import (
-    check_notes,
+    CURRENT_NAME,
+    EXPORTED_NAME,
+    check_note,
     clear_current,
     current_path,
     make_current,
@@ -231,14 +233,42 @@ def test_a_workspace_that_has_a_checkpoint_only_is_told_to_export_it(tmp_path: P
     assert absent.value.do == "Export one: ssd-edge export"
 
 
-@pytest.mark.parametrize("name", ["current.json", "exported.json"])
-def test_a_note_that_cannot_be_written_is_found_beforehand(tmp_path: Path, name: str) -> None:
-    check_notes(tmp_path)
+@pytest.mark.parametrize(("name", "other"), [(CURRENT_NAME, EXPORTED_NAME), (EXPORTED_NAME, CURRENT_NAME)])
+@pytest.mark.parametrize("made", [None, "engines/m/m", "engines/../engines/m"])
+def test_a_note_that_cannot_be_written_is_found_beforehand(
+    tmp_path: Path, name: str, other: str, made: str | None
+) -> None:
+    path = None if made is None else tmp_path / made
+    check_note(tmp_path, name, path)
     place = tmp_path / "engines" / name
     place.mkdir(parents=True)
     with pytest.raises(InputError, match=rf"{name} is a folder.*Remove"):
-        check_notes(tmp_path)
+        check_note(tmp_path, name, path)
+    check_note(tmp_path, other, path)
     place.rmdir()
     os.mkfifo(place)
     with pytest.raises(InputError, match=f"{name} is not a regular file"):
-        check_notes(tmp_path)
+        check_note(tmp_path, name, path)
+
+
+@pytest.mark.parametrize("made", ["m.onnx", "engines/../m.onnx", "ring", "a\0b"])
+def test_what_lies_outside_of_engines_needs_no_note(tmp_path: Path, made: str) -> None:
+    (tmp_path / "engines" / EXPORTED_NAME).mkdir(parents=True)
+    (tmp_path / "ring").symlink_to("ring")
+    check_note(tmp_path, EXPORTED_NAME, tmp_path / made)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "\ud800", "ring"])
+def test_names_in_notes_that_no_file_can_have_lead_nowhere(tmp_path: Path, name: str) -> None:
+    onnx, built = put(tmp_path / "engines/m/m.onnx"), engine(tmp_path, "a", day=1)
+    (tmp_path / "engines/ring").symlink_to("ring")
+    for note, field in ((CURRENT_NAME, "engine"), (EXPORTED_NAME, "onnx")):
+        fields = {"format": f"ssd-edge/{note.removesuffix('.json')}/1", field: name, "at": "2026-01-01T00:00:00+00:00"}
+        if note == CURRENT_NAME:
+            fields["why"] = "pinned"
+        (tmp_path / "engines" / note).write_text(json.dumps(fields))
+    assert newest_onnx(tmp_path).path == onnx
+    assert newest_engine(tmp_path).path == built
+    made = make_current(tmp_path, built, "built")
+    assert made is not None
+    assert (made.engine, made.why) == ("m/a.engine", "built")

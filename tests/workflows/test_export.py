@@ -82,3 +82,11 @@ def test_a_note_that_cannot_be_written_ends_it_before_the_work(tmp_path: Path) -
     with pytest.raises(InputError, match=r"exported\.json is not a regular file"):
         export(tmp_path / "best.pt", workspace=tmp_path)
     assert [path.name for path in (tmp_path / "engines").iterdir()] == ["exported.json"]
+
+
+def test_notes_that_the_work_does_not_write_do_not_hinder_it(workspace: Path, tmp_path: Path) -> None:
+    for name in ("current.json", "exported.json"):
+        (tmp_path / "engines" / name).mkdir(parents=True)
+    made = export(workspace / "runs/first/best.pt", workspace=tmp_path, output=tmp_path / "a.onnx")
+    assert made.path == tmp_path / "a.onnx"
+    assert made.path.is_file()

@@ -18,7 +18,7 @@ from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shell import quoted
-from ssd_edge.core.workspace import check_notes, make_current, named_or_newest, newest_onnx
+from ssd_edge.core.workspace import CURRENT_NAME, check_note, make_current, named_or_newest, newest_onnx
 from ssd_edge.engines.benchmark import find_alternatives
 from ssd_edge.engines.build import BuildReport, build_lowered, engine_path
 from ssd_edge.engines.build_log import keep_layers, keep_log
@@ -68,9 +68,9 @@ def build(
         SsdEdgeError: an input cannot be used, or the runtime cannot do what is asked for or refuses the graph.
     """
     root, asked = Path(workspace), config_from(BuildConfig, config, options)
-    check_notes(root)
     source = read_onnx(named_or_newest(onnx, newest_onnx, root))
     config = resolved(asked, source, root)
+    check_note(root, CURRENT_NAME, config.engine)
     builder = _builder(source, config)
     checker = AccuracyChecker(source, config.accuracy) if config.accuracy else None
     calibration = find_calibration(source, config, builder, checker, root, progress)

@@ -242,3 +242,17 @@ def test_a_note_that_cannot_be_written_ends_it_before_the_work(workspace: Path) 
         build(workspace=workspace)
     (workspace / "engines/current.json").unlink()
     assert sorted(workspace.rglob("*")) == before
+
+
+def test_only_the_note_that_a_build_writes_must_be_writable(workspace: Path, tmp_path: Path) -> None:
+    onnx_file = workspace / "engines/selftest/selftest.onnx"
+    for name in ("current.json", "exported.json"):
+        (workspace / "engines" / name).mkdir()
+    with pytest.raises(InputError, match=r"current\.json is a folder"):
+        build(onnx_file, precision="fp32", workspace=workspace)
+    assert not list(workspace.rglob("*.engine"))
+    outside = build(onnx_file, precision="fp32", workspace=workspace, output=tmp_path / "a.engine")
+    assert outside.path == tmp_path / "a.engine"
+    (workspace / "engines/current.json").rmdir()
+    inside = build(onnx_file, precision="fp32", workspace=workspace)
+    assert newest_engine(workspace).path == inside.path
