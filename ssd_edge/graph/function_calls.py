@@ -18,7 +18,7 @@ _MOST_BYTES = 1 << 31  # protobuf has no larger messages
 
 
 def _id(domain: str, name: str, holder: FunctionProto | NodeProto) -> str:
-    """Return the name by which ONNX tells functions apart: a node calls the function that has the same one."""
+    """Return the name by which ONNX distinguishes functions: a node calls the function that has the same one."""
     overload = getattr(holder, "overload", "")  # onnx before 1.16 has none
     return "::".join(("" if domain == "ai.onnx" else domain, name, *([overload] if overload else [])))
 

@@ -11,10 +11,11 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, numpy_helper
 
 from ssd_edge.core.errors import ArtifactError
-from ssd_edge.graph.function_calls import check_calls
+from ssd_edge.graph.function_calls import all_nodes, check_calls
 
 LARGEST_AXIS = 1 << 31
 """No axis of a tensor is longer, and no input of a graph has more elements."""
+_VALUES = {"value", "sparse_value", *(f"value_{kind}{s}" for kind in ("int", "float", "string") for s in ("", "s"))}
 _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 
@@ -39,11 +40,7 @@ def parse_onnx(data: bytes, path: Path, *, weights_beside: bool = False) -> onnx
         model.ParseFromString(data)
     except (DecodeError, RecursionError, MemoryError) as error:
         raise NotOnnxError(f"{path} is not an ONNX file", got=str(error), do="Export one: ssd-edge export") from error
-    nodes = (*model.graph.node, *(node for function in model.functions for node in function.node))
-    if not all(isinstance(text, str) for node in nodes for text in (node.op_type, node.name, *node.input)):
-        raise _damaged(path, "the name of an operator or a tensor", "bytes that are no text", "UTF-8")
-    if any(node.op_type == "Constant" and not node.attribute for node in nodes):  # ONNX's own checker lets it pass
-        raise _damaged(path, "a node 'Constant'", "no value", "a value")
+    _check_nodes(model, path)
     check_calls(model, path)
     outside = [tensor for tensor in _tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
     if outside:
@@ -57,6 +54,21 @@ def parse_onnx(data: bytes, path: Path, *, weights_beside: bool = False) -> onnx
                 path, f"the input {entry.name!r:.80}", f"the shape {sides}", f"at most {LARGEST_AXIS} elements"
             )
     return model
+
+
+def _check_nodes(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse names that are no text, and constants without a value or with several; ONNX's own checker does not."""
+    nodes = list(all_nodes([*model.graph.node, *(node for function in model.functions for node in function.node)]))
+    texts = [text for function in model.functions for text in (function.domain, function.name)]
+    texts += [getattr(entry, "overload", "") for entry in (*model.functions, *nodes)]
+    for node in nodes:
+        texts += (node.op_type, node.name, node.domain, *node.input, *node.output)
+    if not all(isinstance(text, str) for text in texts):
+        raise _damaged(path, "the name of an operator or a tensor", "bytes that are no text", "UTF-8")
+    for node in (node for node in nodes if node.op_type == "Constant" and node.domain in ("", "ai.onnx")):
+        values = [entry.name for entry in node.attribute if entry.name in _VALUES]
+        if len(values) != 1:
+            raise _damaged(path, "a node 'Constant'", ", ".join(values)[:80] or "no value", "one value")
 
 
 def _load_outside(model: onnx.ModelProto, outside: list[TensorProto], path: Path, *, allowed: bool) -> None:

@@ -118,14 +118,63 @@ def test_weights_are_read_in_the_folder_of_the_model_only(tmp_path: Path, locati
         read_foreign(folder / "a.onnx")
 
 
-@pytest.mark.parametrize("where", ["graph", "function"])
-def test_a_constant_without_a_value_is_refused(tmp_path: Path, where: str) -> None:
-    model = copied(square_model())
-    (model.graph if where == "graph" else model.functions[0]).node.append(helper.make_node("Constant", [], ["none"]))
+VALUES = {
+    "value": numpy_helper.from_array(np.ones(2, np.float32)),
+    "value_int": 1,
+    "value_ints": [1, 2],
+    "value_float": 0.5,
+    "value_floats": [0.5, 1.5],
+    "value_string": "a",
+    "value_strings": ["a", "b"],
+    "sparse_value": helper.make_sparse_tensor(
+        numpy_helper.from_array(np.ones(1, np.float32)), numpy_helper.from_array(np.zeros(1, np.int64)), [2]
+    ),
+}
+
+
+def _with_constant(where: str, **attributes: object) -> bytes:
+    model, node = copied(square_model()), helper.make_node("Constant", [], ["none"], **attributes)
+    if where.startswith("branch"):
+        branch = helper.make_graph([node], "g", [], [])
+        node = helper.make_node("If", ["c"], ["none"], then_branch=branch, else_branch=branch)
+    (model.functions[0] if where.endswith("function") else model.graph).node.append(node)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("where", ["graph", "function", "branch", "branch in a function"])
+@pytest.mark.parametrize(
+    ("named", "got"),
+    [
+        ([], "no value"),
+        (["doc"], "no value"),
+        (["value_int", "value_float"], "value_(int|float), value_(int|float)"),
+        (["value", "sparse_value"], ".*value, .*value"),
+    ],
+)
+def test_a_constant_has_one_value(tmp_path: Path, where: str, named: list[str], got: str) -> None:
     path = tmp_path / "a.onnx"
-    path.write_bytes(model.SerializeToString())
-    with pytest.raises(ArtifactError, match=r"a\.onnx is damaged: a node 'Constant': got no value"):
+    path.write_bytes(_with_constant(where, **{name: VALUES.get(name, "a") for name in named}))
+    with pytest.raises(ArtifactError, match=rf"a\.onnx is damaged: a node 'Constant': got {got}; wanted one value"):
         read_graph(path)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_constant_has_a_value_of_any_kind(tmp_path: Path, name: str) -> None:
+    data = _with_constant("branch", **{name: VALUES[name]})
+    (last,) = parse_onnx(data, tmp_path / "a.onnx").graph.node[-1:]
+    assert [entry.name for entry in last.attribute[0].g.node[0].attribute] == [name]
+
+
+@pytest.mark.parametrize("text", [b"q.q.q", b"zed", b"inner"])
+def test_names_that_are_no_text_are_refused_wherever_they_are(tmp_path: Path, text: bytes) -> None:
+    model = copied(square_model())
+    branch = helper.make_graph([helper.make_node("Relu", ["a"], ["inner"])], "g", [], [])
+    model.graph.node.append(helper.make_node("If", ["c"], ["zed"], then_branch=branch))
+    model.functions.append(helper.make_function("q.q.q", "F", [], [], [], []))
+    data = model.SerializeToString()
+    parse_onnx(data, tmp_path / "a.onnx")
+    with pytest.raises(ArtifactError, match=r"a\.onnx is damaged: the name of .*got bytes that are no text"):
+        parse_onnx(data.replace(text, b"\xff" * len(text)), tmp_path / "a.onnx")
 
 
 def test_tensors_in_a_list_are_looked_at_too(tmp_path: Path) -> None:
