@@ -43,19 +43,30 @@ def path_kind(path: Path) -> PathKind:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is at a path that another file may have named; a path that is none leads nowhere."""
+    """Whether a file is at a path that another file may have named: there is none at a name that no file can have.
+
+    Raises:
+        InputError: it is unknown: a folder may not be entered.
+    """
     return _is_kind(path, "file")
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is at such a path."""
+    """Whether a folder is at such a path.
+
+    Raises:
+        InputError: as :func:`is_file`.
+    """
     return _is_kind(path, "folder")
 
 
 def _is_kind(path: Path, kind: PathKind) -> bool:
     try:
         return path_kind(path) == kind
-    except InputError:
+    except InputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise
         return False
 
 
@@ -258,7 +269,7 @@ def file_digest(path: Path) -> str:
 
 
 def text_digest(text: str) -> str:
-    """Return ``sha256:<64 hex digits>`` of the text in UTF-8, which also holds what JSON can and UTF-8 should not."""
+    """Return ``sha256:<64 hex digits>`` of the text in UTF-8; lone surrogates, which JSON may hold, are kept."""
     return bytes_digest(text.encode("utf-8", "surrogatepass"))
 
 

@@ -168,12 +168,18 @@ def list_images(folder: Path, *, below: bool = False) -> list[Path]:
     """
     if path_kind(folder) != "folder":
         raise InputError(f"{folder} is not a folder", wanted="a folder of images")
-    found = folder.rglob("*") if below else folder.iterdir()
-    images = sorted(path for path in found if _is_image(path) and not _is_hidden(path.relative_to(folder)))
+    try:
+        there = list(folder.iterdir())
+        found = folder.rglob("*") if below else there
+        images = sorted(path for path in found if _is_image(path) and not _is_hidden(path.relative_to(folder)))
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be listed ({error.strerror or error})", do="Let this user enter and read the folder."
+        ) from error
     if not images:
         raise InputError(
             f"{folder} contains no images",
-            got=f"{sum(1 for _ in folder.iterdir())} other files",
+            got=f"{len(there)} other files",
             wanted=f"files with the suffix {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
     return images

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import is_file
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.log import log
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
@@ -19,6 +18,7 @@ from ssd_edge.data.label_files import (
     inner_path,
     missing_image,
     read_label_text,
+    seen_kind,
 )
 from ssd_edge.data.scan import ScannedImage, ScannedSet, measured_image, of_image
 
@@ -143,8 +143,8 @@ def _found_image(
     """The file of an image, its size, and why it cannot be read."""
     place = inner_path(folders.folders[0], name.replace("\\", "/"), origin=path, root=folders.root)
     relative = place.relative_to(folders.folders[0]) if place.is_relative_to(folders.folders[0]) else None
-    image = place if relative is None or is_file(place) else folders.find(str(relative))
-    if image is None or not is_file(image):
+    image = place if relative is None or seen_kind(place) == "file" else folders.find(str(relative))
+    if image is None or seen_kind(image) != "file":
         raise missing_image(place, origin=path)
     return image, *measured_image(image)
 

@@ -151,7 +151,14 @@ def _nothing_found(folder: Path, split: str, splits: Sequence[str]) -> InputErro
         f"a *.yaml with the key {split!r}, obj.data, or *.txt beside or near the images (YOLO)",
         "*.csv with filename, class, xmin, ymin, xmax, ymax",
     )
-    there = sorted(path.name for path in folder.iterdir() if path.name != _RUNS) if folder.is_dir() else [folder.name]
+    try:
+        there = sorted(path.name for path in folder.iterdir() if path.name != _RUNS)
+    except NotADirectoryError:
+        there = [folder.name]
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be listed ({error.strerror or error})", do="Let this user enter and read the folder."
+        ) from error
     return InputError(
         f"{folder} contains no data set split {split!r}",
         got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import is_file, path_kind
+from ssd_edge.core.files import PathKind, is_file, path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.limits import how_to_raise
@@ -24,19 +24,20 @@ def read_label_text(path: Path, *, limit: int = _MAX_LABEL_BYTES, kind: str = "l
     Raises:
         LabelError: it is missing, no regular file, larger than ``limit`` bytes or not UTF-8.
     """
-    if path_kind(path) == "other":
+    if seen_kind(path) == "other":
         raise _unreadable(path, "is not a regular file", got="a device, pipe or socket", wanted=f"a {kind}")
     try:
         size = path.stat().st_size
         if size > limit:
             raise _unreadable(path, f"is too large for a {kind}", got=f"{size} bytes", wanted=f"at most {limit}")
         return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise _unreadable(path, f"cannot be read ({error.strerror or error})", wanted=f"a {kind}") from error
     except UnicodeDecodeError as error:
         raise _unreadable(
             path, "is not text in UTF-8", got=_undecodable(error), do="Save the file as UTF-8."
         ) from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise _unreadable(path, f"cannot be read ({reason or error})", wanted=f"a {kind}") from error
 
 
 def _undecodable(error: UnicodeDecodeError) -> str:
@@ -84,8 +85,8 @@ def _inside(root: Path, name: str) -> Path | None:
 
 
 def missing_image(image: Path, *, origin: Path) -> LabelError:
-    """Return the error of a label file whose image is not there."""
-    error = LabelError(
+    """Return the error of a label file whose image is not there, or lies where nobody may look."""
+    error = _hidden_image(image, origin) or LabelError(
         "image-missing",
         f"{origin} names an image that is missing",
         file=origin,
@@ -97,9 +98,31 @@ def missing_image(image: Path, *, origin: Path) -> LabelError:
     return error
 
 
+def _hidden_image(image: Path, origin: Path) -> LabelError | None:
+    try:
+        is_file(image)
+    except InputError as error:
+        return LabelError("image-unreadable", error.what, file=origin, do="Let this user enter and read its folder.")
+    return None
+
+
+def seen_kind(path: Path) -> PathKind:
+    """Return what lies at a path that is only searched: nothing where a folder may not be entered."""
+    try:
+        return path_kind(path)
+    except InputError:
+        return "absent"
+
+
 def is_there(path: Path) -> bool:
-    """Whether anything is at a path, be it a pipe or a link that leads nowhere: a label file that cannot be read."""
-    return os.path.lexists(path)
+    """Whether a path leads to what may be a label file, but cannot be read: a pipe, a dead link, a locked folder."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 class ImageFolders:

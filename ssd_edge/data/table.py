@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import is_file
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
 from ssd_edge.data.label_files import (
@@ -19,6 +18,7 @@ from ssd_edge.data.label_files import (
     is_image_name,
     missing_image,
     read_label_text,
+    seen_kind,
 )
 from ssd_edge.data.scan import ScannedImage, ScannedSet, Unit, measured_image, of_image
 
@@ -161,7 +161,7 @@ def _scan_image(table: Table, name: str, rows: list[tuple[int, list[str]]], colu
 def _found_image(table: Table, name: str) -> Path:
     folders = table.images
     place = inner_path(folders.folders[0], name.replace("\\", "/"), origin=table.path, root=folders.root)
-    if is_file(place) and is_image_name(place.name):
+    if seen_kind(place) == "file" and is_image_name(place.name):
         return place
     inside = place.relative_to(folders.folders[0]) if place.is_relative_to(folders.folders[0]) else place
     found = folders.find(str(inside))

@@ -22,6 +22,7 @@ from ssd_edge.core.files import (
     written_beside,
 )
 from tests.full_disk import full_after
+from tests.locked import locked
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open files are told by Linux's /proc")
 
@@ -298,3 +299,14 @@ def test_a_text_that_utf8_does_not_hold_has_a_digest_too() -> None:
     texts = ("plain", "\ud800", "\udcff", "\ud800\udcff")
     assert len({text_digest(text) for text in texts}) == len(texts)
     assert text_digest("plain") == f"sha256:{hashlib.sha256(b'plain').hexdigest()}"
+
+
+def test_what_may_not_be_looked_at_is_not_taken_for_absent(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner/file").touch()
+    with locked(tmp_path / "inner"):
+        for look in (is_file, is_folder):
+            with pytest.raises(InputError, match=r"inner/file is not a usable path .Permission denied"):
+                look(tmp_path / "inner/file")
+        assert is_folder(tmp_path / "inner")
+    assert is_file(tmp_path / "inner/file")

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ssd_edge.core.files import path_kind
 from ssd_edge.data.coco import scan_coco
-from ssd_edge.data.label_files import ImageFolders, files_named, folders_in
+from ssd_edge.data.label_files import ImageFolders, files_named, folders_in, seen_kind
 from ssd_edge.data.layouts.split import (
     IMAGE_FOLDERS,
     WHOLE_SET,
@@ -61,7 +60,7 @@ def folder_of(path: Path) -> Path:
 def is_coco(path: Path) -> bool:
     """Whether a JSON file, of whatever size, speaks of images, annotations and categories."""
     try:
-        if path_kind(path) != "file" or path.stat().st_size == 0:
+        if seen_kind(path) != "file" or path.stat().st_size == 0:
             return False
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             return all(text.find(key) >= 0 for key in _KEYS)
@@ -74,7 +73,7 @@ def _instances(folder: Path) -> list[Path]:
     named = files_named(folder / "annotations", "instances_*.json")
     exact = [path for path in named if without_year(path.stem) == path.stem]
     yearly = sorted((path for path in named if path not in exact), reverse=True)
-    beside = [path / BESIDE for path in folders_in(folder) if (path / BESIDE).is_file()]
+    beside = [path / BESIDE for path in folders_in(folder) if seen_kind(path / BESIDE) == "file"]
     return [*exact, *yearly, *beside]
 
 
@@ -107,4 +106,4 @@ def _image_folders(folder: Path, split: str, path: Path) -> list[Path]:
     beside = subfolder(path.parent, IMAGE_FOLDERS) or images
     places = [images / name, folder / name, images / split, folder / split / "images", folder / split]
     places += [images, own, beside, path.parent, folder, *(place for place in folders_in(images))]
-    return [place for place in dict.fromkeys(places) if place.is_dir()] or [folder]
+    return [place for place in dict.fromkeys(places) if seen_kind(place) == "folder"] or [folder]

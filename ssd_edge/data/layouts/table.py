@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ssd_edge.data.label_files import ImageFolders, files_named, folders_in
+from ssd_edge.data.label_files import ImageFolders, files_named, folders_in, seen_kind
 from ssd_edge.data.layouts.split import (
     IMAGE_FOLDERS,
     WHOLE_SET,
@@ -85,4 +85,4 @@ def _image_folders(folder: Path, split: str, path: Path) -> list[Path]:
     images = subfolder(folder, IMAGE_FOLDERS) or folder / "images"
     own = subfolder(folder / split, IMAGE_FOLDERS) or folder / split
     places = [path.parent, images / split, own, folder / split, images, folder]
-    return [place for place in dict.fromkeys(places) if place.is_dir()] or [folder]
+    return [place for place in dict.fromkeys(places) if seen_kind(place) == "folder"] or [folder]

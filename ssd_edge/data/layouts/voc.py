@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ssd_edge.core.files import is_file
 from ssd_edge.data.label_files import (
     CLASS_FILE,
     ImageFolders,
@@ -17,6 +16,7 @@ from ssd_edge.data.label_files import (
     read_class_file,
     read_label_lines,
     read_label_text,
+    seen_kind,
 )
 from ssd_edge.data.layouts.split import IMAGE_FOLDERS, WHOLE_SET, FoundSplit, split_folders, subfolder
 from ssd_edge.data.voc import VocPlace, scan_voc, without_flag
@@ -72,9 +72,9 @@ def _place(
 
 
 def _class_names(folder: Path) -> tuple[str, ...] | None:
-    if (folder / CLASS_FILE).is_file():
+    if seen_kind(folder / CLASS_FILE) == "file":
         return read_class_file(folder / CLASS_FILE)
-    if not (folder / LABEL_MAP).is_file():
+    if seen_kind(folder / LABEL_MAP) != "file":
         return None
     lines = [line.strip() for line in read_label_text(folder / LABEL_MAP).splitlines()]
     names = [line.split(":")[0].strip() for line in lines if line and not line.startswith("#")]
@@ -125,7 +125,7 @@ def _is_of_one_class(place: VocPlace, path: Path) -> bool:
 
 
 def _is_name(place: VocPlace, line: str) -> bool:
-    return place.images.find(line) is not None or is_file(place.annotations / f"{line}.xml")
+    return place.images.find(line) is not None or seen_kind(place.annotations / f"{line}.xml") == "file"
 
 
 def _in_split_folders(folder: Path) -> dict[str, VocPlace]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError, keyword
-from ssd_edge.core.files import is_file, path_kind
+from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import list_images
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.log import log
@@ -20,6 +20,7 @@ from ssd_edge.data.label_files import (
     read_class_file,
     read_label_lines,
     read_label_text,
+    seen_kind,
 )
 from ssd_edge.data.layouts.split import IMAGE_FOLDERS, WHOLE_SET, FoundSplit, split_folders, subfolder
 from ssd_edge.data.scan import ScannedSet
@@ -62,7 +63,7 @@ def yaml_splits(path: Path) -> dict[str, FoundSplit]:
 
 
 def _yaml_in(folder: Path) -> Path | None:
-    usual = next((folder / name for name in YAML_NAMES if (folder / name).is_file()), None)
+    usual = next((folder / name for name in YAML_NAMES if seen_kind(folder / name) == "file"), None)
     if usual is not None:
         return usual
     return next((path for path in files_named(folder, "*.y*ml") if _is_data_yaml(path)), None)
@@ -142,7 +143,7 @@ def _listed_image(name: str, place: Path, root: Path) -> Path:
     """A line is relative to the data set, or to its list; CVAT's begin with a folder that its archives do not have."""
     first = inner_path(root, name, origin=place, root=root)
     others = [place.parent / name, root / name.removeprefix(_CVAT_FOLDER)] if not Path(name).is_absolute() else []
-    found = next((path for path in (first, *others) if is_file(path)), None)
+    found = next((path for path in (first, *others) if seen_kind(path) == "file"), None)
     if found is None:
         raise missing_image(first, origin=place)
     return found
@@ -172,12 +173,12 @@ def _read_data_file(path: Path) -> dict[str, str]:
 def _without_folder(folder: Path, name: str) -> Path:
     """A file that obj.data names, as it says or in the folder of obj.data itself."""
     place = inner_path(folder, name, origin=folder / "obj.data", root=folder)
-    return place if is_file(place) else folder / Path(name).name
+    return place if seen_kind(place) == "file" else folder / Path(name).name
 
 
 def _lists_images(folder: Path, stem: str) -> bool:
     path = folder / f"{stem}.txt"
-    if not path.is_file():
+    if seen_kind(path) != "file":
         return False
     try:
         return bool(listed_images(path, folder, []))
@@ -216,7 +217,7 @@ def _has_labels(place: Path) -> bool:
 
 
 def _is_label(path: Path) -> bool:
-    if not path.is_file():
+    if seen_kind(path) != "file":
         return False
     try:
         rows = [line.split() for line in read_label_lines(path) if line.strip()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ssd_edge.core.files import is_folder
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.data.lint.issue import Issue
 from ssd_edge.data.scan import ScannedSet
@@ -49,24 +48,32 @@ def unreferenced_files(scanned: Mapping[str, ScannedSet], issues: Sequence[Issue
 
 
 def _lost_images(scanned: Mapping[str, ScannedSet], known: set[Path]) -> list[Path]:
-    folders = {folder for found in scanned.values() for folder in found.image_folders if folder.is_dir()}
+    folders = {folder for found in scanned.values() for folder in found.image_folders}
     return [
         path
         for folder in sorted(folders)
-        for path in sorted(folder.iterdir())
+        for path in _entries(folder)
         if path.suffix.lower() in IMAGE_SUFFIXES and path not in known and not path.name.startswith(".")
     ]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted; nothing where it cannot be listed."""
+    try:
+        return sorted(folder.iterdir())
+    except (OSError, ValueError):
+        return []
 
 
 def _lost_labels(scanned: Mapping[str, ScannedSet], faulty: set[Path], known_stems: set[str]) -> list[Path]:
     """Files beside the used label files, of the same suffix, that no image has."""
     used = {entry.origin for found in scanned.values() for entry in found.images}
     taken = used | faulty
-    kinds = {(path.parent, path.suffix) for path in used if path.suffix in _LABEL_SUFFIXES and is_folder(path.parent)}
+    kinds = {(path.parent, path.suffix) for path in used if path.suffix in _LABEL_SUFFIXES}
     return [
         path
         for folder, suffix in sorted(kinds)
-        for path in sorted(folder.iterdir())
+        for path in _entries(folder)
         if path.suffix == suffix
         and path not in taken
         and path.stem not in known_stems
