@@ -58,7 +58,7 @@ def _lost_images(scanned: Mapping[str, ScannedSet], known: set[Path]) -> list[Pa
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted; nothing where it cannot be listed."""
+    """Return the entries of a folder, sorted; none where it cannot be listed."""
     try:
         return sorted(folder.iterdir())
     except (OSError, ValueError):
