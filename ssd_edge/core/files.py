@@ -70,6 +70,13 @@ def _is_kind(path: Path, kind: PathKind) -> bool:
         return False
 
 
+def cannot_list(folder: Path, error: OSError) -> InputError:
+    """Return the error of a folder whose entries cannot be read."""
+    return InputError(
+        f"{folder} cannot be listed ({error.strerror or error})", do="Let this user enter and read the folder."
+    )
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading; a device, a pipe or a socket, where reading could wait or go on without end, is refused.
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import open_regular, path_kind, written_beside
+from ssd_edge.core.files import cannot_list, open_regular, path_kind, written_beside
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.image_header import scan_count, stored_size
 from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
@@ -173,9 +173,7 @@ def list_images(folder: Path, *, below: bool = False) -> list[Path]:
         found = folder.rglob("*") if below else there
         images = sorted(path for path in found if _is_image(path) and not _is_hidden(path.relative_to(folder)))
     except OSError as error:
-        raise InputError(
-            f"{folder} cannot be listed ({error.strerror or error})", do="Let this user enter and read the folder."
-        ) from error
+        raise cannot_list(folder, error) from error
     if not images:
         raise InputError(
             f"{folder} contains no images",

@@ -1,6 +1,6 @@
 """The one door to the parser of XML: whatever it raises at a hostile text is one ValueError.
 
-A module of its own, as importing the standard library's parser takes 8 ms, and ``run`` reads no XML.
+A module of its own, as importing the standard library's parser takes some milliseconds, and ``run`` reads no XML.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, one_line
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.log import log
 from ssd_edge.core.sample import Corners, LabelledObject, refuse_too_many
@@ -160,7 +160,7 @@ def _read_sections(path: Path) -> tuple[list[Entry], list[Entry], list[Entry]]:
     try:
         document = parse_json(read_label_text(path, limit=_MAX_JSON_BYTES))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid JSON", got=str(error)[:200], wanted="a COCO instances file") from error
+        raise InputError(f"{path} is not valid JSON", got=one_line(error), wanted="a COCO instances file") from error
     sections = [document.get(key) if isinstance(document, dict) else None for key in _SECTIONS]
     for key, section in zip(_SECTIONS, sections, strict=True):
         if not isinstance(section, list) or not all(isinstance(entry, dict) for entry in section):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import path_kind
+from ssd_edge.core.files import cannot_list, path_kind
 from ssd_edge.core.log import log
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.tolerance import TOLERANT, Tolerance
@@ -156,9 +156,7 @@ def _nothing_found(folder: Path, split: str, splits: Sequence[str]) -> InputErro
     except NotADirectoryError:
         there = [folder.name]
     except OSError as error:
-        raise InputError(
-            f"{folder} cannot be listed ({error.strerror or error})", do="Let this user enter and read the folder."
-        ) from error
+        raise cannot_list(folder, error) from error
     return InputError(
         f"{folder} contains no data set split {split!r}",
         got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import InputError, one_line
 from ssd_edge.data.label_files import checked_class_names, read_label_text
 
 SPLIT_KEYS = ("train", "val", "test")
@@ -152,8 +152,7 @@ def _no_yaml(path: Path, key: str, error: Exception) -> InputError:
     line = mark.line if mark else None
     if key in _READ_KEYS:
         return _not_understood(path, key, getattr(error, "problem", None) or str(error), line)
-    reason = " ".join(str(error).split())[:200]
-    return InputError(f"{_place(path, line)} is not valid YAML", got=reason, wanted="a data.yaml of YOLO")
+    return InputError(f"{_place(path, line)} is not valid YAML", got=one_line(error), wanted="a data.yaml of YOLO")
 
 
 def _not_understood(path: Path, key: str, got: str, line: int | None) -> InputError:

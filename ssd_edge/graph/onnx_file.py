@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, numpy_helper
 
-from ssd_edge.core.errors import ArtifactError
+from ssd_edge.core.errors import ArtifactError, one_line
 from ssd_edge.graph.function_calls import all_nodes, check_calls
 
 LARGEST_AXIS = 1 << 31
@@ -91,7 +91,7 @@ def _load_outside(model: onnx.ModelProto, outside: list[TensorProto], path: Path
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # what offsets and lengths of a file make it raise has no common base
-        raise _outside(path, " ".join(str(error).split())) from error
+        raise _outside(path, one_line(error)) from error
 
 
 def _outside(path: Path, got: str, wanted: str = "") -> ArtifactError:
@@ -112,9 +112,7 @@ def _check_tensor(tensor: TensorProto, path: Path) -> None:
             raise ValueError("in another file")
         numpy_helper.to_array(tensor)
     except Exception as error:  # types and lengths that do not go together make NumPy and onnx raise anything
-        raise _damaged(
-            path, what, f"{' '.join(str(error).split())!s:.200}", "as many values as its shape requires"
-        ) from error
+        raise _damaged(path, what, one_line(error), "as many values as its shape requires") from error
 
 
 def _damaged(path: Path, what: str, got: str, wanted: str) -> ArtifactError:
