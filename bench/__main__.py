@@ -21,8 +21,8 @@ from ssd_edge.benchmarking.machine import read_machine
 
 FOLDER = Path(__file__).parent
 NEEDS_INPUT = {
-    "bccd_training", "camera", "cuda_layer", "candidates", "int8_accuracy", "latency", "nms_rounds", "packages",
-    "train_vgg", "training_on_gpu",
+    "bccd_training", "camera", "cuda_layer", "candidates", "int8_accuracy", "latency", "nms_rounds",
+    "norm_statistics", "packages", "train_vgg", "training_on_gpu",
 }  # fmt: skip
 PART_OF_ANOTHER = {"torchvision_training"}
 

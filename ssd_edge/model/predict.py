@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -176,11 +176,24 @@ class TorchDetector:
             InputError: the array is not an image.
         """
         image = as_bgr(image, origin="the image")
-        ((boxes, scores, class_ids),) = self._found(preprocess(image, self.spec.input)[None])
-        height, width = image.shape[:2]
-        return Detections.from_unit_boxes(
-            boxes, scores, class_ids, width=width, height=height, class_names=self.spec.class_names
-        )
+        (found,) = self._found(preprocess(image, self.spec.input)[None])
+        return self._in_pixels(image, *found)
+
+    def detect_within(self, image: UInt8Array, limits: Sequence[NmsSpec]) -> list[Detections]:
+        """Return the objects in an image as the exported graph would give them, once for each of several limits.
+
+        Args:
+            image: (H, W, 3) BGR of any size.
+            limits: each takes the place of the spec's.
+
+        Raises:
+            InputError: the array is not an image.
+        """
+        image = as_bgr(image, origin="the image")
+        with _without_tf32():
+            boxes, scores = self._scored(preprocess(image, self.spec.input)[None])
+        found = (suppress(boxes[0], _best_pairs(scores[0], nms.max_candidates), nms) for nms in limits)
+        return [self._in_pixels(image, *(part.numpy() for part in parts)) for parts in found]
 
     def infer(self, batch: UInt8Array, *, threads: int | None = None) -> list[tuple[FloatArray, FloatArray, IntArray]]:
         """Return (boxes, scores, class ids) of each image, best first, as the exported graph gives them.
@@ -201,10 +214,20 @@ class TorchDetector:
     def _found(
         self, batch: UInt8Array, *, candidates: int | None = None
     ) -> list[tuple[FloatArray, FloatArray, IntArray]]:
-        pixels = torch.from_numpy(np.array(batch, order="C")).to(self._decoded.mean.device)
-        with torch.inference_mode():
-            boxes, scores = (part.float().cpu() for part in self._decoded(pixels))
-            if candidates is not None:
-                scores = torch.stack([_best_pairs(image, candidates) for image in scores])
-            kept = [suppress(*image, self.spec.nms) for image in zip(boxes, scores, strict=True)]
+        boxes, scores = self._scored(batch)
+        if candidates is not None:
+            scores = torch.stack([_best_pairs(image, candidates) for image in scores])
+        kept = [suppress(*image, self.spec.nms) for image in zip(boxes, scores, strict=True)]
         return [(boxes.numpy(), scores.numpy(), class_ids.numpy()) for boxes, scores, class_ids in kept]
+
+    @torch.inference_mode()
+    def _scored(self, batch: UInt8Array) -> tuple[Tensor, Tensor]:
+        """Return every anchor's box (B, A, 4) and scores (B, A, C) in float32, in the memory of the processor."""
+        boxes, scores = self._decoded(torch.from_numpy(np.array(batch, order="C")).to(self._decoded.mean.device))
+        return boxes.float().cpu(), scores.float().cpu()
+
+    def _in_pixels(self, image: UInt8Array, boxes: FloatArray, scores: FloatArray, class_ids: IntArray) -> Detections:
+        height, width = image.shape[:2]
+        return Detections.from_unit_boxes(
+            boxes, scores, class_ids, width=width, height=height, class_names=self.spec.class_names
+        )

@@ -48,6 +48,7 @@ from ssd_edge.training.tensorboard import TensorBoardLog
 from ssd_edge.training.threads import choose_threads
 from ssd_edge.training.validator import Validate
 from ssd_edge.workflows.train_config import TRAIN_SPLIT, VAL_SPLIT, TrainConfig, TrainResult
+from ssd_edge.workflows.training_candidates import choose_candidates
 from ssd_edge.workflows.training_choice import (
     NetworkChoice,
     choose_network,
@@ -98,6 +99,8 @@ def run_training(
         if plan.backbone is None and plan.weights_note:
             log.info(f"training began with {plan.weights_note}")
         warn_of_poor_outcome(run.records)
+        if is_first_process():
+            choose_candidates(run.files.best, plan.val_set, device=plan.machine.device, cores=plan.cores)
         page = None
         if config.report and is_first_process():
             page = report_on(folder, plan.val_set, cores=plan.cores, progress=progress)
