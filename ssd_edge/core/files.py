@@ -77,6 +77,20 @@ def cannot_list(folder: Path, error: OSError) -> InputError:
     )
 
 
+def refuse_unlisted(folder: Path) -> None:
+    """Refuse a folder whose entries cannot be read.
+
+    Raises:
+        InputError: it is there, and may not be listed.
+    """
+    try:
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise cannot_list(folder, error) from error
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading; a device, a pipe or a socket, where reading could wait or go on without end, is refused.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.files import cannot_list, path_kind
+from ssd_edge.core.files import cannot_list, path_kind, refuse_unlisted
 from ssd_edge.core.log import log
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.tolerance import TOLERANT, Tolerance
@@ -157,9 +157,21 @@ def _nothing_found(folder: Path, split: str, splits: Sequence[str]) -> InputErro
         there = [folder.name]
     except OSError as error:
         raise cannot_list(folder, error) from error
-    return InputError(
-        f"{folder} contains no data set split {split!r}",
-        got=", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder",
-        wanted=", or ".join(looked_for),
-        do=f"It contains these splits: {', '.join(splits)}." if splits else _OTHER_FORMATS,
-    )
+    got, do = ", ".join(there[:8]) + (" …" if len(there) > 8 else "") or "an empty folder", _OTHER_FORMATS
+    if splits:
+        do = f"It contains these splits: {', '.join(splits)}."
+    locked = _locked_in(folder)
+    if locked is not None:
+        got, do = f"{got}; {locked.what}", f"{locked.do} {do if splits else ''}".rstrip()
+    return InputError(f"{folder} contains no data set split {split!r}", got=got, wanted=", or ".join(looked_for), do=do)
+
+
+def _locked_in(folder: Path) -> InputError | None:
+    """Return the error of the first folder in it, or in those, that may not be listed; None where all may."""
+    for outer in folders_in(folder):
+        for place in (outer, *folders_in(outer)):
+            try:
+                refuse_unlisted(place)
+            except InputError as error:
+                return error
+    return None

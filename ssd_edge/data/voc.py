@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.core.files import refuse_unlisted
 from ssd_edge.core.label_errors import LabelError
 from ssd_edge.core.sample import LabelledObject, refuse_too_many
 from ssd_edge.core.xml_parser import parse_xml
@@ -172,6 +173,9 @@ def _labels_of_all(place: VocPlace) -> tuple[str, ...]:
                 labels.update(found.label for found in read_voc_annotation(path).objects if found.label)
             except LabelError:
                 continue  # the scan of its split names it
+    if not labels:
+        for folder in place.all_annotations:
+            refuse_unlisted(folder)
     return checked_class_names(sorted(labels), origin=place.all_annotations[0])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.images import list_images
-from ssd_edge.data.find import found_splits
+from ssd_edge.data.find import found_splits, open_dataset
 from ssd_edge.data.scan import ScannedSet
 from tests.data.folders import coco_document, draw, voc_object, write_coco, write_voc, write_yolo
 from tests.locked import locked
@@ -70,6 +70,26 @@ def test_a_locked_folder_that_is_not_part_of_the_set_is_passed_over(tmp_path: Pa
         assert scanned(tmp_path) == expected
     assert expected.images
     assert not faults(expected)
+
+
+@pytest.mark.parametrize("place", ["voc/ImageSets", "voc/ImageSets/Main", "yolo/labels", "coco/annotations"])
+def test_a_locked_folder_that_hides_the_splits_is_named(tmp_path: Path, place: str) -> None:
+    write_voc(tmp_path / "voc", voc_object())
+    write_yolo(tmp_path / "yolo", "0 0.5 0.5 0.2 0.2\n").unlink()
+    write_coco(tmp_path / "coco", coco_document())
+    assert (tmp_path / place).is_dir()
+    with (
+        locked(tmp_path / place),
+        pytest.raises(InputError, match=rf"no data set split.*{place} cannot be listed .Permission"),
+    ):
+        open_dataset(tmp_path / place.split("/")[0], "train")
+
+
+def test_locked_annotations_do_not_lack_classes(tmp_path: Path) -> None:
+    write_voc(tmp_path, voc_object())
+    (tmp_path / "labels.txt").unlink(missing_ok=True)
+    with locked(tmp_path / "Annotations"), pytest.raises(InputError, match="Annotations cannot be listed .Permission"):
+        open_dataset(tmp_path, "train")
 
 
 def test_an_image_that_is_missing_beside_a_locked_folder_is_missing(tmp_path: Path) -> None:
