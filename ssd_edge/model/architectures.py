@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
@@ -63,8 +64,8 @@ def _vgg(extras: tuple[Extra, ...], *, batch_norm: bool = False) -> Architecture
     return Architecture(lambda _: VggBackbone(extras, batch_norm=batch_norm), plain_predictor, initialize_vgg_, xavier_)
 
 
-def _mobilenet_v3(*, reduced_tail: bool) -> Architecture:
-    backbone = partial(mobilenet_v3_large_backbone, reduced_tail=reduced_tail)
+def _mobilenet_v3(*, reduced_tail: bool, first_stride: Literal[8, 16] = 16) -> Architecture:
+    backbone = partial(mobilenet_v3_large_backbone, reduced_tail=reduced_tail, first_stride=first_stride)
     return Architecture(lambda _: backbone(), lite_predictor, narrow_normal_, narrow_normal_)
 
 
@@ -91,6 +92,7 @@ _ARCHITECTURES = {
     "mobilenet-v2-lite-narrow": _lite(partial(mobilenet_v2_backbone, tap_expansion=False), separable_predictor),
     "mobilenet-v3-large-lite": _mobilenet_v3(reduced_tail=False),
     "mobilenet-v3-large-lite-reduced": _mobilenet_v3(reduced_tail=True),
+    "mobilenet-v3-large-lite-stride8": _mobilenet_v3(reduced_tail=True, first_stride=8),
     "mobilenet-v3-large-lite-squeeze-first": _lite(mobilenet_v3_squeeze_first_backbone, separable_predictor),
     "mobilenet-tiny": _tiny(receptive_field=False),
     "mobilenet-tiny-rfb": _tiny(receptive_field=True),

@@ -22,6 +22,7 @@ SIDES = range(96, 1281, 32)
 NMS = NmsSpec(score_threshold=0.01, iou_threshold=0.45, top_k=400, keep_top_k=200, max_candidates=400)
 """Of most SSDs: the paper's thresholds (section 3), torchvision's limits."""
 
+_SSDLITE_NMS = NmsSpec(score_threshold=0.001, iou_threshold=0.55, top_k=300, keep_top_k=300, max_candidates=300)
 _HALF_RANGE: Triple = (127.5, 127.5, 127.5)  # 0..255 to -1..1
 _CAFFE_MEAN: Triple = (123.0, 117.0, 104.0)
 _ONE: Triple = (1.0, 1.0, 1.0)
@@ -177,11 +178,26 @@ PRESETS = {
             ratios=((2, 3),) * 6,
             clip="size",
         ),
-        nms=NmsSpec(score_threshold=0.001, iou_threshold=0.55, top_k=300, keep_top_k=300, max_candidates=300),
+        nms=_SSDLITE_NMS,
         mean=_HALF_RANGE,
         std=_HALF_RANGE,
         sizes=SIDES,
         published=Published(21.3, "COCO val2017", "torchvision"),
+    ),
+    # The same with a finer map before its maps, for small objects: 40 x 40 cells, anchors of a tenth of the input.
+    "ssdlite320-mobilenet-v3-large-stride8": Preset(
+        architecture="mobilenet-v3-large-lite-stride8",
+        input_size=320,
+        anchors=partial(
+            anchors_from_scales,
+            scales=(0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0),
+            ratios=((2,), *((2, 3),) * 6),
+            clip="size",
+        ),
+        nms=_SSDLITE_NMS,
+        mean=_HALF_RANGE,
+        std=_HALF_RANGE,
+        sizes=SIDES,
     ),
     # Trains from nothing on a CPU in minutes; objects of 8 to 60 % of the image's side.
     "ssd192-tiny": Preset(

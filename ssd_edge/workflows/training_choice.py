@@ -30,6 +30,7 @@ from ssd_edge.training.recipe import Recipe, recipe_for, recipe_for_few
 Sizes = Mapping[Path, tuple[int, int]]
 
 DEFAULT_PRESET = "ssdlite320-mobilenet-v3-large"
+SMALL_OBJECT_PRESET = "ssdlite320-mobilenet-v3-large-stride8"
 _DEMO_PRESET = "ssd192-tiny"
 _SMALL = 0.1  # of the input's side: below two cells of a map of stride 16
 _MANY_SMALL = 0.5  # of a class's objects: each class counts as much in the mean AP
@@ -122,16 +123,15 @@ def choose_network(facts: DataFacts, weights: Weights | None) -> NetworkChoice:
         facts: of the training set.
         weights: that the user named; the network is the one whose backbone they fit. None for none.
     """
-    small = f"up to {facts.small:.0%} of a class are smaller than a tenth of their image"
-    preset = DEFAULT_PRESET if weights is None else _preset_of(weights, facts.small >= _MANY_SMALL)
-    if preset is None:
-        preset, why = DEFAULT_PRESET, "the weights fit no backbone that is known"
-    elif weights is None:
+    small_objects = facts.small >= _MANY_SMALL
+    preset, why = _default_preset(small_objects), "the weights fit no backbone that is known"
+    if weights is None:
         why = f"a network for small devices and few images ({facts.images} to train on)"
-    elif preset.startswith("ssd320-"):
-        why = f"the weights fit it; {small}, and its first map has a stride of 8"
-    else:
-        why = f"the weights fit it; {small}"
+    elif (fitting := _preset_of(weights, small_objects)) is not None:
+        preset, why = fitting, "the weights fit it"
+    why += f"; up to {facts.small:.0%} of a class are smaller than a tenth of their image"
+    if preset == SMALL_OBJECT_PRESET or preset.startswith("ssd320-"):
+        why += ", and its first map has a stride of 8"
     size = _input_size(preset, facts.aspect)
     if size is not None:
         why += f"; the images are {facts.aspect:.2f} times as wide as high"
@@ -152,10 +152,14 @@ def _preset_of(weights: Weights, small_objects: bool) -> str | None:
     return next((name for name in _candidates(weights, small_objects) if _share(name, weights) >= _FITS), None)
 
 
+def _default_preset(small_objects: bool) -> str:
+    return SMALL_OBJECT_PRESET if small_objects else DEFAULT_PRESET
+
+
 def _candidates(weights: Weights, small_objects: bool) -> Iterator[str]:
-    own = [name for name in preset_names() if name not in (_DEMO_PRESET, DEFAULT_PRESET, _ALIKE)]
+    left_out = (_DEMO_PRESET, DEFAULT_PRESET, SMALL_OBJECT_PRESET, _ALIKE)
     kind = "ssd320-" if small_objects else "ssdlite320-"
-    yield from (DEFAULT_PRESET, *own)
+    yield from (_default_preset(small_objects), *(name for name in preset_names() if name not in left_out))
     yield from (kind + name for name in (*_timm_names(weights), *_TIMM_CANDIDATES))
 
 

@@ -31,6 +31,7 @@ COUNTS = {
     **dict.fromkeys(("ssd300-mobilenet-v1", "ssdlite300-mobilenet-v1", "ssdlite300-mobilenet-v2"), 3000),
     "ssdlite300-squeezenet": 2568,
     "ssdlite320-mobilenet-v3-large": 3234,
+    "ssdlite320-mobilenet-v3-large-stride8": 40 * 40 * 4 + 3234,
 }
 
 

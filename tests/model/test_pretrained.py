@@ -42,6 +42,7 @@ IMAGES = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(1)) * 
         ("ssdlite300-mobilenet-v2", "mobilenet_v2", None, 260),
         ("ssdlite320-mobilenet-v2", "mobilenet_v2", None, 260),
         ("ssdlite320-mobilenet-v3-large", "mobilenet_v3_large", 13, 214),
+        ("ssdlite320-mobilenet-v3-large-stride8", "mobilenet_v3_large", 13, 214),
     ],
 )
 def test_the_backbone_computes_what_torchvisions_classifier_does(

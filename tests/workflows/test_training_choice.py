@@ -23,6 +23,7 @@ from ssd_edge.workflows import training_choice
 from ssd_edge.workflows.train import train
 from ssd_edge.workflows.training_choice import (
     DEFAULT_PRESET,
+    SMALL_OBJECT_PRESET,
     DataFacts,
     choose_network,
     data_facts,
@@ -93,6 +94,17 @@ def test_weights_choose_the_network_that_they_fit(name: str, preset: str) -> Non
     assert choose_network(LARGE, classifier(name)).preset == preset
 
 
+def test_small_objects_get_a_finer_first_map() -> None:
+    for weights in (None, classifier("mobilenet_v3_large"), Weights({"x": torch.zeros(3)}, "x.pth")):
+        small, large = (choose_network(facts, weights) for facts in (SMALL, LARGE))
+        assert (small.preset, large.preset) == (SMALL_OBJECT_PRESET, DEFAULT_PRESET)
+        assert ("stride of 8" in small.reason, "stride of 8" in large.reason) == (True, False)
+    assert choose_network(SMALL, classifier("mobilenet_v2")).preset == "ssdlite300-mobilenet-v2"
+    size = choose_network(DataFacts(500, 0.9, 16 / 9), None).input_size
+    levels = make_spec(SMALL_OBJECT_PRESET, ["a"], input_size=size).anchors.levels
+    assert size == (levels[0].cols * 8, levels[0].rows * 8)
+
+
 def test_weights_of_a_classifier_of_timm_choose_it_with_a_fine_map_for_small_objects() -> None:
     timm = pytest.importorskip("timm")
     tensors = timm.create_model("tf_efficientnet_lite0").state_dict()
@@ -160,7 +172,7 @@ def test_a_run_is_called_like_its_data(dataset: str, name: str) -> None:
 
 @pytest.mark.usefixtures("workspace")
 def test_nothing_but_a_data_set_is_needed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("ssd_edge.workflows.training_choice.DEFAULT_PRESET", "ssd192-tiny")
+    monkeypatch.setattr("ssd_edge.workflows.training_choice._default_preset", lambda _small: "ssd192-tiny")
     missing = ChosenWeights(None, "random weights: there is no network")
     monkeypatch.setattr("ssd_edge.workflows.training_run.imagenet_weights", lambda *_arguments, **_options: missing)
     smaller: dict[str, Any] = {"input_size": 64, "epochs": 1, "workers": 0, "precision": "float32", "report": False}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 from torch import nn
 from torchvision.models import mobilenet_v3_large
@@ -16,24 +17,29 @@ from torchvision.ops.misc import Conv2dNormActivation
 from ssd_edge.model.backbones.staged import StagedBackbone
 
 _BATCH_NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
-_C4 = 13  # block of torchvision's mobilenet_v3_large().features whose expansion is the first tap (stride 16)
+# Blocks of torchvision's mobilenet_v3_large().features, by the stride of the maps that their expansions see.
+_BLOCKS = {8: 7, 16: 13}
 _EXTRA_CHANNELS = (512, 256, 256, 128)
 
 
-def mobilenet_v3_large_backbone(*, reduced_tail: bool) -> StagedBackbone:
+def mobilenet_v3_large_backbone(*, reduced_tail: bool, first_stride: Literal[8, 16] = 16) -> StagedBackbone:
     """Return the expansion of the C4 block, the last convolution, and four additional stages; 320 gives 20 … 1 cells.
 
     Args:
+        first_stride: of the finest map, in pixels; 8 puts the expansion of the C3 block before the others (40 cells).
         reduced_tail: halve the channels after C4 (MobileNetV3, section 6.3), as torchvision does where the backbone
             does not start from ImageNet weights: 480 instead of 960 channels in the second map.
     """
     blocks = list(mobilenet_v3_large(weights=None, norm_layer=_BATCH_NORM, reduced_tail=reduced_tail).features)
-    c4 = blocks[_C4].block
+    taps = [block for stride, block in _BLOCKS.items() if stride >= first_stride]
+    stages, before = [], list[nn.Module]()
+    for start, tap in pairwise((-1, *taps)):
+        expansion = blocks[tap].block
+        stages.append(nn.Sequential(*before, *blocks[start + 1 : tap], expansion[0]))
+        before = [expansion[1:]]
+    stages.append(nn.Sequential(*before, *blocks[taps[-1] + 1 :]))
     channels = (blocks[-1].out_channels, *_EXTRA_CHANNELS)
-    return StagedBackbone(
-        [nn.Sequential(*blocks[:_C4], c4[0]), nn.Sequential(c4[1:], *blocks[_C4 + 1 :])],
-        [_extra(before, after) for before, after in pairwise(channels)],
-    )
+    return StagedBackbone(stages, [_extra(before, after) for before, after in pairwise(channels)])
 
 
 def lite_predictor(channels: int, outputs: int) -> nn.Module:
