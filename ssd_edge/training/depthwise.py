@@ -79,10 +79,19 @@ def _gradients(
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that learns faster from bfloat16 features; from others it is PyTorch's own."""
+    """A depthwise convolution that learns faster from bfloat16 features; from others it is PyTorch's own.
+
+    Attributes:
+        pads_as_tensorflow: as many zeros come first as make the output ``ceil(input / stride)`` cells, the odd one at
+            the end; ``padding`` is 0 then.
+    """
+
+    pads_as_tensorflow = False
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve (B, C, H, W) features."""
+        if self.pads_as_tensorflow:
+            features = _padded_as_tensorflow(features, self)
         if features.dtype != torch.bfloat16 or not torch.is_grad_enabled():
             return super().forward(features)
         geometry = _Geometry(self.stride, tuple(map(int, self.padding)), self.dilation, self.groups)
@@ -90,17 +99,37 @@ class DepthwiseConv2d(nn.Conv2d):
         return convolved
 
 
+def _padded_as_tensorflow(features: Tensor, layer: nn.Conv2d) -> Tensor:
+    """Return features with TensorFlow's padding ``SAME`` (its ``tf.nn`` documentation, "Notes on padding")."""
+    sides = list[int]()
+    for cells, kernel, stride, dilation in zip(
+        features.shape[:1:-1], layer.kernel_size[::-1], layer.stride[::-1], layer.dilation[::-1], strict=True
+    ):
+        missing = max((-(-cells // stride) - 1) * stride + (kernel - 1) * dilation + 1 - cells, 0)
+        sides += [missing // 2, missing - missing // 2]
+    return functional.pad(features, sides)
+
+
 def replace_depthwise_(model: nn.Module) -> None:
     """Replace every depthwise convolution of a model, in place, by one that learns faster from bfloat16 features.
 
-    Weights are shared, not copied, and keep their names. Convolutions of a class of their own, as timm's with
-    TensorFlow's padding, and those that pad by anything but zeros, are left.
+    Weights are shared, not copied, and keep their names. Those that pad by anything but zeros are left, and so are
+    convolutions of a class of their own, but for timm's with TensorFlow's padding.
     """
     for name, child in list(model.named_children()):
-        if type(child) is nn.Conv2d and _is_depthwise(child):
+        if isinstance(child, nn.Conv2d) and _is_known(type(child)) and _is_depthwise(child):
             setattr(model, name, _replacement(child))
         else:
             replace_depthwise_(child)
+
+
+def _is_known(kind: type[nn.Conv2d]) -> bool:
+    return kind is nn.Conv2d or _pads_as_tensorflow(kind)
+
+
+def _pads_as_tensorflow(kind: type[nn.Conv2d]) -> bool:
+    """Whether it is timm's convolution that does; timm need not be installed."""
+    return kind.__name__ == "Conv2dSame" and kind.__module__.partition(".")[0] == "timm"
 
 
 def _is_depthwise(layer: nn.Conv2d) -> bool:
@@ -120,6 +149,8 @@ def _replacement(layer: nn.Conv2d) -> DepthwiseConv2d:
             layer.groups,
             layer.bias is not None,
         )
+    if _pads_as_tensorflow(type(layer)):
+        twin.padding, twin.pads_as_tensorflow = (0, 0), True
     for name, parameter in layer.named_parameters():
         setattr(twin, name, parameter)
     return twin.train(layer.training)

@@ -68,6 +68,28 @@ def test_from_float32_and_without_gradients_it_is_pytorchs_own() -> None:
         assert torch.equal(holder(features.bfloat16()), layer(features.bfloat16()))
 
 
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 2, 1), (5, 2, 1), (5, 3, 1), (3, 2, 2)])
+@pytest.mark.parametrize("size", [(12, 12), (11, 14), (1, 2)])
+def test_timms_convolutions_with_tensorflows_padding_are_replaced_too(
+    kernel: int, stride: int, dilation: int, size: tuple[int, int]
+) -> None:
+    theirs = pytest.importorskip("timm.layers").Conv2dSame
+    torch.manual_seed(0)
+    layer = theirs(8, 8, kernel, stride, dilation=dilation, groups=8, bias=False)
+    holder = nn.Sequential(copy.deepcopy(layer))
+    replace_depthwise_(holder)
+    assert type(holder[0]) is DepthwiseConv2d
+    features, of_output = torch.randn(2, 8, *size), torch.randn(2, 8, *(-(-side // stride) for side in size))
+    for own, wanted in zip(
+        gradients(holder[0], features, of_output), gradients(layer, features, of_output), strict=True
+    ):
+        assert torch.equal(own, wanted)
+    found = gradients(holder[0], features.bfloat16(), of_output.bfloat16())
+    exact = gradients(layer.double(), features.bfloat16().double(), of_output.bfloat16().double())
+    for own, wanted in zip(found, exact, strict=True):
+        assert (own.double() - wanted).abs().max() <= 3 * _BFLOAT16_DIGITS * wanted.abs().max()
+
+
 def test_frozen_weights_get_no_gradient() -> None:
     holder = nn.Sequential(nn.Conv2d(8, 8, 5, 2, 2, groups=8))
     replace_depthwise_(holder)
