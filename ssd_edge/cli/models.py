@@ -34,7 +34,7 @@ def models(
         typer.echo(f"[{number}] {note}")
     say(
         "any timm classifier can be the backbone of an ssd or an ssdlite: ssdlite320-mobilenetv4_conv_small, "
-        "ssd300-resnet18, …"
+        "ssd300-resnet18, …; for small objects ssdlite320-efficientnet_lite0-stride8, whose first map is finer"
     )
 
 

@@ -39,7 +39,7 @@ from ssd_edge.model.heads import (
 from ssd_edge.model.initialisation import Initialiser, kaiming_, kaiming_fan_in_, narrow_normal_, xavier_
 from ssd_edge.model.ssd import SSD
 
-_TIMM, _LITE = "timm/", "/lite"
+_TIMM, _LITE, _FINE = "timm/", "/lite", "/lite-stride8"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ _ARCHITECTURES = {
     "mobilenet-v2-lite-narrow": _lite(partial(mobilenet_v2_backbone, tap_expansion=False), separable_predictor),
     "mobilenet-v3-large-lite": _mobilenet_v3(reduced_tail=False),
     "mobilenet-v3-large-lite-reduced": _mobilenet_v3(reduced_tail=True),
-    "mobilenet-v3-large-lite-stride8": _mobilenet_v3(reduced_tail=True, first_stride=8),
+    "mobilenet-v3-large-lite-reduced-stride8": _mobilenet_v3(reduced_tail=True, first_stride=8),
     "mobilenet-v3-large-lite-squeeze-first": _lite(mobilenet_v3_squeeze_first_backbone, separable_predictor),
     "mobilenet-tiny": _tiny(receptive_field=False),
     "mobilenet-tiny-rfb": _tiny(receptive_field=True),
@@ -145,25 +145,33 @@ def empty_backbone(architecture: str, input_size: MapSize) -> nn.Module:
         return _find(architecture).backbone(input_size)
 
 
-def timm_architecture(backbone: str, *, lite: bool) -> str:
-    """Return the name of the architecture with this backbone of timm."""
-    return f"{_TIMM}{backbone}{_LITE if lite else ''}"
+def timm_architecture(backbone: str, *, lite: bool, fine: bool = False) -> str:
+    """Return the name of the architecture with this backbone of timm; a fine one is lite, its first map of stride 8."""
+    return f"{_TIMM}{backbone}{_FINE if fine else _LITE if lite else ''}"
 
 
-def _timm(name: str) -> Architecture:
-    backbone, lite = name.removesuffix(_LITE), name.endswith(_LITE)
+def timm_parts(architecture: str) -> tuple[str, bool, bool] | None:
+    """Return (backbone, lite, fine) of an architecture of timm; None for another."""
+    if not architecture.startswith(_TIMM):
+        return None
+    name, fine = architecture.removeprefix(_TIMM), architecture.endswith(_FINE)
+    return name.removesuffix(_FINE).removesuffix(_LITE), fine or name.endswith(_LITE), fine
+
+
+def _timm(backbone: str, lite: bool, fine: bool) -> Architecture:
     return Architecture(
-        partial(TimmBackbone, backbone, first_stride=16 if lite else 8, lite=lite),
+        partial(TimmBackbone, backbone, first_stride=16 if lite and not fine else 8, lite=lite),
         separable_predictor if lite else plain_predictor,
         lambda module: initialize_timm_(module, backbone),
-        kaiming_fan_in_ if lite else xavier_,
+        narrow_normal_ if lite else xavier_,
         pointwise_predictor if lite else None,
     )
 
 
 def _find(name: str) -> Architecture:
-    if name.startswith(_TIMM):
-        return _timm(name.removeprefix(_TIMM))
+    parts = timm_parts(name)
+    if parts is not None:
+        return _timm(*parts)
     if name not in _ARCHITECTURES:
         raise ArtifactError(
             "the model's architecture is unknown to this version",

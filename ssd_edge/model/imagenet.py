@@ -19,7 +19,7 @@ PATIENCE_S = 5.0
 _CLASSIFIERS = {
     "mobilenet-v3-large-lite-reduced": "mobilenet_v3_large",
     "mobilenet-v3-large-lite": "mobilenet_v3_large",
-    "mobilenet-v3-large-lite-stride8": "mobilenet_v3_large",
+    "mobilenet-v3-large-lite-reduced-stride8": "mobilenet_v3_large",
     "mobilenet-v2-lite": "mobilenet_v2",
     "mobilenet-v2-lite-narrow": "mobilenet_v2",
     "resnet50": "resnet50",

@@ -184,9 +184,9 @@ PRESETS = {
         sizes=SIDES,
         published=Published(21.3, "COCO val2017", "torchvision"),
     ),
-    # The same with a finer map before its maps, for small objects: 40 x 40 cells, anchors of a tenth of the input.
+    # The same with one finer map, for small objects: 40 x 40 cells, with anchors of a tenth of the input.
     "ssdlite320-mobilenet-v3-large-stride8": Preset(
-        architecture="mobilenet-v3-large-lite-stride8",
+        architecture="mobilenet-v3-large-lite-reduced-stride8",
         input_size=320,
         anchors=partial(
             anchors_from_scales,

@@ -12,13 +12,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.spec import InputSpec, ModelSpec
 from ssd_edge.model.anchors import MapSize
-from ssd_edge.model.architectures import build_model, empty_backbone, network, timm_architecture
+from ssd_edge.model.architectures import build_model, empty_backbone, network, timm_architecture, timm_parts
 from ssd_edge.model.backbones.timm_backbone import normalization
 from ssd_edge.model.presets import PRESETS, SIDES, SSDLITE_ANCHORS, Preset, ssd_anchors
 from ssd_edge.model.ssd import feature_maps
 
 __all__ = ["build_model", "find_preset", "make_spec", "preset_names"]
-_TIMM_NAME = re.compile(r"ssd(?P<lite>lite)?(?P<side>[0-9]{1,5})-(?P<backbone>.+)")
+FINE = "-stride8"
+"""Ending of the presets whose first map is finer than usual, for small objects."""
+
+_TIMM_NAME = re.compile(rf"ssd(?P<lite>lite)?(?P<side>[0-9]{{1,5}})-(?P<backbone>.+?)(?P<fine>{FINE})?")
 _TIMM_SIDES = range(SIDES[0], SIDES[-1] + 1)
 InputSize = int | tuple[int, int]
 """Of a network, in pixels: the side of a square, or (width, height)."""
@@ -63,8 +66,9 @@ def make_spec(
     """Return the complete spec of a preset for these classes.
 
     Args:
-        preset: one of :func:`preset_names`, or ``ssd<side>-<backbone>`` or ``ssdlite<side>-<backbone>`` with any
-            convolutional classifier of timm, e.g. ``ssdlite320-mobilenetv4_conv_small``.
+        preset: one of :func:`preset_names`, or ``ssd<side>-<backbone>``, ``ssdlite<side>-<backbone>`` or
+            ``ssdlite<side>-<backbone>-stride8`` with any convolutional classifier of timm, e.g.
+            ``ssdlite320-mobilenetv4_conv_small``.
         class_names: real classes only; background is added by the network.
         input_size: side of the square input in pixels, or (width, height); by default the preset's own.
         name: what the user calls the model; by default the preset's name.
@@ -89,6 +93,15 @@ def make_spec(
     )
 
 
+def preset_with(architecture: str) -> str | None:
+    """Return the first preset with this architecture, for 320 pixels where it is timm's; None where there is none."""
+    parts = timm_parts(architecture)
+    if parts is not None:
+        backbone, lite, fine = parts
+        return f"ssd{'lite' if lite else ''}320-{backbone}{FINE if fine else ''}"
+    return next((name for name, preset in PRESETS.items() if preset.architecture == architecture), None)
+
+
 def find_preset(name: str) -> Preset:
     """Return the preset of this name, from the table or made for a backbone of timm.
 
@@ -99,19 +112,23 @@ def find_preset(name: str) -> Preset:
     if name in PRESETS:
         return PRESETS[name]
     parts = _TIMM_NAME.fullmatch(name)
-    if parts is None:
-        wanted = f"{', '.join(preset_names())}, or ssd<side>-<backbone of timm>, ssdlite<side>-<backbone of timm>"
-        raise InputError(f"there is no preset {name!r}", wanted=wanted)
-    lite, side, backbone = bool(parts["lite"]), int(parts["side"]), parts["backbone"]
+    if parts is None or (parts["fine"] and not parts["lite"]):
+        plain = "" if parts is None else f"{name.removesuffix(FINE)} has a first map of stride 8 already."
+        wanted = (
+            f"{', '.join(preset_names())}, or ssd<side>-<backbone of timm>, ssdlite<side>-<backbone of timm>, "
+            f"ssdlite<side>-<backbone of timm>{FINE}"
+        )
+        raise InputError(f"there is no preset {name!r}", wanted=wanted, do=plain)
+    lite, fine, side, backbone = bool(parts["lite"]), bool(parts["fine"]), int(parts["side"]), parts["backbone"]
     if side not in _TIMM_SIDES:
         wanted = f"{_TIMM_SIDES[0]} to {_TIMM_SIDES[-1]}"
         raise InputError(f"the input size of preset {name!r} is out of range", got=str(side), wanted=wanted)
     mean, std = normalization(backbone)
     return Preset(
-        timm_architecture(backbone, lite=lite),
+        timm_architecture(backbone, lite=lite, fine=fine),
         input_size=side,
         sizes=SIDES,
-        anchors=SSDLITE_ANCHORS if lite else ssd_anchors,
+        anchors=SSDLITE_ANCHORS if lite and not fine else ssd_anchors,
         mean=(mean[0], mean[1], mean[2]),
         std=(std[0], std[1], std[2]),
     )

@@ -117,14 +117,10 @@ def replace_depthwise_(model: nn.Module) -> None:
     convolutions of a class of their own, but for timm's with TensorFlow's padding.
     """
     for name, child in list(model.named_children()):
-        if isinstance(child, nn.Conv2d) and _is_known(type(child)) and _is_depthwise(child):
+        if isinstance(child, nn.Conv2d) and _is_depthwise(child):
             setattr(model, name, _replacement(child))
         else:
             replace_depthwise_(child)
-
-
-def _is_known(kind: type[nn.Conv2d]) -> bool:
-    return kind is nn.Conv2d or _pads_as_tensorflow(kind)
 
 
 def _pads_as_tensorflow(kind: type[nn.Conv2d]) -> bool:
@@ -133,8 +129,9 @@ def _pads_as_tensorflow(kind: type[nn.Conv2d]) -> bool:
 
 
 def _is_depthwise(layer: nn.Conv2d) -> bool:
+    kind = type(layer)
     plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return plain and 1 < layer.groups == layer.in_channels
+    return plain and (kind is nn.Conv2d or _pads_as_tensorflow(kind)) and 1 < layer.groups == layer.in_channels
 
 
 def _replacement(layer: nn.Conv2d) -> DepthwiseConv2d:
@@ -150,7 +147,7 @@ def _replacement(layer: nn.Conv2d) -> DepthwiseConv2d:
             layer.bias is not None,
         )
     if _pads_as_tensorflow(type(layer)):
-        twin.padding, twin.pads_as_tensorflow = (0, 0), True
+        twin.pads_as_tensorflow = True
     for name, parameter in layer.named_parameters():
         setattr(twin, name, parameter)
     return twin.train(layer.training)

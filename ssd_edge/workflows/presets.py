@@ -60,7 +60,8 @@ def list_presets(names: str | Sequence[str] | None = None, *, classes: int = CLA
     """Return size, cost and published accuracy of presets.
 
     Args:
-        names: one or several, also ``ssd<side>-<timm backbone>`` and ``ssdlite<side>-<timm backbone>``; None for all.
+        names: one or several, also ``ssd<side>-<timm backbone>``, ``ssdlite<side>-<timm backbone>`` and
+            ``ssdlite<side>-<timm backbone>-stride8``; None for all.
         classes: number of real classes; the predictors grow with it.
 
     Raises:

@@ -30,7 +30,8 @@ from ssd_edge.training.recipe import Recipe, recipe_for, recipe_for_few
 Sizes = Mapping[Path, tuple[int, int]]
 
 DEFAULT_PRESET = "ssdlite320-mobilenet-v3-large"
-SMALL_OBJECT_PRESET = "ssdlite320-mobilenet-v3-large-stride8"
+_FINE = "-stride8"  # of presets whose first map is finer, for small objects
+SMALL_OBJECT_PRESET = DEFAULT_PRESET + _FINE
 _DEMO_PRESET = "ssd192-tiny"
 _SMALL = 0.1  # of the input's side: below two cells of a map of stride 16
 _MANY_SMALL = 0.5  # of a class's objects: each class counts as much in the mean AP
@@ -130,7 +131,7 @@ def choose_network(facts: DataFacts, weights: Weights | None) -> NetworkChoice:
     elif (fitting := _preset_of(weights, small_objects)) is not None:
         preset, why = fitting, "the weights fit it"
     why += f"; up to {facts.small:.0%} of a class are smaller than a tenth of their image"
-    if preset == SMALL_OBJECT_PRESET or preset.startswith("ssd320-"):
+    if preset.endswith(_FINE):
         why += ", and its first map has a stride of 8"
     size = _input_size(preset, facts.aspect)
     if size is not None:
@@ -158,9 +159,9 @@ def _default_preset(small_objects: bool) -> str:
 
 def _candidates(weights: Weights, small_objects: bool) -> Iterator[str]:
     left_out = (_DEMO_PRESET, DEFAULT_PRESET, SMALL_OBJECT_PRESET, _ALIKE)
-    kind = "ssd320-" if small_objects else "ssdlite320-"
     yield from (_default_preset(small_objects), *(name for name in preset_names() if name not in left_out))
-    yield from (kind + name for name in (*_timm_names(weights), *_TIMM_CANDIDATES))
+    ending = _FINE if small_objects else ""
+    yield from (f"ssdlite320-{name}{ending}" for name in (*_timm_names(weights), *_TIMM_CANDIDATES))
 
 
 def _timm_names(weights: Weights) -> list[str]:

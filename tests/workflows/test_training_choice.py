@@ -110,7 +110,7 @@ def test_weights_of_a_classifier_of_timm_choose_it_with_a_fine_map_for_small_obj
     tensors = timm.create_model("tf_efficientnet_lite0").state_dict()
     theirs = {"_conv_stem.weight" if name == "conv_stem.weight" else name: value for name, value in tensors.items()}
     weights = Weights(theirs, "models/efficientnet-lite0-57934424.pth")
-    assert choose_network(SMALL, weights).preset == "ssd320-tf_efficientnet_lite0"
+    assert choose_network(SMALL, weights).preset == "ssdlite320-tf_efficientnet_lite0-stride8"
     assert choose_network(LARGE, weights).preset == "ssdlite320-tf_efficientnet_lite0"
     assert choose_network(LARGE, Weights(tensors, "efficientnet_lite0_ra-37913777.pth")).preset == (
         "ssdlite320-efficientnet_lite0"

@@ -25,10 +25,12 @@ _EXTRA_CHANNELS = (512, 256, 256, 128)
 def mobilenet_v3_large_backbone(*, reduced_tail: bool, first_stride: Literal[8, 16] = 16) -> StagedBackbone:
     """Return the expansion of the C4 block, the last convolution, and four additional stages; 320 gives 20 … 1 cells.
 
+    With a first map of stride 8 the expansion of the C3 block comes before these: 320 gives 40 … 1 cells.
+
     Args:
-        first_stride: of the finest map, in pixels; 8 puts the expansion of the C3 block before the others (40 cells).
         reduced_tail: halve the channels after C4 (MobileNetV3, section 6.3), as torchvision does where the backbone
-            does not start from ImageNet weights: 480 instead of 960 channels in the second map.
+            does not start from ImageNet weights: 480 instead of 960 channels in the map of stride 32.
+        first_stride: of the finest map, in pixels.
     """
     blocks = list(mobilenet_v3_large(weights=None, norm_layer=_BATCH_NORM, reduced_tail=reduced_tail).features)
     taps = [block for stride, block in _BLOCKS.items() if stride >= first_stride]

@@ -8,7 +8,7 @@ import torch
 
 from ssd_edge.core.errors import InputError, MissingPackageError
 from ssd_edge.model.weights import with_weights
-from ssd_edge.model.zoo import build_model, make_spec
+from ssd_edge.model.zoo import build_model, make_spec, preset_with
 
 CLASSES = ("car", "bus")
 
@@ -38,6 +38,7 @@ class TestWithTimm:
         [
             ("ssdlite320-mobilenetv4_conv_small", [20, 10, 5, 3, 2, 1], [6, 6, 6, 6, 6, 6]),
             ("ssd300-resnet18", [38, 19, 10, 5, 3, 2, 1], [4, 6, 6, 6, 6, 4, 4]),
+            ("ssdlite320-mobilenetv4_conv_small-stride8", [40, 20, 10, 5, 3, 2, 1], [4, 6, 6, 6, 6, 4, 4]),
         ],
     )
     def test_default_boxes_lie_on_the_maps(self, preset: str, cells: list[int], per_cell: list[int]) -> None:
@@ -47,11 +48,32 @@ class TestWithTimm:
         assert spec.input.mean == pytest.approx((123.675, 116.28, 103.53))
         sides = [level.sizes[0][0] for level in spec.anchors.levels]
         assert sides == sorted(sides)
-        assert (sides[0], sides[-1]) == pytest.approx((0.2, 0.95) if "lite" in preset else (0.1, 0.9))
+        assert (sides[0], sides[-1]) == pytest.approx((0.2, 0.95) if cells[0] == 20 else (0.1, 0.9))
 
-    def test_its_weights_travel(self) -> None:
+    def test_a_fine_preset_has_the_maps_of_a_plain_ssd_and_learns_with_all_its_weights(self) -> None:
         torch.manual_seed(0)
-        spec = make_spec("ssdlite96-mobilenetv4_conv_small_035", CLASSES)
+        model = build_model(make_spec("ssdlite96-mobilenetv3_small_050-stride8", CLASSES))
+        images = torch.randn(2, 3, 96, 96)
+        plain = build_model(make_spec("ssd96-mobilenetv3_small_050", CLASSES)).backbone(images)
+        maps = model.backbone(images)
+        assert [one.shape for one in maps] == [one.shape for one in plain]
+        assert maps[0].shape[2:] == (12, 12)
+        outputs = model(images)
+        (outputs.class_logits.square().mean() + outputs.box_offsets.square().mean()).backward()
+        assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
+        assert float(outputs.class_logits.detach().std()) < 0.5, "the heads begin near 0"
+
+    def test_only_an_ssdlite_is_fine_by_name(self) -> None:
+        with pytest.raises(
+            InputError, match="no preset 'ssd96-resnet18-stride8'.*ssd96-resnet18 has a first map of stride 8"
+        ):
+            make_spec("ssd96-resnet18-stride8", CLASSES)
+
+    @pytest.mark.parametrize("ending", ["", "-stride8"])
+    def test_its_weights_travel(self, ending: str) -> None:
+        torch.manual_seed(0)
+        spec = make_spec(f"ssdlite96-mobilenetv4_conv_small_035{ending}", CLASSES)
+        assert preset_with(spec.architecture) == f"ssdlite320-mobilenetv4_conv_small_035{ending}"
         model = build_model(spec).eval()
         again = with_weights(spec, model.state_dict(), origin="here")
         images = torch.randn(1, 3, 96, 96)
