@@ -81,10 +81,13 @@ def refuse_unlisted(folder: Path) -> None:
     """Refuse a folder whose entries cannot be read.
 
     Raises:
-        InputError: it is there, and may not be listed.
+        InputError: it is there, and may not be listed or entered.
     """
     try:
-        os.scandir(folder).close()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                entry.stat(follow_symlinks=False)  # refused where the folder may be listed but not entered
+                break
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

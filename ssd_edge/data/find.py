@@ -27,6 +27,7 @@ _OTHER_NAMES = {  # of the same part, by other tools
     "val": ("valid", "validation", "dev"),
     "test": ("testing",),
 }
+_FOREIGN = "lost+found"  # of the file system, at the root of a disk
 _RUNS = "runs"  # of a workspace: training makes it before it reads the data
 _OTHER_FORMATS = "Give the folder that contains these files. Other formats can be converted: see docs/data.md#convert"
 _WRAPPERS = 2  # folders that an archive may put around a data set
@@ -162,13 +163,15 @@ def _nothing_found(folder: Path, split: str, splits: Sequence[str]) -> InputErro
         do = f"It contains these splits: {', '.join(splits)}."
     locked = _locked_in(folder)
     if locked is not None:
-        got, do = f"{got}; {locked.what}", f"{locked.do} {do if splits else ''}".rstrip()
+        got, do = f"{got}; {locked.what}", f"{do if splits else ''} {locked.do}".lstrip()
     return InputError(f"{folder} contains no data set split {split!r}", got=got, wanted=", or ".join(looked_for), do=do)
 
 
 def _locked_in(folder: Path) -> InputError | None:
     """Return the error of the first folder in it, or in those, that may not be listed; None where all may."""
     for outer in folders_in(folder):
+        if outer.name == _FOREIGN:
+            continue
         for place in (outer, *folders_in(outer)):
             try:
                 refuse_unlisted(place)

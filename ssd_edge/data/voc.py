@@ -173,9 +173,8 @@ def _labels_of_all(place: VocPlace) -> tuple[str, ...]:
                 labels.update(found.label for found in read_voc_annotation(path).objects if found.label)
             except LabelError:
                 continue  # the scan of its split names it
-    if not labels:
-        for folder in place.all_annotations:
-            refuse_unlisted(folder)
+    for folder in place.all_annotations:
+        refuse_unlisted(folder)  # or its classes would be missing
     return checked_class_names(sorted(labels), origin=place.all_annotations[0])
 
 

@@ -72,23 +72,36 @@ def test_a_locked_folder_that_is_not_part_of_the_set_is_passed_over(tmp_path: Pa
     assert not faults(expected)
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o444])
 @pytest.mark.parametrize("place", ["voc/ImageSets", "voc/ImageSets/Main", "yolo/labels", "coco/annotations"])
-def test_a_locked_folder_that_hides_the_splits_is_named(tmp_path: Path, place: str) -> None:
+def test_a_locked_folder_that_hides_the_splits_is_named(tmp_path: Path, place: str, mode: int) -> None:
     write_voc(tmp_path / "voc", voc_object())
     write_yolo(tmp_path / "yolo", "0 0.5 0.5 0.2 0.2\n").unlink()
     write_coco(tmp_path / "coco", coco_document())
     assert (tmp_path / place).is_dir()
     with (
-        locked(tmp_path / place),
+        locked(tmp_path / place, mode=mode),
         pytest.raises(InputError, match=rf"no data set split.*{place} cannot be listed .Permission"),
     ):
         open_dataset(tmp_path / place.split("/")[0], "train")
 
 
-def test_locked_annotations_do_not_lack_classes(tmp_path: Path) -> None:
+def test_a_split_that_is_not_there_is_not_put_down_to_a_folder_of_the_file_system(tmp_path: Path) -> None:
+    write_voc(tmp_path, voc_object())
+    (tmp_path / "lost+found").mkdir()
+    with locked(tmp_path / "lost+found"), pytest.raises(InputError, match="contains these splits") as refused:
+        open_dataset(tmp_path, "holdout")
+    assert "cannot be listed" not in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_locked_annotations_do_not_lack_classes(tmp_path: Path, mode: int) -> None:
     write_voc(tmp_path, voc_object())
     (tmp_path / "labels.txt").unlink(missing_ok=True)
-    with locked(tmp_path / "Annotations"), pytest.raises(InputError, match="Annotations cannot be listed .Permission"):
+    with (
+        locked(tmp_path / "Annotations", mode=mode),
+        pytest.raises(InputError, match="Annotations cannot be listed .Permission"),
+    ):
         open_dataset(tmp_path, "train")
 
 
