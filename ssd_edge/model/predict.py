@@ -41,10 +41,14 @@ def suppress(boxes: Tensor, scores: Tensor, spec: NmsSpec) -> tuple[Tensor, Tens
     return boxes[anchors[best]], found[best], class_ids[best]
 
 
-def _best_pairs(scores: Tensor, count: int) -> Tensor:
-    """Return (A, C) scores in which all but the ``count`` best are 0; of equal ones the first stay."""
+def _best_pairs(scores: Tensor, nms: NmsSpec) -> Tensor:
+    """Return (A, C) scores in which all but the ``max_candidates`` best above the threshold are 0.
+
+    Of equal ones the first stay.
+    """
     flat = scores.flatten()
-    best = flat.argsort(descending=True, stable=True)[:count]
+    places = torch.nonzero(flat > nms.score_threshold).squeeze(1)
+    best = places[flat[places].argsort(descending=True, stable=True)[: nms.max_candidates]]
     kept = torch.zeros_like(flat)
     kept[best] = flat[best]
     return kept.view_as(scores)
@@ -192,7 +196,7 @@ class TorchDetector:
         image = as_bgr(image, origin="the image")
         with _without_tf32():
             boxes, scores = self._scored(preprocess(image, self.spec.input)[None])
-        found = (suppress(boxes[0], _best_pairs(scores[0], nms.max_candidates), nms) for nms in limits)
+        found = (suppress(boxes[0], _best_pairs(scores[0], nms), nms) for nms in limits)
         return [self._in_pixels(image, *(part.numpy() for part in parts)) for parts in found]
 
     def infer(self, batch: UInt8Array, *, threads: int | None = None) -> list[tuple[FloatArray, FloatArray, IntArray]]:
@@ -209,14 +213,12 @@ class TorchDetector:
             For each image (N, 4) float32 x1 y1 x2 y2 in 0..1, (N,) float32 and (N,) int64.
         """
         with torch_threads(threads), _without_tf32():
-            return self._found(batch, candidates=self.spec.nms.max_candidates)
+            return self._found(batch, limited=True)
 
-    def _found(
-        self, batch: UInt8Array, *, candidates: int | None = None
-    ) -> list[tuple[FloatArray, FloatArray, IntArray]]:
+    def _found(self, batch: UInt8Array, *, limited: bool = False) -> list[tuple[FloatArray, FloatArray, IntArray]]:
         boxes, scores = self._scored(batch)
-        if candidates is not None:
-            scores = torch.stack([_best_pairs(image, candidates) for image in scores])
+        if limited:
+            scores = torch.stack([_best_pairs(image, self.spec.nms) for image in scores])
         kept = [suppress(*image, self.spec.nms) for image in zip(boxes, scores, strict=True)]
         return [(boxes.numpy(), scores.numpy(), class_ids.numpy()) for boxes, scores, class_ids in kept]
 

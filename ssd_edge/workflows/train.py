@@ -33,7 +33,7 @@ def train(
         dataset: folder or data.yaml of labelled images: VOC, COCO or YOLO; None with ``resume``.
         config: all options; or pass its fields by keyword.
         callbacks: receives each step and epoch; see :class:`ssd_edge.training.callbacks.Callback`.
-        progress: receives the stages ``checking``, ``training`` and ``evaluating best.pt``.
+        progress: receives the stages ``checking``, ``training``, ``choosing candidates`` and ``evaluating best.pt``.
         workspace: folder that holds ``runs/``.
         options: the fields of :class:`TrainConfig`.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ssd_edge.core.detections import Detections
-from ssd_edge.core.errors import InputError
-from ssd_edge.core.frame import UInt8Array
+from ssd_edge.core.errors import InputError, SsdEdgeError
 from ssd_edge.core.images import read_image
 from ssd_edge.core.log import log
+from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.runs import record_run
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.core.spec import NmsSpec
@@ -21,28 +21,35 @@ from ssd_edge.model.predict import TorchDetector, find_device, torch_threads
 from ssd_edge.model.weights import with_weights
 
 MANY_CANDIDATES = 1000
-"""What crowded scenes need; more gains at most 0.1 points of mAP@0.5 (docs/measured.md)."""
+"""What crowded scenes need; three times as many gained 0.1 points of mAP@0.5 at most (docs/measured.md)."""
 
 _MOST_IMAGES = 200  # of the validation images
-_WORTHWHILE = 0.001  # of mAP@0.5, for half a millisecond a frame
+_WORTHWHILE = 0.001  # of mAP@0.5, for half a millisecond a frame in ONNX Runtime
 
 
-def choose_candidates(best: Path, labelled: LabelledSet, *, device: str, cores: int) -> None:
+def choose_candidates(
+    best: Path, labelled: LabelledSet, *, device: str, cores: int, progress: Progress = silent
+) -> None:
     """Give a checkpoint as many candidates as its validation images need; what that gains is logged.
 
     An exported graph looks at a fixed number of candidates, the best (box, class) pairs of an image: where many objects
     are close together, the preset's number leaves some out. The number belongs to the spec, so that checkpoint, ONNX
-    and engine agree.
+    and engine agree. The run is over by then: where this fails, the checkpoint stays as it is, and a warning says so.
 
     Args:
         best: the checkpoint; written again where it gains.
         labelled: what it was validated on; at most 200 of its images, evenly spread, are looked at.
         device: that computes, as PyTorch names it.
         cores: of the processor.
-
-    Raises:
-        InputError, ArtifactError: the checkpoint cannot be read or written.
+        progress: receives the images.
     """
+    try:
+        _choose(best, labelled, device, cores, progress)
+    except SsdEdgeError as error:
+        log.warning(f"the number of candidates of {best} stays as it is: {error}")
+
+
+def _choose(best: Path, labelled: LabelledSet, device: str, cores: int, progress: Progress) -> None:
     loaded = load_checkpoint(best)
     few = loaded.spec.nms
     if few.max_candidates >= MANY_CANDIDATES:
@@ -50,7 +57,7 @@ def choose_candidates(best: Path, labelled: LabelledSet, *, device: str, cores: 
     many = replace(few, max_candidates=MANY_CANDIDATES, top_k=max(few.top_k, MANY_CANDIDATES))
     with torch_threads(cores):
         detector = TorchDetector(loaded.model.to(find_device(device)))
-        before, after = _mean_aps(detector, (few, many), labelled)
+        before, after = _mean_aps(detector, (few, many), labelled, progress)
     if after - before < _WORTHWHILE:
         return
     spec = replace(loaded.spec, nms=many)
@@ -62,11 +69,19 @@ def choose_candidates(best: Path, labelled: LabelledSet, *, device: str, cores: 
     )
 
 
-def _mean_aps(detector: TorchDetector, limits: Sequence[NmsSpec], labelled: LabelledSet) -> list[float]:
+def _mean_aps(
+    detector: TorchDetector, limits: Sequence[NmsSpec], labelled: LabelledSet, progress: Progress
+) -> list[float]:
     """Return the mean AP at each of several limits; images that cannot be read are left out, as they were before."""
     numbers = class_numbers(detector.spec.class_names, labelled)
+    looked_at = labelled.samples[:: -(-len(labelled) // _MOST_IMAGES)]
     samples, found = list[Sample](), list[list[Detections]]()
-    for sample, image in _readable(labelled):
+    for done, sample in enumerate(looked_at, start=1):
+        progress(done, len(looked_at))
+        try:
+            image = read_image(sample.image)
+        except InputError:
+            continue
         samples.append(sample)
         found.append([renumbered(entry, numbers) for entry in detector.detect_within(image, limits)])
     if all(sample.difficult.all() for sample in samples):
@@ -74,11 +89,3 @@ def _mean_aps(detector: TorchDetector, limits: Sequence[NmsSpec], labelled: Labe
     return [
         mean_average_precision(entries, samples, labelled.class_names).mean_ap for entries in zip(*found, strict=True)
     ]
-
-
-def _readable(labelled: LabelledSet) -> Iterator[tuple[Sample, UInt8Array]]:
-    for sample in labelled.samples[:: -(-len(labelled) // _MOST_IMAGES)]:
-        try:
-            yield sample, read_image(sample.image)
-        except InputError:
-            continue

@@ -100,7 +100,10 @@ def run_training(
             log.info(f"training began with {plan.weights_note}")
         warn_of_poor_outcome(run.records)
         if is_first_process():
-            choose_candidates(run.files.best, plan.val_set, device=plan.machine.device, cores=plan.cores)
+            with stage(progress, "choosing candidates") as done:
+                choose_candidates(
+                    run.files.best, plan.val_set, device=plan.machine.device, cores=plan.cores, progress=done
+                )
         page = None
         if config.report and is_first_process():
             page = report_on(folder, plan.val_set, cores=plan.cores, progress=progress)

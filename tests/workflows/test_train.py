@@ -104,8 +104,17 @@ def test_it_returns_what_was_made_and_measured() -> None:
     assert load_checkpoint(result.path).metrics["mean_ap"] == result.mean_ap
     assert (result.stopped_by, result.left_out) == ("epochs", ())
     stages = list(dict.fromkeys(event.stage for event in seen))
-    assert stages == ["checking", "training", "evaluating best.pt"]
+    assert stages == ["checking", "training", "choosing candidates", "evaluating best.pt"]
     assert seen[-1].is_over
+
+
+@pytest.mark.usefixtures("workspace")
+def test_best_pt_states_the_candidates_that_its_validation_images_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssd_edge.workflows.training_candidates._WORTHWHILE", -1.0)  # so that any gain is one
+    result = train("data", epochs=1, **FAST)
+    best, last = (load_checkpoint(path) for path in (result.path, result.last))
+    assert (best.spec.nms.max_candidates, last.spec.nms.max_candidates) == (1000, 400)
+    assert best.metrics == last.metrics
 
 
 @pytest.mark.usefixtures("workspace")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.choices import Metric
+from ssd_edge.core.errors import InputError
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.core.spec import NmsSpec
@@ -99,11 +100,50 @@ def test_images_that_have_gone_are_passed_over(crowd: tuple[SSD, LabelledSet], t
     assert load_checkpoint(best).spec.nms.max_candidates == MANY_CANDIDATES
 
 
+def test_of_many_images_some_are_looked_at(
+    crowd: tuple[SSD, LabelledSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssd_edge.workflows.training_candidates._MOST_IMAGES", 2)
+    model, labelled = crowd
+    seen = []
+    choose_candidates(
+        saved(tmp_path, model), labelled, device="cpu", cores=1, progress=lambda *report: seen.append(report)
+    )
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_objects_that_are_all_difficult_decide_nothing(crowd: tuple[SSD, LabelledSet], tmp_path: Path) -> None:
+    model, labelled = crowd
+    samples = tuple(dataclasses.replace(entry, difficult=~entry.difficult) for entry in labelled.samples)
+    best = saved(tmp_path, model)
+    choose_candidates(best, dataclasses.replace(labelled, samples=samples), device="cpu", cores=1)
+    assert load_checkpoint(best).spec.nms == FEW
+
+
+def test_where_it_cannot_be_written_the_run_is_not_lost(
+    crowd: tuple[SSD, LabelledSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr("ssd_edge.workflows.training_candidates.save_checkpoint", full)
+    model, labelled = crowd
+    best = saved(tmp_path, model)
+    choose_candidates(best, labelled, device="cpu", cores=1)
+    assert load_checkpoint(best).spec.nms == FEW
+    assert "best.pt stays as it is: the disk is full" in caplog.text
+
+
 def test_the_detections_are_those_of_one_limit_at_a_time(crowd: tuple[SSD, LabelledSet]) -> None:
     model, labelled = crowd
     image = cv2.imread(str(labelled.samples[0].image))
     pixels = preprocess(image, model.spec.input)[None]
-    limits = [FEW, dataclasses.replace(FEW, score_threshold=0.2), dataclasses.replace(FEW, keep_top_k=3)]
+    limits = [
+        FEW,
+        dataclasses.replace(FEW, max_candidates=900, top_k=900),
+        dataclasses.replace(FEW, score_threshold=0.2),
+        dataclasses.replace(FEW, keep_top_k=3),
+    ]
     together = TorchDetector(model).detect_within(image, limits)
     for nms, found in zip(limits, together, strict=True):
         alone = TorchDetector(with_weights(dataclasses.replace(model.spec, nms=nms), model.state_dict(), origin="test"))
