@@ -38,7 +38,7 @@ _OTHER_VIEWS = 1000  # added to the seed, so that no view is one that the run it
 
 def trained(data: Path, preset: str, batch_size: int, steps: int, images: int, seed: int) -> SSD:
     """Return the averaged network of the last epoch, with the statistics that ``train`` saved."""
-    epochs = round(steps / -(-images // batch_size))
+    epochs = max(1, round(steps / -(-images // batch_size)))
     with tempfile.TemporaryDirectory() as folder:
         done = train(
             data,

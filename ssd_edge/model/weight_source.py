@@ -30,11 +30,13 @@ class Weights(NamedTuple):
 
     Attributes:
         class_names: what the columns of its class logits stand for, where it is a checkpoint of ours; else none.
+        architecture: of the network, where it is a checkpoint of ours; else empty.
     """
 
     tensors: Mapping[str, Tensor]
     origin: str
     class_names: tuple[str, ...] = ()
+    architecture: str = ""
 
 
 def read_weights(source: str) -> Weights:
@@ -140,12 +142,10 @@ def _read(path: Path) -> Weights:
     tensors = _state_dict(content)
     if not tensors:
         raise ArtifactError(f"{path} contains no weights", got=type(content).__name__, wanted="a state dict")
-    return Weights(tensors, str(path), _class_names(content, path))
-
-
-def _class_names(content: Any, path: Path) -> tuple[str, ...]:
-    is_ours = isinstance(content, Mapping) and content.get("format") == CHECKPOINT_FORMAT
-    return ModelSpec.from_json(str(content.get("spec")), origin=str(path)).class_names if is_ours else ()
+    if isinstance(content, Mapping) and content.get("format") == CHECKPOINT_FORMAT:
+        spec = ModelSpec.from_json(str(content.get("spec")), origin=str(path))
+        return Weights(tensors, str(path), spec.class_names, spec.architecture)
+    return Weights(tensors, str(path))
 
 
 def _pickled(path: Path) -> Any:

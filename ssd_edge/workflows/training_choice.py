@@ -23,15 +23,14 @@ from ssd_edge.data.priors import fit_priors
 from ssd_edge.model.architectures import network
 from ssd_edge.model.pretrained import fitting_share
 from ssd_edge.model.weight_source import Weights, read_weights
-from ssd_edge.model.zoo import find_preset, make_spec, preset_names
+from ssd_edge.model.zoo import FINE, find_preset, make_spec, preset_names, preset_with
 from ssd_edge.training.norm_statistics import MOST_VIEWS
 from ssd_edge.training.recipe import Recipe, recipe_for, recipe_for_few
 
 Sizes = Mapping[Path, tuple[int, int]]
 
 DEFAULT_PRESET = "ssdlite320-mobilenet-v3-large"
-_FINE = "-stride8"  # of presets whose first map is finer, for small objects
-SMALL_OBJECT_PRESET = DEFAULT_PRESET + _FINE
+SMALL_OBJECT_PRESET = DEFAULT_PRESET + FINE
 _DEMO_PRESET = "ssd192-tiny"
 _SMALL = 0.1  # of the input's side: below two cells of a map of stride 16
 _MANY_SMALL = 0.5  # of a class's objects: each class counts as much in the mean AP
@@ -130,9 +129,10 @@ def choose_network(facts: DataFacts, weights: Weights | None) -> NetworkChoice:
         why = f"a network for small devices and few images ({facts.images} to train on)"
     elif (fitting := _preset_of(weights, small_objects)) is not None:
         preset, why = fitting, "the weights fit it"
-    why += f"; up to {facts.small:.0%} of a class are smaller than a tenth of their image"
-    if preset.endswith(_FINE):
-        why += ", and its first map has a stride of 8"
+    if facts.small:
+        why += f"; in one class {facts.small:.0%} of the objects are smaller than a tenth of the image"
+    if preset.endswith(FINE):
+        why += ", so its first map has a stride of 8"
     size = _input_size(preset, facts.aspect)
     if size is not None:
         why += f"; the images are {facts.aspect:.2f} times as wide as high"
@@ -149,7 +149,13 @@ def _input_size(preset: str, aspect: float) -> tuple[int, int] | None:
 
 
 def _preset_of(weights: Weights, small_objects: bool) -> str | None:
-    """Return the first preset whose backbone the weights fit; None where they fit none."""
+    """Return the first preset whose backbone the weights fit; None where they fit none.
+
+    A checkpoint of ours says which network it is, and its head fits no other.
+    """
+    own = preset_with(weights.architecture)
+    if own is not None:
+        return own
     return next((name for name in _candidates(weights, small_objects) if _share(name, weights) >= _FITS), None)
 
 
@@ -160,7 +166,7 @@ def _default_preset(small_objects: bool) -> str:
 def _candidates(weights: Weights, small_objects: bool) -> Iterator[str]:
     left_out = (_DEMO_PRESET, DEFAULT_PRESET, SMALL_OBJECT_PRESET, _ALIKE)
     yield from (_default_preset(small_objects), *(name for name in preset_names() if name not in left_out))
-    ending = _FINE if small_objects else ""
+    ending = FINE if small_objects else ""
     yield from (f"ssdlite320-{name}{ending}" for name in (*_timm_names(weights), *_TIMM_CANDIDATES))
 
 

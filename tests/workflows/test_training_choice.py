@@ -14,9 +14,10 @@ from torchvision import models
 from ssd_edge.core.sample import LabelledSet, Sample
 from ssd_edge.data.anchor_recall import AnchorRecall, best_overlaps, unit_boxes
 from ssd_edge.model.anchors import anchor_boxes
+from ssd_edge.model.checkpoint import save_checkpoint
 from ssd_edge.model.imagenet import ChosenWeights
 from ssd_edge.model.weight_source import Weights
-from ssd_edge.model.zoo import find_preset, make_spec, preset_names
+from ssd_edge.model.zoo import build_model, find_preset, make_spec, preset_names
 from ssd_edge.training.config import SavedPlan
 from ssd_edge.training.recipe import recipe_for
 from ssd_edge.workflows import training_choice
@@ -28,6 +29,7 @@ from ssd_edge.workflows.training_choice import (
     choose_network,
     data_facts,
     fitted_anchors,
+    read_named_weights,
     run_name,
     suited_recipe,
 )
@@ -92,6 +94,14 @@ def classifier(name: str) -> Weights:
 )
 def test_weights_choose_the_network_that_they_fit(name: str, preset: str) -> None:
     assert choose_network(LARGE, classifier(name)).preset == preset
+
+
+@pytest.mark.parametrize("preset", [DEFAULT_PRESET, SMALL_OBJECT_PRESET, "ssd300-vgg16-batch-norm"])
+@pytest.mark.parametrize("facts", [LARGE, SMALL], ids=["large", "small"])
+def test_a_checkpoint_of_ours_chooses_its_own_network(preset: str, facts: DataFacts, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "best.pt", build_model(make_spec(preset, ["a"])))
+    assert choose_network(facts, read_named_weights(str(tmp_path / "best.pt"))).preset == preset
 
 
 def test_small_objects_get_a_finer_first_map() -> None:
