@@ -36,7 +36,7 @@ from ssd_edge.model.heads import (
     pointwise_predictor,
     separable_predictor,
 )
-from ssd_edge.model.initialisation import Initialiser, kaiming_, kaiming_fan_in_, narrow_normal_, xavier_
+from ssd_edge.model.initialisation import Initialiser, kaiming_, kaiming_fan_in_, narrow_normal_, near_zero_, xavier_
 from ssd_edge.model.ssd import SSD
 
 _TIMM, _LITE, _FINE = "timm/", "/lite", "/lite-stride8"
@@ -163,7 +163,7 @@ def _timm(backbone: str, lite: bool, fine: bool) -> Architecture:
         partial(TimmBackbone, backbone, first_stride=16 if lite and not fine else 8, lite=lite),
         separable_predictor if lite else plain_predictor,
         lambda module: initialize_timm_(module, backbone),
-        narrow_normal_ if lite else xavier_,
+        narrow_normal_ if lite else near_zero_,
         pointwise_predictor if lite else None,
     )
 

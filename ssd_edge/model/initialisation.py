@@ -42,3 +42,8 @@ def kaiming_fan_in_(module: nn.Module) -> None:
 def narrow_normal_(module: nn.Module) -> None:
     """Fill convolutions from a normal distribution of deviation 0.03, as torchvision does for SSDLite."""
     _initialise(module, partial(nn.init.normal_, std=0.03))
+
+
+def near_zero_(module: nn.Module) -> None:
+    """Fill convolutions from a normal distribution of deviation 0.01, as RetinaNet's heads (Lin et al. 2017, 4.1)."""
+    _initialise(module, partial(nn.init.normal_, std=0.01))

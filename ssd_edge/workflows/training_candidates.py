@@ -1,4 +1,4 @@
-"""How many candidates the NMS of a trained network looks at: more than its preset's where that finds more objects."""
+"""The number of candidates of a trained network's NMS: more than its preset's where that finds more objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ssd_edge.model.predict import TorchDetector, find_device, torch_threads
 from ssd_edge.model.weights import with_weights
 
 MANY_CANDIDATES = 1000
-"""What crowded scenes need; three times as many gained 0.1 points of mAP@0.5 at most (docs/measured.md)."""
+"""Enough for crowded scenes: three times as many gained 0.13 points of mAP@0.5 at most (docs/measured.md)."""
 
 _MOST_IMAGES = 200  # of the validation images
 _WORTHWHILE = 0.001  # of mAP@0.5, for half a millisecond a frame in ONNX Runtime

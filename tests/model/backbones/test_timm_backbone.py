@@ -63,6 +63,14 @@ class TestWithTimm:
         assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
         assert float(outputs.class_logits.detach().std()) < 0.5, "the heads begin near 0"
 
+    @pytest.mark.parametrize("preset", ["ssd96-efficientnet_lite0", "ssdlite96-efficientnet_lite0-stride8"])
+    def test_the_heads_begin_near_0_on_features_of_any_size(self, preset: str) -> None:
+        torch.manual_seed(0)
+        model = build_model(make_spec(preset, CLASSES)).eval()
+        maps = [10 * torch.randn_like(one) for one in model.backbone(torch.randn(1, 3, 96, 96))]
+        with torch.no_grad():
+            assert float(model.head(maps).class_logits.std()) < 3.0
+
     def test_only_an_ssdlite_is_fine_by_name(self) -> None:
         with pytest.raises(
             InputError, match="no preset 'ssd96-resnet18-stride8'.*ssd96-resnet18 has a first map of stride 8"
