@@ -2,7 +2,7 @@
 
     python -m bench.presets [PRESET ...]
 
-Without names: all presets and three backbones of timm. Prints a row each; exits 1 where one does not get through.
+Without names: all presets and some backbones of timm. Prints a row each; exits 1 where one does not get through.
 The images are colored rectangles, the same eight in every step, so that the loss must fall.
 """
 
@@ -34,7 +34,12 @@ from ssd_edge.training.targets import TargetEncoder, Targets
 from ssd_edge.workflows.build.build import Batch as BatchSizes
 from ssd_edge.workflows.build.build import TrtOptions, build
 
-TIMM = ("ssdlite320-mobilenetv4_conv_small", "ssdlite320-efficientnet_lite0", "ssd300-resnet18")
+TIMM = (
+    "ssdlite320-mobilenetv4_conv_small",
+    "ssdlite320-efficientnet_lite0",
+    "ssdlite320-efficientnet_lite0-stride8",
+    "ssd300-resnet18",
+)
 COLORS = {"red": (40, 40, 220), "green": (40, 220, 40), "blue": (220, 40, 40)}
 PICTURES, BATCH, STEPS = 8, 4, 20
 

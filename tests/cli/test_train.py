@@ -392,5 +392,6 @@ def test_no_more_cores_are_used_than_are_given(workspace: Path, monkeypatch: pyt
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     result = train("--epochs", "1", "--cores", "3")
     assert result.exit_code == 0, result.stderr
-    assert threads[:2] == [3, 3]  # to learn, and to evaluate for the report
-    assert set(threads[2:]) == {before}
+    # To learn, to choose the candidates and back, and to evaluate for the report and back.
+    assert threads[:4] == [3, 3, before, 3]
+    assert set(threads[4:]) == {before}

@@ -29,7 +29,8 @@ def test_a_checkpoint_is_opened_by_pytorch_where_it_is_asked_to_compute(tmp_path
     with opener.open(2) as found, load(tmp_path / "best.pt", device="cpu", score_threshold=0.3) as wanted:
         assert found.score_threshold == 0.3
         assert len(found.detect(image)) > 0
-        np.testing.assert_array_equal(found.detect(image).boxes, wanted.detect(image).boxes)
+        # The number of threads decides the order of sums, on some processors.
+        np.testing.assert_allclose(found.detect(image).boxes, wanted.detect(image).boxes, rtol=1e-6, atol=1e-4)
     assert opener.runtime() == f"torch {metadata.version('torch')} on cpu"
     assert opener.device() == f"{cpu_device()}, cpu"
 

@@ -68,9 +68,9 @@ def in_gstreamer(pipeline: str, frames: int = 1, *, patience_s: float = 10.0, st
 
 
 def test_a_pipeline_gives_frames_and_is_started_again_when_it_ends() -> None:
-    camera = "videotestsrc is-live=true num-buffers=5 ! video/x-raw,width=64,height=48,framerate=30/1"
-    found = in_gstreamer(f"{camera} ! {BGR}", 8)
-    assert found["shapes"] == [[48, 64, 3]] * 8
+    camera = "videotestsrc is-live=true num-buffers=15 ! video/x-raw,width=64,height=48,framerate=30/1"
+    found = in_gstreamer(f"{camera} ! {BGR}", 16)  # a busy machine drops some of both turns' frames
+    assert found["shapes"] == [[48, 64, 3]] * 16
     assert "next try in" in found["said"][0]
     assert found["said"][1].endswith("is back")
 
