@@ -9,6 +9,7 @@ import typer
 
 from ssd_edge.cli.console import bars, say, show_table
 from ssd_edge.core.shell import quoted
+from ssd_edge.core.spec import MANY_CANDIDATES
 
 if TYPE_CHECKING:
     from ssd_edge.workflows.export import ExportResult
@@ -75,11 +76,11 @@ def _show(result: ExportResult) -> None:
         ("largest score difference", f"{parity.score_difference:.1e}", limit),
     ]
     show_table(f"PyTorch compared with ONNX Runtime, {parity.images} images", ("", "found", "allowed"), rows)
-    more = 1000 if nms.max_candidates < 1000 else 0  # from there on next to nothing is gained
     if parity.last_scores:  # some candidates above the threshold were not considered
+        hint = f". To consider more, for crowded scenes: --max-candidates {MANY_CANDIDATES}"
         say(
             f"{len(parity.last_scores)} of {parity.images} images have more than {nms.max_candidates} (box, class) "
             f"pairs above score {nms.score_threshold:g}; only the best of them are considered, down to a score of "
             f"{max(parity.last_scores):.2f} (TensorRT's plugin has no such limit)"
-            + (f". To consider more, for crowded scenes: --max-candidates {more}" if more else "")
+            + (hint if nms.max_candidates < MANY_CANDIDATES else "")
         )

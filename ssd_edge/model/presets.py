@@ -22,7 +22,6 @@ SIDES = range(96, 1281, 32)
 NMS = NmsSpec(score_threshold=0.01, iou_threshold=0.45, top_k=400, keep_top_k=200, max_candidates=400)
 """Of most SSDs: the paper's thresholds (section 3), torchvision's limits."""
 
-_SSDLITE_NMS = NmsSpec(score_threshold=0.001, iou_threshold=0.55, top_k=300, keep_top_k=300, max_candidates=300)
 _HALF_RANGE: Triple = (127.5, 127.5, 127.5)  # 0..255 to -1..1
 _CAFFE_MEAN: Triple = (123.0, 117.0, 104.0)
 _ONE: Triple = (1.0, 1.0, 1.0)
@@ -112,6 +111,14 @@ _MOBILE320 = _MOBILE((16, 32, 64, 107, 160, 320))
 
 _VGG = partial(Preset, mean=_CAFFE_MEAN, std=_ONE)
 _PYTORCH_SSD = partial(Preset, input_size=300, anchors=_MOBILE300, mean=(127.0,) * 3, std=(128.0,) * 3)
+_SSDLITE320 = partial(
+    Preset,
+    input_size=320,
+    nms=NmsSpec(score_threshold=0.001, iou_threshold=0.55, top_k=300, keep_top_k=300, max_candidates=300),
+    mean=_HALF_RANGE,
+    std=_HALF_RANGE,
+    sizes=SIDES,
+)
 _LUFFICC = partial(Preset, input_size=320, anchors=_MOBILE320, mean=_CAFFE_MEAN, std=_ONE)
 
 PRESETS = {
@@ -169,35 +176,25 @@ PRESETS = {
         "mobilenet-v3-large-lite-squeeze-first", published=Published(69.5, "VOC07 test", "lufficc/SSD")
     ),
     # torchvision's ssdlite320_mobilenet_v3_large with the reduced tail of its COCO weights.
-    "ssdlite320-mobilenet-v3-large": Preset(
-        architecture="mobilenet-v3-large-lite-reduced",
-        input_size=320,
+    "ssdlite320-mobilenet-v3-large": _SSDLITE320(
+        "mobilenet-v3-large-lite-reduced",
         anchors=partial(
             anchors_from_scales,
             scales=(0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0),
             ratios=((2, 3),) * 6,
             clip="size",
         ),
-        nms=_SSDLITE_NMS,
-        mean=_HALF_RANGE,
-        std=_HALF_RANGE,
-        sizes=SIDES,
         published=Published(21.3, "COCO val2017", "torchvision"),
     ),
     # The same with one finer map, for small objects: 40 x 40 cells, with anchors of a tenth of the input.
-    "ssdlite320-mobilenet-v3-large-stride8": Preset(
-        architecture="mobilenet-v3-large-lite-reduced-stride8",
-        input_size=320,
+    "ssdlite320-mobilenet-v3-large-stride8": _SSDLITE320(
+        "mobilenet-v3-large-lite-reduced-stride8",
         anchors=partial(
             anchors_from_scales,
             scales=(0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0),
             ratios=((2,), *((2, 3),) * 6),
             clip="size",
         ),
-        nms=_SSDLITE_NMS,
-        mean=_HALF_RANGE,
-        std=_HALF_RANGE,
-        sizes=SIDES,
     ),
     # Trains from nothing on a CPU in minutes; objects of 8 to 60 % of the image's side.
     "ssd192-tiny": Preset(

@@ -82,8 +82,7 @@ class DepthwiseConv2d(nn.Conv2d):
     """A depthwise convolution that learns faster from bfloat16 features; from others it is PyTorch's own.
 
     Attributes:
-        pads_as_tensorflow: as many zeros come first as make the output ``ceil(input / stride)`` cells, the odd one at
-            the end; ``padding`` is 0 then.
+        pads_as_tensorflow: the features are padded by timm first, as TensorFlow's ``SAME`` has it; ``padding`` is 0.
     """
 
     pads_as_tensorflow = False
@@ -91,23 +90,14 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         """Convolve (B, C, H, W) features."""
         if self.pads_as_tensorflow:
-            features = _padded_as_tensorflow(features, self)
+            from timm.layers.padding import pad_same
+
+            features = pad_same(features, list(self.kernel_size), list(self.stride), list(self.dilation))
         if features.dtype != torch.bfloat16 or not torch.is_grad_enabled():
             return super().forward(features)
         geometry = _Geometry(self.stride, tuple(map(int, self.padding)), self.dilation, self.groups)
         convolved: Tensor = _DepthwiseConvolution.apply(features, self.weight, self.bias, geometry)
         return convolved
-
-
-def _padded_as_tensorflow(features: Tensor, layer: nn.Conv2d) -> Tensor:
-    """Return features with TensorFlow's padding ``SAME`` (its ``tf.nn`` documentation, "Notes on padding")."""
-    sides = list[int]()
-    for cells, kernel, stride, dilation in zip(
-        features.shape[:1:-1], layer.kernel_size[::-1], layer.stride[::-1], layer.dilation[::-1], strict=True
-    ):
-        missing = max((-(-cells // stride) - 1) * stride + (kernel - 1) * dilation + 1 - cells, 0)
-        sides += [missing // 2, missing - missing // 2]
-    return functional.pad(features, sides)
 
 
 def replace_depthwise_(model: nn.Module) -> None:

@@ -13,15 +13,12 @@ from ssd_edge.core.log import log
 from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.runs import record_run
 from ssd_edge.core.sample import LabelledSet, Sample
-from ssd_edge.core.spec import NmsSpec
+from ssd_edge.core.spec import MANY_CANDIDATES, NmsSpec
 from ssd_edge.evaluation.evaluate import class_numbers, renumbered
 from ssd_edge.evaluation.mean_ap import mean_average_precision
 from ssd_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from ssd_edge.model.predict import TorchDetector, find_device, torch_threads
 from ssd_edge.model.weights import with_weights
-
-MANY_CANDIDATES = 1000
-"""Enough for crowded scenes: three times as many gained 0.13 points of mAP@0.5 at most (docs/measured.md)."""
 
 _MOST_IMAGES = 200  # of the validation images
 _WORTHWHILE = 0.001  # of mAP@0.5, for half a millisecond a frame in ONNX Runtime

@@ -34,6 +34,7 @@ SMALL_OBJECT_PRESET = DEFAULT_PRESET + FINE
 _DEMO_PRESET = "ssd192-tiny"
 _SMALL = 0.1  # of the input's side: below two cells of a map of stride 16
 _MANY_SMALL = 0.5  # of a class's objects: each class counts as much in the mean AP
+_TOLD = 0.01  # of them: below it is no reason for anything
 _LONG = 1.5  # width to height of images that a square would squeeze
 _STEP = 32  # pixels, of an input's sides
 _SAMPLE = 2_000  # images whose size is looked at
@@ -129,10 +130,10 @@ def choose_network(facts: DataFacts, weights: Weights | None) -> NetworkChoice:
         why = f"a network for small devices and few images ({facts.images} to train on)"
     elif (fitting := _preset_of(weights, small_objects)) is not None:
         preset, why = fitting, "the weights fit it"
-    if facts.small:
+    if facts.small >= _TOLD:
         why += f"; in one class {facts.small:.0%} of the objects are smaller than a tenth of the image"
     if preset.endswith(FINE):
-        why += ", so its first map has a stride of 8"
+        why += f"{', so' if small_objects else ';'} its first map has a stride of 8"
     size = _input_size(preset, facts.aspect)
     if size is not None:
         why += f"; the images are {facts.aspect:.2f} times as wide as high"

@@ -14,7 +14,7 @@ from ssd_edge.core.choices import Metric
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.preprocess import preprocess
 from ssd_edge.core.sample import LabelledSet, Sample
-from ssd_edge.core.spec import NmsSpec
+from ssd_edge.core.spec import MANY_CANDIDATES, NmsSpec
 from ssd_edge.model.checkpoint import load_checkpoint, save_checkpoint
 from ssd_edge.model.predict import TorchDetector
 from ssd_edge.model.random_weights import scaled_random
@@ -24,7 +24,7 @@ from ssd_edge.model.zoo import make_spec
 from ssd_edge.training.run_folder import RunFolder
 from ssd_edge.workflows.evaluate_file import evaluate_file
 from ssd_edge.workflows.export import export
-from ssd_edge.workflows.training_candidates import MANY_CANDIDATES, choose_candidates
+from ssd_edge.workflows.training_candidates import choose_candidates
 
 CLASSES = ("a", "b", "c")
 FEW = NmsSpec(score_threshold=0.01, iou_threshold=0.3, top_k=400, keep_top_k=40, max_candidates=40)
