@@ -100,44 +100,18 @@ class DepthwiseConv2d(nn.Conv2d):
         return convolved
 
 
-def replace_depthwise_(model: nn.Module) -> None:
-    """Replace every depthwise convolution of a model, in place, by one that learns faster from bfloat16 features.
+def learns_slowly(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is a depthwise one that :class:`DepthwiseConv2d` can take the place of.
 
-    Weights are shared, not copied, and keep their names. Those that pad by anything but zeros are left, and so are
-    convolutions of a class of their own, but for timm's with TensorFlow's padding.
+    Those that pad by anything but zeros are not, nor are convolutions of a class of their own, but for timm's with
+    TensorFlow's padding.
     """
-    for name, child in list(model.named_children()):
-        if isinstance(child, nn.Conv2d) and _is_depthwise(child):
-            setattr(model, name, _replacement(child))
-        else:
-            replace_depthwise_(child)
-
-
-def _pads_as_tensorflow(kind: type[nn.Conv2d]) -> bool:
-    """Whether it is timm's convolution that does; timm need not be installed."""
-    return kind.__name__ == "Conv2dSame" and kind.__module__.partition(".")[0] == "timm"
-
-
-def _is_depthwise(layer: nn.Conv2d) -> bool:
-    kind = type(layer)
     plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return plain and (kind is nn.Conv2d or _pads_as_tensorflow(kind)) and 1 < layer.groups == layer.in_channels
+    known = type(layer) is nn.Conv2d or pads_as_tensorflow(layer)
+    return plain and known and 1 < layer.groups == layer.in_channels
 
 
-def _replacement(layer: nn.Conv2d) -> DepthwiseConv2d:
-    with torch.device("meta"):
-        twin = DepthwiseConv2d(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,  # type: ignore[arg-type]
-            layer.stride,  # type: ignore[arg-type]
-            layer.padding,  # type: ignore[arg-type]
-            layer.dilation,  # type: ignore[arg-type]
-            layer.groups,
-            layer.bias is not None,
-        )
-    if _pads_as_tensorflow(type(layer)):
-        twin.pads_as_tensorflow = True
-    for name, parameter in layer.named_parameters():
-        setattr(twin, name, parameter)
-    return twin.train(layer.training)
+def pads_as_tensorflow(layer: nn.Conv2d) -> bool:
+    """Whether it is timm's convolution that does; timm need not be installed."""
+    kind = type(layer)
+    return kind.__name__ == "Conv2dSame" and kind.__module__.partition(".")[0] == "timm"

@@ -20,7 +20,7 @@ from ssd_edge.model.predict import torch_threads
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model
 from ssd_edge.training.config import Machine
-from ssd_edge.training.depthwise import replace_depthwise_
+from ssd_edge.training.faster_layers import replace_layers_
 from ssd_edge.training.recipe import Precision
 
 _TRIAL_BATCH = 4
@@ -95,14 +95,13 @@ def measure_precisions(model: SSD, *, batch_size: int) -> PrecisionTimes:
         times = _both_times(convolution, inputs)
         if not times.bfloat16_pays:
             return times
-        return _both_times(*trial_pass(model, batch_size, bfloat16=True))
+        return _both_times(*trial_pass(model, batch_size))
 
 
-def trial_pass(model: SSD, batch_size: int, *, bfloat16: bool) -> tuple[nn.Module, Tensor]:
+def trial_pass(model: SSD, batch_size: int) -> tuple[nn.Module, Tensor]:
     """Return a copy of the model as it trains on a processor, and a batch for it, (B, 3, H, W) float32."""
     entry, network = model.spec.input, copy.deepcopy(model).train()
-    if bfloat16:
-        replace_depthwise_(network)
+    replace_layers_(network)
     inputs = torch.zeros(batch_size, 3, entry.height, entry.width)
     return network.to(memory_format=torch.channels_last), inputs.to(memory_format=torch.channels_last)
 

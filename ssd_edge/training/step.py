@@ -20,7 +20,7 @@ from ssd_edge.core.errors import InputError, TrainingError
 from ssd_edge.model.heads import HeadOutputs
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
-from ssd_edge.training.depthwise import replace_depthwise_
+from ssd_edge.training.faster_layers import replace_layers_
 from ssd_edge.training.loader import Batch
 from ssd_edge.training.losses import MultiboxLoss
 from ssd_edge.training.metrics import StepLoss
@@ -63,8 +63,8 @@ class Learner:
         model.train().to(memory_format=torch.channels_last)
         if fabric.world_size > 1:
             synchronise_norms_(model, fabric.device)
-        if optimisation.precision == "bfloat16" and fabric.device.type == "cpu":
-            replace_depthwise_(model)
+        if fabric.device.type == "cpu":
+            replace_layers_(model)
         freeze_(model, optimisation.frozen)
         model.to(fabric.device)
         self.optimiser: torch.optim.Optimizer = make_sgd(

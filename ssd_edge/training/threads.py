@@ -61,7 +61,7 @@ class ThreadTimes(NamedTuple):
 
 def measure_threads(model: SSD, cores: int, *, bfloat16: bool) -> ThreadTimes:
     """Time passes on one thread and on all cores in turns; the model itself is left as it is."""
-    network, inputs = trial_pass(model, _TRIAL_BATCH, bfloat16=bfloat16)
+    network, inputs = trial_pass(model, _TRIAL_BATCH)
 
     def on(threads: int) -> None:
         with torch_threads(threads):

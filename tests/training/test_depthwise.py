@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ssd_edge.model.heads import separable_predictor
 from ssd_edge.model.zoo import build_model, make_spec
-from ssd_edge.training.depthwise import DepthwiseConv2d, replace_depthwise_
+from ssd_edge.training.depthwise import DepthwiseConv2d
+from ssd_edge.training.faster_layers import replace_layers_
 from tests.training.factories import CLASS_NAMES
 
 _BFLOAT16_DIGITS = 2**-8
@@ -27,7 +28,7 @@ def test_its_gradients_are_those_of_double_precision(kernel: int, stride: int, b
     torch.manual_seed(0)
     layer = nn.Conv2d(8, 8, kernel, stride, kernel // 2, groups=8, bias=bias)
     holder = nn.Sequential(layer)
-    replace_depthwise_(holder)
+    replace_layers_(holder)
     assert type(holder[0]) is DepthwiseConv2d
     features = torch.randn(3, 8, 12, 12).bfloat16().contiguous(memory_format=torch.channels_last)
     of_output = torch.randn(3, 8, 12 // stride, 12 // stride).bfloat16()
@@ -45,7 +46,7 @@ def test_what_bfloat16_is_slow_or_wrong_at_has_the_digits_of_float32(kernel: int
     torch.manual_seed(0)
     layer = nn.Conv2d(8, 8, kernel, 2, kernel // 2, groups=8, bias=False)
     holder = nn.Sequential(layer)
-    replace_depthwise_(holder)
+    replace_layers_(holder)
     features = torch.randn(2, 8, side, side).bfloat16()
     of_output = torch.randn(2, 8, (side + 1) // 2, (side + 1) // 2).bfloat16()
     _, of_features, of_weight = gradients(holder[0], features, of_output)
@@ -58,7 +59,7 @@ def test_from_float32_and_without_gradients_it_is_pytorchs_own() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(8, 8, 3, 2, 1, groups=8)
     holder = nn.Sequential(layer)
-    replace_depthwise_(holder)
+    replace_layers_(holder)
     features, of_output = torch.randn(2, 8, 12, 12), torch.randn(2, 8, 6, 6)
     for own, wanted in zip(
         gradients(holder[0], features, of_output), gradients(layer, features, of_output), strict=True
@@ -77,7 +78,7 @@ def test_timms_convolutions_with_tensorflows_padding_are_replaced_too(
     torch.manual_seed(0)
     layer = theirs(8, 8, kernel, stride, dilation=dilation, groups=8, bias=False)
     holder = nn.Sequential(copy.deepcopy(layer))
-    replace_depthwise_(holder)
+    replace_layers_(holder)
     assert type(holder[0]) is DepthwiseConv2d
     features, of_output = torch.randn(2, 8, *size), torch.randn(2, 8, *(-(-side // stride) for side in size))
     for own, wanted in zip(
@@ -92,7 +93,7 @@ def test_timms_convolutions_with_tensorflows_padding_are_replaced_too(
 
 def test_frozen_weights_get_no_gradient() -> None:
     holder = nn.Sequential(nn.Conv2d(8, 8, 5, 2, 2, groups=8))
-    replace_depthwise_(holder)
+    replace_layers_(holder)
     holder.requires_grad_(False)
     features = torch.randn(2, 8, 12, 12, dtype=torch.bfloat16, requires_grad=True)
     holder(features).sum().backward()
@@ -103,7 +104,7 @@ def test_frozen_weights_get_no_gradient() -> None:
 def test_a_model_keeps_its_names_weights_and_modes() -> None:
     model = build_model(make_spec("ssdlite320-mobilenet-v3-large", CLASS_NAMES, input_size=96))
     before, names = dict(model.named_parameters()), [name for name, _ in model.named_modules()]
-    replace_depthwise_(model)
+    replace_layers_(model)
     assert [name for name, _ in model.named_modules()] == names
     assert dict(model.named_parameters()).keys() == before.keys()
     assert all(parameter is before[name] for name, parameter in model.named_parameters())
@@ -111,7 +112,7 @@ def test_a_model_keeps_its_names_weights_and_modes() -> None:
     assert found
     assert all(1 < module.groups == module.in_channels for module in found)
     plain = separable_predictor(8, 4).eval()
-    replace_depthwise_(plain)
+    replace_layers_(plain)
     assert isinstance(plain[0], DepthwiseConv2d)
     assert not plain[0].training
     assert type(plain[3]) is nn.Conv2d

@@ -293,16 +293,16 @@ def test_something_must_be_left_to_train() -> None:
         learner(tiny_model(), frozen=("backbone", "head"))
 
 
-def test_depthwise_layers_learn_by_the_faster_gradients_in_bfloat16_on_a_processor() -> None:
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_depthwise_layers_learn_by_the_faster_gradients_on_a_processor(precision: Precision) -> None:
     spec = make_spec("ssdlite320-mobilenet-v3-large", CLASS_NAMES, input_size=96)
     anchors = spec.anchors.count
     targets = Targets(torch.arange(2 * anchors).reshape(2, -1) % 4, torch.zeros(2, anchors, 4))
     batch = Batch(torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8), targets, ["0.jpg", "1.jpg"])
-    for precision, kind in (("bfloat16", DepthwiseConv2d), ("float32", torch.nn.Conv2d)):
-        model = build_model(spec)
-        before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-        loss = learner(model, precision=precision).step([batch], learning_rate=0.1)
-        layers = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Conv2d) and m.groups > 1}
-        assert {type(layer) for layer in layers.values()} == {kind}
-        assert math.isfinite(loss.total)
-        assert all(not torch.equal(layer.weight, before[f"{name}.weight"]) for name, layer in layers.items())
+    model = build_model(spec)
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    loss = learner(model, precision=precision).step([batch], learning_rate=0.1)
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Conv2d) and m.groups > 1}
+    assert {type(layer) for layer in layers.values()} == {DepthwiseConv2d}
+    assert math.isfinite(loss.total)
+    assert all(not torch.equal(layer.weight, before[f"{name}.weight"]) for name, layer in layers.items())
