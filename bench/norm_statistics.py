@@ -1,6 +1,6 @@
 """Batch-norm statistics after short runs: the mean AP with those that ``train`` saves, and with exact ones.
 
-    python -m bench.norm_statistics DATASET [--presets NAME ...] [--runs 200x32 400x8] [--views 2048]
+    python -m bench.norm_statistics DATASET [--presets NAME ...] [--runs 200x32 400x8] [--views 2048] [--input-size S]
 
 A run of 200x32 has about 200 steps of 32 images; its epochs are whole, and its other settings are the preset's, from
 random weights. Exact statistics are those of the same weights over many more augmented views of the training set. Both
@@ -36,7 +36,9 @@ from ssd_edge.workflows.train import train
 _OTHER_VIEWS = 1000  # added to the seed, so that no view is one that the run itself measured over
 
 
-def trained(data: Path, preset: str, batch_size: int, steps: int, images: int, seed: int) -> SSD:
+def trained(
+    data: Path, preset: str, batch_size: int, steps: int, images: int, *, seed: int, input_size: int | None
+) -> SSD:
     """Return the averaged network of the last epoch, with the statistics that ``train`` saved."""
     epochs = max(1, round(steps / -(-images // batch_size)))
     with tempfile.TemporaryDirectory() as folder:
@@ -48,6 +50,7 @@ def trained(data: Path, preset: str, batch_size: int, steps: int, images: int, s
             epochs=epochs,
             val_every=epochs,
             seed=seed,
+            input_size=input_size,
             check=False,
             tensorboard=False,
             report=False,
@@ -78,6 +81,7 @@ def main(
     runs: tuple[str, ...] = ("200x32", "400x8"),
     views: int = 2048,
     seed: int = 0,
+    input_size: int | None = None,
 ) -> None:
     train_set, val_set = open_dataset(data, "train"), open_dataset(data, "val")
     for preset in presets or preset_names():
@@ -86,7 +90,7 @@ def main(
             continue
         for text in runs:
             steps, batch_size = map(int, text.split("x"))
-            model = trained(data, preset, batch_size, steps, len(train_set), seed)
+            model = trained(data, preset, batch_size, steps, len(train_set), seed=seed, input_size=input_size)
             saved = mean_ap(model, val_set)
             measure_exactly_(model, train_set, preset, views, seed)
             exact = mean_ap(model, val_set)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssd_edge.core.errors import TrainingError
-from ssd_edge.core.log import log
+from ssd_edge.core.log import counted, log
 from ssd_edge.training.callbacks import Callback
 from ssd_edge.training.metrics import EpochRecord, best_epoch
 
@@ -56,7 +56,8 @@ def warn_of_poor_outcome(records: Sequence[EpochRecord]) -> None:
     if best is None or best.mean_ap is None or best.mean_ap >= _POOR:
         return
     first, last = records[0].loss, records[-1].loss
-    fell = f"the loss fell from {first:.3g} to {last:.3g} in {len(records)} epochs"
+    epochs = counted(len(records), "epoch")
+    fell = f"the loss fell from {first:.3g} to {last:.3g} in {epochs}"
     if last < _LEARNED * first and len(records) >= _ENOUGH_EPOCHS:
         log.warning(
             f"{fell}, but no epoch was validated above mAP@0.5 {best.mean_ap:.4f}: training and validation disagree. "
@@ -64,6 +65,5 @@ def warn_of_poor_outcome(records: Sequence[EpochRecord]) -> None:
             "alike, train longer: in a short run the averaged weights (--ema) lag behind"
         )
     elif best.mean_ap == 0.0:
-        log.warning(
-            f"mAP@0.5 is 0: no object of the validation set is detected, although {fell}. Train longer (--epochs)"
-        )
+        end = f"although {fell}" if last < 0.995 * first else f"with a loss of {last:.3g} after {epochs}"
+        log.warning(f"mAP@0.5 is 0: no object of the validation set is detected, {end}. Train longer (--epochs)")

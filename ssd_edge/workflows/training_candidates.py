@@ -44,6 +44,12 @@ def choose_candidates(
         _choose(best, labelled, device, cores, progress)
     except SsdEdgeError as error:
         log.warning(f"the number of candidates of {best} stays as it is: {error}")
+    except KeyboardInterrupt:
+        log.warning(
+            f"{best} is complete, but the number of its candidates was not chosen; to consider more in crowded scenes: "
+            f"ssd-edge export --max-candidates {MANY_CANDIDATES}"
+        )
+        raise
 
 
 def _choose(best: Path, labelled: LabelledSet, device: str, cores: int, progress: Progress) -> None:

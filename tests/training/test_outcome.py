@@ -38,6 +38,14 @@ def test_a_loss_that_falls_and_a_validation_that_finds_nothing_disagree(caplog: 
     assert "training and validation disagree" in warnings(caplog)[0]
 
 
+def test_a_loss_that_did_not_fall_is_not_said_to_have_fallen(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_poor_outcome([record(1, 8.0, 0.0)])
+    assert "with a loss of 8 after 1 epoch." in warnings(caplog)[0]
+    caplog.clear()
+    warn_of_poor_outcome([record(1, 8.0, 0.0), record(2, 7.0, 0.0)])
+    assert "the loss fell from 8 to 7 in 2 epochs" in warnings(caplog)[0]
+
+
 def test_nothing_found_is_said(caplog: pytest.LogCaptureFixture) -> None:
     warn_of_poor_outcome([record(1, 8.0, 0.0)])
     assert "no object of the validation set is detected" in warnings(caplog)[0]

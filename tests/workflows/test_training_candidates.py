@@ -134,6 +134,23 @@ def test_where_it_cannot_be_written_the_run_is_not_lost(
     assert "best.pt stays as it is: the disk is full" in caplog.text
 
 
+def test_ctrl_c_says_that_the_checkpoint_is_complete(
+    crowd: tuple[SSD, LabelledSet], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, labelled = crowd
+    best = saved(tmp_path, model)
+    written = best.read_bytes()
+
+    def interrupted(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        choose_candidates(best, labelled, device="cpu", cores=1, progress=interrupted)
+    assert best.read_bytes() == written
+    assert f"{best} is complete" in caplog.text
+    assert f"--max-candidates {MANY_CANDIDATES}" in caplog.text
+
+
 def test_the_detections_are_those_of_one_limit_at_a_time(crowd: tuple[SSD, LabelledSet]) -> None:
     model, labelled = crowd
     image = cv2.imread(str(labelled.samples[0].image))
