@@ -51,8 +51,10 @@ LAZY = {
     "core/detections.py": {"core.images", "core.overlay"},  # OpenCV
     "demo/steps.py": {"workflows.train"},  # PyTorch, as all below
     "model/weight_source.py": {"model.backbones.timm_backbone"},  # timm
-    "streaming/outputs.py": {"streaming.sinks.mjpeg", "streaming.sinks.web_access"},  # a web server, TLS
+    "streaming/outputs.py": {"streaming.sinks.mjpeg", "streaming.web.access"},  # a web server, TLS
     "workflows/check_data.py": {"model.zoo"},
+    "workflows/open_streams.py": {"streaming.metrics"},  # Prometheus' client, and a web server
+    "workflows/run_streams.py": {"workflows.run_metrics"},
     "workflows/export.py": {"exporting.export_onnx", "exporting.parity_images"},
     "workflows/fit_priors.py": {"model.zoo", "workflows.training_choice"},
     "workflows/import_model.py": {"importing.fetch", "importing.weights"},

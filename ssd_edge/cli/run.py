@@ -84,6 +84,15 @@ def run(
             help="Show frames in web browsers at http://HOST:PORT/ (without HOST: only on this machine).",
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        _outputs(
+            "--metrics",
+            metavar="[HOST:]PORT",
+            help="Serve Prometheus metrics at /metrics, and health at /live and /ready (without HOST: only on this "
+            "machine).",
+        ),
+    ] = None,
     window: Annotated[
         bool | None,
         _outputs("--window/--no-window", help="Show a window (default: if there is a display and no other output)."),
@@ -269,6 +278,7 @@ def run(
         "classes": labels,
         "thresholds": thresholds,
         "serve": serve,
+        "metrics": metrics,
         "window": window,
         "width": width,
         "height": height,

@@ -212,7 +212,7 @@ def _check_overwrites_nothing(outputs: Sequence[Path], inputs: Sequence[Path]) -
 
 def _open_server(stack: ExitStack, info: SourceInfo, address: str) -> ImageSink:
     from ssd_edge.streaming.sinks.mjpeg import BrowserSink
-    from ssd_edge.streaming.sinks.web_access import Address
+    from ssd_edge.streaming.web.access import Address
 
     sink = BrowserSink(Address.parse(address), info.name)
     stack.enter_context(sink)

@@ -85,6 +85,10 @@ class Pipeline:
         """Return what ended the stream of a source for good."""
         return next((track.error for track in self._all if track.stream.source is source), None)
 
+    def clock_of(self, source: Source | None) -> RunClock | None:
+        """Return the times of the frames of a source so far; None where it has not begun."""
+        return next((track.clock for track in self._all if track.stream.source is source), None)
+
     def summary_of(self, source: Source | None) -> RunSummary:
         """Return the figures of the stream of a source."""
         return self._summary([track for track in self._all if track.stream.source is source])

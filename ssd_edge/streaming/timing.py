@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,22 @@ class LatencyHistogram:
         self._counts = array("q", (mine + theirs for mine, theirs in zip(self._counts, other._counts, strict=True)))
         self._total_s += other._total_s
         self._max_s = max(self._max_s, other._max_s)
+
+    @property
+    def count(self) -> int:
+        """Durations that were counted."""
+        return sum(self._counts)
+
+    @property
+    def total_s(self) -> float:
+        """Sum of the counted durations."""
+        return self._total_s
+
+    def counts_up_to(self, bounds_s: Sequence[float]) -> list[int]:
+        """Return how many durations are at most each of some bounds; what is 1 % apart may count as equal."""
+        sums = np.cumsum(self._counts)
+        places = [int(math.log(bound / _SHORTEST_S) * _BINS_PER_E) for bound in bounds_s]
+        return [int(sums[min(place, _BINS - 1)]) for place in places]
 
     def percentile_s(self, percent: float) -> float:
         """Return the duration that ``percent`` of the counted ones do not exceed (nearest rank); 0 where none is."""
@@ -118,6 +134,11 @@ class RunClock:
             for stage, times in clock._stages.items():
                 found._stages[stage].merge(times)
         return found
+
+    @property
+    def stages(self) -> Mapping[str, LatencyHistogram]:
+        """The times of each of :data:`STAGES`; they go on to change."""
+        return self._stages
 
     def start(self) -> None:
         """Begin to count seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssd_edge.core.errors import DeviceError, InputError, SsdEdgeError
 from ssd_edge.core.files import path_kind
@@ -18,9 +19,13 @@ from ssd_edge.streaming.sinks.pieces import Cut, Retention
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.live import LiveSource
 from ssd_edge.streaming.sources.uri import file_of
+from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
 from ssd_edge.streaming.track import Stream
 from ssd_edge.workflows.stream_config import RunConfig
 from ssd_edge.workflows.stream_plan import StreamPlan, filter_of, mask_of, open_stream_source, selection_of
+
+if TYPE_CHECKING:
+    from ssd_edge.streaming.metrics import DetectionCounter
 
 _RATE_WAIT_S = 3.0  # for a camera to tell its rate, which a video of it is written with
 
@@ -34,6 +39,7 @@ class OpenStream:
         source: open, or trying to be.
         stack: closes its outputs, then its source.
         outputs: None before :meth:`StreamSet.open_outputs`.
+        counter: of its detections; None where nobody asks for metrics.
         error: why it could not be opened.
     """
 
@@ -41,7 +47,15 @@ class OpenStream:
     source: Source | None
     stack: ExitStack = field(default_factory=ExitStack)
     outputs: Outputs | None = None
+    counter: DetectionCounter | None = None
     error: SsdEdgeError | None = None
+
+    @property
+    def status(self) -> StreamStatus:
+        """State and counts now; one whose source could not be opened has stopped."""
+        if self.source is None:
+            return StreamStatus(self.plan.name, StreamState.STOPPED, StreamReason.ERROR)
+        return self.source.monitor.status
 
 
 class StreamSet:
@@ -109,9 +123,15 @@ class StreamSet:
         opened.outputs = open_outputs(
             opened.stack, source.info, inputs, self._with_shared_lines(plan, options, inputs), self._stop
         )
+        sinks = list(opened.outputs.sinks)
+        if plan.config.metrics is not None:
+            from ssd_edge.streaming.metrics import DetectionCounter
+
+            opened.counter = DetectionCounter()
+            sinks.append(opened.counter)
         return Stream(
             source,
-            opened.outputs.sinks,
+            sinks,
             keep=filter_of(plan.config, plan.config.score_threshold),
             select=selection_of(plan.config),
             max_frames=plan.config.max_frames,

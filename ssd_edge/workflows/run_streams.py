@@ -22,7 +22,7 @@ from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.layout import Layout, measure_batches, open_fastest
 from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.sources.uri import parse_uri
-from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
+from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.streaming.timing import RunSummary, StageTimes
 from ssd_edge.workflows.load import find_model
 from ssd_edge.workflows.open_model import refuse_no_model
@@ -192,6 +192,10 @@ def run_streams(
             tick=lambda: reloader.tick(pipeline, status),
             dynamic=file is not None,
         )
+        if chosen.metrics is not None:
+            from ssd_edge.workflows.run_metrics import serve_metrics
+
+            serve_metrics(stack, chosen.metrics, streams, pipeline, slot, chosen.hang_timeout)
         summary = pipeline.run()
     for line in streams.reports():
         log.info(line)
@@ -256,9 +260,7 @@ def _stream_result(streams: StreamSet, pipeline: Pipeline, opened: OpenStream) -
         frames=summary.frames,
         seconds=summary.seconds,
         stages=summary.stages,
-        status=opened.source.monitor.status
-        if opened.source is not None
-        else StreamStatus(opened.plan.name, StreamState.STOPPED, StreamReason.ERROR),
+        status=opened.status,
         error="" if error is None else str(error),
     )
 

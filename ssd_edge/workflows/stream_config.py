@@ -127,6 +127,8 @@ class RunConfig(StreamConfig):
         score_threshold: shows what scores more, from 0 to 1.
         optimize_for: ``latency`` uses all cores for one frame, ``throughput`` one core per frame; None for latency with
             one source, and for the faster one, as measured, with several.
+        metrics: ``[HOST:]PORT`` to serve Prometheus' metrics and the run's health at; without HOST only on this
+            machine.
         device: what an engine of OpenVINO computes on: ``cpu``, ``gpu``, ``gpu:1``, ``npu``, or ``auto`` for what it
             chooses. None for the processor, and for what other engines were built for.
         cut: begins a new video and a new file of JSON lines so often (``10m``, ``1h``, ``1d``, by the clock in UTC)
@@ -144,6 +146,7 @@ class RunConfig(StreamConfig):
     window: bool | None = None
     score_threshold: float = 0.5
     optimize_for: Goal | None = None
+    metrics: str | None = None
     device: str | None = None
     cut: str | None = None
     keep_days: float | None = None
@@ -178,6 +181,7 @@ class RunOptions(StreamOptions, total=False):
     window: bool | None
     score_threshold: float
     optimize_for: Goal | Literal["latency", "throughput"] | None
+    metrics: str | None
     device: str | None
     cut: str | None
     keep_days: float | None

@@ -11,8 +11,8 @@ from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.outputs import OutputOptions, open_image_sinks, open_outputs, video_rate
 from ssd_edge.streaming.sinks.images import ImageFileSink, ImageFolderSink
 from ssd_edge.streaming.sinks.video import VideoSink
-from ssd_edge.streaming.sinks.web_access import read_token, token_path
 from ssd_edge.streaming.sources.base import SourceInfo
+from ssd_edge.streaming.web.access import read_token, token_path
 
 FILM = SourceInfo("video.mp4", live=False, fps=50.0, frames=9)
 PHOTO = SourceInfo("a.jpg", live=False, frames=1, stills=True)

@@ -12,7 +12,7 @@ import pytest
 from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.frame import Frame
 from ssd_edge.streaming.sinks.mjpeg import BrowserSink
-from ssd_edge.streaming.sinks.web_access import Address
+from ssd_edge.streaming.web.access import Address
 
 LIMIT_S = 20.0
 
@@ -161,7 +161,7 @@ def test_who_asks_while_the_run_ends_is_told_that_there_is_no_image(sink: Browse
     asking = threading.Thread(target=lambda: answers.append(ask(sink, "/snapshot.jpg").status))
     asking.start()
     due = time.monotonic() + LIMIT_S
-    while not (sink._server._open and not sink._server._asking) and time.monotonic() < due:
+    while not (sink._served._server._open and not sink._served._server._asking) and time.monotonic() < due:
         time.sleep(0.01)
     assert answers == []  # it has asked, and waits for the first frame
     sink.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.errors import DeviceError, InputError
 from ssd_edge.core.frame import Frame
-from ssd_edge.streaming.sinks import mjpeg
 from ssd_edge.streaming.sinks.mjpeg import BrowserSink
-from ssd_edge.streaming.sinks.web_access import Address, read_token, token_path
+from ssd_edge.streaming.web import server
+from ssd_edge.streaming.web.access import Address, read_token, token_path
 
 LIMIT_S = 20.0
 
@@ -137,13 +138,13 @@ def _connected(sink: BrowserSink, count: int) -> list[socket.socket]:
 def test_viewers_are_bounded_and_those_that_ask_nothing_make_room(
     local: BrowserSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mjpeg, "_ASKING_S", 1.5)
+    monkeypatch.setattr(server, "_ASKING_S", 1.5)
     began = time.monotonic()
     idle = _connected(local, 200)
     assert time.monotonic() - began < 5.0
     time.sleep(0.3)
-    threads = [thread for thread in mjpeg.threading.enumerate() if "process_request_thread" in thread.name]
-    assert len(threads) <= mjpeg._MOST_VIEWERS
+    threads = [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
+    assert len(threads) <= server._MOST_VIEWERS
     assert any(connection.recv(12) == b"HTTP/1.0 503" for connection in idle[-10:])
     deadline = time.monotonic() + LIMIT_S
     while ask(local).status != 200:
@@ -156,7 +157,7 @@ def test_viewers_are_bounded_and_those_that_ask_nothing_make_room(
 def test_ipv6_is_served() -> None:
     try:
         sink = opened("::1")
-    except mjpeg.DeviceError:
+    except DeviceError:
         pytest.skip("this machine has no IPv6")
     with sink:
         assert sink.token_file is None

@@ -34,8 +34,12 @@ class Address:
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> Address:
+    def parse(cls, text: str, option: str = "--serve") -> Address:
         """Return what ``PORT``, ``HOST:PORT`` or ``[IPv6]:PORT`` names; without a host only this machine can look.
+
+        Args:
+            text: the address.
+            option: that it was given to, for the message.
 
         Raises:
             InputError: it is none of them.
@@ -45,7 +49,7 @@ class Address:
         is_host = bool(re.fullmatch(r"[\w.-]*", host)) or (bare != host and _is_ipv6(bare))
         if not (is_host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
             raise InputError(
-                "--serve is not a valid address",
+                f"{option} is not a valid address",
                 got=repr(text),
                 wanted="a port or HOST:PORT, such as 8080, 0.0.0.0:8080 or [::]:8080",
             )

@@ -1,0 +1,70 @@
+"""Metrics and health of a run over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from ssd_edge.streaming.metrics import CONTENT_TYPE, RunReading, metrics_text
+from ssd_edge.streaming.web.access import Access, Address, read_token, token_path
+from ssd_edge.streaming.web.server import Served, WebHandler
+
+
+class MetricsHandler(WebHandler):
+    """Answers ``/metrics``, ``/live`` and ``/ready``; the latter two with 503 where it is not.
+
+    Args:
+        read: returns the run as it is now.
+        access: who may look.
+        connection: what the server gives.
+    """
+
+    def __init__(self, read: Callable[[], RunReading], access: Access, *connection: Any) -> None:
+        self._read = read
+        super().__init__(access, *connection)
+
+    @property
+    def answers(self) -> Mapping[str, Callable[[], None]]:
+        """The function that answers each path."""
+        return {"/metrics": self._metrics, "/live": self._live, "/ready": self._ready}
+
+    def _metrics(self) -> None:
+        self.send_whole(CONTENT_TYPE, metrics_text(self._read()))
+
+    def _live(self) -> None:
+        reading = self._read()
+        self._health(reading, is_well=reading.is_live)
+
+    def _ready(self) -> None:
+        reading = self._read()
+        self._health(reading, is_well=reading.is_ready)
+
+    def _health(self, reading: RunReading, *, is_well: bool) -> None:
+        status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
+        self.send_whole("application/json", json.dumps(reading.health()).encode() + b"\n", status)
+
+
+class MetricsServer:
+    """Serves the metrics of a run until it is closed. Other machines must show the token of ``token_file``.
+
+    Args:
+        address: where.
+        read: returns the run as it is now, on any thread.
+
+    Raises:
+        DeviceError: nothing can be served there.
+        InputError: other machines can look, and there is no place for the token.
+    """
+
+    def __init__(self, address: Address, read: Callable[[], RunReading]) -> None:
+        self.token_file = token_path() if address.is_open else None
+        access = Access(address, read_token(self.token_file) if self.token_file else "")
+        self._served = Served(address, partial(MetricsHandler, read, access), "--metrics")
+        self.address = self._served.address
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._served.close()
