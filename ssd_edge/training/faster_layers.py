@@ -17,7 +17,7 @@ def replace_layers_(model: nn.Module) -> None:
     """Replace the convolutions of a model, in place, that have a faster form: depthwise ones and dense 3×3 ones.
 
     Weights are shared, not copied, and keep their names. Each takes its faster form only with features of the type that
-    it is for, bfloat16 or float32, and only while it learns; otherwise it is PyTorch's own.
+    it is for, bfloat16 or float32, and only where gradients are computed; otherwise it is PyTorch's own.
     """
     for name, child in list(model.named_children()):
         if not isinstance(child, nn.Conv2d):

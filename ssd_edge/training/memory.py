@@ -13,6 +13,7 @@ from ssd_edge.core.ranks import world_size
 from ssd_edge.core.spec import ModelSpec
 from ssd_edge.model.architectures import network
 from ssd_edge.training.config import Machine
+from ssd_edge.training.winograd import is_suitable, workspace_bytes
 
 _MEMINFO = Path("/proc/meminfo")
 _GROUPS = (  # limit, use and statistics of the container, in version 2 and 1 of Linux's control groups
@@ -23,7 +24,7 @@ _GROUPS = (  # limit, use and statistics of the container, in version 2 and 1 of
     ),
 )
 _FLOAT = 4
-_BACKWARD = 2  # gradients and workspaces beside what is kept; measured 1.1 to 2.0 over the presets
+_BACKWARD = 2.4  # gradients and workspaces beside what is kept; measured 1.1 to 2.4 over the presets
 _COPIES = 5  # weights, gradients, momentum, their average, and what is written
 _OVERHEAD = 200 << 20  # of PyTorch's libraries once they work
 _BATCHES_PREPARED = 2  # by each data worker
@@ -64,14 +65,15 @@ def training_bytes(spec: ModelSpec, batch_size: int, workers: int = 0) -> int:
 
     It lies above what was measured with every preset on a processor, by up to a factor of two.
     """
-    weights, activations = _sizes(spec)
+    weights, activations, workspace = _sizes(spec)
     pixels = 3 * spec.input.height * spec.input.width
     batches = 1 + _BATCHES_PREPARED * workers
-    return _OVERHEAD + _FLOAT * (_COPIES * weights + batch_size * (_BACKWARD * activations + batches * pixels))
+    floats = _COPIES * weights + batch_size * (_BACKWARD * activations + batches * pixels)
+    return _OVERHEAD + workspace + int(_FLOAT * floats)
 
 
-def _sizes(spec: ModelSpec) -> tuple[int, int]:
-    """Return the numbers of a network's weights, and of what is kept of one image for the way back."""
+def _sizes(spec: ModelSpec) -> tuple[int, int, int]:
+    """Return the numbers of a network's weights, of what is kept of one image for the way back, and workspace bytes."""
     model, kept = network(spec).eval(), 0
 
     def count(module: nn.Module, _: object, output: object) -> None:
@@ -84,7 +86,9 @@ def _sizes(spec: ModelSpec) -> tuple[int, int]:
             module.register_forward_hook(count)
     with torch.no_grad():
         model(torch.zeros(1, 3, spec.input.height, spec.input.width, device="meta"))
-    return sum(parameter.numel() for parameter in model.parameters()), kept
+    convolutions = (layer for layer in model.modules() if isinstance(layer, nn.Conv2d) and is_suitable(layer))
+    workspace = max((workspace_bytes(layer) for layer in convolutions), default=0)
+    return sum(parameter.numel() for parameter in model.parameters()), kept, workspace
 
 
 def _available(machine: Machine) -> int | None:

@@ -2,9 +2,9 @@
 
 A tile of 4×4 outputs takes 36 multiplications for each pair of channels instead of 144 (Lavin and Gray, arXiv
 1509.09308, section 4.3): its 6×6 inputs and the kernel are transformed, multiplied point by point, which for all
-channels and tiles is 36 matrix products, and transformed back. oneDNN, which PyTorch's own convolutions come from, has
-no such kernel for float32. The transforms run over blocks of tiles that stay in the processor's cache: over whole
-feature maps they would cost more than the products save. The results differ from PyTorch's in the fifth digit.
+channels and tiles is 36 matrix products, and transformed back. PyTorch asks oneDNN for direct convolutions only. The
+transforms run over blocks of tiles that stay in the processor's cache: over whole feature maps they would cost more
+than the products save. The results differ from PyTorch's in the fifth digit.
 """
 
 from __future__ import annotations
@@ -15,15 +15,25 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 _OUT, _IN = 4, 6  # cells along a side of a tile
-_LEAST_CELLS = 16  # along the shorter side of the outputs: a smaller map wastes too much of its tiles
-_LEAST_CHANNELS = 32  # C K / (C + K): with fewer the transforms cost more than the products save
-_BLOCK_BYTES = 4 << 20  # for each thread
+_BLOCK_BYTES = 12 << 20  # of all memory of a block, for each thread
+_MOST_THREADS = 8  # whose share a block has
 _LEAST_TILES = 128  # of a block: the transformed kernel is read again for each
 
+# Cost of forward and backward for a tile and a pair of channels, as multiplications: 144 directly, or 36 and the
+# transforms of the tile and the kernel (fitted to times of 16 to 1024 channels with AVX2, docs/measured.md).
+_TILES_COST, _KERNEL_COST = 2000.0, 3000.0
+_LEAST_GAIN = 1.3  # of direct convolution's time over Winograd's, estimated so
+
+
+def _matrix(rows: list[list[float]]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float32, device="cpu")
+
+
 # The transforms along one side: of inputs, of kernels, and back to outputs (arXiv 1509.09308, section 4.3).
-_FROM_INPUTS = torch.tensor(
+_FROM_INPUTS = _matrix(
     [
         [4.0, 0, -5, 0, 1, 0],
         [0, -4, -4, 1, 1, 0],
@@ -33,8 +43,8 @@ _FROM_INPUTS = torch.tensor(
         [0, 4, 0, -5, 0, 1],
     ]
 )
-_FROM_KERNEL = torch.tensor([[6.0, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-_TO_OUTPUTS = torch.tensor([[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+_FROM_KERNEL = _matrix([[6.0, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+_TO_OUTPUTS = _matrix([[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
 
 class _Block(NamedTuple):
@@ -51,17 +61,17 @@ class _Tiling:
     What it returns is overwritten by the next call of the same name.
 
     Args:
-        images: B.
-        size: H and W of the outputs.
+        cells: (B, H, W, C) inputs.
+        size: height and width of the outputs.
         block_tiles: about as many tiles are a block.
     """
 
-    def __init__(self, images: int, size: tuple[int, int], block_tiles: int) -> None:
-        self._images = images
+    def __init__(self, cells: Tensor, size: tuple[int, int], block_tiles: int) -> None:
+        self._images, self._like = len(cells), cells
         self._memory: dict[str, Tensor] = {}
         self._rows, self.columns = (-(-side // _OUT) for side in size)
         self._block_rows = min(self._rows, max(1, block_tiles // self.columns))
-        self._block_images = max(1, min(images, block_tiles // (self._rows * self.columns)))
+        self._block_images = max(1, min(len(cells), block_tiles // (self._rows * self.columns)))
 
     def blocks(self) -> Iterator[_Block]:
         for image in range(0, self._images, self._block_images):
@@ -123,21 +133,23 @@ class _Tiling:
         window = self._room(f"padded {name}", len(images), height, width, cells.shape[-1]).zero_()
         first = _OUT * block.first_row - padding
         low, high = max(0, first), min(cells.shape[1], first + height)
-        right = min(cells.shape[2], width - padding)
-        window[:, low - first : high - first, padding : padding + right] = images[:, low:high, :right]
+        right = padding + cells.shape[2]  # the columns of tiles reach over it
+        window[:, low - first : high - first, padding:right] = images[:, low:high]
         return window
 
     def _room(self, name: str, *size: int) -> Tensor:
         """Return memory that stays with the tiling: allocated for every block it would be cold."""
         wanted = math.prod(size)
         if name not in self._memory or self._memory[name].numel() < wanted:
-            self._memory[name] = torch.empty(wanted)
+            self._memory[name] = self._like.new_empty(wanted)
         return self._memory[name][:wanted].view(size)
 
 
-def _block_tiles(channels: int) -> int:
-    """Return how many tiles a block has, for the sum of the channels on both sides."""
-    return max(_LEAST_TILES, _BLOCK_BYTES * torch.get_num_threads() // (_IN * _IN * 4 * channels))
+def _block_tiles(one_side: int, other_side: int) -> int:
+    """Return how many tiles a block has, for the channels of inputs and outputs."""
+    floats = 3 * _IN * _IN * (one_side + other_side)  # cut into tiles, half and wholly transformed
+    threads = min(torch.get_num_threads(), _MOST_THREADS)
+    return max(_LEAST_TILES, _BLOCK_BYTES * threads // (4 * floats))
 
 
 def _transformed(weight: Tensor) -> Tensor:
@@ -151,9 +163,11 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, padding: in
     """Return the convolution (B, K, H, W), channels last, of (B, C, H, W) features and a (K, C, 3, 3) kernel."""
     cells = features.permute(0, 2, 3, 1).contiguous()
     height, width = (side + 2 * padding - 2 for side in features.shape[2:])
-    tiling = _Tiling(len(cells), (height, width), _block_tiles(sum(weight.shape[:2])))
+    tiling = _Tiling(cells, (height, width), _block_tiles(*weight.shape[:2]))
     kernel = _transformed(weight)
-    outputs = torch.empty((len(cells), len(weight), height, width), memory_format=torch.channels_last)
+    kind, place = cells.dtype, cells.device
+    shape = (len(cells), len(weight), height, width)
+    outputs = torch.empty(shape, dtype=kind, device=place, memory_format=torch.channels_last)
     for block in tiling.blocks():
         products = tiling.products(tiling.inputs(cells, block, padding), kernel)
         tiling.put(products, outputs.permute(0, 2, 3, 1), block, bias)
@@ -164,7 +178,7 @@ def _weight_gradient(features: Tensor, gradient: Tensor, padding: int) -> Tensor
     """Return the gradient (K, C, 3, 3) of a kernel, of that of its outputs (B, K, H, W)."""
     cells, of_outputs = (values.permute(0, 2, 3, 1).contiguous() for values in (features, gradient))
     inputs, outputs = cells.shape[-1], of_outputs.shape[-1]
-    tiling = _Tiling(len(cells), (of_outputs.shape[1], of_outputs.shape[2]), _block_tiles(inputs + outputs))
+    tiling = _Tiling(cells, (of_outputs.shape[1], of_outputs.shape[2]), _block_tiles(inputs, outputs))
     of_kernel = cells.new_zeros(_IN * _IN, inputs, outputs)
     for block in tiling.blocks():
         read = tiling.inputs(cells, block, padding)
@@ -183,6 +197,7 @@ class _WinogradConvolution(torch.autograd.Function):
         return _convolve(features, weight, bias, padding)
 
     @staticmethod
+    @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         features, weight = context.saved_tensors
         padding: int = context.padding
@@ -201,24 +216,60 @@ def has_fast_products() -> bool:
 
 
 def is_suitable(layer: nn.Conv2d) -> bool:
-    """Whether a convolution is one that :class:`WinogradConv2d` can take the place of, and gains by it."""
+    """Whether :class:`WinogradConv2d` can take the place of a convolution, and gains by it on large maps."""
     plain = type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and layer.groups == 1
     form = (layer.kernel_size, layer.stride, layer.dilation)
     padded = layer.padding in ((0, 0), (1, 1), (2, 2))
-    # The products save C K, and the transforms cost C + K.
-    channels = layer.in_channels * layer.out_channels / (layer.in_channels + layer.out_channels)
-    return plain and padded and form == ((3, 3), (1, 1), (1, 1)) and channels >= _LEAST_CHANNELS
+    return plain and padded and form == ((3, 3), (1, 1), (1, 1)) and estimated_gain(layer, 1, (400, 400)) >= _LEAST_GAIN
+
+
+def estimated_gain(layer: nn.Conv2d, images: int, size: tuple[int, int]) -> float:
+    """Return how many times as long a layer's direct convolution may take, forward and backward.
+
+    Args:
+        layer: with a 3×3 kernel.
+        images: of the batch.
+        size: height and width of the outputs.
+    """
+    tiles = images * math.prod(-(-side // _OUT) for side in size)
+    if tiles == 0:
+        return 0.0
+    mixed = layer.in_channels * layer.out_channels / (layer.in_channels + layer.out_channels)
+    direct = 9 * images * math.prod(size) / tiles
+    return direct / (_IN * _IN + _TILES_COST / mixed + _KERNEL_COST / tiles)
+
+
+def workspace_bytes(layer: nn.Conv2d) -> int:
+    """Return the bytes that a convolution takes for a while at most: a block, the transformed kernel, its gradients."""
+    return _BLOCK_BYTES * _MOST_THREADS + 3 * _IN * _IN * layer.in_channels * layer.out_channels * 4
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A dense 3×3 convolution that learns faster from float32 features; otherwise it is PyTorch's own."""
+    """A dense 3×3 convolution that learns faster from float32 features on a processor.
+
+    It is PyTorch's own where nothing is gained: for small maps and few images, other types, and without gradients.
+    """
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve (B, C, H, W) features."""
+        if not (torch.is_grad_enabled() and _is_float_here(features, self.weight)):
+            return super().forward(features)
         padding = int(self.padding[0])
-        large = min(features.shape[2:]) + 2 * padding - 2 >= _LEAST_CELLS
-        exact = features.dtype == torch.float32 and not torch.is_autocast_enabled(features.device.type)
-        if not (large and exact and torch.is_grad_enabled()):
+        height, width = (side + 2 * padding - 2 for side in features.shape[2:])
+        if estimated_gain(self, len(features), (height, width)) < _LEAST_GAIN:
             return super().forward(features)
         convolved: Tensor = _WinogradConvolution.apply(features, self.weight, self.bias, padding)
         return convolved
+
+
+def _is_float_here(features: Tensor, weight: Tensor) -> bool:
+    """Whether a batch of features and the weights are float32 in the processor's memory, and stay so."""
+    exact = features.dtype == weight.dtype == torch.float32 and features.device.type == "cpu"
+    return exact and features.dim() == 4 and not _is_autocast()
+
+
+def _is_autocast() -> bool:
+    try:
+        return torch.is_autocast_enabled("cpu")
+    except TypeError:  # PyTorch before 2.4
+        return torch.is_autocast_cpu_enabled()

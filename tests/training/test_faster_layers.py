@@ -12,11 +12,18 @@ from ssd_edge.training.winograd import WinogradConv2d
 from tests.training.factories import CLASS_NAMES
 
 
-@pytest.mark.parametrize("preset", ["ssd300-vgg16", "ssdlite320-mobilenet-v3-large"])
-def test_a_model_keeps_its_names_weights_and_layout(preset: str) -> None:
-    model = build_model(make_spec(preset, CLASS_NAMES)).to(memory_format=torch.channels_last)
+@pytest.mark.parametrize(
+    ("preset", "kind"), [("ssd300-vgg16", WinogradConv2d), ("ssdlite320-mobilenet-v3-large", DepthwiseConv2d)]
+)
+def test_a_model_keeps_its_names_and_weights(
+    preset: str, kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faster_layers, "has_fast_products", lambda: True)
+    with torch.device("meta"):
+        model = build_model(make_spec(preset, CLASS_NAMES))
     before, names = dict(model.named_parameters()), [name for name, _ in model.named_modules()]
     replace_layers_(model)
+    assert sum(isinstance(layer, kind) for layer in model.modules()) > 10
     assert [name for name, _ in model.named_modules()] == names
     assert dict(model.named_parameters()).keys() == before.keys()
     assert all(parameter is before[name] for name, parameter in model.named_parameters())
@@ -34,9 +41,11 @@ def test_dense_and_depthwise_kernels_are_replaced_by_their_own_kinds(monkeypatch
         assert not any(layer.training for layer in model)
 
 
-def test_what_is_replaced_already_stays() -> None:
+def test_what_is_replaced_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     model = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 64, 3, groups=64))
+    monkeypatch.setattr(faster_layers, "has_fast_products", lambda: True)
     replace_layers_(model)
     once = list(model)
+    assert [type(layer) for layer in once] == [WinogradConv2d, DepthwiseConv2d]
     replace_layers_(model)
     assert all(new is old for new, old in zip(model, once, strict=True))

@@ -13,6 +13,7 @@ from ssd_edge.core.spec import BoxCoding
 from ssd_edge.model.predict import DecodedSSD
 from ssd_edge.model.ssd import SSD
 from ssd_edge.model.zoo import build_model, make_spec
+from ssd_edge.training import faster_layers, winograd
 from ssd_edge.training.depthwise import DepthwiseConv2d
 from ssd_edge.training.distributed import make_fabric
 from ssd_edge.training.loader import Batch
@@ -21,6 +22,7 @@ from ssd_edge.training.optimizer import layer_rates
 from ssd_edge.training.recipe import LossOptions, Optimization, Precision
 from ssd_edge.training.step import Learner, not_finite_alone
 from ssd_edge.training.targets import Targets
+from ssd_edge.training.winograd import WinogradConv2d
 from tests.training.factories import CLASS_NAMES, SIDE, multibox_loss, tiny_anchors, tiny_model, tiny_spec
 
 
@@ -306,3 +308,20 @@ def test_depthwise_layers_learn_by_the_faster_gradients_on_a_processor(precision
     assert {type(layer) for layer in layers.values()} == {DepthwiseConv2d}
     assert math.isfinite(loss.total)
     assert all(not torch.equal(layer.weight, before[f"{name}.weight"]) for name, layer in layers.items())
+
+
+def test_a_step_by_winograds_convolutions_is_that_of_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "_LEAST_GAIN", 0.0)
+    weights, counts = [], []
+    for fast in (False, True):
+        monkeypatch.setattr(faster_layers, "has_fast_products", lambda fast=fast: fast)
+        torch.manual_seed(0)
+        model = tiny_model()
+        for _ in range(2):
+            learner(model).step([some_batch()], learning_rate=0.01)
+        weights.append(dict(model.named_parameters()))
+        counts.append(sum(isinstance(layer, WinogradConv2d) for layer in model.modules()))
+    assert counts[0] == 0 < counts[1]
+    for name, wanted in weights[0].items():
+        torch.testing.assert_close(weights[1][name], wanted, rtol=1e-3, atol=1e-5)
+        assert not wanted.isnan().any()

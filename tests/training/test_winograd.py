@@ -7,11 +7,25 @@ import torch
 from torch import Tensor, nn
 
 from ssd_edge.training import winograd
-from ssd_edge.training.winograd import WinogradConv2d, is_suitable
+from ssd_edge.training.winograd import WinogradConv2d, estimated_gain, is_suitable
 from tests.training.test_depthwise import gradients
 
 CHANNELS = 6, 5
 _ERROR = 3e-5  # of the largest value: some fifty times that of float32
+
+
+_LEAST_GAIN = winograd._LEAST_GAIN
+
+
+@pytest.fixture(autouse=True)
+def _used_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "_LEAST_GAIN", 0.0)
+
+
+@pytest.fixture
+def estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product's own limit."""
+    monkeypatch.setattr(winograd, "_LEAST_GAIN", _LEAST_GAIN)
 
 
 def layers(padding: int = 1, *, bias: bool = True) -> tuple[WinogradConv2d, nn.Conv2d]:
@@ -61,30 +75,83 @@ def test_maps_of_any_layout_are_read() -> None:
         assert (tensor - right).abs().max() < _ERROR * right.abs().max()
 
 
-def test_small_maps_other_types_and_what_does_not_learn_are_pytorchs_own() -> None:
+def is_pytorchs_own(layer: WinogradConv2d, features: Tensor) -> bool:
+    """Whether its outputs have the very bits of PyTorch's."""
+    plain = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1, dtype=layer.weight.dtype)
+    plain.load_state_dict(layer.state_dict())
+    return torch.equal(layer(features), plain(features))
+
+
+def test_other_types_and_what_needs_no_gradients_are_pytorchs_own() -> None:
     own, _ = layers()
-    plain = nn.Conv2d(*CHANNELS, 3, padding=1)
-    plain.load_state_dict(own.state_dict())
-    small, large = cells(2, CHANNELS[0], 15, 40), cells(2, CHANNELS[0], 16, 40)
-    assert torch.equal(own(small), plain(small))
-    assert not torch.equal(own(large), plain(large))
+    features = cells(2, CHANNELS[0], 16, 40)
+    assert not is_pytorchs_own(own, features)
     with torch.no_grad():
-        assert torch.equal(own(large), plain(large))
+        assert is_pytorchs_own(own, features)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(own(large), plain(large))
-    assert torch.equal(own.double()(large.double()), plain.double()(large.double()))
+        assert is_pytorchs_own(own, features)
+    assert is_pytorchs_own(own, features[0])
+    assert is_pytorchs_own(own.double(), features.double())
 
 
-def test_frozen_weights_and_first_layers_get_no_gradient() -> None:
+def test_older_versions_of_pytorch_ask_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def before_2_4() -> bool:
+        raise AssertionError("called with a device")
+
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda: before_2_4())
+    monkeypatch.setattr(torch, "is_autocast_cpu_enabled", lambda: False, raising=False)
     own, _ = layers()
-    own.requires_grad_(False)
-    features = cells(1, CHANNELS[0], 20, 20).requires_grad_()
+    assert not is_pytorchs_own(own, cells(2, CHANNELS[0], 16, 40))
+
+
+@pytest.mark.usefixtures("estimate")
+def test_only_where_the_estimate_promises_a_gain_it_is_not_pytorchs_own() -> None:
+    layer = WinogradConv2d(64, 64, 3, padding=1)
+    large, small, few = cells(2, 64, 76, 76), cells(8, 64, 16, 16), cells(1, 64, 19, 19)
+    assert [is_pytorchs_own(layer, features) for features in (large, small, few)] == [False, True, True]
+    assert estimated_gain(layer, 2, (76, 76)) > 1.3 > estimated_gain(layer, 8, (16, 16))
+    assert estimated_gain(layer, 0, (76, 76)) == 0.0
+    torch.testing.assert_close(layer(cells(0, 64, 76, 76)), cells(0, 64, 76, 76))
+
+
+def test_only_the_gradients_that_are_wanted_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("_convolve", "_weight_gradient"):
+        function = getattr(winograd, name)
+        monkeypatch.setattr(winograd, name, lambda *given, f=function, n=name: (asked.append(n), f(*given))[1])
+    own, _ = layers()
+    features = cells(1, CHANNELS[0], 20, 20)
     own(features).sum().backward()
-    assert features.grad is not None
-    assert own.weight.grad is own.bias.grad is None  # type: ignore[union-attr]
-    own.requires_grad_()
-    own(features.detach()).sum().backward()
+    assert asked == ["_convolve", "_weight_gradient"]
     assert own.weight.grad is not None
+    own.zero_grad()
+    own.requires_grad_(False)
+    asked.clear()
+    own(features.requires_grad_()).sum().backward()
+    assert asked == ["_convolve", "_convolve"]
+    assert features.grad is not None
+    assert own.weight.grad is None
+
+
+def test_default_types_and_devices_of_the_program_do_not_matter() -> None:
+    own, exact = layers()
+    features, of_output = cells(1, CHANNELS[0], 20, 20), cells(1, CHANNELS[1], 20, 20)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = gradients(own, features, of_output)
+    finally:
+        torch.set_default_dtype(before)
+    assert {tensor.dtype for tensor in found} == {torch.float32}
+    torch.testing.assert_close(found[0].double(), exact(features.double()), rtol=1e-4, atol=1e-4)
+
+
+def test_a_gradient_of_a_gradient_is_refused() -> None:
+    own, _ = layers()
+    features = cells(1, CHANNELS[0], 20, 20).requires_grad_()
+    (first,) = torch.autograd.grad(own(features).square().sum(), features, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
 
 
 def test_the_outputs_may_be_changed_in_place() -> None:
@@ -97,6 +164,7 @@ def test_the_outputs_may_be_changed_in_place() -> None:
     torch.testing.assert_close(own.weight.grad.double(), exact.weight.grad, rtol=1e-4, atol=1e-4)  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("estimate")
 @pytest.mark.parametrize(
     ("layer", "suits"),
     [
@@ -105,6 +173,7 @@ def test_the_outputs_may_be_changed_in_place() -> None:
         (nn.Conv2d(64, 64, 3), True),
         (nn.Conv2d(3, 64, 3, padding=1), False),
         (nn.Conv2d(512, 16, 3, padding=1), False),
+        (nn.Conv2d(48, 48, 3, padding=1), False),
         (nn.Conv2d(64, 64, 3, 2, padding=1), False),
         (nn.Conv2d(64, 64, 3, padding=6, dilation=6), False),
         (nn.Conv2d(64, 64, 1), False),
