@@ -62,7 +62,7 @@ def lines(folder: Path) -> Iterator[Any]:
         np.array([[1, 2, 30, 20.5]], np.float32), np.array([0.75], np.float32), np.array([1]), ("a", "b")
     )
     path = folder / "boxes.jsonl"
-    with JsonLinesSink(path) as sink:
+    with JsonLinesSink(path, stream="gate") as sink:
         for index, detections in ((0, found), (3, found[:0])):
             sink.write(Frame(image, index, 100.0 + index, "rtsp://camera/stream", index / 30), detections)
     for line in path.read_text().splitlines():

@@ -49,6 +49,7 @@ class OutputOptions:
         fsync_s: wait for the disk to have what was written, at most this often in seconds; None for never.
         on_failure: what becomes of the run when an output can no longer be written.
         blur: labels of objects that are unrecognizable in what is shown and kept.
+        stream: name of the stream, for each of its lines; empty where it is the only one.
     """
 
     output: Path | None = None
@@ -61,6 +62,7 @@ class OutputOptions:
     fsync_s: float | None = None
     on_failure: OnFailure = OnFailure.GO_ON
     blur: frozenset[str] = frozenset()
+    stream: str = ""
 
     @property
     def files(self) -> list[Path]:
@@ -121,11 +123,13 @@ def open_outputs(
     shown: list[ImageSink] = []
     files: dict[Path, JsonLinesSink | ImageSink] = {}
     if options.lines is not None:
-        sinks.append(group.sink(JsonLinesSink(options.lines), options.lines.name, retries=is_cut))
+        sinks.append(
+            group.sink(JsonLinesSink(options.lines, stream=options.stream), options.lines.name, retries=is_cut)
+        )
     elif options.json_path == STDOUT:
-        sinks.append(group.sink(JsonLinesSink(None), "stdout"))
+        sinks.append(group.sink(JsonLinesSink(None, stream=options.stream), "stdout"))
     elif options.json_path is not None:
-        lines = JsonLinesSink(open_lines(stack, options.json_path, options))
+        lines = JsonLinesSink(open_lines(stack, options.json_path, options), stream=options.stream)
         sinks.append(group.sink(lines, str(options.json_path), retries=is_cut))
         files[options.json_path] = lines
     if options.output is not None:

@@ -21,7 +21,6 @@ from ssd_edge.streaming.sources.live import LiveSource
 from ssd_edge.streaming.sources.uri import file_of
 from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
 from ssd_edge.streaming.track import Stream
-from ssd_edge.workflows.stream_config import RunConfig
 from ssd_edge.workflows.stream_plan import StreamPlan, filter_of, mask_of, open_stream_source, selection_of
 
 if TYPE_CHECKING:
@@ -63,8 +62,8 @@ class StreamSet:
 
     Args:
         stop: requested by a window's key.
-        shares: a file of lines stays open to the end of the run, for streams that come later too; otherwise only where
-            several streams name the same.
+        shares: a file of lines stays open to the end of the run, for streams that come later too, and each line names
+            its stream; otherwise only where several streams name the same file, or run.
     """
 
     def __init__(self, stop: StopRequest, *, shares: bool = False) -> None:
@@ -117,7 +116,7 @@ class StreamSet:
         if plan.config.output is not None and isinstance(source, LiveSource):
             source.open(_RATE_WAIT_S)
         inputs = [model, *(path for other in self.streams for path in file_of(other.plan.uri))]
-        options = self._options(plan.config)
+        options = self._options(plan)
         if plan.config.scale_in_decoder:
             options = replace(options, window=False)
         opened.outputs = open_outputs(
@@ -167,7 +166,8 @@ class StreamSet:
         every = [opened.outputs for opened in [*self.closed, *self.streams] if opened.outputs is not None]
         return tuple(lost for outputs in every for lost in outputs.left_out())
 
-    def _options(self, config: RunConfig) -> OutputOptions:
+    def _options(self, plan: StreamPlan) -> OutputOptions:
+        config = plan.config
         limits = (config.keep_days, config.keep_gb)
         return OutputOptions(
             config.output,
@@ -179,6 +179,7 @@ class StreamSet:
             fsync_s=config.fsync,
             on_failure=config.on_failure,
             blur=frozenset(config.blur),
+            stream=plan.name if self._shares or len(self.streams) > 1 else "",
         )
 
     def _with_shared_lines(self, plan: StreamPlan, options: OutputOptions, inputs: list[Path]) -> OutputOptions:

@@ -40,6 +40,34 @@ def test_the_lines_of_several_sources_on_stdout_are_whole(capsys: pytest.Capture
     assert [stream.json_path for stream in result.streams] == [None, None], "no file was written"
 
 
+def test_lines_of_one_source_in_two_streams_name_their_stream(place: Path) -> None:
+    entry = '[[stream]]\nname = "{}"\nsource = "a.mp4"\njson = "all.jsonl"\n'
+    (place / "streams.toml").write_text(
+        'format = "ssd-edge/streams/1"\n' + entry.format("gate") + entry.format("yard"), encoding="utf-8"
+    )
+    run_streams(streams_file=place / "streams.toml")
+    found = [json.loads(line) for line in (place / "all.jsonl").read_text().splitlines()]
+    for name in ("gate", "yard"):
+        assert [line["seq"] for line in found if line["stream"] == name] == list(range(10))
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("sources", "names"), [(["a.mp4", "b.mp4"], {"a", "b"}), (["a.mp4", "a.mp4"], {"a", "a-2"}), ("a.mp4", {None})]
+)
+@pytest.mark.parametrize("lines", ["-", "all.jsonl", "lines/"])
+def test_lines_name_their_stream_where_several_run(
+    place: Path, capsys: pytest.CaptureFixture[str], sources: str | list[str], names: set[str | None], lines: str
+) -> None:
+    (place / "lines").mkdir()
+    path = "lines/one.jsonl" if lines == "lines/" and sources == "a.mp4" else lines
+    run_streams(sources, json_path=path)
+    texts = [capsys.readouterr().out, *(file.read_text() for file in place.rglob("*.jsonl"))]
+    found = [json.loads(line) for text in texts for line in text.splitlines()]
+    assert {line.get("stream") for line in found} == names
+    assert [line["format"] for line in found] == ["ssd-edge/detections/1"] * len(found)
+
+
 def test_a_shared_file_of_before_is_replaced_and_that_is_said(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     (place / "all.jsonl").write_text("of before\n")
     with caplog.at_level("INFO", logger="ssd_edge"):

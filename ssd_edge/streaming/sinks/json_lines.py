@@ -54,7 +54,8 @@ class JsonLinesSink(Sink):
 
     ============= =====================================================================================
     ``format``    :data:`LINE_FORMAT`
-    ``seq``       number of the line, from 0, without gaps: a gap is a line that was lost
+    ``stream``    the stream's name; only where several streams run, and with a ``streams.toml``
+    ``seq``       number of the line in its stream, from 0, without gaps: a gap is a line that was lost
     ``time``      when the frame was captured, in UTC (ISO 8601, milliseconds)
     ``source``    URI or path, without any password
     ``frame``     number of the frame in its source, from 0
@@ -67,6 +68,7 @@ class JsonLinesSink(Sink):
     Args:
         lines: where they go, closed by their owner, so that several sources can share them; a path for a file of its
             own; None for stdout.
+        stream: name of the stream, for the field of each line; empty for no such field.
 
     Raises:
         InputError: as of :class:`~ssd_edge.streaming.sinks.line_file.LineFile`; the reader of stdout has gone.
@@ -74,7 +76,8 @@ class JsonLinesSink(Sink):
 
     needs_image = False
 
-    def __init__(self, lines: Lines | Path | None) -> None:
+    def __init__(self, lines: Lines | Path | None, *, stream: str = "") -> None:
+        self._named = {"stream": stream} if stream else {}
         self._own: LineFile | None = None
         if isinstance(lines, Path):
             lines = LineFile(lines)
@@ -103,6 +106,7 @@ class JsonLinesSink(Sink):
         age = max(0.0, time.monotonic() - frame.captured_at)
         return {
             "format": LINE_FORMAT,
+            **self._named,
             "seq": self._seq,
             "time": _utc(time.time() - age),
             "source": frame.source,

@@ -57,6 +57,14 @@ def test_a_line_has_exactly_these_fields(tmp_path: Path) -> None:
     assert (second["seq"], second["frame"], second["t"], second["dropped"]) == (1, 8, 3.25, 0)
 
 
+def test_a_line_names_its_stream_where_it_has_a_name(tmp_path: Path) -> None:
+    with JsonLinesSink(tmp_path / "a.jsonl", stream="gate") as sink:
+        sink.write(frame_at(0.0, 0), Detections.empty())
+    line = json.loads((tmp_path / "a.jsonl").read_text())
+    assert list(line)[:3] == ["format", "stream", "seq"]
+    assert line["stream"] == "gate"
+
+
 def test_frames_that_were_dropped_are_counted_in_the_next_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     with JsonLinesSink(path) as sink:
