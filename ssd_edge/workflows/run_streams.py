@@ -29,7 +29,15 @@ from ssd_edge.workflows.open_model import refuse_no_model
 from ssd_edge.workflows.open_streams import OpenStream, StreamSet
 from ssd_edge.workflows.reload import Reloader
 from ssd_edge.workflows.stream_config import RunConfig, RunOptions
-from ssd_edge.workflows.stream_plan import Sources, StreamPlan, check_classes, filter_of, labels_of, plans_of
+from ssd_edge.workflows.stream_plan import (
+    Sources,
+    StreamPlan,
+    check_classes,
+    filter_of,
+    labels_of,
+    means_folder,
+    plans_of,
+)
 from ssd_edge.workflows.streams_file import StreamsFile, read_streams_file
 
 StatusCallback = Callable[[dict[str, StreamStatus]], None]
@@ -152,7 +160,11 @@ def run_streams(
     chosen = file.config if file is not None else config_from(RunConfig, config, options)
     if file is None and sources is None:
         log.info("using camera 0")
-    plans = list(file.plans) if file is not None else plans_of(0 if sources is None else sources, chosen)
+    if file is not None:
+        plans = list(file.plans)
+    else:
+        written = options.get("json_path") if config is None else config.json_path
+        plans = plans_of(0 if sources is None else sources, chosen, json_folder=means_folder(written))
     # Streams of a file may come to want less than those that it begins with.
     lowest = min(filter_of(plan.config, plan.config.score_threshold).lowest for plan in plans) if file is None else 0.0
     stop, reload = stop or StopRequest(), reload or ReloadRequest()

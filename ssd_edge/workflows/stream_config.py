@@ -118,8 +118,9 @@ class RunConfig(StreamConfig):
     Attributes:
         output: video (.mp4, .avi, .webm, .mkv), image, or folder of images, with the boxes drawn in. Of several
             sources: a folder, with a video of each.
-        json_path: file of JSON lines, one a frame; ``-`` for stdout. Of several sources: one file for all, each line
-            with its source, or a folder (a name without a suffix) with a file of each.
+        json_path: file of JSON lines, one a frame; ``-`` for stdout. A folder that exists, or text that ends in a
+            slash, gets a file for each source. Of several sources: one file for all, each line with its stream, or a
+            folder (also a name without a suffix).
         serve: ``[HOST:]PORT`` to show the frames at in web browsers; without HOST only on this machine. Several
             sources are at this port and those that follow it.
         window: whether to show a window; None for one where nothing else is asked for and there is a display. With

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -54,8 +55,13 @@ def uris_of(sources: Sources) -> list[str]:
     return [str(source) if isinstance(source, int) else fspath(source) for source in found]
 
 
-def plans_of(sources: Sources, config: RunConfig) -> list[StreamPlan]:
+def plans_of(sources: Sources, config: RunConfig, *, json_folder: bool = False) -> list[StreamPlan]:
     """Return a plan for each source, with the outputs of several apart.
+
+    Args:
+        sources: one, or several.
+        config: options of all.
+        json_folder: ``json_path`` was written as a folder (:func:`means_folder`).
 
     Raises:
         InputError: there is none, or several would be written to one output that takes only one.
@@ -63,19 +69,31 @@ def plans_of(sources: Sources, config: RunConfig) -> list[StreamPlan]:
     uris = uris_of(sources)
     names = _distinct(_short_name(uri) for uri in uris)
     if len(uris) == 1:
-        return [StreamPlan(names[0], uris[0], config)]
+        return [StreamPlan(names[0], uris[0], with_own_lines(config, names[0], json_folder=json_folder))]
+    json_folder = json_folder or _is_new_folder(config.json_path)
     return [
-        StreamPlan(name, uri, _own_outputs(config, name, number))
+        StreamPlan(name, uri, _own_outputs(config, name, number, json_folder=json_folder))
         for number, (name, uri) in enumerate(zip(names, uris, strict=True))
     ]
 
 
-def is_folder_of_lines(path: Path | None) -> bool:
-    """Whether ``--json`` of several sources means a folder with a file of each: one that is there, or no suffix."""
-    if path is None or path == STDOUT:
-        return False
-    kind = path_kind(path)
-    return kind == "folder" or (kind == "absent" and not path.suffix)
+def means_folder(written: object) -> bool:
+    """Whether a path, as text, can only mean a folder: it ends in a slash, which ``Path`` drops."""
+    return isinstance(written, str) and written.endswith(("/", os.sep))
+
+
+def with_own_lines(config: RunConfig, name: str, *, json_folder: bool) -> RunConfig:
+    """Return the config of a stream; where ``json_path`` is a folder, with a file in it.
+
+    Args:
+        config: its options.
+        name: of the stream.
+        json_folder: it is a folder even where there is none yet.
+    """
+    path = config.json_path
+    if path is None or not (json_folder or (path != STDOUT and path_kind(path) == "folder")):
+        return config
+    return replace(config, json_path=path / f"{_file_name(name)}.jsonl")
 
 
 def open_stream_source(uri: str, config: StreamConfig, input_size: tuple[int, int] | None = None) -> Source:
@@ -134,8 +152,13 @@ def selection_of(config: StreamConfig) -> FrameSelection:
     return FrameSelection(config.every, config.detect_fps, config.motion)
 
 
-def _own_outputs(config: RunConfig, name: str, number: int) -> RunConfig:
-    output, json_path, serve = config.output, config.json_path, config.serve
+def _is_new_folder(path: Path | None) -> bool:
+    """Whether ``--json`` of several sources means a folder that is still to be made: it has no suffix."""
+    return path is not None and path != STDOUT and not path.suffix and path_kind(path) == "absent"
+
+
+def _own_outputs(config: RunConfig, name: str, number: int, *, json_folder: bool) -> RunConfig:
+    output, serve = config.output, config.serve
     if output is not None:
         if output.suffix and path_kind(output) != "folder":
             raise InputError(
@@ -145,15 +168,14 @@ def _own_outputs(config: RunConfig, name: str, number: int) -> RunConfig:
                 do="Use: --output DIR/",
             )
         output = output / f"{name}{_VIDEO_SUFFIX}"
-    if json_path is not None and is_folder_of_lines(json_path):
-        json_path = json_path / f"{name}.jsonl"
     if serve is not None:
         serve = _next_port(serve, number)
     if config.window:
         raise InputError(
             "a window can show only one source", got="several sources", do="Show them in a browser: --serve 8080"
         )
-    return replace(config, output=output, json_path=json_path, serve=serve, window=False)
+    config = replace(config, output=output, serve=serve, window=False)
+    return with_own_lines(config, name, json_folder=json_folder)
 
 
 def _next_port(address: str, number: int) -> str:
@@ -169,6 +191,10 @@ def _short_name(uri: str) -> str:
         text = re.sub(r"^\w+://([^/@]*@)?", "", parsed.shown.partition("?")[0])
     else:
         text = parsed.shown[:40]
+    return _file_name(text)
+
+
+def _file_name(text: str) -> str:
     return _UNFIT.sub("-", text).strip("-.")[:60] or "stream"
 
 

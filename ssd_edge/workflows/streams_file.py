@@ -12,7 +12,7 @@ from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.text_parsers import parse_toml
 from ssd_edge.workflows.stream_config import RunConfig, StreamConfig
-from ssd_edge.workflows.stream_plan import Sources, StreamPlan
+from ssd_edge.workflows.stream_plan import Sources, StreamPlan, means_folder, with_own_lines
 
 FORMAT = "ssd-edge/streams/1"
 ENGINE_FIELDS = ("max_batch", "batch_wait_ms", "hang_timeout", "optimize_for", "device", "metrics")
@@ -97,7 +97,8 @@ def _plans(path: Path, entries: Any, defaults: dict[str, Any], engine: dict[str,
             raise InputError(f"{path}: two streams are called {name!r}", wanted="a different name for each stream")
         _check_keys(path, f"{place}: ", entry, ("name", "source", *_keys()))
         own = {key: value for key, value in entry.items() if key not in ("name", "source")}
-        config = _config(path, place, {**engine, "window": False, **defaults, **own})
+        keys = {**engine, "window": False, **defaults, **own}
+        config = with_own_lines(_config(path, place, keys), name, json_folder=means_folder(keys.get("json")))
         plans.append(StreamPlan(name, uri, config))
     return tuple(plans)
 

@@ -116,6 +116,14 @@ def test_json_on_stdout_is_alone_there(workspace: Path) -> None:
     assert "video.mp4: 10 frames in" in result.stderr
 
 
+@pytest.mark.parametrize("written", ["lines/", "lines.d/", "there"])
+def test_one_source_has_its_lines_in_a_folder(workspace: Path, written: str) -> None:
+    (workspace / "there").mkdir()
+    result = run("video.mp4", "--json", written)
+    assert result.exit_code == 0, result.stderr
+    assert len(lines(workspace / written / "video.jsonl")) == 10
+
+
 @pytest.mark.parametrize(("threshold", "count"), [("0.7", 1), ("0.8", 0)])
 def test_the_threshold_is_the_users(workspace: Path, threshold: str, count: int) -> None:
     assert run("video.mp4", "--threshold", threshold, "--json", "boxes.jsonl").exit_code == 0

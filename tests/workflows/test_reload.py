@@ -51,7 +51,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_stream_that_cannot_be_started_costs_none_but_itself(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = write(place.with_name("streams.toml"), "a", "c")
-    (place.with_name("b.jsonl")).mkdir()
+    (place.with_name("b.jsonl") / "b.jsonl").mkdir(parents=True)
     with load(place) as detector, StreamSet(StopRequest(), shares=True) as streams:
         for plan in read_streams_file(file).plans:
             streams.open_outputs(streams.open_source(plan, alone=False), place)

@@ -8,7 +8,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.workflows.stream_config import RunConfig
-from ssd_edge.workflows.stream_plan import plans_of
+from ssd_edge.workflows.stream_plan import means_folder, plans_of
 
 SOURCES = ["gate.mp4", "yard.mp4", "gate.mp4"]
 
@@ -42,6 +42,22 @@ def test_files_are_called_like_their_sources_which_are_told_apart(tmp_path: Path
 @pytest.mark.parametrize("lines", ["-", "all.jsonl"])
 def test_stdout_and_a_file_take_the_lines_of_all(lines: str) -> None:
     assert {plan.config.json_path for plan in plans_of(SOURCES, RunConfig(json_path=Path(lines)))} == {Path(lines)}
+
+
+@pytest.mark.parametrize("json_folder", [False, True])
+def test_one_source_has_its_lines_in_a_folder_too(tmp_path: Path, json_folder: bool) -> None:
+    folder = tmp_path / ("new.d" if json_folder else "")
+    (plan,) = plans_of("videos/gate.mp4", RunConfig(json_path=folder), json_folder=json_folder)
+    assert plan.config.json_path == folder / "gate.jsonl"
+    plans = plans_of(SOURCES, RunConfig(json_path=folder), json_folder=json_folder)
+    assert plans[0].config.json_path == folder / "gate.jsonl", "the same file where more sources come"
+    (plan,) = plans_of("gate.mp4", RunConfig(json_path=tmp_path / "boxes"))
+    assert plan.config.json_path == tmp_path / "boxes", "without a slash it is a file"
+
+
+def test_a_slash_at_the_end_means_a_folder() -> None:
+    assert means_folder("boxes/")
+    assert not any(map(means_folder, ("boxes", "-", Path("boxes/"), None)))
 
 
 def test_a_window_shows_only_one_source() -> None:

@@ -46,6 +46,15 @@ def test_streams_take_the_defaults_that_they_do_not_change(tmp_path: Path) -> No
     assert yard.config.detect_fps == 5.0
 
 
+def test_a_folder_of_lines_has_a_file_for_each_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    entry = '[[stream]]\nname = "{}"\nsource = "0"\n'
+    text = HEAD + '[defaults]\njson = "new/"\n' + entry.format("a b/c") + entry.format("yard") + 'json = "there"\n'
+    first, second = read_streams_file(write(tmp_path / "streams.toml", text)).plans
+    assert (first.config.json_path, second.config.json_path) == (Path("new/a-b-c.jsonl"), Path("there/yard.jsonl"))
+
+
 ONE = '[[stream]]\nname = "a"\nsource = "0"\n'
 
 
