@@ -30,7 +30,7 @@ def run(
         typer.Argument(
             metavar="[SOURCE]...",
             help="Image, folder, video, camera number, csi://0, RTSP or HTTP URL, or GStreamer pipeline; several "
-            "are possible.",
+            "are possible. Several images are one source.",
         ),
     ] = None,
     camera: Annotated[

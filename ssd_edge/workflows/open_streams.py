@@ -18,7 +18,6 @@ from ssd_edge.streaming.sinks.json_lines import Lines, StdoutLines
 from ssd_edge.streaming.sinks.pieces import Cut, Retention
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.live import LiveSource
-from ssd_edge.streaming.sources.uri import file_of
 from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
 from ssd_edge.streaming.track import Stream
 from ssd_edge.workflows.stream_plan import StreamPlan, filter_of, mask_of, open_stream_source, selection_of
@@ -91,7 +90,7 @@ class StreamSet:
         """
         _check_scaled(plan)
         try:
-            source = open_stream_source(plan.uri, plan.config, input_size)
+            source = open_stream_source(plan.uri, plan.config, input_size, plan.images)
         except DeviceError as error:
             if alone:
                 raise
@@ -115,7 +114,10 @@ class StreamSet:
             raise DeviceError(f"{plan.name} is not open")
         if plan.config.output is not None and isinstance(source, LiveSource):
             source.open(_RATE_WAIT_S)
-        inputs = [model, *(path for other in self.streams for path in file_of(other.plan.uri))]
+        inputs = [model, *(path for other in self.streams for path in other.plan.inputs)]
+        if plan.config.output is not None:
+            for image in plan.images:
+                check_keeps_input(plan.config.output / image.name, image)
         options = self._options(plan)
         if plan.config.scale_in_decoder:
             options = replace(options, window=False)

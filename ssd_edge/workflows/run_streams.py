@@ -138,7 +138,7 @@ def run_streams(
 
     Args:
         sources: image, folder, video, camera number, ``csi://0``, RTSP or HTTP URL, or GStreamer pipeline; or a list of
-            these. By default camera 0.
+            these, of which several images are one source. By default camera 0.
         model: an ``.engine`` or ``.onnx``; by default the workspace's current engine, or else its newest ONNX.
         config: options, in place of keywords.
         streams_file: a ``streams.toml`` with sources and their options, in place of ``sources`` and options.

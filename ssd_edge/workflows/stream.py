@@ -17,7 +17,15 @@ from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.track import Stream
 from ssd_edge.workflows.load import load
 from ssd_edge.workflows.stream_config import StreamConfig, StreamOptions
-from ssd_edge.workflows.stream_plan import Sources, filter_of, mask_of, open_stream_source, selection_of, uris_of
+from ssd_edge.workflows.stream_plan import (
+    Sources,
+    filter_of,
+    images_of,
+    mask_of,
+    open_stream_source,
+    selection_of,
+    uris_of,
+)
 
 
 @contextmanager
@@ -45,6 +53,7 @@ def stream(
 
     Args:
         sources: an image, folder, video, URL or GStreamer pipeline, or the number of a camera; or a list of these.
+            Several images are one source, in their order.
         detector: from :func:`~ssd_edge.workflows.load.load`, or a model file, which is closed at the end.
         config: options, in place of keywords.
         stop: ends the stream when it is requested.
@@ -61,20 +70,21 @@ def stream(
     """
     chosen = config_from(StreamConfig, config, options)
     uris = uris_of(sources)
+    images = images_of(uris)
     with ExitStack() as stack:
         model = detector if isinstance(detector, Detector) else stack.enter_context(load(detector))
         keep = filter_of(chosen, 0.0)
         keep.check(model.class_names)
         streams = [
             Stream(
-                stack.enter_context(open_stream_source(uri, chosen, model.input_size)),
+                stack.enter_context(open_stream_source(uri, chosen, model.input_size, images)),
                 keep=keep,
                 select=selection_of(chosen),
                 max_frames=chosen.max_frames,
                 max_age_s=chosen.max_frame_age,
                 mask=mask_of(chosen),
             )
-            for uri in uris
+            for uri in (uris[:1] if images else uris)
         ]
         pipeline = Pipeline(
             streams,

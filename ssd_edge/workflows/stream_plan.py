@@ -11,13 +11,14 @@ from pathlib import Path
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
+from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.streaming.outputs import STDOUT
 from ssd_edge.streaming.privacy import Blur, PrivacyMask, parse_polygon
 from ssd_edge.streaming.selection import DetectionFilter, FrameSelection
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.camera import CameraMode, Recovery
-from ssd_edge.streaming.sources.factory import open_source
-from ssd_edge.streaming.sources.uri import parse_uri
+from ssd_edge.streaming.sources.factory import open_images, open_source
+from ssd_edge.streaming.sources.uri import file_of, parse_uri
 from ssd_edge.workflows.stream_config import RunConfig, StreamConfig
 
 OneSource = str | PathLike[str] | int
@@ -34,13 +35,20 @@ class StreamPlan:
 
     Attributes:
         name: in messages, and of its files.
-        uri: of its source.
+        uri: of its source; of several images, the first one's.
         config: its options.
+        images: files that are its source together; empty for one that ``uri`` names alone.
     """
 
     name: str
     uri: str
     config: RunConfig
+    images: tuple[Path, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files and folders that its source reads."""
+        return self.images or file_of(self.uri)
 
 
 def uris_of(sources: Sources) -> list[str]:
@@ -56,7 +64,7 @@ def uris_of(sources: Sources) -> list[str]:
 
 
 def plans_of(sources: Sources, config: RunConfig, *, json_folder: bool = False) -> list[StreamPlan]:
-    """Return a plan for each source, with the outputs of several apart.
+    """Return a plan for each source, with the outputs of several apart; sources that are all images are one.
 
     Args:
         sources: one, or several.
@@ -67,6 +75,9 @@ def plans_of(sources: Sources, config: RunConfig, *, json_folder: bool = False) 
         InputError: there is none, or several would be written to one output that takes only one.
     """
     uris = uris_of(sources)
+    if images := images_of(uris):
+        name = _file_name(images[0].parent.name if len({image.parent for image in images}) == 1 else "", "images")
+        return [StreamPlan(name, uris[0], with_own_lines(config, name, json_folder=json_folder), images)]
     names = _distinct(_short_name(uri) for uri in uris)
     if len(uris) == 1:
         return [StreamPlan(names[0], uris[0], with_own_lines(config, names[0], json_folder=json_folder))]
@@ -93,24 +104,37 @@ def with_own_lines(config: RunConfig, name: str, *, json_folder: bool) -> RunCon
     path = config.json_path
     if path is None or not (json_folder or (path != STDOUT and path_kind(path) == "folder")):
         return config
-    return replace(config, json_path=path / f"{_file_name(name)}.jsonl")
+    return replace(config, json_path=path / f"{_file_name(name, 'stream')}.jsonl")
 
 
-def open_stream_source(uri: str, config: StreamConfig, input_size: tuple[int, int] | None = None) -> Source:
+def images_of(uris: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files of several sources that all are images, as a shell lists them; nothing where they are not."""
+    paths = tuple(path for uri in uris for path in file_of(uri) if path.suffix.lower() in IMAGE_SUFFIXES)
+    is_list = len(uris) > 1 and len(paths) == len(uris)
+    return paths if is_list and not any(path_kind(path) == "folder" for path in paths) else ()
+
+
+def open_stream_source(
+    uri: str, config: StreamConfig, input_size: tuple[int, int] | None = None, images: Sequence[Path] = ()
+) -> Source:
     """Open a source as the config says.
 
     Args:
         uri: of the source.
         config: its options.
         input_size: of the network, which ``scale_in_decoder`` needs.
+        images: several files that are the source together, in place of ``uri``.
 
     Raises:
         InputError: the file or folder cannot be read, or an option does not fit the source.
         DeviceError: a local camera is absent.
     """
+    mode = CameraMode(config.width, config.height, config.fps)
+    if images and not config.scale_in_decoder:
+        return open_images(images, mode=mode, loop=config.loop, pace=config.pace)
     return open_source(
         uri,
-        mode=CameraMode(config.width, config.height, config.fps),
+        mode=mode,
         loop=config.loop,
         pace=config.pace,
         rtsp_latency_ms=config.rtsp_latency_ms,
@@ -191,11 +215,11 @@ def _short_name(uri: str) -> str:
         text = re.sub(r"^\w+://([^/@]*@)?", "", parsed.shown.partition("?")[0])
     else:
         text = parsed.shown[:40]
-    return _file_name(text)
+    return _file_name(text, "stream")
 
 
-def _file_name(text: str) -> str:
-    return _UNFIT.sub("-", text).strip("-.")[:60] or "stream"
+def _file_name(text: str, otherwise: str) -> str:
+    return _UNFIT.sub("-", text).strip("-.")[:60] or otherwise
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -94,6 +94,24 @@ def test_a_folder_of_every_kind_of_picture(workspace: Path) -> None:
     assert sorted(path.name for path in (workspace / "out").iterdir()) == names
 
 
+def test_the_pictures_that_a_shell_lists_are_one_source(workspace: Path) -> None:
+    names = ["x/b.jpg", "x/a.jpg", "y/a.jpg"]
+    for name in names:
+        write(workspace / name, np.full((40, 60, 3), 255, np.uint8))
+    result = run(*names, "--output", "out", "--json", "boxes.jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert "x/b.jpg and 2 more images: 3 frames in" in result.stdout
+    assert [(line["source"], line["frame"]) for line in lines(workspace / "boxes.jsonl")] == [
+        (name, number) for number, name in enumerate(names)
+    ]
+    assert sorted(path.name for path in (workspace / "out").iterdir()) == ["a-2.jpg", "a.jpg", "b.jpg"]
+    before = (workspace / "x/b.jpg").read_bytes()
+    refused = run("y/a.jpg", "x/b.jpg", "--output", "x")
+    assert refused.exit_code == 1
+    assert "x/b.jpg is also the input" in refused.stderr
+    assert (workspace / "x/b.jpg").read_bytes() == before
+
+
 def test_one_image_to_one_image(workspace: Path) -> None:
     write(workspace / "a.jpg", np.zeros((40, 60, 3), np.uint8))
     assert run("a.jpg", "--output", "b.jpg").exit_code == 0

@@ -193,3 +193,11 @@ def test_what_is_refused(film: Path, model: Path) -> None:
 @pytest.mark.parametrize(("config", "options"), [(StreamConfig, StreamOptions), (RunConfig, RunOptions)])
 def test_options_are_the_fields_of_the_config(config: type, options: type) -> None:
     assert {entry.name for entry in fields(config)} == set(options.__annotations__)
+
+
+def test_several_images_are_one_source(tmp_path: Path, model: Path) -> None:
+    names = ["b.png", "a.png", "c.png"]
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), np.full((40, 60, 3), 255, np.uint8))
+    with stream([tmp_path / name for name in names], model) as frames:
+        assert [(frame.index, Path(frame.source).name) for frame, _ in frames] == list(enumerate(names))

@@ -55,6 +55,23 @@ def test_one_source_has_its_lines_in_a_folder_too(tmp_path: Path, json_folder: b
     assert plan.config.json_path == tmp_path / "boxes", "without a slash it is a file"
 
 
+def test_sources_that_are_all_images_are_one(tmp_path: Path) -> None:
+    images = ["photos/b.jpg", "photos/a.PNG"]
+    (plan,) = plans_of(images, RunConfig(output=tmp_path / "out", json_path=tmp_path))
+    assert (plan.name, plan.images) == ("photos", (Path(images[0]), Path(images[1])))
+    assert plan.inputs == plan.images
+    assert plan.config.output == tmp_path / "out", "a folder of images, and no videos"
+    assert plan.config.json_path == tmp_path / "photos.jsonl"
+    (plan,) = plans_of([*images, "more/c.jpg"], RunConfig())
+    assert plan.name == "images"
+    (plan,) = plans_of(["b.jpg", "a.jpg"], RunConfig())
+    assert plan.name == "images"
+    assert len(plans_of([*images, "gate.mp4"], RunConfig())) == 3
+    assert plans_of("b.jpg", RunConfig())[0].images == ()
+    (tmp_path / "folder.jpg").mkdir()
+    assert len(plans_of([*images, str(tmp_path / "folder.jpg")], RunConfig())) == 3
+
+
 def test_a_slash_at_the_end_means_a_folder() -> None:
     assert means_folder("boxes/")
     assert not any(map(means_folder, ("boxes", "-", Path("boxes/"), None)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
@@ -66,6 +68,22 @@ def open_source(
     return RateLimitedSource(source, pace) if pace is not None else source
 
 
+def open_images(
+    paths: Sequence[Path], *, mode: CameraMode = _DRIVERS_MODE, loop: bool = False, pace: float | None = None
+) -> Source:
+    """Return several image files as one source, in this order, as a folder of them would be; options as above.
+
+    Raises:
+        InputError: a file is absent, or an option is only for cameras.
+    """
+    for path in paths:
+        if path_kind(path) == "absent" and not path.is_symlink():  # a shell lists broken links, which are left out
+            raise _absent(path)
+    _refuse_camera_options(parse_uri(str(paths[0])), mode)
+    source = ImageSource(paths, loop=loop)
+    return RateLimitedSource(source, pace) if pace is not None else source
+
+
 def _open_live(uri: Uri, mode: CameraMode, rtsp_latency_ms: int, recovery: Recovery) -> Source:
     require_utf8(uri.target, uri.shown)
     if uri.kind == "camera":
@@ -98,7 +116,7 @@ def _refuse_camera_options(uri: Uri, mode: CameraMode) -> None:
 def _open_file(path: Path, *, loop: bool) -> Source:
     kind = path_kind(path)
     if kind == "absent":
-        raise InputError(f"{path} does not exist", wanted="an image, a folder of images, or a video")
+        raise _absent(path)
     if kind == "folder" or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(path, loop=loop)
     if kind == "other":  # opening a pipe would wait for a writer, inside OpenCV, where no signal is heeded
@@ -111,3 +129,16 @@ def _open_file(path: Path, *, loop: bool) -> Source:
     if kind == "file" and path.stat().st_size == 0:
         raise InputError(f"{path} is empty", wanted="a video")
     return open_video(path, loop=loop)
+
+
+def _absent(path: Path) -> InputError:
+    wanted = "an image, a folder of images, or a video"
+    if not glob.has_magic(str(path)):
+        return InputError(f"{path} does not exist", wanted=wanted)
+    found = len(glob.glob(str(path)))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return InputError(
+        f"{path} does not exist",
+        got=f"a pattern of names that fits {found or 'no'} file{'' if found == 1 else 's'}",
+        wanted=wanted,
+        do="Write it without quotes, so that the shell replaces it by the names." if found else "",
+    )

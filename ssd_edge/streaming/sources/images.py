@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
@@ -16,24 +16,29 @@ from ssd_edge.streaming.sources.base import Source, SourceInfo
 
 
 class ImageSource(Source):
-    """An image, or the images of a folder in the order of their names; a frame's source is its file.
+    """An image, a list of images, or the images of a folder by name; a frame's source is its file.
 
-    Images of a folder that cannot be read are left out and named.
+    Of several images, those that cannot be read are left out and named.
 
     Args:
-        path: image file or folder of images.
+        place: image file, folder of images, or image files in the order of their frames.
         loop: begin again after the last, without end.
 
     Raises:
-        InputError: a folder without images; and, while iterating, a single file that cannot be read, or a folder
+        InputError: a folder without images; and, while iterating, a single file that cannot be read, or several
             without any that can.
     """
 
-    def __init__(self, path: Path, *, loop: bool = False) -> None:
-        self._paths = list_images(path) if path_kind(path) == "folder" else [path]
+    def __init__(self, place: Path | Sequence[Path], *, loop: bool = False) -> None:
+        if isinstance(place, Path):
+            self._paths = list_images(place) if path_kind(place) == "folder" else [place]
+            name = str(place)
+        else:
+            self._paths = list(place)
+            name = f"{place[0]} and {len(place) - 1} more image{'' if len(place) == 2 else 's'}"
         self._loop = loop
         frames = None if loop else len(self._paths)
-        super().__init__(SourceInfo(str(path), live=False, frames=frames, stills=True))
+        super().__init__(SourceInfo(name, live=False, frames=frames, stills=True))
 
     def __iter__(self) -> Iterator[Frame]:
         began = 0.0

@@ -24,6 +24,18 @@ def test_pictures_of_a_folder_keep_their_names(tmp_path: Path) -> None:
     assert int(cv2.imread(str(tmp_path / "out" / "a.bmp"))[0, 0, 0]) == 51
 
 
+def test_pictures_of_the_same_name_do_not_overwrite_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = ["x/a.png", "y/a.png", "y/a-2.png", "x/a.png"]
+    with caplog.at_level("INFO", logger="ssd_edge"), ImageFolderSink(tmp_path, named_by_source=True) as sink:
+        for index, source in enumerate(sources):
+            sink.show(frame(index, source), frame(index, source).image)
+    levels = {path.name: int(cv2.imread(str(path))[0, 0, 0]) for path in tmp_path.iterdir()}
+    assert levels == {"a.png": 53, "a-2.png": 51, "a-2-2.png": 52}, "an image that comes again keeps its file"
+    assert f"y/a.png is saved as {tmp_path / 'a-2.png'}" in caplog.text
+
+
 def test_frames_of_a_film_are_numbered(tmp_path: Path) -> None:
     with ImageFolderSink(tmp_path, named_by_source=False) as sink:
         shown = frame(42, "http://host/picture.jpg")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
+from ssd_edge.streaming.sources.camera import CameraMode
+from ssd_edge.streaming.sources.factory import open_images, open_source
 from ssd_edge.streaming.sources.images import ImageSource
 
 
@@ -25,6 +27,31 @@ def test_a_folder_is_read_by_name_and_each_frame_names_its_file(tmp_path: Path) 
     assert [Path(frame.source).name for frame in frames] == ["a.png", "b.png", "c.png"]
     assert [frame.index for frame in frames] == [0, 1, 2]
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 0, 2]
+
+
+def test_a_list_is_read_in_its_order(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, np.zeros((4, 6, 3), np.uint8)) for name in ("b.png", "a.png", "c.png")]
+    paths[2].write_bytes(b"no image")
+    source = open_images(paths)
+    assert (source.info.name, source.info.frames, source.info.stills) == (f"{paths[0]} and 2 more images", 3, True)
+    assert [Path(frame.source) for frame in source] == paths[:2]
+    assert [lost.what for lost in source.left_out] == [str(paths[2])]
+    (tmp_path / "broken.png").symlink_to(tmp_path / "nowhere.png")
+    source = open_images([tmp_path / "broken.png", *paths[:2]])
+    assert [Path(frame.source) for frame in source] == paths[:2]
+    assert [lost.what for lost in source.left_out] == [str(tmp_path / "broken.png")]
+    with pytest.raises(InputError, match=r"d\.png does not exist"):
+        open_images([*paths, tmp_path / "d.png"])
+    with pytest.raises(InputError, match="--width, --height and --fps are only for cameras"):
+        open_images(paths, mode=CameraMode(width=640))
+
+
+def test_a_quoted_pattern_is_told_from_a_name(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
+    with pytest.raises(InputError, match=r"fits 1 file; wanted .*\. Write it without quotes"):
+        open_source(str(tmp_path / "*.png"))
+    with pytest.raises(InputError, match=r"fits no files; wanted .* or a video$"):
+        open_source(str(tmp_path / "*.jpg"))
 
 
 @pytest.mark.parametrize(
