@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.image_header import scan_count, stored_size
 from ssd_edge.core.jpeg import JPEG_START, START_OF_SCAN, jpeg_segments
 from ssd_edge.core.limits import how_to_raise, limit
+from ssd_edge.core.log import counted
 from ssd_edge.core.native_lines import image_lines_dropped
 
 
@@ -39,6 +42,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 _JPEG_END = b"\xff\xd9"
 _PNG_START, _PNG_HEADER_BYTES = b"\x89PNG", 8
 _MOST_BYTES_A_PIXEL = 8  # four channels of 16 bits
+_MOST_LOOKED_AT = 10_000  # entries of a folder, for an error's sake
 _SCANS_OF_THE_LARGEST = 12  # what a progressive JPEG of the most pixels may have
 
 
@@ -177,10 +181,40 @@ def list_images(folder: Path, *, below: bool = False) -> list[Path]:
     if not images:
         raise InputError(
             f"{folder} contains no images",
-            got=f"{len(there)} other files",
+            **_other_entries(folder, there),
             wanted=f"files with the suffix {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
     return images
+
+
+def passed_over(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return what :func:`list_images` passes over where it does not look below: folders, and images' broken links."""
+    try:
+        there = sorted(path for path in folder.iterdir() if not _is_hidden(path.relative_to(folder)))
+        links = [path for path in there if path.suffix.lower() in IMAGE_SUFFIXES and path.is_symlink()]
+        return [path for path in there if path.is_dir()], [path for path in links if not path.exists()]
+    except OSError as error:
+        raise cannot_list(folder, error) from error
+
+
+def _other_entries(folder: Path, there: Sequence[Path]) -> dict[str, str]:
+    """Return, for an error, what a folder without images holds, and the first folder in it that has some."""
+    folders = [path for path in there if path.is_dir() and not _is_hidden(path.relative_to(folder))]
+    with_images = sorted(path for path in folders if _has_image(path))
+    if with_images:
+        names, more = ", ".join(path.name for path in with_images[:3]), len(with_images) - 3
+        inside = f"{names} and {more} more" if more > 0 else names
+        return {"got": f"images only in folders inside it: {inside}", "do": f"Give such a folder: {with_images[0]}"}
+    others = counted(len(there) - len(folders), "other file")
+    return {"got": f"{others} and {counted(len(folders), 'folder')} without images" if folders else others}
+
+
+def _has_image(folder: Path) -> bool:
+    """Whether an image is among the first entries at or below a folder that may be listed."""
+    try:
+        return any(_is_image(path) for path in islice(folder.rglob("*"), _MOST_LOOKED_AT))
+    except OSError:
+        return False
 
 
 def _is_image(path: Path) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.images import as_bgr, list_images, load_image, read_image, write_image
+from ssd_edge.core.images import as_bgr, list_images, load_image, passed_over, read_image, write_image
 from ssd_edge.core.limits import VARIABLE
 
 
@@ -150,6 +150,29 @@ def test_folder_without_pictures_is_named(tmp_path: Path) -> None:
         list_images(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         list_images(tmp_path / "nowhere")
+
+
+def test_images_only_in_folders_inside_are_named(tmp_path: Path) -> None:
+    (tmp_path / "b" / "deep").mkdir(parents=True)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="contains no images: got 1 other file and 1 folder without images"):
+        list_images(tmp_path)
+    for name in ("c/a.jpg", "b/deep/a.jpg", ".hidden/a.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError) as caught:
+        list_images(tmp_path)
+    assert caught.value.got == "images only in folders inside it: b, c"
+    assert caught.value.do == f"Give such a folder: {tmp_path / 'b'}"
+
+
+def test_what_is_passed_over_in_a_folder(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a", ".hidden"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a.jpg").touch()
+    for name, target in (("gone.png", "nowhere"), ("there.png", "a.jpg"), ("gone.txt", "nowhere")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+    assert passed_over(tmp_path) == ([tmp_path / "a", tmp_path / "b.jpg"], [tmp_path / "gone.png"])
 
 
 def test_arrays_of_cameras_become_bgr(photo: np.ndarray) -> None:

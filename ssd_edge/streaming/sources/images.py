@@ -9,16 +9,19 @@ from pathlib import Path
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
 from ssd_edge.core.frame import Frame, UInt8Array
-from ssd_edge.core.images import list_images, read_image
+from ssd_edge.core.images import list_images, passed_over, read_image
 from ssd_edge.core.left_out import LeftOut
-from ssd_edge.core.log import log
+from ssd_edge.core.log import counted, log
 from ssd_edge.streaming.sources.base import Source, SourceInfo
+
+_NAMED = 3
+_BROKEN = "is a link to a file that does not exist"
 
 
 class ImageSource(Source):
     """An image, a list of images, or the images of a folder by name; a frame's source is its file.
 
-    Of several images, those that cannot be read are left out and named.
+    Of several images, those that cannot be read are left out and named. Folders inside a folder are not looked into.
 
     Args:
         place: image file, folder of images, or image files in the order of their frames.
@@ -36,9 +39,11 @@ class ImageSource(Source):
         else:
             self._paths = list(place)
             name = f"{place[0]} and {len(place) - 1} more image{'' if len(place) == 2 else 's'}"
+        lost = self._passed_over(place) if isinstance(place, Path) and path_kind(place) == "folder" else ()
         self._loop = loop
         frames = None if loop else len(self._paths)
         super().__init__(SourceInfo(name, live=False, frames=frames, stills=True))
+        self.left_out = lost
 
     def __iter__(self) -> Iterator[Frame]:
         began = 0.0
@@ -46,6 +51,18 @@ class ImageSource(Source):
             now = time.monotonic()
             began = now if index == 0 else began
             yield Frame(image, index, now, str(path), now - began)
+
+    @staticmethod
+    def _passed_over(folder: Path) -> tuple[LeftOut, ...]:
+        """Say which folders are not looked into, and return the links that lead to no image."""
+        folders, broken = passed_over(folder)
+        if folders:
+            were = "was" if len(folders) == 1 else "were"
+            names = ", ".join(path.name for path in folders[:_NAMED]) + (", …" if len(folders) > _NAMED else "")
+            log.info(f"{folder}: {counted(len(folders), 'folder')} inside it {were} not looked into: {names}")
+        for link in broken:
+            log.warning(f"{link} {_BROKEN}; it is left out")
+        return tuple(LeftOut(str(link), _BROKEN) for link in broken)
 
     def _images(self) -> Iterator[tuple[Path, UInt8Array]]:
         """Yield files with their pixels."""

@@ -61,3 +61,4 @@ class RateLimitedSource(Source):
         """Close the source beneath."""
         super().close()
         self._source.close()
+        self.left_out = self._source.left_out

@@ -29,6 +29,19 @@ def test_a_folder_is_read_by_name_and_each_frame_names_its_file(tmp_path: Path) 
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 0, 2]
 
 
+def test_what_a_folder_holds_besides_images_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
+    (tmp_path / "b.png").symlink_to(tmp_path / "nowhere.png")
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+    with caplog.at_level("INFO", logger="ssd_edge"):
+        source = ImageSource(tmp_path)
+    assert f"{tmp_path}: 2 folders inside it were not looked into: x, y" in caplog.text
+    assert f"{tmp_path / 'b.png'} is a link to a file that does not exist; it is left out" in caplog.text
+    assert [Path(frame.source).name for frame in source] == ["a.png"]
+    assert [str(lost) for lost in source.left_out] == [f"{tmp_path / 'b.png'}: is a link to a file that does not exist"]
+
+
 def test_a_list_is_read_in_its_order(tmp_path: Path) -> None:
     paths = [write(tmp_path / name, np.zeros((4, 6, 3), np.uint8)) for name in ("b.png", "a.png", "c.png")]
     paths[2].write_bytes(b"no image")

@@ -8,6 +8,7 @@ import pytest
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.frame import Frame
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
 
@@ -77,3 +78,10 @@ def test_an_interrupt_ends_the_wait() -> None:
 def test_a_pace_that_is_no_positive_number_is_refused(fps: float) -> None:
     with pytest.raises(InputError, match="--pace is out of range"):
         RateLimitedSource(SlowFilm(FakeClock(), []), fps)
+
+
+def test_what_the_source_leaves_out_is_told() -> None:
+    film = SlowFilm(FakeClock(), [0.0])
+    with RateLimitedSource(film, 25.0) as source:
+        film.left_out = (LeftOut("a.jpg", "is truncated"),)
+    assert source.left_out == film.left_out
