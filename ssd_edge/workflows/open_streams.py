@@ -89,6 +89,8 @@ class StreamSet:
             alone: an absent device is an error; otherwise it is one of this stream, and the others go on.
         """
         _check_scaled(plan)
+        if self._shares:
+            _check_is_there(plan)
         try:
             source = open_stream_source(plan.uri, plan.config, input_size, plan.images)
         except DeviceError as error:
@@ -202,6 +204,17 @@ class StreamSet:
         if path_kind(path) == "file" and options.cut is None:
             log.info(f"{path} already exists and is replaced")
         return open_lines(self._stack, path, options)
+
+
+def _check_is_there(plan: StreamPlan) -> None:
+    """Refuse a relative path of a ``streams.toml`` that leads nowhere, and say where it begins."""
+    for path in plan.inputs:
+        if not path.is_absolute() and path_kind(path) == "absent":
+            raise InputError(
+                f"the source {path} of the stream {plan.name} does not exist",
+                got=f"no such file or folder in {Path.cwd()}",
+                wanted="a path relative to the folder where the command runs, or an absolute one",
+            )
 
 
 def _check_scaled(plan: StreamPlan) -> None:

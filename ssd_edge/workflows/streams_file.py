@@ -91,16 +91,33 @@ def _plans(path: Path, entries: Any, defaults: dict[str, Any], engine: dict[str,
     for entry in entries:
         name, uri = entry.get("name"), entry.get("source")
         place = f"[[stream]] {name!r}"
+        if isinstance(uri, int) and not isinstance(uri, bool):
+            raise InputError(
+                f"{path}: {place}: source has the wrong type",
+                got=f"the number {uri}",
+                wanted=f'text, also for a camera: source = "{uri}"',
+            )
         if not isinstance(name, str) or not name or not isinstance(uri, str) or not uri:
             raise InputError(f"{path}: {place} has no name or no source", wanted='name = "…" and source = "…"')
         if name in {plan.name for plan in plans}:
             raise InputError(f"{path}: two streams are called {name!r}", wanted="a different name for each stream")
         _check_keys(path, f"{place}: ", entry, ("name", "source", *_keys()))
         own = {key: value for key, value in entry.items() if key not in ("name", "source")}
+        _check_masks(f"{path}: {place}", {**defaults, **own}.get("masks"))
         keys = {**engine, "window": False, **defaults, **own}
         config = with_own_lines(_config(path, place, keys), name, json_folder=means_folder(keys.get("json")))
         plans.append(StreamPlan(name, uri, config))
     return tuple(plans)
+
+
+def _check_masks(place: str, masks: Any) -> None:
+    """Refuse masks of another form, such as lists of numbers, with the form that is read."""
+    if masks is not None and not (isinstance(masks, list) and all(isinstance(mask, str) for mask in masks)):
+        raise InputError(
+            f"{place}: masks has the wrong type",
+            got=f"{masks!r:.100}",
+            wanted='a list of polygons, each one text: masks = ["0,0 0.4,0 0.4,0.3"]',
+        )
 
 
 def _keys() -> tuple[str, ...]:

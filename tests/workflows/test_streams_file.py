@@ -68,6 +68,18 @@ ONE = '[[stream]]\nname = "a"\nsource = "0"\n'
         (HEAD + ONE + ONE, "two streams are called 'a'"),
         (HEAD + ONE + "treshold = 0.5\n", "there is no key 'treshold'.*Did you mean threshold"),
         (HEAD + ONE + "threshold = 'high'\n", r"\[\[stream\]\] 'a': score_threshold has the wrong type"),
+        (
+            HEAD + "[[stream]]\nname = 'a'\nsource = 0\n",
+            r"'a': source has the wrong type: got the number 0; wanted text, also for a camera: source = \"0\"",
+        ),
+        *(
+            (
+                head + f"masks = {masks}\n" + tail,
+                r"'a': masks has the wrong type: .* masks = \[\"0,0 0\.4,0 0\.4,0\.3\"\]",
+            )
+            for head, tail in ((HEAD + ONE, ""), (HEAD + "[defaults]\n", ONE))
+            for masks in ("[[[0, 0], [0.4, 0], [0.4, 0.3]]]", "'0,0 0.4,0 0.4,0.3'", "[0, 1]", "1")
+        ),
         (HEAD + ONE + "every = 0\n", "every is out of range: got 0"),
         (
             HEAD + "[engine]\noptimize_for = 'many'\n" + ONE,
@@ -236,3 +248,13 @@ def test_an_absent_camera_ends_its_stream_and_not_the_others(workspace: Path) ->
     assert len(lines(workspace / "all.jsonl")) == 30
     assert [stream.name for stream in result.failed] == ["camera-63"]
     assert "camera 63 cannot be opened" in result.failed[0].error
+
+
+def test_an_absent_file_is_looked_for_where_the_command_runs(workspace: Path) -> None:
+    (workspace / "conf").mkdir()
+    file = write(workspace / "conf" / "streams.toml", HEAD + '[[stream]]\nname = "gate"\nsource = "gone.mp4"\n')
+    with pytest.raises(InputError) as caught:
+        run_streams(streams_file=file)
+    assert caught.value.what == "the source gone.mp4 of the stream gate does not exist"
+    assert caught.value.got == f"no such file or folder in {workspace}"
+    assert caught.value.wanted.startswith("a path relative to the folder where the command runs")
