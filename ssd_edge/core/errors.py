@@ -48,6 +48,11 @@ class SsdEdgeError(Exception):
         sentence = f"{self.what}: {details}" if details else self.what
         return f"{sentence.rstrip('.')}. {self.do}" if self.do else sentence
 
+    def advise(self, sentence: str) -> None:
+        """Add a sentence to what to do; in an error made anew of these parts, no option would be named any more."""
+        more = hide_in_text(sentence)
+        self.do = f"{self.do.rstrip('.')}. {more}" if self.do else more
+
     def name_options(self, options: Mapping[str, str]) -> None:
         """Put a command's options in the place of what :func:`keyword` wrote; nothing else of the message changes.
 

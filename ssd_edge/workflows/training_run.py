@@ -258,9 +258,8 @@ def _check_usable(report: LintReport, tolerance: Tolerance, command: str) -> Non
     try:
         report.check(tolerance)
     except InputError as error:
-        raise InputError(
-            error.what, got=error.got, wanted=error.wanted, do=f"{error.do} To see all errors: {command}".strip()
-        ) from error
+        error.advise(f"To see all errors: {command}")
+        raise
     for usable in report.usable.values():
         usable.log_left_out()
     if report.issues:

@@ -223,6 +223,7 @@ def test_whatever_ends_a_run_early_the_way_back_is_said(
         (["--backbone", "n" * 300], "is not a usable path (File name too long)"),
         (["--classes", "odd.bin"], "odd.bin is not text in UTF-8"),
         (["--classes", "red,green"], "blue"),
+        (["--classes", "red,green"], "or use the rest anyway: --max-bad 0.44. To see all errors: ssd-edge data check"),
         (["--name", "../elsewhere"], "--name is not a valid name: got '../elsewhere'"),
         (
             ["--name", "taken"],

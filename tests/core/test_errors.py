@@ -35,6 +35,20 @@ def test_keywords_become_options_and_nothing_else_of_the_message_does() -> None:
     )
 
 
+def test_advice_is_a_sentence_more_and_options_are_still_named() -> None:
+    for do in (f"Use the rest: {keyword('max_bad', 0.34)}", f"Use the rest: {keyword('max_bad', 0.34)}."):
+        error = InputError("1 of 3 objects cannot be used", do=do)
+        error.advise("To see all errors: check rtsp://me:hunter2@camera/1")
+        assert error.do == "Use the rest: max_bad=0.34. To see all errors: check rtsp://me:***@camera/1"
+        error.name_options({"max_bad": "--max-bad"})
+        assert str(error).endswith(
+            "cannot be used. Use the rest: --max-bad 0.34. To see all errors: check rtsp://me:***@camera/1"
+        )
+    error = InputError("it is empty")
+    error.advise("Fill it.")
+    assert str(error) == "it is empty. Fill it."
+
+
 def test_what_a_library_says_on_many_lines_stands_in_one() -> None:
     assert one_line(RuntimeError("\n  shape\tmismatch:\n\n 3 and 4\n")) == "shape mismatch: 3 and 4"
     assert one_line("x" * 300) == "x" * 300
