@@ -3,7 +3,8 @@
 What is newest never goes by the time of a file, which copying changes: it goes by what commands wrote down.
 
 * ``engines/current.json`` names the engine that ``run`` takes: the last that ``build`` made, or one that
-  ``ssd-edge use`` pinned. Without it the newest engine is the one with the latest ``built_at`` in its manifest.
+  ``ssd-edge use`` pinned. Where it cannot be used, only another form of the same model takes its place. Without the
+  record the newest engine is the one with the latest ``built_at`` in its manifest.
 * ``engines/exported.json`` names the ONNX that ``calibrate`` and ``build`` take: the last that ``export`` or
   ``import`` made. Without it they take the only ONNX there is, or the one that the current engine was built from.
 * ``runs/<name>/run.json`` says when a checkpoint was saved, for ``export``; see :mod:`ssd_edge.core.runs`.
@@ -11,31 +12,26 @@ What is newest never goes by the time of a file, which copying changes: it goes 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
 
-from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.choices import Target
 from ssd_edge.core.config import AnyPath
-from ssd_edge.core.errors import ArtifactError, InputError, SsdEdgeError
-from ssd_edge.core.files import is_file, path_kind, refuse_device, written_beside
+from ssd_edge.core.errors import DeviceError, InputError, MissingPackageError, SsdEdgeError
+from ssd_edge.core.files import is_file, is_folder
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.runs import Run, list_runs
 from ssd_edge.core.shell import quoted
+from ssd_edge.core.workspace_records import ENGINES, CurrentEngine, read_current, read_exported
 
-ENGINES = "engines"
 PRETRAINED = "torchvision:ssdlite320_mobilenet_v3_large"
 """A detector to begin with where there is none: as ``import --from`` takes it."""
-CURRENT_NAME, EXPORTED_NAME = "current.json", "exported.json"
 _TARGETS = tuple(f".{target}" for target in Target)  # end the stem of a lowered graph: m.int8.tensorrt.onnx
 _MOST_NAMED = 4
-Why = Literal["built", "pinned"]
-_WHY = {"built": "built last", "pinned": "pinned by ssd-edge use"}
+Check = Callable[[Path], object]
+"""Raises SsdEdgeError for an engine that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -44,138 +40,18 @@ class Choice:
 
     Attributes:
         note: message for the log, e.g. ``using engines/m/m.onnx, newest of 3``.
+        warning: why it is not the file that the workspace names; empty where it is.
     """
 
     path: Path
     note: str
+    warning: str = ""
 
-
-@dataclass(frozen=True)
-class CurrentEngine:
-    """Current engine of a workspace (``engines/current.json``): the one that ``run`` uses.
-
-    Attributes:
-        engine: path relative to ``engines/``.
-        why: ``built`` was asked for last; ``pinned`` stays whatever is built.
-        at: ISO 8601, UTC.
-    """
-
-    engine: str
-    why: Why
-    at: str
-
-    def path(self, root: Path) -> Path:
-        """Return the engine's file."""
-        return root / ENGINES / self.engine
-
-
-@dataclass(frozen=True)
-class ExportedModel:
-    """Contents of ``engines/exported.json``.
-
-    Attributes:
-        onnx: path of the exported model, relative to ``engines/``.
-        at: when it was exported or imported, ISO 8601 in UTC.
-    """
-
-    onnx: str
-    at: str
-
-
-Record = TypeVar("Record", CurrentEngine, ExportedModel)
-
-_FORMATS: dict[type[CurrentEngine | ExportedModel], Format] = {
-    CurrentEngine: Format("ssd-edge/current/1", "record of the current engine", "Build one: ssd-edge build"),
-    ExportedModel: Format("ssd-edge/exported/1", "record of the exported model", "Export one: ssd-edge export"),
-}
-
-
-def _utc_now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def current_path(root: Path) -> Path:
-    """Return ``engines/current.json``."""
-    return root / ENGINES / CURRENT_NAME
-
-
-def read_current(root: Path) -> CurrentEngine | None:
-    """Return the current engine; None where none was built or pinned yet.
-
-    Raises:
-        ArtifactError: the file is damaged, or of another version of the format.
-    """
-    return _read(current_path(root), CurrentEngine)
-
-
-def check_note(root: Path, name: str, made: Path | None) -> None:
-    """Find out before long work, not after it, that what it makes cannot be noted.
-
-    Args:
-        root: the workspace.
-        name: of the note, :data:`CURRENT_NAME` or :data:`EXPORTED_NAME`.
-        made: the file that the work makes; one outside of ``engines/`` is not noted. None for one inside.
-
-    Raises:
-        InputError: a folder, or what is no regular file, is in the place of the note.
-    """
-    if made is not None and _inside(root, made) is None:
-        return
-    path = root / ENGINES / name
-    refuse_device(path)
-    if path_kind(path) == "folder":
-        raise InputError(f"{path} is a folder", wanted="a file that ssd-edge writes", do=f"Remove {path}.")
-
-
-def make_current(root: Path, engine: Path, why: Why) -> CurrentEngine | None:
-    """Note that ``engine`` is what ``run`` must take, and return what holds now.
-
-    What is pinned stays when another engine is built. An engine that lies outside of ``engines/`` is never current.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    name = _inside(root, engine)
-    if name is None:
-        return None
-    before = _current_or_none(root)
-    if before is not None and why == "built" and before.why == "pinned" and is_file(before.path(root)):
-        return before
-    made = CurrentEngine(name, why, _utc_now())
-    _write(current_path(root), made)
-    return made
-
-
-def clear_current(root: Path) -> None:
-    """Forget which engine is current, pinned or not: the newest by the manifests is, then.
-
-    Raises:
-        InputError: the file cannot be removed.
-    """
-    try:
-        current_path(root).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{current_path(root)} cannot be removed ({error.strerror or error})") from error
-
-
-def _current_or_none(root: Path) -> CurrentEngine | None:
-    """Return the current engine; a damaged file is said and written anew."""
-    try:
-        return read_current(root)
-    except ArtifactError as error:
-        log.warning(str(error))
-        return None
-
-
-def set_exported(root: Path, onnx: Path) -> None:
-    """Make ``onnx`` the model that ``calibrate`` and ``build`` take; one outside of ``engines/`` changes nothing.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    inside = _inside(root, onnx)
-    if inside is not None:
-        _write(root / ENGINES / EXPORTED_NAME, ExportedModel(inside, _utc_now()))
+    def log(self) -> None:
+        """Log what was chosen, and why it had to be another file."""
+        if self.warning:
+            log.warning(self.warning)
+        log.info(self.note)
 
 
 def newest_checkpoint(root: Path) -> Choice:
@@ -204,14 +80,16 @@ def newest_onnx(root: Path) -> Choice:
     """Return the model in ``engines/`` that was exported last; graphs that ``build --keep-graph`` left are none.
 
     Raises:
-        InputError: there is none, or there are several and nothing says which is the newest.
+        InputError: there is none; the last is gone and there are others; or nothing says which of several is the last.
     """
-    found = [path for path in _whole_files(root, "*.onnx") if Path(path.stem).suffix not in _TARGETS]
+    found = _exported(_whole_files(root, "*.onnx"))
     if not found:
         raise _nothing(root / "engines/*/*.onnx", "an exported model", _to_get_a_model(root))
-    noted = _read(root / ENGINES / EXPORTED_NAME, ExportedModel)
-    newest = root / ENGINES / noted.onnx if noted is not None else None
-    if newest is not None and is_file(newest):
+    noted = read_exported(root)
+    if noted is not None:
+        newest = noted.path(root)
+        if not is_file(newest):
+            raise _export_is_gone(root, newest, found)
         return Choice(newest, f"using {newest}{_of(len({*found, newest}))}")
     if len(found) == 1:
         return Choice(found[0], f"using {found[0]}")
@@ -219,6 +97,21 @@ def newest_onnx(root: Path) -> Choice:
     if built is None:
         raise _ambiguous("exported models", found, "ssd-edge build")
     return Choice(built, f"using {built}, from which the newest engine was built, of {len(found)}")
+
+
+def _export_is_gone(root: Path, onnx: Path, found: list[Path]) -> InputError:
+    return InputError(
+        f"{onnx}, the model that was exported last, does not exist any more",
+        got=f"other exported models: {_named(found)}",
+        do=f"Export it again: {_export_command(root, onnx.parent.name)}. "
+        f"Or name another model, for example: ssd-edge build {quoted(found[-1])}",
+    )
+
+
+def _export_command(root: Path, name: str) -> str:
+    """Return the command that exports the model of that name, of which perhaps no run is left."""
+    checkpoint = root / "runs" / name / "best.pt"
+    return f"ssd-edge export {quoted(checkpoint) if is_file(checkpoint) else 'CHECKPOINT'}"
 
 
 def has_model(root: Path) -> bool:
@@ -242,35 +135,132 @@ def _to_get_a_model(root: Path) -> str:
 
 def _onnx_of_newest_engine(root: Path, found: list[Path]) -> Path | None:
     try:
-        engine = newest_engine(root).path
-        onnx = _manifest(engine).onnx_path(engine)
+        onnx = _onnx_of(newest_engine(root).path)
     except SsdEdgeError:
         return None
-    return next((path for path in found if path.resolve() == onnx.resolve()), None)
+    return next((path for path in found if onnx is not None and path.resolve() == onnx.resolve()), None)
 
 
-def _any_file(path: Path) -> bool:
-    return path.is_file()
+def _check_nothing(engine: Path) -> None:
+    """Accept any engine."""
 
 
-def newest_engine(root: Path, usable: Callable[[Path], bool] = _any_file) -> Choice:
-    """Return the current engine if ``usable`` holds for it, else the newest by the manifests for which it holds.
+def newest_engine(root: Path, check: Check = _check_nothing) -> Choice:
+    """Return the current engine, or another of the same model; the newest by the manifests where none is current.
+
+    Args:
+        root: the workspace.
+        check: raises SsdEdgeError for an engine that cannot be used.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or none of the current engine's model can be used.
         ArtifactError: ``engines/current.json`` is damaged.
     """
-    current = read_current(root)
-    named = current.path(root) if current is not None else None
-    engines = {path: _built_at(path) for path in _whole_files(root, "*.engine") if usable(path)}
-    if current is not None and named is not None and is_file(named) and (named in engines or usable(named)):
-        is_only = current.why == "built" and {named, *engines} == {named}
-        return Choice(named, f"using {named}" + ("" if is_only else f", {_WHY[current.why]}"))
+    if (current := read_current(root)) is not None:
+        return _of_current_model(root, current, check, or_onnx=False)
+    engines = _usable(root, check)
     if not engines:
         raise _nothing(root / "engines/*/*.engine", "an engine for this machine", "Build one: ssd-edge build")
-    newest = max(engines, key=lambda path: (engines[path], path))
-    passed = f"{named} is pinned and cannot be used here; " if current and current.why == "pinned" else ""
-    return Choice(newest, f"{passed}using {newest}{_of(len(engines))}")
+    return _newest_of(engines)
+
+
+def newest_model(root: Path, check: Check) -> Choice:
+    """Return what ``run`` takes: the current engine, or another engine or the ONNX of the same model.
+
+    Where none is current it is the newest engine, and where no engine can be used the newest ONNX.
+
+    Args:
+        root: the workspace.
+        check: raises SsdEdgeError for an engine that cannot be used.
+
+    Raises:
+        InputError: there is no model, or the current engine's can be used in no form.
+        ArtifactError: ``engines/current.json`` is damaged.
+    """
+    if (current := read_current(root)) is not None:
+        return _of_current_model(root, current, check, or_onnx=True)
+    if engines := _usable(root, check):
+        return _newest_of(engines)
+    choice = newest_onnx(root)
+    log.info(f"no engine for this machine in engines/; to build one: ssd-edge build {quoted(choice.path)}")
+    return choice
+
+
+def _of_current_model(root: Path, current: CurrentEngine, check: Check, *, or_onnx: bool) -> Choice:
+    """Return the current engine, or with a warning another form of its model, never another model."""
+    named = current.path(root)
+    engines = _usable(root, check)
+    fault = _fault(root, named, check)
+    if fault is None:
+        is_only = current.why == "built" and {named, *engines} == {named}
+        return Choice(named, f"using {named}" + ("" if is_only else f", {current.reason}"))
+    why = f"the current engine ({current.reason}) cannot be used"
+    same = {path: built_at for path, built_at in engines.items() if _is_same_model(path, named)}
+    taken = _last_built(same) if same else _onnx_of(named) if or_onnx else None
+    if taken is None:
+        other = f" Or use another: ssd-edge use {quoted(_last_built(engines))}" if engines else ""
+        remedy = fault.do if isinstance(fault, DeviceError | MissingPackageError) else _rebuild(root, named)
+        raise InputError(why, got=_without_remedy(fault), do=f"{remedy.rstrip('.')}.{other}")
+    return Choice(taken, f"using {taken}, of the same model", f"{why}: {fault}")
+
+
+def _usable(root: Path, check: Check) -> dict[Path, str]:
+    """Return the engines that can be used, with the time at which each was built."""
+    return {path: _built_at(path) for path in _whole_files(root, "*.engine") if _fault(root, path, check) is None}
+
+
+def _last_built(engines: dict[Path, str]) -> Path:
+    return max(engines, key=lambda path: (engines[path], path))
+
+
+def _newest_of(engines: dict[Path, str]) -> Choice:
+    newest = _last_built(engines)
+    return Choice(newest, f"using {newest}{_of(len(engines))}")
+
+
+def _fault(root: Path, engine: Path, check: Check) -> SsdEdgeError | None:
+    """Return why an engine cannot be used; None where it can."""
+    if not is_file(engine):
+        return InputError(f"{engine} does not exist", do=_rebuild(root, engine))
+    try:
+        check(engine)
+    except SsdEdgeError as error:
+        return error
+    return None
+
+
+def _without_remedy(fault: SsdEdgeError) -> str:
+    return str(SsdEdgeError(fault.what, got=fault.got, wanted=fault.wanted))
+
+
+def _rebuild(root: Path, engine: Path) -> str:
+    """Say how to build an engine again, of which perhaps nothing is left."""
+    manifest, onnx = _manifest_or_none(engine), _onnx_of(engine)
+    if onnx is not None:
+        command = f"ssd-edge build {quoted(onnx)}" if manifest is None else manifest.build_command(engine)
+        return f"Build the engine again: {command}"
+    name = engine.parent.name if manifest is None else manifest.spec.name
+    return f"Export its model and build the engine again: {_export_command(root, name)}, then ssd-edge build"
+
+
+def _is_same_model(engine: Path, other: Path) -> bool:
+    """Compare the models of two engines by their names, or by the folders where a manifest is missing."""
+    one, two = _manifest_or_none(engine), _manifest_or_none(other)
+    return one.spec.name == two.spec.name if one and two else engine.parent == other.parent
+
+
+def _onnx_of(engine: Path) -> Path | None:
+    """Return the ONNX that an engine was built from, or else the only one in its folder; None where there is none."""
+    manifest = _manifest_or_none(engine)
+    if manifest is not None:
+        return onnx if is_file(onnx := manifest.onnx_path(engine)) else None
+    beside = _exported(filter(_is_whole, engine.parent.glob("*.onnx"))) if is_folder(engine.parent) else []
+    return beside[0] if len(beside) == 1 else None
+
+
+def _exported(found: Iterable[Path]) -> list[Path]:
+    """Leave out the graphs that ``build --keep-graph`` wrote."""
+    return [path for path in found if Path(path.stem).suffix not in _TARGETS]
 
 
 def named_or_newest(named: AnyPath | None, newest: Callable[[Path], Choice], root: Path) -> Path:
@@ -287,7 +277,7 @@ def named_or_newest(named: AnyPath | None, newest: Callable[[Path], Choice], roo
     if named is not None:
         return Path(named)
     choice = newest(root)
-    log.info(choice.note)
+    choice.log()
     return choice.path
 
 
@@ -298,28 +288,26 @@ def list_engines(root: Path) -> list[Path]:
 
 def _built_at(engine: Path) -> str:
     """Return when an engine was built; an empty text, older than any date, where its manifest does not say."""
+    manifest = _manifest_or_none(engine)
+    return "" if manifest is None else manifest.built_at
+
+
+def _manifest_or_none(engine: Path) -> EngineManifest | None:
+    path = manifest_path(engine)
     try:
-        return _manifest(engine).built_at
+        return EngineManifest.load(path) if is_file(path) else None
     except SsdEdgeError:
-        return ""
-
-
-def _manifest(engine: Path) -> EngineManifest:
-    return EngineManifest.load(manifest_path(engine))
+        return None
 
 
 def _whole_files(root: Path, pattern: str) -> list[Path]:
-    """Return the files one folder below ``engines/``. Hidden ones are half-written: a killed process leaves them."""
-    found = (path for path in root.glob(f"{ENGINES}/*/{pattern}") if not path.name.startswith("."))
-    return sorted(path for path in found if path.is_file())
+    """Return the files one folder below ``engines/``."""
+    return sorted(path for path in root.glob(f"{ENGINES}/*/{pattern}") if _is_whole(path))
 
 
-def _inside(root: Path, path: Path) -> str | None:
-    """Return a path relative to ``engines/``; None where it lies elsewhere."""
-    try:
-        return path.resolve().relative_to((root / ENGINES).resolve()).as_posix()
-    except (OSError, ValueError, RuntimeError):  # it is no path at all, which who writes there says
-        return None
+def _is_whole(path: Path) -> bool:
+    """Whether a path is a file. Hidden ones are half-written: a killed process leaves them."""
+    return not path.name.startswith(".") and path.is_file()
 
 
 def _of(count: int) -> str:
@@ -331,17 +319,12 @@ def _nothing(pattern: Path, wanted: str, do: str) -> InputError:
 
 
 def _ambiguous(what: str, found: list[Path], command: str) -> InputError:
-    named = ", ".join(map(str, found[:_MOST_NAMED])) + (" and others" if len(found) > _MOST_NAMED else "")
     return InputError(
-        f"the newest of {len(found)} {what} is unknown", got=named, do=f"Choose one, for example: {command} {found[-1]}"
+        f"the newest of {len(found)} {what} is unknown",
+        got=_named(found),
+        do=f"Choose one, for example: {command} {found[-1]}",
     )
 
 
-def _write(path: Path, record: CurrentEngine | ExportedModel) -> None:
-    fields = {"format": _FORMATS[type(record)].tag, **asdict(record)}
-    with written_beside(path) as partial:
-        partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
-
-
-def _read(path: Path, kind: type[Record]) -> Record | None:
-    return read_artifact(path, kind, _FORMATS[kind]) if path.is_file() else None
+def _named(found: list[Path]) -> str:
+    return ", ".join(map(str, found[:_MOST_NAMED])) + (" and others" if len(found) > _MOST_NAMED else "")

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from ssd_edge.core.choices import Host, VariantForm
-from ssd_edge.core.workspace import ENGINES
+from ssd_edge.core.workspace_records import ENGINES
 from ssd_edge.packaging.contents import PackagedModel, copy_exported, write_common, write_template
 
 WORKSPACE, WHEELS = "workspace", "wheels"

@@ -14,7 +14,8 @@ from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.requirements import require
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.core.workspace import EXPORTED_NAME, check_note, named_or_newest, newest_checkpoint, set_exported
+from ssd_edge.core.workspace import named_or_newest, newest_checkpoint
+from ssd_edge.core.workspace_records import EXPORTED_NAME, check_note, set_exported
 
 if TYPE_CHECKING:
     from ssd_edge.exporting.parity import ParityReport

@@ -19,7 +19,7 @@ from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.runs import BEST_NAME, record_run
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import BoxCoding, ModelSpec, NmsSpec
-from ssd_edge.core.workspace import set_exported
+from ssd_edge.core.workspace_records import set_exported
 from ssd_edge.exporting.parity_images import check_images
 from ssd_edge.importing.graphs.import_onnx import ARCHITECTURE, GraphImport, Hints, import_onnx
 from ssd_edge.importing.graphs.normalization import Normalization

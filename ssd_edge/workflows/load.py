@@ -11,16 +11,13 @@ import numpy as np
 
 from ssd_edge.backends.base import RawOutputs, check_batch
 from ssd_edge.backends.cpu import Threads
-from ssd_edge.backends.detector import Detector, check_threshold, open_backend, usable_here
+from ssd_edge.backends.detector import Detector, check_threshold, open_backend, read_manifest_for_here
 from ssd_edge.core.config import AnyPath, check_number
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.frame import UInt8Array
-from ssd_edge.core.log import log
-from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.resources import with_named_resources
-from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.core.workspace import newest_engine, newest_onnx
+from ssd_edge.core.workspace import newest_model
 from ssd_edge.workflows.open_model import open_checkpoint, refuse_no_model
 
 if TYPE_CHECKING:
@@ -45,7 +42,8 @@ def load(
                 print(d.label, d.score, d.box)
 
     Args:
-        model: the file; by default the current engine of the workspace, or else its newest ONNX.
+        model: the file; by default the current engine of the workspace, or where it cannot be used another form of the
+            same model, with a warning. Where no engine is current, the newest engine or else the newest ONNX.
         score_threshold: report only what scores more, from 0 to 1; by default what the model was exported with.
         device: what computes. A checkpoint runs on ``cpu``, ``cuda``, ``cuda:1`` or ``mps``, by default on a GPU where
             PyTorch finds one; an engine for OpenVINO on ``cpu``, the default, ``gpu``, ``gpu:1``, ``npu``, or with
@@ -77,21 +75,27 @@ def load(
 
 
 def find_model(workspace: AnyPath = ".") -> Path:
-    """Return a workspace's current engine for this machine that takes one image at a time, or else its newest ONNX.
+    """Return a workspace's current engine, if it runs here on one image at a time, or another form of the same model.
+
+    Where no engine is current it is the newest that runs here, or else the newest ONNX.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is no model, or the current engine's can be used in no form.
+        ArtifactError: ``engines/current.json`` is damaged.
     """
-    root = Path(workspace)
-    try:
-        choice = newest_engine(
-            root, lambda path: usable_here(path) and EngineManifest.load(manifest_path(path)).batch[0] <= 1
-        )
-    except InputError:
-        choice = newest_onnx(root)
-        log.info(f"no engine for this machine in engines/; to build one: ssd-edge build {quoted(choice.path)}")
-    log.info(choice.note)
+    choice = newest_model(Path(workspace), _check_for_single_images)
+    choice.log()
     return choice.path
+
+
+def _check_for_single_images(engine: Path) -> None:
+    least = read_manifest_for_here(engine).batch[0]
+    if least > 1:
+        raise InputError(
+            f"{engine} takes no fewer than {least} images at a time",
+            wanted="an engine that takes one image",
+            do="Build another: ssd-edge build --batch 1",
+        )
 
 
 class TorchBackend:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ssd_edge.backends.detector import read_manifest_for_here
 from ssd_edge.core.config import AnyPath
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import make_folder, path_kind
@@ -15,7 +16,8 @@ from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.runs import Run, list_runs, read_run
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.core.workspace import ENGINES, clear_current, list_engines, make_current, newest_engine
+from ssd_edge.core.workspace import list_engines, newest_engine
+from ssd_edge.core.workspace_records import ENGINES, clear_current, make_current
 from ssd_edge.model.presets import preset_of
 
 FOLDERS = ("runs", "calibration", ENGINES)
@@ -151,17 +153,20 @@ def use_engine(engine: AnyPath | None = None, *, workspace: AnyPath = ".") -> Us
 
     Raises:
         InputError: there is no such engine in the workspace, or the name means several.
-        ArtifactError: its manifest is missing or damaged.
+        ArtifactError: its manifest is missing or damaged, or it was built for another machine.
+        MissingPackageError: its runtime is not installed.
+        DeviceError: it needs a GPU, and there is none.
     """
     root = Path(workspace)
     if engine is None:
         clear_current(root)
-        newest = newest_engine(root, lambda path: manifest_path(path).is_file()).path
+        newest = newest_engine(root, read_manifest_for_here).path
         make_current(root, newest, "built")
         return UseResult(newest, EngineManifest.load(manifest_path(newest)), is_pinned=False)
     path = _named(str(engine), root)
     manifest = EngineManifest.load(manifest_path(path))
     manifest.refuse_if_changed(path)
+    read_manifest_for_here(path)
     if make_current(root, path, "pinned") is None:
         raise _unknown(str(engine), root)
     return UseResult(path, manifest, is_pinned=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -12,9 +13,11 @@ from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
 from ssd_edge.core.images import write_image
+from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.runs import record_run
-from ssd_edge.core.workspace import read_current
+from ssd_edge.core.workspace_records import read_current
 from ssd_edge.model.checkpoint import save_checkpoint
+from tests.backends.tiny_onnx import write_tiny_onnx
 from tests.exporting.models import lively_model
 from tests.quantization.square_model import write_square_model
 
@@ -136,6 +139,49 @@ def test_the_only_engine_of_a_model_is_meant_by_the_models_name(workspace: Path)
     code, _, said = call("use", "squares")
     assert code == 0, said
     assert said.startswith("run uses engines/squares/first.engine: ")
+
+
+def from_another_machine(engine: str) -> None:
+    path = Path(engine).with_suffix(".json")
+    dataclasses.replace(EngineManifest.load(path), device="an Orin").save(path)
+
+
+def test_an_engine_of_another_machine_is_not_pinned(workspace: Path, engines: list[str]) -> None:
+    from_another_machine("engines/squares/first.engine")
+    code, _, said = call("use", "first")
+    assert code == 1
+    assert "engines/squares/first.engine was not built for this machine" in said
+    assert "Build the engine again on this machine: ssd-edge build engines/squares/squares.onnx" in said
+    assert taken(workspace) == "engines/squares/second.engine"
+    code, _, said = call("use", "--newest")
+    assert said.startswith("run uses engines/squares/second.engine: ")
+
+
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_run_never_takes_another_model_than_the_current_engines(workspace: Path, is_pinned: bool) -> None:
+    write_tiny_onnx(workspace / "engines/bright/bright.onnx")
+    write_square_model(workspace / "engines/squares/squares.onnx")
+    for name in ("bright", "squares"):
+        assert (
+            call("build", f"engines/{name}/{name}.onnx", "--target", "onnxruntime", "-o", f"engines/{name}/e.engine")[0]
+            == 0
+        )
+    if is_pinned:
+        assert call("use", "engines/squares/e.engine")[0] == 0
+    from_another_machine("engines/squares/e.engine")
+    assert taken(workspace) == "engines/squares/squares.onnx"
+    said = call("run", "one.png", "--json", "boxes.jsonl", "--no-window")[2]
+    why = "pinned by ssd-edge use" if is_pinned else "built last"
+    assert f"the current engine ({why}) cannot be used: engines/squares/e.engine was not built for this machine" in said
+    Path("boxes.jsonl").unlink()
+    Path("engines/squares/squares.onnx").unlink()
+    code, _, said = call("run", "one.png", "--json", "boxes.jsonl", "--no-window")
+    assert code == 1
+    assert f"the current engine ({why}) cannot be used: got engines/squares/e.engine was not built" in said
+    assert "Or use another: ssd-edge use engines/bright/e.engine" in said
+    assert not Path("boxes.jsonl").exists()
+    assert call("use", "engines/bright/e.engine")[0] == 0
+    assert taken(workspace) == "engines/bright/e.engine"
 
 
 def test_a_copied_workspace_runs_the_same_engine(workspace: Path, engines: list[str], tmp_path: Path) -> None:

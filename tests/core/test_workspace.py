@@ -8,29 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge.core.errors import ArtifactError, InputError
+from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 from ssd_edge.core.manifest import manifest_path
 from ssd_edge.core.runs import RECORD_NAME
-from ssd_edge.core.workspace import (
+from ssd_edge.core.workspace import Check, newest_checkpoint, newest_engine, newest_model, newest_onnx
+from ssd_edge.core.workspace_records import (
     CURRENT_NAME,
     EXPORTED_NAME,
-    check_note,
-    clear_current,
     current_path,
     make_current,
-    newest_checkpoint,
-    newest_engine,
-    newest_onnx,
     read_current,
     set_exported,
 )
-from tests.core.factories import manifest
-
-
-def put(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    return path
+from tests.core.factories import tiny_spec
+from tests.core.workspace_files import engine, put
 
 
 def run(root: Path, name: str, day: int = 0) -> Path:
@@ -42,11 +33,14 @@ def run(root: Path, name: str, day: int = 0) -> Path:
     return best
 
 
-def engine(root: Path, name: str, day: int, **changes: object) -> Path:
-    """An engine that was built on a day of January."""
-    path = put(root / f"engines/m/{name}.engine")
-    manifest(built_at=f"2026-01-{day:02}T00:00:00+00:00", **changes).save(manifest_path(path))
-    return path
+def only(text: str) -> Check:
+    """A check that engines pass whose name holds a text."""
+
+    def check(path: Path) -> None:
+        if text not in path.name:
+            raise ArtifactError(f"{path} is foreign", got="an Orin", wanted="a desk", do="Build it here.")
+
+    return check
 
 
 def test_the_checkpoint_that_was_saved_last_is_chosen_and_said(tmp_path: Path) -> None:
@@ -90,8 +84,25 @@ def test_the_model_that_was_exported_last_is_taken(tmp_path: Path) -> None:
     set_exported(tmp_path, last)
     set_exported(tmp_path, tmp_path / "elsewhere.onnx")
     assert newest_onnx(tmp_path).note == f"using {last}, newest of 2"
+
+
+def test_an_export_that_is_gone_is_named_and_no_other_model_takes_its_place(tmp_path: Path) -> None:
+    other, last = put(tmp_path / "engines/a/a.onnx"), put(tmp_path / "engines/b/b.onnx")
+    set_exported(tmp_path, last)
     last.unlink()
-    assert newest_onnx(tmp_path).path == first
+    with pytest.raises(InputError, match=r"b\.onnx, the model that was exported last, does not exist any more") as gone:
+        newest_onnx(tmp_path)
+    assert gone.value.got == f"other exported models: {other}"
+    do = "Export it again: ssd-edge export {}. Or name another model, for example: ssd-edge build {}"
+    assert gone.value.do == do.format("CHECKPOINT", other)
+    best = run(tmp_path, "b")
+    with pytest.raises(InputError) as gone:
+        newest_onnx(tmp_path)
+    assert gone.value.do == do.format(best, other)
+    other.unlink()
+    with pytest.raises(InputError) as gone:
+        newest_onnx(tmp_path)
+    assert gone.value.do == "Export one: ssd-edge export"
 
 
 def test_without_a_note_the_model_of_the_newest_engine_is_taken(tmp_path: Path) -> None:
@@ -105,7 +116,7 @@ def test_without_a_note_the_model_of_the_newest_engine_is_taken(tmp_path: Path) 
 def test_unusable_engines_are_passed_over(tmp_path: Path) -> None:
     usable = engine(tmp_path, "m.fp32.onnxruntime", day=1)
     make_current(tmp_path, engine(tmp_path, "m.fp32.tensorrt", day=2), "built")
-    assert newest_engine(tmp_path, lambda path: "onnxruntime" in path.name).path == usable
+    assert newest_engine(tmp_path, only("onnxruntime")).path == usable
 
 
 def test_without_a_current_engine_the_manifests_say_which_is_the_newest(tmp_path: Path) -> None:
@@ -115,12 +126,89 @@ def test_without_a_current_engine_the_manifests_say_which_is_the_newest(tmp_path
     assert newest_engine(tmp_path).note == f"using {newest}, newest of 3"
 
 
-def test_a_pinned_engine_that_cannot_be_used_here_is_named(tmp_path: Path) -> None:
+def test_another_engine_of_the_same_model_takes_the_place_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ssd_edge")
     pinned, built = engine(tmp_path, "a", day=2), engine(tmp_path, "b", day=1)
+    engine(tmp_path, "bird", day=3, folder="birds", spec=tiny_spec(name="birds"))
     make_current(tmp_path, pinned, "pinned")
-    choice = newest_engine(tmp_path, lambda path: path == built)
-    assert choice.note == f"{pinned} is pinned and cannot be used here; using {built}"
+    choice = newest_model(tmp_path, only("b"))
+    choice.log()
+    assert choice.path == built
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert caplog.messages == [
+        f"the current engine (pinned by ssd-edge use) cannot be used: {pinned} is foreign: got an Orin; wanted a desk. "
+        "Build it here.",
+        f"using {built}, of the same model",
+    ]
     assert newest_engine(tmp_path).note == f"using {pinned}, pinned by ssd-edge use"
+    assert newest_engine(tmp_path).warning == ""
+
+
+@pytest.mark.parametrize("left", ["engine", "manifest", "nothing"])
+def test_the_onnx_of_the_same_model_takes_the_place_of_its_engine(tmp_path: Path, left: str) -> None:
+    current, onnx = engine(tmp_path, "tiny.tensorrt", day=1), put(tmp_path / "engines/m/tiny.onnx")
+    put(tmp_path / "engines/m/tiny.int8.tensorrt.onnx")
+    engine(tmp_path, "bird.onnxruntime", day=3, folder="birds", spec=tiny_spec(name="birds"))
+    set_exported(tmp_path, put(tmp_path / "engines/birds/birds.onnx"))
+    make_current(tmp_path, current, "built")
+    if left != "engine":
+        current.unlink()
+    if left == "nothing":
+        manifest_path(current).unlink()
+    choice = newest_model(tmp_path, only("onnxruntime"))
+    assert (choice.path, choice.note) == (onnx, f"using {onnx}, of the same model")
+    fault = (
+        "is foreign: got an Orin"
+        if left == "engine"
+        else f"does not exist. Build the engine again: ssd-edge build {onnx}"
+    )
+    assert choice.warning.startswith(f"the current engine (built last) cannot be used: {current} {fault}")
+
+
+@pytest.mark.parametrize("left", ["engine", "manifest", "nothing"])
+def test_no_other_model_takes_the_place_of_the_current_engine(tmp_path: Path, left: str) -> None:
+    current = engine(tmp_path, "a.tensorrt", day=1, folder="tiny")
+    other = engine(tmp_path, "bird.onnxruntime", day=3, folder="birds", spec=tiny_spec(name="birds"))
+    set_exported(tmp_path, put(tmp_path / "engines/birds/birds.onnx"))
+    best = run(tmp_path, "tiny")
+    make_current(tmp_path, current, "built")
+    if left != "engine":
+        current.unlink()
+    if left == "nothing":
+        manifest_path(current).unlink()
+    for choose in (newest_model, newest_engine):
+        with pytest.raises(InputError) as refused:
+            choose(tmp_path, only("onnxruntime"))
+        assert refused.value.what == "the current engine (built last) cannot be used"
+        fault = "is foreign: got an Orin; wanted a desk" if left == "engine" else "does not exist"
+        assert refused.value.got == f"{current} {fault}"
+        assert refused.value.do == (
+            f"Export its model and build the engine again: ssd-edge export {best}, then ssd-edge build. "
+            f"Or use another: ssd-edge use {other}"
+        )
+
+
+def test_the_remedy_for_a_runtime_that_is_missing_is_its_own(tmp_path: Path) -> None:
+    make_current(tmp_path, engine(tmp_path, "a", day=1), "built")
+
+    def check(path: Path) -> None:
+        raise MissingPackageError(f"{path} needs openvino", do="Install it: pip install openvino.")
+
+    with pytest.raises(InputError, match=r"a\.engine needs openvino\. Install it: pip install openvino\.$"):
+        newest_model(tmp_path, check)
+
+
+def test_where_no_engine_is_current_the_newest_that_can_be_used_is_taken_or_the_newest_onnx(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ssd_edge")
+    onnx, usable = put(tmp_path / "engines/m/m.onnx"), engine(tmp_path, "m.onnxruntime", day=1)
+    engine(tmp_path, "m.tensorrt", day=2)
+    assert newest_model(tmp_path, only("onnxruntime")).note == f"using {usable}"
+    assert newest_model(tmp_path, only("openvino")).note == f"using {onnx}"
+    assert caplog.messages == [f"no engine for this machine in engines/; to build one: ssd-edge build {onnx}"]
 
 
 def test_a_copied_workspace_chooses_the_same_files(tmp_path: Path) -> None:
@@ -180,50 +268,9 @@ def test_a_current_engine_that_cannot_run_here_or_is_gone_is_passed_over(tmp_pat
     other = put(tmp_path / "engines/m/m.fp32.onnxruntime.engine")
     engine = put(tmp_path / "engines/m/m.fp32.tensorrt.engine")
     make_current(tmp_path, engine, "built")
-    assert newest_engine(tmp_path, lambda path: "onnxruntime" in path.name).path == other
+    assert newest_engine(tmp_path, only("onnxruntime")).path == other
     engine.unlink()
     assert newest_engine(tmp_path).path == other
-
-
-def test_what_is_pinned_stays_when_another_engine_is_built(tmp_path: Path) -> None:
-    pinned = put(tmp_path / "engines/m/m.int8.onnxruntime.engine")
-    other = put(tmp_path / "engines/m/m.fp32.onnxruntime.engine")
-    make_current(tmp_path, pinned, "pinned")
-    held = make_current(tmp_path, other, "built")
-    assert held is not None
-    assert (held.why, newest_engine(tmp_path).path) == ("pinned", pinned)
-    make_current(tmp_path, other, "pinned")
-    assert newest_engine(tmp_path).path == other
-    other.unlink()  # a pin that leads nowhere holds nothing
-    held = make_current(tmp_path, pinned, "built")
-    assert held is not None
-    assert held.why == "built"
-
-
-def test_an_engine_elsewhere_is_never_current(tmp_path: Path) -> None:
-    engine = put(tmp_path / "elsewhere/m.engine")
-    assert make_current(tmp_path, engine, "built") is None
-    assert not current_path(tmp_path).exists()
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "ssd-edge/current/1", "engine": 5}'])
-def test_a_damaged_record_is_named_and_a_build_writes_it_anew(tmp_path: Path, text: str) -> None:
-    engine = put(tmp_path / "engines/m/m.engine")
-    current_path(tmp_path).write_text(text)
-    with pytest.raises(ArtifactError, match=r"current\.json is (a damaged|not a) record of the current engine"):
-        newest_engine(tmp_path)
-    make_current(tmp_path, engine, "built")
-    assert newest_engine(tmp_path).path == engine
-
-
-def test_a_record_that_cannot_be_removed_is_named(tmp_path: Path) -> None:
-    make_current(tmp_path, engine(tmp_path, "a", day=1), "pinned")
-    clear_current(tmp_path)
-    clear_current(tmp_path)  # nothing is pinned: nothing to do
-    assert not current_path(tmp_path).exists()
-    current_path(tmp_path).mkdir()
-    with pytest.raises(InputError, match=rf"{current_path(tmp_path).name} cannot be removed"):
-        clear_current(tmp_path)
 
 
 def test_a_workspace_that_has_a_checkpoint_only_is_told_to_export_it(tmp_path: Path) -> None:
@@ -233,42 +280,23 @@ def test_a_workspace_that_has_a_checkpoint_only_is_told_to_export_it(tmp_path: P
     assert absent.value.do == "Export one: ssd-edge export"
 
 
-@pytest.mark.parametrize(("name", "other"), [(CURRENT_NAME, EXPORTED_NAME), (EXPORTED_NAME, CURRENT_NAME)])
-@pytest.mark.parametrize("made", [None, "engines/m/m", "engines/../engines/m"])
-def test_a_note_that_cannot_be_written_is_found_beforehand(
-    tmp_path: Path, name: str, other: str, made: str | None
-) -> None:
-    path = None if made is None else tmp_path / made
-    check_note(tmp_path, name, path)
-    place = tmp_path / "engines" / name
-    place.mkdir(parents=True)
-    with pytest.raises(InputError, match=rf"{name} is a folder.*Remove"):
-        check_note(tmp_path, name, path)
-    check_note(tmp_path, other, path)
-    place.rmdir()
-    os.mkfifo(place)
-    with pytest.raises(InputError, match=f"{name} is not a regular file"):
-        check_note(tmp_path, name, path)
-
-
-@pytest.mark.parametrize("made", ["m.onnx", "engines/../m.onnx", "ring", "a\0b"])
-def test_what_lies_outside_of_engines_needs_no_note(tmp_path: Path, made: str) -> None:
-    (tmp_path / "engines" / EXPORTED_NAME).mkdir(parents=True)
-    (tmp_path / "ring").symlink_to("ring")
-    check_note(tmp_path, EXPORTED_NAME, tmp_path / made)
-
-
 @pytest.mark.parametrize("name", ["x" * 300, "a\0b", "\ud800", "ring"])
 def test_names_in_notes_that_no_file_can_have_lead_nowhere(tmp_path: Path, name: str) -> None:
-    onnx, built = put(tmp_path / "engines/m/m.onnx"), engine(tmp_path, "a", day=1)
+    put(tmp_path / "engines/m/m.onnx")
+    built = engine(tmp_path, "a", day=1)
     (tmp_path / "engines/ring").symlink_to("ring")
     for note, field in ((CURRENT_NAME, "engine"), (EXPORTED_NAME, "onnx")):
         fields = {"format": f"ssd-edge/{note.removesuffix('.json')}/1", field: name, "at": "2026-01-01T00:00:00+00:00"}
         if note == CURRENT_NAME:
             fields["why"] = "pinned"
         (tmp_path / "engines" / note).write_text(json.dumps(fields))
-    assert newest_onnx(tmp_path).path == onnx
-    assert newest_engine(tmp_path).path == built
+    with pytest.raises(InputError, match=r"the model that was exported last, does not exist any more.*m\.onnx"):
+        newest_onnx(tmp_path)
+    with pytest.raises(
+        InputError, match=r"the current engine \(pinned by .* cannot be used: .* does not exist"
+    ) as gone:
+        newest_model(tmp_path, only(""))
+    assert gone.value.do.endswith(f"Or use another: ssd-edge use {built}")
     made = make_current(tmp_path, built, "built")
     assert made is not None
     assert (made.engine, made.why) == ("m/a.engine", "built")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -16,10 +17,12 @@ from ssd_edge.core.choices import Precision
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 from ssd_edge.core.images import list_images, read_image
+from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.engines.build import build_engine
 from ssd_edge.engines.openvino_build import OpenVinoBuilder
 from ssd_edge.engines.ort_build import OrtBuilder
 from ssd_edge.model.checkpoint import save_checkpoint
+from ssd_edge.workflows.build.build import build
 from ssd_edge.workflows.export import export
 from ssd_edge.workflows.load import TorchBackend, load
 from tests.backends.tiny_onnx import SCORE, write_tiny_onnx
@@ -158,6 +161,18 @@ def test_a_workspace_finds_its_model(tmp_path: Path, caplog: pytest.LogCaptureFi
     with load(workspace=tmp_path) as detect:
         assert detect.path == engine
     assert any("no engine for this machine" in text for text in caplog.messages)
+
+
+def test_an_engine_that_takes_no_single_image_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    onnx = write_tiny_onnx(tmp_path / "engines" / "bright" / "bright.onnx")
+    engine = build(onnx, target="onnxruntime", workspace=tmp_path).path
+    record = EngineManifest.load(manifest_path(engine))
+    dataclasses.replace(record, batch=(4, 4, 8)).save(manifest_path(engine))
+    with load(workspace=tmp_path) as detect:
+        assert detect.path == onnx
+    wanted = f"the current engine (built last) cannot be used: {engine} takes no fewer than 4 images at a time"
+    (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert warning.getMessage().startswith(wanted)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ssd_edge.backends.detector import usable_here
+from ssd_edge.backends.detector import read_manifest_for_here, usable_here
 from ssd_edge.benchmarking.task import OURS, Task
-from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import is_file
-from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
-from ssd_edge.core.workspace import list_engines, newest_engine, newest_onnx
+from ssd_edge.core.workspace import list_engines, newest_model
 from ssd_edge.workflows.benchmark.config import BenchConfig
 from ssd_edge.workflows.open_model import MODEL_SUFFIXES
 
@@ -52,18 +50,15 @@ class Entry:
 
 
 def default_models(root: Path) -> list[Path]:
-    """Return a workspace's current engine and the other engines of the same model here; else its newest ONNX.
+    """Return a workspace's current engine and the other engines of the same model here; else an ONNX.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is no model, or the current engine's can be used in no form.
     """
-    try:
-        choice = newest_engine(root, usable_here)
-    except InputError:
-        found = newest_onnx(root)
-        log.info(f"no engine for this machine in engines/; {found.note}")
-        return [found.path]
-    log.info(choice.note)
+    choice = newest_model(root, read_manifest_for_here)
+    choice.log()
+    if choice.path.suffix != ".engine":
+        return [choice.path]
     digest = EngineManifest.load(manifest_path(choice.path)).onnx_digest
     others = [path for path in list_engines(root) if path != choice.path and _is_of(path, digest)]
     return [choice.path, *others]

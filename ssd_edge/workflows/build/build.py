@@ -18,7 +18,8 @@ from ssd_edge.core.manifest import EngineManifest
 from ssd_edge.core.progress import Progress, ProgressCallback, no_progress, stage
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shell import quoted
-from ssd_edge.core.workspace import CURRENT_NAME, check_note, make_current, named_or_newest, newest_onnx
+from ssd_edge.core.workspace import named_or_newest, newest_onnx
+from ssd_edge.core.workspace_records import CURRENT_NAME, check_note, make_current
 from ssd_edge.engines.benchmark import find_alternatives
 from ssd_edge.engines.build import BuildReport, build_lowered, engine_path
 from ssd_edge.engines.build_log import keep_layers, keep_log

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssd_edge.core.config import AnyPath, shown_number
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.workspace import ENGINES
+from ssd_edge.core.workspace_records import ENGINES
 from ssd_edge.engines.options import TrtOptions
 
 BATCH = TrtOptions.batch

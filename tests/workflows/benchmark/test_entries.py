@@ -59,3 +59,5 @@ def test_an_engine_whose_manifest_is_damaged_is_none_of_the_same_model(tmp_path:
     assert default_models(tmp_path) == [first, second]
     manifest_path(second).write_text('{"format": "ssd-edge/engine/99"}')
     assert default_models(tmp_path) == [first]
+    first.unlink()
+    assert [path.resolve() for path in default_models(tmp_path)] == [source.resolve()]

@@ -18,7 +18,8 @@ from ssd_edge.core.errors import AccuracyError, ArtifactError, InputError
 from ssd_edge.core.log import log
 from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.progress import ProgressEvent
-from ssd_edge.core.workspace import make_current, newest_engine, read_current
+from ssd_edge.core.workspace import newest_engine
+from ssd_edge.core.workspace_records import make_current, read_current
 from ssd_edge.workflows.build.build import AccuracyGate, BuildConfig, BuildOptions, FailedGate, build
 from ssd_edge.workflows.calibrate import calibrate
 from ssd_edge.workflows.calibrate_config import CalibrateConfig, CalibrateOptions
