@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,31 +30,85 @@ class RunData:
     val_split: str
 
     def save(self, run: Path) -> None:
-        """Write it into the folder of a run; a list that lies there too is named without its folder."""
+        """Write it into the folder of a run, with relative paths of what lies in its workspace, which may be moved."""
         fields = {name: _kept(value, run) for name, value in asdict(self).items()}
+        if (inside := _in_workspace(Path(self.dataset), run)) is not None:
+            fields["in_workspace"] = inside.as_posix()
         with written_beside(run / _NAME) as partial:
             partial.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def of(cls, run: Path) -> RunData | None:
         """Return what the run of this folder trained on; None where it does not say, or the data are gone."""
-        try:
-            found = msgspec.json.decode((run / _NAME).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError, RecursionError):
-            return None
-        if not (is_folder(Path(found.dataset)) or is_file(Path(found.dataset))):
-            return None
-        return cls(found.dataset, _found(found.train_split, run), _found(found.val_split, run))
+        written = _read(run)
+        place = None if written is None else next(filter(_exists, written.places(run)), None)
+        return None if written is None or place is None else written.at(place, run)
+
+    @classmethod
+    def lost(cls, run: Path) -> RunData | None:
+        """Return what the run trained on if it names a data set that does not exist any more, with its last place."""
+        written = _read(run)
+        return None if written is None or cls.of(run) is not None else written.at(written.places(run)[0], run)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """Content of the file.
+
+    Attributes:
+        in_workspace: path of the data set in the run's workspace; empty where it lies elsewhere, and in older files.
+    """
+
+    dataset: str
+    train_split: str
+    val_split: str
+    in_workspace: str = ""
+
+    def places(self, run: Path) -> list[Path]:
+        """Return where the data set may be, the likeliest place first."""
+        inside = [_workspace(run) / self.in_workspace] if self.in_workspace else []
+        return [*inside, Path(self.dataset)]
+
+    def at(self, place: Path, run: Path) -> RunData:
+        """Return the data set and splits, the data set in that place."""
+        return RunData(str(place), _found(self.train_split, run), _found(self.val_split, run))
+
+
+def _read(run: Path) -> _Written | None:
+    try:
+        return msgspec.json.decode((run / _NAME).read_bytes(), type=_Written)
+    except (OSError, msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _exists(dataset: Path) -> bool:
+    return is_folder(dataset) or is_file(dataset)
+
+
+def _workspace(run: Path) -> Path:
+    """Return the workspace of ``runs/<name>``."""
+    return run.resolve().parent.parent
+
+
+def _in_workspace(path: Path, run: Path) -> Path | None:
+    """Return an absolute path relative to the run's workspace; None where it lies outside."""
+    workspace = _workspace(run)
+    return path.relative_to(workspace) if path.is_relative_to(workspace) else None
 
 
 def _kept(split: str, run: Path) -> str:
+    """Return the split's name, of a list in the workspace with its path from the run's folder."""
     file, mark, part = split.rpartition(_LIST)
     if not mark:
         return split
     place = Path(f"{file}{_LIST[:-1]}").resolve()
-    return f"{place.name}:{part}" if place.parent == run.resolve() else f"{place}:{part}"
+    if _in_workspace(place, run) is None:
+        return f"{place}:{part}"
+    return f"{Path(os.path.relpath(place, run.resolve())).as_posix()}:{part}"
 
 
 def _found(split: str, run: Path) -> str:
-    """Return the split's name, a list in the run's folder with its place: the run may have been moved."""
-    return str(run / split) if _LIST in split and not Path(split).is_absolute() else split
+    """Return the split's name, a list in the workspace with its place: the workspace may have been moved."""
+    if _LIST not in split or Path(split).is_absolute():
+        return split
+    return os.path.normpath(run.resolve() / split) if split.startswith("../") else str(run / split)

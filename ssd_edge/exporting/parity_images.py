@@ -41,6 +41,8 @@ def _validated_on(run: Path, most: int) -> list[UInt8Array]:
     """Read some images that a run was validated on, from all over the split; none where they cannot be read here."""
     data = RunData.of(run)
     if data is None:
+        if (lost := RunData.lost(run)) is not None:
+            log.warning(f"the data set that {run} was validated on does not exist any more: {lost.dataset}")
         return []
     try:
         paths = [sample.image for sample in open_dataset(Path(data.dataset), data.val_split).samples]

@@ -207,6 +207,13 @@ def _chosen_before(path: Path, *, is_asked: bool) -> ImageSet:
 def _trained_on(files: CalibrationFiles) -> tuple[Path, str]:
     """Return the data set and the split that the model was trained on, as its run wrote them down."""
     data = RunData.of(files.run)
+    if data is None and (lost := RunData.lost(files.run)) is not None:
+        raise InputError(
+            f"the data set that {files.model} was trained on does not exist any more",
+            got=f"{files.run}, which names {lost.dataset}",
+            wanted="images like those that the camera will give",
+            do="Put the data set back, or give images: ssd-edge calibrate --images FOLDER",
+        )
     if data is None:
         raise InputError(
             f"no images were found to calibrate {files.model} on",

@@ -20,6 +20,8 @@ def training_statistics(model: Path, name: str, workspace: Path) -> tuple[str, S
     """
     run = model.parent if model.suffix == ".pt" else workspace / "runs" / name
     data = RunData.of(run)
+    if data is None and (lost := RunData.lost(run)) is not None:
+        return "", f"the training set of {name} does not exist any more: {lost.dataset}"
     if data is None:
         return "", f"the training set of {name} is not known here: {run} does not name one that is there"
     try:

@@ -52,6 +52,33 @@ def test_the_set_is_used_again_and_gives_the_same_table() -> None:
     assert TABLE.read_bytes() == first
 
 
+def test_a_training_set_that_is_gone_is_named() -> None:
+    run_folder = Path("runs/selftest")
+    run_folder.mkdir(parents=True)
+    RunData("/elsewhere/signs", "train", "val").save(run_folder)
+    for command in (["calibrate"], ["build", "--int8"]):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert "the data set that selftest was trained on does not exist any more" in result.stderr
+        assert "got runs/selftest, which names /elsewhere/signs" in result.stderr
+        assert "ssd-edge calibrate --images FOLDER" in result.stderr
+
+
+def test_the_training_set_in_a_workspace_that_was_renamed_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthesize(tmp_path / "drawn", train=6, val=0, test=0, size=(96, 64), workers=1)
+    run_folder = tmp_path / "runs/selftest"
+    run_folder.mkdir(parents=True)
+    RunData(str(tmp_path / "drawn"), "train", "val").save(run_folder)
+    renamed = tmp_path.with_name(f"{tmp_path.name}-renamed")
+    tmp_path.rename(renamed)
+    monkeypatch.chdir(renamed)
+    result = run("calibrate", "--method", "minmax")
+    assert result.exit_code == 0, result.stderr
+    assert f"using the training data of selftest: {renamed / 'drawn'}, split train" in result.stderr
+
+
 def test_the_run_says_what_the_model_learnt_from(tmp_path: Path) -> None:
     synthesize(tmp_path / "drawn", train=6, val=0, test=0, size=(96, 64), workers=1)
     run_folder = tmp_path / "runs/selftest"

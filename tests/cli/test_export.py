@@ -52,6 +52,13 @@ def test_compares_on_what_the_run_was_judged_by(workspace: Path) -> None:
     result = CliRunner().invoke(app, ["export"])
     assert result.exit_code == 0, result.stderr
     assert f"comparing on 8 images of {workspace / 'voc'}, split val" in result.stderr
+    (workspace / "voc").rename(workspace / "moved")
+    result = CliRunner().invoke(app, ["export"])
+    assert result.exit_code == 0, result.stderr
+    gone = f"the data set that runs/first was validated on does not exist any more: {workspace / 'voc'}\n"
+    assert gone in result.stderr
+    assert "comparing on 8 generated scenes" in result.stderr
+    (workspace / "moved").rename(workspace / "voc")
     for picture in (workspace / "voc/JPEGImages").iterdir():
         picture.write_bytes(b"no image")
     result = CliRunner().invoke(app, ["export"])

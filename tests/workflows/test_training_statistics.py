@@ -29,7 +29,12 @@ def test_a_set_that_is_gone_or_cannot_be_read_is_said(tmp_path: Path) -> None:
     RunData(str(tmp_path / "data"), "train", "val").save(run)
     dataset, why = training_statistics(run / "best.pt", "signs", tmp_path)
     assert dataset == ""
+    assert str(why) == f"the training set of signs does not exist any more: {tmp_path / 'data'}"
+    (run / "data.json").rename(run / "kept.json")
+    dataset, why = training_statistics(run / "best.pt", "signs", tmp_path)
+    assert dataset == ""
     assert "the training set of signs is not known here" in str(why)
+    (run / "kept.json").rename(run / "data.json")
     (tmp_path / "data").mkdir()
     dataset, why = training_statistics(run / "best.pt", "signs", tmp_path)
     assert dataset == str(tmp_path / "data")
