@@ -99,14 +99,9 @@ def refuse_other_options(context: typer.Context) -> None:
     """
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
-        if source is not None and source.name == "COMMANDLINE" and parameter.name not in MAY_CHANGE:
+        if source is not None and source.name == "COMMANDLINE" and parameter.name not in {*MAY_CHANGE, "dataset"}:
             raise InputError(
-                f"{_named(parameter)} cannot be changed when a run is resumed",
+                f"{parameter.opts[0]} cannot be changed when a run is resumed",
                 wanted="only --device, --devices, --workers, --cores, --save-minutes, --tensorboard or --report",
                 do="Leave it out, or start a new run.",
             )
-
-
-def _named(parameter: Any) -> str:
-    """Return what a message calls an option or the argument."""
-    return str(parameter.opts[0]) if parameter.param_type_name == "option" else "the data set"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ssd_edge.backends import cpu
 from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import text_digest, written_beside
+from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.ranks import world_size
 from ssd_edge.core.sample import LabelledSet
 from ssd_edge.core.secrets import hide_in_url
@@ -218,10 +220,14 @@ class SavedPlan:
         if digest != wanted:
             raise InputError(
                 f"{labelled.origin} has changed and is no longer {role}",
-                got=f"{len(labelled)} images with digest {digest[:19]}…",
+                got=f"{len(labelled)} images with digest {digest[:19]}…{_first(labelled.left_out)}",
                 wanted=f"digest {wanted[:19]}…",
                 do="Restore the images and labels, or start a new run.",
             )
+
+
+def _first(left_out: Sequence[LeftOut]) -> str:
+    return f", and {len(left_out)} that cannot be used, for example {left_out[0]}" if left_out else ""
 
 
 def _images_digest(labelled: LabelledSet) -> str:

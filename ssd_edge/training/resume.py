@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.files import path_kind
-from ssd_edge.core.ranks import machine_number
+from ssd_edge.core.ranks import is_first_process, machine_number
 from ssd_edge.core.run_data import RunData
+from ssd_edge.core.shell import quoted
 from ssd_edge.core.tolerance import Tolerance
 from ssd_edge.data.find import open_dataset
 from ssd_edge.training.checkpointing import RunState
@@ -77,22 +79,47 @@ def interrupted_run(named: str, runs: Path) -> Path:
 
 
 @_shared_by_machines()
-def saved_run(folder: Path, machine: Machine) -> tuple[TrainingPlan, RunState]:
+def saved_run(folder: Path, machine: Machine, dataset: Path | None = None) -> tuple[TrainingPlan, RunState]:
     """Return the plan of an interrupted run, with its images, and its state.
+
+    Args:
+        folder: of the run.
+        machine: that it goes on with.
+        dataset: where its data set is now, which the run's folder names from now on; None for where it was.
 
     Raises:
         InputError: the run has no plan, or its images are gone or are others.
         ArtifactError: its plan or its state is damaged.
     """
     saved = SavedPlan.load(folder)
-    data = RunData.of(folder)
-    if data is None:
-        raise InputError(
-            f"the images of {folder} do not exist any more",
-            wanted="the data set in its old place",
-            do="Put the data set back.",
-        )
+    data = _data_of(folder, dataset)
     names = saved.spec.class_names
     train_set = open_dataset(Path(data.dataset), data.train_split, names, tolerance=_AS_BEFORE)
     val_set = open_dataset(Path(data.dataset), data.val_split, names, tolerance=_AS_BEFORE)
-    return saved.with_images(train_set, val_set, machine), RunState.load(folder / STATE_NAME)
+    plan, state = saved.with_images(train_set, val_set, machine), RunState.load(folder / STATE_NAME)
+    if dataset is not None and is_first_process():
+        data.save(folder)
+    return plan, state
+
+
+def _data_of(folder: Path, dataset: Path | None) -> RunData:
+    """Return the data set of a run, in its old place or in the one that is given."""
+    found, lost = RunData.of(folder), RunData.lost(folder)
+    written = found or lost
+    if written is None:
+        raise InputError(
+            f"{folder} does not name its data set",
+            got="no readable data.json",
+            wanted="an interrupted run",
+            do="Start a new run.",
+        )
+    if dataset is not None:
+        return replace(written, dataset=str(dataset.resolve()))
+    if lost is not None:
+        raise InputError(
+            f"the data set of {folder} does not exist any more",
+            got=f"nothing at {lost.dataset}",
+            wanted="the data set that the run trains on",
+            do=f"Put it back, or say where it is now: ssd-edge train DATASET --resume {quoted(folder)}",
+        )
+    return written

@@ -30,7 +30,8 @@ def train(
     ``runs/<name>``, and ``train(resume=name)`` goes on from there, on a CPU to the same bits.
 
     Args:
-        dataset: folder or data.yaml of labelled images: VOC, COCO or YOLO; None with ``resume``.
+        dataset: folder or data.yaml of labelled images: VOC, COCO or YOLO; with ``resume``
+            only where its place has changed.
         config: all options; or pass its fields by keyword.
         callbacks: receives each step and epoch; see :class:`ssd_edge.training.callbacks.Callback`.
         progress: receives the stages ``checking``, ``training``, ``choosing candidates`` and ``evaluating best.pt``.

@@ -86,10 +86,9 @@ def run_training(
             plan, state = _new_plan(data, config, machine, folder, progress), None
         else:
             config.check_resumable()
-            _check_not_given(dataset)
             folder = interrupted_run(config.resume, runs)
             stack.enter_context(only_training(folder) if is_first_process() else nullcontext())
-            plan, state = saved_run(folder, machine)
+            plan, state = saved_run(folder, machine, None if dataset is None else Path(dataset))
             log.info(f"resuming {folder} in epoch {state.epoch}, after {state.batches} batches")
         with _way_back_logged(folder), _own_callbacks(plan, state, config) as own, stage(progress, "training") as done:
             run = fit(plan, validation(plan.val_set), callbacks=[*own, *callbacks], progress=done, state=state)
@@ -156,11 +155,6 @@ def _given(dataset: AnyPath | None) -> Path:
     if dataset is None:
         raise InputError("no data set is given", do="Run: ssd-edge train DATASET, or ssd-edge train --resume last")
     return Path(dataset)
-
-
-def _check_not_given(dataset: AnyPath | None) -> None:
-    if dataset is not None:
-        raise InputError("the data set cannot be changed when a run is resumed", do="Leave it out, or start a new run.")
 
 
 def _new_plan(

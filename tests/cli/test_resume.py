@@ -19,8 +19,9 @@ import torch
 from typer.testing import CliRunner
 
 from ssd_edge.cli.app import app
+from ssd_edge.core.run_data import RunData
 from ssd_edge.model.checkpoint import load_checkpoint
-from tests.cli.test_train import FAST, train, workspace  # noqa: F401  (a fixture)
+from tests.cli.test_train import FAST, train, workspace, write_data  # noqa: F401  (a fixture)
 from tests.processes import running
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -57,6 +58,37 @@ def test_a_run_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "resuming runs/stopped in epoch 2" in result.stderr
     assert same_weights("runs/whole/last.pt", "runs/stopped/last.pt")
     assert not Path("runs/stopped/state.pt").exists()
+
+
+def test_a_run_whose_data_set_was_moved_goes_on_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ["--epochs", "2", "--seed", "3"]
+    assert train(*settings, "--name", "whole").exit_code == 0
+    stop_after(monkeypatch, 2, *settings, "--name", "stopped")
+    old = Path("data").resolve()
+    old.rename("moved")
+    result = resume("stopped")
+    assert result.exit_code == 1
+    assert f"the data set of runs/stopped does not exist any more: got nothing at {old}" in result.stderr
+    assert "say where it is now: ssd-edge train DATASET --resume runs/stopped" in result.stderr
+    write_data(Path("other"), splits={"train": 12, "val": 4})
+    result = resume("stopped", "other")
+    assert result.exit_code == 1
+    assert "has changed and is no longer what the run trained on" in " ".join(result.stderr.split())
+    result = resume("stopped", "moved")
+    assert result.exit_code == 0, result.stderr
+    assert same_weights("runs/whole/last.pt", "runs/stopped/last.pt")
+    data = RunData.of(Path("runs/stopped"))
+    assert data is not None
+    assert data.dataset == str(Path("moved").resolve())
+
+
+def test_the_first_image_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(monkeypatch, 2, "--epochs", "2", "--name", "stopped")
+    missing = sorted(path for path in Path("data").rglob("*.jpg"))[0]
+    missing.unlink()
+    result = resume("stopped")
+    assert result.exit_code == 1
+    assert missing.stem in result.stderr
 
 
 @pytest.mark.slow
@@ -125,7 +157,6 @@ main()
         (["nowhere"], "there is no run 'nowhere'"),
         (["done"], "runs/done cannot be resumed, as it has no state.pt: got a run that is finished"),
         (["done", "--lr", "0.1"], "--lr cannot be changed when a run is resumed"),
-        (["done", "data"], "the data set cannot be changed when a run is resumed"),
     ],
 )
 def test_what_cannot_go_on_is_refused_by_name(options: list[str], message: str) -> None:
@@ -145,13 +176,13 @@ def test_another_machine_that_does_not_see_the_run_is_told_what_to_share(
     where = {"the run": "runs", "its data": "data", "its state": "runs/stopped/state.pt"}[lacking]
     reason = {
         "the run": "there is no run",
-        "its data": "images of runs/stopped do not exist any more",
+        "its data": "the data set of runs/stopped does not exist any more",
         "its state": "has no state.pt",
     }
     Path(where).rename("elsewhere")
     alone = resume("stopped")
     assert alone.exit_code == 1
-    assert "machine" not in alone.stderr
+    assert "cannot resume the run" not in alone.stderr
     monkeypatch.setattr("ssd_edge.cli.train.hush", lambda: None)  # for the tests that follow
     for number in ("0", "1"):  # torchrun numbers the machines anew: that which wrote the run may be any
         _as_torchrun_starts_it(monkeypatch, WORLD_SIZE="2", LOCAL_WORLD_SIZE="1", RANK=number, GROUP_RANK=number)
