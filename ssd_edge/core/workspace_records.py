@@ -12,6 +12,7 @@ from ssd_edge.core.artifact import Format, read_artifact
 from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.files import is_file, path_kind, refuse_device, written_beside
 from ssd_edge.core.log import log
+from ssd_edge.core.shell import quoted
 
 ENGINES = "engines"
 CURRENT_NAME, EXPORTED_NAME = "current.json", "exported.json"
@@ -83,6 +84,24 @@ def read_current(root: Path) -> CurrentEngine | None:
         ArtifactError: the file is damaged, or of another version of the format.
     """
     return _read(current_path(root), CurrentEngine)
+
+
+def refuse_record(path: Path, do: str) -> None:
+    """Raise InputError, which says what it is, where a file is one of these records.
+
+    Args:
+        path: the file.
+        do: the command for the file that a record names, without that file.
+    """
+    kind = {CURRENT_NAME: CurrentEngine, EXPORTED_NAME: ExportedModel}.get(path.name)
+    if kind is None or path.parent.resolve().name != ENGINES:
+        return
+    form = _FORMATS[kind]
+    record: CurrentEngine | ExportedModel = read_artifact(path, kind, form)
+    named = record.path(path.parent.parent)
+    raise InputError(
+        f"{path} is the workspace's {form.what}", got=f"a record that names {named}", do=f"{do} {quoted(named)}"
+    )
 
 
 def check_note(root: Path, name: str, made: Path | None) -> None:

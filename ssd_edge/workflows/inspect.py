@@ -29,6 +29,7 @@ from ssd_edge.core.requirements import require_torch
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shell import quoted
 from ssd_edge.core.spec import ModelSpec
+from ssd_edge.core.workspace_records import refuse_record
 from ssd_edge.graph.source import lowered_to, read_graph
 from ssd_edge.quantization.image_set import SET_SUFFIX, ImageSet
 from ssd_edge.quantization.sensitivity import SENSITIVITY_SUFFIX, RankedLayers
@@ -147,6 +148,7 @@ def inspect(path: AnyPath) -> InspectResult:
     """
     file = Path(path)
     _check_file(file)
+    refuse_record(file, "To see what it names: ssd-edge inspect")
     found = _reader_of(file)
     if found is None:
         raise InputError(

@@ -14,6 +14,7 @@ from ssd_edge.cli.app import app
 from ssd_edge.core.choices import Precision
 from ssd_edge.core.files import file_digest
 from ssd_edge.core.manifest import EngineOptions
+from ssd_edge.core.workspace_records import make_current
 from ssd_edge.engines.build import build_engine, build_lowered
 from ssd_edge.engines.builder import Lowered
 from ssd_edge.engines.ort_build import OrtBuilder
@@ -139,6 +140,15 @@ def test_what_it_is_not(tmp_path: Path, name: str, text: str, message: str) -> N
     assert result.exit_code == 1
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_record_of_the_workspace_is_told_for_what_it_is(tmp_path: Path) -> None:
+    engine = build_engine(write_square_model(tmp_path / "engines/squares/squares.onnx")).engine
+    make_current(tmp_path, engine, "built")
+    result = run(tmp_path / "engines/current.json")
+    assert result.exit_code == 1
+    assert "engines/current.json is the workspace's record of the current engine" in result.output
+    assert f"To see what it names: ssd-edge inspect {engine}" in result.output
 
 
 def test_the_graph_of_an_engine_is_told_for_what_it_is(tmp_path: Path) -> None:

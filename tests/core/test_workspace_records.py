@@ -14,6 +14,8 @@ from ssd_edge.core.workspace_records import (
     clear_current,
     current_path,
     make_current,
+    refuse_record,
+    set_exported,
 )
 from tests.core.workspace_files import engine, put
 
@@ -31,6 +33,24 @@ def test_what_is_pinned_stays_when_another_engine_is_built(tmp_path: Path) -> No
     held = make_current(tmp_path, pinned, "built")
     assert held is not None
     assert held.why == "built"
+
+
+def test_a_record_is_told_from_other_files_and_says_what_it_names(tmp_path: Path) -> None:
+    made, onnx = engine(tmp_path, "current", day=1), put(tmp_path / "engines/m/my model.onnx")
+    make_current(tmp_path, made, "built")
+    set_exported(tmp_path, onnx)
+    refuse_record(made.with_suffix(".json"), "Look:")  # the manifest of an engine of that name
+    for name, what, named in (
+        (CURRENT_NAME, "current engine", str(made)),
+        (EXPORTED_NAME, "exported model", f"'{onnx}'"),
+    ):
+        with pytest.raises(InputError) as refused:
+            refuse_record(tmp_path / "engines" / name, "Look:")
+        assert refused.value.what == f"{tmp_path / 'engines' / name} is the workspace's record of the {what}"
+        assert refused.value.do == f"Look: {named}"
+    current_path(tmp_path).write_text("{}")
+    with pytest.raises(ArtifactError, match="is not a record of the current engine"):
+        refuse_record(current_path(tmp_path), "Look:")
 
 
 def test_an_engine_elsewhere_is_never_current(tmp_path: Path) -> None:
