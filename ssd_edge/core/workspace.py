@@ -145,6 +145,22 @@ def _check_nothing(engine: Path) -> None:
     """Accept any engine."""
 
 
+def last_built_engine(root: Path, check: Check = _check_nothing) -> Choice:
+    """Return the newest engine by the manifests, whatever is current.
+
+    Args:
+        root: the workspace.
+        check: raises SsdEdgeError for an engine that cannot be used.
+
+    Raises:
+        InputError: there is none, or none can be used.
+    """
+    engines = _usable(root, check)
+    if not engines:
+        raise _no_engine(root, check)
+    return _newest_of(engines)
+
+
 def newest_engine(root: Path, check: Check = _check_nothing) -> Choice:
     """Return the current engine, or another of the same model; the newest by the manifests where none is current.
 
@@ -158,10 +174,18 @@ def newest_engine(root: Path, check: Check = _check_nothing) -> Choice:
     """
     if (current := read_current(root)) is not None:
         return _of_current_model(root, current, check, or_onnx=False)
-    engines = _usable(root, check)
-    if not engines:
-        raise _nothing(root / "engines/*/*.engine", "an engine for this machine", "Build one: ssd-edge build")
-    return _newest_of(engines)
+    return last_built_engine(root, check)
+
+
+def _no_engine(root: Path, check: Check) -> InputError:
+    """Return the error where no engine can be used; of those that are there, it says of one why."""
+    do = "Build one: ssd-edge build"
+    there = list_engines(root)
+    if not there:
+        return _nothing(root / "engines/*/*.engine", "an engine for this machine", do)
+    fault = _fault(root, there[-1], check)
+    got = _named(there) if fault is None else f"{_named(there)}; {_without_remedy(fault)}"
+    return InputError("no engine can be used here", got=got, wanted="an engine for this machine", do=do)
 
 
 def newest_model(root: Path, check: Check) -> Choice:
@@ -195,13 +219,23 @@ def _of_current_model(root: Path, current: CurrentEngine, check: Check, *, or_on
         is_only = current.why == "built" and {named, *engines} == {named}
         return Choice(named, f"using {named}" + ("" if is_only else f", {current.reason}"))
     why = f"the current engine ({current.reason}) cannot be used"
-    same = {path: built_at for path, built_at in engines.items() if _is_same_model(path, named)}
+    same = {
+        path: built_at
+        for path, built_at in engines.items()
+        if _is_same_model(path, named) and _fault(root, path, _check_fresh) is None
+    }
     taken = _last_built(same) if same else _onnx_of(named) if or_onnx else None
     if taken is None:
         other = f" Or use another: ssd-edge use {quoted(_last_built(engines))}" if engines else ""
         remedy = fault.do if isinstance(fault, DeviceError | MissingPackageError) else _rebuild(root, named)
         raise InputError(why, got=_without_remedy(fault), do=f"{remedy.rstrip('.')}.{other}")
     return Choice(taken, f"using {taken}, of the same model", f"{why}: {fault}")
+
+
+def _check_fresh(engine: Path) -> None:
+    """Refuse an engine whose ONNX has changed since it was built."""
+    if (manifest := _manifest_or_none(engine)) is not None:
+        manifest.refuse_if_stale(engine)
 
 
 def _usable(root: Path, check: Check) -> dict[Path, str]:
@@ -244,9 +278,12 @@ def _rebuild(root: Path, engine: Path) -> str:
 
 
 def _is_same_model(engine: Path, other: Path) -> bool:
-    """Compare the models of two engines by their names, or by the folders where a manifest is missing."""
+    """Compare the models of two engines: what they were built from, or the folders where a manifest is missing."""
     one, two = _manifest_or_none(engine), _manifest_or_none(other)
-    return one.spec.name == two.spec.name if one and two else engine.parent == other.parent
+    if not (one and two):
+        return engine.parent == other.parent
+    in_one_folder = engine.parent == other.parent and one.spec.class_names == two.spec.class_names
+    return one.spec.name == two.spec.name and (in_one_folder or one.onnx_digest == two.onnx_digest)
 
 
 def _onnx_of(engine: Path) -> Path | None:

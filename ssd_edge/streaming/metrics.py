@@ -95,7 +95,8 @@ class RunReading:
         model: name of the model.
         engine: its file.
         busy_s: how long the slowest inference that is under way has taken so far.
-        hang_s: an inference that takes longer has hung.
+        idle_s: how long the run has not looked after its threads.
+        hang_s: what takes longer of either has hung.
         streams: those that run.
     """
 
@@ -104,13 +105,14 @@ class RunReading:
     model: str
     engine: str
     busy_s: float
+    idle_s: float
     hang_s: float
     streams: Sequence[StreamReading]
 
     @property
     def is_live(self) -> bool:
-        """Whether the inference has not hung: a process that is not live should be started anew."""
-        return self.busy_s <= self.hang_s
+        """Whether neither the inference nor an output of the only stream hangs; otherwise it should be restarted."""
+        return max(self.busy_s, self.idle_s) <= self.hang_s
 
     @property
     def is_ready(self) -> bool:
@@ -169,13 +171,18 @@ def _families(reading: RunReading) -> Iterator[Metric]:
     up = GaugeMetricFamily("ssd_edge_stream_up", "Whether the stream is running.", labels=["stream"])
     state = StateSetMetricFamily("ssd_edge_stream_state", "State of the stream.", labels=["stream"])
     age = GaugeMetricFamily("ssd_edge_last_frame_age_seconds", "Age of the newest frame.", labels=["stream"])
+    written = GaugeMetricFamily(
+        "ssd_edge_last_result_age_seconds", "Time since the newest result was written.", labels=["stream"]
+    )
     for stream in reading.streams:
         up.add_metric([stream.name], float(stream.status.state is StreamState.RUNNING))
         state.add_metric([stream.name], {each.value: stream.status.state is each for each in StreamState})
         seconds = reading.age_of(stream.status)
         if seconds is not None:
             age.add_metric([stream.name], seconds)
-    yield from (up, state, age)
+        if stream.clock is not None and stream.clock.last_at is not None:
+            written.add_metric([stream.name], max(0.0, reading.now - stream.clock.last_at))
+    yield from (up, state, age, written)
     for field, (name, text) in _COUNTERS.items():
         family = CounterMetricFamily(name, text, labels=["stream"])
         for stream in reading.streams:

@@ -75,6 +75,7 @@ class Pipeline:
         self._clock = RunClock()
         self._ended = False
         self._keeps_images = True
+        self._looked_at = time.monotonic()
 
     @property
     def statuses(self) -> dict[str, StreamStatus]:
@@ -84,6 +85,11 @@ class Pipeline:
     def error_of(self, source: Source | None) -> Exception | None:
         """Return what ended the stream of a source for good."""
         return next((track.error for track in self._all if track.stream.source is source), None)
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the run last looked after its threads: long where an output of the only stream hangs."""
+        return time.monotonic() - self._looked_at
 
     def clock_of(self, source: Source | None) -> RunClock | None:
         """Return the times of the frames of a source so far; None where it has not begun."""
@@ -178,6 +184,7 @@ class Pipeline:
         """Start all threads; results go to the queue, or each stream's to a thread that writes them."""
         self._slot.detector.warm_up(self._most)
         self._clock.start()
+        self._looked_at = time.monotonic()
         self._inferring = self._workers
         for _ in range(self._workers):
             self._spawn(self._infer, "infer")
@@ -228,6 +235,7 @@ class Pipeline:
         Raises:
             InferenceHangError: it does not come back.
         """
+        self._looked_at = time.monotonic()
         self._tick()
         if self._stop.requested and self._asked_at is None:
             self._asked_at = time.monotonic()

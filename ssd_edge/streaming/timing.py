@@ -136,6 +136,11 @@ class RunClock:
         return found
 
     @property
+    def last_at(self) -> float | None:
+        """When the last frame was written, on the clock of ``time.monotonic``; None before the first."""
+        return self._last if self._frames else None
+
+    @property
     def stages(self) -> Mapping[str, LatencyHistogram]:
         """The times of each of :data:`STAGES`; they go on to change."""
         return self._stages

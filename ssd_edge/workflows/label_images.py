@@ -101,7 +101,8 @@ def label(
     Args:
         sources: folders, images, videos, ``.tar`` (WebDataset), ``.txt`` with a path in each line, ``.parquet`` with a
             column ``path`` and perhaps ``id``; one or a list.
-        model: a ``.pt``, ``.onnx`` or ``.engine``; by default the workspace's current engine, or else its newest ONNX.
+        model: a ``.pt``, ``.onnx`` or ``.engine``; by default the workspace's current engine, or another form of its
+            model.
         config: see :class:`LabelConfig`; or its fields as keywords.
         progress: called in the stages ``listing``, ``labelling`` and ``counting``, in parts.
         workspace: folder with ``engines/``, for a model that is not named, and ``runs/``, for its training set.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ssd_edge.backends.detector import Detector
@@ -16,10 +17,12 @@ from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.workflows.open_streams import StreamSet
+from ssd_edge.workflows.stream_config import RunConfig
 from ssd_edge.workflows.stream_plan import StreamPlan, check_classes, labels_of
-from ssd_edge.workflows.streams_file import StreamsFile, read_streams_file
+from ssd_edge.workflows.streams_file import ENGINE_FIELDS, StreamsFile, read_streams_file
 
 _STATUS_S = 0.5
+_DEFAULTS = RunConfig()
 
 
 class Reloader:
@@ -86,14 +89,16 @@ class Reloader:
 
     def _take_streams(self, pipeline: Pipeline, file: StreamsFile) -> None:
         """End what is gone or has changed, and begin what is new or has changed."""
-        before = {opened.plan.name: opened.plan for opened in self._streams.streams}
-        after = {plan.name: plan for plan in file.plans}
+        if self._file is not None and file.config != self._file.config:
+            log.warning(f"{file.path}: of [engine], only model is read again; for the other keys, restart the run")
+        before = {opened.plan.name: _without_engine(opened.plan) for opened in self._streams.streams}
+        after = {plan.name: _without_engine(plan) for plan in file.plans}
         for name, plan in before.items():
             if after.get(name) != plan:
                 pipeline.remove(name)
                 self._streams.close(name)
-        for name, plan in after.items():
-            if before.get(name) != plan:
+        for plan in file.plans:
+            if before.get(plan.name) != after[plan.name]:
                 self._begin(pipeline, plan)
         gone, new = before.keys() - after.keys(), after.keys() - before.keys()
         changed = [name for name in before.keys() & after.keys() if before[name] != after[name]]
@@ -108,6 +113,11 @@ class Reloader:
         except SsdEdgeError as error:
             log.error(f"{plan.name} cannot be started: {error}")
             self._streams.close(plan.name)
+
+
+def _without_engine(plan: StreamPlan) -> StreamPlan:
+    """Return a plan without the keys of ``[engine]``, which a reload leaves as they are."""
+    return replace(plan, config=replace(plan.config, **{name: getattr(_DEFAULTS, name) for name in ENGINE_FIELDS}))
 
 
 def _identity(path: Path) -> tuple[Path, int, int]:

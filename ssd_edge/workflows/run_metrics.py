@@ -26,7 +26,7 @@ def serve_metrics(
         streams: that run, with those that are added later.
         pipeline: that runs them.
         slot: whose engine infers.
-        hang_s: an inference that takes longer has hung.
+        hang_s: an inference, or an output of the only stream, that takes longer has hung.
 
     Raises:
         InputError: the address is not one, or there is no place for the token.
@@ -47,6 +47,7 @@ def read_run(streams: StreamSet, pipeline: Pipeline, slot: EngineSlot, hang_s: f
         model=detector.spec.name,
         engine=str(detector.path).encode(errors="backslashreplace").decode(),
         busy_s=slot.busy_s(),
+        idle_s=pipeline.idle_s,
         hang_s=hang_s,
         streams=[_read_stream(opened, pipeline) for opened in list(streams.streams)],
     )

@@ -139,7 +139,7 @@ def run_streams(
     Args:
         sources: image, folder, video, camera number, ``csi://0``, RTSP or HTTP URL, or GStreamer pipeline; or a list of
             these, of which several images are one source. By default camera 0.
-        model: an ``.engine`` or ``.onnx``; by default the workspace's current engine, or else its newest ONNX.
+        model: an ``.engine`` or ``.onnx``; by default the workspace's current engine, or another form of its model.
         config: options, in place of keywords.
         streams_file: a ``streams.toml`` with sources and their options, in place of ``sources`` and options.
         stop: ends the run in good order when it is requested: files are whole, and the result is returned.
@@ -167,6 +167,10 @@ def run_streams(
         plans = plans_of(0 if sources is None else sources, chosen, json_folder=means_folder(written))
     # Streams of a file may come to want less than those that it begins with.
     lowest = min(filter_of(plan.config, plan.config.score_threshold).lowest for plan in plans) if file is None else 0.0
+    if chosen.metrics is not None:
+        from ssd_edge.streaming.web.access import Address
+
+        Address.parse(chosen.metrics, "--metrics")  # before anything is opened or replaced
     stop, reload = stop or StopRequest(), reload or ReloadRequest()
     with ExitStack() as stack:
         streams = stack.enter_context(StreamSet(stop, shares=file is not None))

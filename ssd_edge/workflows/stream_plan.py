@@ -26,7 +26,7 @@ Sources = OneSource | Sequence[OneSource]
 """An image, folder, video, URL or GStreamer pipeline, or the number of a camera; or a list of these."""
 
 _VIDEO_SUFFIX = ".mkv"  # of which a power cut leaves what was written
-_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+_UNFIT = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)

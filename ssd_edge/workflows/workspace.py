@@ -16,7 +16,7 @@ from ssd_edge.core.manifest import EngineManifest, manifest_path
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.runs import Run, list_runs, read_run
 from ssd_edge.core.spec import ModelSpec
-from ssd_edge.core.workspace import list_engines, newest_engine
+from ssd_edge.core.workspace import last_built_engine, list_engines
 from ssd_edge.core.workspace_records import ENGINES, clear_current, make_current
 from ssd_edge.model.presets import preset_of
 
@@ -159,8 +159,8 @@ def use_engine(engine: AnyPath | None = None, *, workspace: AnyPath = ".") -> Us
     """
     root = Path(workspace)
     if engine is None:
+        newest = last_built_engine(root, read_manifest_for_here).path
         clear_current(root)
-        newest = newest_engine(root, read_manifest_for_here).path
         make_current(root, newest, "built")
         return UseResult(newest, EngineManifest.load(manifest_path(newest)), is_pinned=False)
     path = _named(str(engine), root)

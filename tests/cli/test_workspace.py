@@ -157,6 +157,18 @@ def test_an_engine_of_another_machine_is_not_pinned(workspace: Path, engines: li
     assert said.startswith("run uses engines/squares/second.engine: ")
 
 
+def test_a_pin_stays_where_no_engine_can_take_its_place(workspace: Path, engines: list[str]) -> None:
+    assert call("use", "first")[0] == 0
+    for name in ("first", "second"):
+        from_another_machine(f"engines/squares/{name}.engine")
+    code, _, said = call("use", "--newest")
+    assert code == 1
+    assert "no engine can be used here: got engines/squares/first.engine, engines/squares/second.engine; " in said
+    current = read_current(workspace)
+    assert current is not None
+    assert (current.why, current.engine) == ("pinned", "squares/first.engine")
+
+
 @pytest.mark.parametrize("is_pinned", [False, True])
 def test_run_never_takes_another_model_than_the_current_engines(workspace: Path, is_pinned: bool) -> None:
     write_tiny_onnx(workspace / "engines/bright/bright.onnx")

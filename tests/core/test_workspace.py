@@ -11,7 +11,14 @@ import pytest
 from ssd_edge.core.errors import ArtifactError, InputError, MissingPackageError
 from ssd_edge.core.manifest import manifest_path
 from ssd_edge.core.runs import RECORD_NAME
-from ssd_edge.core.workspace import Check, newest_checkpoint, newest_engine, newest_model, newest_onnx
+from ssd_edge.core.workspace import (
+    Check,
+    last_built_engine,
+    newest_checkpoint,
+    newest_engine,
+    newest_model,
+    newest_onnx,
+)
 from ssd_edge.core.workspace_records import (
     CURRENT_NAME,
     EXPORTED_NAME,
@@ -198,6 +205,35 @@ def test_the_remedy_for_a_runtime_that_is_missing_is_its_own(tmp_path: Path) -> 
 
     with pytest.raises(InputError, match=r"a\.engine needs openvino\. Install it: pip install openvino\.$"):
         newest_model(tmp_path, check)
+
+
+def test_a_model_of_the_same_name_in_another_folder_is_another_model(tmp_path: Path) -> None:
+    current = engine(tmp_path, "a", day=1)
+    same = engine(tmp_path, "b", day=2, folder="copy")
+    engine(tmp_path, "c", day=3, folder="m-v2", onnx_digest="sha256:" + "2" * 64)
+    make_current(tmp_path, current, "built")
+    current.unlink()
+    assert newest_engine(tmp_path).path == same
+    same.unlink()
+    with pytest.raises(InputError, match="the current engine .* cannot be used"):
+        newest_engine(tmp_path)
+
+
+def test_a_stale_engine_takes_no_place_that_the_onnx_can_take(tmp_path: Path) -> None:
+    current, stale = engine(tmp_path, "a", day=1), engine(tmp_path, "b", day=2)
+    onnx = put(tmp_path / "engines/m/tiny.onnx")
+    onnx.write_bytes(b"exported again")
+    make_current(tmp_path, current, "built")
+    current.unlink()
+    assert stale.is_file()
+    assert newest_model(tmp_path, only("")).path == onnx
+
+
+def test_where_none_can_be_used_the_engines_are_named_with_a_reason(tmp_path: Path) -> None:
+    first, last = engine(tmp_path, "a", day=1), engine(tmp_path, "b", day=2)
+    with pytest.raises(InputError, match="no engine can be used here") as refused:
+        last_built_engine(tmp_path, only("desk"))
+    assert refused.value.got == f"{first}, {last}; {last} is foreign: got an Orin; wanted a desk"
 
 
 def test_where_no_engine_is_current_the_newest_that_can_be_used_is_taken_or_the_newest_onnx(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,8 +17,8 @@ from ssd_edge.streaming.timing import STAGES, RunClock
 NOW = 1000.0
 
 
-def reading(*streams: StreamReading, busy_s: float = 0.0) -> RunReading:
-    return RunReading(NOW, "1.2.3", "signs", "engines/signs.engine", busy_s, 30.0, streams)
+def reading(*streams: StreamReading, busy_s: float = 0.0, idle_s: float = 0.0) -> RunReading:
+    return RunReading(NOW, "1.2.3", "signs", "engines/signs.engine", busy_s, idle_s, 30.0, streams)
 
 
 def stream(name: str, state: StreamState, reason: StreamReason | None = None, **values: float) -> StreamReading:
@@ -94,6 +96,18 @@ def test_the_histograms_are_those_of_the_clock() -> None:
         assert (durations <= bound).sum() <= counted <= (durations <= 1.01 * bound).sum()
 
 
+def test_the_newest_result_has_an_age_once_there_is_one() -> None:
+    watched = stream("gate", StreamState.RUNNING)
+    assert watched.clock is not None
+    assert watched.clock.last_at is None
+    name = "ssd_edge_last_result_age_seconds"
+    assert (name, (("stream", "gate"),)) not in samples(metrics_text(reading(watched)))
+    watched.clock.add_frame(**dict.fromkeys(STAGES, 0.1))
+    assert watched.clock.last_at is not None
+    found = samples(metrics_text(replace(reading(watched), now=watched.clock.last_at + 7)))
+    assert found[name, (("stream", "gate"),)] == pytest.approx(7)
+
+
 def test_detections_are_counted_by_label() -> None:
     counter, frame = DetectionCounter(), Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.0, "gate")
     for class_ids in ([0, 1, 1], [], [1], [7]):
@@ -116,6 +130,7 @@ def test_a_run_is_ready_while_a_stream_runs_and_live_while_its_engine_answers() 
         (reading(stopped), True, False),
         (reading(), True, False),
         (reading(running, busy_s=30.1), False, False),
+        (reading(running, idle_s=30.1), False, False),
     ]
     for found, live, ready in cases:
         assert (found.is_live, found.is_ready) == (live, ready)

@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import DeviceError, InputError
+from ssd_edge.core.frame import Frame
 from ssd_edge.core.shutdown import ReloadRequest, StopRequest
+from ssd_edge.streaming.metrics import DetectionCounter
 from ssd_edge.streaming.web.access import read_token, token_path
 from ssd_edge.workflows.run_streams import run_streams
 from ssd_edge.workflows.streams_file import FORMAT
@@ -160,11 +163,45 @@ def test_other_machines_need_the_token(workspace: Path) -> None:
         pace=50.0,
         workspace=workspace,
     ):
-        wait_for(lambda: token_path().is_file())
+        wait_for(lambda: token_path().is_file() and token_path().read_text().endswith("\n"))
         token = read_token(token_path())
         wait_for(lambda: _status(port, token) == 200)
         assert asked(port, "/metrics")[0] == 401
         assert asked(port, "/metrics", Authorization=f"Bearer {token}")[0] == 200
+        assert asked(port, "/live")[0] == asked(port, "/ready")[0] == 200  # a container's own check has no token
+        assert asked(port, "/live", Host="elsewhere")[0] == 401
+        assert asked(port, "/live", Origin="http://elsewhere")[0] == 403
+
+
+def test_heads_are_answered_without_a_body(workspace: Path) -> None:
+    port = free_port()
+    with running(StopRequest(), sources=workspace / "gate.mp4", metrics=str(port), **PACED, workspace=workspace):
+        wait_for(lambda: answers(port))
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", method="HEAD")
+        with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
+            assert (answer.status, answer.read()) == (200, b"")
+            assert int(answer.headers["Content-Length"]) > 1000
+
+
+def test_an_output_of_the_only_stream_that_hangs_is_no_live_run(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, hang = free_port(), threading.Event()
+    write = DetectionCounter.write
+
+    def hanging(counter: DetectionCounter, frame: Frame, detections: Detections) -> None:
+        write(counter, frame, detections)
+        if frame.index >= 3:
+            hang.wait(LIMIT_S)
+
+    monkeypatch.setattr(DetectionCounter, "write", hanging)
+    options = {"sources": workspace / "gate.mp4", "metrics": str(port), "hang_timeout": 1.0, "workspace": workspace}
+    with running(StopRequest(), **PACED, **options):
+        wait_for(lambda: answers(port))
+        wait_for(lambda: asked(port, "/live")[0] == 503)
+        assert total(asked(port, "/metrics")[1], "ssd_edge_last_result_age_seconds", stream="gate") > 0.5
+        hang.set()
+        wait_for(lambda: asked(port, "/live")[0] == 200)
 
 
 def _status(port: int, token: str) -> int:
@@ -181,5 +218,8 @@ def test_an_address_that_cannot_be_served_is_named(workspace: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(DeviceError, match=rf"127.0.0.1:{port} \(.*--metrics {port + 1}"):
             run_streams(workspace / "gate.mp4", metrics=str(port), workspace=workspace)
+    kept = workspace / "kept.jsonl"
+    kept.write_text("kept")
     with pytest.raises(InputError, match="--metrics is not a valid address: got 'here'"):
-        run_streams(workspace / "gate.mp4", metrics="here", workspace=workspace)
+        run_streams(workspace / "gate.mp4", metrics="here", json_path=kept, workspace=workspace)
+    assert kept.read_text() == "kept"

@@ -53,6 +53,9 @@ def test_a_folder_of_lines_has_a_file_for_each_stream(tmp_path: Path, monkeypatc
     text = HEAD + '[defaults]\njson = "new/"\n' + entry.format("a b/c") + entry.format("yard") + 'json = "there"\n'
     first, second = read_streams_file(write(tmp_path / "streams.toml", text)).plans
     assert (first.config.json_path, second.config.json_path) == (Path("new/a-b-c.jsonl"), Path("there/yard.jsonl"))
+    text = HEAD + '[defaults]\njson = "new/"\n' + entry.format("入口") + entry.format("出口")
+    plans = read_streams_file(write(tmp_path / "streams.toml", text)).plans
+    assert [plan.config.json_path for plan in plans] == [Path("new/入口.jsonl"), Path("new/出口.jsonl")]
 
 
 ONE = '[[stream]]\nname = "a"\nsource = "0"\n'
@@ -189,6 +192,18 @@ def test_a_stream_that_comes_later_has_its_own_threshold(workspace: Path, runnin
     wait_until(lambda: any(line["source"] == "b.mp4" for line in lines(workspace / "all.jsonl")))
     found = {line["source"]: len(line["detections"]) for line in lines(workspace / "all.jsonl")}
     assert found == {"a.mp4": 0, "b.mp4": 1}
+
+
+def test_other_keys_of_the_engine_wait_for_a_restart_and_no_stream_restarts(
+    workspace: Path, running: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = '[engine]\nmetrics = "127.0.0.1:0"\n'
+    running(streams_of("a").replace("[[stream]]", f"{engine}[[stream]]", 1) + "threshold = 0.9\n")
+    assert "of [engine], only model is read again" in caplog.text
+    before = len(lines(workspace / "all.jsonl"))
+    wait_until(lambda: len(lines(workspace / "all.jsonl")) > before + 3)
+    written = [line["seq"] for line in lines(workspace / "all.jsonl")]
+    assert written == list(range(len(written)))
 
 
 @pytest.mark.parametrize(

@@ -102,11 +102,12 @@ class ImageHandler(WebHandler):
     def _film(self) -> None:
         self.begin(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         number = 0
-        while (found := self._newest.after(number)) is not None:
+        while self.command != "HEAD" and (found := self._newest.after(number)) is not None:
             number, jpeg = found
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             self.wfile.write(head.encode() + jpeg + b"\r\n")
-        self.wfile.write(f"--{_BOUNDARY}--\r\n".encode())
+        if self.command != "HEAD":
+            self.wfile.write(f"--{_BOUNDARY}--\r\n".encode())
 
 
 class BrowserSink(ImageSink):

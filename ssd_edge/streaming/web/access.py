@@ -171,6 +171,17 @@ class Access:
         return any(hmac.compare_digest(text.encode(), self.token.encode()) for text in shown)
 
 
+def is_from_here(peer: str, headers: Headers) -> bool:
+    """Whether a program of this machine asks, and no page that a browser shows: such a page has a name of its own.
+
+    Args:
+        peer: address that the connection comes from.
+        headers: of the request.
+    """
+    named = _host_of(headers.get("Host", "")) in _LOOPBACK_NAMES and headers.get("Origin") is None
+    return named and ipaddress.ip_address(peer.partition("%")[0].removeprefix("::ffff:")).is_loopback
+
+
 def _host_of(header: str) -> str:
     try:
         return urlsplit(f"//{header}").hostname or ""

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from ssd_edge.streaming.metrics import CONTENT_TYPE, RunReading, metrics_text
-from ssd_edge.streaming.web.access import Access, Address, read_token, token_path
+from ssd_edge.streaming.web.access import Access, Address, is_from_here, read_token, token_path
 from ssd_edge.streaming.web.server import Served, WebHandler
 
 
 class MetricsHandler(WebHandler):
     """Answers ``/metrics``, ``/live`` and ``/ready``; the latter two with 503 where it is not.
+
+    This machine's own health checks need no token: a container's is started without one.
 
     Args:
         read: returns the run as it is now.
@@ -30,6 +33,13 @@ class MetricsHandler(WebHandler):
     def answers(self) -> Mapping[str, Callable[[], None]]:
         """The function that answers each path."""
         return {"/metrics": self._metrics, "/live": self._live, "/ready": self._ready}
+
+    def refusal(self) -> tuple[HTTPStatus, str] | None:
+        """Return why this request is refused; None where it is answered."""
+        path = urlsplit(self.path).path
+        if path in ("/live", "/ready") and is_from_here(str(self.client_address[0]), self.headers):
+            return None
+        return super().refusal()
 
     def _metrics(self) -> None:
         self.send_whole(CONTENT_TYPE, metrics_text(self._read()))

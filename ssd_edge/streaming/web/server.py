@@ -112,7 +112,7 @@ class WebHandler(BaseHTTPRequestHandler):
         """Answer who may look."""
         if isinstance(self.server, WebServer):
             self.server.has_asked(self.request)
-        refusal = self._access.refusal(self.path, self.headers)
+        refusal = self.refusal()
         if refusal is not None:
             self.send_error(refusal[0], explain=refusal[1])
             return
@@ -122,13 +122,22 @@ class WebHandler(BaseHTTPRequestHandler):
         else:
             answer()
 
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body."""
+        self.do_GET()
+
+    def refusal(self) -> tuple[HTTPStatus, str] | None:
+        """Return why this request is refused; None where it is answered."""
+        return self._access.refusal(self.path, self.headers)
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
     def send_whole(self, kind: str, body: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:
         """Answer with this body, of a content type."""
         self.begin(kind, ("Content-Length", str(len(body))), status=status)
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def begin(self, kind: str, *headers: tuple[str, str], status: HTTPStatus = HTTPStatus.OK) -> None:
         """Send the head of an answer."""
