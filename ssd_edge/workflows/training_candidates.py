@@ -46,8 +46,8 @@ def choose_candidates(
         log.warning(f"the number of candidates of {best} stays as it is: {error}")
     except KeyboardInterrupt:
         log.warning(
-            f"{best} is complete, but the number of its candidates was not chosen; to consider more in crowded scenes: "
-            f"ssd-edge export --max-candidates {MANY_CANDIDATES}"
+            f"{best} is complete, but the number of its candidates was not chosen; to consider more in crowded scenes, "
+            f"give ssd-edge export the option --max-candidates {MANY_CANDIDATES}"
         )
         raise
 
