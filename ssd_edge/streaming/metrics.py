@@ -7,11 +7,10 @@ only grows. A stream that is removed takes its metrics with it, and one that is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -59,10 +58,7 @@ class DetectionCounter(Sink):
 
     def write(self, frame: Frame, detections: Detections) -> None:  # noqa: ARG002 - others write the frame
         """Count what was found in a frame."""
-        names = detections.class_names
-        for number in np.unique(detections.class_ids).tolist():
-            found = int((detections.class_ids == number).sum())
-            self.counts[names[number] if number < len(names) else str(number)] += found
+        self.counts.update(detections.labels)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -145,19 +141,19 @@ class RunReading:
 def metrics_text(reading: RunReading) -> bytes:
     """Return a reading, and what the process itself uses, in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Collected(lambda: _families(reading)))
+    registry.register(_Collected(reading))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
 
 
 class _Collected(Collector):
-    """Families that a registry asks for."""
+    """A reading, as a registry asks for it."""
 
-    def __init__(self, families: Callable[[], Iterable[Metric]]) -> None:
-        self._families = families
+    def __init__(self, reading: RunReading) -> None:
+        self._reading = reading
 
     def collect(self) -> Iterable[Metric]:
-        return self._families()
+        return _families(self._reading)
 
 
 def _families(reading: RunReading) -> Iterator[Metric]:

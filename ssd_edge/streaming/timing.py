@@ -77,7 +77,7 @@ class LatencyHistogram:
 
     def percentile_s(self, percent: float) -> float:
         """Return the duration that ``percent`` of the counted ones do not exceed (nearest rank); 0 where none is."""
-        count = sum(self._counts)
+        count = self.count
         if count == 0:
             return 0.0
         rank = max(1, math.ceil(percent / 100 * count))
@@ -86,7 +86,7 @@ class LatencyHistogram:
 
     def times(self, stage: str) -> StageTimes:
         """Return the percentiles under the stage's name."""
-        count = sum(self._counts)
+        count = self.count
         p50, p95, p99 = (1000 * self.percentile_s(percent) for percent in (50, 95, 99))
         return StageTimes(stage, count, 1000 * self._total_s / max(count, 1), p50, p95, p99, 1000 * self._max_s)
 

@@ -16,23 +16,23 @@ from ssd_edge.workflows.open_streams import OpenStream, StreamSet
 
 
 def serve_metrics(
-    stack: ExitStack, address: str, streams: StreamSet, pipeline: Pipeline, slot: EngineSlot, hang_s: float
+    address: Address, stack: ExitStack, streams: StreamSet, pipeline: Pipeline, slot: EngineSlot, hang_s: float
 ) -> None:
     """Serve the metrics and the health of a run until ``stack`` closes.
 
     Args:
+        address: where.
         stack: closes the server.
-        address: ``[HOST:]PORT``.
         streams: that run, with those that are added later.
         pipeline: that runs them.
         slot: whose engine infers.
         hang_s: an inference, or an output of the only stream, that takes longer has hung.
 
     Raises:
-        InputError: the address is not one, or there is no place for the token.
+        InputError: other machines can look, and there is no place for the token.
         DeviceError: nothing can be served there.
     """
-    server = MetricsServer(Address.parse(address, "--metrics"), lambda: read_run(streams, pipeline, slot, hang_s))
+    server = MetricsServer(address, lambda: read_run(streams, pipeline, slot, hang_s))
     stack.callback(server.close)
     token = "" if server.token_file is None else f", with the token of {server.token_file} (Authorization: Bearer …)"
     log.info(f"metrics are at {server.address.url}metrics, health at {server.address.url}ready{token}")

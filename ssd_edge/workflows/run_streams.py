@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from typing_extensions import Unpack
@@ -167,10 +168,7 @@ def run_streams(
         plans = plans_of(0 if sources is None else sources, chosen, json_folder=means_folder(written))
     # Streams of a file may come to want less than those that it begins with.
     lowest = min(filter_of(plan.config, plan.config.score_threshold).lowest for plan in plans) if file is None else 0.0
-    if chosen.metrics is not None:
-        from ssd_edge.streaming.web.access import Address
-
-        Address.parse(chosen.metrics, "--metrics")  # before anything is opened or replaced
+    serve_metrics = _metrics_server(chosen.metrics)  # refused, if at all, before anything is opened or replaced
     stop, reload = stop or StopRequest(), reload or ReloadRequest()
     with ExitStack() as stack:
         streams = stack.enter_context(StreamSet(stop, shares=file is not None))
@@ -208,16 +206,23 @@ def run_streams(
             tick=lambda: reloader.tick(pipeline, status),
             dynamic=file is not None,
         )
-        if chosen.metrics is not None:
-            from ssd_edge.workflows.run_metrics import serve_metrics
-
-            serve_metrics(stack, chosen.metrics, streams, pipeline, slot, chosen.hang_timeout)
+        serve_metrics(stack, streams, pipeline, slot, chosen.hang_timeout)
         summary = pipeline.run()
     for line in streams.reports():
         log.info(line)
     for lost in streams.left_out():
         log.warning(str(lost))
     return _result(streams, pipeline, summary)
+
+
+def _metrics_server(address: str | None) -> Callable[[ExitStack, StreamSet, Pipeline, EngineSlot, float], None]:
+    """Return the function that serves the metrics at an address; without one it does nothing."""
+    if address is None:
+        return lambda *_: None
+    from ssd_edge.streaming.web.access import Address
+    from ssd_edge.workflows.run_metrics import serve_metrics
+
+    return partial(serve_metrics, Address.parse(address, "--metrics"))
 
 
 def _layout(path: Path, config: RunConfig, threshold: float, streams: int) -> Layout:

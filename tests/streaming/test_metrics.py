@@ -110,12 +110,10 @@ def test_the_newest_result_has_an_age_once_there_is_one() -> None:
 
 def test_detections_are_counted_by_label() -> None:
     counter, frame = DetectionCounter(), Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.0, "gate")
-    for class_ids in ([0, 1, 1], [], [1], [7]):
+    for class_ids, names in (([0, 1, 1], ("car", "bus")), ([], ("car", "bus")), ([1], ("car", "bus")), ([7], ())):
         count = len(class_ids)
-        found = Detections(
-            np.zeros((count, 4), np.float32), np.ones(count, np.float32), np.array(class_ids, np.int64), ("car", "bus")
-        )
-        counter.write(frame, found)
+        boxes, scores = np.zeros((count, 4), np.float32), np.ones(count, np.float32)
+        counter.write(frame, Detections(boxes, scores, np.array(class_ids, np.int64), names))
     assert counter.counts == {"car": 1, "bus": 3, "7": 1}
     watched = StreamReading("gate", StreamStatus("gate"), None, counter.counts)
     text = samples(metrics_text(reading(watched)))

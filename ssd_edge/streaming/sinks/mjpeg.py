@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
 from http import HTTPStatus
 from socket import SO_SNDBUF, SOL_SOCKET
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.streaming.sinks.base import ImageSink
-from ssd_edge.streaming.web.access import Access, Address, read_token, token_path
+from ssd_edge.streaming.web.access import Access, Address
 from ssd_edge.streaming.web.server import Served, WebHandler
 
 _QUALITY = 80
@@ -83,11 +82,6 @@ class ImageHandler(WebHandler):
         super().setup()
         self.connection.setsockopt(SOL_SOCKET, SO_SNDBUF, _BYTES_UNDER_WAY)
 
-    @property
-    def answers(self) -> Mapping[str, Callable[[], None]]:
-        """The function that answers each path."""
-        return {"/": self._page, "/stream.mjpg": self._film, "/snapshot.jpg": self._snapshot}
-
     def _page(self) -> None:
         shown = escape(self._name.encode(errors="backslashreplace").decode())
         self.send_whole("text/html; charset=utf-8", _PAGE.format(name=shown).encode())
@@ -101,13 +95,16 @@ class ImageHandler(WebHandler):
 
     def _film(self) -> None:
         self.begin(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+        if self.command == "HEAD":
+            return
         number = 0
-        while self.command != "HEAD" and (found := self._newest.after(number)) is not None:
+        while (found := self._newest.after(number)) is not None:
             number, jpeg = found
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             self.wfile.write(head.encode() + jpeg + b"\r\n")
-        if self.command != "HEAD":
-            self.wfile.write(f"--{_BOUNDARY}--\r\n".encode())
+        self.wfile.write(f"--{_BOUNDARY}--\r\n".encode())
+
+    answers: ClassVar = {"/": _page, "/stream.mjpg": _film, "/snapshot.jpg": _snapshot}
 
 
 class BrowserSink(ImageSink):
@@ -127,8 +124,8 @@ class BrowserSink(ImageSink):
 
     def __init__(self, address: Address, name: str) -> None:
         self._newest = LatestImage()
-        self.token_file = token_path() if address.is_open else None
-        access = Access(address, read_token(self.token_file) if self.token_file else "")
+        access = Access.at(address)
+        self.token_file = access.token_file
         self._served = Served(address, partial(ImageHandler, self._newest, name, access), "--serve")
         self.address = self._served.address
 

@@ -33,13 +33,13 @@ class ImageSource(Source):
     """
 
     def __init__(self, place: Path | Sequence[Path], *, loop: bool = False) -> None:
-        if isinstance(place, Path):
-            self._paths = list_images(place) if path_kind(place) == "folder" else [place]
-            name = str(place)
+        lost: tuple[LeftOut, ...] = ()
+        if not isinstance(place, Path):
+            self._paths, name = list(place), f"{place[0]} and {counted(len(place) - 1, 'more image')}"
+        elif path_kind(place) == "folder":
+            self._paths, name, lost = list_images(place), str(place), self._passed_over(place)
         else:
-            self._paths = list(place)
-            name = f"{place[0]} and {len(place) - 1} more image{'' if len(place) == 2 else 's'}"
-        lost = self._passed_over(place) if isinstance(place, Path) and path_kind(place) == "folder" else ()
+            self._paths, name = [place], str(place)
         self._loop = loop
         frames = None if loop else len(self._paths)
         super().__init__(SourceInfo(name, live=False, frames=frames, stills=True))

@@ -139,10 +139,24 @@ class Access:
     Attributes:
         address: where it is served.
         token: what other machines must show; empty where only this machine can look.
+        token_file: that holds the token; None where there is none.
     """
 
     address: Address
     token: str = ""
+    token_file: Path | None = None
+
+    @classmethod
+    def at(cls, address: Address) -> Access:
+        """Return who is let in at an address: other machines, if they can reach it, with this user's token.
+
+        Raises:
+            InputError: other machines can reach it, and there is no place for the token.
+        """
+        if not address.is_open:
+            return cls(address)
+        file = token_path()
+        return cls(address, read_token(file), file)
 
     def refusal(self, target: str, headers: Headers) -> tuple[HTTPStatus, str] | None:
         """Return why a request is refused; None where it is answered.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ssd_edge.streaming.metrics import CONTENT_TYPE, RunReading, metrics_text
-from ssd_edge.streaming.web.access import Access, Address, is_from_here, read_token, token_path
+from ssd_edge.streaming.web.access import Access, Address, is_from_here
 from ssd_edge.streaming.web.server import Served, WebHandler
 
 
@@ -28,11 +28,6 @@ class MetricsHandler(WebHandler):
     def __init__(self, read: Callable[[], RunReading], access: Access, *connection: Any) -> None:
         self._read = read
         super().__init__(access, *connection)
-
-    @property
-    def answers(self) -> Mapping[str, Callable[[], None]]:
-        """The function that answers each path."""
-        return {"/metrics": self._metrics, "/live": self._live, "/ready": self._ready}
 
     def refusal(self) -> tuple[HTTPStatus, str] | None:
         """Return why this request is refused; None where it is answered."""
@@ -56,6 +51,8 @@ class MetricsHandler(WebHandler):
         status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
         self.send_whole("application/json", json.dumps(reading.health()).encode() + b"\n", status)
 
+    answers: ClassVar = {"/metrics": _metrics, "/live": _live, "/ready": _ready}
+
 
 class MetricsServer:
     """Serves the metrics of a run until it is closed. Other machines must show the token of ``token_file``.
@@ -70,8 +67,8 @@ class MetricsServer:
     """
 
     def __init__(self, address: Address, read: Callable[[], RunReading]) -> None:
-        self.token_file = token_path() if address.is_open else None
-        access = Access(address, read_token(self.token_file) if self.token_file else "")
+        access = Access.at(address)
+        self.token_file = access.token_file
         self._served = Served(address, partial(MetricsHandler, read, access), "--metrics")
         self.address = self._served.address
 

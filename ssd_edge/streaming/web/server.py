@@ -10,7 +10,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SHUT_RDWR, socket
 from socketserver import TCPServer
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ssd_edge.core.errors import DeviceError
@@ -94,19 +94,18 @@ class WebHandler(BaseHTTPRequestHandler):
     Args:
         access: who may look.
         connection: what the server gives.
+
+    Attributes:
+        answers: the method for each path.
     """
 
+    answers: ClassVar[Mapping[str, Callable[[Any], None]]] = {}
     timeout = _STALLED_S
     server_version, sys_version = "ssd-edge", ""
 
     def __init__(self, access: Access, *connection: Any) -> None:
         self._access = access
         super().__init__(*connection)
-
-    @property
-    def answers(self) -> Mapping[str, Callable[[], None]]:
-        """The function that answers each path."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         """Answer who may look."""
@@ -120,7 +119,7 @@ class WebHandler(BaseHTTPRequestHandler):
         if answer is None:
             self.send_error(HTTPStatus.NOT_FOUND)
         else:
-            answer()
+            answer(self)
 
     def do_HEAD(self) -> None:
         """Answer as to GET, without the body."""
