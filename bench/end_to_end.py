@@ -3,10 +3,10 @@
     python -m bench.end_to_end [PRESET ...] [--seconds S] [--rounds N] [--threads latency|throughput] [--video]
 
 Bare is the runtime alone on frames of the network's size; end to end is the pipeline of ``ssd-edge run`` on frames that
-lie in memory, as a camera's raw images do; with ``--video`` also on an MPEG-4 video, which the same processor decodes.
-Blocks take turns, and the ratio of two of one round is one value; medians with their intervals, of time on the clock
-and of processor time. Ends with 1 where a network keeps less than its share: 0.97 for SSD300-VGG16 in INT8, 0.95 for
-SSDLite320. Weights are random, which changes no time.
+lie in memory; with ``--video`` also on an MPEG-4 video, which the same processor decodes. Blocks take turns, and the
+ratio of two of one round is one value; medians with their intervals, of time on the clock and of processor time. By
+default both have the layout of threads that ``run`` takes for files. Ends with 1 where a network keeps less than its
+share: 0.97 for SSD300-VGG16 in INT8, 0.95 for SSDLite320. Weights are random, which changes no time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from bench.stream import draw_film
 from ssd_edge.backends.base import Backend
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector, open_backend
+from ssd_edge.core.choices import Goal
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.intervals import Interval, paired_ratio
 from ssd_edge.core.timing import Stopwatch
+from ssd_edge.streaming.layout import threads_for
 from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
 from ssd_edge.streaming.sources.base import Source
@@ -133,10 +135,10 @@ def main(
     *,
     seconds: float = 3.0,
     rounds: int = 9,
-    threads: Literal["latency", "throughput"] = "latency",
+    threads: Literal["latency", "throughput"] = "throughput",
     video: bool = False,
 ) -> int:
-    layout = Threads.for_latency() if threads == "latency" else Threads.for_throughput()
+    layout = threads_for(Goal(threads))
     options = {"seconds": seconds, "rounds": rounds, "video": video}
     holds = True
     with tempfile.TemporaryDirectory() as name:

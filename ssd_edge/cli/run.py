@@ -134,8 +134,8 @@ def run(
         Goal | None,
         _inference(
             "--optimize-for",
-            help="latency: all cores on one frame; throughput: one core per frame (default: measured for several "
-            "sources).",
+            help="latency: all cores on one frame; throughput: one core per frame (default: latency for a "
+            "camera, throughput for a file or folder, measured for several sources).",
         ),
     ] = None,
     device: Annotated[

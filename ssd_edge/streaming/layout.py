@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector
+from ssd_edge.core.choices import Goal
 from ssd_edge.core.log import log
 
+_MOST_WORKERS = 16  # inferences in parallel: each has two frames on their way, which may be 25 MB each
 _LONGEST_S = 1.5  # of measuring one layout or batch size
 _LEAST_RUNS = 2
 _MOST_RUNS = 12
@@ -45,6 +47,15 @@ class Layout:
     batch: int
 
 
+def threads_for(goal: Goal) -> Threads:
+    """Return all cores on one frame, or a core for each of several frames; beyond 16 frames, several cores for each."""
+    if goal is Goal.LATENCY:
+        return Threads.for_latency()
+    every = Threads.for_throughput()
+    workers = min(every.workers, _MOST_WORKERS)
+    return Threads(workers, every.workers // workers)
+
+
 def measure_batches(detector: Detector, most: int) -> Measured:
     """Return the batch size, up to ``most`` and what the engine takes, that gives the most frames a second.
 
@@ -73,7 +84,7 @@ def open_fastest(opener: Callable[[Threads], Detector], streams: int) -> Layout:
         streams: that will share it.
     """
     tried: list[tuple[Measured, Threads]] = []
-    for threads in dict.fromkeys((Threads.for_latency(), Threads.for_throughput())):
+    for threads in dict.fromkeys(map(threads_for, Goal)):
         with opener(threads) as detector:
             measured = measure_batches(detector, streams)
             is_its_own = detector.workers != threads.workers  # a GPU has a layout of its own

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector, open_detector
 from ssd_edge.core.choices import Goal
 from ssd_edge.core.config import AnyPath, config_from
@@ -20,8 +19,9 @@ from ssd_edge.core.progress import ProgressCallback, no_progress, stage
 from ssd_edge.core.resources import with_named_resources
 from ssd_edge.core.shutdown import ReloadRequest, StopRequest
 from ssd_edge.streaming.engine_slot import EngineSlot
-from ssd_edge.streaming.layout import Layout, measure_batches, open_fastest
+from ssd_edge.streaming.layout import Layout, measure_batches, open_fastest, threads_for
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.uri import parse_uri
 from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.streaming.timing import RunSummary, StageTimes
@@ -182,7 +182,7 @@ def run_streams(
         def reopen(path: Path) -> Detector:
             return open_detector(path, layout.threads, lowest, chosen.device)
 
-        layout = _layout(find(file), chosen, lowest, len(plans))
+        layout = _layout(find(file), chosen, lowest, len(plans), [entry.source for entry in opened])
         slot = EngineSlot(layout.detector, labels_of(plans), owns=True)
         stack.callback(slot.close)
         check_classes(plans, layout.detector.class_names)
@@ -225,16 +225,25 @@ def _metrics_server(address: str | None) -> Callable[[ExitStack, StreamSet, Pipe
     return partial(serve_metrics, Address.parse(address, "--metrics"))
 
 
-def _layout(path: Path, config: RunConfig, threshold: float, streams: int) -> Layout:
-    """Return the detector, and how the work is laid out: as asked for, or by measurement where several share it."""
+def _layout(path: Path, config: RunConfig, threshold: float, streams: int, sources: Sequence[Source | None]) -> Layout:
+    """Return the detector, and how the work is laid out: as asked for, or by measurement where several share it.
+
+    Of a file's frames nobody waits for a single one, of a camera's for each.
+    """
     if config.optimize_for is None and streams > 1 and config.max_batch is None:
         return open_fastest(lambda threads: open_detector(path, threads, threshold, config.device), streams)
-    goal = config.optimize_for or Goal.LATENCY
-    threads = Threads.for_latency() if goal is Goal.LATENCY else Threads.for_throughput()
+    threads = threads_for(config.optimize_for or _goal(sources))
     detector = open_detector(path, threads, threshold, config.device)
     if config.max_batch is not None or streams == 1:
         return Layout(detector, threads, config.max_batch or 1)
     return Layout(detector, threads, measure_batches(detector, streams).batch)
+
+
+def _goal(sources: Sequence[Source | None]) -> Goal:
+    """Return throughput where all that is opened so far is files of several frames."""
+    infos = [source.info for source in sources if source is not None]
+    from_files = infos and all(not info.live and info.frames != 1 for info in infos)
+    return Goal.THROUGHPUT if from_files else Goal.LATENCY
 
 
 def _say_least_threshold(detector: Detector, plans: Sequence[StreamPlan]) -> None:

@@ -127,7 +127,8 @@ class RunConfig(StreamConfig):
             several sources there is none.
         score_threshold: shows what scores more, from 0 to 1.
         optimize_for: ``latency`` uses all cores for one frame, ``throughput`` one core per frame; None for latency with
-            one source, and for the faster one, as measured, with several.
+            one camera or image, for throughput with one video or folder, and for the faster one, as measured, with
+            several sources.
         metrics: ``[HOST:]PORT`` to serve Prometheus' metrics and the run's health at; without HOST only on this
             machine.
         device: what an engine of OpenVINO computes on: ``cpu``, ``gpu``, ``gpu:1``, ``npu``, or ``auto`` for what it

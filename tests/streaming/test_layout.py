@@ -5,8 +5,9 @@ import pytest
 from ssd_edge.backends import cpu
 from ssd_edge.backends.cpu import Threads
 from ssd_edge.backends.detector import Detector
+from ssd_edge.core.choices import Goal
 from ssd_edge.streaming import layout
-from ssd_edge.streaming.layout import Measured, open_fastest
+from ssd_edge.streaming.layout import Measured, open_fastest, threads_for
 from tests.streaming.test_many_streams import Batches
 
 
@@ -48,3 +49,14 @@ def test_an_engine_with_a_layout_of_its_own_is_measured_once(monkeypatch: pytest
     assert [threads for threads, _ in opener.opened] == [Threads.for_latency(4)] * 2
     assert (found.detector.workers, found.batch) == (3, 8)
     assert [backend.closed for _, backend in opener.opened] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads"), [(1, Threads(1, 1)), (6, Threads(6, 1)), (16, Threads(16, 1)), (64, Threads(16, 4))]
+)
+def test_many_cores_do_not_mean_as_many_frames_on_their_way(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: Threads
+) -> None:
+    monkeypatch.setattr(cpu, "physical_cores", lambda: cores)
+    assert threads_for(Goal.THROUGHPUT) == threads
+    assert threads_for(Goal.LATENCY) == Threads(1, cores)

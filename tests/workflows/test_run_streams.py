@@ -8,13 +8,20 @@ import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
+from ssd_edge.backends import cpu
+from ssd_edge.backends.cpu import Threads
+from ssd_edge.core.choices import Goal
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.log import log
 from ssd_edge.core.progress import ProgressEvent
 from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.layout import threads_for
 from ssd_edge.streaming.timing import STAGES
 from ssd_edge.workflows import run_streams as running
 from ssd_edge.workflows.run_streams import run_streams
@@ -118,6 +125,34 @@ def test_a_goal_that_is_named_lays_out_several_streams_by_the_best_batch(
     assert run_streams(sources, optimize_for="latency", max_batch=1, workspace=workspace).frames == 20
     assert run_streams(sources[0], optimize_for="throughput", workspace=workspace).frames == 10
     assert (asked, batches) == ([2], [2, 1, 1]), "what is named or of one stream is not measured"
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "goal"),
+    [
+        ("video.mp4", {}, Goal.THROUGHPUT),
+        ("photos", {}, Goal.THROUGHPUT),
+        ("photos/1.png", {}, Goal.LATENCY),
+        ("video.mp4", {"pace": 200.0}, Goal.LATENCY),
+        ("video.mp4", {"optimize_for": "latency"}, Goal.LATENCY),
+    ],
+    ids=["video", "folder", "image", "camera", "named"],
+)
+def test_frames_of_a_file_are_computed_side_by_side_and_those_of_a_camera_one_by_one(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, source: str, options: dict[str, Any], goal: Goal
+) -> None:
+    monkeypatch.setattr(cpu, "physical_cores", lambda: 3)
+    (workspace / "photos").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(workspace / "photos" / f"{number}.png"), np.full((8, 8, 3), 60 * number, np.uint8))
+    opened: list[Threads] = []
+    opener = running.open_detector
+    monkeypatch.setattr(running, "open_detector", lambda *v: opened.append(v[1]) or opener(*v))
+    lines = workspace / "boxes.jsonl"
+    run_streams(workspace / source, workspace=workspace, json_path=lines, **options)
+    assert opened == [threads_for(goal)]
+    frames = [json.loads(line)["frame"] for line in lines.read_text().splitlines()]
+    assert frames == sorted(set(frames))
 
 
 def test_what_is_refused(workspace: Path) -> None:
