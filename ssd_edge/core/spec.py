@@ -156,7 +156,7 @@ def _check(spec: ModelSpec) -> None:
         (not any(map(is_control, "".join(spec.class_names))), "class_names", "a control character", "plain text"),
         (not any(map(is_control, spec.architecture)), "architecture", repr(spec.architecture)[:80], "plain text"),
         (spec.input.color_order in ("rgb", "bgr"), "color_order", spec.input.color_order, "rgb or bgr"),
-        (spec.anchors.clip in ("none", "size", "centre"), "anchors.clip", spec.anchors.clip, "none, size or center"),
+        (spec.anchors.clip in ("none", "size", "centre"), "anchors.clip", spec.anchors.clip, "none, size or centre"),
         (
             spec.anchors.table is None or not spec.anchors.levels,
             "anchors",
