@@ -33,7 +33,7 @@ Lowering = Callable[[onnx.ModelProto, CalibrationTable], onnx.ModelProto]
 LOWERINGS: dict[str, Lowering] = {
     "float32": lambda model, _: model,
     "ONNX Runtime INT8 (u8s8)": lambda model, table: qdq_ort.quantize(model, table, scheme=Scheme.U8S8),
-    "ONNX Runtime INT8 (u8s8-reduced)": lambda model, table: qdq_ort.quantize(model, table, scheme=Scheme.U8S8_REDUCED),
+    "ONNX Runtime INT8 (u8s8-paired)": lambda model, table: qdq_ort.quantize(model, table, scheme=Scheme.U8S8_PAIRED),
     "TensorRT INT8 (s8s8)": qdq_tensorrt.quantize,
     "TensorRT FP16": lambda model, _: to_half(model),
     "TensorRT INT8 + FP16": lambda model, table: to_half(qdq_tensorrt.quantize(model, table)),

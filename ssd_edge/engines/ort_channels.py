@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import helper
 
-from ssd_edge.graph.editor import Graph
+from ssd_edge.graph.editor import Graph, groups_of
 
 WIDTH_X86, WIDTH_ARM = 16, 8
 """Channels that the kernels of 8 bits take at once."""
@@ -92,7 +91,7 @@ class _Channels:
         if _is_depthwise(graph, node):
             _add(self.depthwise, node)
             return [node.input[0], node.output[0]]
-        if _group(node) != 1:
+        if groups_of(node) != 1:
             return None
         _add(self.makers if tensor == node.output[0] else self.readers, node)
         return []
@@ -137,13 +136,9 @@ def _width(graph: Graph, node: onnx.NodeProto) -> int:
     return len(graph.constants[_constants(graph, node)[0]])
 
 
-def _group(node: onnx.NodeProto) -> int:
-    return next((int(helper.get_attribute_value(entry)) for entry in node.attribute if entry.name == "group"), 1)
-
-
 def _is_depthwise(graph: Graph, node: onnx.NodeProto) -> bool:
     weight = graph.constants.get(_constants(graph, node)[0])
-    return weight is not None and weight.dtype.kind == "i" and _group(node) == len(weight) > 1 == weight.shape[1]
+    return weight is not None and weight.dtype.kind == "i" and groups_of(node) == len(weight) > 1 == weight.shape[1]
 
 
 def _add(nodes: list[onnx.NodeProto], node: onnx.NodeProto) -> None:

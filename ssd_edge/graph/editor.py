@@ -225,6 +225,11 @@ class Steps:
         return name
 
 
+def groups_of(node: onnx.NodeProto) -> int:
+    """Return the groups of a convolution's channels."""
+    return next((int(entry.i) for entry in node.attribute if entry.name == "group"), 1)
+
+
 def make_node(op_type: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
     """Return a node of one output, which is its name too."""
     return helper.make_node(op_type, inputs, [output], output, **attributes)

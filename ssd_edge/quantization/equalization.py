@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from ssd_edge.core.calibration_table import CalibrationTable
-from ssd_edge.graph.editor import Array, Graph
+from ssd_edge.graph.editor import Array, Graph, groups_of
 
 _MOST_ROUNDS = 20
 _SETTLED = 1e-3
@@ -85,7 +85,7 @@ def _pairs(graph: Graph, table: CalibrationTable | None) -> Iterator[Pair]:
 
 def _can_follow(graph: Graph, node: onnx.NodeProto) -> bool:
     """Whether a convolution's inputs can be distinguished in its weight: ordinary, or depthwise of factor one."""
-    weight, group = graph.constants.get(node.input[1]), _group(node)
+    weight, group = graph.constants.get(node.input[1]), groups_of(node)
     return weight is not None and (group == 1 or (weight.shape[1] == 1 and group == len(weight)))
 
 
@@ -111,10 +111,6 @@ def _unclip(graph: Graph, pair: Pair) -> None:
             del maker.input[1:]
 
 
-def _group(node: onnx.NodeProto) -> int:
-    return next((int(entry.i) for entry in node.attribute if entry.name == "group"), 1)
-
-
 def _weight(graph: Graph, node: onnx.NodeProto) -> Array:
     return graph.constants[node.input[1]]
 
@@ -122,7 +118,7 @@ def _weight(graph: Graph, node: onnx.NodeProto) -> Array:
 def _input_first(graph: Graph, node: onnx.NodeProto) -> Array:
     """Return the weight with the channels that it reads in front."""
     weight = _weight(graph, node)
-    return weight if _group(node) > 1 else np.moveaxis(weight, 1, 0)
+    return weight if groups_of(node) > 1 else np.moveaxis(weight, 1, 0)
 
 
 def _scale(first: Array, second: Array) -> Array:
@@ -139,7 +135,7 @@ def _apply(graph: Graph, pair: Pair, scale: Array) -> None:
     _replace(graph, first, 1, weight / scale.reshape(-1, 1, 1, 1))
     if len(first.input) > 2 and first.input[2]:
         _replace(graph, first, 2, graph.constants[first.input[2]] / scale)
-    along = (-1, 1, 1, 1) if _group(second) > 1 else (1, -1, 1, 1)
+    along = (-1, 1, 1, 1) if groups_of(second) > 1 else (1, -1, 1, 1)
     _replace(graph, second, 1, _weight(graph, second) * scale.reshape(along))
 
 

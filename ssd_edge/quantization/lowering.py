@@ -13,7 +13,7 @@ from ssd_edge.core.errors import InputError
 from ssd_edge.quantization import qdq_ort, qdq_tensorrt
 from ssd_edge.quantization.fp16 import mixed, to_half
 
-LOWERING_VERSION = 3
+LOWERING_VERSION = 4
 """Goes up with every change by which the same model, table and choices give another graph: the build cache keys by it.
 
 What counts is this room: lowering, refinement, fallback and ranking. ``tests/quantization/test_lowering.py`` holds it.
@@ -63,8 +63,8 @@ class Lowering:
         if self.target is Target.ONNXRUNTIME:
             return qdq_ort.quantize(model, table, scheme=ort_scheme(), keep_float=kept)
         if self.target is Target.OPENVINO:
-            limit = openvino_scheme().weight_limit
-            return qdq_tensorrt.quantize(model, table, keep_float=kept, unsigned=True, weight_limit=limit)
+            saturates = openvino_scheme().saturates
+            return qdq_tensorrt.quantize(model, table, keep_float=kept, unsigned=True, saturates=saturates)
         weak = self.is_weakly_typed
         lowered = qdq_tensorrt.quantize(model, table, keep_float=kept, stored_weights=not weak)
         # A layer of the fallback is as good in half precision; what the user kept is float32.

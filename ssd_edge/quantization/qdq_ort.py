@@ -2,7 +2,7 @@
 
 Activations are unsigned with a zero point, weights signed and per channel: the form for which x86 has an instruction
 (VPDPBUSD, "VNNI"). Without it ONNX Runtime uses VPMADDUBSW, which adds two products in 16 bits and saturates: there the
-weights get 7 bits, so that no sum can reach the limit (ONNX Runtime, "Quantize ONNX models", when to use reduce_range).
+weights are scaled so that no pair can reach the limit (:mod:`ssd_edge.quantization.weight_scale`).
 Arm's dot product takes signed activations. A ReLU or a clip behind a convolution is expressed by the range of its
 output, and disappears into the convolution.
 """
@@ -19,9 +19,10 @@ import onnx
 from ssd_edge.backends.cpu import has_vnni
 from ssd_edge.core.calibration_table import CalibrationTable
 from ssd_edge.core.errors import ArtifactError
-from ssd_edge.graph.editor import Array, Graph, make_node
+from ssd_edge.graph.editor import Array, Graph, groups_of, make_node
 from ssd_edge.quantization.gates import Gate, find_gates, read_stored
 from ssd_edge.quantization.pixel_input import PIXELS, fold_pixels
+from ssd_edge.quantization.weight_scale import weight_scale
 
 _POOLS_OF_EQUAL_RANGE = ("MaxPool",)
 _EIGHT_BIT = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid")
@@ -32,20 +33,20 @@ class Scheme(str, Enum):
     """Types of the 8-bit values; see the module docstring."""
 
     U8S8 = "u8s8"
-    U8S8_REDUCED = "u8s8-reduced"
+    U8S8_PAIRED = "u8s8-paired"
     S8S8 = "s8s8"
 
     @property
-    def weight_limit(self) -> int:
-        """Largest magnitude of a weight."""
-        return 63 if self is Scheme.U8S8_REDUCED else 127
+    def saturates(self) -> bool:
+        """Whether sums of two products have 16 bits only."""
+        return self is Scheme.U8S8_PAIRED
 
 
 def scheme_for(device: str) -> Scheme:
     """Return the scheme for a processor as :func:`ssd_edge.backends.cpu.cpu_device` names it."""
     if device.partition("+")[0] in ("aarch64", "arm64", "armv7l"):
         return Scheme.S8S8
-    return Scheme.U8S8 if has_vnni(device) else Scheme.U8S8_REDUCED
+    return Scheme.U8S8 if has_vnni(device) else Scheme.U8S8_PAIRED
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def quantize(
     known = pixels | _gated(gates, table, signed=is_signed)
     points = _points(graph, convolutions, table, keep_float, known, signed=is_signed)
     for node in convolutions:
-        _quantize_weights(graph, node, points[node.input[0]].scale, scheme.weight_limit)
+        _quantize_weights(graph, node, points[node.input[0]].scale, saturates=scheme.saturates)
     opened = {gate.node.output[0] for gate in gates.values()}
     for tensor, affine in points.items():
         if tensor not in opened:
@@ -163,30 +164,21 @@ def range_of(table: CalibrationTable, tensor: str) -> tuple[float, float]:
     return found.low, found.high
 
 
-def _quantize_weights(graph: Graph, node: onnx.NodeProto, input_scale: np.float32, limit: int) -> None:
+def _quantize_weights(graph: Graph, node: onnx.NodeProto, input_scale: np.float32, *, saturates: bool) -> None:
     """Give a convolution int8 weights, a scale for each output channel, and an int32 bias of the product's scale."""
     weight = graph.constants[node.input[1]]
     bias = graph.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else None
-    scale = weight_scale(weight, limit)
+    scale = weight_scale(weight, groups=groups_of(node), saturates=saturates)
     if bias is not None:
         # A bias that is large beside its weights would overflow int32; then the weights get a coarser scale.
         scale = np.maximum(scale, np.abs(bias) / (float(input_scale) * _BIAS_LIMIT)).astype(np.float32)
-    stored = np.clip(np.rint(weight / _along(scale, weight)), -limit, limit).astype(np.int8)
+    stored = np.clip(np.rint(weight / _along(scale, weight)), -127, 127).astype(np.int8)
     graph.rewire(node, 1, _dequantized(graph, f"{node.name}.weight", stored, scale))
     if bias is not None:
         product = (scale * input_scale).astype(np.float32)
         graph.rewire(
             node, 2, _dequantized(graph, f"{node.name}.bias", np.rint(bias / product).astype(np.int32), product)
         )
-
-
-def weight_scale(weight: Array, limit: int = 127) -> Array:
-    """Return (O,) float32: each output channel's largest magnitude over ``limit``; 1 where that is no normal number.
-
-    Such a channel is all zero, or as good as that.
-    """
-    scale = np.abs(weight.reshape(len(weight), -1)).max(axis=1) / limit
-    return np.where(scale >= np.finfo(np.float32).tiny, scale, 1).astype(np.float32)
 
 
 def _along(scale: Array, weight: Array) -> Array:

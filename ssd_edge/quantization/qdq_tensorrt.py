@@ -19,8 +19,9 @@ import numpy as np
 import onnx
 
 from ssd_edge.core.calibration_table import CalibrationTable, symmetric_scale
-from ssd_edge.graph.editor import Graph, make_node
-from ssd_edge.quantization.qdq_ort import Affine, range_of, weight_scale
+from ssd_edge.graph.editor import Graph, groups_of, make_node
+from ssd_edge.quantization.qdq_ort import Affine, range_of
+from ssd_edge.quantization.weight_scale import weight_scale
 
 
 def quantize(
@@ -30,7 +31,7 @@ def quantize(
     keep_float: frozenset[str] = frozenset(),
     stored_weights: bool = True,
     unsigned: bool = False,
-    weight_limit: int = 127,
+    saturates: bool = False,
 ) -> onnx.ModelProto:
     """Return the model with Q/DQ around what must run in INT8.
 
@@ -41,7 +42,7 @@ def quantize(
         stored_weights: write weights as int8; else as float with Q and DQ, which is what the parsers of 8.x fuse
             surely. The engine is the same network, but TensorRT-RTX keeps what it is given: four bytes or one.
         unsigned: store activations that are never negative in uint8, for OpenVINO.
-        weight_limit: largest magnitude of a weight; less than 127 where a kernel's sums saturate.
+        saturates: a kernel adds two products in 16 bits, as OpenVINO's do on x86 without VNNI.
 
     Raises:
         ArtifactError: the table lacks a tensor of the model.
@@ -53,7 +54,7 @@ def quantize(
     signed = _signed(graph, table, amax.keys() | {node.input[position] for node, position in skips}, unsigned=unsigned)
     dequantised: dict[str, str] = {}
     for node in convolutions:
-        _quantize_weights(graph, node, weight_limit, stored=stored_weights)
+        _quantize_weights(graph, node, saturates=saturates, stored=stored_weights)
     for node, position in [*((node, 0) for node in convolutions), *skips]:
         tensor = node.input[position]
         stored = _symmetric(amax.get(tensor) or _amax(table, tensor), signed=tensor in signed)
@@ -111,17 +112,17 @@ def _is_convolution(graph: Graph, tensor: str) -> bool:
     return maker is not None and maker.op_type == "Conv" and len(graph.consumers(tensor)) == 1
 
 
-def _quantize_weights(graph: Graph, node: onnx.NodeProto, limit: int, *, stored: bool) -> None:
+def _quantize_weights(graph: Graph, node: onnx.NodeProto, *, saturates: bool, stored: bool) -> None:
     weight = graph.constants[node.input[1]]
     axis = 1 if node.op_type == "ConvTranspose" else 0
-    scale = weight_scale(np.moveaxis(weight, axis, 0), limit)
+    scale = weight_scale(np.moveaxis(weight, axis, 0), groups=groups_of(node), saturates=saturates)
     names = [
         graph.constant(f"{node.name}.weight.scale", scale),
         graph.constant(f"{node.name}.weight.zero", np.zeros(len(scale), np.int8)),
     ]
     if stored:
         along = scale.reshape([-1 if number == axis else 1 for number in range(weight.ndim)])
-        integers = np.clip(np.rint(weight / along), -limit, limit).astype(np.int8)
+        integers = np.clip(np.rint(weight / along), -127, 127).astype(np.int8)
         inputs = [graph.constant(f"{node.name}.weight.stored", integers), *names]
         dequantize = make_node("DequantizeLinear", inputs, f"{node.name}.weight.dequantised", axis=axis)
         graph.rewire(node, 1, graph.add(dequantize))

@@ -17,9 +17,9 @@ from tests.quantization.fake_table import table_for
 from tests.quantization.gated_model import gated_model
 from tests.quantization.square_model import rescaled, square_model
 
-RECORDED_OPENVINO = "sha256:899f8e3750943c79a7d58501e8ae383d3abb61cc21f210cd2ec94dcd9c526d6a"
+RECORDED_OPENVINO = "sha256:7cb011085e01e4055d8599591a92dea10ee4a84754191431f687d4c4ec5860bd"
 KEPT, FALLBACK = frozenset({"conv2"}), frozenset({"conv3"})
-RECORDED = {3: "sha256:957bdd9ec193a6435bfa52ada132ec586a885b2183a9579015f285e5e58607d6"}
+RECORDED = {4: "sha256:747049fc0c7352140cc5d066b2de0e51980409aa24e019616c790843c9631ba7"}
 
 
 def lowered(precision: Precision, target: Target, *, weak: bool = False, kept: frozenset[str] = frozenset()) -> str:
@@ -54,7 +54,7 @@ def test_the_version_stands_for_what_the_lowering_gives(monkeypatch: pytest.Monk
 
 def test_the_version_stands_for_what_openvino_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for scheme in (Scheme.U8S8, Scheme.U8S8_REDUCED):
+    for scheme in (Scheme.U8S8, Scheme.U8S8_PAIRED):
         monkeypatch.setattr(module, "ort_scheme", lambda scheme=scheme: scheme)
         for low in (-4.0, 0.0):  # signed, and unsigned
             lower = Lowering(Precision.INT8, Target.OPENVINO, keep_float=KEPT)
