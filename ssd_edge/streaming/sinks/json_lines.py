@@ -83,15 +83,20 @@ class JsonLinesSink(Sink):
             lines = LineFile(lines)
             self._own = lines
         self._lines: Lines = lines or StdoutLines()
-        self._seq, self._next_index = 0, 0
+        self._seq, self._next_index, self._dropped = 0, 0, 0
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Write one line; also where it is lost, it is counted in ``seq``."""
+        self._note(frame)
         fields = self._fields(frame, detections)
-        self._seq, self._next_index = self._seq + 1, frame.index + 1
+        self._seq, self._dropped = self._seq + 1, 0
         self._lines.write(_line(fields))
         self.written += 1
         self.pieces, self.last = self._lines.pieces, self._lines.last
+
+    def pass_over(self, frame: Frame) -> None:
+        """Write no line for a frame that was inferred, so that the next line does not count it as dropped."""
+        self._note(frame)
 
     def close(self) -> None:
         """Close the file of its own; stdout stays open.
@@ -102,18 +107,22 @@ class JsonLinesSink(Sink):
         if self._own is not None:
             self._own.close()
 
+    def _note(self, frame: Frame) -> None:
+        self._dropped += max(0, frame.index - self._next_index)
+        self._next_index = frame.index + 1
+
     def _fields(self, frame: Frame, detections: Detections) -> dict[str, Any]:
         age = max(0.0, time.monotonic() - frame.captured_at)
         return {
             "format": LINE_FORMAT,
             **self._named,
             "seq": self._seq,
-            "time": _utc(time.time() - age),
+            "time": utc_time(time.time() - age),
             "source": frame.source,
             "frame": frame.index,
             "t": round(frame.time, _SECOND_DIGITS),
             "age": round(age, _SECOND_DIGITS),
-            "dropped": max(0, frame.index - self._next_index),
+            "dropped": self._dropped,
             "detections": _entries(detections) if len(detections) else [],
         }
 
@@ -181,7 +190,8 @@ def _line(fields: dict[str, Any]) -> bytes:
     return (line if line.isascii() and b"\x7f" not in line else printable_json(line.decode()).encode()) + b"\n"
 
 
-def _utc(seconds: float) -> str:
+def utc_time(seconds: float) -> str:
+    """Return seconds since 1970 as a line has them: UTC, ISO 8601, milliseconds."""
     whole, rest = divmod(seconds, 1)
     return f"{_utc_second(int(whole))}.{int(1000 * rest):03d}Z"
 

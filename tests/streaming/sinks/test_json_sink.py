@@ -24,6 +24,18 @@ from tests.streaming.films import frame_at, one_box
 NAMES = ("cat", "Fußgänger")
 
 
+def test_frames_that_are_passed_over_were_not_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.jsonl"
+    with JsonLinesSink(path) as sink:
+        for index in (0, 1, 4, 5, 7):
+            if index in (1, 4):
+                sink.pass_over(frame_at(0.0, index))
+            else:
+                sink.write(frame_at(0.0, index), Detections.empty())
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["seq"], line["frame"], line["dropped"]) for line in lines] == [(0, 0, 0), (1, 5, 2), (2, 7, 1)]
+
+
 def test_a_line_has_exactly_these_fields(tmp_path: Path) -> None:
     path = tmp_path / "new" / "boxes.jsonl"
     found = Detections(
