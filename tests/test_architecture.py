@@ -54,7 +54,12 @@ LAZY = {
     "streaming/outputs.py": {"streaming.sinks.mjpeg", "streaming.web.access"},  # a web server, TLS
     "workflows/check_data.py": {"model.zoo"},
     "workflows/open_streams.py": {"streaming.metrics"},  # Prometheus' client, and a web server
-    "workflows/run_streams.py": {"streaming.web.access", "workflows.run_metrics"},
+    "workflows/run_streams.py": {
+        "streaming.mqtt.broker",  # MQTT's client, and TLS
+        "streaming.mqtt.publisher",
+        "streaming.web.access",
+        "workflows.run_metrics",
+    },
     "workflows/export.py": {"exporting.export_onnx", "exporting.parity_images"},
     "workflows/fit_priors.py": {"model.zoo", "workflows.training_choice"},
     "workflows/import_model.py": {"importing.fetch", "importing.weights"},

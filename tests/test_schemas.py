@@ -21,7 +21,9 @@ from ssd_edge.evaluation.coco_ap import CocoAp, CocoNumbers
 from ssd_edge.evaluation.evaluate import EvaluatedModel, Evaluation, evaluate
 from ssd_edge.evaluation.summary import SUMMARY_FORMAT, summary_json
 from ssd_edge.evaluation.tide_errors import ErrorCost, error_costs
+from ssd_edge.streaming.mqtt.publisher import STATE_FORMAT, state_message
 from ssd_edge.streaming.sinks.json_lines import LINE_FORMAT, JsonLinesSink
+from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
 from ssd_edge.workflows.benchmark.result import BENCH_FORMAT
 from ssd_edge.workflows.diagnose import DiagnoseResult, examine
 from ssd_edge.workflows.label_images import SUMMARY_TAG
@@ -33,7 +35,7 @@ from tests.workflows.benchmark.made_result import made_result
 jsonschema = pytest.importorskip("jsonschema")
 FOLDER = ROOT / "docs" / "schema"
 FORMATS = {"detections-1": LINE_FORMAT, "eval-1": SUMMARY_FORMAT, "doctor-1": FACTS_FORMAT, "bench-1": BENCH_FORMAT,
-           "label-summary-1": SUMMARY_TAG}  # fmt: skip
+           "label-summary-1": SUMMARY_TAG, "state-1": STATE_FORMAT}  # fmt: skip
 
 
 def schema(name: str) -> Any:
@@ -87,6 +89,12 @@ def test_lines_of_run(tmp_path: Path) -> None:
     for line in (first, second):
         check("detections-1", line)
     assert (first["seq"], second["seq"], second["dropped"]) == (0, 1, 2)
+
+
+def test_states_of_run() -> None:
+    check("state-1", json.loads(state_message("gate", StreamStatus("rtsp://camera/1", StreamState.RUNNING))))
+    for reason in StreamReason:
+        check("state-1", json.loads(state_message("gate", StreamStatus("a", StreamState.STOPPED, reason))))
 
 
 def test_an_old_reader_finds_its_fields(tmp_path: Path) -> None:

@@ -93,6 +93,15 @@ def run(
             "machine).",
         ),
     ] = None,
+    mqtt: Annotated[
+        str | None,
+        _outputs(
+            "--mqtt",
+            metavar="URL",
+            help="Publish detections and states at an MQTT broker: mqtt://USER@HOST, with /PREFIX for the topics, or "
+            "mqtts:// for TLS.",
+        ),
+    ] = None,
     window: Annotated[
         bool | None,
         _outputs("--window/--no-window", help="Show a window (default: if there is a display and no other output)."),
@@ -279,6 +288,7 @@ def run(
         "thresholds": thresholds,
         "serve": serve,
         "metrics": metrics,
+        "mqtt": mqtt,
         "window": window,
         "width": width,
         "height": height,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -28,6 +28,9 @@ from ssd_edge.core.frame import Frame
 from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.states import StreamState, StreamStatus
 from ssd_edge.streaming.timing import RunClock
+
+if TYPE_CHECKING:
+    from ssd_edge.streaming.mqtt.connection import Delivery
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -94,6 +97,7 @@ class RunReading:
         idle_s: how long the run has not looked after its threads.
         hang_s: what takes longer of either has hung.
         streams: those that run.
+        mqtt: messages to the broker; None where there is none.
     """
 
     now: float
@@ -104,6 +108,7 @@ class RunReading:
     idle_s: float
     hang_s: float
     streams: Sequence[StreamReading]
+    mqtt: Delivery | None = None
 
     @property
     def is_live(self) -> bool:
@@ -186,6 +191,8 @@ def _families(reading: RunReading) -> Iterator[Metric]:
         yield family
     yield _detections(reading.streams)
     yield _times(reading.streams)
+    if reading.mqtt is not None:
+        yield from _messages(reading.mqtt)
 
 
 def _detections(streams: Sequence[StreamReading]) -> Metric:
@@ -194,6 +201,20 @@ def _detections(streams: Sequence[StreamReading]) -> Metric:
         for label, count in sorted(dict(stream.detections).items()):
             family.add_metric([stream.name, label], count)
     return family
+
+
+def _messages(delivery: Delivery) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "ssd_edge_mqtt_connected", "Whether the MQTT broker is connected.", float(delivery.is_connected)
+    )
+    yield CounterMetricFamily(
+        "ssd_edge_mqtt_messages_published", "Messages that were sent to the MQTT broker.", delivery.published
+    )
+    yield CounterMetricFamily(
+        "ssd_edge_mqtt_messages_dropped",
+        "Messages that were dropped, as the broker was away or slow.",
+        delivery.dropped,
+    )
 
 
 def _times(streams: Sequence[StreamReading]) -> Metric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ssd_edge.workflows.stream_plan import StreamPlan, filter_of, mask_of, open_
 
 if TYPE_CHECKING:
     from ssd_edge.streaming.metrics import DetectionCounter
+    from ssd_edge.streaming.mqtt.publisher import MqttPublisher
 
 _RATE_WAIT_S = 3.0  # for a camera to tell its rate, which a video of it is written with
 
@@ -39,6 +41,7 @@ class OpenStream:
         outputs: None before :meth:`StreamSet.open_outputs`.
         counter: of its detections; None where nobody asks for metrics.
         error: why it could not be opened.
+        tried_at: when its source was opened, on the clock of ``time.monotonic``.
     """
 
     plan: StreamPlan
@@ -47,12 +50,13 @@ class OpenStream:
     outputs: Outputs | None = None
     counter: DetectionCounter | None = None
     error: SsdEdgeError | None = None
+    tried_at: float = field(default_factory=time.monotonic)
 
     @property
     def status(self) -> StreamStatus:
         """State and counts now; one whose source could not be opened has stopped."""
         if self.source is None:
-            return StreamStatus(self.plan.name, StreamState.STOPPED, StreamReason.ERROR)
+            return StreamStatus(self.plan.name, StreamState.STOPPED, StreamReason.ERROR, since=self.tried_at)
         return self.source.monitor.status
 
 
@@ -63,10 +67,11 @@ class StreamSet:
         stop: requested by a window's key.
         shares: a file of lines stays open to the end of the run, for streams that come later too, and each line names
             its stream; otherwise only where several streams name the same file, or run.
+        mqtt: publishes states and detections; None where nobody asks for that.
     """
 
-    def __init__(self, stop: StopRequest, *, shares: bool = False) -> None:
-        self._stop, self._stack, self._shares = stop, ExitStack(), shares
+    def __init__(self, stop: StopRequest, *, shares: bool = False, mqtt: MqttPublisher | None = None) -> None:
+        self._stop, self._stack, self._shares, self.mqtt = stop, ExitStack(), shares, mqtt
         self._shared: dict[Path, Lines] = {}
         self._retentions: dict[tuple[float | None, float | None], Retention] = {}
         self.streams: list[OpenStream] = []
@@ -98,10 +103,12 @@ class StreamSet:
                 raise
             log.error(f"{plan.name}: {error}")
             self.streams.append(OpenStream(plan, None, error=error))
+            self._publish_state(self.streams[-1])
             return self.streams[-1]
         opened = OpenStream(plan, source)
         opened.stack.enter_context(source)
         self.streams.append(opened)
+        self._publish_state(opened)
         return opened
 
     def open_outputs(self, opened: OpenStream, model: Path) -> Stream:
@@ -132,6 +139,8 @@ class StreamSet:
 
             opened.counter = DetectionCounter()
             sinks.append(opened.counter)
+        if self.mqtt is not None:
+            sinks.append(self.mqtt.sink(plan.name))
         return Stream(
             source,
             sinks,
@@ -149,6 +158,8 @@ class StreamSet:
             self.streams.remove(opened)
             self.closed.append(opened)
             opened.stack.close()
+            if self.mqtt is not None:
+                self.mqtt.remove(name)
 
     def written(self, opened: OpenStream) -> tuple[Path | None, Path | None]:
         """Return the video, image or folder and the file of lines that a stream has written, once all are closed."""
@@ -170,6 +181,12 @@ class StreamSet:
         every = [opened.outputs for opened in [*self.closed, *self.streams] if opened.outputs is not None]
         return tuple(lost for outputs in every for lost in outputs.left_out())
 
+    def _publish_state(self, opened: OpenStream) -> None:
+        if self.mqtt is not None:
+            changed = self.mqtt.add(opened.plan.name, lambda: opened.status)
+            if opened.source is not None:
+                opened.source.monitor.changed = changed
+
     def _options(self, plan: StreamPlan) -> OutputOptions:
         config = plan.config
         limits = (config.keep_days, config.keep_gb)
@@ -177,7 +194,7 @@ class StreamSet:
             config.output,
             config.json_path,
             config.serve,
-            config.window,
+            False if config.window is None and config.mqtt is not None else config.window,
             cut=None if config.cut is None else Cut.parse(config.cut),
             retention=self._retentions.setdefault(limits, Retention(*limits)),
             fsync_s=config.fsync,
@@ -231,6 +248,6 @@ def _check_scaled(plan: StreamPlan) -> None:
         raise InputError(
             "frames that are scaled in the decoder cannot be shown, saved or masked",
             got=" and ".join(asked),
-            wanted="only --json",
+            wanted="only --json or --mqtt",
             do=f"Leave out --scale-in-decoder, or {' and '.join(asked)}.",
         )

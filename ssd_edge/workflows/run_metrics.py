@@ -49,6 +49,7 @@ def read_run(streams: StreamSet, pipeline: Pipeline, slot: EngineSlot, hang_s: f
         busy_s=slot.busy_s(),
         idle_s=pipeline.idle_s,
         hang_s=hang_s,
+        mqtt=None if streams.mqtt is None else streams.mqtt.delivery,
         streams=[_read_stream(opened, pipeline) for opened in list(streams.streams)],
     )
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
@@ -40,6 +41,9 @@ from ssd_edge.workflows.stream_plan import (
     plans_of,
 )
 from ssd_edge.workflows.streams_file import StreamsFile, read_streams_file
+
+if TYPE_CHECKING:
+    from ssd_edge.streaming.mqtt.publisher import MqttPublisher
 
 StatusCallback = Callable[[dict[str, StreamStatus]], None]
 """Receives each stream's status by its name, several times per second."""
@@ -169,11 +173,15 @@ def run_streams(
     # Streams of a file may come to want less than those that it begins with.
     lowest = min(filter_of(plan.config, plan.config.score_threshold).lowest for plan in plans) if file is None else 0.0
     serve_metrics = _metrics_server(chosen.metrics)  # refused, if at all, before anything is opened or replaced
+    mqtt = _mqtt_publisher(chosen.mqtt)
     stop, reload = stop or StopRequest(), reload or ReloadRequest()
     with ExitStack() as stack:
-        streams = stack.enter_context(StreamSet(stop, shares=file is not None))
+        streams = stack.enter_context(StreamSet(stop, shares=file is not None, mqtt=mqtt))
         scaled = any(plan.config.scale_in_decoder for plan in plans)
         opened = [] if scaled else [streams.open_source(plan, alone=len(plans) == 1) for plan in plans]
+        if mqtt is not None:
+            mqtt.start()  # connects while the engine is opened
+            stack.callback(mqtt.close)
 
         def find(now: StreamsFile | None) -> Path:
             named = model if model is not None or now is None else now.model
@@ -223,6 +231,16 @@ def _metrics_server(address: str | None) -> Callable[[ExitStack, StreamSet, Pipe
     from ssd_edge.workflows.run_metrics import serve_metrics
 
     return partial(serve_metrics, Address.parse(address, "--metrics"))
+
+
+def _mqtt_publisher(address: str | None) -> MqttPublisher | None:
+    """Return what publishes at the broker of an address; without one None."""
+    if address is None:
+        return None
+    from ssd_edge.streaming.mqtt.broker import Broker
+    from ssd_edge.streaming.mqtt.publisher import MqttPublisher
+
+    return MqttPublisher(Broker.parse(address))
 
 
 def _layout(path: Path, config: RunConfig, threshold: float, streams: int, sources: Sequence[Source | None]) -> Layout:

@@ -131,6 +131,9 @@ class RunConfig(StreamConfig):
             several sources.
         metrics: ``[HOST:]PORT`` to serve Prometheus' metrics and the run's health at; without HOST only on this
             machine.
+        mqtt: ``mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT]/[PREFIX]`` of a broker to publish detections and states at. The
+            environment may have the password, in ``SSD_EDGE_MQTT_PASSWORD``. Parameters: ``password_file``, and of TLS
+            ``ca``, ``cert`` and ``key``.
         device: what an engine of OpenVINO computes on: ``cpu``, ``gpu``, ``gpu:1``, ``npu``, or ``auto`` for what it
             chooses. None for the processor, and for what other engines were built for.
         cut: begins a new video and a new file of JSON lines so often (``10m``, ``1h``, ``1d``, by the clock in UTC)
@@ -149,6 +152,7 @@ class RunConfig(StreamConfig):
     score_threshold: float = 0.5
     optimize_for: Goal | None = None
     metrics: str | None = None
+    mqtt: str | None = field(default=None, repr=False)
     device: str | None = None
     cut: str | None = None
     keep_days: float | None = None
@@ -184,6 +188,7 @@ class RunOptions(StreamOptions, total=False):
     score_threshold: float
     optimize_for: Goal | Literal["latency", "throughput"] | None
     metrics: str | None
+    mqtt: str | None
     device: str | None
     cut: str | None
     keep_days: float | None

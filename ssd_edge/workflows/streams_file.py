@@ -15,7 +15,7 @@ from ssd_edge.workflows.stream_config import RunConfig, StreamConfig
 from ssd_edge.workflows.stream_plan import Sources, StreamPlan, means_folder, with_own_lines
 
 FORMAT = "ssd-edge/streams/1"
-ENGINE_FIELDS = ("max_batch", "batch_wait_ms", "hang_timeout", "optimize_for", "device", "metrics")
+ENGINE_FIELDS = ("max_batch", "batch_wait_ms", "hang_timeout", "optimize_for", "device", "metrics", "mqtt")
 """Fields of the config that all streams share: keys of ``[engine]``, besides ``model``."""
 
 _NAMES = {"json": "json_path", "threshold": "score_threshold"}  # as the options of the command are called

@@ -69,6 +69,7 @@ COMMANDS = (  # {} is the address
     "run {} --model none.onnx --max-retries 0 --no-window",
     "run a.mp4 --model {} --no-window",
     "run a.mp4 --model m.onnx --serve {}",
+    "run a.mp4 --model m.onnx --mqtt {}",
     "run a.mp4 --model m.onnx --json {} --no-window",
     "run --config {}",
     "runs --workspace {}",

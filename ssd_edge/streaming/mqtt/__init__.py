@@ -1,0 +1,1 @@
+"""MQTT: detections, states and availability of a run, published at a broker."""
