@@ -97,6 +97,26 @@ def test_states_of_run() -> None:
         check("state-1", json.loads(state_message("gate", StreamStatus("a", StreamState.STOPPED, reason))))
 
 
+def test_lines_of_run_with_tracked_objects(tmp_path: Path) -> None:
+    found = Detections(
+        np.array([[1, 2, 30, 20.5]] * 2, np.float32),
+        np.array([0.75, 0.5], np.float32),
+        np.array([1, 0]),
+        ("a", "b"),
+        np.array([12, 3]),
+    )
+    with JsonLinesSink(tmp_path / "boxes.jsonl") as sink:
+        for detections in (found, found[:0]):
+            sink.write(Frame(np.zeros((40, 60, 3), np.uint8), 0, 100.0, "0"), detections)
+    first, second = (json.loads(line) for line in (tmp_path / "boxes.jsonl").read_text().splitlines())
+    check("detections-1", first)
+    check("detections-1", second)
+    assert [entry["track_id"] for entry in first["detections"]] == [12, 3]
+    first["detections"][0]["track_id"] = 0
+    with pytest.raises(jsonschema.ValidationError):
+        check("detections-1", first)
+
+
 def test_an_old_reader_finds_its_fields(tmp_path: Path) -> None:
     """What lines had before they named their format: frame, source, t, detections, with the same meaning."""
     line = next(lines(tmp_path))

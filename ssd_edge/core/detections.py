@@ -32,12 +32,14 @@ class Detection:
         score: 0 to 1.
         class_id: 0 is the first class; background is not counted.
         label: name of the class.
+        track_id: number of the object, the same in every frame, from 1; None where objects are not tracked.
     """
 
     box: tuple[float, float, float, float]
     score: float
     class_id: int
     label: str
+    track_id: int | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,12 +54,14 @@ class Detections:
         scores: (N,) float32 in 0..1, not increasing.
         class_ids: (N,) int64; 0 is the first class (background is not counted).
         class_names: labels by class id; where there are none, a label is the class id.
+        track_ids: (N,) int64, the number of each object, from 1; None where objects are not tracked.
     """
 
     boxes: FloatArray
     scores: FloatArray
     class_ids: IntArray
     class_names: tuple[str, ...] = ()
+    track_ids: IntArray | None = None
 
     @classmethod
     def from_unit_boxes(
@@ -93,9 +97,10 @@ class Detections:
         return len(self.scores)
 
     def __iter__(self) -> Iterator[Detection]:
-        rows = zip(self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), strict=True)
-        for (x1, y1, x2, y2), score, class_id in rows:
-            yield Detection((x1, y1, x2, y2), score, class_id, self._label(class_id))
+        ids = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
+        rows = zip(self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), ids, strict=True)
+        for (x1, y1, x2, y2), score, class_id, track_id in rows:
+            yield Detection((x1, y1, x2, y2), score, class_id, self._label(class_id), track_id)
 
     @overload
     def __getitem__(self, chosen: int | np.integer[Any]) -> Detection: ...
@@ -139,6 +144,8 @@ class Detections:
     def plot(self, image: UInt8Array) -> UInt8Array:
         """Return a copy of the image with the boxes, each with its label and score; the best is on top.
 
+        Where objects are tracked, each has its id before the label, and a color of its own.
+
         Args:
             image: (H, W, 3) uint8 BGR, the one that the boxes belong to.
 
@@ -149,15 +156,17 @@ class Detections:
         from ssd_edge.core.overlay import draw_boxes
 
         drawn = np.array(check_bgr(image, origin="the image"), np.uint8, order="C")
-        captions = [f"{label} {score:.0%}" for label, score in zip(self.labels, self.scores.tolist(), strict=True)]
-        draw_boxes(drawn, self.boxes, self.class_ids, captions)
+        captions = [f"{_id_text(d)}{d.label} {d.score:.0%}" for d in self]
+        draw_boxes(drawn, self.boxes, self.class_ids if self.track_ids is None else self.track_ids, captions)
         return drawn
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
         """Return plain lists and numbers, with the keys of the JSON lines of ``ssd-edge run``."""
         return {
             "detections": [
-                {"box": list(d.box), "score": d.score, "class_id": d.class_id, "label": d.label} for d in self
+                {"box": list(d.box), "score": d.score, "class_id": d.class_id, "label": d.label}
+                | ({} if d.track_id is None else {"track_id": d.track_id})
+                for d in self
             ]
         }
 
@@ -178,7 +187,7 @@ class Detections:
         ]
 
     def to_supervision(self) -> supervision.Detections:
-        """Return ``supervision.Detections``, with the labels in ``data["class_name"]``.
+        """Return ``supervision.Detections``, with the labels in ``data["class_name"]`` and ids in ``tracker_id``.
 
         Raises:
             MissingPackageError: supervision is not installed.
@@ -193,11 +202,12 @@ class Detections:
             xyxy=self.boxes.copy(),
             confidence=self.scores.copy(),
             class_id=self.class_ids.copy(),
+            tracker_id=None if self.track_ids is None else self.track_ids.copy(),
             data={"class_name": np.array(self.labels, dtype=np.str_)},
         )
 
     def __repr__(self) -> str:
-        shown = [f"{d.label} {d.score:.2f}" for d in self[:_SHOWN]]
+        shown = [f"{_id_text(d)}{d.label} {d.score:.2f}" for d in self[:_SHOWN]]
         if len(self) > _SHOWN:
             shown.append("…")
         return f"Detections({len(self)}{': ' if shown else ''}{', '.join(shown)})"
@@ -205,7 +215,7 @@ class Detections:
     def _repr_html_(self) -> str:
         """Return a table for notebooks."""
         rows = "".join(
-            f"<tr><td>{escape(d.label)}</td><td>{d.score:.3f}</td>"
+            f"<tr><td>{_id_text(d)}{escape(d.label)}</td><td>{d.score:.3f}</td>"
             f"<td>{', '.join(f'{edge:.1f}' for edge in d.box)}</td></tr>"
             for d in self[:_SHOWN_ROWS]
         )
@@ -216,7 +226,8 @@ class Detections:
         return self.class_names[class_id] if self.class_names else str(class_id)
 
     def _taken(self, chosen: slice | npt.NDArray[Any]) -> Detections:
-        return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen], self.class_names)
+        track_ids = None if self.track_ids is None else self.track_ids[chosen]
+        return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen], self.class_names, track_ids)
 
     def _check_labels(self, wanted: set[str]) -> None:
         unknown = sorted(wanted - set(self.class_names)) if self.class_names else []
@@ -224,3 +235,7 @@ class Detections:
             raise InputError(
                 f"the model has no class {', '.join(map(repr, unknown))}", wanted=", ".join(self.class_names)
             )
+
+
+def _id_text(detection: Detection) -> str:
+    return "" if detection.track_id is None else f"#{detection.track_id} "

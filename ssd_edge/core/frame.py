@@ -25,6 +25,8 @@ class Frame:
         time: seconds since the source's first frame, by the frames' own time stamps where they have some: exact for
             videos of a variable rate too.
         original_size: width and height of the frame where ``image`` is a reduced one, as hardware decoders deliver it.
+        segment: number of the unbroken sequence that the frame belongs to, from 0: one more each time that the source
+            is opened again, or begins again with its first frame.
     """
 
     image: UInt8Array
@@ -33,6 +35,7 @@ class Frame:
     source: str
     time: float = 0.0
     original_size: tuple[int, int] | None = None
+    segment: int = 0
 
     @property
     def width(self) -> int:

@@ -24,13 +24,12 @@ from ssd_edge.streaming.sinks.line_file import LineFile
 from ssd_edge.streaming.sinks.pieces import Cut, Retention
 from ssd_edge.streaming.sinks.video import CODECS, VideoSink
 from ssd_edge.streaming.sinks.window import WindowSink, why_no_window
-from ssd_edge.streaming.sources.base import SourceInfo
+from ssd_edge.streaming.sources.base import STILLS_FPS, SourceInfo
 
 STDOUT = Path("-")
 """In place of a file of JSON lines."""
 
 _FASTEST_LIVE_FILM = 30.0
-_FILM_OF_STILLS_FPS = 10.0
 _MOST_OF_ONE_INDEX = 200_000  # frames: the index of an ordinary MP4 is held in memory until it is closed
 
 
@@ -200,7 +199,7 @@ def open_image_sinks(path: Path, info: SourceInfo, options: OutputOptions = _DEF
 def video_rate(info: SourceInfo) -> float:
     """Return the rate of a video of the source: its own; a camera's up to 30; ten images a second for stills."""
     if info.stills and not info.live:
-        return _FILM_OF_STILLS_FPS
+        return STILLS_FPS
     rate = info.fps or _FASTEST_LIVE_FILM
     return min(rate, _FASTEST_LIVE_FILM) if info.live else rate
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,10 @@ def named() -> Detections:
         np.array([1, 0, 1, 2], np.int64),
         NAMES,
     )
+
+
+def tracked() -> Detections:
+    return replace(named(), track_ids=np.array([7, 2, 9, 4], np.int64))
 
 
 def test_unit_boxes_become_pixels() -> None:
@@ -120,7 +125,9 @@ def test_supervision_is_needed_for_its_type_only(monkeypatch: pytest.MonkeyPatch
     stub.Detections = lambda **fields: fields  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "supervision", stub)
     fields = named().to_supervision()
-    assert set(fields) == {"xyxy", "confidence", "class_id", "data"}
+    assert set(fields) == {"xyxy", "confidence", "class_id", "tracker_id", "data"}
+    assert fields["tracker_id"] is None
+    assert tracked().to_supervision()["tracker_id"].tolist() == [7, 2, 9, 4]  # type: ignore[index]
     assert fields["xyxy"].shape == (4, 4)
     assert fields["data"]["class_name"].tolist() == ["dog", "cat", "dog", "<bird>"]
 
@@ -141,6 +148,44 @@ def test_what_is_shown() -> None:
     assert "10.0, 10.0, 30.0, 40.0" in page
     many = Detections(np.zeros((30, 4), np.float32), np.ones(30, np.float32), np.zeros(30, np.int64))
     assert "and 10 more" in many._repr_html_()
+
+
+def test_ids_go_where_their_detections_go() -> None:
+    found = tracked()
+    assert [d.track_id for d in found] == [7, 2, 9, 4]
+    assert found[1].track_id == 2
+    parts = {
+        "above": found.above(0.2),
+        "all above": found.above(0.0),
+        "filter": found.filter(labels="dog"),
+        "slice": found[1:3],
+        "mask": found[[True, False, False, True]],
+        "places": found[[2, 0]],
+        "none": found[[]],
+    }
+    ids = {name: part.track_ids.tolist() for name, part in parts.items() if part.track_ids is not None}
+    assert ids == {
+        "above": [7, 2, 9],
+        "all above": [7, 2, 9, 4],
+        "filter": [7, 9],
+        "slice": [2, 9],
+        "mask": [7, 4],
+        "places": [9, 7],
+        "none": [],
+    }
+    assert named()[0].track_id is None
+    assert named()[:2].track_ids is None
+
+
+def test_ids_are_shown_and_written() -> None:
+    assert repr(tracked()[:1]) == "Detections(1: #7 dog 0.75)"
+    assert "<td>#7 dog</td>" in tracked()._repr_html_()
+    (entry,) = json.loads(json.dumps(tracked()[:1].to_dict()))["detections"]
+    assert entry["track_id"] == 7
+    image = np.zeros((100, 120, 3), np.uint8)
+    assert (tracked()[:1].plot(image) != named()[:1].plot(image)).any()
+    one, other = (replace(tracked()[:1], track_ids=np.array([number])).plot(image) for number in (1, 2))
+    assert (one[39:40] != other[39:40]).any()  # below the caption: another object has another color
 
 
 def test_two_results_are_compared_by_identity() -> None:

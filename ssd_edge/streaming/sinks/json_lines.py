@@ -62,7 +62,8 @@ class JsonLinesSink(Sink):
     ``t``         seconds since the source's first frame; in a video, its place
     ``age``       seconds from the capture to this line
     ``dropped``   frames between the line before and this one that were not inferred
-    ``detections`` ``box`` (x1, y1, x2, y2 in pixels of the frame), ``score``, ``class_id``, ``label``
+    ``detections`` ``box`` (x1, y1, x2, y2 in pixels of the frame), ``score``, ``class_id``, ``label``; where objects
+                  are tracked, ``track_id``
     ============= =====================================================================================
 
     Args:
@@ -131,7 +132,13 @@ def _entries(detections: Detections) -> list[dict[str, Any]]:
     boxes = np.round(detections.boxes.astype(np.float64), _PIXEL_DIGITS).tolist()
     scores = np.round(detections.scores.astype(np.float64), _SCORE_DIGITS).tolist()
     rows = zip(boxes, scores, detections.class_ids.tolist(), detections.labels, strict=True)
-    return [{"box": box, "score": score, "class_id": class_id, "label": label} for box, score, class_id, label in rows]
+    entries = [
+        {"box": box, "score": score, "class_id": class_id, "label": label} for box, score, class_id, label in rows
+    ]
+    if detections.track_ids is not None:
+        for entry, track_id in zip(entries, detections.track_ids.tolist(), strict=True):
+            entry["track_id"] = track_id
+    return entries
 
 
 class StdoutLines:

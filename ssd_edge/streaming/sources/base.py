@@ -12,6 +12,9 @@ from ssd_edge.core.frame import Frame
 from ssd_edge.core.left_out import LeftOut
 from ssd_edge.streaming.states import StreamMonitor
 
+STILLS_FPS = 10.0
+"""Rate at which images of files, which have no times of their own, follow one another."""
+
 
 @dataclass(frozen=True)
 class SourceInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 from ssd_edge.core.errors import InputError
@@ -47,10 +48,10 @@ class ImageSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         began = 0.0
-        for index, (path, image) in enumerate(self._images()):
+        for index, (path, image, lap) in enumerate(self._images()):
             now = time.monotonic()
             began = now if index == 0 else began
-            yield Frame(image, index, now, str(path), now - began)
+            yield Frame(image, index, now, str(path), now - began, segment=lap)
 
     @staticmethod
     def _passed_over(folder: Path) -> tuple[LeftOut, ...]:
@@ -64,15 +65,15 @@ class ImageSource(Source):
             log.warning(f"{link} {_BROKEN}; it is left out")
         return tuple(LeftOut(str(link), _BROKEN) for link in broken)
 
-    def _images(self) -> Iterator[tuple[Path, UInt8Array]]:
-        """Yield files with their pixels."""
-        while True:
+    def _images(self) -> Iterator[tuple[Path, UInt8Array, int]]:
+        """Yield files with their pixels and the number of times that all came before."""
+        for lap in count():
             for path in list(self._paths):
                 if self._interrupted.is_set():
                     return
                 image = self._read(path)
                 if image is not None:
-                    yield path, image
+                    yield path, image, lap
             if not self._loop:
                 return
 

@@ -68,6 +68,7 @@ class LiveSource(Source):
         self._log = SparingLog()
         self._swap = threading.Lock()
         self._index, self._failures, self._began, self._frozen = 0, 0, 0.0, False
+        self._segment = -1
 
     @property
     def announced_frames(self) -> int | None:
@@ -140,6 +141,7 @@ class LiveSource(Source):
         """Yield frames of one opening until it fails or the source is interrupted."""
         first, numbered = self._index, 0
         began = time.monotonic()
+        self._segment += 1
         self._clock.restart()
         self._late_since = math.inf
         while not self._interrupted.is_set():
@@ -165,6 +167,7 @@ class LiveSource(Source):
                 self.info.name,
                 max(0.0, captured_at - self._began),
                 image.original_size,
+                self._segment,
             )
 
     def _take(self, thread: ReadingThread) -> Taken | None:

@@ -60,7 +60,7 @@ class VideoSource(Source):
         super().__init__(SourceInfo(shown, live=False, fps=frame_rate(capture), frames=frames))
 
     def __iter__(self) -> Iterator[Frame]:
-        first_of_lap, began = 0, 0.0
+        first_of_lap, lap, began = 0, 0, 0.0
         times = _Times(self.info.fps, lambda: self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
         for index in count():
             if self._interrupted.is_set():
@@ -69,7 +69,7 @@ class VideoSource(Source):
             if not read:
                 self._judge_end(index, index - first_of_lap)
             if not read and self._loop:
-                first_of_lap = index
+                first_of_lap, lap = index, lap + 1
                 times.begin_lap()
                 self._open_again()
                 read, image = self._capture.read()
@@ -77,7 +77,8 @@ class VideoSource(Source):
                 return
             now = time.monotonic()
             began = now if index == 0 else began
-            yield Frame(np.asarray(image, np.uint8), index, now, self.info.name, times.of(index, now - began))
+            at = times.of(index, now - began)
+            yield Frame(np.asarray(image, np.uint8), index, now, self.info.name, at, segment=lap)
 
     def close(self) -> None:
         """Close the file."""

@@ -128,7 +128,7 @@ def test_a_loop_goes_round_until_it_is_interrupted(tmp_path: Path) -> None:
     assert source.info.frames is None
     seen = []
     for frame in source:
-        seen.append((frame.index, Path(frame.source).name))
+        seen.append((frame.index, Path(frame.source).name, frame.segment))
         if frame.index == 4:
             source.interrupt()
-    assert seen == [(0, "a.png"), (1, "b.png"), (2, "a.png"), (3, "b.png"), (4, "a.png")]
+    assert seen == [(0, "a.png", 0), (1, "b.png", 0), (2, "a.png", 1), (3, "b.png", 1), (4, "a.png", 2)]

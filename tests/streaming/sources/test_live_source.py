@@ -93,6 +93,7 @@ def test_a_camera_that_stops_is_opened_again_and_counts_on(caplog: pytest.LogCap
     source = live(first, StreamError(StreamReason.TIMEOUT, "no answer"), second, retry=Retry(most=4, first_wait_s=0.0))
     frames, stopped = drain(source)
     assert [(frame.index, int(frame.image[0, 0, 0])) for frame in frames] == [(0, 1), (1, 2), (2, 3)]
+    assert frames[0].segment == frames[1].segment == 0 < frames[2].segment
     assert "camera 0 ended after 3 frames: got not found: gone" in str(stopped)
     assert first.closed
     assert second.closed

@@ -30,11 +30,11 @@ def test_a_loop_plays_again_and_counts_on(tmp_path: Path) -> None:
     with open_video(path, loop=True) as source:
         seen = []
         for frame in source:
-            seen.append((frame.index, number_of(frame.image)))
+            seen.append((frame.index, number_of(frame.image), frame.segment))
             if frame.index == 6:
                 source.interrupt()
         assert source.info.frames is None
-    assert seen == [(0, 0), (1, 1), (2, 2), (3, 0), (4, 1), (5, 2), (6, 0)]
+    assert seen == [(0, 0, 0), (1, 1, 0), (2, 2, 0), (3, 0, 1), (4, 1, 1), (5, 2, 1), (6, 0, 2)]
 
 
 def test_a_text_file_named_mp4_is_refused_without_chatter(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
