@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from ssd_edge.streaming.sources.camera_rate import CameraRate
     from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
     from ssd_edge.streaming.timing import StageTimes
+    from ssd_edge.streaming.tracking.tracker import Tracker
     from ssd_edge.training.callbacks import Callback
     from ssd_edge.training.metrics import EpochRecord
     from ssd_edge.workflows.benchmark.benchmark import bench
@@ -171,6 +172,7 @@ _HOMES = {
     "streaming.sources.camera_rate": "CameraRate",
     "streaming.states": "StreamReason StreamState StreamStatus",
     "streaming.timing": "StageTimes",
+    "streaming.tracking.tracker": "Tracker",
     "training.callbacks": "Callback",
     "training.metrics": "EpochRecord",
     "workflows.benchmark.benchmark": "bench",
@@ -234,7 +236,8 @@ __all__ = [
     "RunResult", "RunsResult", "SelftestConfig", "SelftestResult", "SetStatistics", "SplitDataConfig",
     "SplitDataResult", "SsdEdgeError", "StageTimes", "State", "StopRequest", "StreamConfig", "StreamFigures",
     "StreamReason", "StreamState", "StreamStatus", "SynthesizeConfig", "SynthesizeResult", "Target", "Throughput",
-    "TrainConfig", "TrainResult", "TrainingError", "TrtOptions", "UseResult", "Verdict", "VerifyPackageResult",
+    "Tracker", "TrainConfig", "TrainResult", "TrainingError", "TrtOptions", "UseResult", "Verdict",
+    "VerifyPackageResult",
     "__version__", "bench", "build", "calibrate", "check_data", "convert_data", "data_statistics", "diagnose",
     "evaluate", "export", "find_runs", "fit_priors", "import_model", "init_workspace", "inspect", "label",
     "list_presets", "load", "package", "run_streams", "selftest", "split_data", "stream", "synthesize", "train",

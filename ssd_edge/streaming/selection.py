@@ -11,11 +11,13 @@ import numpy as np
 from ssd_edge.core.config import check_number, shown_number
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import InputError
-from ssd_edge.core.frame import Frame, UInt8Array
+from ssd_edge.core.frame import FloatArray, Frame, UInt8Array
+
+MOTION_REST_S = 5.0
+"""Seconds after which a scene at rest is inferred all the same, for what came in slowly."""
 
 _MOTION_SIDE = 96  # pixels of the small gray image that is compared
 _MOTION_STEP = 18  # of 255: a smaller change of a pixel is noise
-_MOTION_REST_S = 5.0  # a scene at rest is inferred so often all the same, for what came in slowly
 _SLOW_UPDATE = 0.05  # of each frame, in the remembered scene
 _RATE_SLACK = 0.1  # of the interval: time stamps are not quite even
 
@@ -64,9 +66,15 @@ class DetectionFilter:
         """Return the detections that are kept, in the same order."""
         if self.classes is None and not self.thresholds:
             return found.above(self.score_threshold)
-        names = found.class_names
+        return found[found.scores > self.thresholds_of(found)] if len(found) else found
+
+    def thresholds_of(self, found: Detections) -> FloatArray:
+        """Return the (N,) threshold of each detection; 1, which no score exceeds, for a class that is not kept."""
+        if self.classes is None and not self.thresholds:
+            return np.full(len(found), self.score_threshold, np.float32)
+        names = found.class_names or found.labels
         least = np.array([self._least(label) for label in names], np.float32)
-        return found[found.scores > least[found.class_ids]] if len(found) else found
+        return least[found.class_ids] if found.class_names else least
 
     def _least(self, label: str) -> float:
         if self.classes is not None and label not in self.classes:
@@ -138,7 +146,7 @@ class FrameGate:
             return True
         changed = float(np.count_nonzero(np.abs(small - self._scene) > _MOTION_STEP)) / small.size
         self._scene = self._scene + (small - self._scene) * _SLOW_UPDATE
-        if changed < share and frame.time - self._last_passed < _MOTION_REST_S:
+        if changed < share and frame.time - self._last_passed < MOTION_REST_S:
             return False
         self._last_passed = frame.time
         return True

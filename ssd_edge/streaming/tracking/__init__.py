@@ -1,0 +1,1 @@
+"""Tracking: objects that keep an id from frame to frame."""
