@@ -119,13 +119,17 @@ class Detector:
         return self._detections(self._backend.infer(pixels[None]), 0, width, height)
 
     def detect_preprocessed_batch(
-        self, pixels: Sequence[UInt8Array] | UInt8Array, sizes: Sequence[tuple[int, int]]
+        self,
+        pixels: Sequence[UInt8Array] | UInt8Array,
+        sizes: Sequence[tuple[int, int]],
+        score_threshold: float | None = None,
     ) -> list[Detections]:
         """Return the detections of several images in one batch, filled up with black where the runtime takes no fewer.
 
         Args:
             pixels: of each image, as :meth:`preprocess` gave them; or all as (B, H, W, 3), B of at least that number.
             sizes: width and height of each original, in whose pixels the boxes are.
+            score_threshold: in place of the detector's own; the model's is the floor of both.
 
         Raises:
             InputError: the runtime takes no batch of this size.
@@ -138,7 +142,7 @@ class Detector:
         else:
             batch = np.stack([*pixels, *[np.zeros_like(pixels[0])] * max(missing, 0)])
         raw = self._backend.infer(batch)
-        return [self._detections(raw, row, width, height) for row, (width, height) in enumerate(sizes)]
+        return [self._detections(raw, row, width, height, score_threshold) for row, (width, height) in enumerate(sizes)]
 
     @property
     def most_in_batch(self) -> int | None:
@@ -183,9 +187,12 @@ class Detector:
             preprocess(image, entry, out)
         return batch
 
-    def _detections(self, raw: RawOutputs, row: int, width: int, height: int) -> Detections:
+    def _detections(
+        self, raw: RawOutputs, row: int, width: int, height: int, score_threshold: float | None = None
+    ) -> Detections:
         scores = raw.scores[row, : int(raw.num_detections[row, 0])]
-        count = int(np.count_nonzero(scores > self._score_threshold))  # the best come first
+        least = self._score_threshold if score_threshold is None else score_threshold
+        count = int(np.count_nonzero(scores > least))  # the best come first
         if not count:
             return Detections.empty(self.class_names)
         return Detections.from_unit_boxes(

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ssd_edge.cli.console import bars, exit_incomplete, show_table
+from ssd_edge.cli.console import bars, exit_incomplete
+from ssd_edge.cli.run_tables import show_run
 from ssd_edge.cli.service import SystemdNotifier, own_command, supervise
 from ssd_edge.cli.signals import SignalReload, SignalStop
 from ssd_edge.core.choices import Goal, OnFailure
 from ssd_edge.core.errors import InputError
 from ssd_edge.core.native_memory import limit_arenas
 from ssd_edge.workflows.stream_config import RunConfig
-
-if TYPE_CHECKING:
-    from ssd_edge.workflows.run_streams import RunResult
 
 _source, _inference, _outputs, _recovery = (
     partial(typer.Option, rich_help_panel=panel) for panel in ("Source", "Inference", "Output", "Recovery")
@@ -132,6 +130,21 @@ def run(
         float | None,
         _inference("--motion", help="Run inference only if this share of the image has changed, 0 to 1, or after 5 s."),
     ] = None,
+    track: Annotated[
+        bool,
+        _inference(
+            "--track", help="Give each object an id that stays the same from frame to frame, and count objects."
+        ),
+    ] = RunConfig.track,
+    track_timeout: Annotated[
+        float,
+        _inference(
+            "--track-timeout",
+            metavar="S",
+            min=0,
+            help="Seconds that a track lives without a detection of its object, at least three frame intervals.",
+        ),
+    ] = RunConfig.track_timeout,
     scale_in_decoder: Annotated[
         bool,
         _inference(
@@ -299,6 +312,8 @@ def run(
         "every": every,
         "detect_fps": detect_fps,
         "motion": motion,
+        "track": track,
+        "track_timeout": track_timeout,
         "scale_in_decoder": scale_in_decoder,
         "optimize_for": optimize_for,
         "device": device,
@@ -337,7 +352,7 @@ def run(
             **(_given(options) if config is not None else options),
         )
     systemd.stopping()
-    _show(result, stderr=json_path == "-")
+    show_run(result, stderr=json_path == "-")
     exit_incomplete(result.left_out)
     if result.failed:
         raise typer.Exit(1)
@@ -369,30 +384,3 @@ def _classes(text: str | None) -> tuple[tuple[str, ...] | None, dict[str, float]
                     wanted="LABEL or LABEL=SCORE, such as stop=0.6",
                 ) from error
     return tuple(labels), thresholds
-
-
-def _show(result: RunResult, *, stderr: bool) -> None:
-    ending = " (stopped)" if result.stopped else ""
-    dropped = f", {result.dropped} dropped" if result.live else ""
-    title = f"{result.source}: {result.frames} frames in {result.seconds:.2f} s, {result.fps:.1f} FPS{dropped}{ending}"
-    rows = [
-        (
-            times.stage.replace("_", " "),
-            *(f"{value:.2f}" for value in (times.mean_ms, times.p50_ms, times.p95_ms, times.p99_ms, times.max_ms)),
-        )
-        for times in result.stages
-    ]
-    show_table(title, ("stage, ms", "mean", "p50", "p95", "p99", "max"), rows, stderr=stderr)
-    if len(result.streams) > 1:
-        _show_streams(result, stderr=stderr)
-
-
-def _show_streams(result: RunResult, *, stderr: bool) -> None:
-    rows = []
-    for stream in result.streams:
-        status = stream.status
-        counts = (status.dropped, status.skipped, status.repeated, status.stalls, status.retries)
-        state = f"{status.state.value}{f' ({status.reason.value})' if status.reason else ''}"
-        rows.append((stream.name, str(stream.frames), f"{stream.fps:.1f}", *map(str, counts), state))
-    heads = ("stream", "frames", "FPS", "dropped", "skipped", "repeated", "stalls", "retries", "state")
-    show_table("streams", heads, rows, stderr=stderr)

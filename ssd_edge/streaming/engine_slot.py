@@ -24,12 +24,21 @@ class EngineSlot:
         detector: closed here once it was replaced for good; otherwise by its owner.
         owns: whether the slot is the owner.
         labels: classes that the run chose by name: a new engine must know them.
+        score_threshold: in place of the detector's own; None for that.
     """
 
-    def __init__(self, detector: Detector, labels: frozenset[str] = frozenset(), *, owns: bool = False) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        labels: frozenset[str] = frozenset(),
+        *,
+        owns: bool = False,
+        score_threshold: float | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._current, self._labels = detector, labels
+        self._score_threshold = score_threshold
         self._previous: Detector | None = None
         self._probation = 0
         self._busy: dict[int, tuple[Detector, float]] = {}  # by thread: what it runs, and since when
@@ -58,7 +67,7 @@ class EngineSlot:
         """
         detector = self._begin()
         try:
-            found = _detect(detector, batch)
+            found = _detect(detector, batch, self._score_threshold)
         except Exception as error:
             if not self._undo(detector, error):
                 raise
@@ -168,13 +177,13 @@ def _check(new: Detector, labels: frozenset[str]) -> None:
         )
 
 
-def _detect(detector: Detector, batch: Sequence[Captured]) -> list[Detections]:
+def _detect(detector: Detector, batch: Sequence[Captured], score_threshold: float | None) -> list[Detections]:
     width, height = detector.input_size
     pixels = [
         captured.pixels if captured.pixels.shape[:2] == (height, width) else detector.preprocess(captured.frame.image)
         for captured in batch
     ]
-    return detector.detect_preprocessed_batch(pixels, [_size(captured.frame) for captured in batch])
+    return detector.detect_preprocessed_batch(pixels, [_size(captured.frame) for captured in batch], score_threshold)
 
 
 def _size(frame: Frame) -> tuple[int, int]:

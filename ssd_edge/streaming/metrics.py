@@ -76,12 +76,14 @@ class StreamReading:
         status: its state and counts.
         clock: the times of its frames; None where it could not be opened.
         detections: by label.
+        objects: by label, each once; None where they are not tracked.
     """
 
     name: str
     status: StreamStatus
     clock: RunClock | None
     detections: Mapping[str, int]
+    objects: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,17 +191,23 @@ def _families(reading: RunReading) -> Iterator[Metric]:
         for stream in reading.streams:
             family.add_metric([stream.name], getattr(stream.status, field))
         yield family
-    yield _detections(reading.streams)
+    yield _by_label(
+        "ssd_edge_detections", "Detections that were kept.", {each.name: each.detections for each in reading.streams}
+    )
+    tracked = {each.name: each.objects for each in reading.streams if each.objects is not None}
+    if tracked:
+        yield _by_label("ssd_edge_objects", "Tracked objects, each counted once.", tracked)
     yield _times(reading.streams)
     if reading.mqtt is not None:
         yield from _messages(reading.mqtt)
 
 
-def _detections(streams: Sequence[StreamReading]) -> Metric:
-    family = CounterMetricFamily("ssd_edge_detections", "Detections that were kept.", labels=["stream", "label"])
-    for stream in streams:
-        for label, count in sorted(dict(stream.detections).items()):
-            family.add_metric([stream.name, label], count)
+def _by_label(name: str, text: str, counts: Mapping[str, Mapping[str, int]]) -> Metric:
+    """Return a counter of what each stream, by its name, has counted by label."""
+    family = CounterMetricFamily(name, text, labels=["stream", "label"])
+    for stream, by_label in counts.items():
+        for label, count in sorted(dict(by_label).items()):
+            family.add_metric([stream, label], count)
     return family
 
 

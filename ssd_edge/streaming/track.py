@@ -18,6 +18,7 @@ from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.states import StreamReason, StreamState
 from ssd_edge.streaming.timing import RunClock
+from ssd_edge.streaming.tracking.stream_tracker import StreamTracker
 
 POLL_S = 0.05
 """Seconds between checks for a stop request while no result arrives."""
@@ -39,6 +40,8 @@ class Stream:
         max_age_s: a live frame that is older when its turn comes is dropped.
         name: in messages and summaries; by default that of the source.
         mask: what of each frame is black, before anything else sees it.
+        tracker: gives the objects their ids, and decides in place of ``keep`` which detections are reported; None where
+            objects are not tracked.
     """
 
     source: Source
@@ -49,6 +52,7 @@ class Stream:
     max_age_s: float = float("inf")
     name: str = ""
     mask: PrivacyMask | None = None
+    tracker: StreamTracker | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +143,12 @@ class Track:
 
     def deliver(self, number: int, captured: Captured, detections: Detections, infer_s: float) -> None:
         """Hand a result on in its turn, though several workers finish them in any order."""
-        result = Result(self.stream, number, captured, self.stream.keep.kept(detections), infer_s)
+        kept = detections if self.stream.tracker is not None else self.stream.keep.kept(detections)
+        result = Result(self.stream, number, captured, kept, infer_s)
         with self._order:
             self._early[number] = result
             while (found := self._early.pop(self._next, None)) is not None:
-                self.results.put(self, found)
+                self.results.put(self, self._tracked(found))
                 self._next += 1
 
     def write(self, result: Result) -> None:
@@ -194,6 +199,13 @@ class Track:
         """Have the source end; frames that were not taken yet are thrown away."""
         self.stream.source.interrupt()
         self._batcher.remove(self.lane)
+
+    def _tracked(self, result: Result) -> Result:
+        """Return a result, the next in order, with the ids of its objects where they are tracked."""
+        tracker = self.stream.tracker
+        if tracker is None:
+            return result
+        return replace(result, detections=tracker.update(result.captured.frame, result.detections))
 
     def _capture(self, preprocess: Callable[[UInt8Array], UInt8Array]) -> None:
         gate, source = FrameGate(self.stream.select), self.stream.source

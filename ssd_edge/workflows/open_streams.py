@@ -21,7 +21,15 @@ from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.live import LiveSource
 from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
 from ssd_edge.streaming.track import Stream
-from ssd_edge.workflows.stream_plan import StreamPlan, filter_of, mask_of, open_stream_source, selection_of
+from ssd_edge.streaming.tracking.stream_tracker import ObjectCounter
+from ssd_edge.workflows.stream_plan import (
+    StreamPlan,
+    filter_of,
+    mask_of,
+    open_stream_source,
+    selection_of,
+    tracker_of,
+)
 
 if TYPE_CHECKING:
     from ssd_edge.streaming.metrics import DetectionCounter
@@ -40,6 +48,7 @@ class OpenStream:
         stack: closes its outputs, then its source.
         outputs: None before :meth:`StreamSet.open_outputs`.
         counter: of its detections; None where nobody asks for metrics.
+        objects: counter of its objects; None where they are not tracked.
         error: why it could not be opened.
         tried_at: when its source was opened, on the clock of ``time.monotonic``.
     """
@@ -49,6 +58,7 @@ class OpenStream:
     stack: ExitStack = field(default_factory=ExitStack)
     outputs: Outputs | None = None
     counter: DetectionCounter | None = None
+    objects: ObjectCounter | None = None
     error: SsdEdgeError | None = None
     tried_at: float = field(default_factory=time.monotonic)
 
@@ -141,6 +151,9 @@ class StreamSet:
             sinks.append(opened.counter)
         if self.mqtt is not None:
             sinks.append(self.mqtt.sink(plan.name))
+        if plan.config.track:
+            opened.objects = ObjectCounter()
+            sinks.append(opened.objects)
         return Stream(
             source,
             sinks,
@@ -149,6 +162,7 @@ class StreamSet:
             max_frames=plan.config.max_frames,
             max_age_s=plan.config.max_frame_age,
             mask=mask_of(plan.config),
+            tracker=tracker_of(plan.config, plan.config.score_threshold, source.info),
             name=plan.name if len(self.streams) > 1 else "",
         )
 

@@ -60,4 +60,5 @@ def _read_stream(opened: OpenStream, pipeline: Pipeline) -> StreamReading:
         status=opened.status,
         clock=pipeline.clock_of(opened.source) if opened.source is not None else None,
         detections=dict(opened.counter.counts) if opened.counter is not None else {},
+        objects=dict(opened.objects.counts) if opened.objects is not None else None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -35,8 +35,8 @@ from ssd_edge.workflows.stream_plan import (
     Sources,
     StreamPlan,
     check_classes,
-    filter_of,
     labels_of,
+    lowest_score,
     means_folder,
     plans_of,
 )
@@ -63,6 +63,7 @@ class StreamFigures:
         stages: times of capture, preprocess, infer, output, and end to end.
         status: state, reason and counts at the end.
         error: what ended it for good; empty where nothing did.
+        objects: tracked objects by label, each counted once; None where they were not tracked.
     """
 
     name: str
@@ -75,6 +76,7 @@ class StreamFigures:
     stages: tuple[StageTimes, ...]
     status: StreamStatus
     error: str = ""
+    objects: Mapping[str, int] | None = None
 
     @property
     def fps(self) -> float:
@@ -171,7 +173,7 @@ def run_streams(
         written = options.get("json_path") if config is None else config.json_path
         plans = plans_of(0 if sources is None else sources, chosen, json_folder=means_folder(written))
     # Streams of a file may come to want less than those that it begins with.
-    lowest = min(filter_of(plan.config, plan.config.score_threshold).lowest for plan in plans) if file is None else 0.0
+    lowest = min(lowest_score(plan.config, plan.config.score_threshold) for plan in plans) if file is None else 0.0
     serve_metrics = _metrics_server(chosen.metrics)  # refused, if at all, before anything is opened or replaced
     mqtt = _mqtt_publisher(chosen.mqtt)
     stop, reload = stop or StopRequest(), reload or ReloadRequest()
@@ -310,6 +312,7 @@ def _stream_result(streams: StreamSet, pipeline: Pipeline, opened: OpenStream) -
         stages=summary.stages,
         status=opened.status,
         error="" if error is None else str(error),
+        objects=None if opened.objects is None else dict(opened.objects.counts),
     )
 
 

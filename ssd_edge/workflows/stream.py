@@ -12,18 +12,21 @@ from ssd_edge.core.config import AnyPath, config_from
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import Frame
 from ssd_edge.core.shutdown import StopRequest
+from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.layout import measure_batches
 from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.track import Stream
 from ssd_edge.workflows.load import load
-from ssd_edge.workflows.stream_config import StreamConfig, StreamOptions
+from ssd_edge.workflows.stream_config import RunConfig, StreamConfig, StreamOptions
 from ssd_edge.workflows.stream_plan import (
     Sources,
     filter_of,
     images_of,
+    lowest_score,
     mask_of,
     open_stream_source,
     selection_of,
+    tracker_of,
     uris_of,
 )
 
@@ -49,7 +52,8 @@ def stream(
     Of a camera or network stream the newest frame is taken, and those that came meanwhile are dropped; of files none
     is. Several sources share the detector: they are inferred in batches where that is faster, and get equal shares. One
     that fails or stalls is opened again, and never slows the others. Leaving the block early closes the sources and
-    ends the threads. Use it on one thread; ``stop`` ends it from another.
+    ends the threads. Use it on one thread; ``stop`` ends it from another. With ``track=True`` each detection has the id
+    of its object, ``track_id``, in its source.
 
     Args:
         sources: an image, folder, video, URL or GStreamer pipeline, or the number of a camera; or a list of these.
@@ -75,26 +79,36 @@ def stream(
         model = detector if isinstance(detector, Detector) else stack.enter_context(load(detector))
         keep = filter_of(chosen, 0.0)
         keep.check(model.class_names)
-        streams = [
-            Stream(
-                stack.enter_context(open_stream_source(uri, chosen, model.input_size, images)),
+        begins = _track_threshold(model)
+
+        def opened(uri: str) -> Stream:
+            source = stack.enter_context(open_stream_source(uri, chosen, model.input_size, images))
+            return Stream(
+                source,
                 keep=keep,
                 select=selection_of(chosen),
                 max_frames=chosen.max_frames,
                 max_age_s=chosen.max_frame_age,
                 mask=mask_of(chosen),
+                tracker=tracker_of(chosen, begins, source.info),
             )
-            for uri in (uris[:1] if images else uris)
-        ]
+
+        streams = [opened(uri) for uri in (uris[:1] if images else uris)]
         pipeline = Pipeline(
             streams,
-            model,
+            EngineSlot(model, score_threshold=lowest_score(chosen, begins) if chosen.track else None),
             max_batch=_batch(model, chosen, len(streams)),
             batch_wait_s=chosen.batch_wait_ms / 1000,
             hang_s=chosen.hang_timeout,
             stop=stop,
         )
         yield stack.enter_context(closing(_pairs(pipeline)))
+
+
+def _track_threshold(model: Detector) -> float:
+    """Return the score above which a detection begins a track."""
+    is_chosen = model.score_threshold > model.spec.nms.score_threshold
+    return model.score_threshold if is_chosen else RunConfig.score_threshold
 
 
 def _batch(model: Detector, config: StreamConfig, streams: int) -> int:

@@ -20,6 +20,7 @@ _LIMITS = {
     "max_retries": (0, math.inf),
     "stall_timeout": (0.1, 3600),
     "max_frame_age": (0.1, math.inf),
+    "track_timeout": (0, 3600),
     "every": (1, math.inf),
     "max_batch": (1, 1024),
     "batch_wait_ms": (0, 10_000),
@@ -50,6 +51,11 @@ class StreamConfig:
             for all.
         classes: labels of the detections to keep; None for all.
         thresholds: score thresholds of some labels.
+        track: gives each object an id that it keeps from frame to frame (``track_id``). A score threshold then decides
+            which detections begin a track; weaker ones, with scores above 0.1, may continue it. ``ssd.stream`` takes
+            the detector's threshold, or 0.5 where it has none above the model's own.
+        track_timeout: seconds that a track lives without a detection, or three usual frame intervals where that is
+            longer; at least 6 with ``motion``.
         masks: polygons that are black before inference and in all that is shown and kept: corners in fractions of the
             frame or in pixels, ``"0,0 0.5,0 0.5,0.3"``.
         scale_in_decoder: has the decoder's hardware deliver an RTSP stream at the network's size; nothing can show or
@@ -75,6 +81,8 @@ class StreamConfig:
     motion: float | None = None
     classes: tuple[str, ...] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    track: bool = False
+    track_timeout: float = 1.0
     masks: tuple[str, ...] = ()
     scale_in_decoder: bool = False
     max_batch: int | None = None
@@ -104,6 +112,8 @@ class StreamOptions(TypedDict, total=False):
     motion: float | None
     classes: Sequence[str] | None
     thresholds: Mapping[str, float]
+    track: bool
+    track_timeout: float
     masks: Sequence[str]
     scale_in_decoder: bool
     max_batch: int | None

@@ -14,11 +14,13 @@ from ssd_edge.core.files import path_kind
 from ssd_edge.core.images import IMAGE_SUFFIXES
 from ssd_edge.streaming.outputs import STDOUT
 from ssd_edge.streaming.privacy import Blur, PrivacyMask, parse_polygon
-from ssd_edge.streaming.selection import DetectionFilter, FrameSelection
-from ssd_edge.streaming.sources.base import Source
+from ssd_edge.streaming.selection import MOTION_REST_S, DetectionFilter, FrameSelection
+from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.camera import CameraMode, Recovery
 from ssd_edge.streaming.sources.factory import open_images, open_source
 from ssd_edge.streaming.sources.uri import file_of, parse_uri
+from ssd_edge.streaming.tracking.stream_tracker import StreamTracker
+from ssd_edge.streaming.tracking.tracker import LOW_SCORE, Tracker
 from ssd_edge.workflows.stream_config import RunConfig, StreamConfig
 
 OneSource = str | PathLike[str] | int
@@ -26,6 +28,7 @@ Sources = OneSource | Sequence[OneSource]
 """An image, folder, video, URL or GStreamer pipeline, or the number of a camera; or a list of these."""
 
 _VIDEO_SUFFIX = ".mkv"  # of which a power cut leaves what was written
+_REST_SLACK = 1.2  # frames come a little later than they are due
 _UNFIT = re.compile(r"[^\w.-]+")
 
 
@@ -147,6 +150,29 @@ def filter_of(config: StreamConfig, score_threshold: float) -> DetectionFilter:
     """Return what a stream keeps of the detections."""
     classes = None if config.classes is None else frozenset(config.classes)
     return DetectionFilter(score_threshold, classes, dict(config.thresholds))
+
+
+def tracker_of(config: StreamConfig, score_threshold: float, info: SourceInfo) -> StreamTracker | None:
+    """Return what tracks the objects of a stream; None where nobody asks for it.
+
+    With ``motion`` a track outlives the time in which a scene at rest is not inferred.
+    """
+    if not config.track:
+        return None
+    rest_s = 0.0 if config.motion is None else _REST_SLACK * MOTION_REST_S
+    tracker = Tracker(
+        score_threshold,
+        thresholds=config.thresholds,
+        classes=config.classes,
+        timeout=max(config.track_timeout, rest_s),
+    )
+    return StreamTracker(tracker, info)
+
+
+def lowest_score(config: StreamConfig, score_threshold: float) -> float:
+    """Return the score below which a stream uses no detection: a tracked one uses more than it reports."""
+    lowest = filter_of(config, score_threshold).lowest
+    return min(lowest, LOW_SCORE) if config.track else lowest
 
 
 def check_classes(plans: Sequence[StreamPlan], class_names: tuple[str, ...]) -> None:

@@ -103,11 +103,11 @@ import sys, time
 from ssd_edge.backends.detector import Detector
 from ssd_edge.cli.main import main
 inner, calls = Detector.detect_preprocessed_batch, []
-def hang(self, pixels, sizes):
+def hang(self, *given):
     calls.append(1)
     if len(calls) > 20:
         time.sleep(1000)
-    return inner(self, pixels, sizes)
+    return inner(self, *given)
 Detector.detect_preprocessed_batch = hang
 main()
 """

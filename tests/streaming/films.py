@@ -36,6 +36,18 @@ def write_bright_film(path: Path, frames: int, *, size: tuple[int, int] = (128, 
     return path
 
 
+def write_moving_film(path: Path, frames: int, *, dark: range = range(0), fps: float = 25.0) -> Path:
+    """A bright square that goes from left to right, 4 pixels a frame, for the tiny model; not there in dark frames."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (256, 64))
+    for number in range(frames):
+        image = np.zeros((64, 256, 3), np.uint8)
+        if number not in dark:
+            image[16:48, 4 * number : 4 * number + 32] = 255
+        writer.write(image)
+    writer.release()
+    return path
+
+
 def number_of(image: np.ndarray) -> int:
     """The number of a frame of :func:`write_film`."""
     return round(float(image.mean()) / STEP)

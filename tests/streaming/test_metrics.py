@@ -121,6 +121,15 @@ def test_detections_are_counted_by_label() -> None:
     assert not any(name == "ssd_edge_frame_seconds_count" for name, _ in text)
 
 
+def test_objects_are_counted_once_where_they_are_tracked() -> None:
+    counts = {"bus": 2, "car": 1}
+    tracked = StreamReading("gate", StreamStatus("gate"), None, {"bus": 40}, counts)
+    text = samples(metrics_text(reading(tracked, stream("yard", StreamState.RUNNING))))
+    found = {labels: value for (name, labels), value in text.items() if name == "ssd_edge_objects_total"}
+    assert found == {(("label", label), ("stream", "gate")): count for label, count in counts.items()}
+    assert b"ssd_edge_objects" not in metrics_text(reading(stream("yard", StreamState.RUNNING)))
+
+
 def test_a_run_is_ready_while_a_stream_runs_and_live_while_its_engine_answers() -> None:
     running, stopped = stream("a", StreamState.RUNNING), stream("b", StreamState.STOPPED, StreamReason.END)
     cases = [

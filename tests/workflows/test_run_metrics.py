@@ -101,6 +101,7 @@ def test_a_run_tells_of_its_streams_while_it_lasts(workspace: Path) -> None:
         loop=True,
         pace=50.0,
         score_threshold=0.0,
+        track=True,
         workspace=workspace,
     ):
         wait_for(lambda: answers(port))
@@ -109,6 +110,7 @@ def test_a_run_tells_of_its_streams_while_it_lasts(workspace: Path) -> None:
         assert status == 200
         assert total(text, "ssd_edge_stream_up", stream="gate") == 1
         assert total(text, "ssd_edge_detections_total", stream="gate", label="dog") >= 1
+        assert total(text, "ssd_edge_objects_total", stream="yard", label="dog") >= 1
         assert total(text, "ssd_edge_frame_seconds_count", stream="yard", stage="end_to_end") >= 5
         assert total(text, "ssd_edge_engine_info", file=str(workspace / "engines/bright/bright.onnx")) == 1
         ready = json.loads(asked(port, "/ready")[1])
