@@ -32,10 +32,10 @@ from ssd_edge.core.intervals import Interval, paired_ratio
 from ssd_edge.core.timing import Stopwatch
 from ssd_edge.streaming.layout import threads_for
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.factory import open_source
-from ssd_edge.streaming.track import Stream
 
 LEAST = {  # of the bare engine's speed; others are not asked for
     ("ssd300-vgg16", "int8"): 0.97,

@@ -24,10 +24,10 @@ from ssd_edge.backends.detector import Detector, open_detector
 from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
 from ssd_edge.streaming.sources.rate_limited import RateLimitedSource
-from ssd_edge.streaming.track import Stream
 
 PRESET = "ssdlite320-mobilenet-v3-large"
 MIDDLE, TAIL = 1.15, 1.5

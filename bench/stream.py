@@ -32,10 +32,10 @@ from ssd_edge.backends.ort import OrtBackend
 from ssd_edge.core.frame import UInt8Array
 from ssd_edge.core.timing import Stopwatch
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.sinks.json_lines import JsonLinesSink
 from ssd_edge.streaming.sources.factory import open_source
 from ssd_edge.streaming.timing import RunSummary
-from ssd_edge.streaming.track import Stream
 
 PRESET, REQUIRED = "ssd300-vgg16", 0.90
 

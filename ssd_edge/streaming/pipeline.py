@@ -21,10 +21,10 @@ from ssd_edge.core.progress import Progress, silent
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.batcher import Batcher
 from ssd_edge.streaming.engine_slot import EngineSlot
+from ssd_edge.streaming.running_stream import POLL_S, Result, ResultQueue, RunningStream, Stream
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.streaming.timing import RunClock, RunSummary
-from ssd_edge.streaming.track import POLL_S, Result, ResultQueue, Stream, Track
 
 _ENDING_S = 1.0  # for frames in flight to be written, once a stop is asked for
 _JOIN_S = 0.5  # then for threads to end, all of them together
@@ -65,8 +65,8 @@ class Pipeline:
         self._stop, self._progress, self._tick = stop or StopRequest(), progress, tick
         self._hang_s, self._dynamic = hang_s, dynamic
         self._streams = list(streams)
-        self._tracks: list[Track] = []  # at work
-        self._all: list[Track] = []
+        self._running: list[RunningStream] = []  # at work
+        self._all: list[RunningStream] = []
         self._threads: list[threading.Thread] = []
         self._inferring = 0
         self._turn = threading.Lock()
@@ -80,11 +80,11 @@ class Pipeline:
     @property
     def statuses(self) -> dict[str, StreamStatus]:
         """The status of each stream, by its name."""
-        return {track.name: track.monitor.status for track in self._tracks}
+        return {running.name: running.monitor.status for running in self._running}
 
     def error_of(self, source: Source | None) -> Exception | None:
         """Return what ended the stream of a source for good."""
-        return next((track.error for track in self._all if track.stream.source is source), None)
+        return next((running.error for running in self._all if running.stream.source is source), None)
 
     @property
     def idle_s(self) -> float:
@@ -93,11 +93,11 @@ class Pipeline:
 
     def clock_of(self, source: Source | None) -> RunClock | None:
         """Return the times of the frames of a source so far; None where it has not begun."""
-        return next((track.clock for track in self._all if track.stream.source is source), None)
+        return next((running.clock for running in self._all if running.stream.source is source), None)
 
     def summary_of(self, source: Source | None) -> RunSummary:
         """Return the figures of the stream of a source."""
-        return self._summary([track for track in self._all if track.stream.source is source])
+        return self._summary([running for running in self._all if running.stream.source is source])
 
     def run(self) -> RunSummary:
         """Run until all sources end or someone stops it; return what it took.
@@ -125,28 +125,30 @@ class Pipeline:
             SsdEdgeError: from the detector, or from the only stream, after the results before it.
             InferenceHangError: an inference does not come back.
         """
-        for track, result in self._shared():
+        for running, result in self._shared():
             yield result
-            track.done()
+            running.done()
 
     def add(self, stream: Stream) -> None:
         """Begin another stream while the others go on."""
-        self._begin(self._track(stream, ResultQueue()), writes=True)
+        self._begin(self._new(stream, ResultQueue()), writes=True)
 
     def remove(self, name: str, *, wait_s: float = 2.0) -> None:
         """End a stream while the others go on; its results are written when this returns, unless that takes longer."""
-        for track in [track for track in self._tracks if track.name == name]:
-            track.end()
-            track.is_written.wait(wait_s)
-            self._tracks = [other for other in self._tracks if other is not track]  # a new one: others iterate over it
+        for running in [running for running in self._running if running.name == name]:
+            running.end()
+            running.is_written.wait(wait_s)
+            self._running = [
+                other for other in self._running if other is not running
+            ]  # a new one: others iterate over it
 
     def _run_one(self) -> None:
         (stream,) = self._streams
         ends = (stream.max_frames, stream.source.info.frames)
         total = min((count for count in ends if count is not None), default=None)
-        for done, (track, result) in enumerate(self._shared(), start=1):
-            track.write(result)
-            track.done()
+        for done, (running, result) in enumerate(self._shared(), start=1):
+            running.write(result)
+            running.done()
             self._progress(done, total)
 
     def _run_many(self) -> None:
@@ -155,7 +157,7 @@ class Pipeline:
             while not self._is_finished():
                 time.sleep(POLL_S)
                 self._look()
-                self._progress(sum(track.monitor.status.results for track in self._tracks), None)
+                self._progress(sum(running.monitor.status.results for running in self._running), None)
                 if self._is_late():
                     break
         finally:
@@ -163,13 +165,13 @@ class Pipeline:
         if self._error is not None:
             raise self._error
 
-    def _shared(self) -> Generator[tuple[Track, Result], None, None]:
-        """Yield the results of all tracks on the caller's thread."""
+    def _shared(self) -> Generator[tuple[RunningStream, Result], None, None]:
+        """Yield the results of all streams on the caller's thread."""
         queue = ResultQueue()
         self._start(queue)
         try:
             while True:
-                last = all(track.is_delivered for track in self._tracks) or self._is_dead() or self._is_late()
+                last = all(running.is_delivered for running in self._running) or self._is_dead() or self._is_late()
                 found = queue.get(0.0 if last else POLL_S)
                 if found is not None:
                     yield found
@@ -190,21 +192,21 @@ class Pipeline:
             self._spawn(self._infer, "infer")
         for stream in self._streams:
             own = ResultQueue() if queue is None else queue
-            self._begin(self._track(stream, own), writes=queue is None)
+            self._begin(self._new(stream, own), writes=queue is None)
         if not self._dynamic:
             self._batcher.close()
 
-    def _track(self, stream: Stream, results: ResultQueue) -> Track:
-        return Track(stream, self._batcher, self._workers, results, keeps_images=self._keeps_images)
+    def _new(self, stream: Stream, results: ResultQueue) -> RunningStream:
+        return RunningStream(stream, self._batcher, self._workers, results, keeps_images=self._keeps_images)
 
-    def _begin(self, track: Track, *, writes: bool) -> None:
-        track.clock.start()
-        self._tracks = [*self._tracks, track]
-        self._all.append(track)
-        self._batcher.add(track.lane)
-        self._spawn(lambda: track.capture(self._slot.preprocess), "capture")
+    def _begin(self, running: RunningStream, *, writes: bool) -> None:
+        running.clock.start()
+        self._running = [*self._running, running]
+        self._all.append(running)
+        self._batcher.add(running.lane)
+        self._spawn(lambda: running.capture(self._slot.preprocess), "capture")
         if writes:
-            self._spawn(lambda: track.write_all(lambda: self._ended or self._is_dead() or self._is_late()), "write")
+            self._spawn(lambda: running.write_all(lambda: self._ended or self._is_dead() or self._is_late()), "write")
 
     def _spawn(self, work: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=work, name=f"ssd-edge {name}", daemon=True)
@@ -219,9 +221,9 @@ class Pipeline:
                 found = self._slot.detect([taken.captured for taken in batch])
                 took = time.monotonic() - began
                 for taken, detections in zip(batch, found, strict=True):
-                    track = next((track for track in self._tracks if track.lane is taken.lane), None)
-                    if track is not None:
-                        track.deliver(taken.number, taken.captured, detections, took)
+                    running = next((running for running in self._running if running.lane is taken.lane), None)
+                    if running is not None:
+                        running.deliver(taken.number, taken.captured, detections, took)
         except Exception as error:  # noqa: BLE001 - raised where the run ends
             self._error = self._error or error
             self._batcher.abandon()
@@ -239,8 +241,8 @@ class Pipeline:
         self._tick()
         if self._stop.requested and self._asked_at is None:
             self._asked_at = time.monotonic()
-            for track in list(self._tracks):
-                track.end()
+            for running in list(self._running):
+                running.end()
             self._batcher.close()
         busy = self._slot.busy_s()
         if busy > self._hang_s:
@@ -253,8 +255,8 @@ class Pipeline:
 
     def _is_finished(self) -> bool:
         """Whether all is written; where streams may be added, none is no end."""
-        may_end = self._tracks or not self._dynamic or self._asked_at is not None
-        return bool(may_end) and all(track.is_written.is_set() for track in self._tracks)
+        may_end = self._running or not self._dynamic or self._asked_at is not None
+        return bool(may_end) and all(running.is_written.is_set() for running in self._running)
 
     def _is_dead(self) -> bool:
         """Whether no thread infers any more."""
@@ -267,8 +269,8 @@ class Pipeline:
     def _end(self) -> None:
         """End all threads, once what was inferred is written; one that hangs is left behind."""
         self._ended = True
-        for track in list(self._tracks):
-            track.end()
+        for running in list(self._running):
+            running.end()
         self._batcher.abandon()
         due = time.monotonic() + (_JOIN_S if self._asked_at is not None else _ENDING_S)
         for thread in self._threads:
@@ -278,11 +280,11 @@ class Pipeline:
 
     def _raise(self) -> None:
         """Raise the error of the detector, or of the only stream."""
-        error = self._error or (self._tracks[0].error if len(self._tracks) == 1 else None)
+        error = self._error or (self._running[0].error if len(self._running) == 1 else None)
         if error is not None:
             raise error
 
-    def _summary(self, tracks: Sequence[Track]) -> RunSummary:
-        clock = RunClock.merged(self._clock, [track.clock for track in tracks])
-        dropped = sum(track.monitor.status.dropped for track in tracks)
+    def _summary(self, several: Sequence[RunningStream]) -> RunSummary:
+        clock = RunClock.merged(self._clock, [running.clock for running in several])
+        dropped = sum(running.monitor.status.dropped for running in several)
         return clock.summary(dropped=dropped, stopped=self._stop.requested)

@@ -14,13 +14,13 @@ from ssd_edge.core.left_out import LeftOut
 from ssd_edge.core.log import log
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.outputs import STDOUT, OutputOptions, Outputs, open_lines, open_outputs, report_on
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.sinks.conflicts import check_keeps_input
 from ssd_edge.streaming.sinks.json_lines import Lines, StdoutLines
 from ssd_edge.streaming.sinks.pieces import Cut, Retention
 from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.live import LiveSource
 from ssd_edge.streaming.states import StreamReason, StreamState, StreamStatus
-from ssd_edge.streaming.track import Stream
 from ssd_edge.streaming.tracking.stream_tracker import ObjectCounter
 from ssd_edge.workflows.stream_plan import (
     StreamPlan,

@@ -15,7 +15,7 @@ from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.layout import measure_batches
 from ssd_edge.streaming.pipeline import Pipeline
-from ssd_edge.streaming.track import Stream
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.workflows.load import load
 from ssd_edge.workflows.stream_config import RunConfig, StreamConfig, StreamOptions
 from ssd_edge.workflows.stream_plan import (

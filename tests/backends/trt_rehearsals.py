@@ -62,8 +62,8 @@ def picture(number: int) -> np.ndarray:
 def pipeline(folder: str, in_release: str, frames: int) -> dict[str, Any]:
     """The streaming pipeline with the TensorRT backend and with ONNX Runtime, on the same frames."""
     from ssd_edge.streaming.pipeline import Pipeline
+    from ssd_edge.streaming.running_stream import Stream
     from ssd_edge.streaming.sources.base import Source, SourceInfo
-    from ssd_edge.streaming.track import Stream
 
     class Frames(Source):
         def __init__(self) -> None:

@@ -16,9 +16,9 @@ from ssd_edge.core.errors import SsdEdgeError
 from ssd_edge.core.frame import Frame
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sources.base import Source, SourceInfo
-from ssd_edge.streaming.track import Stream
 from tests.backends.trt_rehearsals import picture, write_tiny_engine
 from tools.emulator.rehearse import inject
 

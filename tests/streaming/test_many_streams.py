@@ -16,8 +16,8 @@ from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.batcher import Captured
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.states import StreamState
-from ssd_edge.streaming.track import Stream
 from tests.streaming.test_pipeline import EMPTY, Count, FakeBackend, Kept
 
 LIMIT_S = 10.0

@@ -17,11 +17,11 @@ from ssd_edge.core.errors import ArtifactError, DeviceError, InputError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.shutdown import StopRequest
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.factory import open_source
 from ssd_edge.streaming.timing import STAGES
-from ssd_edge.streaming.track import Stream
 from tests.backends.tiny_onnx import SCORE, SIZE, tiny_spec, write_tiny_onnx
 from tests.streaming.films import write_bright_film, write_film
 

@@ -15,8 +15,8 @@ from ssd_edge.core.detections import Detections
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.pipeline import Pipeline
+from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.sources.base import Source, SourceInfo
-from ssd_edge.streaming.track import Stream
 from ssd_edge.streaming.tracking.stream_tracker import ObjectCounter, StreamTracker
 from ssd_edge.streaming.tracking.tracker import Tracker
 from tests.streaming.test_pipeline import SIZE, FakeBackend, Kept

@@ -70,13 +70,13 @@ class ResultQueue:
     """Results on their way to the thread that writes them."""
 
     def __init__(self) -> None:
-        self._items: SimpleQueue[tuple[Track, Result]] = SimpleQueue()
+        self._items: SimpleQueue[tuple[RunningStream, Result]] = SimpleQueue()
 
-    def put(self, track: Track, result: Result) -> None:
+    def put(self, running: RunningStream, result: Result) -> None:
         """Add a result."""
-        self._items.put((track, result))
+        self._items.put((running, result))
 
-    def get(self, timeout_s: float) -> tuple[Track, Result] | None:
+    def get(self, timeout_s: float) -> tuple[RunningStream, Result] | None:
         """Return the next result; None where none came in time."""
         try:
             return self._items.get(timeout=timeout_s) if timeout_s > 0 else self._items.get_nowait()
@@ -84,7 +84,7 @@ class ResultQueue:
             return None
 
 
-class Track:
+class RunningStream:
     """A stream at work.
 
     Args:
