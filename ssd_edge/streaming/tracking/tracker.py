@@ -27,6 +27,7 @@ LOW_SCORE = 0.1
 
 _LEAST_IOU = 0.2  # of a predicted box with a detection that continues its track; ByteTrack's match threshold of 0.8
 _LEAST_IOU_LOW = 0.5  # with a weak detection, as in ByteTrack
+_MOST_COVERED = 0.5  # IoU of a weak detection with one above the threshold, of any class
 _MOST_WIDENED = 0.5  # sizes, on each side
 _INTERVALS = 3  # between frames, that a track lives at least without a detection
 _REMEMBERED = 9  # intervals, whose median is the usual one
@@ -46,7 +47,9 @@ class Tracker:
     detections continue tracks of their own class, with the greatest total IoU (intersection over union):
 
     1. those above the score threshold, any track (IoU over 0.2);
-    2. weaker ones, tracks that were detected in the frame before (IoU over 0.5);
+    2. weaker ones, tracks that were detected in the frame before (IoU over 0.5). Those that overlap a detection above
+       the threshold by an IoU over 0.5 are left out: SSDs suppress each class for itself, and so report an object's
+       second best class as well;
     3. those above the threshold that are left, tracks that are left, after both boxes were widened by the standard
        deviation of the prediction, by at most half of the box: new and fast objects at low frame rates.
 
@@ -122,9 +125,11 @@ class Tracker:
             raise InputError("time is not finite", got=f"{time}", wanted="seconds")
         boxes = detections.boxes.astype(np.float64)
         least = self._keep.thresholds_of(detections)
-        is_sound = np.isfinite(boxes).all(axis=1) & (least < 1)
+        is_sound = np.isfinite(boxes).all(axis=1)
         is_confident = is_sound & (detections.scores > least)
-        is_weak = is_sound & ~is_confident & (detections.scores > self._low_score)
+        is_strong = is_sound & (detections.scores > np.where(least < 1, least, self._keep.score_threshold))
+        is_weak = is_sound & (least < 1) & ~is_confident & (detections.scores > self._low_score)
+        is_weak &= ~_is_covered(boxes, is_weak, is_strong)
         if len(detections) and detections.class_names != self._class_names:
             self.reset()
             self._class_names = detections.class_names
@@ -226,6 +231,14 @@ class _Pairs:
 
 def _iou(first: Array, second: Array) -> Array:
     return np.asarray(iou_matrix(first, second), np.float64)  # type: ignore[arg-type]
+
+
+def _is_covered(boxes: Array, is_weak: Mask, is_strong: Mask) -> Mask:
+    """Return the (N,) mask of the weak boxes where a strong one lies already."""
+    covered = np.zeros(len(boxes), np.bool_)
+    if is_weak.any() and is_strong.any():
+        covered[is_weak] = _iou(boxes[is_weak], boxes[is_strong]).max(axis=1) > _MOST_COVERED
+    return covered
 
 
 def _widened_iou(tracks: Array, detections: Array, margin: Array) -> Array:

@@ -100,6 +100,20 @@ def test_a_weak_detection_continues_a_track_and_begins_none() -> None:
     assert ids(tracker.update(seen(at(4), scores=[0.6]), 0.16)) == [1]
 
 
+@pytest.mark.parametrize("classes", [None, ["person"]])
+def test_the_second_best_class_of_an_object_continues_no_track(classes: list[str] | None) -> None:
+    """A person was once taken for a car; from then on the car's score at the person's box is 0.2."""
+    tracker = Tracker(classes=classes)
+    tracker.update(seen(at(0), class_ids=[0]), 0.0)
+    assert ids(tracker.update(seen(at(0), at(2), scores=[0.9, 0.2], class_ids=[1, 0]), 0.04)) == (
+        [2] if not classes else []
+    )
+    assert ids(tracker.update(seen(at(0), at(2), scores=[0.4, 0.2], class_ids=[1, 0]), 0.08)) == (
+        [2] if not classes else []
+    )
+    assert ids(tracker.update(seen(at(0), class_ids=[0]), 0.12)) == [1]
+
+
 def test_classes_never_mix() -> None:
     tracker = Tracker()
     tracker.update(seen(at(0), class_ids=[0]), 0.0)
