@@ -115,7 +115,9 @@ def _is_convolution(graph: Graph, tensor: str) -> bool:
 def _quantize_weights(graph: Graph, node: onnx.NodeProto, *, saturates: bool, stored: bool) -> None:
     weight = graph.constants[node.input[1]]
     axis = 1 if node.op_type == "ConvTranspose" else 0
-    scale = weight_scale(np.moveaxis(weight, axis, 0), groups=groups_of(node), saturates=saturates)
+    scale = weight_scale(
+        np.moveaxis(weight, axis, 0), groups=groups_of(node), transposed=axis == 1, saturates=saturates
+    )
     names = [
         graph.constant(f"{node.name}.weight.scale", scale),
         graph.constant(f"{node.name}.weight.zero", np.zeros(len(scale), np.int8)),

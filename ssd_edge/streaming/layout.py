@@ -52,8 +52,8 @@ def threads_for(goal: Goal) -> Threads:
     if goal is Goal.LATENCY:
         return Threads.for_latency()
     every = Threads.for_throughput()
-    workers = min(every.workers, _MOST_WORKERS)
-    return Threads(workers, every.workers // workers)
+    each = -(-every.workers // _MOST_WORKERS)
+    return Threads(every.workers // each, each)
 
 
 def measure_batches(detector: Detector, most: int) -> Measured:

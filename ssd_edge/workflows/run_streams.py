@@ -192,7 +192,9 @@ def run_streams(
         def reopen(path: Path) -> Detector:
             return open_detector(path, layout.threads, lowest, chosen.device)
 
-        layout = _layout(find(file), chosen, lowest, len(plans), [entry.source for entry in opened])
+        # Streams of a file may become others, which need no layout for those that it begins with.
+        goal = _goal([entry.source for entry in opened]) if file is None else Goal.LATENCY
+        layout = _layout(find(file), chosen, lowest, len(plans), goal)
         slot = EngineSlot(layout.detector, labels_of(plans), owns=True)
         stack.callback(slot.close)
         check_classes(plans, layout.detector.class_names)
@@ -245,14 +247,19 @@ def _mqtt_publisher(address: str | None) -> MqttPublisher | None:
     return MqttPublisher(Broker.parse(address))
 
 
-def _layout(path: Path, config: RunConfig, threshold: float, streams: int, sources: Sequence[Source | None]) -> Layout:
+def _layout(path: Path, config: RunConfig, threshold: float, streams: int, goal: Goal) -> Layout:
     """Return the detector, and how the work is laid out: as asked for, or by measurement where several share it.
 
-    Of a file's frames nobody waits for a single one, of a camera's for each.
+    Args:
+        path: of the model.
+        config: options.
+        threshold: score threshold of the detector.
+        streams: that share it.
+        goal: of one stream, where none is asked for.
     """
     if config.optimize_for is None and streams > 1 and config.max_batch is None:
         return open_fastest(lambda threads: open_detector(path, threads, threshold, config.device), streams)
-    threads = threads_for(config.optimize_for or _goal(sources))
+    threads = threads_for(config.optimize_for or goal)
     detector = open_detector(path, threads, threshold, config.device)
     if config.max_batch is not None or streams == 1:
         return Layout(detector, threads, config.max_batch or 1)
@@ -260,7 +267,7 @@ def _layout(path: Path, config: RunConfig, threshold: float, streams: int, sourc
 
 
 def _goal(sources: Sequence[Source | None]) -> Goal:
-    """Return throughput where all that is opened so far is files of several frames."""
+    """Return throughput for files of several frames: nobody waits for a single one of them, as for a camera's."""
     infos = [source.info for source in sources if source is not None]
     from_files = infos and all(not info.live and info.frames != 1 for info in infos)
     return Goal.THROUGHPUT if from_files else Goal.LATENCY

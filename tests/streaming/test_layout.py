@@ -52,7 +52,15 @@ def test_an_engine_with_a_layout_of_its_own_is_measured_once(monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("cores", "threads"), [(1, Threads(1, 1)), (6, Threads(6, 1)), (16, Threads(16, 1)), (64, Threads(16, 4))]
+    ("cores", "threads"),
+    [
+        (1, Threads(1, 1)),
+        (6, Threads(6, 1)),
+        (16, Threads(16, 1)),
+        (24, Threads(12, 2)),
+        (40, Threads(13, 3)),
+        (64, Threads(16, 4)),
+    ],
 )
 def test_many_cores_do_not_mean_as_many_frames_on_their_way(
     monkeypatch: pytest.MonkeyPatch, cores: int, threads: Threads
