@@ -147,7 +147,11 @@ class Pipeline:
         ends = (stream.max_frames, stream.source.info.frames)
         total = min((count for count in ends if count is not None), default=None)
         for done, (running, result) in enumerate(self._shared(), start=1):
-            running.write(result)
+            try:
+                running.write(result)
+            except Exception as error:
+                running.fail(error)
+                raise
             running.done()
             self._progress(done, total)
 
@@ -160,6 +164,9 @@ class Pipeline:
                 self._progress(sum(running.monitor.status.results for running in self._running), None)
                 if self._is_late():
                     break
+        except Exception as error:
+            self._blame(error)
+            raise
         finally:
             self._end()
         if self._error is not None:
@@ -178,6 +185,9 @@ class Pipeline:
                 elif last:
                     break
                 self._look()
+        except Exception as error:
+            self._blame(error)
+            raise
         finally:
             self._end()
         self._raise()
@@ -226,6 +236,7 @@ class Pipeline:
                         running.deliver(taken.number, taken.captured, detections, took)
         except Exception as error:  # noqa: BLE001 - raised where the run ends
             self._error = self._error or error
+            self._blame(error)
             self._batcher.abandon()
         finally:
             with self._turn:
@@ -265,6 +276,11 @@ class Pipeline:
     def _is_late(self) -> bool:
         """Whether a stop was asked for so long ago that nobody waits for frames in flight."""
         return self._asked_at is not None and time.monotonic() - self._asked_at > _ENDING_S
+
+    def _blame(self, error: Exception) -> None:
+        """Have the streams that have not ended yet stop by an error of the run."""
+        for running in self._running:
+            running.run_error = running.run_error or error
 
     def _end(self) -> None:
         """End all threads, once what was inferred is written; one that hangs is left behind."""

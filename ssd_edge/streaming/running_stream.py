@@ -97,6 +97,7 @@ class RunningStream:
 
     Attributes:
         error: what ended it for good; None where nothing did.
+        run_error: what ends the run, and this stream with it; None where nothing does.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class RunningStream:
         )
         self.clock = RunClock()
         self.error: Exception | None = None
+        self.run_error: Exception | None = None
         self.is_written = threading.Event()
         self._keeps_images = keeps_images or any(sink.needs_image for sink in stream.sinks)
         self._early: dict[int, Result] = {}
@@ -137,7 +139,10 @@ class RunningStream:
         except Exception as error:  # noqa: BLE001 - it ends this stream; the pipeline raises or logs it
             self.fail(error)
         else:
-            self.monitor.enter(StreamState.STOPPED, StreamReason.END)
+            if self.run_error is None:
+                self.monitor.enter(StreamState.STOPPED, StreamReason.END)
+            else:
+                self.monitor.enter(StreamState.STOPPED, StreamReason.ERROR, str(self.run_error))
         finally:
             self._batcher.finish(self.lane)
 

@@ -17,7 +17,7 @@ from ssd_edge.streaming.batcher import Captured
 from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.running_stream import Stream
-from ssd_edge.streaming.states import StreamState
+from ssd_edge.streaming.states import StreamReason, StreamState
 from tests.streaming.test_pipeline import EMPTY, Count, FakeBackend, Kept
 
 LIMIT_S = 10.0
@@ -127,12 +127,13 @@ def test_an_inference_that_hangs_is_an_error_after_what_came_before(streams: int
             hang.wait(LIMIT_S)
 
     backend.on_frame = block
-    kept = [Kept() for _ in range(streams)]
+    kept, sources = [Kept() for _ in range(streams)], [Count(100) for _ in range(streams)]
     slot = EngineSlot(Detector(backend), owns=True)
     began = time.monotonic()
     with pytest.raises(InferenceHangError, match=r"fake\.onnx has hung"):
-        Pipeline([Stream(Count(20), [sink]) for sink in kept], slot, hang_s=0.3).run()
+        Pipeline([Stream(source, [sink]) for source, sink in zip(sources, kept, strict=True)], slot, hang_s=0.3).run()
     slot.close()
+    assert {source.monitor.status.reason for source in sources} == {StreamReason.ERROR}
     assert time.monotonic() - began < 4
     assert backend.closed == 0  # whoever hangs in it would crash
     assert all(sink.frames == list(range(len(sink.frames))) for sink in kept)

@@ -21,6 +21,7 @@ from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.sinks.base import Sink
 from ssd_edge.streaming.sources.base import Source, SourceInfo
 from ssd_edge.streaming.sources.factory import open_source
+from ssd_edge.streaming.states import StreamReason, StreamState
 from ssd_edge.streaming.timing import STAGES
 from tests.backends.tiny_onnx import SCORE, SIZE, tiny_spec, write_tiny_onnx
 from tests.streaming.films import write_bright_film, write_film
@@ -81,6 +82,11 @@ class Kept(Sink):
 
     def close(self) -> None:
         pass
+
+
+def reason_of(source: Source) -> StreamReason | None:
+    assert source.monitor.state is StreamState.STOPPED
+    return source.monitor.status.reason
 
 
 @pytest.fixture(autouse=True)
@@ -192,6 +198,19 @@ def test_an_error_of_the_model_ends_every_thread(workers: int) -> None:
         Pipeline([Stream(source, [kept])], Detector(FakeBackend(workers, fail))).run()
     assert kept.frames == list(range(5))
     assert source.given < 100
+    assert reason_of(source) is StreamReason.ERROR
+
+
+def test_an_error_of_the_model_is_no_end_of_a_source_but_of_one_that_had_ended() -> None:
+    short, endless = Count(3), Count(10**9)
+
+    def fail(level: int) -> None:
+        if level == 50:
+            raise ArtifactError("the graph failed")
+
+    with pytest.raises(ArtifactError, match="the graph failed"):
+        Pipeline([Stream(short, [Kept()]), Stream(endless, [Kept()])], Detector(FakeBackend(on_frame=fail))).run()
+    assert (reason_of(short), reason_of(endless)) == (StreamReason.END, StreamReason.ERROR)
 
 
 def test_an_error_of_a_sink_ends_every_thread() -> None:
@@ -203,6 +222,7 @@ def test_an_error_of_a_sink_ends_every_thread() -> None:
     with pytest.raises(InputError, match="the disk is full"):
         Pipeline([Stream(source, [Kept(fail)])], Detector(FakeBackend(2))).run()
     assert source.given < 100
+    assert reason_of(source) is StreamReason.ERROR
 
 
 @pytest.mark.parametrize("live", [False, True])
