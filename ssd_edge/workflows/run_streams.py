@@ -182,8 +182,7 @@ def run_streams(
         scaled = any(plan.config.scale_in_decoder for plan in plans)
         opened = [] if scaled else [streams.open_source(plan, alone=len(plans) == 1) for plan in plans]
         if mqtt is not None:
-            mqtt.start()  # connects while the engine is opened
-            stack.callback(mqtt.close)
+            stack.enter_context(mqtt)  # connects while the engine is opened
 
         def find(now: StreamsFile | None) -> Path:
             named = model if model is not None or now is None else now.model

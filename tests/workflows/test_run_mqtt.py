@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,14 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ssd_edge.core.errors import InputError
+from ssd_edge.core.detections import Detections
+from ssd_edge.core.errors import ArtifactError, InputError
 from ssd_edge.core.shutdown import ReloadRequest, StopRequest
+from ssd_edge.streaming.batcher import Captured
+from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.metrics import RunReading, metrics_text
 from ssd_edge.streaming.mqtt import connection as connection_module
+from ssd_edge.streaming.mqtt import publisher as publisher_module
 from ssd_edge.streaming.mqtt.broker import PASSWORD_VARIABLE
 from ssd_edge.streaming.mqtt.connection import Delivery
 from ssd_edge.streaming.sources.retry import Retry
@@ -86,6 +90,7 @@ def test_a_run_publishes_its_streams_and_that_it_is_there(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(publisher_module, "EMPTY_AGAIN_S", LIMIT_S)  # on a busy machine, 10 s may pass
     monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
     port, reload = free_port(), ReloadRequest()
     gate, dark = ENTRY.format("north/gate", "gate"), ENTRY.format("dark", "dark")
@@ -127,6 +132,27 @@ def test_one_image_is_published_before_the_run_ends(workspace: Path, monkeypatch
         (line,) = reader.of("ssd-edge/the-photo/detections")
         assert json.loads(line)["stream"] == "the-photo"
         assert json.loads(reader.of("ssd-edge/the-photo/state")[-1])["state"] == "stopped"
+
+
+@needs_mosquitto
+def test_an_error_that_ends_the_run_is_the_reason_of_its_streams(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, detect = free_port(), EngineSlot.detect
+
+    with serving(workspace, port), Subscriber(port) as reader:
+
+        def failing(slot: EngineSlot, batch: Sequence[Captured]) -> list[Detections]:
+            if reader.of("ssd-edge/gate/detections"):
+                raise ArtifactError("the graph failed")
+            return detect(slot, batch)
+
+        monkeypatch.setattr(EngineSlot, "detect", failing)
+        with pytest.raises(ArtifactError, match="the graph failed"):
+            run_streams("gate.mp4", mqtt=f"mqtt://127.0.0.1:{port}", **PACED)
+        wait_for(lambda: reader.of("ssd-edge/status") == ["online", "offline"])
+        last = json.loads(reader.of("ssd-edge/gate/state")[-1])
+    assert (last["state"], last["reason"]) == ("stopped", "error")
 
 
 @needs_mosquitto

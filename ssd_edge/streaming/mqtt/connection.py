@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ssd_edge.core.errors import one_line
+from ssd_edge.core.errors import InputError, one_line
 from ssd_edge.core.log import counted
 from ssd_edge.core.sparing_log import SparingLog
 from ssd_edge.streaming.mqtt.broker import Broker
@@ -91,7 +91,7 @@ class Connection:
         self._fault: StreamError | None = None
         self._unanswered: dict[str, MQTTMessageInfo] = {}
         self._last: MQTTMessageInfo | None = None
-        self._said_online_at, self._is_farewell_said, self._has_lasted = float("-inf"), False, False
+        self._online_at, self._is_farewell_sent, self._has_lasted = float("-inf"), False, False
 
     @property
     def delivery(self) -> Delivery:
@@ -136,14 +136,15 @@ class Connection:
                 attempt = 0 if self._has_lasted else attempt
                 wait, kind = _RETRY.wait_s(attempt, fault.reason), fault.reason.value
                 attempt += 1
-                self._say(logging.WARNING, kind, f"{kind} ({fault.detail}); next try in {wait:.1f} s")
+                self._log_sparingly(logging.WARNING, kind, f"{kind} ({fault.detail}); next try in {wait:.1f} s")
                 self._ending.wait(wait)
 
     def _session(self, wake: socket.socket) -> StreamError:
         """Connect once; return why the connection ended."""
-        self._has_lasted, self._fault, self._said_online_at = False, None, float("-inf")
-        client = self._new_client()
+        self._has_lasted, self._fault, self._online_at = False, None, float("-inf")
+        client: Client | None = None
         try:
+            client = self._new_client()
             client.connect(self._broker.host, self._broker.port, keepalive=_KEEPALIVE_S)
             self._exchange(client, wake)
             return self._fault or StreamError(StreamReason.ERROR, "the connection was closed")
@@ -151,12 +152,19 @@ class Connection:
             return fault
         except OSError as error:
             return _fault_of(error)
+        except InputError as error:  # a file with the password or of TLS, which may be exchanged just now
+            return StreamError(StreamReason.ERROR, error.what)
         except Exception as error:  # noqa: BLE001 - whatever it is, the streams go on, and so does this thread
             return StreamError(StreamReason.ERROR, one_line(error))
         finally:
             self._leave(client)
 
     def _new_client(self) -> Client:
+        """Return a client with the password and the certificates that its files contain now.
+
+        Raises:
+            InputError: a file cannot be used.
+        """
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
@@ -164,13 +172,24 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.connect_timeout = _CONNECT_S
-        client.username_pw_set(self._broker.user, self._broker.password)
+        client.username_pw_set(self._broker.user, self._broker.read_password())
         if self._broker.tls is not None:
-            client.tls_set_context(self._broker.tls)
+            client.tls_set_context(self._broker.tls.context())
         client.will_set(self._status_topic, OFFLINE, qos=1, retain=True)
-        client.on_socket_open = _send_at_once
+        client.on_socket_open = self._opened
         client.on_connect = self._answered
         return client
+
+    def _opened(self, _client: Client, _: Any, sock: object) -> None:
+        """Prepare a new connection, before anything is sent.
+
+        Raises:
+            StreamError: :meth:`close` waits no more: another run may be ``online`` under this topic by now.
+        """
+        if time.monotonic() >= self._end_due:
+            raise StreamError(StreamReason.END, "the run has ended")
+        if isinstance(sock, socket.socket):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # no small message waits for an acknowledgment
 
     def _answered(
         self, _client: Client, _: Any, _flags: ConnectFlags, reason: ReasonCode, _p: Properties | None
@@ -181,7 +200,7 @@ class Connection:
             return
         self.outbox.begin()
         self._connected_at = time.monotonic()
-        self._say(logging.INFO, "connected", f"connected; topics begin with {self._broker.prefix}/")
+        self._log_sparingly(logging.INFO, "connected", f"connected; topics begin with {self._broker.prefix}/")
         self._report_dropped(at_once=True)
 
     def _exchange(self, client: Client, wake: socket.socket) -> None:
@@ -236,10 +255,12 @@ class Connection:
             self._last = client.publish(message.channel.topic, message.payload)
         now = time.monotonic()
         if self._ending.is_set():
-            self._say_farewell(client)
-        elif now - self._said_online_at >= _ONLINE_S:
-            self._said_online_at = now
+            self._send_farewell(client)
+        elif now - self._online_at >= _ONLINE_S:
+            self._online_at = now
             self._publish_status(client, ONLINE)
+        if not self.outbox.is_empty:
+            self._publish_retained(client)  # what had to wait for the messages before it
         self._report_dropped()
 
     def _count_last(self) -> None:
@@ -262,23 +283,23 @@ class Connection:
     def _publish_status(self, client: Client, payload: bytes) -> None:
         self._unanswered[self._status_topic] = client.publish(self._status_topic, payload, qos=1, retain=True)
 
-    def _say_farewell(self, client: Client) -> None:
-        """Say ``offline`` once all else is written and acknowledged, and disconnect once that is, too."""
+    def _send_farewell(self, client: Client) -> None:
+        """Publish ``offline`` once all else is written and acknowledged, and disconnect once that is, too."""
         if not self.outbox.is_empty or self._unanswered or client.want_write():
             return
-        if self._is_farewell_said:
+        if self._is_farewell_sent:
             client.disconnect()
         else:
-            self._is_farewell_said = True
+            self._is_farewell_sent = True
             self._publish_status(client, OFFLINE)
 
-    def _leave(self, client: Client) -> None:
+    def _leave(self, client: Client | None) -> None:
         """Close the connection, and note what it leaves undone."""
         self._has_lasted = self._connected_at is not None and time.monotonic() - self._connected_at > _STEADY_S
         self._connected_at = None
         self._unanswered.clear()
         self._count_last()
-        sock = client.socket()
+        sock = None if client is None else client.socket()
         if sock is not None:
             sock.close()
 
@@ -288,9 +309,9 @@ class Connection:
             return
         text = f"{counted(dropped - self._reported, 'message')} dropped, as the broker was away or slow"
         self._reported, self._reported_at = dropped, now
-        self._say(logging.WARNING, "dropped", text)
+        self._log_sparingly(logging.WARNING, "dropped", text)
 
-    def _say(self, level: int, kind: str, text: str) -> None:
+    def _log_sparingly(self, level: int, kind: str, text: str) -> None:
         self._log.write(level, kind, f"{self._broker.shown}: {text}")
 
 
@@ -307,12 +328,6 @@ def _is_done(sent: MQTTMessageInfo) -> bool:
         return sent.is_published()
     except (RuntimeError, ValueError):
         return False
-
-
-def _send_at_once(_client: Client, _: Any, sock: object) -> None:
-    """Let no small message wait for the acknowledgment of the one before (Nagle's algorithm)."""
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _fault_of(error: OSError) -> StreamError:

@@ -63,6 +63,8 @@ class Outbox:
         self._channels: list[Channel] = []
         self._retained: dict[str, Callable[[], bytes]] = {}
         self._changed: set[str] = set()
+        self._queued = 0
+        self._removals: dict[str, int] = {}  # messages that were queued before the removal
         self.dropped = 0
 
     @property
@@ -94,6 +96,7 @@ class Outbox:
             while self._queue and (len(self._queue) >= MOST_WAITING or self._queue[0].is_late(now)):
                 self._drop(self._queue.popleft())
             self._queue.append(Message(channel, payload, now))
+            self._queued += 1
         self._added()
 
     def retain(self, topic: str, payload: Callable[[], bytes] | None) -> None:
@@ -101,10 +104,14 @@ class Outbox:
 
         Args:
             topic: at the broker.
-            payload: called on the connection's thread; None removes the message from the broker.
+            payload: called on the connection's thread; None removes the message from the broker, once the messages
+                that were queued before are taken.
         """
         with self._lock:
             self._retained[topic] = _nothing if payload is None else payload
+            self._removals.pop(topic, None)
+            if payload is None:
+                self._removals[topic] = self._queued
             self._changed.add(topic)
         self._added()
 
@@ -136,7 +143,12 @@ class Outbox:
     def take_changed(self, unanswered: Collection[str]) -> dict[str, Callable[[], bytes]]:
         """Return the retained messages to send, but for topics whose last one is not acknowledged yet."""
         with self._lock:
-            due = {topic: self._retained[topic] for topic in self._changed.difference(unanswered)}
+            taken = self._queued - len(self._queue)
+            due = {
+                topic: self._retained[topic]
+                for topic in self._changed.difference(unanswered)
+                if self._removals.get(topic, 0) <= taken
+            }
             self._changed.difference_update(due)
         return due
 
@@ -144,7 +156,7 @@ class Outbox:
         """Forget a topic whose message is removed now: it may be another run's from now on."""
         with self._lock:
             if self._retained.get(topic) is _nothing and topic not in self._changed:
-                del self._retained[topic]
+                del self._retained[topic], self._removals[topic]
 
     def lose(self, count: int) -> None:
         """Count messages that were taken and could not be sent."""

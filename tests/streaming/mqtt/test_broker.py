@@ -37,7 +37,10 @@ def test_the_password_comes_from_the_address_a_file_or_the_environment(tmp_path:
     file.write_text(f"{SECRET}\n")
     assert parse("mqtt://edge:p%40s%2Fs@broker").password == "p@s/s"
     assert parse("mqtt://edge@broker", **{PASSWORD_VARIABLE: SECRET}).password == SECRET
-    assert parse(f"mqtt://edge@broker?password_file={file}", **{PASSWORD_VARIABLE: "other"}).password == SECRET
+    found = parse(f"mqtt://edge@broker?password_file={file}", **{PASSWORD_VARIABLE: "other"})
+    assert found.read_password() == SECRET
+    file.write_text("newer\n")
+    assert found.read_password() == "newer"
     assert parse("mqtt://edge:own@broker", **{PASSWORD_VARIABLE: SECRET}).password == "own"
     found = parse("mqtt://ed%40ge@broker")
     assert (found.user, found.password) == ("ed@ge", None)
@@ -68,7 +71,18 @@ def test_the_password_comes_from_the_address_a_file_or_the_environment(tmp_path:
         ("mqtts://broker?key=absent.pem", "absent.pem, cannot be read"),
         ("mqtt://edge@broker?password_file=absent", "absent cannot be read"),
         (f"mqtt://edge:{SECRET}@broker?password_file=absent", "given twice"),
-        (f"mqtt://broker?password_file={os.devnull}", "cannot be read"),
+        (f"mqtt://edge@broker?password_file={os.devnull}", "cannot be read"),
+        (f"mqtt://broker?password_file={os.devnull}", "belongs to no user"),
+        (f"mqtt://edge:{SECRET}%FF@broker", "password of --mqtt is not UTF-8"),
+        (f"mqtt://edge:{SECRET}\udce4@broker", "password of --mqtt is not UTF-8"),
+        (f"mqtt://edge%FF:{SECRET}@broker", "user name of --mqtt is not UTF-8"),
+        (f"mqtt://edge\udce4:{SECRET}@broker", "user name of --mqtt is not UTF-8"),
+        (f"mqtt://edge%00:{SECRET}@broker", "user name of --mqtt has a character"),
+        (f"mqtt://edge:{SECRET}@broker/p%FFw", "prefix of the MQTT topics is not UTF-8"),
+        (f"mqtt://edge:{SECRET}@broker/a%EF%BF%BE", "prefix of the MQTT topics is not valid"),
+        (f"mqtt://edge:{SECRET}@bro ker", "not a valid address"),
+        (f"mqtt://edge:{SECRET}@bro\tker", "not a valid address"),
+        (f"mqtt://edge:{SECRET}@bro\x1bker", "not a valid address"),
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_without_its_password(text: str, match: str) -> None:
@@ -80,6 +94,9 @@ def test_what_is_no_address_is_refused_without_its_password(text: str, match: st
 def test_a_password_without_a_user_or_without_letters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{PASSWORD_VARIABLE} belongs to no user") as raised:
         parse("mqtt://broker", **{PASSWORD_VARIABLE: SECRET})
+    assert SECRET not in str(raised.value)
+    with pytest.raises(InputError, match=f"{PASSWORD_VARIABLE} is not UTF-8") as raised:
+        parse("mqtt://edge@broker", **{PASSWORD_VARIABLE: f"{SECRET}\udce4"})
     assert SECRET not in str(raised.value)
     for content in (b"", b"\n", b"\xff\xfe"):
         (tmp_path / "password").write_bytes(content)

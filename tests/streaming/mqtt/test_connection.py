@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import logging
 import signal
-import ssl
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import Client
 
 from ssd_edge.core.log import log
 from ssd_edge.streaming.mqtt import connection as module
 from ssd_edge.streaming.mqtt import outbox
-from ssd_edge.streaming.mqtt.broker import Broker
+from ssd_edge.streaming.mqtt.broker import Broker, TlsFiles
 from ssd_edge.streaming.mqtt.connection import Connection
 from ssd_edge.streaming.mqtt.outbox import MOST_WAITING
 from ssd_edge.streaming.sources.retry import Retry
 from tests.streaming.mqtt.mosquitto import (
+    LIMIT_S,
     LOGIN,
     PASSWORD,
     USER,
@@ -44,9 +47,13 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def connected(port: int, *, login: str = "", tls: ssl.SSLContext | None = None) -> Iterator[Connection]:
+def connected(
+    port: int, *, login: str = "", password_file: Path | None = None, tls: TlsFiles | None = None
+) -> Iterator[Connection]:
     user, _, password = login.partition(":")
-    connection = Connection(Broker("127.0.0.1", port, user=user or None, password=password or None, tls=tls), STATUS)
+    file = None if password_file is None else str(password_file)
+    broker = Broker("127.0.0.1", port, user=user or None, password=password or None, password_file=file, tls=tls)
+    connection = Connection(broker, STATUS)
     connection.start()
     try:
         yield connection
@@ -93,6 +100,63 @@ def test_a_wrong_password_is_tried_once_a_minute_and_never_shown(
     assert float(line.rpartition(" in ")[2].removesuffix(" s")) >= 60
     assert "wr0ng" not in caplog.text
     assert PASSWORD not in caplog.text
+
+
+def test_a_password_file_is_read_for_each_attempt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY", Retry(first_wait_s=0.1, longest_wait_s=0.2, slow_wait_s=0.1))
+    port, file = free_port(), tmp_path / "password"
+    file.write_text("old-secret\n")
+    with (
+        serving(tmp_path, port, f"password_file {write_passwords(tmp_path)}"),
+        connected(port, login=USER, password_file=file) as connection,
+    ):
+        wait_for(lambda: "authentication" in caplog.text)
+        file.unlink()
+        wait_for(lambda: f"{file} cannot be read" in caplog.text)
+        file.write_text(f"{PASSWORD}\n")
+        wait_for(lambda: connection.delivery.is_connected)
+    assert "old-secret" not in caplog.text
+    assert PASSWORD not in caplog.text
+
+
+def test_no_error_before_a_connection_ends_the_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, fails = free_port(), [UnicodeEncodeError("utf-8", "s\udce4cret", 1, 2, "not allowed"), RuntimeError("other")]
+    new_client = Connection._new_client
+
+    def failing(connection: Connection) -> Client:
+        if fails:
+            raise fails.pop()
+        return new_client(connection)
+
+    monkeypatch.setattr(Connection, "_new_client", failing)
+    with serving(tmp_path, port), connected(port) as connection:
+        wait_for(lambda: connection.delivery.is_connected)
+    assert not fails
+
+
+def test_an_attempt_that_outlasts_the_run_announces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, hangs, goes_on = free_port(), threading.Event(), threading.Event()
+    connect = Client._create_socket_connection
+
+    def hanging(client: Client) -> socket.socket:
+        hangs.set()
+        assert goes_on.wait(LIMIT_S)
+        return connect(client)
+
+    monkeypatch.setattr(Client, "_create_socket_connection", hanging)
+    with serving(tmp_path, port):
+        with connected(port) as connection:
+            assert hangs.wait(LIMIT_S)
+        monkeypatch.undo()
+        with Subscriber(port) as reader:
+            goes_on.set()
+            assert connection._thread is not None
+            connection._thread.join(LIMIT_S)
+            assert not connection._thread.is_alive()
+            assert retained(port, STATUS) is None
+            assert not reader.messages
 
 
 def test_a_broker_that_comes_later_or_comes_back_gets_what_is_true_then(tmp_path: Path) -> None:
@@ -245,3 +309,18 @@ def test_tls_checks_the_broker_by_our_own_authority(certificates: Path, caplog: 
         with connected(port) as connection:  # without TLS
             wait_for(lambda: "error (" in caplog.text)
             assert not connection.delivery.is_connected
+
+
+def test_files_of_tls_are_read_for_each_attempt(
+    certificates: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY", Retry(first_wait_s=0.1, longest_wait_s=0.2, slow_wait_s=0.1))
+    port, trusted = free_port(), certificates / "trusted.pem"
+    trusted.write_bytes((certificates / "client.pem").read_bytes())
+    lines = [f"{name} {certificates / file}" for name, file in (("certfile", "broker.pem"), ("keyfile", "broker.key"))]
+    with serving(certificates, port, *lines), connected(port, tls=TlsFiles(str(trusted))) as connection:
+        wait_for(lambda: "TLS (" in caplog.text)
+        trusted.write_text("half a certificate")
+        wait_for(lambda: f"{trusted} holds no certificate" in caplog.text)
+        trusted.write_bytes((certificates / "ca.pem").read_bytes())
+        wait_for(lambda: connection.delivery.is_connected)
