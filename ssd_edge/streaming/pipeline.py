@@ -125,8 +125,17 @@ class Pipeline:
             SsdEdgeError: from the detector, or from the only stream, after the results before it.
             InferenceHangError: an inference does not come back.
         """
+        failed: set[RunningStream] = set()
         for running, result in self._shared():
-            yield result
+            if running not in failed:
+                try:
+                    tracked = running.tracked(result)
+                except Exception as error:  # noqa: BLE001 - it ends this stream; raised at the end if there is no other
+                    failed.add(running)
+                    running.fail(error)
+                    running.end()
+                else:
+                    yield tracked
             running.done()
 
     def add(self, stream: Stream) -> None:
@@ -138,9 +147,8 @@ class Pipeline:
         for running in [running for running in self._running if running.name == name]:
             running.end()
             running.is_written.wait(wait_s)
-            self._running = [
-                other for other in self._running if other is not running
-            ]  # a new one: others iterate over it
+            # A new list, since other threads iterate over the old one.
+            self._running = [other for other in self._running if other is not running]
 
     def _run_one(self) -> None:
         (stream,) = self._streams

@@ -153,15 +153,25 @@ class RunningStream:
         with self._order:
             self._early[number] = result
             while (found := self._early.pop(self._next, None)) is not None:
-                self.results.put(self, self._tracked(found))
+                self.results.put(self, found)
                 self._next += 1
 
+    def tracked(self, result: Result) -> Result:
+        """Return a result with the ids of its objects where they are tracked.
+
+        Called once with each result, in order, on the thread that consumes them: no inference waits for it.
+        """
+        tracker = self.stream.tracker
+        if tracker is None:
+            return result
+        return replace(result, detections=tracker.update(result.captured.frame, result.detections))
+
     def write(self, result: Result) -> None:
-        """Write a result to the stream's sinks, and count it."""
+        """Track the objects of a result, write it to the stream's sinks, and count it."""
         began = time.monotonic()
-        frame = result.captured.frame
+        frame, detections = result.captured.frame, self.tracked(result).detections
         for sink in self.stream.sinks:
-            sink.write(frame, result.detections)
+            sink.write(frame, detections)
         ended = time.monotonic()
         self.monitor.count(results=1)
         self.clock.add_frame(
@@ -204,13 +214,6 @@ class RunningStream:
         """Have the source end; frames that were not taken yet are thrown away."""
         self.stream.source.interrupt()
         self._batcher.remove(self.lane)
-
-    def _tracked(self, result: Result) -> Result:
-        """Return a result, the next in order, with the ids of its objects where they are tracked."""
-        tracker = self.stream.tracker
-        if tracker is None:
-            return result
-        return replace(result, detections=tracker.update(result.captured.frame, result.detections))
 
     def _capture(self, preprocess: Callable[[UInt8Array], UInt8Array]) -> None:
         gate, source = FrameGate(self.stream.select), self.stream.source

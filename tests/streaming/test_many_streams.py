@@ -10,6 +10,7 @@ import pytest
 
 from ssd_edge.backends.base import RawOutputs
 from ssd_edge.backends.detector import Detector
+from ssd_edge.core.detections import Detections
 from ssd_edge.core.errors import ArtifactError, DeviceError, InferenceHangError, InputError
 from ssd_edge.core.frame import Frame, UInt8Array
 from ssd_edge.core.shutdown import StopRequest
@@ -18,6 +19,8 @@ from ssd_edge.streaming.engine_slot import EngineSlot
 from ssd_edge.streaming.pipeline import Pipeline
 from ssd_edge.streaming.running_stream import Stream
 from ssd_edge.streaming.states import StreamReason, StreamState
+from ssd_edge.streaming.tracking.stream_tracker import StreamTracker
+from ssd_edge.streaming.tracking.tracker import Tracker
 from tests.streaming.test_pipeline import EMPTY, Count, FakeBackend, Kept
 
 LIMIT_S = 10.0
@@ -85,6 +88,73 @@ def test_a_stream_that_fails_ends_alone(fault: str) -> None:
     assert broken.frames == list(range(5 if fault == "source" else 3))
     assert str(pipeline.error_of(bad)) == ("camera 0 stopped" if fault == "source" else "the disk is full")
     assert bad.monitor.status.state is StreamState.STOPPED
+
+
+class Broken(StreamTracker):
+    """Fails in the fourth frame."""
+
+    def update(self, frame: Frame, detections: Detections) -> Detections:
+        if frame.index == 3:
+            raise InputError("the time is no number")
+        return super().update(frame, detections)
+
+
+@pytest.mark.parametrize("how", ["run", "results"])
+def test_a_tracker_that_fails_ends_its_own_stream_only(how: str) -> None:
+    bad, good = Count(5), Count(200)
+    info, kept = bad.info, {"good": Kept(), "bad": Kept()}
+    streams = [
+        Stream(good, [kept["good"]], tracker=StreamTracker(Tracker(), info), name="good"),
+        Stream(bad, [kept["bad"]], tracker=Broken(Tracker(), info), name="bad"),
+    ]
+    pipeline = Pipeline(streams, Detector(FakeBackend(2)))
+    if how == "run":
+        pipeline.run()
+    else:
+        for result in pipeline.results():
+            kept[result.stream.name].write(result.captured.frame, result.detections)
+    assert kept["good"].frames == list(range(200))
+    assert all(found.track_ids is not None for found in kept["good"].found)
+    assert kept["bad"].frames == [0, 1, 2]
+    assert str(pipeline.error_of(bad)) == "the time is no number"
+    assert bad.monitor.status.state is StreamState.STOPPED
+
+
+def test_a_tracker_that_fails_in_the_only_stream_is_an_error_after_the_results_before_it() -> None:
+    source, seen = Count(50), []
+    pipeline = Pipeline([Stream(source, tracker=Broken(Tracker(), source.info))], Detector(FakeBackend(2)))
+    with pytest.raises(InputError, match="no number"):
+        for result in pipeline.results():
+            seen.append(result.number)
+    assert seen == [0, 1, 2]
+    source, kept = Count(50), Kept()
+    pipeline = Pipeline([Stream(source, [kept], tracker=Broken(Tracker(), source.info))], Detector(FakeBackend(2)))
+    with pytest.raises(InputError, match="no number"):
+        pipeline.run()
+    assert kept.frames == [0, 1, 2]
+
+
+def test_a_slow_tracker_slows_its_own_stream_only() -> None:
+    release, stop = threading.Event(), StopRequest()
+
+    class Slow(StreamTracker):
+        def update(self, frame: Frame, detections: Detections) -> Detections:
+            release.wait(LIMIT_S)
+            return super().update(frame, detections)
+
+    def enough(frame: Frame) -> None:
+        if frame.index == 30:
+            meanwhile.append(len(slow.frames))
+            release.set()
+            stop.request()
+
+    slow, fast, meanwhile = Kept(), Kept(enough), list[int]()
+    streams = [
+        Stream(Endless(), [slow], tracker=Slow(Tracker(), Endless().info)),
+        Stream(Endless(), [fast], tracker=StreamTracker(Tracker(), Endless().info)),
+    ]
+    Pipeline(streams, Detector(FakeBackend()), stop=stop).run()
+    assert meanwhile == [0]
 
 
 def test_a_slow_output_slows_its_own_stream_only() -> None:
