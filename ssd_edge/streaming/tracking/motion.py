@@ -72,6 +72,16 @@ class BoxMotion:
         self._speed[rows] += speed_gain * error
         self._variance[:, rows] = np.stack([(1 - gain) * value, (1 - gain) * both, speed - speed_gain * both])
 
+    def doubt(self, rows: Rows) -> None:
+        """Shrink the velocities of some rows by what may be noise in them, before nothing corrects them for a while.
+
+        The factor is ``v² / (v² + σ²)``, of both directions together: what moves keeps its velocity, and what jitters
+        stays near.
+        """
+        moved = (self._speed[rows, :2] ** 2).sum(axis=1, keepdims=True)
+        noise = self._variance[2, rows, :2].sum(axis=1, keepdims=True)
+        self._speed[rows, :2] *= moved / (moved + noise)
+
     def add(self, boxes: Array) -> None:
         """Append boxes, x1 y1 x2 y2 in pixels, at rest."""
         added = _center_form(boxes)

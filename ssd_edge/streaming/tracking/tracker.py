@@ -31,6 +31,9 @@ _MOST_COVERED = 0.5  # IoU of a weak detection with one above the threshold, of 
 _MOST_WIDENED = 0.5  # sizes, on each side
 _INTERVALS = 3  # between frames, that a track lives at least without a detection
 _REMEMBERED = 9  # intervals, whose median is the usual one
+_FEW = 3  # intervals: of fewer, none says what is usual
+_MOST_AT_FIRST_S = 10.0  # of the usual interval, while there are few
+_MOST_LOST = 300  # tracks
 
 
 class Tracker:
@@ -63,7 +66,9 @@ class Tracker:
         thresholds: of some labels, in place of ``score_threshold``.
         classes: tracks, and returns, only these labels; None for all.
         low_score: weaker detections that score more than this may continue a track.
-        timeout: seconds that a track lives without a detection, or three usual frame intervals where that is longer.
+        timeout: seconds that a track lives without a detection, or three usual frame intervals where that is longer;
+            of the tracks without a detection only the 300 that had one last live on. The usual interval is the median
+            of the last nine; before there are three, at most 10 s.
 
     Raises:
         InputError: a value out of range.
@@ -126,20 +131,20 @@ class Tracker:
         boxes = detections.boxes.astype(np.float64)
         least = self._keep.thresholds_of(detections)
         is_sound = np.isfinite(boxes).all(axis=1)
-        is_confident = is_sound & (detections.scores > least)
+        is_scored = is_sound & (detections.scores > least)
         is_strong = is_sound & (detections.scores > np.where(least < 1, least, self._keep.score_threshold))
-        is_weak = is_sound & (least < 1) & ~is_confident & (detections.scores > self._low_score)
+        is_weak = is_sound & (least < 1) & ~is_scored & (detections.scores > self._low_score)
         is_weak &= ~_is_covered(boxes, is_weak, is_strong)
         if len(detections) and detections.class_names != self._class_names:
             self.reset()
             self._class_names = detections.class_names
         rested = self._begin_frame(float(time))
-        rows, columns = self._associated(boxes, detections.class_ids, is_confident, is_weak, rested)
+        rows, columns = self._associated(boxes, detections.class_ids, is_scored, is_weak, rested)
         track_ids = np.zeros(len(boxes), np.int64)
         track_ids[columns] = self._ids[rows]
         self._continue(rows, boxes[columns])
-        is_confident[columns] = False
-        track_ids[is_confident] = self._begin(boxes[is_confident], detections.class_ids[is_confident])
+        is_scored[columns] = False
+        track_ids[is_scored] = self._begin(boxes[is_scored], detections.class_ids[is_scored])
         found = track_ids > 0
         return replace(detections[found], track_ids=track_ids[found])
 
@@ -150,6 +155,8 @@ class Tracker:
         step = 0.0 if self._time is None else now - self._time
         self._time = now
         usual = sorted(self._intervals)[len(self._intervals) // 2] if self._intervals else step
+        if len(self._intervals) < _FEW:
+            usual = min(usual, _MOST_AT_FIRST_S)
         if step > 0:
             self._intervals.append(step)
         if not len(self._motion):
@@ -159,7 +166,7 @@ class Tracker:
         return step > _INTERVALS * usual
 
     def _associated(
-        self, boxes: Array, class_ids: Indices, is_confident: Mask, is_weak: Mask, rested: bool
+        self, boxes: Array, class_ids: Indices, is_scored: Mask, is_weak: Mask, rested: bool
     ) -> tuple[Indices, Indices]:
         """Return the pairs of tracks and detections that belong together."""
         if not len(self._motion) or not len(boxes):
@@ -170,20 +177,28 @@ class Tracker:
         if rested:  # what moved may have stopped meanwhile, as --motion leaves out the frames of a scene at rest
             iou = np.maximum(iou, np.where(is_same & ~self._is_lost[:, None], _iou(self._seen_box, boxes), 0))
         pairs = _Pairs(len(predicted), len(boxes))
-        pairs.add(iou, _LEAST_IOU, np.ones(len(predicted), np.bool_), is_confident)
+        pairs.add(iou, _LEAST_IOU, np.ones(len(predicted), np.bool_), is_scored)
         pairs.add(iou, _LEAST_IOU_LOW, ~self._is_lost, is_weak)
-        if pairs.leaves(is_confident):
+        if pairs.leaves(is_scored):
             margin = np.minimum(self._motion.deviations, _MOST_WIDENED * self._motion.sizes)
             pairs.add(np.where(is_same, _widened_iou(predicted, boxes, margin), 0), _LEAST_IOU,
-                      np.ones(len(predicted), np.bool_), is_confident)  # fmt: skip
+                      np.ones(len(predicted), np.bool_), is_scored)  # fmt: skip
         return pairs.rows, pairs.columns
 
     def _continue(self, rows: Indices, boxes: Array) -> None:
-        self._is_lost[:] = True
-        self._is_lost[rows] = False
+        """Correct the tracks that were detected; the others are lost, and of too many the oldest end."""
+        is_missed = np.ones(len(self._ids), np.bool_)
+        is_missed[rows] = False
+        self._motion.doubt(is_missed & ~self._is_lost)
+        self._is_lost = is_missed
         if rows.size:
             self._motion.correct(rows, boxes)
             self._seen_at[rows], self._seen_box[rows] = self._time, boxes
+        lost = np.flatnonzero(is_missed)
+        if lost.size > _MOST_LOST:
+            kept = ~is_missed
+            kept[lost[np.argsort(self._seen_at[lost], kind="stable")[-_MOST_LOST:]]] = True
+            self._keep_only(kept)
 
     def _begin(self, boxes: Array, class_ids: Indices) -> Indices:
         count = len(boxes)

@@ -138,6 +138,35 @@ def test_a_lost_object_is_remembered_for_the_timeout(missing_s: float, kept: boo
     assert ids(tracker.update(seen(at(0)), 0.36 + missing_s)) == [1 if kept else 2]
 
 
+@pytest.mark.parametrize(("gap_s", "kept"), [(5.0, True), (29.0, True), (31.0, False), (86_400.0, False)])
+@pytest.mark.parametrize("frames_before", [1, 2])
+def test_a_first_gap_is_no_usual_interval(gap_s: float, kept: bool, frames_before: int) -> None:
+    tracker = Tracker()
+    for turn in range(2):  # the second time after a reset
+        times = [gap_s * number for number in range(frames_before + 1)]
+        found = [ids(tracker.update(seen(at(0)), time))[0] for time in times]
+        tracker.reset()
+        first = turn * (1 if kept else frames_before + 1) + 1
+        assert found == [first if kept else first + number for number in range(len(times))]
+
+
+def test_of_the_tracks_that_are_lost_the_newest_300_are_kept() -> None:
+    tracker, still = Tracker(timeout=600), at(0, 600)
+    for number in range(80):
+        false = [[200 + 20 * n, 8 * number, 204 + 20 * n, 8 * number + 4] for n in range(10)]
+        tracker.update(seen(still, *false), number / 25)
+    assert tracker.begun == 801
+    assert len(tracker._ids) == 1 + 10 + 300
+    assert tracker._ids[1:].tolist() == list(range(801 - 309, 802))
+    assert ids(tracker.update(seen(still), 4.0)) == [1]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_hidden_object_at_rest_does_not_drift_away_though_its_box_jitters(seed: int) -> None:
+    scene = Scene([Mover(line(400, 300, 0), hidden=[(2.0, 4.9)])], regular(5.5), jitter=0.05, seed=seed)
+    assert tracked(scene, Tracker(timeout=3)).switches == 0
+
+
 def test_at_a_low_rate_a_track_lives_for_three_intervals() -> None:
     tracker = Tracker(timeout=1.0)
     times = [2.0 * number for number in range(4)]
