@@ -1,7 +1,7 @@
 """Count what a camera, video or folder shows: ``python count_objects.py SOURCE MODEL``.
 
-For each label: how many different objects there were, in how many frames it was seen, and the most at a time. For one
-label alone: ``detections.filter(labels="person")``.
+For each label: how many tracks there were (an object that was lost and found again has two), in how many frames it was
+seen, and the most at a time. For one label alone: ``detections.filter(labels="person")``.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ def main(source: str, model: str) -> None:
     """Print a line for each label."""
     seen: Counter[str] = Counter()
     most: Counter[str] = Counter()
-    objects: set[tuple[str, int | None]] = set()
+    tracks: Counter[str] = Counter()
+    highest = 0
     with ssd.load(model, score_threshold=0.5) as detect, ssd.stream(source, detect, track=True) as frames:
         for _frame, detections in frames:
-            objects.update((d.label, d.track_id) for d in detections)
+            ids = [d.track_id or 0 for d in detections]
+            tracks.update(d.label for d in detections if (d.track_id or 0) > highest)  # ids of new tracks are higher
+            highest = max([highest, *ids])
             for label, count in Counter(detections.labels).items():
                 seen[label] += 1
                 most[label] = max(most[label], count)
     for label, frames_seen in seen.most_common():
-        count = sum(name == label for name, _ in objects)
-        print(f"{label}: {count} objects, in {frames_seen} frames, at most {most[label]} at a time")
+        print(f"{label}: {tracks[label]} tracks, in {frames_seen} frames, at most {most[label]} at a time")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,9 @@ def _show_objects(result: RunResult, *, stderr: bool) -> None:
         (stream.name, label, str(count))
         for stream in result.streams
         for label, count in sorted((stream.objects or {}).items())
-    ] or [("all", "none", "0")]
+    ]
+    if not rows:
+        return
     heads = ("stream", "label", "count")
     first = 0 if several else 1
     show_table("objects", heads[first:], [row[first:] for row in rows], stderr=stderr)

@@ -196,7 +196,7 @@ def _families(reading: RunReading) -> Iterator[Metric]:
     )
     tracked = {each.name: each.objects for each in reading.streams if each.objects is not None}
     if tracked:
-        yield _by_label("ssd_edge_objects", "Tracked objects, each counted once.", tracked)
+        yield _by_label("ssd_edge_objects", "Tracks, each counted once.", tracked)
     yield _times(reading.streams)
     if reading.mqtt is not None:
         yield from _messages(reading.mqtt)

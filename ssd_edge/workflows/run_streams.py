@@ -26,6 +26,7 @@ from ssd_edge.streaming.sources.base import Source
 from ssd_edge.streaming.sources.uri import parse_uri
 from ssd_edge.streaming.states import StreamStatus
 from ssd_edge.streaming.timing import RunSummary, StageTimes
+from ssd_edge.streaming.tracking.tracker import LOW_SCORE
 from ssd_edge.workflows.load import find_model
 from ssd_edge.workflows.open_model import refuse_no_model
 from ssd_edge.workflows.open_streams import OpenStream, StreamSet
@@ -273,10 +274,15 @@ def _goal(sources: Sequence[Source | None]) -> Goal:
 
 
 def _say_least_threshold(detector: Detector, plans: Sequence[StreamPlan]) -> None:
-    """Log that a threshold is below the model's own."""
+    """Log that a threshold, or the score of the weak detections that continue tracks, is below the model's own."""
     least = detector.spec.nms.score_threshold
     if any(plan.config.score_threshold < least for plan in plans):
         log.info(f"the model was exported with score threshold {least:g}")
+    elif least > LOW_SCORE and any(plan.config.track for plan in plans):
+        log.info(
+            f"the model was exported with score threshold {least:g}: no detection between {LOW_SCORE:g} and {least:g} "
+            "can continue a track"
+        )
 
 
 def _title(opened: Sequence[OpenStream]) -> str:

@@ -36,7 +36,7 @@ def write_bright_film(path: Path, frames: int, *, size: tuple[int, int] = (128, 
     return path
 
 
-def write_moving_film(path: Path, frames: int, *, dark: range = range(0), fps: float = 25.0) -> Path:
+def write_moving_video(path: Path, frames: int, *, dark: range = range(0), fps: float = 25.0) -> Path:
     """A bright square that goes from left to right, 4 pixels a frame, for the tiny model; not there in dark frames."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (256, 64))
     for number in range(frames):

@@ -21,7 +21,7 @@ from ssd_edge.workflows.load import load
 from ssd_edge.workflows.stream import stream
 from ssd_edge.workflows.stream_config import RunConfig, RunOptions, StreamConfig, StreamOptions
 from tests.backends.tiny_onnx import write_tiny_onnx
-from tests.streaming.films import write_bright_film, write_moving_film
+from tests.streaming.films import write_bright_film, write_moving_video
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_it_runs_on_a_thread_that_is_not_the_first(film: Path, model: Path) -> N
 def test_a_tracked_stream_has_ids_of_what_the_detector_is_sure_of(
     tmp_path: Path, model: Path, threshold: float | None, ids: list[int]
 ) -> None:
-    film = write_moving_film(tmp_path / "moving.mp4", 40, dark=range(20, 30))
+    film = write_moving_video(tmp_path / "moving.mp4", 40, dark=range(20, 30))
     with (
         load(model) if threshold is None else load(model, score_threshold=threshold) as detect,
         stream(film, detect, track=True) as frames,
@@ -120,7 +120,7 @@ def test_a_tracked_stream_has_ids_of_what_the_detector_is_sure_of(
 
 
 def test_ids_of_several_sources_are_their_own(tmp_path: Path, film: Path, model: Path) -> None:
-    other = write_moving_film(tmp_path / "other.mp4", 20)
+    other = write_moving_video(tmp_path / "other.mp4", 20)
     with stream([film, other], model, track=True) as frames:
         found = [(frame.source, [d.track_id for d in detections]) for frame, detections in frames]
     assert {ids[0] for _, ids in found} == {1}
