@@ -22,7 +22,7 @@ from ssd_edge.core.errors import ArtifactError
 from ssd_edge.graph.editor import Array, Graph, groups_of, make_node
 from ssd_edge.quantization.gates import Gate, find_gates, read_stored
 from ssd_edge.quantization.pixel_input import PIXELS, fold_pixels
-from ssd_edge.quantization.weight_scale import weight_scale
+from ssd_edge.quantization.weight_scale import stored_weights, weight_scale
 
 _POOLS_OF_EQUAL_RANGE = ("MaxPool",)
 _EIGHT_BIT = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid")
@@ -172,7 +172,7 @@ def _quantize_weights(graph: Graph, node: onnx.NodeProto, input_scale: np.float3
     if bias is not None:
         # A bias that is large beside its weights would overflow int32; then the weights get a coarser scale.
         scale = np.maximum(scale, np.abs(bias) / (float(input_scale) * _BIAS_LIMIT)).astype(np.float32)
-    stored = np.clip(np.rint(weight / _along(scale, weight)), -127, 127).astype(np.int8)
+    stored = stored_weights(weight, _along(scale, weight))
     graph.rewire(node, 1, _dequantized(graph, f"{node.name}.weight", stored, scale))
     if bias is not None:
         product = (scale * input_scale).astype(np.float32)

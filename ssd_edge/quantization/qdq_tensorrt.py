@@ -21,7 +21,7 @@ import onnx
 from ssd_edge.core.calibration_table import CalibrationTable, symmetric_scale
 from ssd_edge.graph.editor import Graph, groups_of, make_node
 from ssd_edge.quantization.qdq_ort import Affine, range_of
-from ssd_edge.quantization.weight_scale import weight_scale
+from ssd_edge.quantization.weight_scale import stored_weights, weight_scale
 
 
 def quantize(
@@ -124,8 +124,7 @@ def _quantize_weights(graph: Graph, node: onnx.NodeProto, *, saturates: bool, st
     ]
     if stored:
         along = scale.reshape([-1 if number == axis else 1 for number in range(weight.ndim)])
-        integers = np.clip(np.rint(weight / along), -127, 127).astype(np.int8)
-        inputs = [graph.constant(f"{node.name}.weight.stored", integers), *names]
+        inputs = [graph.constant(f"{node.name}.weight.stored", stored_weights(weight, along)), *names]
         dequantize = make_node("DequantizeLinear", inputs, f"{node.name}.weight.dequantised", axis=axis)
         graph.rewire(node, 1, graph.add(dequantize))
     else:

@@ -36,6 +36,11 @@ def weight_scale(weight: Array, *, groups: int = 1, transposed: bool = False, sa
     return np.where(scale >= np.finfo(np.float32).tiny, scale, 1).astype(np.float32)
 
 
+def stored_weights(weight: Array, scale: Array) -> Array:
+    """Return the int8 weights for scales that are broadcast along the weight."""
+    return np.clip(np.rint(weight / scale), -_LIMIT, _LIMIT).astype(np.int8)
+
+
 def _largest_pair(weight: Array, *, any_two: bool) -> Array:
     """Return (O,): the largest sum of two weights of one sign that a kernel adds.
 

@@ -49,6 +49,7 @@ class OutputOptions:
         on_failure: what becomes of the run when an output can no longer be written.
         blur: labels of objects that are unrecognizable in what is shown and kept.
         stream: name of the stream, for each of its lines; empty where it is the only one.
+        published: the results are published at a broker too, by somebody else.
     """
 
     output: Path | None = None
@@ -62,6 +63,7 @@ class OutputOptions:
     on_failure: OnFailure = OnFailure.GO_ON
     blur: frozenset[str] = frozenset()
     stream: str = ""
+    published: bool = False
 
     @property
     def files(self) -> list[Path]:
@@ -71,7 +73,7 @@ class OutputOptions:
     @property
     def any(self) -> bool:
         """Whether something besides a window is asked for."""
-        return any(choice is not None for choice in (self.output, self.json_path, self.serve))
+        return self.published or any(choice is not None for choice in (self.output, self.json_path, self.serve))
 
 
 _DEFAULT = OutputOptions()

@@ -208,13 +208,14 @@ class StreamSet:
             config.output,
             config.json_path,
             config.serve,
-            False if config.window is None and config.mqtt is not None else config.window,
+            config.window,
             cut=None if config.cut is None else Cut.parse(config.cut),
             retention=self._retentions.setdefault(limits, Retention(*limits)),
             fsync_s=config.fsync,
             on_failure=config.on_failure,
             blur=frozenset(config.blur),
             stream=plan.name if self._shares or len(self.streams) > 1 else "",
+            published=self.mqtt is not None,
         )
 
     def _with_shared_lines(self, plan: StreamPlan, options: OutputOptions, inputs: list[Path]) -> OutputOptions:

@@ -15,14 +15,14 @@ from ssd_edge.backends.cpu import cpu_device, has_vnni
 from ssd_edge.backends.openvino.module import is_installed
 from ssd_edge.backends.ort_session import open_session
 from ssd_edge.graph.editor import Array
-from ssd_edge.quantization.weight_scale import weight_scale
+from ssd_edge.quantization.weight_scale import stored_weights, weight_scale
 
 SHAPES = [(16, 16, 1), (8, 12, 1), (16, 16, 3), (8, 6, 3), (8, 7, 1), (8, 3, 3), (8, 8, 5)]
 
 
 def stored_by(weight: Array, *, groups: int = 1, saturates: bool = True) -> Array:
     scale = weight_scale(weight, groups=groups, saturates=saturates)
-    return np.clip(np.rint(weight / scale.reshape(-1, 1, 1, 1)), -127, 127).astype(np.int8)
+    return stored_weights(weight, scale.reshape(-1, 1, 1, 1))
 
 
 def drawn(channels: tuple[int, int, int], seed: int) -> Array:
